@@ -1,0 +1,111 @@
+"""Errors that this project raises on purpose, named by whose fault they are.
+
+    VaeError                a message fit for a user: one line, no internals
+    |-- PackageError        the model package's: a file is missing, altered or not understood
+    |-- InvalidInput        the caller's: names the field at fault
+    |-- UnknownName         the caller's: no such model
+    |-- PreconditionFailed  the caller's: the request fits another model than this one
+    |-- Overloaded          nobody's: the queue is full, try again later
+    |-- DeadlinePassed      nobody's: the caller's deadline passed before the answer
+    |-- ShuttingDown        nobody's: the server is going away, another one may answer
+    |-- EngineFailure       ours: the graph could not be run
+    |-- StartupError        the operator's: the service cannot start as it was told to
+    |-- TrainingError       the operator's: training or export cannot go on as it was told to
+    `-- CallError           a call's: what a client gets when a server answers with an error
+"""
+
+
+class VaeError(Exception):
+    """An expected failure; its message is safe to show and to send."""
+
+
+class PackageError(VaeError):
+    """A model package is missing a file, was altered, or is of a kind this version does not understand."""
+
+
+class InvalidInput(VaeError):
+    """The caller's input is wrong.
+
+    Attributes:
+        field: name of the request's field at fault, for example `latent.shape`.
+        description: what is wrong with it, and what was expected.
+    """
+
+    def __init__(self, field: str, description: str) -> None:
+        super().__init__(f"{field}: {description}")
+        self.field = field
+        self.description = description
+
+
+class UnknownName(VaeError):
+    """The caller named something that is not here."""
+
+
+class PreconditionFailed(VaeError):
+    """The request does not fit this model.
+
+    Attributes:
+        reason: machine-readable, for example `FINGERPRINT_MISMATCH`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Overloaded(VaeError):
+    """The queue is full.
+
+    Attributes:
+        retry_seconds: when the queue is likely to have room.
+    """
+
+    def __init__(self, message: str, retry_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class DeadlinePassed(VaeError):
+    """The caller's deadline passed while its rows were still queued."""
+
+
+class ShuttingDown(VaeError):
+    """The server no longer takes work."""
+
+
+class EngineFailure(VaeError):
+    """The graph could not be run."""
+
+
+class StartupError(VaeError):
+    """The service cannot start as it was told to."""
+
+
+class TrainingError(VaeError):
+    """Training or export cannot go on as it was told to."""
+
+
+class CallError(VaeError):
+    """A call failed.
+
+    Attributes:
+        code: canonical status name, for example `INVALID_ARGUMENT`.
+        field: name of the request's field at fault, if the server named one.
+        reason: machine-readable reason, if the server gave one.
+        retry_seconds: when the server said to try again, if it did.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        field: str | None = None,
+        reason: str | None = None,
+        retry_seconds: float | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.field = field
+        self.reason = reason
+        self.retry_seconds = retry_seconds

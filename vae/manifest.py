@@ -1,0 +1,245 @@
+"""Manifest: the description of a model package, kept in its `manifest.json`."""
+
+import hashlib
+from datetime import datetime
+from math import prod
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from vae.errors import PackageError
+
+SCHEMA_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+BATCH = "batch"  # name of the symbolic first axis in every graph
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]  # no separators: stays in the package
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    """Frozen, and strict about keys: an unknown key means that a newer version wrote this."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataSpec(_Part):
+    """One row of data: what the encoder takes and the decoder gives."""
+
+    kind: Literal["image", "table"]
+    shape: Shape
+    """[height, width, channels] for images, [features] for tables."""
+    dtype: Literal["uint8", "float32"]
+    minimum: float
+    maximum: float
+    missing_allowed: bool = False
+    """Whether NaN stands for a missing value."""
+
+    @property
+    def size(self) -> int:
+        """Number of values in one row."""
+        return prod(self.shape)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.shape) != (3 if self.kind == "image" else 1):
+            raise ValueError(f"{self.kind} rows cannot have shape {list(self.shape)}")
+        if self.minimum >= self.maximum:
+            raise ValueError("minimum must be below maximum")
+        if self.dtype == "uint8" and (self.minimum < 0 or self.maximum > 255):
+            raise ValueError("uint8 data lies within [0, 255]")
+        return self
+
+
+class Likelihood(_Part):
+    """Distribution of data given a latent."""
+
+    family: str
+    constants: dict[str, float] = {}
+    """Constants of the family, for example {"trials": 16}."""
+
+
+class File(_Part):
+    """A file of the package and its checksum."""
+
+    file: FileName
+    sha256: Sha256
+
+
+class TensorSpec(_Part):
+    """An input or output of a graph."""
+
+    name: str
+    dtype: Literal["uint8", "float32"]
+    shape: tuple[PositiveInt | Literal["batch"], ...]
+    """The first axis is "batch"."""
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return tuple(axis for axis in self.shape[1:] if axis != BATCH)
+
+
+class Graph(File):
+    """An ONNX graph of the package."""
+
+    opset: PositiveInt
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class Graphs(_Part):
+    """The pair, and the likelihood that scores it."""
+
+    encoder: Graph
+    """data -> mean (and log_variance, if the posterior is gaussian)."""
+    decoder: Graph
+    """latent -> data, expectation, parameters."""
+    likelihood: Graph | None = None
+    """data, parameters -> log_likelihood, nats a row."""
+
+
+class Prior(_Part):
+    """A distribution over latents to sample from. `standard` is N(0, I) and needs no graph."""
+
+    name: Name
+    noise_size: PositiveInt
+    """Number of standard normals that one row takes."""
+
+
+class Tolerance(_Part):
+    """How far a provider's answers may lie from the trainer's: absolute + relative * |reference|."""
+
+    absolute: float
+    relative: float
+
+
+class Probes(File):
+    """Fixed inputs and the trainer's own outputs for them, and how near a provider must come."""
+
+    tolerances: dict[Literal["cpu", "cuda"], Tolerance]
+
+
+class ParityCheck(_Part):
+    """One output of one graph against PyTorch, over every batch size and kind of row."""
+
+    output: str
+    """For example "encoder.mean"."""
+    rows: PositiveInt
+    largest_difference: float
+    tolerance: str
+    """The bound in words, for example "1e-05 + 1e-04 |reference|"."""
+
+
+class Parity(_Part):
+    """Report of the check that export passed."""
+
+    batch_sizes: tuple[PositiveInt, ...]
+    checks: tuple[ParityCheck, ...]
+
+
+class Provenance(_Part):
+    """Where the model came from."""
+
+    dataset: str
+    data_sha256: Sha256
+    config: dict[str, str | int | float | bool | None]
+    libraries: dict[str, str]
+
+
+class Manifest(_Part):
+    """Describes a model package. Raises PackageError from `parse` where it is not understood."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Name
+    version: PositiveInt
+    created_at: datetime
+    fingerprint: Sha256
+    """Identifies the pair: see `fingerprint_of`."""
+    data: DataSpec
+    latent_shape: Shape
+    posterior: Literal["gaussian", "none"]
+    likelihood: Likelihood
+    priors: Annotated[tuple[Prior, ...], Field(min_length=1)]
+    default_prior: Name = "standard"
+    graphs: Graphs
+    probes: Probes
+    readme: File | None = None
+    preprocessing: str = ""
+    """What the graphs already do to the data, stated for people."""
+    provenance: Provenance | None = None
+    metrics: dict[str, float] = {}
+    parity: Parity | None = None
+
+    @property
+    def latent_size(self) -> int:
+        """Number of values in one row's latent."""
+        return prod(self.latent_shape)
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Every file of the package but the manifest itself."""
+        listed = (self.graphs.encoder, self.graphs.decoder, self.graphs.likelihood, self.probes, self.readme)
+        return tuple(file for file in listed if file is not None)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.default_prior not in (prior.name for prior in self.priors):
+            raise ValueError(f"default_prior {self.default_prior!r} is not among the priors")
+        if self.fingerprint != fingerprint_of(self.graphs.encoder.sha256, self.graphs.decoder.sha256):
+            raise ValueError("fingerprint does not match the graphs' checksums")
+        latent = ("float32", self.latent_shape)
+        moments = ("mean", "log_variance") if self.posterior == "gaussian" else ("mean",)
+        encoder, decoder = self.graphs.encoder, self.graphs.decoder
+        _expect("encoder", encoder.inputs, {"data": (self.data.dtype, self.data.shape)})
+        _expect("encoder", encoder.outputs, dict.fromkeys(moments, latent))
+        _expect("decoder", decoder.inputs, {"latent": latent})
+        _expect("decoder", decoder.outputs, {"data": (self.data.dtype, self.data.shape)})
+        _expect("decoder", decoder.outputs, {"expectation": ("float32", self.data.shape)})
+        return self
+
+    def to_json(self) -> str:
+        """Returns the manifest as indented JSON."""
+        return self.model_dump_json(indent=2, exclude_none=True) + "\n"
+
+    @classmethod
+    def parse(cls, text: str | bytes, source: str = MANIFEST_FILE) -> Self:
+        """Reads a manifest.
+
+        Args:
+            text: the JSON.
+            source: what to call it in an error, usually its path.
+
+        Raises:
+            PackageError: the JSON is malformed, of another schema version, or describes no possible package.
+        """
+        try:
+            version = _AnyManifest.model_validate_json(text).schema_version
+            if version != SCHEMA_VERSION:
+                raise PackageError(f"{source}: schema_version {version} is unknown; this version reads {SCHEMA_VERSION}")
+            return cls.model_validate_json(text)
+        except ValidationError as exc:
+            first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            message = first["msg"].removeprefix("Value error, ")
+            raise PackageError(f"{source}: {where + ': ' if where else ''}{message}") from exc
+
+
+def _expect(graph: str, listed: tuple[TensorSpec, ...], expected: dict[str, tuple[str, tuple[int, ...]]]) -> None:
+    found = {spec.name: (spec.dtype, spec.row_shape) for spec in listed}
+    for name, (dtype, shape) in expected.items():
+        if found.get(name) != (dtype, shape):
+            raise ValueError(f"{graph}: {name} must be {dtype} [batch, {', '.join(map(str, shape))}]")
+
+
+class _AnyManifest(BaseModel):
+    """The one key that every schema version shares."""
+
+    schema_version: int
+
+
+def fingerprint_of(encoder_sha256: str, decoder_sha256: str) -> str:
+    """Returns the pair's fingerprint: SHA-256 over the two graphs' checksums in hexadecimal, encoder first."""
+    return hashlib.sha256(f"{encoder_sha256}{decoder_sha256}".encode()).hexdigest()

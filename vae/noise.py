@@ -1,0 +1,176 @@
+"""Row-addressed noise: (purpose, seed, row) -> standard normals, the same bits everywhere.
+
+The noise of a row depends on its address and on how many values a row takes, on nothing else: not on the batch it runs
+in, how the call was split, the process or the machine. docs/noise.md writes the algorithm down for other languages.
+
+Uniforms come from Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), whose stream
+NumPy guarantees. Normals come from them by the inverse of the normal distribution function: algorithm AS 241, PPND16
+(Wichura, Applied Statistics 37, 1988), in float64 with additions, multiplications, divisions and square roots alone, each of which
+IEEE 754 rounds exactly, so the bits depend on no mathematics library.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+ALGORITHM = "philox4x64-10/as241/1"
+ROW_LIMIT = 2**63  # rows are numbered 0 to ROW_LIMIT - 1
+_WORDS = 4  # 64-bit words in a block of Philox4x64
+_LN2 = 0.6931471805599453  # nearest float64 to ln 2
+_SQRT_HALF = 0.7071067811865476
+
+Float64 = npt.NDArray[np.float64]
+
+
+class Purpose(IntEnum):
+    """What the noise is for; the same seed gives unrelated noise for each."""
+
+    PRIOR = 1
+    POSTERIOR = 2
+
+
+class RowRange(NamedTuple):
+    """Addresses of consecutive rows."""
+
+    seed: int
+    """In [0, 2^64 - 1]."""
+    first_row: int
+    """In [0, 2^63 - rows]."""
+    rows: int
+
+
+def standard_normals(purpose: Purpose, ranges: Sequence[RowRange], size: int) -> npt.NDArray[np.float32]:
+    """Returns the noise of every row of every range, in order.
+
+    Args:
+        purpose: what the noise is for.
+        ranges: addresses of the rows; each range costs one generator, all share one transformation.
+        size: values a row takes, 1 or more.
+
+    Returns:
+        float32 [sum of rows, size].
+    """
+    words = np.concatenate([_words(purpose, addresses, size) for addresses in ranges])
+    uniforms = ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52  # in (0, 1), symmetric about 1/2
+    return inverse_normal(uniforms).astype(np.float32)
+
+
+def _words(purpose: Purpose, addresses: RowRange, size: int) -> npt.NDArray[np.uint64]:
+    """Returns random words [rows, size]. A row starts on a block of its own, so rows can be reached one by one."""
+    blocks = -(-size // _WORDS)
+    key = addresses.seed | int(purpose) << 64
+    generator = np.random.Philox(key=key, counter=addresses.first_row * blocks)
+    words = generator.random_raw(addresses.rows * blocks * _WORDS)
+    return words.reshape(addresses.rows, blocks * _WORDS)[:, :size]
+
+
+def inverse_normal(probabilities: Float64) -> Float64:
+    """Returns the standard normal quantiles of probabilities in (0, 1), by AS 241, to about 1e-16 relative."""
+    q = probabilities - 0.5
+    quantiles = q * _ratio(0.180625 - q * q, _CENTRAL)
+    tails = np.abs(q) > 0.425
+    if tails.any():
+        q_tails = q[tails]
+        nearest = np.where(q_tails < 0, probabilities[tails], 1.0 - probabilities[tails])
+        r = np.sqrt(-_log(nearest))
+        magnitudes = np.where(r <= 5.0, _ratio(r - 1.6, _MIDDLE), _ratio(r - 5.0, _FAR))
+        quantiles[tails] = np.where(q_tails < 0, -magnitudes, magnitudes)
+    return quantiles
+
+
+def _log(x: Float64) -> Float64:
+    """Returns natural logarithms of positive normal numbers: ln x = e ln 2 + 2 artanh s, s = (m - 1) / (m + 1)."""
+    mantissas, exponents = np.frexp(x)
+    low = mantissas < _SQRT_HALF
+    m = np.where(low, mantissas * 2.0, mantissas)  # in [sqrt 1/2, sqrt 2)
+    s = (m - 1.0) / (m + 1.0)
+    square = s * s
+    return (exponents - low) * _LN2 + s * _polynomial(square, _ARTANH)
+
+
+def _polynomial(x: Float64, coefficients: Sequence[float]) -> Float64:
+    """Returns sum_i coefficients[i] x^i by Horner's rule, highest power first."""
+    total = np.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total *= x
+        total += coefficient
+    return total
+
+
+def _ratio(x: Float64, coefficients: tuple[Sequence[float], Sequence[float]]) -> Float64:
+    return _polynomial(x, coefficients[0]) / _polynomial(x, coefficients[1])
+
+
+# 2 artanh(s) / s = sum_i 2 / (2 i + 1) s^(2 i); |s| <= 0.172, so the first term left out is below 1e-17.
+_ARTANH = tuple(2.0 / (2 * i + 1) for i in range(11))
+
+# Coefficients of AS 241, lowest power first: (numerator, denominator).
+_CENTRAL = (
+    (
+        3.3871328727963666080e0,
+        1.3314166789178437745e2,
+        1.9715909503065514427e3,
+        1.3731693765509461125e4,
+        4.5921953931549871457e4,
+        6.7265770927008700853e4,
+        3.3430575583588128105e4,
+        2.5090809287301226727e3,
+    ),
+    (
+        1.0,
+        4.2313330701600911252e1,
+        6.8718700749205790830e2,
+        5.3941960214247511077e3,
+        2.1213794301586595867e4,
+        3.9307895800092710610e4,
+        2.8729085735721942674e4,
+        5.2264952788528545610e3,
+    ),
+)
+_MIDDLE = (
+    (
+        1.42343711074968357734e0,
+        4.63033784615654529590e0,
+        5.76949722146069140550e0,
+        3.64784832476320460504e0,
+        1.27045825245236838258e0,
+        2.41780725177450611770e-1,
+        2.27238449892691845833e-2,
+        7.74545014278341407640e-4,
+    ),
+    (
+        1.0,
+        2.05319162663775882187e0,
+        1.67638483018380384940e0,
+        6.89767334985100004550e-1,
+        1.48103976427480074590e-1,
+        1.51986665636164571966e-2,
+        5.47593808499534494600e-4,
+        1.05075007164441684324e-9,
+    ),
+)
+_FAR = (
+    (
+        6.65790464350110377720e0,
+        5.46378491116411436990e0,
+        1.78482653991729133580e0,
+        2.96560571828504891230e-1,
+        2.65321895265761230930e-2,
+        1.24266094738807843860e-3,
+        2.71155556874348757815e-5,
+        2.01033439929228813265e-7,
+    ),
+    (
+        1.0,
+        5.99832206555887937690e-1,
+        1.36929880922735805310e-1,
+        1.48753612908506148525e-2,
+        7.86869131145613259100e-4,
+        1.84631831751005468180e-5,
+        1.42151175831644588870e-7,
+        2.04426310338993978564e-15,
+    ),
+)

@@ -1,0 +1,98 @@
+"""Tensor messages <-> arrays. Parsing is the validation: what comes out of here needs no further check."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from vae.errors import InvalidInput
+from vae.manifest import DataSpec
+from vae.v1 import vae_pb2 as pb
+
+Array = npt.NDArray[np.generic]
+
+_DTYPES: dict[pb.DataType, np.dtype[np.generic]] = {
+    pb.DATA_TYPE_UINT8: np.dtype("u1"),
+    pb.DATA_TYPE_FLOAT32: np.dtype("<f4"),
+}
+_NAMES = {value.number: value.name for value in pb.DataType.DESCRIPTOR.values}
+DATA_TYPES: dict[str, pb.DataType] = {dtype.name: number for number, dtype in _DTYPES.items()}
+"""Wire type by the name that manifests use."""
+
+
+def to_message(array: Array) -> pb.Tensor:
+    """Returns the message that holds a uint8 or float32 array."""
+    number = DATA_TYPES[array.dtype.name]
+    return pb.Tensor(dtype=number, shape=array.shape, data=array.astype(_DTYPES[number], copy=False).tobytes())
+
+
+def to_array(message: pb.Tensor, field: str, dtype: str, row_shape: Sequence[int]) -> Array:
+    """Returns the rows that a message holds, read-only.
+
+    Args:
+        message: the message.
+        field: what to call it in an error.
+        dtype: the element type it must have, "uint8" or "float32".
+        row_shape: the shape of one row.
+
+    Returns:
+        Array [rows, *row_shape] with at least one row.
+
+    Raises:
+        InvalidInput: the type, rank or shape is another, there are no rows, or the bytes do not match the shape.
+    """
+    expected = DATA_TYPES[dtype]
+    if message.dtype != expected:
+        given = _NAMES.get(message.dtype, str(int(message.dtype)))
+        raise InvalidInput(f"{field}.dtype", f"is {given}, must be {_NAMES[expected]}")
+    shape = tuple(message.shape)
+    wanted = f"[rows, {', '.join(map(str, row_shape))}]"
+    if len(shape) != 1 + len(row_shape) or shape[1:] != tuple(row_shape):
+        raise InvalidInput(f"{field}.shape", f"is {_brief(shape)}, must be {wanted}")
+    if shape[0] < 1:
+        raise InvalidInput(f"{field}.shape", f"has {shape[0]} rows, must have at least 1")
+    size = prod(shape) * _DTYPES[expected].itemsize
+    if len(message.data) != size:
+        raise InvalidInput(f"{field}.data", f"holds {len(message.data)} bytes, shape {_brief(shape)} takes {size}")
+    return np.frombuffer(message.data, _DTYPES[expected]).reshape(shape)
+
+
+def parse_data(message: pb.Tensor, field: str, spec: DataSpec) -> Array:
+    """Returns rows of data, [rows, *spec.shape] of spec.dtype.
+
+    Raises:
+        InvalidInput: as `to_array` does, or a value lies outside the range, or is NaN where none may be missing.
+    """
+    rows = to_array(message, field, spec.dtype, spec.shape)
+    if spec.dtype == "uint8" and spec.minimum <= 0 and spec.maximum >= 255:
+        return rows
+    inside = (rows >= spec.minimum) & (rows <= spec.maximum)
+    if spec.missing_allowed:
+        inside |= np.isnan(rows)
+    _refuse_outside(rows, inside, field, f"must lie in [{spec.minimum:g}, {spec.maximum:g}]")
+    return rows
+
+
+def parse_latent(message: pb.Tensor, field: str, latent_shape: Sequence[int]) -> Array:
+    """Returns latents, float32 [rows, *latent_shape].
+
+    Raises:
+        InvalidInput: as `to_array` does, or a value is NaN or infinite.
+    """
+    rows = to_array(message, field, "float32", latent_shape)
+    _refuse_outside(rows, np.isfinite(rows), field, "must be finite")
+    return rows
+
+
+def _refuse_outside(rows: Array, inside: npt.NDArray[np.bool_], field: str, rule: str) -> None:
+    if not inside.all():
+        index = np.unravel_index(int(np.argmin(inside)), inside.shape)
+        place = ", ".join(map(str, index[1:]))
+        raise InvalidInput(f"{field}.data", f"{rows[index]} in row {index[0]} at [{place}] {rule}")
+
+
+def _brief(shape: Sequence[int]) -> str:
+    """Shows a shape whatever its length: a message may hold a million axes."""
+    listed = ", ".join(map(str, shape[:8]))
+    return f"[{listed}]" if len(shape) <= 8 else f"[{listed}, ... {len(shape)} axes]"
