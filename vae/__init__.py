@@ -4,6 +4,7 @@
     package    writes and opens one
     probes     compares a graph's answers with the trainer's own
     tensors    Tensor message <-> array; parsing is the validation
+    runtime    checks that exactly one ONNX Runtime is installed
     noise      (purpose, seed, row) -> standard normals
     pictures   rows of images -> one PNG grid
     calls      splits a client's work into requests, joins the replies

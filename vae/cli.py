@@ -18,8 +18,8 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "train": Verb("training.cli", "training", "train a VAE, export it and prove the export"),
-    "export": Verb("training.cli", "training", "export a checkpoint as a model package"),
+    "train": Verb("training.cli", "training,serving", "train a VAE, export it and prove the export"),
+    "export": Verb("training.cli", "training,serving", "export a checkpoint as a model package"),
     "serve": Verb("serving.cli", "serving", "serve a model package over gRPC"),
     "sample": Verb("vae.commands", "", "draw samples from a server into a picture or an array"),
     "encode": Verb("vae.commands", "", "encode rows of an array on a server"),

@@ -1,0 +1,42 @@
+"""Checks ONNX Runtime's installation before either half imports it."""
+
+import os
+from collections.abc import Iterable
+from importlib.metadata import Distribution, distributions
+from importlib.util import find_spec
+from pathlib import Path
+
+from vae.errors import StartupError
+
+_WHEELS = ("onnxruntime", "onnxruntime-gpu")
+
+
+def prepare_onnxruntime() -> None:
+    """Makes sure that one ONNX Runtime is installed, and that it sends no usage data. Call it before the first import.
+
+    `onnxruntime` and `onnxruntime-gpu` provide the same module: with both installed the last one wins, and pip says
+    nothing. Since 1.29 the Linux wheels send usage events to their maker unless told not to.
+
+    Raises:
+        StartupError: none is installed, or both are, side by side.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    spec = find_spec("onnxruntime")
+    if spec is None or spec.origin is None:
+        raise StartupError("no ONNX Runtime: pip install 'vaeserve[serving]', or 'vaeserve[serving-gpu]' for CUDA")
+    wheels = installed_wheels(distributions(), Path(spec.origin).parent)
+    if len(wheels) > 1:
+        raise StartupError(
+            f"{' and '.join(wheels)} are both installed and overwrite each other: pip uninstall both, then install one"
+        )
+
+
+def installed_wheels(installed: Iterable[Distribution], module: Path) -> list[str]:
+    """Returns which wheels of ONNX Runtime put their files where the module lies, by name."""
+    names = {
+        name
+        for distribution in installed
+        if (name := distribution.name.lower().replace("_", "-")) in _WHEELS
+        and Path(str(distribution.locate_file("onnxruntime"))).resolve() == module.resolve()
+    }
+    return sorted(names)
