@@ -44,11 +44,6 @@ def run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
         return 0 if arguments else 2
-    if arguments[0] == "--version":
-        from importlib.metadata import version
-
-        print(f"vae {version('vaeserve')}")
-        return 0
     name, *rest = arguments
     verb = VERBS.get(name)
     if verb is None:
@@ -83,7 +78,7 @@ Trains variational autoencoders and serves them over gRPC.
 
 {verbs}
 
-`vae VERB --help` tells a verb's options; `vae --version` the version."""
+`vae VERB --help` tells a verb's options."""
 
 
 def _fail(message: str, code: int) -> int:

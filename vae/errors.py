@@ -1,17 +1,17 @@
 """Errors that this project raises on purpose, named by whose fault they are.
 
-    VaeError                a message fit for a user: one line, no internals
-    |-- PackageError        the model package's: a file is missing, altered or not understood
-    |-- InvalidInput        the caller's: names the field at fault
-    |-- UnknownName         the caller's: no such model
-    |-- PreconditionFailed  the caller's: the request fits another model than this one
-    |-- Overloaded          nobody's: the queue is full, try again later
-    |-- DeadlinePassed      nobody's: the caller's deadline passed before the answer
-    |-- ShuttingDown        nobody's: the server is going away, another one may answer
-    |-- EngineFailure       ours: the graph could not be run
-    |-- StartupError        the operator's: the service cannot start as it was told to
-    |-- TrainingError       the operator's: training or export cannot go on as it was told to
-    `-- CallError           a call's: what a client gets when a server answers with an error
+VaeError                a message fit for a user: one line, no internals
+|-- PackageError        the model package's: a file is missing, altered or not understood
+|-- InvalidInput        the caller's: names the field at fault
+|-- UnknownName         the caller's: no such model
+|-- PreconditionFailed  the caller's: the request fits another model than this one
+|-- Overloaded          nobody's: the queue is full, try again later
+|-- DeadlinePassed      nobody's: the caller's deadline passed before the answer
+|-- ShuttingDown        nobody's: the server is going away, another one may answer
+|-- EngineFailure       ours: the graph could not be run
+|-- StartupError        the operator's: the service cannot start as it was told to
+|-- TrainingError       the operator's: training or export cannot go on as it was told to
+`-- CallError           a call's: what a client gets when a server answers with an error
 """
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from vae.errors import PackageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # `Manifest.schema_version` repeats it as a type
 MANIFEST_FILE = "manifest.json"
 BATCH = "batch"  # name of the symbolic first axis in every graph
 
@@ -79,7 +79,7 @@ class TensorSpec(_Part):
     @property
     def row_shape(self) -> tuple[int, ...]:
         """Shape of one row."""
-        return tuple(axis for axis in self.shape[1:] if axis != BATCH)
+        return tuple(axis for axis in self.shape if isinstance(axis, int))
 
 
 class Graph(File):
@@ -152,7 +152,7 @@ class Provenance(_Part):
 class Manifest(_Part):
     """Describes a model package. Raises PackageError from `parse` where it is not understood."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     name: Name
     version: PositiveInt
     created_at: datetime
@@ -218,7 +218,9 @@ class Manifest(_Part):
         try:
             version = _AnyManifest.model_validate_json(text).schema_version
             if version != SCHEMA_VERSION:
-                raise PackageError(f"{source}: schema_version {version} is unknown; this version reads {SCHEMA_VERSION}")
+                raise PackageError(
+                    f"{source}: schema_version {version} is unknown; this version reads {SCHEMA_VERSION}"
+                )
             return cls.model_validate_json(text)
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_context=False, include_input=False)[0]

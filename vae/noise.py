@@ -5,8 +5,8 @@ in, how the call was split, the process or the machine. docs/noise.md writes the
 
 Uniforms come from Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), whose stream
 NumPy guarantees. Normals come from them by the inverse of the normal distribution function: algorithm AS 241, PPND16
-(Wichura, Applied Statistics 37, 1988), in float64 with additions, multiplications, divisions and square roots alone, each of which
-IEEE 754 rounds exactly, so the bits depend on no mathematics library.
+(Wichura, Applied Statistics 37, 1988), in float64 with additions, multiplications, divisions and square roots alone.
+IEEE 754 rounds each of those exactly, so the bits depend on no mathematics library.
 """
 
 from collections.abc import Sequence

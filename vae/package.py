@@ -58,7 +58,7 @@ class ModelPackage(NamedTuple):
             )
         return content
 
-    def read_probes(self) -> dict[str, npt.NDArray[np.generic]]:
+    def read_probes(self) -> dict[str, npt.NDArray[np.number]]:
         """Returns the probes: arrays named `graph.tensor`, for example `encoder.data`.
 
         Raises:
@@ -72,9 +72,7 @@ class ModelPackage(NamedTuple):
             raise PackageError(f"{self.directory / self.manifest.probes.file}: is no archive of arrays") from exc
 
     @classmethod
-    def write(
-        cls, directory: Path, manifest: Manifest, files: Mapping[str, bytes], *, overwrite: bool = False
-    ) -> Self:
+    def write(cls, directory: Path, manifest: Manifest, files: Mapping[str, bytes], *, overwrite: bool = False) -> Self:
         """Writes a package so that `directory` holds all of it or nothing.
 
         Everything goes into a dot-named sibling first, which is then renamed. An existing directory is refused unless

@@ -1,4 +1,4 @@
-"""Compares a graph's outputs with reference outputs: at export against PyTorch, at load against the package's probes."""
+"""Compares a graph's outputs with reference ones: at export with PyTorch's, at load with the package's probes."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from vae.manifest import DataSpec, Tolerance
 
-Arrays = Mapping[str, npt.NDArray[np.generic]]
+Arrays = Mapping[str, npt.NDArray[np.number]]
 
 
 class Comparison(NamedTuple):

@@ -10,14 +10,15 @@ from vae.errors import InvalidInput
 from vae.manifest import DataSpec
 from vae.v1 import vae_pb2 as pb
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[np.number]
+"""uint8 or float32."""
 
-_DTYPES: dict[pb.DataType, np.dtype[np.generic]] = {
+_DTYPES: dict[int, np.dtype[np.number]] = {
     pb.DATA_TYPE_UINT8: np.dtype("u1"),
     pb.DATA_TYPE_FLOAT32: np.dtype("<f4"),
 }
 _NAMES = {value.number: value.name for value in pb.DataType.DESCRIPTOR.values}
-DATA_TYPES: dict[str, pb.DataType] = {dtype.name: number for number, dtype in _DTYPES.items()}
+DATA_TYPES = {"uint8": pb.DATA_TYPE_UINT8, "float32": pb.DATA_TYPE_FLOAT32}
 """Wire type by the name that manifests use."""
 
 
