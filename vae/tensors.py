@@ -66,12 +66,7 @@ def parse_data(message: pb.Tensor, field: str, spec: DataSpec) -> Array:
         InvalidInput: as `to_array` does, or a value lies outside the range, or is NaN where none may be missing.
     """
     rows = to_array(message, field, spec.dtype, spec.shape)
-    if spec.dtype == "uint8" and spec.minimum <= 0 and spec.maximum >= 255:
-        return rows
-    inside = (rows >= spec.minimum) & (rows <= spec.maximum)
-    if spec.missing_allowed:
-        inside |= np.isnan(rows)
-    _refuse_outside(rows, inside, field, f"must lie in [{spec.minimum:g}, {spec.maximum:g}]")
+    _check_data(rows, f"{field}.data", spec)
     return rows
 
 
@@ -82,15 +77,93 @@ def parse_latent(message: pb.Tensor, field: str, latent_shape: Sequence[int]) ->
         InvalidInput: as `to_array` does, or a value is NaN or infinite.
     """
     rows = to_array(message, field, "float32", latent_shape)
-    _refuse_outside(rows, np.isfinite(rows), field, "must be finite")
+    _check_latent(rows, f"{field}.data")
     return rows
 
 
-def _refuse_outside(rows: Array, inside: npt.NDArray[np.bool_], field: str, rule: str) -> None:
-    if not inside.all():
-        index = np.unravel_index(int(np.argmin(inside)), inside.shape)
+def fit_data(values: npt.ArrayLike, field: str, spec: DataSpec) -> Array:
+    """Returns a user's rows of data as the model takes them, [rows, *spec.shape] of spec.dtype.
+
+    Raises:
+        InvalidInput: as `fit` does, or a value lies outside the range, or is NaN where none may be missing.
+    """
+    rows = fit(values, field, spec.dtype, spec.shape)
+    _check_data(rows, field, spec)
+    return rows
+
+
+def fit_latent(values: npt.ArrayLike, field: str, latent_shape: Sequence[int]) -> Array:
+    """Returns a user's latents as the model takes them, float32 [rows, *latent_shape].
+
+    Raises:
+        InvalidInput: as `fit` does, or a value is NaN or infinite.
+    """
+    rows = fit(values, field, "float32", latent_shape)
+    _check_latent(rows, field)
+    return rows
+
+
+def fit(values: npt.ArrayLike, field: str, dtype: str, row_shape: Sequence[int]) -> Array:
+    """Returns a user's values in the element type asked for, where that loses nothing but float32's rounding.
+
+    Args:
+        values: numbers, [rows, *row_shape].
+        field: what to call them in an error.
+        dtype: the element type to convert to, "uint8" or "float32".
+        row_shape: the shape of one row.
+
+    Raises:
+        InvalidInput: no numbers, another shape, no rows, or a value that the element type cannot hold.
+    """
+    try:
+        given = np.asarray(values)
+    except ValueError as exc:
+        raise InvalidInput(field, "is no array: its rows differ in length") from exc
+    if given.dtype.kind not in "biuf":
+        raise InvalidInput(field, f"holds {given.dtype}, must hold numbers")
+    wanted = f"[rows, {', '.join(map(str, row_shape))}]"
+    if given.shape == tuple(row_shape):
+        raise InvalidInput(field, f"is a single row of shape {_brief(given.shape)}, must be {wanted}: add a first axis")
+    if given.shape[1:] != tuple(row_shape) or given.ndim == 0:
+        raise InvalidInput(field, f"has shape {_brief(given.shape)}, must be {wanted}")
+    if len(given) == 0:
+        raise InvalidInput(field, "has no rows, must have at least 1")
+    return _convert(given, field, np.dtype(dtype))
+
+
+def _convert(given: Array, field: str, dtype: np.dtype[np.number]) -> Array:
+    if given.dtype == dtype:
+        return given
+    with np.errstate(all="ignore"):  # what overflows is found by the comparison
+        converted = given.astype(dtype)
+        if dtype.kind == "f" and given.dtype.kind == "f":
+            kept = np.isfinite(converted) | ~np.isfinite(given)
+        else:
+            kept = converted.astype(given.dtype) == given
+            if dtype.kind == "f":  # an integer past float32's range of exact ones may wrap back to itself
+                kept &= np.abs(converted) < 2.0**63
+    _refuse(given, kept, field, f"cannot be {dtype.name}")
+    return converted
+
+
+def _check_data(rows: Array, field: str, spec: DataSpec) -> None:
+    if spec.dtype == "uint8" and spec.minimum <= 0 and spec.maximum >= 255:
+        return
+    inside = (rows >= spec.minimum) & (rows <= spec.maximum)
+    if spec.missing_allowed:
+        inside |= np.isnan(rows)
+    _refuse(rows, inside, field, f"must lie in [{spec.minimum:g}, {spec.maximum:g}]")
+
+
+def _check_latent(rows: Array, field: str) -> None:
+    _refuse(rows, np.isfinite(rows), field, "must be finite")
+
+
+def _refuse(rows: Array, allowed: npt.NDArray[np.bool_], field: str, rule: str) -> None:
+    if not allowed.all():
+        index = np.unravel_index(int(np.argmin(allowed)), allowed.shape)
         place = ", ".join(map(str, index[1:]))
-        raise InvalidInput(f"{field}.data", f"{rows[index]} in row {index[0]} at [{place}] {rule}")
+        raise InvalidInput(field, f"{rows[index]} in row {index[0]} at [{place}] {rule}")
 
 
 def _brief(shape: Sequence[int]) -> str:

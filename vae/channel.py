@@ -1,0 +1,130 @@
+"""How a client reaches a server: target, credentials and channel options, checked before anything is sent."""
+
+import ipaddress
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import grpc
+
+from vae.errors import InvalidInput
+
+# C-core makes at most 5 attempts. With these pauses, 3 s in all, a server that restarts is met again, and one that is
+# not there is reported soon.
+_SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [{"service": "vae.v1.VaeService"}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+}
+_OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.enable_retries", 1),
+    ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),  # a request past it (256 KiB by default) is never retried
+    ("grpc.initial_reconnect_backoff_ms", 100),  # 1 s by default: attempts would meet the old failure, not a new try
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.max_receive_message_length", -1),  # the server's limits are the ones that count
+    ("grpc.max_send_message_length", -1),
+)
+
+
+class Connection(NamedTuple):
+    """What sync and async channels are opened with."""
+
+    target: str
+    credentials: grpc.ChannelCredentials | None
+    """None: plaintext."""
+    options: tuple[tuple[str, str | int], ...]
+    metadata: tuple[tuple[str, str], ...]
+    """Sent with every call."""
+
+
+def connection(
+    target: str,
+    *,
+    token: str | None = None,
+    tls: bool = False,
+    root_certificates: str | Path | None = None,
+    client_certificate: str | Path | None = None,
+    client_key: str | Path | None = None,
+) -> Connection:
+    """Checks how a server is to be reached, before anything is sent.
+
+    Args:
+        target: HOST:PORT, or any gRPC target, for example `dns:///host:port` or `unix:/path`.
+        token: bearer token; travels over TLS, or in plaintext to this machine itself.
+        tls: whether to use TLS; certificates imply it.
+        root_certificates: PEM file of the authorities to trust instead of the system's.
+        client_certificate: PEM file of the certificate chain to present, with its key.
+        client_key: PEM file of its private key.
+
+    Raises:
+        InvalidInput: the options contradict each other, a file cannot be read, or the token would travel in the clear.
+    """
+    if not target or re.match(r"https?:", target):
+        raise InvalidInput("target", f"is {target!r}, must be HOST:PORT without a scheme")
+    if (client_certificate is None) != (client_key is None):
+        raise InvalidInput("client_certificate", "needs client_key, and the other way round")
+    loopback = is_loopback(target)
+    credentials = None
+    if tls or root_certificates or client_certificate:
+        credentials = grpc.ssl_channel_credentials(
+            _read("root_certificates", root_certificates),
+            _read("client_key", client_key),
+            _read("client_certificate", client_certificate),
+        )
+    if token is not None:
+        if not re.fullmatch(r"[\x21-\x7e]+", token):  # gRPC would show the whole header in its complaint
+            raise InvalidInput("token", "must be one word of visible ASCII characters")
+        if credentials is None and not loopback:
+            raise InvalidInput("token", f"would travel unencrypted to {target}: use TLS")
+    return Connection(
+        target=target,
+        credentials=credentials,
+        # What is said to this machine goes to this machine, whatever http_proxy says.
+        options=(*_OPTIONS, ("grpc.enable_http_proxy", 0)) if loopback else _OPTIONS,
+        metadata=() if token is None else (("authorization", f"Bearer {token}"),),
+    )
+
+
+def is_loopback(target: str) -> bool:
+    """Says whether every address of a gRPC target lies on this machine; in doubt it does not."""
+    scheme, separator, rest = target.partition(":")
+    scheme = scheme.lower()
+    if separator and scheme in ("unix", "unix-abstract"):
+        return True
+    if separator and scheme in ("ipv4", "ipv6"):
+        return all(_is_loopback_host(address) for address in rest.removeprefix("///").split(","))
+    if separator and scheme == "dns":
+        target = rest.removeprefix("///")  # what names a name server of its own keeps its slashes, and is no host
+    return _is_loopback_host(target)
+
+
+def _is_loopback_host(address: str) -> bool:
+    bracketed = re.fullmatch(r"\[(.+)\](:\w+)?", address)
+    host = bracketed[1] if bracketed else address.rpartition(":")[0] if address.count(":") == 1 else address
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read(field: str, path: str | Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as exc:
+        raise InvalidInput(field, f"cannot read {path}: {exc.strerror}") from exc

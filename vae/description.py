@@ -1,0 +1,157 @@
+"""Model: what a server says of a model it serves, checked once so that the client can rely on it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Literal, NamedTuple, TypeVar
+
+from google.protobuf.descriptor import EnumDescriptor
+from pydantic import BaseModel, ConfigDict, PositiveInt, StringConstraints, ValidationError
+
+from vae.errors import CallError, InvalidInput
+from vae.manifest import DataSpec, Likelihood, Prior, Shape
+from vae.replies import Decoded, Encoded, Sampled
+from vae.v1 import vae_pb2 as pb
+
+Plan = TypeVar("Plan")
+Answer = TypeVar("Answer", bound=Encoded | Decoded | Sampled)
+
+_REFUSALS = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "ABORTED")
+
+
+class Limits(BaseModel):
+    """Limits on one request; the client splits larger work."""
+
+    model_config = ConfigDict(frozen=True)
+
+    call_rows: PositiveInt
+    request_bytes: PositiveInt
+    """Largest serialised request, in bytes."""
+    batch_rows: int
+    """Largest number of rows that run in one batch."""
+
+
+class Model(BaseModel):
+    """One encoder-decoder pair, and where it runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: PositiveInt
+    fingerprint: Annotated[str, StringConstraints(min_length=1)]
+    """Identifies the pair: latents fit the decoder of their own pair alone."""
+    data: DataSpec
+    latent_shape: Shape
+    posterior: Literal["gaussian", "none"]
+    likelihood: Likelihood
+    priors: tuple[Prior, ...]
+    default_prior: str
+    provider: str
+    """What runs the graphs: "cpu" or "cuda"."""
+    limits: Limits
+    noise_algorithm: str
+    metrics: dict[str, float]
+    """Figures from training, on held-out rows."""
+
+
+class Route(NamedTuple):
+    """Which model a call is for."""
+
+    model: str
+    """Empty: the server's default."""
+    version: int
+    """0: the newest."""
+
+
+class Catalogue:
+    """Remembers what servers said of their models, and forgets it as soon as it may be out of date."""
+
+    def __init__(self) -> None:
+        self._models: dict[Route, Model] = {}
+
+    def plan(self, route: Route, build: Callable[[Model], Plan]) -> Plan | None:
+        """Returns what `build` makes of the remembered model, or None if the model must be asked for (again).
+
+        Input that does not fit a remembered model may fit the one that has taken its place since.
+        """
+        model = self._models.get(route)
+        if model is None:
+            return None
+        try:
+            return build(model)
+        except InvalidInput:
+            return None
+
+    def remember(self, route: Route, model: Model) -> Model:
+        """Keeps a fresh description, and returns it."""
+        self._models[route] = model
+        return model
+
+    @contextmanager
+    def doubting(self, route: Route) -> Iterator[None]:
+        """Forgets the description if the server refuses a call that was made to fit it."""
+        try:
+            yield
+        except CallError as exc:
+            if exc.code in _REFUSALS or exc.reason == "MESSAGE_TOO_LARGE":
+                self._models.pop(route, None)
+            raise
+
+    def compare(self, route: Route, answer: Answer) -> Answer:
+        """Forgets the description if another pair than the one described has answered. Returns the answer."""
+        model = self._models.get(route)
+        if model is not None and model.fingerprint != answer.fingerprint:
+            self._models.pop(route, None)
+        return answer
+
+
+def parse_model(message: pb.Model) -> Model:
+    """Returns the model that a message describes.
+
+    Raises:
+        CallError: INTERNAL; the message describes no model that this version understands.
+    """
+    try:
+        return Model(
+            name=message.name,
+            version=message.version,
+            fingerprint=message.fingerprint,
+            data=_data_spec(message.data),
+            latent_shape=tuple(message.latent_shape),
+            posterior=_word(pb.Posterior.DESCRIPTOR, message.posterior),
+            likelihood=Likelihood(family=message.likelihood.family, constants=dict(message.likelihood.constants)),
+            priors=tuple(Prior(name=prior.name, noise_size=prior.noise_size) for prior in message.priors),
+            default_prior=message.default_prior,
+            provider=message.provider,
+            limits=Limits(
+                call_rows=message.limits.call_rows,
+                request_bytes=message.limits.request_bytes,
+                batch_rows=message.limits.batch_rows,
+            ),
+            noise_algorithm=message.noise_algorithm,
+            metrics=dict(message.metrics),
+        )
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join([exc.title, *map(str, first["loc"])])
+        raise CallError(
+            "INTERNAL", f"the server describes a model that this client does not understand: {where}: {first['msg']}"
+        ) from exc
+
+
+def _data_spec(message: pb.DataSpec) -> DataSpec:
+    return DataSpec.model_validate(
+        {
+            "kind": _word(pb.DataKind.DESCRIPTOR, message.kind),
+            "shape": tuple(message.shape),
+            "dtype": _word(pb.DataType.DESCRIPTOR, message.dtype),
+            "minimum": message.minimum,
+            "maximum": message.maximum,
+            "missing_allowed": message.missing_allowed,
+        }
+    )
+
+
+def _word(enum: EnumDescriptor, number: int) -> str:
+    """Returns an enum value's own word, for example "uint8" for DATA_TYPE_UINT8."""
+    value = enum.values_by_number.get(number)
+    return value.name.rsplit("_", 1)[-1].lower() if value else f"number {number}"  # a newer server's

@@ -1,0 +1,89 @@
+"""What a failed RPC means: the one place where gRPC's errors become CallError."""
+
+import random
+import re
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol, cast
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from vae.errors import CallError
+
+_LEAST_PAUSE_SECONDS = 0.01
+_TOO_LARGE = re.compile(r"(CLIENT|SERVER): (Received|Sent) message larger than max \((\d+) vs\. (\d+)\)")
+_LAST_ERROR = re.compile(r"^.*; last error: (UNKNOWN: )?", re.DOTALL)
+_DETAIL_TYPES = (error_details_pb2.BadRequest, error_details_pb2.ErrorInfo, error_details_pb2.RetryInfo)
+
+
+class _FailedCall(Protocol):
+    """What the errors of both kinds of channel have in common."""
+
+    def code(self) -> grpc.StatusCode: ...
+    def details(self) -> str | None: ...
+    def trailing_metadata(self) -> Iterable[tuple[str, str | bytes]] | None: ...
+
+
+class _Details(NamedTuple):
+    field: str | None = None
+    reason: str | None = None
+    retry_seconds: float | None = None
+
+
+def call_error(error: grpc.RpcError, target: str, timeout_seconds: float) -> CallError:
+    """Returns what a failed RPC means, on one line."""
+    failed = cast(_FailedCall, error)
+    code = failed.code()
+    text = "".join(char if char.isprintable() else " " for char in failed.details() or "")
+    details = _parse_details(failed)
+    too_large = _TOO_LARGE.search(text)
+    if too_large:
+        details = details._replace(reason=details.reason or "MESSAGE_TOO_LARGE")
+        text = _explain_size(*too_large.groups())
+    elif code is grpc.StatusCode.UNAVAILABLE:
+        text = f"{target} cannot be reached or takes no calls: {_LAST_ERROR.sub('', text)}"
+    elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        text = f"no answer from {target} within {timeout_seconds:g} s ({text})"
+    return CallError(code.name, " ".join(text.split()) or "the server gave no reason", **details._asdict())
+
+
+def pause_before_retry(error: CallError) -> float | None:
+    """Returns how long to wait before trying again, in seconds, or None if it would not help.
+
+    At least what the server asks for, spread out so that those who were refused together do not return together.
+    """
+    if error.code != "RESOURCE_EXHAUSTED" or error.retry_seconds is None:
+        return None
+    return max(error.retry_seconds, _LEAST_PAUSE_SECONDS) * random.uniform(1.0, 1.5)
+
+
+def _explain_size(side: str, direction: str, size: str, limit: str) -> str:
+    whose = "the server's" if side == "SERVER" else "this client's"
+    what = "request" if (side, direction) in (("SERVER", "Received"), ("CLIENT", "Sent")) else "reply"
+    return f"the {what} takes {size} bytes, {whose} limit on a {what} is {limit} bytes: send fewer rows a call"
+
+
+def _parse_details(failed: _FailedCall) -> _Details:
+    try:
+        status = rpc_status.from_call(cast(grpc.Call, failed))
+        return _merge_details(status) if status else _Details()
+    except (ValueError, DecodeError):  # not the server's own words, or a proxy's idea of them
+        return _Details()
+
+
+def _merge_details(status: status_pb2.Status) -> _Details:
+    merged = _Details()
+    for packed in status.details:
+        for kind in _DETAIL_TYPES:
+            detail = kind()
+            if not packed.Unpack(detail):
+                continue
+            if isinstance(detail, error_details_pb2.BadRequest) and detail.field_violations:
+                merged = merged._replace(field=detail.field_violations[0].field)
+            elif isinstance(detail, error_details_pb2.ErrorInfo):
+                merged = merged._replace(reason=detail.reason)
+            elif isinstance(detail, error_details_pb2.RetryInfo):
+                merged = merged._replace(retry_seconds=detail.retry_delay.ToTimedelta().total_seconds())
+    return merged

@@ -1,0 +1,111 @@
+"""What a client gets, and how the replies to a call's parts become one of it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vae.errors import CallError, InvalidInput
+from vae.tensors import DATA_TYPES, Array, to_array
+from vae.v1 import vae_pb2 as pb
+
+_DTYPES: dict[int, str] = {number: name for name, number in DATA_TYPES.items()}
+
+
+class Timing(NamedTuple):
+    """What a call cost the server: sums over its parts, and the largest batch."""
+
+    queued_seconds: float
+    running_seconds: float
+    batch_rows: int
+    """Rows in the largest batch that held rows of the call, other callers' rows included."""
+
+
+class Encoded(NamedTuple):
+    """Latents of rows of data. Decode them with the pair of this fingerprint alone."""
+
+    latent: npt.NDArray[np.float32]
+    """[rows, *latent_shape]: the posterior's mean, or a draw if asked for "sample"."""
+    log_variance: npt.NDArray[np.float32] | None
+    """[rows, *latent_shape], for "moments"."""
+    seed: int | None
+    """Seed of the draw, for "sample"."""
+    fingerprint: str
+    timing: Timing
+
+
+class Decoded(NamedTuple):
+    """Rows decoded from latents."""
+
+    output: Array
+    """[rows, *data.shape]: of the data's type, or float32 if asked for "expectation"."""
+    fingerprint: str
+    timing: Timing
+
+
+class Sampled(NamedTuple):
+    """Rows drawn from a prior: first_row, first_row + 1, ... of the seed."""
+
+    output: Array
+    """[count, *data.shape]: of the data's type, or float32 if asked for "expectation"."""
+    latent: npt.NDArray[np.float32] | None
+    """[count, *latent_shape], if asked for."""
+    seed: int
+    first_row: int
+    fingerprint: str
+    timing: Timing
+
+
+class _Costed(Protocol):
+    """What every reply that came from a model holds."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def timing(self) -> pb.Timing: ...
+
+
+def one_pair(replies: Sequence[_Costed]) -> str:
+    """Returns the fingerprint of the pair that answered every part.
+
+    Raises:
+        CallError: ABORTED; not one pair answered them all.
+    """
+    fingerprints = {reply.fingerprint for reply in replies}
+    if len(fingerprints) > 1:
+        raise CallError(
+            "ABORTED",
+            "the model was replaced while the call's parts ran, so they do not belong together: call again",
+            reason="MODEL_REPLACED",
+        )
+    return fingerprints.pop()
+
+
+def total(replies: Sequence[_Costed]) -> Timing:
+    """Returns what a call's parts cost together."""
+    return Timing(
+        queued_seconds=sum(reply.timing.queued_microseconds for reply in replies) / 1e6,
+        running_seconds=sum(reply.timing.running_microseconds for reply in replies) / 1e6,
+        batch_rows=max(reply.timing.batch_rows for reply in replies),
+    )
+
+
+def join_rows(field: str, parts: Sequence[pb.Tensor], rows: int) -> Array:
+    """Returns the rows of all parts, in an array of its own.
+
+    Raises:
+        CallError: INTERNAL; they are no arrays of one kind, or not as many rows as were asked for.
+    """
+    try:
+        joined = np.concatenate([to_array(part, field, _DTYPES[part.dtype], part.shape[1:]) for part in parts])
+    except (KeyError, ValueError, InvalidInput) as exc:
+        raise CallError("INTERNAL", f"the server's reply holds no usable {field}: {exc}") from exc
+    if len(joined) != rows:
+        raise CallError("INTERNAL", f"the server answered {len(joined)} rows of {field} where {rows} were asked for")
+    return joined
+
+
+def join_latents(field: str, parts: Sequence[pb.Tensor], rows: int) -> npt.NDArray[np.float32]:
+    """Returns the latents of all parts, float32, as `join_rows` does."""
+    return join_rows(field, parts, rows).astype(np.float32, copy=False)
