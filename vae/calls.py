@@ -140,7 +140,7 @@ def sample(
     Raises:
         InvalidInput: an option is out of range.
     """
-    count = _integer("count", count, ROW_LIMIT + 1, least=1)
+    count = _integer("count", count, ROW_LIMIT, least=1)
     first = _integer("first_row", first_row, ROW_LIMIT - count + 1)
     if temperature is not None and not 0 < np.float32(temperature) < np.inf:
         raise InvalidInput("temperature", f"is {temperature}, must be finite and above 0")

@@ -4,6 +4,7 @@ Standard library only, and no verb is imported before it is called, so that `vae
 """
 
 import importlib
+import os
 import sys
 from typing import NamedTuple, NoReturn
 
@@ -50,15 +51,19 @@ def run(arguments: list[str]) -> int:
         return _fail(f"no such verb: {name}; `vae --help` lists them", 2)
     try:
         code: int = getattr(importlib.import_module(verb.module), name)(rest)
+        sys.stdout.flush()
         return code
     except ModuleNotFoundError as exc:
         if (exc.name or "").split(".")[0] in _OWN_PACKAGES:
             raise
         install = f"'vaeserve[{verb.extra}]'" if verb.extra else "vaeserve"
         return _fail(f"`vae {name}` needs {exc.name}: pip install {install}", 1)
+    except SystemExit as exc:  # argparse has said its part
+        return exc.code if isinstance(exc.code, int) else 1
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader left, for example `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain as it exits
         return 1
     except Exception as exc:
         from vae.errors import VaeError

@@ -5,15 +5,12 @@ import io
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from vae.errors import PackageError
+from vae.files import AnyArray, parse_arrays
 from vae.manifest import MANIFEST_FILE, File, Manifest
 
 
@@ -58,7 +55,7 @@ class ModelPackage(NamedTuple):
             )
         return content
 
-    def read_probes(self) -> dict[str, npt.NDArray[np.number]]:
+    def read_probes(self) -> dict[str, AnyArray]:
         """Returns the probes: arrays named `graph.tensor`, for example `encoder.data`.
 
         Raises:
@@ -66,10 +63,9 @@ class ModelPackage(NamedTuple):
         """
         content = self.read(self.manifest.probes)
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        except (ValueError, OSError, zipfile.BadZipFile, AttributeError) as exc:
-            raise PackageError(f"{self.directory / self.manifest.probes.file}: is no archive of arrays") from exc
+            return parse_arrays(io.BytesIO(content))
+        except ValueError as exc:
+            raise PackageError(f"{self.directory / self.manifest.probes.file}: {exc}") from exc
 
     @classmethod
     def write(cls, directory: Path, manifest: Manifest, files: Mapping[str, bytes], *, overwrite: bool = False) -> Self:

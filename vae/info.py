@@ -1,0 +1,79 @@
+"""Descriptions for people: a model package, and the models that a server serves."""
+
+from collections.abc import Mapping, Sequence
+
+from vae.description import Model
+from vae.manifest import Manifest, Prior
+from vae.package import ModelPackage
+
+Lines = list[tuple[str, str]]
+
+
+def package_text(package: ModelPackage) -> str:
+    """Returns a package's description in aligned lines."""
+    manifest = package.manifest
+    lines = _pair_lines(manifest)
+    lines.append(("files", ", ".join(file.file for file in manifest.files) + ": checksums verified"))
+    lines.append(("created", f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}".strip()))
+    if manifest.preprocessing:
+        lines.append(("preprocessing", manifest.preprocessing))
+    if manifest.provenance:
+        lines.append(("data set", f"{manifest.provenance.dataset} (SHA-256 {manifest.provenance.data_sha256[:12]}...)"))
+        lines.append(("trained with", ", ".join(f"{n} {v}" for n, v in manifest.provenance.libraries.items())))
+    heading = f"{manifest.name}, version {manifest.version}: model package in {package.directory}"
+    return "\n\n".join([_section(heading, lines), *_metrics(manifest.metrics), *_parity(manifest)])
+
+
+def models_text(models: Sequence[Model], target: str) -> str:
+    """Returns the descriptions of a server's models in aligned lines."""
+    return "\n\n".join(_model_text(model, target) for model in models) or f"{target} serves no models"
+
+
+def _model_text(model: Model, target: str) -> str:
+    limits = model.limits
+    lines = _pair_lines(model)
+    lines.append(("provider", model.provider))
+    lines.append(("a request", f"at most {limits.call_rows:,} rows and {limits.request_bytes:,} bytes"))
+    lines.append(("a batch", f"at most {limits.batch_rows:,} rows"))
+    lines.append(("noise", model.noise_algorithm))
+    heading = f"{model.name}, version {model.version}: served at {target}"
+    return "\n\n".join([_section(heading, lines), *_metrics(model.metrics)])
+
+
+def _pair_lines(pair: Manifest | Model) -> Lines:
+    data, likelihood = pair.data, pair.likelihood
+    missing = ", NaN where missing" if data.missing_allowed else ""
+    constants = ", ".join(f"{name} {value:g}" for name, value in likelihood.constants.items())
+    return [
+        ("fingerprint", pair.fingerprint),
+        ("data", f"{data.kind}, {data.dtype} {list(data.shape)} in [{data.minimum:g}, {data.maximum:g}]{missing}"),
+        ("latent", f"float32 {list(pair.latent_shape)}"),
+        ("posterior", pair.posterior),
+        ("likelihood", f"{likelihood.family} ({constants})" if constants else likelihood.family),
+        ("priors", ", ".join(_prior(prior, pair.default_prior) for prior in pair.priors)),
+    ]
+
+
+def _prior(prior: Prior, default: str) -> str:
+    return f"{prior.name} ({prior.noise_size} normals a row{', default' if prior.name == default else ''})"
+
+
+def _metrics(metrics: Mapping[str, float]) -> list[str]:
+    return [_section("metrics", [(name, f"{value:.6g}") for name, value in metrics.items()])] if metrics else []
+
+
+def _parity(manifest: Manifest) -> list[str]:
+    if manifest.parity is None:
+        return []
+    rows = [("output", "rows", "largest difference", "allowed")]
+    for check in manifest.parity.checks:
+        rows.append((check.output, f"{check.rows}", f"{check.largest_difference:.1e}", check.tolerance))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    sizes = ", ".join(map(str, manifest.parity.batch_sizes))
+    return ["\n  ".join([f"parity with PyTorch, at batch sizes {sizes}", *table])]
+
+
+def _section(heading: str, lines: Lines) -> str:
+    width = max(len(name) for name, _ in lines)
+    return "\n".join([heading, *(f"  {name:<{width}}  {value}" for name, value in lines)])

@@ -1,0 +1,68 @@
+"""Options that the client's verbs share. Standard library only, so that help is answered at once."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vae.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from vae.client import Client
+
+
+def verb_parser(verb: str, summary: str) -> argparse.ArgumentParser:
+    """Returns the parser of a verb, without options."""
+    return argparse.ArgumentParser(prog=f"vae {verb}", description=summary, allow_abbrev=False)
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what tells a server and a model of it."""
+    parser.add_argument("--target", required=True, metavar="HOST:PORT", help="the server")
+    parser.add_argument("--model", default="", help="name of the model; default: the server's own default")
+    parser.add_argument("--version", type=int, default=0, help="version of the model; default: the newest")
+    add_connection_options(parser)
+
+
+def add_connection_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what tells how to reach a server."""
+    group = parser.add_argument_group("connection")
+    group.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each request; default 60")
+    group.add_argument("--tls", action="store_true", help="encrypt, trusting the system's authorities")
+    group.add_argument("--root-certificates", type=Path, metavar="PEM", help="encrypt, trusting these authorities")
+    group.add_argument("--token-file", type=Path, metavar="FILE", help="file that holds a bearer token")
+
+
+def add_decoding_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what tells which kind of rows to get, and where to write them."""
+    parser.add_argument("--expectation", action="store_true", help="the likelihood's expectation, float32, not rounded")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="picture of a grid (.png), rows (.npy), or rows and what they came from (.npz)",
+    )
+
+
+def connect(options: argparse.Namespace) -> "Client":
+    """Returns a client of the server that the options tell.
+
+    Raises:
+        InvalidInput: the options contradict each other, or a file cannot be read.
+    """
+    from vae.client import Client
+
+    return Client(
+        options.target,
+        timeout_seconds=options.timeout,
+        token=None if options.token_file is None else _read_token(options.token_file),
+        tls=options.tls,
+        root_certificates=options.root_certificates,
+    )
+
+
+def _read_token(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InvalidInput(str(path), f"cannot be read: {getattr(exc, 'strerror', 'it is no text')}") from exc

@@ -1,0 +1,96 @@
+"""Rows of images -> one PNG: a grid of cells, or originals above their reconstructions."""
+
+import io
+import math
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vae.errors import InvalidInput
+from vae.manifest import DataSpec
+from vae.tensors import Array
+
+_CELL = 48  # pixels; smaller images are enlarged to about this
+_GAP = 2  # pixels between cells
+_BACKGROUND = 96  # grey: neither the black nor the white of a picture
+
+Pixels = npt.NDArray[np.uint8]
+"""[rows, height, width, channels]"""
+
+
+def grid_png(rows: Array, spec: DataSpec, *, columns: int | None = None) -> bytes:
+    """Returns a PNG that shows every row, in reading order.
+
+    Args:
+        rows: [rows, height, width, channels], data or expectation, with 1 or 3 channels.
+        spec: the range that becomes black to white; values past it are clipped.
+        columns: images side by side; None makes the grid about square.
+
+    Raises:
+        InvalidInput: the rows are no images of this spec.
+    """
+    pixels = _pixels(rows, spec)
+    return _png(_tile(pixels, columns or math.ceil(math.sqrt(len(pixels)))))
+
+
+def pairs_png(originals: Array, reconstructions: Array, spec: DataSpec, *, columns: int = 16) -> bytes:
+    """Returns a PNG with each line of originals above the line of their reconstructions.
+
+    Args:
+        originals: [rows, height, width, channels], with 1 or 3 channels.
+        reconstructions: as many, of the same shape.
+        spec: the range that becomes black to white; values past it are clipped.
+        columns: images side by side.
+
+    Raises:
+        InvalidInput: the rows are no images of this spec, or not equally many.
+    """
+    above, below = _pixels(originals, spec), _pixels(reconstructions, spec)
+    if len(above) != len(below):
+        raise InvalidInput("reconstructions", f"are {len(below)}, must be as many as the {len(above)} originals")
+    columns = min(columns, len(above))
+    lines = []
+    for start in range(0, len(above), columns):
+        line = slice(start, start + columns)
+        lines.append(_tile(np.concatenate([_fill(above[line], columns), below[line]]), columns))
+    return _png(_stack(lines))
+
+
+def _pixels(rows: Array, spec: DataSpec) -> Pixels:
+    """Returns rows rescaled linearly from the spec's range to 0..255, and enlarged."""
+    if spec.kind != "image" or rows.shape[1:] != spec.shape or len(rows) == 0:
+        raise InvalidInput("rows", f"of shape {list(rows.shape)} are no images of shape {list(spec.shape)}")
+    if spec.shape[2] not in (1, 3):
+        raise InvalidInput("rows", f"have {spec.shape[2]} channels; a picture shows 1 or 3")
+    share = (rows.astype(np.float64) - spec.minimum) / (spec.maximum - spec.minimum)
+    pixels = np.rint(np.clip(np.nan_to_num(share), 0.0, 1.0) * 255.0).astype(np.uint8)
+    enlarge = max(1, round(_CELL / max(spec.shape[:2])))
+    return pixels.repeat(enlarge, axis=1).repeat(enlarge, axis=2)  # nearest neighbour
+
+
+def _fill(cells: Pixels, columns: int) -> Pixels:
+    """Returns cells with empty ones appended, so that they fill whole lines."""
+    missing = -len(cells) % columns
+    return np.concatenate([cells, np.full((missing, *cells.shape[1:]), _BACKGROUND, np.uint8)])
+
+
+def _tile(cells: Pixels, columns: int) -> Pixels:
+    """Returns cells side by side, `columns` a line: [height, width, channels]."""
+    cells = _fill(cells, columns)
+    framed = np.pad(cells, ((0, 0), (0, _GAP), (0, _GAP), (0, 0)), constant_values=_BACKGROUND)
+    count, height, width, channels = framed.shape
+    lines = framed.reshape(count // columns, columns, height, width, channels).swapaxes(1, 2)
+    return lines.reshape(count // columns * height, columns * width, channels)[:-_GAP, :-_GAP]
+
+
+def _stack(blocks: list[Pixels]) -> Pixels:
+    """Returns blocks of one width below each other, set apart by a wider gap."""
+    apart = np.full((4 * _GAP, *blocks[0].shape[1:]), _BACKGROUND, np.uint8)
+    return np.concatenate([part for block in blocks for part in (apart, block)][1:])
+
+
+def _png(picture: Pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(file, "PNG")
+    return file.getvalue()
