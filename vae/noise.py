@@ -68,7 +68,7 @@ def _words(purpose: Purpose, addresses: RowRange, size: int) -> npt.NDArray[np.u
 
 
 def inverse_normal(probabilities: Float64) -> Float64:
-    """Returns the standard normal quantiles of probabilities in (0, 1), by AS 241, to about 1e-16 relative."""
+    """Returns the standard normal quantiles of probabilities in (0, 1), by AS 241, to about 1e-15 relative."""
     q = probabilities - 0.5
     quantiles = q * _ratio(0.180625 - q * q, _CENTRAL)
     tails = np.abs(q) > 0.425
