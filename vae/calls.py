@@ -35,6 +35,7 @@ _ENCODE_OUTPUTS = {
 _DECODE_OUTPUTS = {"data": pb.DECODE_OUTPUT_DATA, "expectation": pb.DECODE_OUTPUT_EXPECTATION}
 
 _SEED_BITS = 53  # what a JSON number holds exactly, so that a seed survives being written down anywhere
+_FLOAT32 = np.finfo(np.float32)  # temperatures travel as such
 _TENSOR_OVERHEAD = 128  # bytes; more than the tags, lengths and shape around a tensor's elements can take
 
 
@@ -142,7 +143,7 @@ def sample(
     """
     count = _integer("count", count, ROW_LIMIT, least=1)
     first = _integer("first_row", first_row, ROW_LIMIT - count + 1)
-    if temperature is not None and not 0 < np.float32(temperature) < np.inf:
+    if temperature is not None and not float(_FLOAT32.tiny) <= temperature <= float(_FLOAT32.max):
         raise InvalidInput("temperature", f"is {temperature}, must be finite and above 0")
     template = pb.SampleRequest(
         model=route.model,

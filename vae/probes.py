@@ -26,7 +26,7 @@ def compare(outputs: Arrays, references: Arrays, data: DataSpec, tolerance: Tole
 
     `expectation` may differ by absolute * (maximum - minimum). Integer `data` must be equal, except that a value may
     be one apart where the reference expectation lies within that distance of a rounding tie. Everything else may
-    differ by absolute + relative * |reference|. A non-finite output never passes.
+    differ by absolute + relative * |reference|. What is not finite never passes.
 
     Args:
         outputs: arrays by name, [rows, ...].
@@ -51,7 +51,8 @@ def compare(outputs: Arrays, references: Arrays, data: DataSpec, tolerance: Tole
         else:
             allowed = tolerance.absolute + tolerance.relative * np.abs(expected)
             bound = f"{tolerance.absolute:.0e} + {tolerance.relative:.0e} |reference|"
-        difference = np.abs(wide - expected)
-        passed = bool((difference <= allowed).all())  # NaN compares false
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            difference = np.abs(wide - expected)
+        passed = bool((np.isfinite(expected) & (difference <= allowed)).all())  # NaN compares false
         comparisons.append(Comparison(name, float(difference.max(initial=0.0)), bound, passed))
     return comparisons

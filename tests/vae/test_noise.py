@@ -101,14 +101,14 @@ def test_last_row() -> None:
 def test_quantiles_are_those_of_the_normal_distribution() -> None:
     ends = np.arange(500)
     k = np.concatenate([ends, 2**52 - 1 - ends, np.random.default_rng(0).integers(0, 2**52, 20_000)])
-    uniforms = (k + 0.5) * 2.0**-52
+    uniforms = np.asarray((k + 0.5) * 2.0**-52, np.float64)
     expected = [NormalDist().inv_cdf(uniform) for uniform in uniforms]
     np.testing.assert_allclose(inverse_normal(uniforms), expected, rtol=2e-15, atol=0)
 
 
 def test_quantiles_are_symmetric() -> None:
     k = np.random.default_rng(0).integers(0, 2**52, 10_000)
-    uniforms = (k + 0.5) * 2.0**-52
+    uniforms = np.asarray((k + 0.5) * 2.0**-52, np.float64)
     np.testing.assert_array_equal(inverse_normal(1.0 - uniforms), -inverse_normal(uniforms))
 
 

@@ -1,0 +1,197 @@
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import numpy as np
+import pytest
+from PIL import Image
+
+from vae.cli import run
+from vae.files import write_arrays
+from vae.package import ModelPackage
+from vae.v1 import vae_pb2 as pb
+
+if TYPE_CHECKING:
+    from tests.vae.conftest import Server
+
+Streams = pytest.CaptureFixture[str]
+
+
+def refused(arguments: list[str], capsys: Streams, code: int = 1) -> str:
+    """Runs a command that must fail, and returns the one line it says."""
+    assert run(arguments) == code
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    said = streams.err.strip().splitlines()
+    assert len(said) == 1 or code == 2
+    return said[-1]
+
+
+def test_sample_draws_a_picture(server: "Server", tmp_path: Path, capsys: Streams) -> None:
+    out = tmp_path / "grid.png"
+    assert run(["sample", "--target", server.target, "--count", "20", "--seed", "7", "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}: 20 rows of seed 7, from row 0\n"
+    with Image.open(out) as picture:
+        assert picture.size == (5 * 50 - 2, 4 * 50 - 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.png"]
+
+
+def test_sample_writes_arrays(server: "Server", tmp_path: Path) -> None:
+    sample = ["sample", "--target", server.target, "--count", "20", "--first-row", "3"]
+    assert run([*sample, "--expectation", "--out", str(tmp_path / "x.npy")]) == 0
+    rows = np.load(tmp_path / "x.npy")
+    assert rows.dtype == np.float32
+    assert rows[:, 0, 0, 0].tolist() == [row % 17 for row in range(3, 23)]
+    options = ["--with-latent", "--temperature", "0.5", "--prior", "standard", "--model", "digits", "--version", "1"]
+    assert run([*sample, *options, "--out", str(tmp_path / "x.npz")]) == 0
+    with np.load(tmp_path / "x.npz") as archive:
+        assert set(archive.files) == {"output", "latent", "seed", "first_row", "fingerprint"}
+        assert archive["latent"].shape == (20, 2)
+        request = server.script.requests("Sample")[-1]
+        assert isinstance(request, pb.SampleRequest)
+        assert (request.model, request.version, request.prior, request.temperature) == ("digits", 1, "standard", 0.5)
+        assert int(archive["seed"]) == request.seed
+
+
+def test_encode_then_decode(server: "Server", tmp_path: Path, capsys: Streams) -> None:
+    data, latents, again = (str(tmp_path / name) for name in ("x.npy", "z.npz", "y.npy"))
+    np.save(data, np.arange(20 * 64).reshape(20, 8, 8, 1) % 17)
+    encode = ["encode", "--target", server.target, "--input", data, "--out", latents]
+    assert run([*encode, "--output", "moments"]) == 0
+    with np.load(latents) as archive:
+        assert set(archive.files) == {"latent", "log_variance", "fingerprint"}
+    assert run([*encode, "--output", "sample", "--seed", "7"]) == 0
+    assert capsys.readouterr().out.endswith("latents of 20 rows, drawn with seed 7 from row 0\n")
+    with np.load(latents) as archive:
+        assert int(archive["seed"]) == 7
+    assert run(["decode", "--target", server.target, "--input", latents, "--out", again]) == 0
+    assert np.load(again).shape == (20, 8, 8, 1)
+    request = server.script.requests("Decode")[-1]
+    assert isinstance(request, pb.DecodeRequest)
+    assert request.fingerprint == server.script.model.fingerprint
+
+
+def test_bare_latents_are_decoded_by_any_pair(server: "Server", tmp_path: Path) -> None:
+    np.save(tmp_path / "z.npy", np.zeros((3, 2)))
+    for name in ("y.png", "y.npz"):
+        decode = ["decode", "--target", server.target, "--input", str(tmp_path / "z.npy")]
+        assert run([*decode, "--out", str(tmp_path / name)]) == 0
+    request = server.script.requests("Decode")[-1]
+    assert isinstance(request, pb.DecodeRequest)
+    assert request.fingerprint == ""
+
+
+@pytest.mark.parametrize("missing", ["latent", "fingerprint"])
+def test_archives_that_no_encode_wrote(server: "Server", tmp_path: Path, capsys: Streams, missing: str) -> None:
+    kept = {"latent": np.zeros((1, 2)), "fingerprint": "a" * 64}
+    del kept[missing]
+    write_arrays(tmp_path / "z.npz", **kept)  # type: ignore[arg-type]
+    decode = ["decode", "--target", server.target, "--input", str(tmp_path / "z.npz")]
+    said = refused([*decode, "--out", str(tmp_path / "y.npy")], capsys)
+    assert said.startswith(f"vae: {tmp_path / 'z.npz'}: holds no {missing}")
+
+
+def test_files_are_checked_before_anything_is_sent(server: "Server", tmp_path: Path, capsys: Streams) -> None:
+    np.save(tmp_path / "objects.npy", np.array([None]), allow_pickle=True)
+    np.save(tmp_path / "x.npy", np.zeros((1, 8, 8, 1)))
+    out = str(tmp_path / "z.npz")
+    for given, out_, said in (
+        ("absent.npy", out, "absent.npy: cannot be read: No such file or directory"),
+        ("objects.npy", out, "objects.npy: is no .npy file of plain values"),
+        ("x.csv", out, "x.csv: must end in .npy"),
+        ("x.npy", str(tmp_path / "z.npy"), "z.npy: must end in .npz"),
+        ("x.npy", str(tmp_path / "absent" / "z.npz"), f"z.npz: there is no directory {tmp_path / 'absent'}"),
+    ):
+        encode = ["encode", "--target", server.target, "--input", str(tmp_path / given), "--out", out_]
+        assert refused(encode, capsys).endswith(said)
+    assert server.script.received == []
+
+
+def test_what_the_server_refuses(server: "Server", tmp_path: Path, capsys: Streams) -> None:
+    server.script.before = [server.refuse(grpc.StatusCode.NOT_FOUND, "no model\ncalled 'x'")]
+    sample = ["sample", "--target", server.target, "--count", "1", "--out", str(tmp_path / "x.npy")]
+    assert refused(sample, capsys) == "vae: NOT_FOUND: no model called 'x'"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_model_does_not_fit(server: "Server", tmp_path: Path, capsys: Streams) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((8, 8, 1)))
+    encode = ["encode", "--target", server.target, "--input", str(tmp_path / "x.npy"), "--out", str(tmp_path / "z.npz")]
+    assert "single row of shape [8, 8, 1]" in refused(encode, capsys)
+    sample = ["sample", "--target", server.target, "--count", "0", "--out", str(tmp_path / "x.npy")]
+    assert refused(sample, capsys).startswith("vae: count: is 0")
+
+
+def test_a_table_is_no_picture(server: "Server", tmp_path: Path, capsys: Streams) -> None:
+    server.script.model.data.kind = pb.DATA_KIND_TABLE
+    server.script.model.data.shape[:] = [3]
+    sample = ["sample", "--target", server.target, "--count", "1", "--out", str(tmp_path / "x.png")]
+    assert "are no images" in refused(sample, capsys)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sample", "--count", "3"],
+        ["sample", "--target", "localhost:1", "--count", "many", "--out", "x.npy"],
+        ["sample", "--target", "localhost:1", "--count", "1", "--with-latent", "--out", "x.png"],
+        ["sample", "--target", "localhost:1", "--count", "1", "--see", "7", "--out", "x.npy"],
+        ["encode", "--target", "localhost:1", "--input", "x.npy", "--out", "z.npz", "--output", "median"],
+        ["encode", "--target", "localhost:1", "--input", "x.npy", "--out", "z.npz", "--seed", "7"],
+        ["decode", "--target", "localhost:1"],
+        ["info"],
+    ],
+)
+def test_wrong_usage(arguments: list[str], capsys: Streams) -> None:
+    assert f"vae {arguments[0]}: error: " in refused(arguments, capsys, code=2)
+
+
+@pytest.mark.parametrize("verb", ["sample", "encode", "decode", "info"])
+def test_help(verb: str, capsys: Streams) -> None:
+    assert run([verb, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: vae {verb}")
+
+
+def test_token_comes_from_a_file(server: "Server", tmp_path: Path, capsys: Streams) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    token = ["--token-file", str(tmp_path / "token")]
+    assert run(["info", server.target, *token]) == 0
+    assert server.script.received[0].metadata["authorization"] == "Bearer secret"
+    capsys.readouterr()
+    assert refused(["info", "models.example:443", *token], capsys).startswith("vae: token: would travel unencrypted")
+    (tmp_path / "token").write_bytes(b"\xff\xfe")
+    assert refused(["info", server.target, *token], capsys).endswith("token: cannot be read: it is no text")
+    (tmp_path / "token").unlink()
+    assert refused(["info", server.target, *token], capsys).endswith("token: cannot be read: No such file or directory")
+
+
+def test_info_describes_a_server(server: "Server", capsys: Streams) -> None:
+    assert run(["info", server.target]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"digits, version 1: served at {server.target}\n")
+    assert "  a request    at most 8 rows and 1,048,576 bytes\n" in said
+    assert "  negative_elbo_nats  131.25\n" in said
+    assert run(["info", server.target, "--json"]) == 0
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    assert model["limits"]["call_rows"] == 8
+
+
+def test_info_describes_a_package(package: ModelPackage, capsys: Streams) -> None:
+    assert run(["info", str(package.directory)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"digits, version 1: model package in {package.directory}\n")
+    assert "  files        encoder.onnx, decoder.onnx, probes.npz: checksums verified\n" in said
+    assert "  encoder.mean  64    3.0e-07             1e-05 + 1e-04 |r|\n" in said
+    assert run(["info", str(package.directory), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "digits"
+
+
+def test_info_verifies_checksums(package: ModelPackage, capsys: Streams) -> None:
+    (package.directory / "encoder.onnx").write_bytes(b"other")
+    assert "wrong checksum" in refused(["info", str(package.directory)], capsys)
+
+
+def test_info_of_nothing(tmp_path: Path, capsys: Streams) -> None:
+    assert "no such directory, and no HOST:PORT" in refused(["info", str(tmp_path / "absent")], capsys)
+    assert "is no model package" in refused(["info", str(tmp_path)], capsys)

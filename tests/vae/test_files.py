@@ -1,0 +1,98 @@
+import io
+import os
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vae.errors import InvalidInput
+from vae.files import check_writable, parse_arrays, read_array, read_arrays, write, write_array, write_arrays
+
+
+class Explosive:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os._exit, (3,)
+
+
+def test_round_trips(tmp_path: Path) -> None:
+    rows = np.arange(6).reshape(2, 3)
+    write_array(tmp_path / "x.npy", rows)
+    np.testing.assert_array_equal(read_array(tmp_path / "x.npy"), rows)
+    write_arrays(tmp_path / "z.npz", latent=rows, seed=2**64 - 1, fingerprint="abc", log_variance=None)
+    arrays = read_arrays(tmp_path / "z.npz")
+    assert sorted(arrays) == ["fingerprint", "latent", "seed"]
+    assert int(arrays["seed"]) == 2**64 - 1
+    assert str(arrays["fingerprint"]) == "abc"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"\x93NUMPY", b"\x93NUMPY\x01\x00v\x00{'descr': '<f4'", b"PK\x03\x04"]
+)
+def test_files_that_hold_no_array(tmp_path: Path, content: bytes) -> None:
+    for name, read in (("x.npy", read_array), ("z.npz", read_arrays)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InvalidInput, match=rf"{name}: is no \.np[yz] file of plain values"):
+            read(tmp_path / name)
+
+
+def test_objects_are_never_loaded(tmp_path: Path) -> None:
+    objects = np.array([Explosive()], object)
+    np.save(tmp_path / "x.npy", objects, allow_pickle=True)
+    np.savez(tmp_path / "z.npz", latent=objects)
+    with pytest.raises(InvalidInput, match=r"x\.npy: is no"):
+        read_array(tmp_path / "x.npy")
+    with pytest.raises(InvalidInput, match=r"z\.npz: is no"):
+        read_arrays(tmp_path / "z.npz")
+
+
+def test_one_kind_is_not_taken_for_the_other(tmp_path: Path) -> None:
+    np.save(tmp_path / "array.npy", np.zeros(2))
+    np.savez(tmp_path / "arrays.npz", a=np.zeros(2))
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    for name, read in (("array.npy", read_arrays), ("arrays.npz", read_array), ("other.zip", read_arrays)):
+        with pytest.raises(InvalidInput, match=name):
+            read(tmp_path / name)
+
+
+def test_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"absent\.npy: cannot be read: No such file"):
+        read_array(tmp_path / "absent.npy")
+    with pytest.raises(InvalidInput, match="cannot be read: Is a directory"):
+        read_array(tmp_path)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 600), st.binary(min_size=1, max_size=8))
+def test_altered_archives_are_read_or_refused(place: int, noise: bytes) -> None:
+    file = io.BytesIO()
+    np.savez_compressed(file, latent=np.arange(40.0), fingerprint="abc")
+    content = bytearray(file.getvalue())
+    place %= len(content)
+    content[place : place + len(noise)] = noise
+    with suppress(ValueError):
+        parse_arrays(io.BytesIO(content))
+
+
+def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path) -> None:
+    def fail(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "x.npy").write_bytes(b"old")
+    with pytest.raises(InvalidInput, match=r"x\.npy: cannot be written: No space left"):
+        write(tmp_path / "x.npy", fail)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x.npy", b"old")]
+
+
+def test_places_that_cannot_be_written_to(tmp_path: Path) -> None:
+    check_writable(tmp_path / "x.npy")
+    with pytest.raises(InvalidInput, match="is a directory"):
+        check_writable(tmp_path)
+    with pytest.raises(InvalidInput, match=r"there is no directory .*absent"):
+        check_writable(tmp_path / "absent" / "x.npy")

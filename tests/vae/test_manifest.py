@@ -1,0 +1,104 @@
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from vae.errors import PackageError
+from vae.manifest import DataSpec, Manifest, fingerprint_of
+
+if TYPE_CHECKING:
+    from tests.vae.conftest import Contents
+
+
+@pytest.fixture
+def document(contents: "Contents") -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(contents.manifest.to_json())
+    return parsed
+
+
+def parse(document: dict[str, Any]) -> Manifest:
+    return Manifest.parse(json.dumps(document), "demo/manifest.json")
+
+
+def test_round_trip(contents: "Contents") -> None:
+    assert Manifest.parse(contents.manifest.to_json()) == contents.manifest
+    assert contents.manifest.latent_size == 2
+    assert contents.manifest.data.size == 64
+    assert [file.file for file in contents.manifest.files] == ["encoder.onnx", "decoder.onnx", "probes.npz"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", b"\xff\xfe", '{"schema_version": "one"}'])
+def test_malformed(text: str | bytes) -> None:
+    with pytest.raises(PackageError, match=r"^demo/manifest\.json: "):
+        Manifest.parse(text, "demo/manifest.json")
+
+
+def test_unknown_schema_version_is_said_before_anything_else(document: dict[str, Any]) -> None:
+    for changed in ({**document, "schema_version": 2}, {"schema_version": 2, "quite": "different"}):
+        with pytest.raises(PackageError, match=r"schema_version 2 is unknown; this version reads 1$"):
+            parse(changed)
+
+
+def test_unknown_keys(document: dict[str, Any]) -> None:
+    with pytest.raises(PackageError, match="compression"):
+        parse({**document, "compression": "zstd"})
+    document["graphs"]["encoder"]["quantised"] = True
+    with pytest.raises(PackageError, match=r"graphs\.encoder\.quantised"):
+        parse(document)
+
+
+@pytest.mark.parametrize("name", ["../encoder.onnx", "/etc/passwd", "a/b.onnx", "a\\b", "", ".hidden", "..", "x\n"])
+def test_file_names_stay_in_the_package(document: dict[str, Any], name: str) -> None:
+    document["graphs"]["encoder"]["file"] = name
+    with pytest.raises(PackageError, match=r"graphs\.encoder\.file"):
+        parse(document)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": 0}, "version"),
+        ({"name": "../digits"}, "name"),
+        ({"latent_shape": []}, "latent_shape"),
+        ({"latent_shape": [3]}, r"encoder: mean must be float32 \[batch, 3\]"),
+        ({"default_prior": "mixture"}, "default_prior 'mixture' is not among the priors"),
+        ({"priors": []}, "priors"),
+        ({"fingerprint": "0" * 64}, "fingerprint does not match"),
+        ({"fingerprint": "short"}, "fingerprint"),
+        ({"metrics": {"elbo": float("nan")}}, "metrics"),
+    ],
+)
+def test_manifests_of_no_possible_package(document: dict[str, Any], change: dict[str, Any], said: str) -> None:
+    with pytest.raises(PackageError, match=said):
+        parse({**document, **change})
+
+
+def test_a_model_without_a_posterior_needs_no_log_variance(document: dict[str, Any]) -> None:
+    del document["graphs"]["encoder"]["outputs"][1]
+    with pytest.raises(PackageError, match="encoder: log_variance must be"):
+        parse(document)
+    assert parse({**document, "posterior": "none"}).posterior == "none"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"shape": (8, 8)}, "image rows cannot have shape"),
+        ({"kind": "table"}, "table rows cannot have shape"),
+        ({"minimum": 16}, "minimum must be below maximum"),
+        ({"maximum": 256}, r"uint8 data lies within \[0, 255\]"),
+        ({"minimum": -1}, r"uint8 data lies within \[0, 255\]"),
+        ({"shape": (8, 0, 1)}, "greater than 0"),
+        ({"maximum": float("inf")}, "finite"),
+    ],
+)
+def test_specs_of_no_possible_data(change: dict[str, Any], said: str) -> None:
+    digits = {"kind": "image", "shape": (8, 8, 1), "dtype": "uint8", "minimum": 0, "maximum": 16}
+    assert DataSpec.model_validate(digits).size == 64
+    with pytest.raises(ValueError, match=said):
+        DataSpec.model_validate({**digits, **change})
+
+
+def test_fingerprint_is_of_the_pair_in_order() -> None:
+    assert fingerprint_of("a" * 64, "b" * 64) != fingerprint_of("b" * 64, "a" * 64)
+    assert fingerprint_of("", "") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
