@@ -1,5 +1,8 @@
 """The golden vectors are those of docs/noise.md."""
 
+import math
+import re
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
@@ -33,6 +36,17 @@ GOLDEN = {
     (POSTERIOR, 12345678901234567890, 1000000007, 3): [0xBED08580, 0xC00C29A8, 0x400C5B39],
 }
 
+PAGE = (Path(__file__).parents[2] / "docs" / "noise.md").read_text("utf-8")
+COEFFICIENTS = {
+    name: [
+        (float(numerator), float(denominator))
+        for numerator, denominator in re.findall(
+            r"^\| \d \| (\S+) \| (\S+) \|$", PAGE.split(f"{name} denominator |")[1].split("\n\n")[0], re.MULTILINE
+        )
+    ]
+    for name in ("central", "middle", "far")
+}
+
 seeds = st.integers(0, 2**64 - 1)
 sizes = st.integers(1, 9)
 purposes = st.sampled_from(Purpose)
@@ -62,13 +76,60 @@ def test_golden_vectors(address: tuple[Purpose, int, int, int]) -> None:
     assert noise.view(np.uint32)[0].tolist() == GOLDEN[address]
 
 
+def documented_quantile(u: float) -> float:
+    """The normal quantile as docs/noise.md spells it out, one float at a time, with the coefficients printed there."""
+
+    def ratio(x: float, name: str) -> float:
+        sides = []
+        for column in (0, 1):
+            total = COEFFICIENTS[name][7][column]
+            for power in range(6, -1, -1):
+                total = total * x + COEFFICIENTS[name][power][column]
+            sides.append(total)
+        return sides[0] / sides[1]
+
+    def log(p: float) -> float:
+        m, e = math.frexp(p)
+        if m < 0.7071067811865476:
+            m, e = m * 2.0, e - 1
+        s = (m - 1.0) / (m + 1.0)
+        g = s * s
+        t = 2.0 / 21
+        for divisor in range(19, 0, -2):
+            t = t * g + 2.0 / divisor
+        return e * 0.6931471805599453 + s * t
+
+    q = u - 0.5
+    if abs(q) <= 0.425:
+        return q * ratio(0.180625 - q * q, "central")
+    r = math.sqrt(-log(u if q < 0 else 1.0 - u))
+    m = ratio(r - 1.6, "middle") if r <= 5.0 else ratio(r - 5.0, "far")
+    return -m if q < 0 else m
+
+
 @given(purposes, seeds, st.integers(0, ROW_LIMIT - 1), sizes)
-def test_is_what_the_document_says(purpose: Purpose, seed: int, row: int, size: int) -> None:
+def test_can_be_written_from_the_document_alone(purpose: Purpose, seed: int, row: int, size: int) -> None:
     blocks = -(-size // 4)
     words = [word for block in range(blocks) for word in philox(row * blocks + block + 1, seed | purpose << 64)]
-    uniforms = [((word >> 12) + 0.5) * 2.0**-52 for word in words[:size]]
+    values = [documented_quantile(((word >> 12) + 0.5) * 2.0**-52) for word in words[:size]]
     noise = standard_normals(purpose, [RowRange(seed, row, 1)], size)[0]
-    np.testing.assert_allclose(noise, [NormalDist().inv_cdf(uniform) for uniform in uniforms], rtol=1e-6, atol=0)
+    assert noise.tobytes() == np.array(values, np.float32).tobytes()
+
+
+@given(st.integers(0, 2**52 - 1) | st.integers(0, 2**20) | st.integers(0, 2**20).map(lambda k: 2**52 - 1 - k))
+def test_quantiles_can_be_written_from_the_document_alone(k: int) -> None:
+    u = (k + 0.5) * 2.0**-52
+    assert inverse_normal(np.array([u]))[0] == documented_quantile(u)
+
+
+def test_document_prints_the_golden_vectors() -> None:
+    table = PAGE.split("## Golden vectors")[1].split("\n\n")[2]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    printed = {
+        (Purpose(int(purpose)), int(seed), int(row), int(size)): [int(value, 16) for value in values.split()]
+        for purpose, seed, row, size, values in rows
+    }
+    assert printed == GOLDEN
 
 
 @given(purposes, seeds, st.integers(0, ROW_LIMIT - 40), sizes, st.lists(st.integers(1, 9), min_size=1, max_size=4))
