@@ -1,0 +1,42 @@
+"""The verb `vae serve`."""
+
+import argparse
+import asyncio
+import logging
+
+
+def serve(arguments: list[str]) -> int:
+    """Serves a model package until SIGTERM or SIGINT.
+
+    Raises:
+        StartupError: a setting is wrong, or the port or the provider is not to be had.
+        PackageError: the package cannot be served.
+    """
+    from serving.settings import read_settings
+
+    settings = read_settings(_parse(arguments))
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"
+    )
+    from serving.app import run
+
+    asyncio.run(run(settings))
+    return 0
+
+
+def _parse(arguments: list[str]) -> dict[str, str]:
+    """Returns the settings that were given as flags; the flags are made from the settings."""
+    from serving.settings import Settings
+
+    parser = argparse.ArgumentParser(
+        prog="vae serve",
+        description="Serves a model package over gRPC.",
+        epilog="Every setting is also an environment variable: --batch-rows is VAE_BATCH_ROWS. A flag wins.",
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("package", nargs="?", metavar="PACKAGE", help=Settings.model_fields["package"].description)
+    for name, field in Settings.model_fields.items():
+        if name != "package":
+            flag = f"--{name.replace('_', '-')}"
+            parser.add_argument(flag, metavar="X", help=f"{field.description} (default {field.default})")
+    return vars(parser.parse_args(arguments))
