@@ -179,7 +179,7 @@ class Batcher(Generic[R, A]):
                 self._arrival.clear()
 
     async def _gather(self) -> None:
-        """Waits for company: until the front has handed over what it already holds, then as long as the setting says."""
+        """Waits for company: until the front has handed over what it holds, then as long as the setting allows."""
         seen, quiet = self._waiting_rows, 0
         while quiet < _QUIET_TURNS and self._waiting_rows < self._batch_rows:
             await asyncio.sleep(0)

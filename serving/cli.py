@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 
 
 def serve(arguments: list[str]) -> int:
@@ -14,6 +15,7 @@ def serve(arguments: list[str]) -> int:
     """
     from serving.settings import read_settings
 
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC logs what it also raises; ours is the one line
     settings = read_settings(_parse(arguments))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"

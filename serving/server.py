@@ -1,5 +1,6 @@
 """The gRPC transport: port, limits, health and reflection."""
 
+import asyncio
 from types import TracebackType
 from typing import Self
 
@@ -16,11 +17,34 @@ SERVICE = vae_pb2.DESCRIPTOR.services_by_name["VaeService"].full_name
 _FRAME_BYTES = 2**16  # room for a message's other fields beside its tensor's limit
 
 
+class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # ships no types
+    """Health whose watchers are sent home when the server stops; else one open Watch would use up the grace period."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopping = asyncio.Event()
+
+    async def Watch(  # noqa: N802, the names of RPCs are given
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[object, object]
+    ) -> None:
+        """Tells every change of a service's health until the caller leaves or the server stops."""
+        watching = asyncio.create_task(super().Watch(request, context))
+        stopping = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                watching.result()
+        finally:
+            watching.cancel()
+            stopping.cancel()
+
+
 class Server:
     """A gRPC server whose health tells whether it can answer. Used as `async with Server(...) as server`."""
 
     def __init__(self, servicer: VaeServicer, settings: Settings) -> None:
-        self._health = health.aio.HealthServicer()
+        self._health = _Health()
+        self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
         self._server = grpc.aio.server(options=_options(settings.message_bytes))
         vae_pb2_grpc.add_VaeServiceServicer_to_server(servicer, self._server)
@@ -36,8 +60,10 @@ class Server:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Turns NOT_SERVING, takes no more calls, and lets those in flight finish within the grace period."""
+        """Turns NOT_SERVING, then takes no more calls and lets those in flight finish within the grace period."""
         await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(self._drain_seconds)
+        self._health.stopping.set()
         await self._server.stop(self._grace_seconds)
 
     async def ready(self) -> None:

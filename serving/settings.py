@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     message_bytes: int = Field(
         64 * 2**20, ge=2**16, lt=2**31, description="largest request; replies stay below it too, through call_rows"
     )
+    drain_seconds: float = Field(
+        0.2, ge=0, description="time after SIGTERM in which calls are still taken, so that balancers see NOT_SERVING"
+    )
     grace_seconds: float = Field(10.0, ge=0, description="time that calls in flight get to finish after SIGTERM")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe message logged")
 
