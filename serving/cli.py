@@ -1,4 +1,4 @@
-"""The verb `vae serve`."""
+"""The verbs `vae serve` and `vae health`."""
 
 import argparse
 import asyncio
@@ -42,3 +42,17 @@ def _parse(arguments: list[str]) -> dict[str, str]:
             flag = f"--{name.replace('_', '-')}"
             parser.add_argument(flag, metavar="X", help=f"{field.description} (default {field.default})")
     return vars(parser.parse_args(arguments))
+
+
+def health(arguments: list[str]) -> int:
+    """Asks a server for its health, as a container's health check does; returns 0 only where it is SERVING."""
+    parser = argparse.ArgumentParser(prog="vae health", description="Exits with 0 if a server is ready, else with 1.")
+    parser.add_argument("target", metavar="HOST:PORT", help="the server")
+    parser.add_argument("--timeout", type=float, default=3.0, metavar="S", help="seconds to wait (default %(default)s)")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from serving.server import ask_health
+
+    status = ask_health(options.target, options.timeout)
+    print(status)
+    return 0 if status == "SERVING" else 1

@@ -89,3 +89,15 @@ def _options(message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a silent share
     ]
+
+
+def ask_health(target: str, timeout_seconds: float) -> str:
+    """Returns a server's health, for example SERVING, or the status of the failed call, for example UNAVAILABLE."""
+    with grpc.insecure_channel(target) as channel:
+        try:
+            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout_seconds)
+        except grpc.RpcError as exc:
+            code: grpc.StatusCode = exc.code()
+            return code.name
+    name: str = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
+    return name

@@ -132,3 +132,11 @@ def test_settings_are_read_from_the_environment(start_server: StartServer) -> No
     with grpc.insecure_channel(server.target) as channel:
         assert VaeServiceStub(channel).GetModel(pb.GetModelRequest()).model.limits.batch_rows == 8
     assert server.stop() == ""
+
+
+def test_health_verb_tells_ready_from_gone(server: RunningServer, vae: RunVae) -> None:
+    ready = vae("health", server.target)
+    assert (ready.returncode, ready.stdout) == (0, "SERVING\n")
+    gone = vae("health", "127.0.0.1:1", "--timeout", "0.5")
+    assert gone.returncode == 1
+    assert gone.stdout in ("UNAVAILABLE\n", "DEADLINE_EXCEEDED\n")
