@@ -10,10 +10,10 @@ import numpy as np
 from serving.batcher import A, Batcher, Device, R
 from serving.engine import DataRows, Decoded, Encoded, Engine, LatentRows, PriorRows
 from serving.requests import Accepts
-from serving.session import Array, Provider, Session, choose_provider
+from serving.session import Array, Provider, Session, providers
 from serving.settings import Settings
-from vae.errors import PackageError, ShuttingDown, UnknownName
-from vae.manifest import Graph, Manifest
+from vae.errors import PackageError, ShuttingDown, StartupError, UnknownName
+from vae.manifest import Graphs, Manifest
 from vae.noise import ALGORITHM, RowRange
 from vae.package import ModelPackage
 from vae.probes import compare
@@ -79,10 +79,8 @@ def load(directory: Path, settings: Settings, threads: int) -> Proved:
         StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
     """
     package = ModelPackage.open(directory)
-    provider = choose_provider(settings.provider)
     manifest = package.manifest
-    encoder = _open(package, manifest.graphs.encoder, provider, threads)
-    decoder = _open(package, manifest.graphs.decoder, provider, threads)
+    encoder, decoder, provider = _open(package, providers(settings.provider), threads)
     probes = package.read_probes()
     _replay("encoder", encoder, probes, manifest, provider)
     _replay("decoder", decoder, probes, manifest, provider)
@@ -141,8 +139,23 @@ def _batcher(run: Callable[[Sequence[R]], Sequence[A]], device: Device, settings
     )
 
 
-def _open(package: ModelPackage, graph: Graph, provider: Provider, threads: int) -> Session:
-    return Session(package.read(graph), graph, provider, threads)
+def _open(package: ModelPackage, candidates: Sequence[Provider], threads: int) -> tuple[Session, Session, Provider]:
+    """Opens the pair on the first provider that takes it; what was passed over is logged."""
+    graphs = package.manifest.graphs
+    *preferred, last = candidates
+    for provider in preferred:
+        try:
+            return *_pair(package, graphs, provider, threads), provider
+        except StartupError as exc:
+            _log.warning("not on %s: %s", provider, exc)
+    return *_pair(package, graphs, last, threads), last
+
+
+def _pair(package: ModelPackage, graphs: Graphs, provider: Provider, threads: int) -> tuple[Session, Session]:
+    encoder, decoder = (
+        Session(package.read(graph), graph, provider, threads) for graph in (graphs.encoder, graphs.decoder)
+    )
+    return encoder, decoder
 
 
 def _replay(name: str, session: Session, probes: Mapping[str, Array], manifest: Manifest, provider: Provider) -> None:

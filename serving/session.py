@@ -1,7 +1,8 @@
 """Session: a graph of a package under ONNX Runtime. The only file of serving that imports onnxruntime."""
 
-import logging
 from collections.abc import Mapping, Sequence
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,13 +18,12 @@ if TYPE_CHECKING:
 Provider = Literal["cpu", "cuda"]
 Array = npt.NDArray[np.number]
 
-_CUDA_OPTIONS = {
+CUDA_OPTIONS = {
     # A new batch size must not start a search for the best algorithm, nor double the arena.
     "cudnn_conv_algo_search": "HEURISTIC",
     "arena_extend_strategy": "kSameAsRequested",
     "use_tf32": "0",
 }
-_log = logging.getLogger(__name__)
 
 
 class Session:
@@ -38,7 +38,7 @@ class Session:
         self._file = graph.file
         self._session = _open(content, graph.file, provider, threads)
         if provider == "cuda" and self._session.get_providers()[0] != "CUDAExecutionProvider":
-            raise StartupError("CUDA was asked for, but ONNX Runtime fell back to the CPU; its log says why")
+            raise StartupError("ONNX Runtime fell back to the CPU: is there a GPU, a driver for CUDA 13, and cuDNN 9?")
         _check_signature(self._session, graph)
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
@@ -54,26 +54,26 @@ class Session:
         return results
 
 
-def choose_provider(wanted: Literal["auto", "cpu", "cuda"]) -> Provider:
-    """Returns the provider to use: what was asked for, or for `auto` CUDA where it really works.
+def providers(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Provider, ...]:
+    """Returns the providers to try, in order: what was asked for; for `auto` CUDA where there is a GPU, then the CPU.
 
     Raises:
         StartupError: there is no ONNX Runtime, or two; or CUDA was asked for, and this ONNX Runtime has none.
     """
-    prepare_onnxruntime()
-    import onnxruntime
-
+    onnxruntime = _onnxruntime()
     if wanted == "cpu":
-        return "cpu"
+        return ("cpu",)
     listed = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if not listed and wanted == "cuda":
         raise StartupError("this ONNX Runtime has no CUDA: pip install 'vaeserve[serving-gpu]'")
     if listed:
         onnxruntime.preload_dlls()
-    return "cuda" if wanted == "cuda" or (listed and _cuda_works()) else "cpu"
+    if wanted == "cuda":
+        return ("cuda",)
+    return ("cuda", "cpu") if listed and _gpu_found() else ("cpu",)
 
 
-def _cuda_works() -> bool:
+def _gpu_found() -> bool:
     """Asks the driver, since a wheel with CUDA lists its provider on machines without a GPU too."""
     import ctypes
 
@@ -85,18 +85,26 @@ def _cuda_works() -> bool:
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
-def _open(content: bytes, file: str, provider: Provider, threads: int) -> "onnxruntime.InferenceSession":
+@cache
+def _onnxruntime() -> ModuleType:
+    """Imports it late and once: by then it is known that exactly one is installed, and it is told to keep quiet."""
+    prepare_onnxruntime()
     import onnxruntime
 
+    return onnxruntime  # type: ignore[no-any-return]  # ships no types
+
+
+def _open(content: bytes, file: str, provider: Provider, threads: int) -> "onnxruntime.InferenceSession":
+    onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; a warning about a missing library is answered by the caller's check
+    options.log_severity_level = 4  # fatal: what fails is raised, and a fallback is seen by the caller's check
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Threads that spin between batches take the processor from the gRPC front.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[object] = ["CPUExecutionProvider"]
     if provider == "cuda":
-        providers.insert(0, ("CUDAExecutionProvider", _CUDA_OPTIONS))
+        providers.insert(0, ("CUDAExecutionProvider", CUDA_OPTIONS))
     try:
         return onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as exc:  # as in run()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serving.engine import DataRows, Decoded, Engine, LatentRows, PriorRows
-from serving.session import Array, Session, choose_provider
+from serving.session import Array, Session
 from vae.noise import Purpose, RowRange, standard_normals
 from vae.package import ModelPackage
 
@@ -15,9 +15,7 @@ from vae.package import ModelPackage
 def engine(tiny: Path) -> Engine:
     package = ModelPackage.open(tiny)
     graphs = package.manifest.graphs
-    encoder, decoder = (
-        Session(package.read(graph), graph, choose_provider("cpu"), 1) for graph in (graphs.encoder, graphs.decoder)
-    )
+    encoder, decoder = (Session(package.read(graph), graph, "cpu", 1) for graph in (graphs.encoder, graphs.decoder))
     return Engine(package.manifest, encoder, decoder)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.session import Session, choose_provider
+from serving.session import Session, providers
 from vae.errors import EngineFailure, PackageError, StartupError
 from vae.package import ModelPackage
 
@@ -17,7 +17,7 @@ def package(tiny: Path) -> ModelPackage:
 
 def test_runs_a_graph(package: ModelPackage) -> None:
     graph = package.manifest.graphs.decoder
-    session = Session(package.read(graph), graph, choose_provider("cpu"), threads=1)
+    session = Session(package.read(graph), graph, "cpu", threads=1)
     data, expectation = session.run({"latent": np.zeros((3, 3), np.float32)}, ["data", "expectation"])
     assert (data.dtype.name, data.shape) == ("uint8", (3, 4, 4, 1))
     np.testing.assert_array_equal(expectation, np.full((3, 4, 4, 1), 8, np.float32))
@@ -25,7 +25,7 @@ def test_runs_a_graph(package: ModelPackage) -> None:
 
 def test_what_onnxruntime_raises_becomes_an_engine_failure(package: ModelPackage) -> None:
     graph = package.manifest.graphs.decoder
-    session = Session(package.read(graph), graph, choose_provider("cpu"), threads=1)
+    session = Session(package.read(graph), graph, "cpu", threads=1)
     with pytest.raises(EngineFailure, match=r"decoder\.onnx"):
         session.run({"latent": np.zeros((3, 99), np.float32)}, ["data"])
 
@@ -33,12 +33,12 @@ def test_what_onnxruntime_raises_becomes_an_engine_failure(package: ModelPackage
 def test_refuses_a_graph_that_is_not_what_the_manifest_says(package: ModelPackage) -> None:
     graphs = package.manifest.graphs
     with pytest.raises(PackageError, match=r"encoder\.onnx: input .*latent"):
-        Session(package.read(graphs.decoder), graphs.encoder, choose_provider("cpu"), threads=1)
+        Session(package.read(graphs.decoder), graphs.encoder, "cpu", threads=1)
 
 
 def test_refuses_bytes_that_are_no_graph(package: ModelPackage) -> None:
     with pytest.raises(PackageError, match=r"encoder\.onnx: ONNX Runtime cannot load it"):
-        Session(b"no graph", package.manifest.graphs.encoder, choose_provider("cpu"), threads=1)
+        Session(b"no graph", package.manifest.graphs.encoder, "cpu", threads=1)
 
 
 def test_cuda_is_an_error_where_the_wheel_has_none() -> None:
@@ -47,5 +47,5 @@ def test_cuda_is_an_error_where_the_wheel_has_none() -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(StartupError, match="serving-gpu"):
-        choose_provider("cuda")
-    assert choose_provider("auto") == "cpu"
+        providers("cuda")
+    assert providers("auto") == ("cpu",)
