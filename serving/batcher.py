@@ -217,19 +217,24 @@ class Batcher(Generic[R, A]):
         return batch
 
     async def _run_batch(self, batch: Sequence[_Piece[R, A]]) -> None:
+        """Runs a batch and resolves its calls; whatever goes wrong is theirs alone, and never ends the worker."""
         started = time.monotonic()
         try:
             answers = await self._device.run(self._run, [piece.rows for piece in batch])
-        except Exception as exc:
+            seconds = time.monotonic() - started
+            rows = sum(len(piece.rows) for piece in batch)
+            self._seconds_per_row += 0.1 * (seconds / rows - self._seconds_per_row)
+            for piece, answer in zip(batch, answers, strict=True):
+                _deliver(piece, answer, started, seconds, rows)
+        except asyncio.CancelledError:
+            _fail_all(batch, ShuttingDown("the server is shutting down"))
+            raise
+        except VaeError as exc:
+            _log.error("a batch of %d calls failed: %s", len(batch), exc, exc_info=exc.__cause__)
+            _fail_all(batch, exc)
+        except Exception:
             _log.exception("a batch of %d calls failed", len(batch))
-            for piece in batch:
-                _fail(piece.call, exc if isinstance(exc, VaeError) else EngineFailure("the batch failed"))
-            return
-        seconds = time.monotonic() - started
-        rows = sum(len(piece.rows) for piece in batch)
-        self._seconds_per_row += 0.1 * (seconds / rows - self._seconds_per_row)
-        for piece, answer in zip(batch, answers, strict=True):
-            _deliver(piece, answer, started, seconds, rows)
+            _fail_all(batch, EngineFailure("the batch failed"))
 
 
 def _deliver(piece: _Piece[R, A], answer: A, started: float, seconds: float, rows: int) -> None:
@@ -239,6 +244,11 @@ def _deliver(piece: _Piece[R, A], answer: A, started: float, seconds: float, row
     call.batch_rows = max(call.batch_rows, rows)
     if piece.is_last and not call.future.done():  # a call may be cancelled while its rows run
         call.future.set_result(Answer(call.parts, started - call.arrived, call.running_seconds, call.batch_rows))
+
+
+def _fail_all(batch: Sequence[_Piece[R, A]], error: VaeError) -> None:
+    for piece in batch:
+        _fail(piece.call, error)
 
 
 def _fail(call: _Call[R, A], error: VaeError) -> None:

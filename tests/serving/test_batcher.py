@@ -224,6 +224,29 @@ def test_close_answers_those_who_wait() -> None:
     play(scenario)
 
 
+def test_close_answers_those_whose_rows_run() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        await batcher.close()
+        with pytest.raises(ShuttingDown):
+            await held
+
+    play(scenario)
+
+
+def test_too_few_answers_fail_their_batch_alone() -> None:
+    async def run() -> None:
+        device = Device()
+        batcher: Batcher[Numbers, list[int]] = Batcher(lambda batch: [], device, batch_rows=4, queue_rows=9)
+        for _ in range(2):
+            with pytest.raises(EngineFailure):
+                await asyncio.wait_for(batcher.submit(Numbers([1])), 10)
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
 def test_wait_fills_the_batch_and_ends_early_when_it_is_full() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         first = asyncio.create_task(batcher.submit(Numbers([1])))
