@@ -71,7 +71,8 @@ def test_a_reply_is_never_too_long(start_server: StartServer) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_calls_in_flight_finish(start_server: StartServer, number: signal.Signals) -> None:
-    server = start_server("--wait-milliseconds", "1000", "--batch-rows", "10000")
+    # The open Watch must not make it wait for the whole of the grace period.
+    server = start_server("--wait-milliseconds", "1000", "--batch-rows", "10000", "--grace-seconds", "100")
     with grpc.insecure_channel(server.target) as channel, ThreadPoolExecutor(8) as pool:
         stub, health = VaeServiceStub(channel), health_pb2_grpc.HealthStub(channel)
         watched: list[int] = []
