@@ -1,0 +1,40 @@
+# make demo and make test set up what they need; the rest expects `make setup` to have run.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup demo test lint type proto bench clean
+
+setup: $(VENV)/installed
+
+# pip alone resolves torch to the wheel that the constraints name.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[serving,training,dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/python examples/demo.py
+
+test: setup lint type proto
+	git diff --exit-code -- vae/v1
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	cd proto && ../$(BIN)/buf lint
+
+type: setup
+	$(BIN)/mypy
+
+proto: setup
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. \
+		proto/vae/v1/vae.proto
+
+bench: setup
+	$(BIN)/python benchmarks/batching.py
+
+clean:
+	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,206 @@
+"""Where the graphs run on a GPU machine, whether they answer as on the CPU, and how fast. See run.sh."""
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from serving.session import CUDA_OPTIONS, Provider, Session, providers
+from training.export import ExportedGraph, export_graphs
+from training.likelihood import likelihood_of
+from training.networks import Networks, initialise
+from vae.manifest import DataSpec, Graph, Likelihood, Tolerance
+from vae.package import sha256_of
+from vae.probes import compare
+from vae.tensors import Array
+
+BATCHES = (1, 8, 64, 512, 4096)
+TOLERANCES: dict[Provider, Tolerance] = {
+    "cuda": Tolerance(absolute=1e-4, relative=1e-3),  # what a package's probes allow, with TF32 off
+    "cpu": Tolerance(absolute=1e-5, relative=1e-4),
+}
+_COPIES = {"MemcpyToHost", "MemcpyFromHost"}
+VAE = [sys.executable, "-c", "from vae.cli import main; main()"]
+
+
+class Model(NamedTuple):
+    """Networks with random weights, and their graphs."""
+
+    name: str
+    spec: DataSpec
+    networks: Networks
+    graphs: dict[str, ExportedGraph]
+
+
+def models() -> Iterator[Model]:
+    import torch
+
+    for name, shape, hidden, latent in (("digits", (8, 8, 1), (256, 128), 8), ("wide", (28, 28, 1), (512, 512), 32)):
+        spec = DataSpec(kind="image", shape=shape, dtype="uint8", minimum=0, maximum=16)
+        networks = Networks(
+            spec, hidden, latent, likelihood_of(Likelihood(family="binomial", constants={"trials": 16}))
+        )
+        generator = torch.Generator().manual_seed(0)
+        initialise(networks, torch.zeros(shape), generator)
+        yield Model(name, spec, networks.eval(), export_graphs(networks, spec, latent))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--provider", choices=["cuda", "cpu"], default="cuda", help="cpu tries the script itself")
+    provider: Provider = parser.parse_args().provider
+    if provider not in providers("auto"):
+        print("no GPU that ONNX Runtime can use here: nothing to prove")
+        return 77
+    sound = True
+    for model in models():
+        for part in ("encoder", "decoder"):
+            sound &= check_placement(model, part, provider)
+            sound &= check_answers(model, part, provider)
+            print_rates(model, part, provider)
+    sound &= check_service(provider)
+    print("all proved" if sound else "NOT PROVED")
+    return 0 if sound else 1
+
+
+def check_placement(model: Model, part: str, provider: Provider) -> bool:
+    """Profiles one run, and tells which provider every node ran on."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling = True
+    chosen = [("CUDAExecutionProvider", CUDA_OPTIONS)] if provider == "cuda" else []
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        session = onnxruntime.InferenceSession(
+            model.graphs[part].content, options, providers=[*chosen, "CPUExecutionProvider"]
+        )
+        session.run(None, inputs(model, part, 64))
+        events = json.loads(Path(session.end_profiling()).read_text())
+    nodes = {
+        (event["name"], event["args"]["op_name"], event["args"]["provider"])
+        for event in events
+        if event.get("cat") == "Node"
+        and "provider" in event.get("args", {})
+        and event["args"]["op_name"] not in _COPIES
+    }
+    elsewhere = sorted({op for _, op, place in nodes if place.lower() != f"{provider}executionprovider"})
+    print(f"{model.name} {part}: {len(nodes)} compute nodes, not on {provider}: {', '.join(elsewhere) or 'none'}")
+    return bool(nodes) and not elsewhere
+
+
+def check_answers(model: Model, part: str, provider: Provider) -> bool:
+    """Compares every output with the CPU's, at several batch sizes."""
+    sound = True
+    cpu, device = session_of(model, part, "cpu"), session_of(model, part, provider)
+    names = [output.name for output in model.graphs[part].outputs]
+    worst: dict[str, float] = dict.fromkeys(names, 0.0)
+    for rows in (1, 2, 3, 7, 64, 1000):
+        feeds = inputs(model, part, rows)
+        reference, answer = (dict(zip(names, session.run(feeds, names), strict=True)) for session in (cpu, device))
+        for result in compare(answer, reference, model.spec, TOLERANCES[provider]):
+            worst[result.output] = max(worst[result.output], result.largest_difference)
+            sound &= result.passed
+    listed = ", ".join(f"{name} {difference:.1e}" for name, difference in worst.items())
+    print(
+        f"{model.name} {part}: largest difference from the CPU: {listed}: {'within' if sound else 'OUTSIDE'} tolerance"
+    )
+    return sound
+
+
+def print_rates(model: Model, part: str, provider: Provider) -> None:
+    """Prints rows/s beside PyTorch's, both from NumPy arrays to NumPy arrays."""
+    import torch
+
+    session, device = session_of(model, part, provider), torch.device(provider)
+    module = getattr(model.networks, part).to(device)
+    names = [output.name for output in model.graphs[part].outputs]
+    print(f"{model.name} {part}: rows a batch, rows/s by ONNX Runtime, by PyTorch, ratio")
+    for rows in BATCHES:
+        feeds = inputs(model, part, rows)
+        (array,) = feeds.values()
+
+        def by_torch(array: Array = array) -> None:
+            with torch.inference_mode():
+                for output in module(torch.from_numpy(array).to(device)):
+                    output.cpu().numpy()
+
+        ours = rate(lambda feeds=feeds: session.run(feeds, names), rows)
+        theirs = rate(by_torch, rows)
+        print(f"    {rows:5}  {ours:12,.0f}  {theirs:12,.0f}  {ours / theirs:5.2f}")
+    module.to("cpu")
+
+
+def rate(run: Callable[[], object], rows: int, seconds: float = 0.3) -> float:
+    """Returns rows a second: the median of five rounds, after a warm-up."""
+    for _ in range(5):
+        run()
+    rounds = []
+    for _ in range(5):
+        start, runs = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds:
+            run()
+            runs += 1
+        rounds.append(runs * rows / (time.perf_counter() - start))
+    return statistics.median(rounds)
+
+
+def check_service(provider: Provider) -> bool:
+    """Trains a package, serves it on the provider and on the CPU, and compares what a client gets."""
+    from vae import Client
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        subprocess.run([*VAE, "train", "digits", "--out", str(run), "--epochs", "20"], check=True, capture_output=True)
+        answers = {}
+        for place in ("cpu", provider):
+            command = [*VAE, "serve", str(run / "model"), "--port", "0", "--provider", place]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+                assert server.stdout is not None
+                line = server.stdout.readline().strip()
+                print(f"service: {line}")
+                found = re.search(r"on (\S+:\d+), provider (\w+)", line)
+                if found is None or found[2] != place:
+                    server.kill()
+                    return False
+                with Client(found[1]) as client:
+                    answers[place] = client.sample(1000, seed=7, output="expectation", include_latent=True)
+                server.terminate()
+    cpu, device = answers["cpu"], answers[provider]
+    equal = bool((np.asarray(cpu.latent) == np.asarray(device.latent)).all())
+    difference = float(np.abs(cpu.output - device.output).max())
+    print(f"service: latents {'equal' if equal else 'DIFFER'}, expectations differ by at most {difference:.1e} of 16")
+    return equal and difference <= TOLERANCES[provider].absolute * 16
+
+
+def session_of(model: Model, part: str, provider: Provider) -> Session:
+    graph = model.graphs[part]
+    described = Graph(
+        file=f"{part}.onnx",
+        sha256=sha256_of(graph.content),
+        opset=graph.opset,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+    )
+    return Session(graph.content, described, provider, threads=0)
+
+
+def inputs(model: Model, part: str, rows: int) -> dict[str, Array]:
+    random = np.random.default_rng(rows)
+    (spec,) = model.graphs[part].inputs
+    if spec.dtype == "uint8":
+        return {spec.name: random.integers(0, 17, (rows, *spec.row_shape), np.uint8)}
+    return {spec.name: random.normal(size=(rows, *spec.row_shape)).astype(np.float32)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

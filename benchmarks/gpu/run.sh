@@ -1,0 +1,7 @@
+#!/bin/sh
+# Proves on a GPU machine that the service's graphs run on CUDA, answer as on the CPU, and how fast. Needs the extras
+# training and serving-gpu. Without a GPU it says so and exits with 77.
+set -e
+cd "$(dirname "$0")/../.."
+if [ -x .venv/bin/python ]; then python=.venv/bin/python; else python=${PYTHON:-python3}; fi
+PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" exec "$python" benchmarks/gpu/prove.py "$@"

@@ -1,0 +1,58 @@
+"""The verbs `vae serve` and `vae health`."""
+
+import argparse
+import asyncio
+import logging
+import os
+
+
+def serve(arguments: list[str]) -> int:
+    """Serves a model package until SIGTERM or SIGINT.
+
+    Raises:
+        StartupError: a setting is wrong, or the port or the provider is not to be had.
+        PackageError: the package cannot be served.
+    """
+    from serving.settings import read_settings
+
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC logs what it also raises; ours is the one line
+    settings = read_settings(_parse(arguments))
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"
+    )
+    from serving.app import run
+
+    asyncio.run(run(settings))
+    return 0
+
+
+def _parse(arguments: list[str]) -> dict[str, str]:
+    """Returns the settings that were given as flags; the flags are made from the settings."""
+    from serving.settings import Settings
+
+    parser = argparse.ArgumentParser(
+        prog="vae serve",
+        description="Serves a model package over gRPC.",
+        epilog="Every setting is also an environment variable: --batch-rows is VAE_BATCH_ROWS. A flag wins.",
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("package", nargs="?", metavar="PACKAGE", help=Settings.model_fields["package"].description)
+    for name, field in Settings.model_fields.items():
+        if name != "package":
+            flag = f"--{name.replace('_', '-')}"
+            parser.add_argument(flag, metavar="X", help=f"{field.description} (default {field.default})")
+    return vars(parser.parse_args(arguments))
+
+
+def health(arguments: list[str]) -> int:
+    """Asks a server for its health, as a container's health check does; returns 0 only where it is SERVING."""
+    parser = argparse.ArgumentParser(prog="vae health", description="Exits with 0 if a server is ready, else with 1.")
+    parser.add_argument("target", metavar="HOST:PORT", help="the server")
+    parser.add_argument("--timeout", type=float, default=3.0, metavar="S", help="seconds to wait (default %(default)s)")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from serving.server import ask_health
+
+    status = ask_health(options.target, options.timeout)
+    print(status)
+    return 0 if status == "SERVING" else 1

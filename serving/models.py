@@ -1,0 +1,190 @@
+"""The models that are served. Loading one means proving it: checksums, signatures, probes, a warm-up."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from serving.batcher import A, Batcher, Device, R
+from serving.engine import DataRows, Decoded, Encoded, Engine, LatentRows, PriorRows
+from serving.requests import Accepts
+from serving.session import Array, Provider, Session, providers
+from serving.settings import Settings
+from vae.errors import PackageError, ShuttingDown, StartupError, UnknownName
+from vae.manifest import Graphs, Manifest
+from vae.noise import ALGORITHM, RowRange
+from vae.package import ModelPackage
+from vae.probes import compare
+from vae.tensors import DATA_TYPES
+from vae.v1 import vae_pb2 as pb
+
+_log = logging.getLogger(__name__)
+
+
+class Proved(NamedTuple):
+    """A model whose answers were seen to be right, on the provider that will run it."""
+
+    manifest: Manifest
+    engine: Engine
+    provider: Provider
+
+
+class Served(NamedTuple):
+    """A model that takes calls."""
+
+    accepts: Accepts
+    description: pb.Model
+    encoder: Batcher[DataRows, Encoded]
+    decoder: Batcher[LatentRows | PriorRows, Decoded]
+
+
+class Models:
+    """The models being served, by name and version. Empty while they load."""
+
+    def __init__(self) -> None:
+        self._served: dict[str, Served] = {}
+
+    def add(self, served: Served) -> None:
+        """Starts to serve a model."""
+        self._served[served.accepts.manifest.name] = served
+
+    def find(self, name: str, version: int) -> Served:
+        """Returns a model; an empty name means the only one, version 0 the newest.
+
+        Raises:
+            UnknownName: it is not served.
+            ShuttingDown: the models are still being loaded.
+        """
+        if not self._served:
+            raise ShuttingDown("the model is still being loaded")
+        served = self._served.get(name) if name else next(iter(self._served.values()))
+        if served is None or version not in (0, served.accepts.manifest.version):
+            listed = ", ".join(f"{other.name} version {other.version}" for other in self.describe())
+            asked = f"{name[:128]!r}" + (f" version {version}" if version else "")
+            raise UnknownName(f"model {asked} is not served here; {listed} is")
+        return served
+
+    def describe(self) -> list[pb.Model]:
+        """Returns the description of every model."""
+        return [served.description for served in self._served.values()]
+
+
+def load(directory: Path, settings: Settings, threads: int) -> Proved:
+    """Opens a package, proves it on the provider that will run it, and warms it up.
+
+    Raises:
+        PackageError: the package is damaged, or its graphs do not answer as the trainer's did.
+        StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
+    """
+    package = ModelPackage.open(directory)
+    manifest = package.manifest
+    encoder, decoder, provider = _open(package, providers(settings.provider), threads)
+    probes = package.read_probes()
+    _replay("encoder", encoder, probes, manifest, provider)
+    _replay("decoder", decoder, probes, manifest, provider)
+    engine = Engine(manifest, encoder, decoder)
+    _warm_up(engine, manifest, settings.batch_rows)
+    return Proved(manifest, engine, provider)
+
+
+def serve(proved: Proved, device: Device, settings: Settings) -> Served:
+    """Puts batchers before a model's engine."""
+    manifest, engine, provider = proved
+    call_rows = _call_rows(manifest, settings)
+    limits = pb.Limits(call_rows=call_rows, request_bytes=settings.message_bytes, batch_rows=settings.batch_rows)
+    return Served(
+        Accepts(manifest, call_rows),
+        describe(manifest, provider, limits),
+        _batcher(engine.encode, device, settings),
+        _batcher(engine.decode, device, settings),
+    )
+
+
+def describe(manifest: Manifest, provider: Provider, limits: pb.Limits) -> pb.Model:
+    """Returns what GetModel answers."""
+    data = manifest.data
+    return pb.Model(
+        name=manifest.name,
+        version=manifest.version,
+        fingerprint=manifest.fingerprint,
+        data=pb.DataSpec(
+            kind={"image": pb.DATA_KIND_IMAGE, "table": pb.DATA_KIND_TABLE}[data.kind],
+            shape=data.shape,
+            dtype=DATA_TYPES[data.dtype],
+            minimum=data.minimum,
+            maximum=data.maximum,
+            missing_allowed=data.missing_allowed,
+        ),
+        latent_shape=manifest.latent_shape,
+        posterior={"gaussian": pb.POSTERIOR_GAUSSIAN, "none": pb.POSTERIOR_NONE}[manifest.posterior],
+        likelihood=pb.Likelihood(family=manifest.likelihood.family, constants=manifest.likelihood.constants),
+        priors=[pb.Prior(name=prior.name, noise_size=prior.noise_size) for prior in manifest.priors],
+        default_prior=manifest.default_prior,
+        provider=provider,
+        limits=limits,
+        noise_algorithm=ALGORITHM,
+        metrics=manifest.metrics,
+    )
+
+
+def _batcher(run: Callable[[Sequence[R]], Sequence[A]], device: Device, settings: Settings) -> Batcher[R, A]:
+    return Batcher(
+        run,
+        device,
+        batch_rows=settings.batch_rows,
+        queue_rows=settings.queue_rows,
+        wait_seconds=settings.wait_milliseconds / 1000,
+    )
+
+
+def _open(package: ModelPackage, candidates: Sequence[Provider], threads: int) -> tuple[Session, Session, Provider]:
+    """Opens the pair on the first provider that takes it; what was passed over is logged."""
+    graphs = package.manifest.graphs
+    *preferred, last = candidates
+    for provider in preferred:
+        try:
+            return *_pair(package, graphs, provider, threads), provider
+        except StartupError as exc:
+            _log.warning("not on %s: %s", provider, exc)
+    return *_pair(package, graphs, last, threads), last
+
+
+def _pair(package: ModelPackage, graphs: Graphs, provider: Provider, threads: int) -> tuple[Session, Session]:
+    encoder, decoder = (
+        Session(package.read(graph), graph, provider, threads) for graph in (graphs.encoder, graphs.decoder)
+    )
+    return encoder, decoder
+
+
+def _replay(name: str, session: Session, probes: Mapping[str, Array], manifest: Manifest, provider: Provider) -> None:
+    """Runs a graph on the trainer's inputs, and compares with the trainer's answers."""
+    tensors = {key.removeprefix(f"{name}."): probe for key, probe in probes.items() if key.startswith(f"{name}.")}
+    (source,) = (spec.name for spec in getattr(manifest.graphs, name).inputs)
+    references = {key: probe for key, probe in tensors.items() if key != source}
+    if source not in tensors or not references:
+        raise PackageError(f"{manifest.probes.file}: holds no probes of the {name}")
+    tolerance = manifest.probes.tolerances.get(provider)
+    if tolerance is None:
+        raise PackageError(f"{manifest.probes.file}: states no tolerance for {provider}")
+    answers = session.run({source: tensors[source]}, list(references))
+    for result in compare(dict(zip(references, answers, strict=True)), references, manifest.data, tolerance):
+        if not result.passed:
+            raise PackageError(
+                f"probe {name}.{result.output} on {provider}: differs from the trainer's by"
+                f" {result.largest_difference:.3g}, allowed is {result.bound}"
+            )
+
+
+def _warm_up(engine: Engine, manifest: Manifest, batch_rows: int) -> None:
+    for rows in {1, batch_rows}:
+        data = np.full((rows, *manifest.data.shape), manifest.data.minimum, manifest.data.dtype)
+        engine.encode([DataRows(data)])
+        engine.decode([PriorRows(RowRange(0, 0, rows), 1.0, "data")])
+
+
+def _call_rows(manifest: Manifest, settings: Settings) -> int:
+    """Returns the most rows in a call: fewer than the setting where rows are so wide that a reply would be too long."""
+    bytes_of_reply_row = 4 * (manifest.data.size + 2 * manifest.latent_size)
+    return max(1, min(settings.call_rows, settings.message_bytes // bytes_of_reply_row))

@@ -1,0 +1,104 @@
+"""Requests -> rows that cannot be wrong. Parsing is the validation; nothing behind this file checks again."""
+
+import math
+import secrets
+from typing import NamedTuple
+
+from serving.engine import DataRows, LatentRows, Output, PriorRows
+from vae.errors import InvalidInput, PreconditionFailed
+from vae.manifest import Manifest
+from vae.noise import ROW_LIMIT, RowRange
+from vae.tensors import parse_data, parse_latent
+from vae.v1 import vae_pb2 as pb
+
+_OUTPUTS: dict[int, Output] = {
+    pb.DECODE_OUTPUT_UNSPECIFIED: "data",
+    pb.DECODE_OUTPUT_DATA: "data",
+    pb.DECODE_OUTPUT_EXPECTATION: "expectation",
+}
+
+
+class Accepts(NamedTuple):
+    """What a model takes."""
+
+    manifest: Manifest
+    call_rows: int
+
+
+def parse_encode(request: pb.EncodeRequest, accepts: Accepts) -> DataRows:
+    """Returns the rows to encode.
+
+    Raises:
+        InvalidInput: a field is wrong.
+        PreconditionFailed: the output needs a posterior, and the model has none.
+    """
+    if request.output not in pb.EncodeOutput.values():
+        raise InvalidInput("output", f"{request.output} is no EncodeOutput")
+    draws, moments = (request.output == wanted for wanted in (pb.ENCODE_OUTPUT_SAMPLE, pb.ENCODE_OUTPUT_MOMENTS))
+    if accepts.manifest.posterior == "none" and (draws or moments):
+        raise PreconditionFailed("NO_POSTERIOR", f"model {accepts.manifest.name} has no posterior, only a mean")
+    if request.WhichOneof("input") is None:
+        raise InvalidInput("data", "is missing")
+    data = parse_data(request.data, "data", accepts.manifest.data)
+    _check_rows("data.shape", len(data), accepts.call_rows)
+    if not draws:
+        return DataRows(data, log_variance=moments)
+    return DataRows(data, noise=_addresses(request, len(data)))
+
+
+def parse_decode(request: pb.DecodeRequest, accepts: Accepts) -> LatentRows:
+    """Returns the latents to decode.
+
+    Raises:
+        InvalidInput: a field is wrong.
+        PreconditionFailed: the latents come from another pair.
+    """
+    fingerprint = accepts.manifest.fingerprint
+    if request.fingerprint and request.fingerprint != fingerprint:
+        raise PreconditionFailed(
+            "FINGERPRINT_MISMATCH",
+            f"the latents come from pair {request.fingerprint[:12]}..., this model is {fingerprint[:12]}...",
+        )
+    output = _output(request.output)
+    if not request.HasField("latent"):
+        raise InvalidInput("latent", "is missing")
+    latent = parse_latent(request.latent, "latent", accepts.manifest.latent_shape)
+    _check_rows("latent.shape", len(latent), accepts.call_rows)
+    return LatentRows(latent, output)
+
+
+def parse_sample(request: pb.SampleRequest, accepts: Accepts) -> PriorRows:
+    """Returns the rows to sample.
+
+    Raises:
+        InvalidInput: a field is wrong.
+    """
+    if request.count < 1:
+        raise InvalidInput("count", f"is {request.count}, must be at least 1")
+    _check_rows("count", request.count, accepts.call_rows)
+    temperature = request.temperature if request.HasField("temperature") else 1.0
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise InvalidInput("temperature", f"is {temperature:g}, must be finite and above 0")
+    known = [prior.name for prior in accepts.manifest.priors]
+    if request.prior and request.prior not in known:
+        raise InvalidInput("prior", f"{request.prior[:128]!r} is unknown, must be one of {', '.join(known)}")
+    return PriorRows(_addresses(request, request.count), temperature, _output(request.output))
+
+
+def _output(number: int) -> Output:
+    if number not in _OUTPUTS:
+        raise InvalidInput("output", f"{number} is no DecodeOutput")
+    return _OUTPUTS[number]
+
+
+def _check_rows(field: str, rows: int, limit: int) -> None:
+    if rows > limit:
+        raise InvalidInput(field, f"asks for {rows} rows, one call takes at most {limit}: split it")
+
+
+def _addresses(request: pb.EncodeRequest | pb.SampleRequest, rows: int) -> RowRange:
+    """Returns where the rows' noise lies. A seed that the caller left open is chosen here."""
+    if not 0 <= request.first_row <= ROW_LIMIT - rows:
+        raise InvalidInput("first_row", f"is {request.first_row}, must lie in [0, 2^63 - {rows}]")
+    seed = request.seed if request.HasField("seed") else secrets.randbits(64)
+    return RowRange(seed, request.first_row, rows)

@@ -1,0 +1,103 @@
+"""The gRPC transport: port, limits, health and reflection."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from serving.servicer import VaeServicer
+from serving.settings import Settings
+from vae.errors import StartupError
+from vae.v1 import vae_pb2, vae_pb2_grpc
+
+SERVICE = vae_pb2.DESCRIPTOR.services_by_name["VaeService"].full_name
+_FRAME_BYTES = 2**16  # room for a message's other fields beside its tensor's limit
+
+
+class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # ships no types
+    """Health whose watchers are sent home when the server stops; else one open Watch would use up the grace period."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopping = asyncio.Event()
+
+    async def Watch(  # noqa: N802, the names of RPCs are given
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[object, object]
+    ) -> None:
+        """Tells every change of a service's health until the caller leaves or the server stops."""
+        watching = asyncio.create_task(super().Watch(request, context))
+        stopping = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                watching.result()
+        finally:
+            watching.cancel()
+            stopping.cancel()
+
+
+class Server:
+    """A gRPC server whose health tells whether it can answer. Used as `async with Server(...) as server`."""
+
+    def __init__(self, servicer: VaeServicer, settings: Settings) -> None:
+        self._health = _Health()
+        self._drain_seconds = settings.drain_seconds
+        self._grace_seconds = settings.grace_seconds
+        self._server = grpc.aio.server(options=_options(settings.message_bytes))
+        vae_pb2_grpc.add_VaeServiceServicer_to_server(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        self.port = self._bind(settings.host, settings.port)
+
+    async def __aenter__(self) -> Self:
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Turns NOT_SERVING, then takes no more calls and lets those in flight finish within the grace period."""
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(self._drain_seconds)
+        self._health.stopping.set()
+        await self._server.stop(self._grace_seconds)
+
+    async def ready(self) -> None:
+        """Turns SERVING."""
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
+        for service in ("", SERVICE):
+            await self._health.set(service, status)
+
+    def _bind(self, host: str, port: int) -> int:
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            bound: int = self._server.add_insecure_port(address)
+        except RuntimeError as exc:
+            raise StartupError(f"cannot listen on {address}: is the port taken?") from exc
+        return bound
+
+
+def _options(message_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", message_bytes + _FRAME_BYTES),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a silent share
+    ]
+
+
+def ask_health(target: str, timeout_seconds: float) -> str:
+    """Returns a server's health, for example SERVING, or the status of the failed call, for example UNAVAILABLE."""
+    with grpc.insecure_channel(target) as channel:
+        try:
+            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout_seconds)
+        except grpc.RpcError as exc:
+            code: grpc.StatusCode = exc.code()
+            return code.name
+    name: str = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
+    return name

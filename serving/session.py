@@ -1,0 +1,135 @@
+"""Session: a graph of a package under ONNX Runtime. The only file of serving that imports onnxruntime."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vae.errors import EngineFailure, PackageError, StartupError
+from vae.manifest import Graph
+from vae.runtime import prepare_onnxruntime
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Provider = Literal["cpu", "cuda"]
+Array = npt.NDArray[np.number]
+
+CUDA_OPTIONS = {
+    # A new batch size must not start a search for the best algorithm, nor double the arena.
+    "cudnn_conv_algo_search": "HEURISTIC",
+    "arena_extend_strategy": "kSameAsRequested",
+    "use_tf32": "0",
+}
+
+
+class Session:
+    """A graph that was checked against its manifest, on one provider.
+
+    Raises:
+        PackageError: the graph cannot be loaded, or its inputs and outputs are not what the manifest says.
+        StartupError: `provider` is cuda, and the session did not get CUDA.
+    """
+
+    def __init__(self, content: bytes, graph: Graph, provider: Provider, threads: int) -> None:
+        self._file = graph.file
+        self._session = _open(content, graph.file, provider, threads)
+        if provider == "cuda" and self._session.get_providers()[0] != "CUDAExecutionProvider":
+            raise StartupError("ONNX Runtime fell back to the CPU: is there a GPU, a driver for CUDA 13, and cuDNN 9?")
+        _check_signature(self._session, graph)
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """Returns the named outputs, each [batch, ...], for inputs that share their first axis.
+
+        Raises:
+            EngineFailure: ONNX Runtime failed.
+        """
+        try:
+            results: list[Array] = self._session.run(outputs, feeds)
+        except Exception as exc:  # onnxruntime raises many types of its own, under no common base
+            raise EngineFailure(f"running {self._file} failed") from exc
+        return results
+
+
+def providers(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Provider, ...]:
+    """Returns the providers to try, in order: what was asked for; for `auto` CUDA where there is a GPU, then the CPU.
+
+    Raises:
+        StartupError: there is no ONNX Runtime, or two; or CUDA was asked for, and this ONNX Runtime has none.
+    """
+    onnxruntime = _onnxruntime()
+    if wanted == "cpu":
+        return ("cpu",)
+    listed = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if not listed and wanted == "cuda":
+        raise StartupError("this ONNX Runtime has no CUDA: pip install 'vaeserve[serving-gpu]'")
+    if listed:
+        onnxruntime.preload_dlls()
+    if wanted == "cuda":
+        return ("cuda",)
+    return ("cuda", "cpu") if listed and _gpu_found() else ("cpu",)
+
+
+def _gpu_found() -> bool:
+    """Asks the driver, since a wheel with CUDA lists its provider on machines without a GPU too."""
+    import ctypes
+
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+@cache
+def _onnxruntime() -> ModuleType:
+    """Imports it late and once: by then it is known that exactly one is installed, and it is told to keep quiet."""
+    prepare_onnxruntime()
+    import onnxruntime
+
+    return onnxruntime  # type: ignore[no-any-return]  # ships no types
+
+
+def _open(content: bytes, file: str, provider: Provider, threads: int) -> "onnxruntime.InferenceSession":
+    onnxruntime = _onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # fatal: what fails is raised, and a fallback is seen by the caller's check
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that spin between batches take the processor from the gRPC front.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers: list[object] = ["CPUExecutionProvider"]
+    if provider == "cuda":
+        providers.insert(0, ("CUDAExecutionProvider", CUDA_OPTIONS))
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=providers)
+    except Exception as exc:  # as in run()
+        raise PackageError(f"{file}: ONNX Runtime cannot load it: {str(exc).splitlines()[0]}") from exc
+
+
+def _check_signature(session: "onnxruntime.InferenceSession", graph: Graph) -> None:
+    for kind, described, found in (
+        ("input", graph.inputs, session.get_inputs()),
+        ("output", graph.outputs, session.get_outputs()),
+    ):
+        in_graph = {node.name: (_dtype(node.type), _row_shape(node.shape)) for node in found}
+        in_manifest = {spec.name: (spec.dtype, list(spec.row_shape)) for spec in described}
+        if in_graph != in_manifest:
+            differing = sorted({name for name, _ in _items(in_graph) ^ _items(in_manifest)})
+            raise PackageError(f"{graph.file}: {kind} {', '.join(differing)} is not what the manifest says")
+
+
+def _items(signature: Mapping[str, tuple[str, list[int]]]) -> set[tuple[str, str]]:
+    return {(name, repr(value)) for name, value in signature.items()}
+
+
+def _dtype(onnx_type: str) -> str:
+    return {"tensor(uint8)": "uint8", "tensor(float)": "float32"}.get(onnx_type, onnx_type)
+
+
+def _row_shape(shape: Sequence[int | str]) -> list[int]:
+    return [axis for axis in shape[1:] if isinstance(axis, int)] if shape and isinstance(shape[0], str) else [-1]

@@ -1,0 +1,66 @@
+"""Errors -> gRPC status: the one table, and it is total."""
+
+from typing import NamedTuple
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from vae import errors
+
+DOMAIN = "vaeserve"
+
+CODES: dict[type[errors.VaeError], grpc.StatusCode] = {
+    errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.UnknownName: grpc.StatusCode.NOT_FOUND,
+    errors.PreconditionFailed: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.ShuttingDown: grpc.StatusCode.UNAVAILABLE,
+    errors.EngineFailure: grpc.StatusCode.INTERNAL,
+}
+
+
+class Refusal(NamedTuple):
+    """What a failed call answers."""
+
+    code: grpc.StatusCode
+    message: str
+    trailers: tuple[tuple[str, bytes], ...]
+    """google.rpc.Status, where there are details."""
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """Returns the answer for an error. One that was not expected tells nothing of itself."""
+    code = CODES.get(type(error)) if isinstance(error, errors.VaeError) else None
+    if code is None:
+        return Refusal(grpc.StatusCode.INTERNAL, "internal error", ())
+    message = str(error)
+    details = [_packed(detail) for detail in _details(error)]
+    if not details:
+        return Refusal(code, message, ())
+    status = Status(code=code.value[0], message=message, details=details)
+    return Refusal(code, message, (("grpc-status-details-bin", status.SerializeToString()),))
+
+
+def _details(error: Exception) -> list[Message]:
+    match error:
+        case errors.InvalidInput():
+            violation = BadRequest.FieldViolation(field=error.field, description=error.description)
+            return [BadRequest(field_violations=[violation])]
+        case errors.PreconditionFailed():
+            return [ErrorInfo(reason=error.reason, domain=DOMAIN)]
+        case errors.Overloaded():
+            retry = RetryInfo()
+            retry.retry_delay.FromMilliseconds(max(1, round(error.retry_seconds * 1000)))
+            return [retry, ErrorInfo(reason="QUEUE_FULL", domain=DOMAIN)]
+        case _:
+            return []
+
+
+def _packed(detail: Message) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(detail)
+    return packed

@@ -1,0 +1,54 @@
+"""A tiny real package, and real servers of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.servers import ROOT, RunningServer, RunVae, StartServer, run_vae, start
+from vae.v1.vae_pb2_grpc import VaeServiceStub
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Path:
+    """The committed tiny package: images [4, 4, 1] of counts 0..16, three latents."""
+    return ROOT / "tests" / "data" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def vae() -> RunVae:
+    """Runs the `vae` command to its end."""
+    return run_vae
+
+
+@pytest.fixture
+def start_server(tiny: Path) -> Iterator[StartServer]:
+    """Starts servers; those that still run at the end are killed."""
+    running: list[RunningServer] = []
+
+    def start_one(*flags: str, package: Path = tiny, **environment: str) -> RunningServer:
+        running.append(start(package, *flags, **environment))
+        return running[-1]
+
+    yield start_one
+    for server in running:
+        if server.process.poll() is None:
+            server.process.kill()
+        if server.process.stdout and not server.process.stdout.closed:
+            server.process.communicate()
+
+
+@pytest.fixture(scope="session")
+def server(tiny: Path) -> Iterator[RunningServer]:
+    """One server of the tiny package for every test that leaves it as it was; it must stop with exit code 0."""
+    running = start(tiny)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def stub(server: RunningServer) -> Iterator[VaeServiceStub]:
+    """A bare stub, to send what the client never would."""
+    with grpc.insecure_channel(server.target) as channel:
+        yield VaeServiceStub(channel)

@@ -1,0 +1,73 @@
+"""Servers and commands in processes of their own, as a user starts them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import grpc
+from google.rpc.status_pb2 import Status
+
+ROOT = Path(__file__).parent.parent
+VAE = [sys.executable, "-W", "error", "-c", "from vae.cli import main; main()"]
+
+
+class RunningServer(NamedTuple):
+    """A server that said it is ready."""
+
+    target: str
+    process: subprocess.Popen[str]
+    announcement: str
+
+    def stop(self) -> str:
+        """Stops it with SIGTERM and returns its log; it must exit with 0."""
+        self.process.send_signal(signal.SIGTERM)
+        _, log = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0, log
+        return log
+
+
+StartServer = Callable[..., RunningServer]
+RunVae = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _with(extra: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, **extra}
+
+
+def start(package: Path, *flags: str, **environment: str) -> RunningServer:
+    process = subprocess.Popen(
+        [*VAE, "serve", str(package), "--port", "0", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=_with(environment),
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"on (\S+:\d+),", line)
+    if found is None:
+        process.kill()
+        raise AssertionError(f"the server did not start: {line}{process.communicate()[1]}")
+    return RunningServer(found[1], process, line.strip())
+
+
+def run_vae(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the `vae` command to its end."""
+    command = [*VAE, *map(str, arguments)]
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=60, cwd=ROOT, env=_with(environment)
+    )
+
+
+def status_of(error: grpc.RpcError) -> Status:
+    """Returns the details of a refusal."""
+    trailers = {item.key: item.value for item in error.trailing_metadata() or ()}
+    content = trailers["grpc-status-details-bin"]
+    assert isinstance(content, bytes)
+    return Status.FromString(content)

@@ -1,0 +1,306 @@
+"""The batcher with lists for rows and a function that doubles them."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Self
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.batcher import Answer, Batcher, Device
+from vae.errors import DeadlinePassed, EngineFailure, Overloaded, ShuttingDown, VaeError
+
+
+class Numbers(list[int]):
+    def part(self, start: int, stop: int) -> Self:
+        return type(self)(self[start:stop])
+
+
+class Doubler:
+    """Doubles rows, remembers its batches, and can be held or made to fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Numbers]] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.busy = threading.Event()
+        self.fail_on: int | None = None
+
+    def __call__(self, batch: Sequence[Numbers]) -> list[list[int]]:
+        self.busy.set()
+        assert self.free.wait(10)
+        self.batches.append(list(batch))
+        if any(self.fail_on in rows for rows in batch):
+            raise RuntimeError("the device broke")
+        return [[2 * number for number in rows] for rows in batch]
+
+    @property
+    def rows_run(self) -> list[int]:
+        return [number for batch in self.batches for rows in batch for number in rows]
+
+
+Scenario = Callable[[Batcher[Numbers, list[int]], Doubler], Awaitable[None]]
+
+
+def play(scenario: Scenario, *, batch_rows: int = 4, queue_rows: int = 100, wait_seconds: float = 0.0) -> Doubler:
+    async def run() -> Doubler:
+        doubler, device = Doubler(), Device()
+        batcher = Batcher(doubler, device, batch_rows=batch_rows, queue_rows=queue_rows, wait_seconds=wait_seconds)
+        try:
+            await scenario(batcher, doubler)
+        finally:
+            doubler.free.set()
+            await batcher.close()
+            device.close()
+        return doubler
+
+    return asyncio.run(run())
+
+
+def joined(answer: Answer[list[int]]) -> list[int]:
+    return [number for part in answer.parts for number in part]
+
+
+async def hold(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> "asyncio.Task[Answer[list[int]]]":
+    """Occupies the device with row 0 until `doubler.free` is set, so that what follows has to queue."""
+    doubler.free.clear()
+    task = asyncio.create_task(batcher.submit(Numbers([0])))
+    assert await asyncio.to_thread(doubler.busy.wait, 10)
+    return task
+
+
+def test_answers_a_lone_call() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        answer = await batcher.submit(Numbers([1, 2]))
+        assert answer.parts == [[2, 4]]
+        assert answer.batch_rows == 2
+        assert answer.queued_seconds >= 0
+        assert answer.running_seconds > 0
+
+    play(scenario)
+
+
+def test_callers_share_batches() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        answers = await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(8)))
+        assert [answer.parts for answer in answers] == [[[2 * i]] for i in range(8)]
+        assert {answer.batch_rows for answer in answers} == {4}
+
+    assert len(play(scenario).batches) == 2
+
+
+def test_cancelled_neighbour_changes_no_answer() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        first, middle, last = (asyncio.create_task(batcher.submit(Numbers([i]))) for i in (1, 2, 3))
+        await asyncio.sleep(0)
+        middle.cancel()
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 2
+        doubler.free.set()
+        assert [joined(await task) for task in (held, first, last)] == [[0], [2], [6]]
+
+    assert play(scenario).rows_run == [0, 1, 3]
+
+
+def test_call_cancelled_while_it_runs_changes_no_answer() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        held.cancel()
+        follower = asyncio.create_task(batcher.submit(Numbers([5])))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        assert joined(await follower) == [10]
+        assert held.cancelled()
+
+    play(scenario)
+
+
+def test_late_rows_never_run() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        late = asyncio.create_task(batcher.submit(Numbers([1]), timeout_seconds=0.01))
+        patient = asyncio.create_task(batcher.submit(Numbers([2]), timeout_seconds=60))
+        await asyncio.sleep(0.03)
+        doubler.free.set()
+        with pytest.raises(DeadlinePassed):
+            await late
+        assert joined(await patient) == [4]
+        await held
+
+    assert play(scenario).rows_run == [0, 2]
+
+
+def test_large_call_is_cut_and_interleaved() -> None:
+    order: list[str] = []
+
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        async def call(name: str, rows: Numbers) -> list[int]:
+            answer = await batcher.submit(rows)
+            order.append(name)
+            return joined(answer)
+
+        held = await hold(batcher, doubler)
+        large = asyncio.create_task(call("large", Numbers(range(100, 113))))
+        await asyncio.sleep(0)
+        small = asyncio.create_task(call("small", Numbers([1])))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        assert await large == [2 * i for i in range(100, 113)]
+        assert await small == [2]
+        await held
+
+    batches = play(scenario).batches
+    assert order == ["small", "large"]
+    assert [sum(map(len, batch)) for batch in batches] == [1, 4, 4, 4, 2]
+
+
+def test_full_queue_refuses_at_once_and_says_when_to_return() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        waiting = asyncio.create_task(batcher.submit(Numbers([1, 2, 3, 4, 5])))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as refused:
+            await batcher.submit(Numbers([6, 7]))
+        assert refused.value.retry_seconds > 0
+        doubler.free.set()
+        assert joined(await waiting) == [2, 4, 6, 8, 10]
+        assert joined(await batcher.submit(Numbers([6, 7]))) == [12, 14]
+        await held
+
+    play(scenario, queue_rows=6)
+
+
+def test_cancelled_rows_give_their_room_back() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        for _ in range(50):
+            task = asyncio.create_task(batcher.submit(Numbers([1, 2, 3])))
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.sleep(0)
+        assert batcher.waiting_rows == 0
+        doubler.free.set()
+        await held
+
+    assert play(scenario, queue_rows=4).rows_run == [0]
+
+
+def test_failing_batch_fails_alone() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        doubler.fail_on = 1
+        with pytest.raises(EngineFailure, match="the batch failed"):
+            await batcher.submit(Numbers([1]))
+        assert joined(await batcher.submit(Numbers([2]))) == [4]
+
+    play(scenario)
+
+
+def test_failure_in_the_middle_of_a_cut_call_stops_the_rest() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        doubler.fail_on = 1
+        with pytest.raises(EngineFailure):
+            await batcher.submit(Numbers(range(12)))
+        assert joined(await batcher.submit(Numbers([20]))) == [40]
+        assert batcher.waiting_rows == 0
+
+    assert play(scenario).rows_run == [0, 1, 2, 3, 20]
+
+
+def test_close_answers_those_who_wait() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        waiting = asyncio.create_task(batcher.submit(Numbers([1])))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        await batcher.close()
+        for call in (waiting, batcher.submit(Numbers([2]))):
+            with pytest.raises(ShuttingDown):
+                await call
+        held.cancel()
+
+    play(scenario)
+
+
+def test_close_answers_those_whose_rows_run() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        await batcher.close()
+        with pytest.raises(ShuttingDown):
+            await held
+
+    play(scenario)
+
+
+def test_too_few_answers_fail_their_batch_alone() -> None:
+    async def run() -> None:
+        device = Device()
+        batcher: Batcher[Numbers, list[int]] = Batcher(lambda batch: [], device, batch_rows=4, queue_rows=9)
+        for _ in range(2):
+            with pytest.raises(EngineFailure):
+                await asyncio.wait_for(batcher.submit(Numbers([1])), 10)
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
+def test_wait_fills_the_batch_and_ends_early_when_it_is_full() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        first = asyncio.create_task(batcher.submit(Numbers([1])))
+        await asyncio.sleep(0.02)
+        rest = asyncio.create_task(batcher.submit(Numbers([2, 3, 4])))
+        assert (await first).batch_rows == (await rest).batch_rows == 4
+
+    play(scenario, wait_seconds=30)
+
+
+def test_batchers_take_turns_on_a_device() -> None:
+    async def run() -> None:
+        device, running = Device(), []
+
+        def exclusive(batch: Sequence[Numbers]) -> list[list[int]]:
+            running.append(threading.get_ident())
+            return [list(rows) for rows in batch]
+
+        batchers = [Batcher(exclusive, device, batch_rows=2, queue_rows=100) for _ in range(2)]
+        calls = [batcher.submit(Numbers(range(6))) for batcher in batchers]
+        assert [joined(answer) for answer in await asyncio.gather(*calls)] == [list(range(6))] * 2
+        assert len(set(running)) == 1
+        for batcher in batchers:
+            await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
+Call = st.tuples(st.integers(1, 9), st.booleans(), st.integers(0, 3))
+
+
+@settings(deadline=None, max_examples=60)
+@given(calls=st.lists(Call, min_size=1, max_size=25), batch_rows=st.integers(1, 8), queue_rows=st.integers(9, 60))
+def test_every_call_gets_its_own_rows_whatever_the_others_do(
+    calls: list[tuple[int, bool, int]], batch_rows: int, queue_rows: int
+) -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        tasks = []
+        for index, (rows, is_cancelled, turns) in enumerate(calls):
+            task = asyncio.create_task(batcher.submit(Numbers(range(100 * index, 100 * index + rows))))
+            tasks.append(task)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if is_cancelled:
+                task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for index, ((rows, is_cancelled, _), result) in enumerate(zip(calls, results, strict=True)):
+            if isinstance(result, BaseException):
+                assert isinstance(result, Overloaded | asyncio.CancelledError if is_cancelled else VaeError)
+            else:
+                assert joined(result) == [2 * number for number in range(100 * index, 100 * index + rows)]
+        assert batcher.waiting_rows == 0
+
+    doubler = play(scenario, batch_rows=batch_rows, queue_rows=queue_rows)
+    assert all(0 < sum(map(len, batch)) <= batch_rows for batch in doubler.batches)
+    assert len(set(doubler.rows_run)) == len(doubler.rows_run)

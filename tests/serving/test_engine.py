@@ -1,0 +1,73 @@
+"""The engine on the tiny package."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving.engine import DataRows, Decoded, Engine, LatentRows, PriorRows
+from serving.session import Array, Session
+from vae.noise import Purpose, RowRange, standard_normals
+from vae.package import ModelPackage
+
+
+@pytest.fixture(scope="module")
+def engine(tiny: Path) -> Engine:
+    package = ModelPackage.open(tiny)
+    graphs = package.manifest.graphs
+    encoder, decoder = (Session(package.read(graph), graph, "cpu", 1) for graph in (graphs.encoder, graphs.decoder))
+    return Engine(package.manifest, encoder, decoder)
+
+
+def _data(rows: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).integers(0, 17, (rows, 4, 4, 1), np.uint8)
+
+
+def _same(one: Decoded, other: Decoded) -> None:
+    np.testing.assert_array_equal(one.output, other.output)
+    np.testing.assert_array_equal(one.latent, other.latent)
+
+
+def test_a_mixed_batch_gives_each_what_it_gets_alone(engine: Engine) -> None:
+    latents = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+    batch: list[LatentRows | PriorRows] = [
+        PriorRows(RowRange(7, 0, 4), 1.0, "data"),
+        LatentRows(latents, "expectation"),
+        PriorRows(RowRange(8, 100, 2), 0.5, "expectation"),
+        LatentRows(latents[:1], "data"),
+    ]
+    for together, rows in zip(engine.decode(batch), batch, strict=True):
+        _same(together, engine.decode([rows])[0])
+
+
+def test_samples_are_the_noise_of_their_rows_times_the_temperature(engine: Engine) -> None:
+    (cold,) = engine.decode([PriorRows(RowRange(7, 10, 4), 0.5, "data")])
+    np.testing.assert_array_equal(
+        cold.latent, standard_normals(Purpose.PRIOR, [RowRange(7, 10, 4)], 3) * np.float32(0.5)
+    )
+
+
+def test_encodes_mean_moments_and_draw_in_one_batch(engine: Engine) -> None:
+    data, address = _data(3), RowRange(5, 20, 3)
+    mean, moments, draw = engine.encode(
+        [DataRows(data), DataRows(data, log_variance=True), DataRows(data, noise=address)]
+    )
+    assert mean.log_variance is None
+    assert moments.log_variance is not None
+    np.testing.assert_array_equal(mean.latent, moments.latent)
+    noise = standard_normals(Purpose.POSTERIOR, [address], 3)
+    expected = mean.latent + np.exp(0.5 * moments.log_variance) * noise
+    np.testing.assert_allclose(draw.latent, expected, rtol=1e-6)
+
+
+def test_a_part_draws_the_noise_of_its_own_rows(engine: Engine) -> None:
+    rows = DataRows(_data(6), noise=RowRange(5, 20, 6))
+    (whole,) = engine.encode([rows])
+    parts = engine.encode([rows.part(0, 2), rows.part(2, 6)])
+    np.testing.assert_array_equal(whole.latent, np.concatenate([part.latent for part in parts]))
+
+
+def test_prior_rows_are_cut_by_address() -> None:
+    rows = PriorRows(RowRange(1, 10, 6), 1.0, "data")
+    assert rows.part(2, 5).noise == RowRange(1, 12, 3)
+    assert len(rows.part(2, 5)) == 3

@@ -1,0 +1,143 @@
+"""The server as a process: readiness, health, reflection, limits, and how it stops."""
+
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tests.servers import RunningServer, RunVae, StartServer
+from vae.tensors import to_message
+from vae.v1 import vae_pb2 as pb
+from vae.v1.vae_pb2_grpc import VaeServiceStub
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.mark.parametrize("service", ["", "vae.v1.VaeService"])
+def test_health_is_serving_once_it_says_so(server: RunningServer, service: str) -> None:
+    with grpc.insecure_channel(server.target) as channel:
+        reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
+    assert reply.status == SERVING
+
+
+def test_announces_what_it_serves_and_where(server: RunningServer) -> None:
+    assert server.announcement == f"serving tiny version 1 on {server.target}, provider cpu"
+    assert server.target.startswith("127.0.0.1:")
+
+
+def test_reflection_tells_the_contract(server: RunningServer) -> None:
+    with grpc.insecure_channel(server.target) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        asked = [
+            reflection_pb2.ServerReflectionRequest(list_services=""),
+            reflection_pb2.ServerReflectionRequest(file_containing_symbol="vae.v1.VaeService"),
+        ]
+        listed, described = stub.ServerReflectionInfo(iter(asked))
+    names = {service.name for service in listed.list_services_response.service}
+    assert {"vae.v1.VaeService", "grpc.health.v1.Health"} <= names
+    files = [FileDescriptorProto.FromString(f) for f in described.file_descriptor_response.file_descriptor_proto]
+    assert any(file.name == "vae/v1/vae.proto" for file in files)
+
+
+def test_a_message_over_the_limit_is_grpcs_own_resource_exhausted(start_server: StartServer) -> None:
+    server = start_server("--message-bytes", "65536")
+    with grpc.insecure_channel(server.target) as channel:
+        stub = VaeServiceStub(channel)
+        assert stub.GetModel(pb.GetModelRequest()).model.limits.request_bytes == 65536
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.Encode(pb.EncodeRequest(data=to_message(np.zeros((20_000, 4, 4, 1), np.uint8))))
+        assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert stub.Sample(pb.SampleRequest(count=1)).data.shape[0] == 1
+
+
+def test_a_reply_is_never_too_long(start_server: StartServer) -> None:
+    server = start_server("--message-bytes", "65536")
+    with grpc.insecure_channel(server.target) as channel:
+        stub = VaeServiceStub(channel)
+        count = stub.GetModel(pb.GetModelRequest()).model.limits.call_rows
+        reply = stub.Sample(pb.SampleRequest(count=count, output=pb.DECODE_OUTPUT_EXPECTATION, include_latent=True))
+    assert 50_000 < reply.ByteSize() <= 65536
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_calls_in_flight_finish(start_server: StartServer, number: signal.Signals) -> None:
+    # The open Watch must not make it wait for the whole of the grace period.
+    server = start_server("--wait-milliseconds", "1000", "--batch-rows", "10000", "--grace-seconds", "100")
+    with grpc.insecure_channel(server.target) as channel, ThreadPoolExecutor(8) as pool:
+        stub, health = VaeServiceStub(channel), health_pb2_grpc.HealthStub(channel)
+        watched: list[int] = []
+        watch = threading.Thread(target=_watch, args=(health, watched))
+        watch.start()
+        calls = [pool.submit(stub.Sample, pb.SampleRequest(count=2, seed=i)) for i in range(8)]
+        time.sleep(0.3)  # the calls wait for company for a second, so they are in flight now
+        server.process.send_signal(number)
+        assert [call.result(20).seed for call in calls] == list(range(8))
+        watch.join(20)
+    assert watched == [SERVING, NOT_SERVING]
+    assert server.process.wait(20) == 0
+
+
+def _watch(health: health_pb2_grpc.HealthStub, seen: list[int]) -> None:
+    try:
+        seen.extend(reply.status for reply in health.Watch(health_pb2.HealthCheckRequest()))
+    except grpc.RpcError:
+        return  # the server ended the stream when it stopped
+
+
+def test_calls_that_outlast_the_grace_are_cut_off(start_server: StartServer) -> None:
+    server = start_server("--wait-milliseconds", "1000", "--batch-rows", "10000", "--grace-seconds", "0.1")
+    with grpc.insecure_channel(server.target) as channel:
+        call = VaeServiceStub(channel).Sample.future(pb.SampleRequest(count=2))
+        time.sleep(0.3)
+        server.stop()
+        assert call.exception(20) is not None
+
+
+def test_a_taken_port_is_one_line(server: RunningServer, tiny: Path, vae: RunVae) -> None:
+    port = server.target.rpartition(":")[2]
+    ended = vae("serve", tiny, "--port", port)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.strip() == f"vae: cannot listen on 127.0.0.1:{port}: is the port taken?"
+
+
+def test_a_damaged_package_is_one_line(tmp_path: Path, vae: RunVae) -> None:
+    ended = vae("serve", tmp_path, "--port", "0")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "is no model package: cannot read manifest.json" in ended.stderr
+
+
+@pytest.mark.parametrize("flags", [("--port", "x"), ("--batch-rows", "-1"), ("--provider", "tpu")])
+def test_a_wrong_setting_is_one_line(tiny: Path, vae: RunVae, flags: tuple[str, str]) -> None:
+    ended = vae("serve", tiny, *flags)
+    assert ended.returncode == 1
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert flags[0].removeprefix("--").replace("-", "_") in ended.stderr
+
+
+def test_settings_are_read_from_the_environment(start_server: StartServer) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = start_server("--port", str(port), VAE_BATCH_ROWS="8", VAE_LOG_LEVEL="warning")
+    with grpc.insecure_channel(server.target) as channel:
+        assert VaeServiceStub(channel).GetModel(pb.GetModelRequest()).model.limits.batch_rows == 8
+    assert server.stop() == ""
+
+
+def test_health_verb_tells_ready_from_gone(server: RunningServer, vae: RunVae) -> None:
+    ready = vae("health", server.target)
+    assert (ready.returncode, ready.stdout) == (0, "SERVING\n")
+    gone = vae("health", "127.0.0.1:1", "--timeout", "0.5")
+    assert gone.returncode == 1
+    assert gone.stdout in ("UNAVAILABLE\n", "DEADLINE_EXCEEDED\n")

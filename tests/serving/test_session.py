@@ -1,0 +1,51 @@
+"""Sessions of the tiny package's graphs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving.session import Session, providers
+from vae.errors import EngineFailure, PackageError, StartupError
+from vae.package import ModelPackage
+
+
+@pytest.fixture(scope="module")
+def package(tiny: Path) -> ModelPackage:
+    return ModelPackage.open(tiny)
+
+
+def test_runs_a_graph(package: ModelPackage) -> None:
+    graph = package.manifest.graphs.decoder
+    session = Session(package.read(graph), graph, "cpu", threads=1)
+    data, expectation = session.run({"latent": np.zeros((3, 3), np.float32)}, ["data", "expectation"])
+    assert (data.dtype.name, data.shape) == ("uint8", (3, 4, 4, 1))
+    np.testing.assert_array_equal(expectation, np.full((3, 4, 4, 1), 8, np.float32))
+
+
+def test_what_onnxruntime_raises_becomes_an_engine_failure(package: ModelPackage) -> None:
+    graph = package.manifest.graphs.decoder
+    session = Session(package.read(graph), graph, "cpu", threads=1)
+    with pytest.raises(EngineFailure, match=r"decoder\.onnx"):
+        session.run({"latent": np.zeros((3, 99), np.float32)}, ["data"])
+
+
+def test_refuses_a_graph_that_is_not_what_the_manifest_says(package: ModelPackage) -> None:
+    graphs = package.manifest.graphs
+    with pytest.raises(PackageError, match=r"encoder\.onnx: input .*latent"):
+        Session(package.read(graphs.decoder), graphs.encoder, "cpu", threads=1)
+
+
+def test_refuses_bytes_that_are_no_graph(package: ModelPackage) -> None:
+    with pytest.raises(PackageError, match=r"encoder\.onnx: ONNX Runtime cannot load it"):
+        Session(b"no graph", package.manifest.graphs.encoder, "cpu", threads=1)
+
+
+def test_cuda_is_an_error_where_the_wheel_has_none() -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    with pytest.raises(StartupError, match="serving-gpu"):
+        providers("cuda")
+    assert providers("auto") == ("cpu",)

@@ -1,0 +1,51 @@
+"""What holds the project together and no single module can test."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.make_tiny_package import make
+from tests.servers import ROOT
+
+STUBS = ["vae_pb2.py", "vae_pb2.pyi", "vae_pb2_grpc.py", "vae_pb2_grpc.pyi"]
+
+
+def test_the_stubs_are_what_the_proto_generates(tmp_path: Path) -> None:
+    outs = [f"--{kind}_out={tmp_path}" for kind in ("python", "grpc_python")]
+    outs += [f"--{kind}_out=quiet:{tmp_path}" for kind in ("mypy", "mypy_grpc")]
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-Iproto", *outs, "proto/vae/v1/vae.proto"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PATH": path})
+    for name in STUBS:
+        generated, committed = (folder / "vae" / "v1" / name for folder in (tmp_path, ROOT))
+        assert generated.read_text() == committed.read_text(), f"{name} is stale: run `make proto`"
+
+
+def test_the_tiny_package_is_what_its_generator_makes(tiny: Path, tmp_path: Path) -> None:
+    make(tmp_path / "tiny")
+    assert sorted(file.name for file in tiny.iterdir()) == sorted(file.name for file in (tmp_path / "tiny").iterdir())
+    for file in tiny.glob("*.onnx"):
+        assert file.read_bytes() == (tmp_path / "tiny" / file.name).read_bytes(), file.name
+
+
+def _imported(code: str) -> set[str]:
+    listing = f"{code}; import sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", listing], check=True, capture_output=True, text=True, cwd=ROOT)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import vae.cli; vae.cli.usage()", {"numpy", "grpc", "pydantic", "torch", "onnxruntime"}),
+        ("import vae.manifest", {"grpc", "torch", "onnxruntime"}),
+        ("from vae import Client", {"torch", "onnx", "onnxruntime", "sklearn"}),
+        ("import serving.app", {"torch", "onnx", "sklearn", "training"}),
+        ("import training.cli", {"torch", "grpc", "serving"}),
+    ],
+)
+def test_what_an_import_does_not_bring(code: str, absent: set[str]) -> None:
+    assert not _imported(code) & absent
