@@ -8,6 +8,7 @@ UNAVAILABLE is retried by gRPC for about 3 s; RESOURCE_EXHAUSTED is retried here
 
 import asyncio
 import functools
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Self
@@ -145,14 +146,18 @@ class AsyncClient(Endpoint):
 
     async def _exchange(self, operation: Operation[Any, Any, Result], seconds: float) -> Result:
         rpc = getattr(self._stub, operation.method)
-        waiting = enumerate(operation.requests)
+        requests = iter(operation.requests)
+        first = list(itertools.islice(requests, _PARALLEL_PARTS))
+        if len(first) == 1:
+            return operation.join([await self._send(rpc, first[0], seconds)])
+        waiting = enumerate(itertools.chain(first, requests))
         replies: dict[int, Any] = {}
 
         async def send_waiting() -> None:
             for number, request in waiting:
                 replies[number] = await self._send(rpc, request, seconds)
 
-        senders = [asyncio.create_task(send_waiting()) for _ in range(_PARALLEL_PARTS)]
+        senders = [asyncio.create_task(send_waiting()) for _ in first]
         try:
             await asyncio.gather(*senders)
         finally:
