@@ -50,6 +50,21 @@ class Operation(NamedTuple, Generic[Request, Reply, Result]):
     """Makes the result of the replies, in the order of the requests."""
 
 
+class Draw(NamedTuple):
+    """What to sample."""
+
+    rows: int
+    seed: int | None = None
+    """None: one is picked."""
+    first_row: int = 0
+    temperature: float | None = None
+    """None: 1."""
+    prior: str = ""
+    """Empty: the model's default."""
+    output: DecodeOutput = "data"
+    include_latent: bool = False
+
+
 def get_model(route: Route) -> Operation[pb.GetModelRequest, pb.GetModelResponse, Model]:
     """Asks for one model's description."""
     version = _integer("version", route.version, 2**32)
@@ -124,35 +139,24 @@ def decode(
     return Operation("Decode", _split("latent", rows, model, template, request), join)
 
 
-def sample(
-    model: Model,
-    route: Route,
-    count: int,
-    *,
-    seed: int | None,
-    first_row: int,
-    temperature: float | None,
-    prior: str,
-    output: DecodeOutput,
-    include_latent: bool,
-) -> Operation[pb.SampleRequest, pb.SampleResponse, Sampled]:
+def sample(model: Model, route: Route, draw: Draw) -> Operation[pb.SampleRequest, pb.SampleResponse, Sampled]:
     """Draws rows first_row to first_row + count - 1 of a seed from a prior and decodes them.
 
     Raises:
         InvalidInput: an option is out of range.
     """
-    count = _integer("count", count, ROW_LIMIT, least=1)
-    first = _integer("first_row", first_row, ROW_LIMIT - count + 1)
-    if temperature is not None and not float(_FLOAT32.tiny) <= temperature <= float(_FLOAT32.max):
-        raise InvalidInput("temperature", f"is {temperature}, must be finite and above 0")
+    count = _integer("count", draw.rows, ROW_LIMIT, least=1)
+    first = _integer("first_row", draw.first_row, ROW_LIMIT - count + 1)
+    if draw.temperature is not None and not float(_FLOAT32.tiny) <= draw.temperature <= float(_FLOAT32.max):
+        raise InvalidInput("temperature", f"is {draw.temperature}, must be finite and above 0")
     template = pb.SampleRequest(
         model=route.model,
         version=route.version,
-        seed=_seed(seed),
-        temperature=temperature,
-        prior=prior,
-        output=_choice(output, _DECODE_OUTPUTS),
-        include_latent=include_latent,
+        seed=_seed(draw.seed),
+        temperature=draw.temperature,
+        prior=draw.prior,
+        output=_choice(draw.output, _DECODE_OUTPUTS),
+        include_latent=draw.include_latent,
     )
 
     def request(offset: int) -> pb.SampleRequest:
@@ -162,8 +166,8 @@ def sample(
 
     def join(replies: Sequence[pb.SampleResponse]) -> Sampled:
         fingerprint, timing = one_pair(replies), total(replies)
-        rows = join_rows(output, [_output(reply, output) for reply in replies], count)
-        latent = join_latents("latent", [reply.latent for reply in replies], count) if include_latent else None
+        rows = join_rows(draw.output, [_output(reply, draw.output) for reply in replies], count)
+        latent = join_latents("latent", [reply.latent for reply in replies], count) if draw.include_latent else None
         return Sampled(rows, latent, template.seed, first, fingerprint, timing)
 
     return Operation("Sample", map(request, range(0, count, model.limits.call_rows)), join)

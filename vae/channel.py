@@ -75,19 +75,16 @@ def connection(
         raise InvalidInput("target", f"is {target!r}, must be HOST:PORT without a scheme")
     if (client_certificate is None) != (client_key is None):
         raise InvalidInput("client_certificate", "needs client_key, and the other way round")
-    loopback = is_loopback(target)
     credentials = None
     if tls or root_certificates or client_certificate:
         credentials = grpc.ssl_channel_credentials(
-            _read("root_certificates", root_certificates),
-            _read("client_key", client_key),
-            _read("client_certificate", client_certificate),
+            _read_pem("root_certificates", root_certificates),
+            _read_pem("client_key", client_key),
+            _read_pem("client_certificate", client_certificate),
         )
+    loopback = is_loopback(target)
     if token is not None:
-        if not re.fullmatch(r"[\x21-\x7e]+", token):  # gRPC would show the whole header in its complaint
-            raise InvalidInput("token", "must be one word of visible ASCII characters")
-        if credentials is None and not loopback:
-            raise InvalidInput("token", f"would travel unencrypted to {target}: use TLS")
+        _check_token(token, target, safe=loopback or credentials is not None)
     return Connection(
         target=target,
         credentials=credentials,
@@ -121,10 +118,20 @@ def _is_loopback_host(address: str) -> bool:
         return False
 
 
-def _read(field: str, path: str | Path | None) -> bytes | None:
+def _check_token(token: str, target: str, *, safe: bool) -> None:
+    if not re.fullmatch(r"[\x21-\x7e]+", token):  # gRPC would show the whole header in its complaint
+        raise InvalidInput("token", "must be one word of visible ASCII characters")
+    if not safe:
+        raise InvalidInput("token", f"would travel unencrypted to {target}: use TLS")
+
+
+def _read_pem(field: str, path: str | Path | None) -> bytes | None:
     if path is None:
         return None
     try:
-        return Path(path).read_bytes()
+        content = Path(path).read_bytes()
     except OSError as exc:
         raise InvalidInput(field, f"cannot read {path}: {exc.strerror}") from exc
+    if b"-----BEGIN " not in content:  # gRPC would call the server unreachable
+        raise InvalidInput(field, f"{path} is no PEM file")
+    return content

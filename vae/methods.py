@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_args
 import numpy.typing as npt
 
 from vae import calls
-from vae.calls import DecodeOutput, EncodeOutput, Operation
+from vae.calls import DecodeOutput, Draw, EncodeOutput, Operation
 from vae.description import Answer, Model, Route
 from vae.replies import Decoded, Encoded, Sampled
 
@@ -121,21 +121,8 @@ def sample(
         CallError: the server or the network answered with an error.
     """
     route = Route(model, version)
-
-    def build(known: Model) -> Operation[Any, Any, Sampled]:
-        return calls.sample(
-            known,
-            route,
-            count,
-            seed=seed,
-            first_row=first_row,
-            temperature=temperature,
-            prior=prior,
-            output=output,
-            include_latent=include_latent,
-        )
-
-    return Call(route, build, timeout_seconds)
+    draw = Draw(count, seed, first_row, temperature, prior, output, include_latent)
+    return Call(route, lambda known: calls.sample(known, route, draw), timeout_seconds)
 
 
 def described_by(method: Callable[..., object], run: Run) -> Run:

@@ -50,17 +50,8 @@ def test_a_row_that_fits_no_request() -> None:
 
 @given(st.integers(1, 50), st.integers(1, 12), st.integers(0, 2**63 - 51), st.integers(0, 2**64 - 1))
 def test_samples_are_paged_without_gaps(count: int, call_rows: int, first_row: int, seed: int) -> None:
-    operation = calls.sample(
-        described(call_rows),
-        ROUTE,
-        count,
-        seed=seed,
-        first_row=first_row,
-        temperature=None,
-        prior="",
-        output="data",
-        include_latent=False,
-    )
+    draw = calls.Draw(count, seed, first_row)
+    operation = calls.sample(described(call_rows), ROUTE, draw)
     requests = list(operation.requests)
     rows = [row for request in requests for row in range(request.first_row, request.first_row + request.count)]
     assert rows == list(range(first_row, first_row + count))
@@ -131,17 +122,7 @@ def test_options_out_of_range(options: dict[str, object], field: str) -> None:
 )
 def test_samples_out_of_range(count: int, temperature: float, field: str) -> None:
     with pytest.raises(InvalidInput) as err:
-        calls.sample(
-            described(),
-            ROUTE,
-            count,
-            seed=1,
-            first_row=0,
-            temperature=temperature,
-            prior="",
-            output="data",
-            include_latent=False,
-        )
+        calls.sample(described(), ROUTE, calls.Draw(count, temperature=temperature))
     assert err.value.field == field
 
 

@@ -63,6 +63,9 @@ def test_refused_when_the_client_is_made(make: type[Client] | type[AsyncClient],
             make(target)
     with pytest.raises(InvalidInput, match=r"root_certificates: cannot read .*absent\.pem: No such file"):
         make("localhost:1", root_certificates=tmp_path / "absent.pem")
+    (tmp_path / "other.pem").write_text("no certificate")
+    with pytest.raises(InvalidInput, match=r"root_certificates: .*other\.pem is no PEM file"):
+        make("localhost:1", root_certificates=tmp_path / "other.pem")
     with pytest.raises(InvalidInput, match="client_certificate: needs client_key"):
         make("localhost:1", client_key="key.pem")
     with pytest.raises(InvalidInput, match="timeout_seconds"):

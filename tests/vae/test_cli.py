@@ -53,6 +53,7 @@ def test_importing_the_package_or_a_manifest_loads_no_grpc() -> None:
 def test_missing_extra_is_named(tmp_path: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from vae.cli import run; sys.exit(run(['serve']))"
     (tmp_path / "serving").mkdir()
+    (tmp_path / "serving" / "__init__.py").touch()
     (tmp_path / "serving" / "cli.py").write_text("import surely_not_installed\n")
     done = python(code)
     assert done.returncode == 1
@@ -86,6 +87,7 @@ def test_a_reader_that_left_is_no_error(package: ModelPackage) -> None:
 )
 def test_exit_codes(tmp_path: Path, raised: str, code: int, said: str) -> None:
     (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "__init__.py").touch()
     (tmp_path / "training" / "cli.py").write_text(f"def train(arguments): raise {raised}\n")
     done = python(
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from vae.cli import run; sys.exit(run(['train']))"
