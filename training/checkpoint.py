@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import safetensors.torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -18,6 +18,15 @@ from vae.errors import TrainingError
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 FORMAT = "vaeserve-checkpoint-1"
+
+
+class _Header(BaseModel):
+    """What the file holds beside the tensors, as JSON."""
+
+    config: Config
+    data_sha256: str
+    epoch: int
+    tensors_sha256: str
 
 
 class Checkpoint(NamedTuple):
@@ -72,14 +81,14 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         TrainingError: the disk refused it.
     """
-    metadata = {
-        "format": FORMAT,
-        "config": checkpoint.config.model_dump_json(),
-        "data_sha256": checkpoint.data_sha256,
-        "epoch": str(checkpoint.epoch),
-        "tensors_sha256": _digest(checkpoint.tensors),
-    }
-    content = safetensors.torch.save(checkpoint.tensors, metadata)
+    header = _Header(
+        config=checkpoint.config,
+        data_sha256=checkpoint.data_sha256,
+        epoch=checkpoint.epoch,
+        tensors_sha256=_digest(checkpoint.tensors),
+    )
+    # One key only: safetensors writes several in random order, and equal states are to give equal files.
+    content = safetensors.torch.save(checkpoint.tensors, {FORMAT: header.model_dump_json()})
     staging = path.with_name(f".{path.name}")
     try:
         with staging.open("wb") as file:
@@ -107,15 +116,13 @@ def read(path: Path) -> Checkpoint:
         raise TrainingError(f"{path}: cannot be read: {exc.strerror or 'no such file'}") from exc
     except SafetensorError as exc:
         raise TrainingError(f"{path}: is no whole checkpoint") from exc
-    if metadata.get("format") != FORMAT:
-        raise TrainingError(f"{path}: is no checkpoint that this version understands")
-    if metadata.get("tensors_sha256") != _digest(tensors):
-        raise TrainingError(f"{path}: was altered: its checksum does not match")
     try:
-        config = Config.model_validate_json(metadata["config"])
-        return Checkpoint(config, metadata["data_sha256"], int(metadata["epoch"]), tensors)
-    except (KeyError, ValueError, ValidationError) as exc:
+        header = _Header.model_validate_json(metadata[FORMAT])
+    except (KeyError, ValidationError) as exc:
         raise TrainingError(f"{path}: is no checkpoint that this version understands") from exc
+    if header.tensors_sha256 != _digest(tensors):
+        raise TrainingError(f"{path}: was altered: its checksum does not match")
+    return Checkpoint(header.config, header.data_sha256, header.epoch, tensors)
 
 
 def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -116,11 +116,12 @@ def _export_parser() -> argparse.ArgumentParser:
 
 def _closing(outcome: "Outcome") -> str:
     """Returns what a verb prints at its end: the figures, where they lie, and what comes next."""
-    from training.report import table
+    from training.report import proof, table
 
     directory = outcome.package.directory
     return (
         f"{table(outcome.metrics, outcome.dataset, outcome.config)}\n\n"
+        f"proved   {proof(outcome.parity)}\n"
         f"package  {directory}\n"
         f"next     vae serve {shlex.quote(str(directory))}"
     )

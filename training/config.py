@@ -28,7 +28,7 @@ class Config(BaseModel):
     hidden_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)] = (256, 128)
     """Widths of the encoder's hidden layers; the decoder mirrors them."""
 
-    epochs: PositiveInt = 450
+    epochs: PositiveInt = 400
     batch_size: PositiveInt = 128
     """Rows a step."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3

@@ -26,6 +26,7 @@ class Journal:
         except OSError as exc:
             raise TrainingError(f"{path}: cannot be written: {exc.strerror}") from exc
         self._file.writelines(kept)
+        self._file.flush()
 
     def write(self, split: str, figures: dict[str, float]) -> None:
         """Adds a line.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from training.checkpoint import Checkpoint
 from training.data import Dataset
@@ -35,6 +36,13 @@ PREPROCESSING = (
 )
 
 
+class Proved(NamedTuple):
+    """A package on disk and what proved its graphs."""
+
+    package: ModelPackage
+    parity: Parity
+
+
 def write_package(
     directory: Path,
     *,
@@ -44,8 +52,8 @@ def write_package(
     checkpoint: Checkpoint,
     metrics: HeldOut,
     overwrite: bool,
-) -> ModelPackage:
-    """Proves the graphs and writes them.
+) -> Proved:
+    """Proves the graphs and writes them: nothing reaches the disk unproved.
 
     Args:
         directory: where the package goes.
@@ -70,7 +78,7 @@ def write_package(
     manifest = describe(
         graphs=graphs, files=files, dataset=dataset, checkpoint=checkpoint, metrics=metrics, parity=parity
     )
-    return ModelPackage.write(directory, manifest, files, overwrite=overwrite)
+    return Proved(ModelPackage.write(directory, manifest, files, overwrite=overwrite), parity)
 
 
 def describe(

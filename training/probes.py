@@ -62,9 +62,9 @@ def data_rows(dataset: Dataset) -> Tensor:
     extreme = torch.full((ROWS - REAL - RANDOM, *spec.shape), spec.minimum, dtype=torch.float64)
     extreme[1::2] = spec.maximum
     made = torch.cat((random, extreme))
-    return torch.cat(
-        (dataset.test[:REAL], (made if made.dtype == dataset.test.dtype else made.round()).to(dataset.test))
-    )
+    if spec.dtype == "uint8":
+        made = made.round()
+    return torch.cat((dataset.test[:REAL], made.to(dataset.test.dtype)))
 
 
 def latent_rows(encodings: Tensor) -> Tensor:

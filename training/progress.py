@@ -12,6 +12,11 @@ from training.loop import Epoch
 LINES = 10  # over a whole run
 
 
+def say(text: str) -> None:
+    """Says on stderr what the run is about to do."""
+    print(text, file=sys.stderr, flush=True)
+
+
 class Progress:
     """Shows epochs as they pass.
 

@@ -1,8 +1,20 @@
 """Figures for people: the table at the end of a run, and the model card, the package's README."""
 
+from training.checkpoint import Checkpoint
 from training.config import Config
 from training.data import Dataset
 from training.evaluate import HeldOut
+from vae.manifest import Parity
+
+
+def opening(last: Checkpoint, dataset: Dataset) -> str:
+    """Returns what a run starts from, in one line."""
+    shape = " x ".join(map(str, dataset.spec.shape))
+    resumed = f", resumed after epoch {last.epoch}" if last.epoch else ""
+    return (
+        f"{dataset.name}: {len(dataset.train)} rows of {shape} values to train on, {len(dataset.test)} held out; "
+        f"{last.config.latent_size} latent values, seed {last.config.seed}{resumed}"
+    )
 
 
 def table(metrics: HeldOut, dataset: Dataset, config: Config) -> str:
@@ -11,6 +23,12 @@ def table(metrics: HeldOut, dataset: Dataset, config: Config) -> str:
     for label, value, remark in _lines(metrics, config):
         lines.append(f"  {label:<18} {value:>9}  {remark}".rstrip())
     return "\n".join(lines)
+
+
+def proof(parity: Parity) -> str:
+    """Returns what the parity gate found, in one line."""
+    sizes = ", ".join(map(str, parity.batch_sizes))
+    return f"{len(parity.checks)} outputs agree with PyTorch's in batches of {sizes} rows"
 
 
 def model_card(dataset: Dataset, config: Config, metrics: HeldOut) -> str:

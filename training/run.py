@@ -14,8 +14,10 @@ from training.export import export_graphs
 from training.journal import JOURNAL_FILE, Journal
 from training.loop import State, epochs, start
 from training.package import write_package
-from training.progress import Progress
+from training.progress import Progress, say
+from training.report import opening
 from vae.errors import TrainingError
+from vae.manifest import Parity
 from vae.package import ModelPackage
 
 PACKAGE_DIRECTORY = "model"
@@ -25,6 +27,7 @@ class Outcome(NamedTuple):
     """What came of a run."""
 
     package: ModelPackage
+    parity: Parity
     metrics: HeldOut
     dataset: Dataset
     config: Config
@@ -75,6 +78,7 @@ def train(directory: Path, last: Checkpoint) -> Outcome:
     prepare_torch(last.config)
     dataset = load_dataset(last.config.dataset)
     state = checkpoint.restore(last, dataset)
+    say(opening(last, dataset))
     with Journal(directory / JOURNAL_FILE, state.epoch) as journal:
         last = fit(directory, last, dataset, state, journal)
         metrics = evaluate(state.average, dataset)
@@ -104,8 +108,9 @@ def publish(
     directory: Path, last: Checkpoint, dataset: Dataset, state: State, metrics: HeldOut, *, overwrite: bool
 ) -> Outcome:
     """Exports the running average of the weights, proves the graphs and writes them as a model package."""
+    say("exporting, and proving the graphs against PyTorch")
     graphs = export_graphs(state.average, dataset.spec, last.config.latent_size)
-    package = write_package(
+    package, parity = write_package(
         directory,
         graphs=graphs,
         networks=state.average,
@@ -114,7 +119,7 @@ def publish(
         metrics=metrics,
         overwrite=overwrite,
     )
-    return Outcome(package, metrics, dataset, last.config)
+    return Outcome(package, parity, metrics, dataset, last.config)
 
 
 def export(source: Path, directory: Path) -> Outcome:
