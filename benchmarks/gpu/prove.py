@@ -134,7 +134,10 @@ def print_rates(model: Model, part: str, provider: Provider) -> None:
                 for output in module(torch.from_numpy(array).to(device)):
                     output.cpu().numpy()
 
-        ours = rate(lambda feeds=feeds: session.run(feeds, names), rows)
+        def by_session(feeds: dict[str, Array] = feeds) -> None:
+            session.run(feeds, names)
+
+        ours = rate(by_session, rows)
         theirs = rate(by_torch, rows)
         print(f"    {rows:5}  {ours:12,.0f}  {theirs:12,.0f}  {ours / theirs:5.2f}")
     module.to("cpu")

@@ -1,0 +1,58 @@
+"""One tiny run, shared by every test that looks at what a run leaves behind."""
+
+from pathlib import Path
+
+import pytest
+
+from training import checkpoint, cli
+from training.checkpoint import CHECKPOINT_FILE, Checkpoint
+from training.config import Config
+from training.data import Dataset, load_dataset
+from training.evaluate import HeldOut, evaluate
+from training.export import ExportedGraph, export_graphs
+from training.networks import Networks
+from training.run import PACKAGE_DIRECTORY
+from vae.package import ModelPackage
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    return load_dataset("digits")
+
+
+@pytest.fixture
+def tiny() -> Config:
+    return Config(hidden_sizes=(16, 8), latent_size=3, epochs=3, batch_size=256)
+
+
+@pytest.fixture(scope="session")
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tiny") / "run"
+    assert cli.train(["digits", "--out", str(directory), "--epochs", "3", "--latent-size", "4"]) == 0
+    return directory
+
+
+@pytest.fixture(scope="session")
+def last(run_directory: Path) -> Checkpoint:
+    return checkpoint.read(run_directory / CHECKPOINT_FILE)
+
+
+@pytest.fixture(scope="session")
+def networks(last: Checkpoint, dataset: Dataset) -> Networks:
+    """The networks that the run exported."""
+    return checkpoint.restore(last, dataset).average
+
+
+@pytest.fixture(scope="session")
+def package(run_directory: Path) -> ModelPackage:
+    return ModelPackage.open(run_directory / PACKAGE_DIRECTORY)
+
+
+@pytest.fixture(scope="session")
+def graphs(networks: Networks, last: Checkpoint, dataset: Dataset) -> dict[str, ExportedGraph]:
+    return export_graphs(networks, dataset.spec, last.config.latent_size)
+
+
+@pytest.fixture(scope="session")
+def metrics(networks: Networks, dataset: Dataset) -> HeldOut:
+    return evaluate(networks, dataset)

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from training import checkpoint
+from training.config import Config
+from training.data import Dataset
+from training.loop import epochs, start
+from vae.errors import TrainingError
+
+
+@pytest.fixture
+def path(tiny: Config, dataset: Dataset, tmp_path: Path) -> Path:
+    state = start(tiny, dataset)
+    next(epochs(tiny, dataset, state))
+    checkpoint.write(tmp_path / "checkpoint", checkpoint.take(tiny, dataset, state))
+    return tmp_path / "checkpoint"
+
+
+def test_what_is_read_is_what_was_written(path: Path, tiny: Config, dataset: Dataset) -> None:
+    last = checkpoint.read(path)
+    assert (last.config, last.data_sha256, last.epoch) == (tiny, dataset.sha256, 1)
+    again = checkpoint.take(tiny, dataset, checkpoint.restore(last, dataset))
+    assert again.tensors.keys() == last.tensors.keys()
+    assert all(torch.equal(again.tensors[name], tensor) for name, tensor in last.tensors.items())
+
+
+def test_equal_states_give_equal_files_and_no_other_file(path: Path) -> None:
+    content = path.read_bytes()
+    checkpoint.write(path, checkpoint.read(path))
+    assert path.read_bytes() == content
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kept", [0, 4, 200, 5000, -1])
+def test_a_file_cut_short_is_refused(path: Path, kept: int) -> None:
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(TrainingError, match="is no whole checkpoint"):
+        checkpoint.read(path)
+
+
+def test_an_altered_tensor_is_noticed(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match="was altered"):
+        checkpoint.read(path)
+
+
+def test_another_safetensors_file_is_refused(tmp_path: Path) -> None:
+    safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / "other")
+    with pytest.raises(TrainingError, match="no checkpoint that this version understands"):
+        checkpoint.read(tmp_path / "other")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"none: cannot be read: no such file$"):
+        checkpoint.read(tmp_path / "none")
+
+
+def test_a_directory_that_is_not_there_is_named(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"cannot be written: No such file or directory$"):
+        checkpoint.write(tmp_path / "none" / "checkpoint", checkpoint.read(path))
+
+
+def test_other_data_is_refused(path: Path, dataset: Dataset) -> None:
+    with pytest.raises(TrainingError, match="other data than this digits"):
+        checkpoint.restore(checkpoint.read(path), dataset._replace(sha256="0" * 64))
+
+
+def test_tensors_of_another_shape_are_refused(path: Path, dataset: Dataset) -> None:
+    last = checkpoint.read(path)
+    wider = last.config.model_copy(update={"latent_size": 5})
+    with pytest.raises(TrainingError, match="not those of its configuration"):
+        checkpoint.restore(last._replace(config=wider), dataset)

@@ -1,0 +1,132 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from training import cli
+from training.checkpoint import CHECKPOINT_FILE
+from training.run import PACKAGE_DIRECTORY
+from vae.cli import run as vae
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-c", "from vae.cli import main; main()")
+SMALL = "hidden_sizes = [16]\nbatch_size = 2000\nepochs = 300\nlatent_size = 2\n"
+
+
+def test_a_run_stopped_by_a_signal_and_resumed_equals_one_that_was_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "small.toml"
+    settings.write_text(SMALL)
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    arguments = ["digits", "--config", str(settings), "--seed", "7", "--out"]
+
+    with subprocess.Popen(
+        [*COMMAND, "train", *arguments, str(stopped)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("epoch"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate()
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr.splitlines()[-1].endswith(f"of 300; go on with: vae train digits --out {stopped} --resume")
+    assert "Traceback" not in stderr
+    assert not (stopped / PACKAGE_DIRECTORY).exists()
+
+    assert cli.train([*arguments, str(stopped), "--resume"]) == 0
+    assert ", resumed after epoch " in capsys.readouterr().err
+    assert cli.train([*arguments, str(whole)]) == 0
+    for name in (CHECKPOINT_FILE, "metrics.jsonl", "model/encoder.onnx", "model/decoder.onnx", "model/probes.npz"):
+        assert (stopped / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_help_does_not_load_pytorch() -> None:
+    script = (
+        "import sys, training.cli\n"
+        "try: training.cli.train(['--help'])\n"
+        "except SystemExit: sys.exit('torch' in sys.modules or 'onnxruntime' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--latent-size N" in done.stdout
+
+
+def test_the_closing_lines_say_what_comes_next(
+    tmp_path: Path, run_directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = tmp_path / "my model"
+    assert cli.export([str(run_directory), "--out", str(package)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "360 held-out rows, means a row"
+    assert lines[-3:] == [
+        "proved   6 outputs agree with PyTorch's in batches of 1, 2, 3, 7, 64 rows",
+        f"package  {package}",
+        f"next     vae serve '{package}'",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train"],
+        ["train", "digits"],
+        ["train", "cifar", "--out", "x"],
+        ["train", "digits", "--out", "x", "--epochs", "many"],
+        ["train", "digits", "--out", "x", "--beta", "4"],
+        ["export"],
+        ["export", "x"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
+        vae(arguments)
+    assert exited.value.code == 2
+    assert capsys.readouterr().err.startswith(f"usage: vae {arguments[0]}")
+
+
+def test_what_cannot_be_is_said_on_one_line(
+    tmp_path: Path, run_directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new, old = str(tmp_path / "new"), str(run_directory)
+    settings = tmp_path / "run.toml"
+    settings.write_text("beta = 4\n")
+    corrupt = tmp_path / "corrupt"
+    corrupt.mkdir()
+    (corrupt / CHECKPOINT_FILE).write_bytes((run_directory / CHECKPOINT_FILE).read_bytes()[:1000])
+    expected = {
+        ("train", "digits", "--out", new, "--epochs", "0"): "vae train: epochs: input should be greater than 0, not 0",
+        ("train", "digits", "--out", new, "--config", str(settings)): f"{settings}: beta: no such key",
+        ("train", "digits", "--out", new, "--config", "none.toml"): "none.toml: cannot be read",
+        ("train", "digits", "--out", new, "--resume"): f"{new}/{CHECKPOINT_FILE}: cannot be read: no such file",
+        ("train", "digits", "--out", old): f"{old} holds a run already",
+        ("train", "digits", "--out", old, "--resume", "--latent-size", "5"): "--latent-size: the run was started",
+        ("train", "digits", "--out", old, "--resume", "--seed", "5"): "--seed: the run was started with 0",
+        ("train", "digits", "--out", str(corrupt), "--resume"): f"{corrupt}/{CHECKPOINT_FILE}: is no whole checkpoint",
+        ("export", str(corrupt), "--out", new): f"{corrupt}/{CHECKPOINT_FILE}: is no whole checkpoint",
+        ("export", "none", "--out", new): "none: cannot be read: no such file",
+        ("export", old, "--out", f"{old}/model"): f"{old}/model already exists",
+    }
+    for arguments, message in expected.items():
+        capsys.readouterr()
+        assert vae(list(arguments)) == 1
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith(f"vae: {message}")
+    assert not Path(new).exists()
+
+
+def test_flags_override_the_file(tmp_path: Path) -> None:
+    settings = tmp_path / "run.toml"
+    settings.write_text("hidden_sizes = [4]\nepochs = 9\nlatent_size = 3\n")
+    out = tmp_path / "run"
+    assert cli.train(["digits", "--config", str(settings), "--epochs", "1", "--out", str(out)]) == 0
+    manifest = json.loads((out / "model" / "manifest.json").read_text())
+    config = manifest["provenance"]["config"]
+    assert (config["epochs"], config["latent_size"], config["hidden_sizes"]) == (1, 3, "4")

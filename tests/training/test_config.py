@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from training.config import Config, parse_config, read_settings, refuse_changes
+from vae.errors import TrainingError
+
+
+def test_settings_override_defaults() -> None:
+    config = parse_config({"latent_size": 2, "hidden_sizes": [32, 16], "learning_rate": 1})
+    assert (config.latent_size, config.hidden_sizes, config.learning_rate) == (2, (32, 16), 1.0)
+    assert config.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"latents": 8}, "run.toml: latents: no such key; known are dataset, seed"),
+        ({"epochs": "many"}, "run.toml: epochs: input should be a valid integer, not 'many'"),
+        ({"epochs": 1.5}, "run.toml: epochs: "),
+        ({"epochs": True}, "run.toml: epochs: "),
+        ({"epochs": 0}, "run.toml: epochs: input should be greater than 0, not 0"),
+        ({"seed": -1}, "run.toml: seed: "),
+        ({"seed": 2**63}, "run.toml: seed: "),
+        ({"kl_warmup": 1.0}, "run.toml: kl_warmup: "),
+        ({"learning_rate": float("nan")}, "run.toml: learning_rate: "),
+        ({"hidden_sizes": []}, "run.toml: hidden_sizes: "),
+        ({"hidden_sizes": [16, "8"]}, "run.toml: hidden_sizes.1: "),
+        ({"dataset": "cifar"}, "run.toml: dataset: input should be 'digits', not 'cifar'"),
+    ],
+)
+def test_a_wrong_setting_is_named_on_one_line(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(TrainingError) as raised:
+        parse_config(settings, "run.toml")
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("epochs = 5\nhidden_sizes = [8]\n")
+    assert parse_config(read_settings(path)) == Config(epochs=5, hidden_sizes=(8,))
+
+
+@pytest.mark.parametrize("content", [b"epochs = ", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "run.toml"
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match=r"run\.toml: is no TOML"):
+        read_settings(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"none\.toml: cannot be read: No such file"):
+        read_settings(tmp_path / "none.toml")
+
+
+def test_a_resumed_run_keeps_its_settings() -> None:
+    saved = Config(seed=3, hidden_sizes=(8,))
+    refuse_changes(saved, {"seed": 3, "hidden_sizes": [8]})
+    with pytest.raises(TrainingError, match=r"^--latent-size: the run was started with 8, .* with 4"):
+        refuse_changes(saved, {"seed": 3, "latent_size": 4})
+
+
+def test_settings_are_plain_values() -> None:
+    assert Config().to_settings()["hidden_sizes"] == "256-128"
+    assert all(isinstance(value, str | int | float) for value in Config().to_settings().values())

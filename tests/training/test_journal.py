@@ -1,0 +1,44 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from training.journal import Journal
+from vae.errors import TrainingError
+
+
+def epochs_in(path: Path) -> list[int]:
+    return [json.loads(line)["epoch"] for line in path.read_text().splitlines()]
+
+
+def test_every_record_is_a_line_on_disk_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with Journal(path, 0) as journal:
+        journal.write("train", {"epoch": 1, "kl_nats": 2.5})
+        assert json.loads(path.read_text()) == {"split": "train", "epoch": 1, "kl_nats": 2.5}
+
+
+def test_resuming_drops_what_will_be_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with Journal(path, 0) as journal:
+        for epoch in range(1, 5):
+            journal.write("train", {"epoch": epoch})
+        journal.write("test", {"epoch": 4})
+    path.write_text(path.read_text() + '{"split": "tra')
+    with Journal(path, 4):
+        assert epochs_in(path) == [1, 2, 3, 4]
+    with Journal(path, 2) as journal:
+        journal.write("train", {"epoch": 3})
+    assert epochs_in(path) == [1, 2, 3]
+
+
+def test_a_line_cut_short_ends_what_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"split": "train", "epoch": 1}\n{"split": "tr')
+    with Journal(path, 5):
+        assert epochs_in(path) == [1]
+
+
+def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"metrics\.jsonl: cannot be written: No such file"):
+        Journal(tmp_path / "none" / "metrics.jsonl", 0)

@@ -1,0 +1,57 @@
+import pytest
+import torch
+from torch import Generator
+
+from training.config import Config
+from training.data import Dataset
+from training.likelihood import likelihood_of
+from training.loop import start
+from training.networks import Networks, smooth_clamp
+from vae.manifest import DataSpec, Likelihood
+
+DATA = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum=16)
+BINOMIAL = likelihood_of(Likelihood(family="binomial", constants={"trials": 16}))
+
+
+def test_the_clamp_keeps_its_range_and_a_gradient() -> None:
+    values = torch.tensor([-1e6, -20.0, -2.0, 0.0, 10.0, 1e6], requires_grad=True)
+    clamped = smooth_clamp(values, -8, 4)
+    clamped[1:5].sum().backward()  # type: ignore[no-untyped-call]
+    assert bool(((clamped >= -8) & (clamped <= 4)).all())
+    assert values.grad is not None
+    assert bool((values.grad[1:5] > 0).all())
+    assert float(smooth_clamp(torch.tensor(-2.0), -8, 4)) == -2
+
+
+def test_as_data_rounds_and_clips_before_the_cast() -> None:
+    decoder = Networks(DATA, (4,), 2, BINOMIAL).decoder
+    expectation = torch.tensor([-1.0, 0.4, 7.5, 8.5, 15.6, 400.0])
+    assert decoder.as_data(expectation).tolist() == [0, 0, 8, 8, 16, 16]
+    assert decoder.as_data(expectation).dtype == torch.uint8
+
+
+def test_the_decoder_starts_near_the_mean_row(dataset: Dataset) -> None:
+    state = start(Config(), dataset)
+    with torch.inference_mode():
+        expectation = state.networks.decoder(torch.zeros(1, 8)).expectation[0]
+    torch.testing.assert_close(expectation, dataset.train.float().mean(0), atol=2.0, rtol=0)
+
+
+def test_first_weights_come_from_the_generator_alone(dataset: Dataset) -> None:
+    torch.manual_seed(1)
+    first = start(Config(seed=5), dataset).networks.state_dict()
+    torch.manual_seed(2)
+    again = start(Config(seed=5), dataset).networks.state_dict()
+    other = start(Config(seed=6), dataset).networks.state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first if name.endswith("weight"))
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_shapes(rows: int) -> None:
+    networks = Networks(DATA, (8, 4), 2, BINOMIAL)
+    data = torch.randint(0, 17, (rows, *DATA.shape), generator=Generator().manual_seed(0), dtype=torch.uint8)
+    posterior = networks.encoder(data)
+    decoded = networks.decoder(posterior.mean)
+    assert posterior.mean.shape == posterior.log_variance.shape == (rows, 2)
+    assert decoded.data.shape == decoded.expectation.shape == decoded.parameters.shape == (rows, *DATA.shape)

@@ -1,0 +1,81 @@
+from datetime import UTC
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from training import checkpoint
+from training.checkpoint import Checkpoint
+from training.data import Dataset
+from training.evaluate import HeldOut
+from training.export import ExportedGraph
+from training.package import write_package
+from vae.errors import TrainingError
+from vae.manifest import Tolerance
+from vae.package import ModelPackage
+
+
+def test_the_package_opens_and_says_what_it_is(package: ModelPackage, dataset: Dataset, last: Checkpoint) -> None:
+    manifest = package.manifest
+    assert (manifest.name, manifest.version, manifest.posterior) == ("digits", 1, "gaussian")
+    assert manifest.created_at.tzinfo == UTC
+    assert (manifest.data, manifest.latent_shape) == (dataset.spec, (4,))
+    assert manifest.likelihood.constants == {"trials": 16}
+    assert [(prior.name, prior.noise_size) for prior in manifest.priors] == [("standard", 4)]
+    assert manifest.probes.tolerances == {
+        "cpu": Tolerance(absolute=1e-5, relative=1e-4),
+        "cuda": Tolerance(absolute=1e-4, relative=1e-3),
+    }
+    assert {file.file for file in manifest.files} == {path.name for path in package.directory.iterdir()} - {
+        "manifest.json"
+    }
+
+
+def test_the_manifest_tells_where_the_model_came_from(package: ModelPackage, dataset: Dataset) -> None:
+    provenance = package.manifest.provenance
+    assert provenance is not None
+    assert (provenance.dataset, provenance.data_sha256) == ("digits", dataset.sha256)
+    assert (provenance.config["epochs"], provenance.config["epochs_done"]) == (3, 3)
+    assert {"torch", "onnx", "onnxruntime"} < provenance.libraries.keys()
+    text = package.manifest.to_json()
+    assert not [word for word in ("training.", str(package.directory.parent), "/home", ".py") if word in text]
+
+
+def test_the_manifest_holds_the_held_out_figures(package: ModelPackage, metrics: HeldOut) -> None:
+    assert package.manifest.metrics == pytest.approx(metrics._asdict())
+
+
+def test_every_output_was_proved(package: ModelPackage) -> None:
+    parity, graphs = package.manifest.parity, package.manifest.graphs
+    assert parity is not None
+    assert graphs.likelihood is not None
+    assert [check.output for check in parity.checks] == [
+        f"{name}.{output.name}"
+        for name, graph in (("encoder", graphs.encoder), ("decoder", graphs.decoder), ("likelihood", graphs.likelihood))
+        for output in graph.outputs
+    ]
+
+
+def test_a_graph_that_answers_otherwise_is_not_packaged(
+    tmp_path: Path,
+    graphs: dict[str, ExportedGraph],
+    dataset: Dataset,
+    last: Checkpoint,
+    metrics: HeldOut,
+) -> None:
+    model = onnx.load_from_string(graphs["decoder"].content)
+    bias = next(tensor for tensor in model.graph.initializer if list(tensor.dims) == [64])
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + 0.01, bias.name))
+    broken = graphs | {"decoder": graphs["decoder"]._replace(content=model.SerializeToString())}
+    with pytest.raises(TrainingError, match=r"^decoder\.\w+: .* no package was written$"):
+        write_package(
+            tmp_path / "model",
+            graphs=broken,
+            networks=checkpoint.restore(last, dataset).average,
+            dataset=dataset,
+            checkpoint=last,
+            metrics=metrics,
+            overwrite=True,
+        )
+    assert list(tmp_path.iterdir()) == []

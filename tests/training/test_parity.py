@@ -1,0 +1,62 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from training.data import Dataset
+from training.export import ExportedGraph
+from training.networks import Networks
+from training.parity import BATCH_SIZES, open_session, prove, run_in_batches
+from training.probes import probe_all
+from vae.errors import TrainingError
+
+
+def contents(graphs: dict[str, ExportedGraph]) -> dict[str, bytes]:
+    return {name: graph.content for name, graph in graphs.items()}
+
+
+def test_exported_graphs_pass_and_the_report_says_how_closely(
+    graphs: dict[str, ExportedGraph], networks: Networks, dataset: Dataset
+) -> None:
+    parity = prove(contents(graphs), probe_all(networks, dataset), dataset.spec)
+    assert parity.batch_sizes == (1, 2, 3, 7, 64)
+    assert {check.output for check in parity.checks} == {
+        "encoder.mean",
+        "encoder.log_variance",
+        "decoder.data",
+        "decoder.expectation",
+        "decoder.parameters",
+        "likelihood.log_likelihood",
+    }
+    assert all(check.rows == 64 for check in parity.checks)
+
+
+@pytest.mark.parametrize("graph", ["encoder", "decoder", "likelihood"])
+def test_a_graph_with_one_altered_weight_is_refused(
+    graphs: dict[str, ExportedGraph], networks: Networks, dataset: Dataset, graph: str
+) -> None:
+    altered = contents(graphs) | {graph: perturbed(graphs[graph].content)}
+    with pytest.raises(TrainingError, match=rf"^{graph}\.\w+: ONNX Runtime's answers lie up to [\d.e+-]+ from"):
+        prove(altered, probe_all(networks, dataset), dataset.spec)
+
+
+def test_what_is_no_graph_is_refused() -> None:
+    with pytest.raises(TrainingError, match="encoder: ONNX Runtime does not take the graph"):
+        open_session("encoder", b"nothing")
+
+
+@pytest.mark.parametrize("size", BATCH_SIZES)
+def test_batches_leave_no_row_out(graphs: dict[str, ExportedGraph], size: int) -> None:
+    latent = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
+    outputs = run_in_batches(open_session("decoder", graphs["decoder"].content), {"latent": latent}, size)
+    assert {name: len(array) for name, array in outputs.items()} == {"data": 64, "expectation": 64, "parameters": 64}
+
+
+def perturbed(content: bytes) -> bytes:
+    """Returns a graph whose largest constant has one value moved a little."""
+    model = onnx.load_from_string(content)
+    largest = max(model.graph.initializer, key=lambda tensor: numpy_helper.to_array(tensor).size)
+    values = numpy_helper.to_array(largest).copy()
+    values.flat[5] += 0.05
+    largest.CopyFrom(numpy_helper.from_array(values, largest.name))
+    return model.SerializeToString()

@@ -1,0 +1,22 @@
+"""From data to a model package.
+
+    cli         arguments -> Config
+    config      what a run can be told, and what it is when told nothing
+    run         the steps below, in order: `train` and `export`
+    data        a data set -> training rows and held-out rows
+    networks    data -> posterior; latent -> what the likelihood needs
+    likelihood  how probable data is, given what the decoder answers
+    objective   the negative ELBO
+    loop        gradient steps, epoch by epoch
+    checkpoint  the loop's state <-> one file
+    journal     one line of figures an epoch -> metrics.jsonl
+    progress    the same figures, for who watches
+    evaluate    held-out figures, and those of PCA beside them
+    export      networks -> ONNX graphs
+    probes      rows to try a graph on, and PyTorch's answers for them
+    parity      ONNX Runtime's answers against those
+    package     graphs, probes and manifest -> a model package, or a refusal
+    card        the package's README
+
+It never serves: nothing here knows gRPC.
+"""

@@ -1,0 +1,137 @@
+"""Checkpoints: all that a run needs to go on, bit for bit, in one safetensors file that is replaced in one step."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import safetensors.torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from training.config import Config
+from training.data import Dataset
+from training.loop import State, start
+from vae.errors import TrainingError
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+FORMAT = "vaeserve-checkpoint-1"
+
+
+class _Header(BaseModel):
+    """What the file holds beside the tensors, as JSON."""
+
+    config: Config
+    data_sha256: str
+    epoch: int
+    tensors_sha256: str
+
+
+class Checkpoint(NamedTuple):
+    """A state between two epochs, detached from the one that goes on changing."""
+
+    config: Config
+    data_sha256: str
+    epoch: int
+    """Epochs done."""
+    tensors: dict[str, Tensor]
+    """By name: `networks.*`, `average.*`, `optimizer.<parameter>.*`, `generator`."""
+
+
+def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
+    """Returns a copy of the state."""
+    tensors = {"generator": state.generator.get_state()}
+    for name, value in state.networks.state_dict().items():
+        tensors[f"networks.{name}"] = value.clone()
+    for name, value in state.average.state_dict().items():
+        tensors[f"average.{name}"] = value.clone()
+    for name, parameter in state.networks.named_parameters():
+        for key, value in state.optimizer.state[parameter].items():
+            tensors[f"optimizer.{name}.{key}"] = value.clone()
+    return Checkpoint(config, dataset.sha256, state.epoch, tensors)
+
+
+def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
+    """Returns the state that the checkpoint was taken of.
+
+    Raises:
+        TrainingError: it was trained on other data, or its tensors are not those that its configuration asks for.
+    """
+    if checkpoint.data_sha256 != dataset.sha256:
+        raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}")
+    state = start(checkpoint.config, dataset)
+    try:
+        state.networks.load_state_dict(_within(checkpoint.tensors, "networks."))
+        state.average.load_state_dict(_within(checkpoint.tensors, "average."))
+        for name, parameter in state.networks.named_parameters():
+            if moments := _within(checkpoint.tensors, f"optimizer.{name}."):
+                state.optimizer.state[parameter] = {key: value.clone() for key, value in moments.items()}
+        state.generator.set_state(checkpoint.tensors["generator"].clone())
+    except (RuntimeError, KeyError) as exc:
+        raise TrainingError("the checkpoint's tensors are not those of its configuration") from exc
+    state.epoch = checkpoint.epoch
+    return state
+
+
+def write(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint; until the last moment the file holds the one before.
+
+    Raises:
+        TrainingError: the disk refused it.
+    """
+    header = _Header(
+        config=checkpoint.config,
+        data_sha256=checkpoint.data_sha256,
+        epoch=checkpoint.epoch,
+        tensors_sha256=_digest(checkpoint.tensors),
+    )
+    # One key only: safetensors writes several in random order, and equal states are to give equal files.
+    content = safetensors.torch.save(checkpoint.tensors, {FORMAT: header.model_dump_json()})
+    staging = path.with_name(f".{path.name}")
+    try:
+        with staging.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        staging.replace(path)
+    except OSError as exc:
+        raise TrainingError(f"{path}: cannot be written: {exc.strerror}") from exc
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Checkpoint:
+    """Reads a checkpoint.
+
+    Raises:
+        TrainingError: there is none, it was altered or cut short, or another version wrote it.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
+    except OSError as exc:
+        raise TrainingError(f"{path}: cannot be read: {exc.strerror or 'no such file'}") from exc
+    except SafetensorError as exc:
+        raise TrainingError(f"{path}: is no whole checkpoint") from exc
+    try:
+        header = _Header.model_validate_json(metadata[FORMAT])
+    except (KeyError, ValidationError) as exc:
+        raise TrainingError(f"{path}: is no checkpoint that this version understands") from exc
+    if header.tensors_sha256 != _digest(tensors):
+        raise TrainingError(f"{path}: was altered: its checksum does not match")
+    return Checkpoint(header.config, header.data_sha256, header.epoch, tensors)
+
+
+def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()

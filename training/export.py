@@ -1,0 +1,149 @@
+"""Writes networks as ONNX graphs, with a batch axis of any length and nothing random inside."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+import onnx
+import onnxscript  # noqa: F401  PyTorch's exporter needs it: missing, it is missed before training and not after
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from training.networks import Networks
+from vae.errors import TrainingError
+from vae.manifest import BATCH, DataSpec, TensorSpec
+
+OPSET = 18  # what PyTorch's operators are written in; a newer one would pass through a converter
+_RANDOM = ("Random", "Dropout", "Bernoulli", "Multinomial")
+_DTYPES: dict[int, Literal["uint8", "float32"]] = {
+    onnx.TensorProto.UINT8: "uint8",
+    onnx.TensorProto.FLOAT: "float32",
+}
+_OUTPUTS = {
+    "encoder": ["mean", "log_variance"],
+    "decoder": ["data", "expectation", "parameters"],
+    "likelihood": ["log_likelihood"],
+}
+
+
+class ExportedGraph(NamedTuple):
+    """An ONNX graph and what it says of itself."""
+
+    content: bytes
+    opset: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+def modules_of(networks: Networks) -> dict[str, nn.Module]:
+    """Returns the modules that become graphs, by graph name."""
+    return {
+        "encoder": networks.encoder,
+        "decoder": networks.decoder,
+        "likelihood": networks.decoder.likelihood,
+    }
+
+
+def export_graphs(networks: Networks, data: DataSpec, latent_size: int) -> dict[str, ExportedGraph]:
+    """Returns every graph by name; the same weights give the same bytes.
+
+    Raises:
+        TrainingError: PyTorch could not export a graph, or it is not of the kind that can be served.
+    """
+    # Two rows: tracing with one would freeze the batch axis.
+    rows = torch.zeros(2, *data.shape, dtype=getattr(torch, data.dtype))
+    parameters = torch.zeros(2, *networks.decoder.parameters_shape)
+    examples = {
+        "encoder": {"data": rows},
+        "decoder": {"latent": torch.zeros(2, latent_size)},
+        "likelihood": {"data": rows, "parameters": parameters},
+    }
+    return {name: export_graph(name, module, examples[name]) for name, module in modules_of(networks).items()}
+
+
+def export_graph(name: str, module: nn.Module, example: Mapping[str, Tensor]) -> ExportedGraph:
+    """Returns a module as a graph.
+
+    Args:
+        name: the graph's, for errors; it decides the outputs' names.
+        module: takes the example's tensors, in order.
+        example: inputs by name, of two rows or more.
+
+    Raises:
+        TrainingError: as `export_graphs` does.
+    """
+    batch = Dim(BATCH)
+    try:
+        with _quiet(), torch.inference_mode():
+            program = torch.onnx.export(
+                module.eval(),
+                tuple(example.values()),
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=list(example),
+                output_names=_OUTPUTS[name],
+                dynamic_shapes=tuple({0: batch} for _ in example),
+                external_data=False,
+            )
+    except torch.onnx.OnnxExporterError as exc:
+        raise TrainingError(f"{name}: PyTorch cannot export it: {str(exc).splitlines()[0]}") from exc
+    if program is None:
+        raise AssertionError("the exporter returned nothing though it was to write no file. This is a bug.")
+    return describe(name, strip(program.model_proto))
+
+
+def strip(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Returns the graph without what the exporter notes down about its origin: stack traces, local paths, names."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    for value in (*model.graph.input, *model.graph.output):
+        value.ClearField("metadata_props")
+    return model
+
+
+def describe(name: str, model: onnx.ModelProto) -> ExportedGraph:
+    """Returns a graph with its specs, read back from what was written.
+
+    Raises:
+        TrainingError: it draws random numbers, or an input or output has a first axis other than the batch.
+    """
+    onnx.checker.check_model(model, full_check=True)
+    for operator in sorted({node.op_type for node in model.graph.node}):
+        if operator.startswith(_RANDOM):
+            raise TrainingError(f"{name}: the graph holds {operator}, so its answers would not repeat")
+    return ExportedGraph(
+        content=model.SerializeToString(deterministic=True),
+        opset=next(entry.version for entry in model.opset_import if entry.domain == ""),
+        inputs=tuple(_tensor_spec(name, value) for value in model.graph.input),
+        outputs=tuple(_tensor_spec(name, value) for value in model.graph.output),
+    )
+
+
+def _tensor_spec(graph: str, value: onnx.ValueInfoProto) -> TensorSpec:
+    tensor = value.type.tensor_type
+    first, *row = tensor.shape.dim
+    if first.dim_param != BATCH or any(not axis.HasField("dim_value") for axis in row):
+        raise TrainingError(f"{graph}.{value.name}: the graph does not take batches of any length")
+    return TensorSpec(
+        name=value.name, dtype=_DTYPES[tensor.elem_type], shape=(BATCH, *(axis.dim_value for axis in row))
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporter from talking of operators of packages that are not installed, and of its own deprecations."""
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registration.level
+    registration.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+            warnings.filterwarnings("ignore", message="# The axis name: batch will not be used", category=UserWarning)
+            yield
+    finally:
+        registration.setLevel(level)

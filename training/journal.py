@@ -1,0 +1,67 @@
+"""The journal, metrics.jsonl: one JSON object an epoch, and the held-out figures as its last line."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from vae.errors import TrainingError
+
+JOURNAL_FILE = "metrics.jsonl"
+
+
+class Journal:
+    """Writes figures as they come.
+
+    Args:
+        path: the file; lines of epochs after `epoch`, which a resumed run will repeat, are dropped.
+        epoch: epochs that the run has done already.
+    """
+
+    def __init__(self, path: Path, epoch: int) -> None:
+        self._path = path
+        try:
+            kept = _lines_until(path, epoch)
+            self._file: TextIO = path.open("w", encoding="utf-8")
+        except OSError as exc:
+            raise TrainingError(f"{path}: cannot be written: {exc.strerror}") from exc
+        self._file.writelines(kept)
+        self._file.flush()
+
+    def write(self, split: str, figures: dict[str, float]) -> None:
+        """Adds a line.
+
+        Args:
+            split: what the figures were measured on, "train" or "test".
+            figures: by name; units are in the names.
+
+        Raises:
+            TrainingError: the disk refused it.
+        """
+        try:
+            self._file.write(json.dumps({"split": split, **figures}) + "\n")
+            self._file.flush()
+        except OSError as exc:
+            raise TrainingError(f"{self._path}: cannot be written: {exc.strerror}") from exc
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+
+def _lines_until(path: Path, epoch: int) -> list[str]:
+    """Returns the lines of the epochs up to one; a line that was cut short ends them."""
+    kept: list[str] = []
+    if not path.exists():
+        return kept
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            break
+        if record.get("split") != "train" or record.get("epoch", 0) > epoch:
+            break
+        kept.append(line)
+    return kept

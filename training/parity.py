@@ -1,0 +1,97 @@
+"""The parity gate: a graph is packaged only if ONNX Runtime answers with it as PyTorch does."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.probes import Arrays, Probe
+from vae.errors import TrainingError
+from vae.manifest import DataSpec, Parity, ParityCheck, Tolerance
+from vae.probes import Comparison, compare
+from vae.runtime import prepare_onnxruntime
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+BATCH_SIZES = (1, 2, 3, 7, 64)
+TOLERANCE = Tolerance(absolute=1e-5, relative=1e-4)
+
+
+def prove(graphs: Mapping[str, bytes], probes: Mapping[str, Probe], data: DataSpec) -> Parity:
+    """Returns the report of a check that was passed: every batch size against PyTorch, rows alone against in company.
+
+    Args:
+        graphs: the ONNX graphs by name.
+        probes: inputs and PyTorch's outputs by graph name.
+        data: the range that data lies in.
+
+    Raises:
+        TrainingError: an output differs by more than the tolerance; names it, and by how much it differs.
+        StartupError: there is not exactly one ONNX Runtime.
+    """
+    checks = []
+    for graph, content in graphs.items():
+        comparisons: dict[str, list[Comparison]] = {}
+        for comparison in compare_graph(graph, content, probes[graph], data):
+            comparisons.setdefault(comparison.output, []).append(comparison)
+        rows = len(next(iter(probes[graph].inputs.values())))
+        checks += [_check(f"{graph}.{output}", rows, found) for output, found in comparisons.items()]
+    return Parity(batch_sizes=BATCH_SIZES, checks=tuple(checks))
+
+
+def compare_graph(graph: str, content: bytes, probe: Probe, data: DataSpec) -> Iterator[Comparison]:
+    """Yields every output's comparisons: with PyTorch at each batch size, then of rows alone with the largest batch."""
+    session = open_session(graph, content)
+    by_size = {size: run_in_batches(session, probe.inputs, size) for size in BATCH_SIZES}
+    for outputs in by_size.values():
+        yield from compare(outputs, probe.outputs, data, TOLERANCE)
+    yield from compare(by_size[min(BATCH_SIZES)], by_size[max(BATCH_SIZES)], data, TOLERANCE)
+
+
+def open_session(graph: str, content: bytes) -> "onnxruntime.InferenceSession":
+    """Returns a session on the CPU.
+
+    Raises:
+        TrainingError: ONNX Runtime does not take the graph.
+    """
+    prepare_onnxruntime()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as exc:  # its exceptions share no class of their own
+        raise TrainingError(f"{graph}: ONNX Runtime does not take the graph: {str(exc).splitlines()[0]}") from exc
+
+
+def run_in_batches(session: "onnxruntime.InferenceSession", inputs: Arrays, size: int) -> Arrays:
+    """Returns the outputs for all rows by name, computed so many rows at a time."""
+    names = [output.name for output in session.get_outputs()]
+    rows = len(next(iter(inputs.values())))
+    batches = [
+        session.run(names, {name: array[first : first + size] for name, array in inputs.items()})
+        for first in range(0, rows, size)
+    ]
+    return {name: np.concatenate(parts) for name, parts in zip(names, zip(*batches, strict=True), strict=True)}
+
+
+def runtime_version() -> str:
+    """Returns ONNX Runtime's version, whichever of its wheels is installed."""
+    prepare_onnxruntime()
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
+def _check(output: str, rows: int, comparisons: list[Comparison]) -> ParityCheck:
+    largest = max(comparison.largest_difference for comparison in comparisons)
+    bound = comparisons[0].bound
+    if not all(comparison.passed for comparison in comparisons):
+        raise TrainingError(
+            f"{output}: ONNX Runtime's answers lie up to {largest:.3g} from PyTorch's, allowed is {bound}; "
+            "no package was written"
+        )
+    return ParityCheck(output=output, rows=rows, largest_difference=largest, tolerance=bound)
