@@ -14,6 +14,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_status import rpc_status
+from hypothesis import settings
 
 from vae.manifest import Manifest, fingerprint_of
 from vae.package import ModelPackage, sha256_of
@@ -22,6 +23,9 @@ from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceServicer, add_VaeServiceServicer_to_server
 
 FINGERPRINT = "a" * 64
+
+settings.register_profile("shared", deadline=None)  # a busy machine is no failure
+settings.load_profile("shared")
 
 
 class Contents(NamedTuple):
