@@ -70,7 +70,7 @@ def _train_parser() -> argparse.ArgumentParser:
         description="Trains a VAE, exports it and proves the export. DIR then holds checkpoint.safetensors, "
         "metrics.jsonl (one line an epoch, the last one held out) and model, the package that `vae serve` takes.",
         epilog="The same settings give the same bits, on the same kind of machine with the same library versions; "
-        "so does a run that was interrupted and resumed.",
+        f"so does a run that was interrupted and resumed. Keys of FILE.toml: {', '.join(Config.model_fields)}.",
     )
     parser.add_argument("dataset", choices=get_args(DatasetName), help="what to train on; it comes with scikit-learn")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's directory")
