@@ -16,7 +16,7 @@
     probes      rows to try a graph on, and PyTorch's answers for them
     parity      ONNX Runtime's answers against those
     package     graphs, probes and manifest -> a model package, or a refusal
-    card        the package's README
+    report      the figures as a table, and the package's README
 
 It never serves: nothing here knows gRPC.
 """

@@ -30,13 +30,11 @@ def train(arguments: list[str]) -> int:
         StartupError: there is not exactly one ONNX Runtime, on which the export is to be proved.
     """
     asked = _train_parser().parse_args(arguments)
+    given = _given(asked)
+    config = parse_config(given, "vae train")
     prepare_onnxruntime()  # before training: its lack would otherwise show only at the end
     from training import run
 
-    flags = ("dataset", "seed", "epochs", "latent_size", "threads")
-    given = read_settings(asked.config) if asked.config else {}
-    given |= {flag: value for flag in flags if (value := getattr(asked, flag)) is not None}
-    config = parse_config(given, str(asked.config or "vae train"))
     with _sigterm_interrupts():
         try:
             last = run.resume(asked.out, given) if asked.resume else run.begin(config, asked.out)
@@ -72,7 +70,7 @@ def _train_parser() -> argparse.ArgumentParser:
         description="Trains a VAE, exports it and proves the export. DIR then holds checkpoint.safetensors, "
         "metrics.jsonl (one line an epoch, the last one held out) and model, the package that `vae serve` takes.",
         epilog="The same settings give the same bits, on the same kind of machine with the same library versions; "
-        "so does a run that was interrupted and resumed.",
+        f"so does a run that was interrupted and resumed. Keys of FILE.toml: {', '.join(Config.model_fields)}.",
     )
     parser.add_argument("dataset", choices=get_args(DatasetName), help="what to train on; it comes with scikit-learn")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's directory")
@@ -92,6 +90,16 @@ def _train_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in DIR")
     return parser
+
+
+def _given(asked: argparse.Namespace) -> dict[str, object]:
+    """Returns the settings that the file and the flags name; flags override it."""
+    settings: dict[str, object] = {}
+    if asked.config:
+        settings = read_settings(asked.config)
+        parse_config(settings, str(asked.config))
+    flags = ("dataset", "seed", "epochs", "latent_size", "threads")
+    return settings | {flag: value for flag in flags if (value := getattr(asked, flag)) is not None}
 
 
 def _with_default(key: str, text: str) -> str:

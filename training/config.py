@@ -28,18 +28,18 @@ class Config(BaseModel):
     hidden_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)] = (256, 128)
     """Widths of the encoder's hidden layers; the decoder mirrors them."""
 
-    epochs: PositiveInt = 400
+    epochs: PositiveInt = 350
     batch_size: PositiveInt = 128
     """Rows a step."""
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     """At its highest; a short linear warm-up leads there, a cosine from there to 1 % of it."""
     learning_rate_warmup: Fraction = 0.02
     """Fraction of all steps."""
     kl_warmup: Fraction = 0.1
     """Fraction of all steps over which the KL's weight grows linearly from 0 to 1."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.2
     """AdamW's, on weights and not on biases; it is multiplied by the learning rate."""
-    input_noise: Fraction = 0.3
+    input_noise: Fraction = 0.4
     """How noisy the encoder's input is in training; for counts, the probability with which each one is missed."""
     average_decay: Fraction = 0.99
     """Decay a step of the running average of the weights, which is what is evaluated and exported."""

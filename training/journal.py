@@ -61,7 +61,7 @@ def _lines_until(path: Path, epoch: int) -> list[str]:
             record = json.loads(line)
         except ValueError:
             break
-        if record.get("split") != "train" or record.get("epoch", 0) > epoch:
+        if not isinstance(record, dict) or record.get("split") != "train" or record.get("epoch", 0) > epoch:
             break
         kept.append(line)
     return kept

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, cos, pi
+from math import ceil, cos, isfinite, pi
 from typing import NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from training.data import Dataset
 from training.likelihood import likelihood_of
 from training.networks import Networks, initialise
 from training.objective import elbo_terms
+from vae.errors import TrainingError
 
 ACTIVE_VARIANCE = 0.01  # above it a unit's posterior mean says something (Burda et al., "IWAE", 2016)
 
@@ -69,6 +70,9 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
     """Trains to the last epoch. After each it yields the epoch's figures, and the state is whole.
 
     Between two yields the state is halfway through an epoch: who may be interrupted copies it at every yield.
+
+    Raises:
+        TrainingError: the ELBO is no longer finite.
     """
     rows, encoder, decoder = dataset.train, state.networks.encoder, state.networks.decoder
     steps_per_epoch = ceil(len(rows) / config.batch_size)
@@ -95,8 +99,13 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
             terms.append(torch.stack(elbo).detach())
             means.append(posterior.mean.detach())
             step += 1
+        figures = summary(state.epoch + 1, torch.cat(terms, 1), torch.cat(means), pace)
+        if not isfinite(figures.negative_elbo_nats):
+            raise TrainingError(
+                f"training diverged in epoch {figures.epoch}: try a learning_rate below {config.learning_rate:g}"
+            )
         state.epoch += 1
-        yield summary(state.epoch, torch.cat(terms, 1), torch.cat(means), pace)
+        yield figures
 
 
 class Pace(NamedTuple):

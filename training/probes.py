@@ -83,7 +83,8 @@ def to_npz(probes: Mapping[str, Probe]) -> bytes:
         for name, array in {**probe.inputs, **probe.outputs}.items()
     }
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **named)
+    # NumPy before 2.1 takes no `allow_pickle` here; arrays of numbers are never pickled.
+    np.savez(file, **named)  # type: ignore[arg-type]
     return file.getvalue()
 
 

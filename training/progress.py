@@ -1,5 +1,6 @@
 """Progress for who watches: a bar on a terminal, a few plain lines anywhere else."""
 
+import os
 import sys
 from math import ceil
 from types import TracebackType
@@ -35,31 +36,36 @@ class Progress:
         self._bar = tqdm(
             total=epochs,
             initial=epoch,
-            desc="training",
-            unit="epoch",
             file=stream,
             dynamic_ncols=True,
-            disable=not stream.isatty(),
-            bar_format="{desc} {percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt} epochs, {remaining} left{postfix}",
+            disable=not _is_wide(stream),
+            bar_format="{n_fmt}/{total_fmt} |{bar}| {remaining}{postfix}",  # 80 columns hold it
         )
 
     def show(self, figures: Epoch) -> None:
         """Shows one more epoch."""
-        self._bar.set_postfix_str(self._brief(figures), refresh=False)
+        terms = f"reconstruction {figures.reconstruction_nats:.1f}  KL {figures.kl_nats:.1f}"
+        active = f"active {figures.active_units}/{self._latent_size}"
+        self._bar.set_postfix_str(f"ELBO {-figures.negative_elbo_nats:.1f}  {terms}  {active}", refresh=False)
         self._bar.update()
         is_due = figures.epoch % self._every == 0 or figures.epoch == self._epochs
         if self._bar.disable and is_due:
             done = f"epoch {figures.epoch:>{len(str(self._epochs))}}/{self._epochs}"
-            print(f"{done}  {self._brief(figures)}", file=self._stream, flush=True)
-
-    def _brief(self, figures: Epoch) -> str:
-        return (
-            f"ELBO {-figures.negative_elbo_nats:.1f}  reconstruction {figures.reconstruction_nats:.1f}  "
-            f"KL {figures.kl_nats:.1f} nats  active {figures.active_units}/{self._latent_size}"
-        )
+            line = f"{done}  ELBO {-figures.negative_elbo_nats:.1f}  {terms} nats  {active}"
+            print(line, file=self._stream, flush=True)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.close()
+
+
+def _is_wide(stream: TextIO) -> bool:
+    """Tells whether a bar can be drawn: on a terminal, unless that says it has no columns."""
+    if not stream.isatty():
+        return False
+    try:
+        return os.get_terminal_size(stream.fileno()).columns > 0
+    except OSError:
+        return True

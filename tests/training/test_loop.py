@@ -9,6 +9,7 @@ from training import checkpoint
 from training.config import Config
 from training.data import Dataset
 from training.loop import State, active_units, epochs, follow, pace_at, start
+from vae.errors import TrainingError
 
 
 def weights(state: State) -> Tensor:
@@ -109,3 +110,9 @@ def test_active_units_are_those_whose_mean_varies() -> None:
 def test_a_finished_run_has_no_epochs_left(tiny: Config, dataset: Dataset) -> None:
     state = replace(start(tiny, dataset), epoch=tiny.epochs)
     assert list(epochs(tiny, dataset, state)) == []
+
+
+def test_a_run_that_diverges_says_so(tiny: Config, dataset: Dataset) -> None:
+    config = tiny.model_copy(update={"learning_rate": 1e30, "learning_rate_warmup": 0.0})
+    with pytest.raises(TrainingError, match="training diverged in epoch 1: try a learning_rate below 1e\\+30"):
+        list(epochs(config, dataset, start(config, dataset)))

@@ -33,6 +33,6 @@ def test_a_resumed_run_shows_what_is_left() -> None:
 
 def test_a_bar_on_a_terminal() -> None:
     shown = show(Terminal(), 20)
-    assert "20/20 epochs" in shown
-    assert "KL 16.2 nats" in shown
+    assert "20/20 |" in shown
+    assert "ELBO -100.2  reconstruction 84.0  KL 16.2  active 7/8" in shown
     assert "epoch 20/20" not in shown

@@ -63,11 +63,8 @@ def test_resuming_a_finished_run_packages_the_same_graphs_again(
         assert (again.directory / name).read_bytes() == (package.directory / name).read_bytes()
 
 
-@pytest.mark.parametrize("file", ["", CHECKPOINT_FILE])
-def test_export_gives_the_graphs_that_training_gave(
-    tmp_path: Path, run_directory: Path, package: ModelPackage, file: str
-) -> None:
-    exported = run.export(run_directory / file, tmp_path / "model").package
+def test_export_gives_the_graphs_that_training_gave(tmp_path: Path, run_directory: Path, package: ModelPackage) -> None:
+    exported = run.export(run_directory / CHECKPOINT_FILE, tmp_path / "model").package
     assert exported.manifest.fingerprint == package.manifest.fingerprint
     for name in GRAPHS:
         assert (exported.directory / name).read_bytes() == (package.directory / name).read_bytes()
