@@ -170,26 +170,30 @@ class Batcher(Generic[R, A]):
     async def _work(self) -> None:
         while True:
             await self._arrival.wait()
+            await self._wait_for_company()
             async with self._device.turn:
-                await self._gather()
+                await self._let_front_catch_up()
                 batch = self._take()
                 if batch:
                     await self._run_batch(batch)
             if not self._queue:
                 self._arrival.clear()
 
-    async def _gather(self) -> None:
-        """Waits for company: until the front has handed over what it holds, then as long as the setting allows."""
-        seen, quiet = self._waiting_rows, 0
-        while quiet < _QUIET_TURNS and self._waiting_rows < self._batch_rows:
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if self._waiting_rows == seen else 0
-            seen = self._waiting_rows
+    async def _wait_for_company(self) -> None:
+        """Waits as long as the setting allows for a batch to fill; others may use the device meanwhile."""
         while self._queue and self._waiting_rows < self._batch_rows:
             left = self._queue[0].arrived + self._wait_seconds - time.monotonic()
             if left <= 0:
                 return
             await asyncio.sleep(min(left, 0.001))
+
+    async def _let_front_catch_up(self) -> None:
+        """Gives the event loop turns until the front has handed over the rows that it already holds."""
+        seen, quiet = self._waiting_rows, 0
+        while quiet < _QUIET_TURNS and self._waiting_rows < self._batch_rows:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if self._waiting_rows == seen else 0
+            seen = self._waiting_rows
 
     def _take(self) -> list[_Piece[R, A]]:
         """Takes a batch: a share of each call in turn, except of those who are gone or late."""
