@@ -7,21 +7,24 @@ never changes another's answer. Everything but the callable runs on the event lo
 
 import asyncio
 import logging
+import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from vae.errors import DeadlinePassed, EngineFailure, Overloaded, ShuttingDown, VaeError
 
 _log = logging.getLogger(__name__)
 
-# Turns of the event loop without a new row after which the front is taken to hold no more of them. A turn takes
+# Turns of the event loop without a new call after which the front is taken to hold no more of them. A turn takes
 # microseconds, so a lone caller does not notice; with 64 callers on two cores 0 turns give batches of 1.1 rows, 8 give
 # 8 and half the processor time a call (benchmarks/README.md).
-_QUIET_TURNS = 8
+QUIET_TURNS = 8
+_MOST_TURNS = 256  # whatever the callers do, the device does not wait for more than some milliseconds
 
 
 class Rows(Protocol):
@@ -57,6 +60,8 @@ class _Call(Generic[R, A]):
     future: asyncio.Future[Answer[A]]
     deadline: float
     arrived: float
+    start_by: float
+    """How long the call may be kept waiting for company."""
     waiting: int
     """Rows not yet taken for a batch."""
     parts: list[A] = field(default_factory=list)
@@ -97,6 +102,7 @@ class Batcher(Generic[R, A]):
         batch_rows: most rows in a batch.
         queue_rows: most rows waiting; past it calls are refused.
         wait_seconds: longest time that a free device waits for a batch to fill, from the oldest row's arrival.
+        quiet_turns: turns of the event loop without a new call after which a free device starts.
     """
 
     def __init__(
@@ -107,17 +113,21 @@ class Batcher(Generic[R, A]):
         batch_rows: int,
         queue_rows: int,
         wait_seconds: float = 0.0,
+        quiet_turns: int = QUIET_TURNS,
     ) -> None:
         self._run = run
         self._device = device
         self._batch_rows = batch_rows
         self._queue_rows = queue_rows
         self._wait_seconds = wait_seconds
-        self._queue: deque[_Call[R, A]] = deque()
+        self._quiet_turns = quiet_turns
+        self._queue: dict[_Call[R, A], None] = {}  # in order of their turns; a call that is over leaves at once
         self._waiting_rows = 0
+        self._arrivals = 0
         self._seconds_per_row = 0.0
         self._arrival = asyncio.Event()
         self._worker = asyncio.create_task(self._work())
+        self._worker.add_done_callback(self._ended)
 
     @property
     def waiting_rows(self) -> int:
@@ -145,12 +155,14 @@ class Batcher(Generic[R, A]):
                 retry_seconds=max(0.01, self._waiting_rows * self._seconds_per_row),
             )
         now = time.monotonic()
-        deadline = float("inf") if timeout_seconds is None else now + timeout_seconds
+        timeout_seconds = math.inf if timeout_seconds is None else timeout_seconds
+        deadline, start_by = now + timeout_seconds, now + min(self._wait_seconds, timeout_seconds / 2)
         future: asyncio.Future[Answer[A]] = asyncio.get_running_loop().create_future()
-        call: _Call[R, A] = _Call(rows, future, deadline, now, len(rows))
+        call: _Call[R, A] = _Call(rows, future, deadline, now, start_by, len(rows))
         future.add_done_callback(lambda _: self._forget(call))
-        self._queue.append(call)
+        self._queue[call] = None
         self._waiting_rows += len(rows)
+        self._arrivals += 1
         self._arrival.set()
         return await future
 
@@ -158,12 +170,17 @@ class Batcher(Generic[R, A]):
         """Stops. Calls that still wait get ShuttingDown; a server lets its calls finish first."""
         self._worker.cancel()
         await asyncio.wait([self._worker])
-        for call in self._queue:
+
+    def _ended(self, worker: "asyncio.Task[None]") -> None:
+        """Answers those who wait when the worker is no more."""
+        if not worker.cancelled():
+            _log.critical("the batcher's worker died. This is a bug.", exc_info=worker.exception())
+        for call in list(self._queue):
             _fail(call, ShuttingDown("the server is shutting down"))
-        self._queue.clear()
 
     def _forget(self, call: _Call[R, A]) -> None:
-        """Gives back the room of rows that will never run, because their call is over."""
+        """Lets go of a call that is over, and gives back the room of its rows that will never run."""
+        self._queue.pop(call, None)
         self._waiting_rows -= call.waiting
         call.waiting = 0
 
@@ -181,44 +198,49 @@ class Batcher(Generic[R, A]):
 
     async def _wait_for_company(self) -> None:
         """Waits as long as the setting allows for a batch to fill; others may use the device meanwhile."""
-        while self._queue and self._waiting_rows < self._batch_rows:
-            left = self._queue[0].arrived + self._wait_seconds - time.monotonic()
+        while self._wait_seconds and self._queue and self._waiting_rows < self._batch_rows:
+            left = min(call.start_by for call in self._queue) - time.monotonic()
             if left <= 0:
                 return
             await asyncio.sleep(min(left, 0.001))
 
     async def _let_front_catch_up(self) -> None:
-        """Gives the event loop turns until the front has handed over the rows that it already holds."""
-        seen, quiet = self._waiting_rows, 0
-        while quiet < _QUIET_TURNS and self._waiting_rows < self._batch_rows:
+        """Gives the event loop turns until the front has handed over the calls that it already holds."""
+        seen, quiet = self._arrivals, 0
+        for _ in range(_MOST_TURNS):
+            if quiet == self._quiet_turns or not 0 < self._waiting_rows < self._batch_rows:
+                return
             await asyncio.sleep(0)
-            quiet = quiet + 1 if self._waiting_rows == seen else 0
-            seen = self._waiting_rows
+            quiet = quiet + 1 if self._arrivals == seen else 0
+            seen = self._arrivals
 
     def _take(self) -> list[_Piece[R, A]]:
-        """Takes a batch: a share of each call in turn, except of those who are gone or late."""
+        """Takes a batch: a share of each call in turn, except of those who are late."""
         batch: list[_Piece[R, A]] = []
-        unfinished = []
         room = self._batch_rows
         now = time.monotonic()
-        while self._queue and room:
-            call = self._queue.popleft()
+        for call in list(islice(self._queue, room)):
             if call.future.done():
-                continue
-            if call.deadline <= now:
+                self._forget(call)
+            elif call.deadline <= now:
                 _fail(call, DeadlinePassed("the deadline passed while the rows were queued"))
-                continue
-            start = len(call.rows) - call.waiting
-            share = min(room, call.waiting)
-            call.waiting -= share
-            self._waiting_rows -= share
-            room -= share
-            whole = share == len(call.rows)
-            batch.append(_Piece(call, call.rows if whole else call.rows.part(start, start + share), not call.waiting))
-            if call.waiting:
-                unfinished.append(call)
-        self._queue.extend(unfinished)
+                self._forget(call)
+            elif room:
+                piece = self._cut(call, min(room, call.waiting))
+                batch.append(piece)
+                room -= len(piece.rows)
         return batch
+
+    def _cut(self, call: _Call[R, A], share: int) -> _Piece[R, A]:
+        """Takes the next rows of a call; one with more of them goes to the end of the queue."""
+        start = len(call.rows) - call.waiting
+        rows = call.rows if share == len(call.rows) else call.rows.part(start, start + share)
+        call.waiting -= share
+        self._waiting_rows -= share
+        del self._queue[call]
+        if call.waiting:
+            self._queue[call] = None
+        return _Piece(call, rows, not call.waiting)
 
     async def _run_batch(self, batch: Sequence[_Piece[R, A]]) -> None:
         """Runs a batch and resolves its calls; whatever goes wrong is theirs alone, and never ends the worker."""
@@ -251,8 +273,8 @@ def _deliver(piece: _Piece[R, A], answer: A, started: float, seconds: float, row
 
 
 def _fail_all(batch: Sequence[_Piece[R, A]], error: VaeError) -> None:
-    for piece in batch:
-        _fail(piece.call, error)
+    for piece in batch:  # each gets a copy: an exception collects the traceback of whoever raises it
+        _fail(piece.call, copy(error))
 
 
 def _fail(call: _Call[R, A], error: VaeError) -> None:

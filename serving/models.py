@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +13,8 @@ from serving.engine import DataRows, Decoded, Encoded, Engine, LatentRows, Prior
 from serving.requests import Accepts
 from serving.session import Array, Provider, Session, providers
 from serving.settings import Settings
-from vae.errors import PackageError, ShuttingDown, StartupError, UnknownName
-from vae.manifest import Graphs, Manifest
+from vae.errors import NotReady, PackageError, StartupError, UnknownName
+from vae.manifest import Graph, Graphs, Manifest, TensorSpec
 from vae.noise import ALGORITHM, RowRange
 from vae.package import ModelPackage
 from vae.probes import compare
@@ -55,20 +56,25 @@ class Models:
 
         Raises:
             UnknownName: it is not served.
-            ShuttingDown: the models are still being loaded.
+            NotReady: the models are still being loaded.
         """
-        if not self._served:
-            raise ShuttingDown("the model is still being loaded")
-        served = self._served.get(name) if name else next(iter(self._served.values()))
+        listed = self.describe()
+        served = self._served.get(name) if name else self._served[listed[0].name]
         if served is None or version not in (0, served.accepts.manifest.version):
-            listed = ", ".join(f"{other.name} version {other.version}" for other in self.describe())
-            asked = f"{name[:128]!r}" + (f" version {version}" if version else "")
-            raise UnknownName(f"model {asked} is not served here; {listed} is")
+            here = ", ".join(f"{model.name} version {model.version}" for model in listed)
+            asked = " ".join([f"model {name[:128]!r}"] * bool(name) + [f"version {version}"] * bool(version))
+            raise UnknownName(f"{asked} is not served here; {here} is")
         return served
 
     def describe(self) -> list[pb.Model]:
-        """Returns the description of every model."""
-        return [served.description for served in self._served.values()]
+        """Returns the description of every model, ordered by name.
+
+        Raises:
+            NotReady: the models are still being loaded.
+        """
+        if not self._served:
+            raise NotReady("the model is still being loaded")
+        return [served.description for _, served in sorted(self._served.items())]
 
 
 def load(directory: Path, settings: Settings, threads: int) -> Proved:
@@ -97,8 +103,8 @@ def serve(proved: Proved, device: Device, settings: Settings) -> Served:
     return Served(
         Accepts(manifest, call_rows),
         describe(manifest, provider, limits),
-        _batcher(engine.encode, device, settings),
-        _batcher(engine.decode, device, settings),
+        _batcher(engine.encode, device, settings, call_rows, bytes_of(manifest.graphs.encoder.inputs)),
+        _batcher(engine.decode, device, settings, call_rows, bytes_of(manifest.graphs.decoder.inputs)),
     )
 
 
@@ -129,12 +135,14 @@ def describe(manifest: Manifest, provider: Provider, limits: pb.Limits) -> pb.Mo
     )
 
 
-def _batcher(run: Callable[[Sequence[R]], Sequence[A]], device: Device, settings: Settings) -> Batcher[R, A]:
+def _batcher(
+    run: Callable[[Sequence[R]], Sequence[A]], device: Device, settings: Settings, call_rows: int, row_bytes: int
+) -> Batcher[R, A]:
     return Batcher(
         run,
         device,
         batch_rows=settings.batch_rows,
-        queue_rows=settings.queue_rows,
+        queue_rows=max(call_rows, min(settings.queue_rows, settings.queue_bytes // row_bytes)),
         wait_seconds=settings.wait_milliseconds / 1000,
     )
 
@@ -159,16 +167,17 @@ def _pair(package: ModelPackage, graphs: Graphs, provider: Provider, threads: in
 
 
 def _replay(name: str, session: Session, probes: Mapping[str, Array], manifest: Manifest, provider: Provider) -> None:
-    """Runs a graph on the trainer's inputs, and compares with the trainer's answers."""
-    tensors = {key.removeprefix(f"{name}."): probe for key, probe in probes.items() if key.startswith(f"{name}.")}
-    (source,) = (spec.name for spec in getattr(manifest.graphs, name).inputs)
-    references = {key: probe for key, probe in tensors.items() if key != source}
-    if source not in tensors or not references:
-        raise PackageError(f"{manifest.probes.file}: holds no probes of the {name}")
+    """Runs a graph on the trainer's inputs, and compares every output with the trainer's answers."""
+    file = manifest.probes.file
+    graph: Graph = getattr(manifest.graphs, name)
     tolerance = manifest.probes.tolerances.get(provider)
     if tolerance is None:
-        raise PackageError(f"{manifest.probes.file}: states no tolerance for {provider}")
-    answers = session.run({source: tensors[source]}, list(references))
+        raise PackageError(f"{file}: states no tolerance for {provider}")
+    rows = {len(probe) if probe.ndim else 0 for key, probe in probes.items() if key.startswith(f"{name}.")}
+    if len(rows) != 1 or rows == {0}:
+        raise PackageError(f"{file}: holds no probes of the {name}, or not as many rows of each tensor")
+    feeds, references = (_probes_of(name, specs, probes, file) for specs in (graph.inputs, graph.outputs))
+    answers = session.run(feeds, list(references))
     for result in compare(dict(zip(references, answers, strict=True)), references, manifest.data, tolerance):
         if not result.passed:
             raise PackageError(
@@ -177,11 +186,27 @@ def _replay(name: str, session: Session, probes: Mapping[str, Array], manifest: 
             )
 
 
+def _probes_of(name: str, specs: Sequence[TensorSpec], probes: Mapping[str, Array], file: str) -> dict[str, Array]:
+    """Returns the probes of a graph's inputs or outputs, which must be of the tensors' own type and shape."""
+    found = {}
+    for spec in specs:
+        probe = probes.get(f"{name}.{spec.name}")
+        if probe is None or probe.dtype.name != spec.dtype or probe.shape[1:] != spec.row_shape:
+            raise PackageError(f"{file}: holds no {name}.{spec.name} of {spec.dtype} {list(spec.shape)}")
+        found[spec.name] = probe
+    return found
+
+
 def _warm_up(engine: Engine, manifest: Manifest, batch_rows: int) -> None:
     for rows in {1, batch_rows}:
         data = np.full((rows, *manifest.data.shape), manifest.data.minimum, manifest.data.dtype)
         engine.encode([DataRows(data)])
         engine.decode([PriorRows(RowRange(0, 0, rows), 1.0, "data")])
+
+
+def bytes_of(tensors: Sequence[TensorSpec]) -> int:
+    """Returns the bytes that one row of the tensors takes."""
+    return sum(prod(spec.row_shape) * np.dtype(spec.dtype).itemsize for spec in tensors)
 
 
 def _call_rows(manifest: Manifest, settings: Settings) -> int:

@@ -1,7 +1,7 @@
 """Requests -> rows that cannot be wrong. Parsing is the validation; nothing behind this file checks again."""
 
-import math
 import secrets
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from serving.engine import DataRows, LatentRows, Output, PriorRows
@@ -16,6 +16,8 @@ _OUTPUTS: dict[int, Output] = {
     pb.DECODE_OUTPUT_DATA: "data",
     pb.DECODE_OUTPUT_EXPECTATION: "expectation",
 }
+
+_HIGHEST_TEMPERATURE = 1e6  # far past any use, and short of any overflow
 
 
 class Accepts(NamedTuple):
@@ -39,8 +41,8 @@ def parse_encode(request: pb.EncodeRequest, accepts: Accepts) -> DataRows:
         raise PreconditionFailed("NO_POSTERIOR", f"model {accepts.manifest.name} has no posterior, only a mean")
     if request.WhichOneof("input") is None:
         raise InvalidInput("data", "is missing")
+    _check_rows("data.shape", request.data.shape, accepts.call_rows)
     data = parse_data(request.data, "data", accepts.manifest.data)
-    _check_rows("data.shape", len(data), accepts.call_rows)
     if not draws:
         return DataRows(data, log_variance=moments)
     return DataRows(data, noise=_addresses(request, len(data)))
@@ -62,9 +64,8 @@ def parse_decode(request: pb.DecodeRequest, accepts: Accepts) -> LatentRows:
     output = _output(request.output)
     if not request.HasField("latent"):
         raise InvalidInput("latent", "is missing")
-    latent = parse_latent(request.latent, "latent", accepts.manifest.latent_shape)
-    _check_rows("latent.shape", len(latent), accepts.call_rows)
-    return LatentRows(latent, output)
+    _check_rows("latent.shape", request.latent.shape, accepts.call_rows)
+    return LatentRows(parse_latent(request.latent, "latent", accepts.manifest.latent_shape), output)
 
 
 def parse_sample(request: pb.SampleRequest, accepts: Accepts) -> PriorRows:
@@ -75,10 +76,10 @@ def parse_sample(request: pb.SampleRequest, accepts: Accepts) -> PriorRows:
     """
     if request.count < 1:
         raise InvalidInput("count", f"is {request.count}, must be at least 1")
-    _check_rows("count", request.count, accepts.call_rows)
+    _check_rows("count", [request.count], accepts.call_rows)
     temperature = request.temperature if request.HasField("temperature") else 1.0
-    if not (temperature > 0 and math.isfinite(temperature)):
-        raise InvalidInput("temperature", f"is {temperature:g}, must be finite and above 0")
+    if not 0 < temperature <= _HIGHEST_TEMPERATURE:  # NaN compares false
+        raise InvalidInput("temperature", f"is {temperature:g}, must lie in (0, {_HIGHEST_TEMPERATURE:g}]")
     known = [prior.name for prior in accepts.manifest.priors]
     if request.prior and request.prior not in known:
         raise InvalidInput("prior", f"{request.prior[:128]!r} is unknown, must be one of {', '.join(known)}")
@@ -91,9 +92,10 @@ def _output(number: int) -> Output:
     return _OUTPUTS[number]
 
 
-def _check_rows(field: str, rows: int, limit: int) -> None:
-    if rows > limit:
-        raise InvalidInput(field, f"asks for {rows} rows, one call takes at most {limit}: split it")
+def _check_rows(field: str, shape: Sequence[int], limit: int) -> None:
+    """Refuses too many rows before anything is done about them."""
+    if len(shape) > 0 and shape[0] > limit:
+        raise InvalidInput(field, f"asks for {shape[0]} rows, one call takes at most {limit}: split it")
 
 
 def _addresses(request: pb.EncodeRequest | pb.SampleRequest, rows: int) -> RowRange:

@@ -20,20 +20,30 @@ class Settings(BaseSettings):
     provider: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="what runs the graphs; cuda fails to start where there is none, auto then takes the cpu"
     )
-    threads: int = Field(0, ge=0, description="threads of one inference; 0 is one per processor that may be used")
-    batch_rows: int = Field(64, ge=1, description="most rows in one batch")
+    threads: int = Field(
+        0, ge=0, le=1024, description="threads of one inference; 0 is one per processor that may be used"
+    )
+    batch_rows: int = Field(64, ge=1, le=65_536, description="most rows in one batch")
     wait_milliseconds: float = Field(
         0.0, ge=0, le=1000, description="longest time a free device waits for a batch to fill"
     )
-    queue_rows: int = Field(65_536, ge=1, description="most rows waiting for one graph; beyond it calls are refused")
-    call_rows: int = Field(16_384, ge=1, description="most rows in one call")
+    queue_rows: int = Field(
+        65_536, ge=1, le=2**31, description="most rows waiting for one graph; beyond it calls are refused"
+    )
+    queue_bytes: int = Field(
+        256 * 2**20, ge=1, le=2**40, description="most bytes of rows waiting for one graph; one call always fits"
+    )
+    call_rows: int = Field(16_384, ge=1, le=2**31, description="most rows in one call")
     message_bytes: int = Field(
-        64 * 2**20, ge=2**16, lt=2**31, description="largest request; replies stay below it too, through call_rows"
+        64 * 2**20, ge=2**16, le=2**30, description="largest request; replies stay below it too, through call_rows"
     )
     drain_seconds: float = Field(
-        0.2, ge=0, description="time after SIGTERM in which calls are still taken, so that balancers see NOT_SERVING"
+        0.2,
+        ge=0,
+        le=3600,
+        description="time after SIGTERM in which calls are still taken, so that balancers see NOT_SERVING",
     )
-    grace_seconds: float = Field(10.0, ge=0, description="time that calls in flight get to finish after SIGTERM")
+    grace_seconds: float = Field(8.0, ge=0, le=3600, description="time that calls in flight get to finish after that")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe message logged")
 
     @model_validator(mode="after")

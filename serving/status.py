@@ -18,6 +18,7 @@ CODES: dict[type[errors.VaeError], grpc.StatusCode] = {
     errors.PreconditionFailed: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.NotReady: grpc.StatusCode.UNAVAILABLE,
     errors.ShuttingDown: grpc.StatusCode.UNAVAILABLE,
     errors.EngineFailure: grpc.StatusCode.INTERNAL,
 }

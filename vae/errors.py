@@ -7,6 +7,7 @@ VaeError                a message fit for a user: one line, no internals
 |-- PreconditionFailed  the caller's: the request fits another model than this one
 |-- Overloaded          nobody's: the queue is full, try again later
 |-- DeadlinePassed      nobody's: the caller's deadline passed before the answer
+|-- NotReady            nobody's: the server is still loading
 |-- ShuttingDown        nobody's: the server is going away, another one may answer
 |-- EngineFailure       ours: the graph could not be run
 |-- StartupError        the operator's: the service cannot start as it was told to
@@ -67,6 +68,10 @@ class Overloaded(VaeError):
 
 class DeadlinePassed(VaeError):
     """The caller's deadline passed while its rows were still queued."""
+
+
+class NotReady(VaeError):
+    """The server is still loading."""
 
 
 class ShuttingDown(VaeError):

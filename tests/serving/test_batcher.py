@@ -1,7 +1,9 @@
 """The batcher with lists for rows and a function that doubles them."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
@@ -274,6 +276,63 @@ def test_batchers_take_turns_on_a_device() -> None:
         device.close()
 
     asyncio.run(run())
+
+
+def test_calls_that_come_and_go_do_not_keep_the_device_from_others() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        async def fickle() -> None:
+            while not victim.done():
+                task = asyncio.create_task(batcher.submit(Numbers([1])))
+                await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.sleep(0)
+
+        victim = asyncio.create_task(batcher.submit(Numbers([5])))
+        crowd = [asyncio.create_task(fickle()) for _ in range(3)]
+        assert joined(await asyncio.wait_for(victim, 20)) == [10]
+        await asyncio.gather(*crowd)
+
+    play(scenario, batch_rows=1000, queue_rows=100_000)
+
+
+def test_cancelled_calls_are_let_go_at_once() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        rows = Numbers([1, 2, 3])
+        task = asyncio.create_task(batcher.submit(rows))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        kept = weakref.ref(rows)
+        del task, rows
+        gc.collect()
+        assert kept() is None
+        doubler.free.set()
+        await held
+
+    play(scenario)
+
+
+def test_a_worker_that_dies_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    class Uncuttable(Numbers):
+        def part(self, start: int, stop: int) -> Self:
+            raise RuntimeError("cannot be cut")
+
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        with pytest.raises(ShuttingDown):
+            await asyncio.wait_for(batcher.submit(Uncuttable(range(9))), 10)
+        with pytest.raises(ShuttingDown):
+            await batcher.submit(Numbers([1]))
+
+    play(scenario)
+    assert "This is a bug" in caplog.text
+
+
+def test_the_wait_leaves_time_before_a_deadline() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        assert joined(await batcher.submit(Numbers([4]), timeout_seconds=2)) == [8]
+
+    play(scenario, wait_seconds=60)
 
 
 Call = st.tuples(st.integers(1, 9), st.booleans(), st.integers(0, 3))

@@ -11,7 +11,7 @@ import pytest
 
 from serving.models import Models, load
 from serving.settings import Settings, read_settings
-from vae.errors import PackageError, ShuttingDown
+from vae.errors import NotReady, PackageError
 from vae.package import sha256_of
 
 Edit = Callable[[dict[str, np.ndarray]], None]
@@ -50,6 +50,14 @@ def _shift(name: str, by: float) -> Edit:
     return edit
 
 
+def _cut(name: str, rows: int) -> Edit:
+    return lambda probes: probes.update({key: p[:rows] for key, p in probes.items() if key.startswith(name)})
+
+
+def _retype(name: str) -> Edit:
+    return lambda probes: probes.update({name: probes[name].astype(np.float64)})
+
+
 def _drop(name: str) -> Edit:
     def edit(probes: dict[str, np.ndarray]) -> None:
         for key in [key for key in probes if key.startswith(name)]:
@@ -66,7 +74,12 @@ def _drop(name: str) -> Edit:
         (_shift("decoder.data", 1), r"probe decoder\.data on cpu"),
         (_shift("decoder.expectation", np.nan), r"probe decoder\.expectation on cpu"),
         (_drop("decoder."), r"holds no probes of the decoder"),
-        (_drop("encoder.data"), r"holds no probes of the encoder"),
+        (_drop("encoder.data"), r"holds no encoder\.data of uint8"),
+        (_drop("encoder.log_variance"), r"holds no encoder\.log_variance"),
+        (_drop("decoder.expectation"), r"holds no decoder\.expectation"),
+        (_cut("encoder", 0), r"holds no probes of the encoder"),
+        (_cut("decoder.data", 5), r"holds no probes of the decoder, or not as many rows"),
+        (_retype("encoder.mean"), r"holds no encoder\.mean of float32"),
     ],
 )
 def test_refuses_a_package_whose_probes_disagree(
@@ -85,5 +98,5 @@ def test_refuses_an_altered_graph(tiny: Path, tmp_path: Path, settings: Settings
 
 
 def test_says_so_while_nothing_is_loaded() -> None:
-    with pytest.raises(ShuttingDown, match="still being loaded"):
+    with pytest.raises(NotReady, match="still being loaded"):
         Models().find("", 0)
