@@ -302,7 +302,7 @@ def test_cancelled_calls_are_let_go_at_once() -> None:
         task = asyncio.create_task(batcher.submit(rows))
         await asyncio.sleep(0)
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait([task])
         kept = weakref.ref(rows)
         del task, rows
         gc.collect()
