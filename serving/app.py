@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import os
 import signal
+import sys
+from collections.abc import Callable
 
 from serving.batcher import Device
 from serving.cpus import available_cpus
@@ -15,30 +18,28 @@ _log = logging.getLogger(__name__)
 
 
 async def run(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT, then finishes what is in flight.
+    """Serves until SIGTERM or SIGINT, then finishes what is in flight; a second signal cuts that short.
 
     Raises:
         PackageError: the package cannot be served.
         StartupError: the port or the provider is not to be had.
     """
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    models = Models()
-    device = Device()
-    try:
-        async with Server(VaeServicer(models), settings) as server:
-            served = await _load(settings, device)
-            models.add(served)
+    _on_signals(stop.set)
+    models, device = Models(), Device()
+    async with Server(VaeServicer(models), settings) as server:
+        loading = asyncio.create_task(_load(settings, device))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            models.add(await loading)
             await server.ready()
-            _announce(served, settings.host, server.port)
+            _announce(loading.result(), server.address)
             await stop.wait()
-            _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
-        await served.encoder.close()
-        await served.decoder.close()
-    finally:
-        device.close()
+        _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
+        _on_signals(_exit_now)
     _log.info("stopped")
+    _exit_now()
 
 
 async def _load(settings: Settings, device: Device) -> Served:
@@ -46,6 +47,18 @@ async def _load(settings: Settings, device: Device) -> Served:
     return serve(await asyncio.to_thread(load, settings.package, settings, threads), device, settings)
 
 
-def _announce(served: Served, host: str, port: int) -> None:
+def _announce(served: Served, address: str) -> None:
     model = served.description
-    print(f"serving {model.name} version {model.version} on {host}:{port}, provider {model.provider}", flush=True)
+    print(f"serving {model.name} version {model.version} on {address}, provider {model.provider}", flush=True)
+
+
+def _on_signals(handler: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, handler)
+
+
+def _exit_now() -> None:
+    """Ends the process. Python's own way out would wait for a load that hangs, or for gRPC's last connection."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)

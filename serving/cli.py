@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
+import sys
 
 
 def serve(arguments: list[str]) -> int:
@@ -13,6 +15,7 @@ def serve(arguments: list[str]) -> int:
         StartupError: a setting is wrong, or the port or the provider is not to be had.
         PackageError: the package cannot be served.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the event loop takes signals over
     from serving.settings import read_settings
 
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC logs what it also raises; ours is the one line

@@ -1,7 +1,9 @@
 """Servicer: one method per RPC: parse, wait, render."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from typing import TypeVar
 
@@ -13,7 +15,7 @@ from serving.engine import Array, Decoded, Output
 from serving.models import Models
 from serving.requests import parse_decode, parse_encode, parse_sample
 from serving.status import refusal_of
-from vae.errors import VaeError
+from vae.errors import InvalidInput, ShuttingDown, VaeError
 from vae.tensors import to_message
 from vae.v1 import vae_pb2 as pb
 from vae.v1 import vae_pb2_grpc
@@ -27,20 +29,57 @@ Method = Callable[["VaeServicer", Q, "Context[Q, P]"], Awaitable[P]]
 
 
 def _refusing(method: Method[Q, P]) -> Method[Q, P]:
-    """Turns a method's errors into gRPC status."""
+    """Counts a method's calls, and turns its errors into gRPC status."""
 
     @wraps(method)
     async def answer(self: "VaeServicer", request: Q, context: "Context[Q, P]") -> P:
+        self.calls.enter()
         try:
+            if self.calls.closed:
+                raise ShuttingDown("the server is shutting down")
+            if request is None:
+                raise InvalidInput("request", "is no message of the RPC's type")
             return await method(self, request, context)
         except Exception as exc:
             if not isinstance(exc, VaeError):
                 _log.exception("%s failed", method.__name__)
             refusal = refusal_of(exc)
+        finally:
+            self.calls.leave()
+        # gRPC keeps the error that abort raises, and with it this frame, until the garbage collector comes by.
+        del request
         await context.abort(refusal.code, refusal.message, refusal.trailers)
         raise AssertionError("abort returned. This is a bug.")
 
     return answer
+
+
+class Calls:
+    """Counts the calls in flight, so that a server can stop when the last has left."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def enter(self) -> None:
+        """Counts a call that arrived."""
+        self._in_flight += 1
+        self._idle.clear()
+
+    def leave(self) -> None:
+        """Counts a call that was answered."""
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._idle.set()
+
+    async def finish(self, timeout_seconds: float) -> bool:
+        """Refuses new calls, and waits for those in flight. Returns whether they all were answered in time."""
+        self.closed = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout_seconds)
+        return self._idle.is_set()
 
 
 class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
@@ -48,6 +87,7 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
 
     def __init__(self, models: Models) -> None:
         self._models = models
+        self.calls = Calls()
 
     @_refusing
     async def GetModel(  # noqa: N802, the names of RPCs are given

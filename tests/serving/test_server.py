@@ -1,7 +1,10 @@
 """The server as a process: readiness, health, reflection, limits, and how it stops."""
 
+import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +17,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.servers import RunningServer, RunVae, StartServer
+from tests.servers import ROOT, VAE, RunningServer, RunVae, StartServer
 from vae.tensors import to_message
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
@@ -101,13 +104,46 @@ def test_calls_that_outlast_the_grace_are_cut_off(start_server: StartServer) -> 
         time.sleep(0.3)
         server.stop()
         assert call.exception(20) is not None
+        assert call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
+def test_what_is_no_message_is_invalid_and_leaves_no_traceback(start_server: StartServer) -> None:
+    server = start_server()
+    with grpc.insecure_channel(server.target) as channel:
+        call = channel.unary_unary("/vae.v1.VaeService/Sample")
+        with pytest.raises(grpc.RpcError) as refused:
+            call(b"\x58")
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "Traceback" not in server.stop()
+
+
+def test_a_silent_connection_does_not_hold_up_the_stop(start_server: StartServer) -> None:
+    server = start_server("--grace-seconds", "100")
+    host, _, port = server.target.rpartition(":")
+    with socket.create_connection((host, int(port))) as silent:
+        silent.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        server.stop()
+
+
+def test_a_signal_while_loading_ends_it(start_server: StartServer, tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny, tmp_path / "package")
+    (tmp_path / "package/decoder.onnx").unlink()
+    os.mkfifo(tmp_path / "package/decoder.onnx")  # whoever reads it waits for ever
+    command = [*VAE, "serve", str(tmp_path / "package"), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        for number in (signal.SIGTERM, signal.SIGTERM):
+            time.sleep(1)  # it may end at the first or the second, but it ends
+            process.send_signal(number)
+        announced, _ = process.communicate(timeout=30)
+    assert announced == ""
+    assert process.returncode in (0, 1)
 
 
 def test_a_taken_port_is_one_line(server: RunningServer, tiny: Path, vae: RunVae) -> None:
     port = server.target.rpartition(":")[2]
     ended = vae("serve", tiny, "--port", port)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.strip() == f"vae: cannot listen on 127.0.0.1:{port}: is the port taken?"
+    assert ended.stderr.strip() == f"vae: cannot listen on 127.0.0.1:{port}: is the port taken, or the address not here?"
 
 
 def test_a_damaged_package_is_one_line(tmp_path: Path, vae: RunVae) -> None:
