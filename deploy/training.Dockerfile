@@ -22,4 +22,4 @@ ENV PATH=/opt/vae/bin:$PATH \
 RUN mkdir /models && chown 10001:10001 /models
 USER 10001:10001
 ENTRYPOINT ["vae"]
-CMD ["train", "digits", "--out", "/models/digits"]
+CMD ["train", "digits", "--out", "/models/digits", "--resume"]

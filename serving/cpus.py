@@ -1,17 +1,41 @@
 """How many processors this process may use: its affinity, cut to the cgroup's quota."""
 
 import os
+from collections.abc import Collection, Iterator
 from math import ceil
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
 
 
-def available_cpus(cgroup: Path = _CGROUP) -> int:
-    """Returns the number of processors, at least 1."""
-    cpus = float(len(os.sched_getaffinity(0)))
-    quota = _quota(cgroup)
-    return max(1, ceil(min(cpus, quota) if quota else cpus))
+def available_cpus(
+    cgroup: Path = _CGROUP, affinity: Collection[int] | None = None, membership: Path = _MEMBERSHIP
+) -> int:
+    """Returns the number of processors, at least 1.
+
+    Args:
+        cgroup: where the cgroups are mounted.
+        affinity: processors that the process may run on; None asks the system.
+        membership: file that names the process's own cgroup. A quota binds everything below it, so the smallest counts.
+    """
+    cpus = len(os.sched_getaffinity(0) if affinity is None else affinity)
+    quotas = [quota for folder in _folders(cgroup, membership) if (quota := _quota(folder)) is not None]
+    return max(1, ceil(min([cpus, *quotas])))
+
+
+def _folders(cgroup: Path, membership: Path) -> Iterator[Path]:
+    """Yields the process's own cgroup and all those around it, up to the root; some may not be visible from here."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        lines = []
+    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")  # version 2
+    folder = cgroup / own
+    yield folder
+    while folder != cgroup:
+        folder = folder.parent
+        yield folder
 
 
 def _quota(cgroup: Path) -> float | None:

@@ -1,6 +1,6 @@
 """Makes tests/data/tiny, the package that the service's tests run on, with onnx.helper alone: no torch, no training.
 
-    python tests/make_tiny_package.py
+    PYTHONPATH=. python tests/make_tiny_package.py
 
 Images [4, 4, 1] of counts 0..16 and three latents: mean = W d, log_variance = clip(V d), expectation = 16 sigmoid(U z).
 The numbers are arbitrary but fixed. The probes are computed by NumPy, in float64, so they check ONNX Runtime too.

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.make_tiny_package import make
 from tests.servers import ROOT
+from vae.manifest import Manifest
+from vae.package import ModelPackage
 
 STUBS = ["vae_pb2.py", "vae_pb2.pyi", "vae_pb2_grpc.py", "vae_pb2_grpc.pyi"]
 
@@ -25,10 +28,20 @@ def test_the_stubs_are_what_the_proto_generates(tmp_path: Path) -> None:
 
 
 def test_the_tiny_package_is_what_its_generator_makes(tiny: Path, tmp_path: Path) -> None:
-    make(tmp_path / "tiny")
-    assert sorted(file.name for file in tiny.iterdir()) == sorted(file.name for file in (tmp_path / "tiny").iterdir())
+    made, committed = make(tmp_path / "tiny"), ModelPackage.open(tiny)
+    assert sorted(file.name for file in tiny.iterdir()) == sorted(file.name for file in made.directory.iterdir())
     for file in tiny.glob("*.onnx"):
-        assert file.read_bytes() == (tmp_path / "tiny" / file.name).read_bytes(), file.name
+        assert file.read_bytes() == (made.directory / file.name).read_bytes(), file.name
+    probes = made.read_probes()
+    assert probes.keys() == committed.read_probes().keys()
+    for name, array in committed.read_probes().items():
+        np.testing.assert_array_equal(probes[name], array, name, strict=True)
+    # NumPy may lay out an archive of the same arrays in another way.
+    assert _without_the_archives_checksum(made.manifest) == _without_the_archives_checksum(committed.manifest)
+
+
+def _without_the_archives_checksum(manifest: Manifest) -> Manifest:
+    return manifest.model_copy(update={"probes": manifest.probes.model_copy(update={"sha256": ""})})
 
 
 def _imported(code: str) -> set[str]:

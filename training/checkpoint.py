@@ -1,7 +1,6 @@
 """Checkpoints: all that a run needs to go on, bit for bit, in one safetensors file that is replaced in one step."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from training.config import Config
 from training.data import Dataset
 from training.loop import State, start
 from vae.errors import TrainingError
+from vae.files import write_whole
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 FORMAT = "vaeserve-checkpoint-1"
@@ -89,17 +89,10 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     )
     # One key only: safetensors writes several in random order, and equal states are to give equal files.
     content = safetensors.torch.save(checkpoint.tensors, {FORMAT: header.model_dump_json()})
-    staging = path.with_name(f".{path.name}")
     try:
-        with staging.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        staging.replace(path)
+        write_whole(path, content)
     except OSError as exc:
         raise TrainingError(f"{path}: cannot be written: {exc.strerror}") from exc
-    finally:
-        staging.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Checkpoint:

@@ -37,7 +37,7 @@ def train(arguments: list[str]) -> int:
 
     with _sigterm_interrupts():
         try:
-            last = run.resume(asked.out, given) if asked.resume else run.begin(config, asked.out)
+            last = run.resume(config, asked.out, given) if asked.resume else run.begin(config, asked.out)
             outcome = run.train(asked.out, last)
         except KeyboardInterrupt:
             return _interrupted(asked)
@@ -88,7 +88,11 @@ def _train_parser() -> argparse.ArgumentParser:
         metavar="FILE.toml",
         help="settings by name (latent_size = 16); flags override it",
     )
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in DIR")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint in DIR; start a new run if DIR is missing or empty, so a job can always say it",
+    )
     return parser
 
 

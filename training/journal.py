@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from vae.errors import TrainingError
+from vae.files import write_whole
 
 JOURNAL_FILE = "metrics.jsonl"
 
@@ -22,11 +23,10 @@ class Journal:
         self._path = path
         try:
             kept = _lines_until(path, epoch)
-            self._file: TextIO = path.open("w", encoding="utf-8")
+            write_whole(path, b"".join(kept))
+            self._file: TextIO = path.open("a", encoding="utf-8")
         except OSError as exc:
             raise TrainingError(f"{path}: cannot be written: {exc.strerror}") from exc
-        self._file.writelines(kept)
-        self._file.flush()
 
     def write(self, split: str, figures: dict[str, float]) -> None:
         """Adds a line.
@@ -51,17 +51,19 @@ class Journal:
         self._file.close()
 
 
-def _lines_until(path: Path, epoch: int) -> list[str]:
+def _lines_until(path: Path, epoch: int) -> list[bytes]:
     """Returns the lines of the epochs up to one; a line that was cut short ends them."""
-    kept: list[str] = []
+    kept: list[bytes] = []
     if not path.exists():
         return kept
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in path.read_bytes().splitlines(keepends=True):
         try:
             record = json.loads(line)
         except ValueError:
             break
         if not isinstance(record, dict) or record.get("split") != "train" or record.get("epoch", 0) > epoch:
+            break
+        if not line.endswith(b"\n"):
             break
         kept.append(line)
     return kept

@@ -17,6 +17,7 @@ from training.package import write_package
 from training.progress import Progress, say
 from training.report import opening
 from vae.errors import TrainingError
+from vae.files import PARTIAL
 from vae.manifest import Parity
 from vae.package import ModelPackage
 
@@ -46,22 +47,30 @@ def begin(config: Config, directory: Path) -> Checkpoint:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise TrainingError(f"{directory}: cannot be created: {exc.strerror}") from exc
+    prepare_torch(config)
     dataset = load_dataset(config.dataset)
     first = checkpoint.take(config, dataset, start(config, dataset))
     checkpoint.write(directory / CHECKPOINT_FILE, first)
     return first
 
 
-def resume(directory: Path, given: dict[str, object]) -> Checkpoint:
-    """Returns the last checkpoint of a run.
+def resume(config: Config, directory: Path, given: dict[str, object]) -> Checkpoint:
+    """Returns the last checkpoint of a run, or the first one of a new run where the directory is missing or empty.
 
     Args:
+        config: what a new run is to be.
         directory: the run's.
         given: settings asked for, which must be those that the run was started with.
 
     Raises:
-        TrainingError: there is no whole checkpoint, or a setting differs; the message names it.
+        TrainingError: there are files but no whole checkpoint, or a setting differs; the message names it.
     """
+    if _holds_nothing(directory):
+        return begin(config, directory)
+    if not (directory / CHECKPOINT_FILE).exists():
+        raise TrainingError(
+            f"{directory} holds files but no {CHECKPOINT_FILE}: no run to go on with; choose another --out"
+        )
     last = checkpoint.read(directory / CHECKPOINT_FILE)
     refuse_changes(last.config, given)
     return last
@@ -92,8 +101,8 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, state: State, journ
     try:
         with Progress(config.epochs, state.epoch, config.latent_size) as progress:
             for figures in epochs(config, dataset, state):
+                journal.write("train", figures._asdict())  # first: a resumed run drops a line too many, but adds none
                 last = checkpoint.take(config, dataset, state)
-                journal.write("train", figures._asdict())
                 progress.show(figures)
                 if state.epoch % config.checkpoint_epochs == 0:
                     checkpoint.write(directory / CHECKPOINT_FILE, last)
@@ -138,6 +147,14 @@ def export(source: Path, directory: Path) -> Outcome:
     dataset = load_dataset(last.config.dataset)
     state = checkpoint.restore(last, dataset)
     return publish(directory, last, dataset, state, evaluate(state.average, dataset), overwrite=False)
+
+
+def _holds_nothing(directory: Path) -> bool:
+    """Tells whether a directory is missing or empty; what a killed process was writing does not count."""
+    try:
+        return not directory.is_dir() or all(path.name.endswith(PARTIAL) for path in directory.iterdir())
+    except OSError as exc:
+        raise TrainingError(f"{directory}: cannot be read: {exc.strerror}") from exc
 
 
 def prepare_torch(config: Config) -> None:

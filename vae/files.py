@@ -1,5 +1,7 @@
-"""Arrays in files: read without running anything they hold, written so that a file is whole or not there."""
+"""Files: arrays read without running anything they hold, and files and folders that are replaced in one step."""
 
+import ctypes
+import errno
 import os
 import secrets
 import zipfile
@@ -16,6 +18,11 @@ from vae.errors import InvalidInput
 Parsed = TypeVar("Parsed")
 AnyArray = npt.NDArray[Any]
 Value = AnyArray | str | int | None
+
+PARTIAL = ".partial"  # ending of a file that is being written; one that stays was left by a process that was killed
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
+_NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 # What NumPy and zipfile raise for files that are cut short, altered, encrypted or made to mislead.
 _MALFORMED = (
@@ -106,22 +113,77 @@ def write_arrays(path: Path, **values: Value) -> None:
 
 
 def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Writes a file under another name beside its own, then renames it.
+    """Writes a file, whole or not at all; `fill` writes the content into an open file.
 
     Raises:
         InvalidInput: named by the path; the disk refuses it.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        _replace(path, fill)
+    except OSError as exc:
+        raise InvalidInput(str(path), f"cannot be written: {exc.strerror}") from exc
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file so that it lasts: afterwards it is whole, and if anything goes wrong it is what it was before.
+
+    Raises:
+        OSError: the disk refuses it.
+    """
+    _replace(path, lambda file: file.write(content))
+
+
+def _replace(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """Writes a file under another name beside its own, then renames it."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     try:
         with partial.open("xb") as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as exc:
-        raise InvalidInput(str(path), f"cannot be written: {exc.strerror}") from exc
+        sync_directory(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes the names in a directory last through a power cut, where the system and the disk know how to.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no directories
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in _NOT_OFFERED:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swaps two files or directories in one step; there is no moment at which either name is missing.
+
+    Returns:
+        Whether it did: False where the system or the file system does not offer it.
+
+    Raises:
+        OSError: the disk refuses it.
+    """
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:  # no Linux, or an old C library
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _NOT_OFFERED:
+        return False
+    raise OSError(code, os.strerror(code), str(one), None, str(other))
 
 
 def _read(path: Path, parse: Callable[[BinaryIO], Parsed]) -> Parsed:

@@ -50,6 +50,8 @@ class DataSpec(_Part):
             raise ValueError("minimum must be below maximum")
         if self.dtype == "uint8" and (self.minimum < 0 or self.maximum > 255):
             raise ValueError("uint8 data lies within [0, 255]")
+        if self.dtype == "uint8" and self.missing_allowed:
+            raise ValueError("missing_allowed needs float32: uint8 has no NaN")
         return self
 
 
@@ -74,12 +76,18 @@ class TensorSpec(_Part):
     name: str
     dtype: Literal["uint8", "float32"]
     shape: tuple[PositiveInt | Literal["batch"], ...]
-    """The first axis is "batch"."""
+    """The first axis is "batch", and no other."""
 
     @property
     def row_shape(self) -> tuple[int, ...]:
         """Shape of one row."""
         return tuple(axis for axis in self.shape if isinstance(axis, int))
+
+    @model_validator(mode="after")
+    def _batch_first(self) -> Self:
+        if self.shape != (BATCH, *self.row_shape):
+            raise ValueError(f'shape must be "{BATCH}" and then the sizes of one row')
+        return self
 
 
 class Graph(File):
@@ -102,7 +110,7 @@ class Graphs(_Part):
 
 
 class Prior(_Part):
-    """A distribution over latents to sample from. `standard` is N(0, I) and needs no graph."""
+    """A distribution over latents to sample from. This schema version knows one: `standard`, N(0, I)."""
 
     name: Name
     noise_size: PositiveInt
@@ -198,6 +206,12 @@ class Manifest(_Part):
         _expect("decoder", decoder.inputs, {"latent": latent})
         _expect("decoder", decoder.outputs, {"data": (self.data.dtype, self.data.shape)})
         _expect("decoder", decoder.outputs, {"expectation": ("float32", self.data.shape)})
+        for prior in self.priors:
+            if (prior.name, prior.noise_size) != ("standard", self.latent_size):
+                raise ValueError(
+                    f"prior {prior.name!r} of {prior.noise_size} normals a row: schema_version {SCHEMA_VERSION} knows "
+                    f"only 'standard', which takes {self.latent_size}"
+                )
         return self
 
     def to_json(self) -> str:

@@ -2,15 +2,14 @@
 
 import hashlib
 import io
-import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from vae.errors import PackageError
-from vae.files import AnyArray, parse_arrays
+from vae.files import AnyArray, exchange, parse_arrays, sync_directory, write_whole
 from vae.manifest import MANIFEST_FILE, File, Manifest
 
 
@@ -27,12 +26,7 @@ class ModelPackage(NamedTuple):
         Raises:
             PackageError: a file is missing or altered, or the manifest is not understood.
         """
-        source = directory / MANIFEST_FILE
-        try:
-            text = source.read_bytes()
-        except OSError as exc:
-            raise PackageError(f"{directory} is no model package: cannot read {MANIFEST_FILE}: {exc.strerror}") from exc
-        package = cls(directory, Manifest.parse(text, str(source)))
+        package = cls(directory, _read_manifest(directory))
         for file in package.manifest.files:
             package.read(file)
         return package
@@ -69,24 +63,32 @@ class ModelPackage(NamedTuple):
 
     @classmethod
     def write(cls, directory: Path, manifest: Manifest, files: Mapping[str, bytes], *, overwrite: bool = False) -> Self:
-        """Writes a package so that `directory` holds all of it or nothing.
+        """Writes a package so that `directory` holds all of it or what it held before.
 
-        Everything goes into a dot-named sibling first, which is then renamed. An existing directory is refused unless
-        `overwrite` says otherwise, and is only ever replaced if it is empty or a model package itself.
+        Everything goes into a dot-named sibling first, which then takes the directory's place. An existing directory
+        is refused unless `overwrite` says otherwise, and is only ever replaced if it is empty or a model package
+        itself. Where the system and the file system can exchange two names (Linux, on any usual disk), the directory
+        holds the old package or the new one at every moment.
 
         Raises:
-            PackageError: the directory exists, the files are not those of the manifest, or the disk refused them.
+            PackageError: the directory exists, or is no package whose manifest can be read; the files are not those
+                of the manifest; or the disk refused them.
         """
         _check_files(manifest, files)
-        _check_target(directory, overwrite)
         try:
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+            place = directory.resolve()  # of what a link points to, not of the link
+            replaces = _replaces_package(directory, overwrite)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
             try:
                 staging.chmod(0o755)
                 for name, content in {**files, MANIFEST_FILE: manifest.to_json().encode()}.items():
-                    _write_durably(staging / name, content)
-                _rename_over(staging, directory)
+                    write_whole(staging / name, content)
+                if replaces:
+                    swap(staging, place)
+                else:
+                    staging.replace(place)
+                sync_directory(place.parent)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
         except OSError as exc:
@@ -107,33 +109,46 @@ def _check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
         raise PackageError(f"files and manifest do not agree about {', '.join(dict.fromkeys(differing))}")
 
 
-def _check_target(directory: Path, overwrite: bool) -> None:
-    if not directory.exists():
+def _read_manifest(directory: Path) -> Manifest:
+    source = directory / MANIFEST_FILE
+    try:
+        text = source.read_bytes()
+    except OSError as exc:
+        raise PackageError(f"{directory} is no model package: cannot read {MANIFEST_FILE}: {exc.strerror}") from exc
+    return Manifest.parse(text, str(source))
+
+
+def _replaces_package(directory: Path, overwrite: bool) -> bool:
+    """Tells whether there is a package to replace; False where nothing stands in the way. Raises PackageError."""
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return False
+    if not (directory / MANIFEST_FILE).exists():
+        raise PackageError(f"{directory} already exists and is no model package")
+    if not overwrite:
+        raise PackageError(f"{directory} already exists; choose another directory or allow overwriting")
+    try:
+        _read_manifest(directory)
+    except PackageError as exc:
+        raise PackageError(f"{exc}; {directory} is not replaced: remove it by hand if nobody needs it") from exc
+    return True
+
+
+def swap(staging: Path, directory: Path, exchange: Callable[[Path, Path], bool] = exchange) -> None:
+    """Gives two directories each other's place.
+
+    Where `exchange` is not offered it takes two renames. A process killed between them leaves no `directory`; what it
+    held then lies beside it, under a dot-name that ends in `.old`.
+
+    Raises:
+        OSError: the disk refuses it.
+    """
+    if exchange(staging, directory):
         return
-    is_package = (directory / MANIFEST_FILE).exists()
-    is_empty = directory.is_dir() and not any(directory.iterdir())
-    if not is_empty and not (overwrite and is_package):
-        hint = "; choose another directory or allow overwriting" if is_package else " and is no model package"
-        raise PackageError(f"{directory} already exists{hint}")
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _rename_over(staging: Path, directory: Path) -> None:
-    """Puts staging in directory's place. A package that was there is moved aside first and deleted last."""
-    if not directory.exists() or not any(directory.iterdir()):
-        staging.replace(directory)
-        return
-    replaced = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
-    directory.replace(replaced)
+    aside = staging.with_name(f"{staging.name}.old")
+    directory.replace(aside)
     try:
         staging.replace(directory)
     except OSError:
-        replaced.replace(directory)
+        aside.replace(directory)
         raise
-    shutil.rmtree(replaced, ignore_errors=True)
+    aside.replace(staging)

@@ -107,7 +107,7 @@ def test_what_cannot_be_is_said_on_one_line(
         ("train", "digits", "--out", new, "--config", str(settings)): f"{settings}: beta: no such key",
         ("train", "digits", "--out", new, "--config", str(fine), "--seed", "-1"): "vae train: seed: input should be",
         ("train", "digits", "--out", new, "--config", "none.toml"): "none.toml: cannot be read",
-        ("train", "digits", "--out", new, "--resume"): f"{new}/{CHECKPOINT_FILE}: cannot be read: no such file",
+        ("train", "digits", "--out", str(tmp_path), "--resume"): f"{tmp_path} holds files but no {CHECKPOINT_FILE}",
         ("train", "digits", "--out", old): f"{old} holds a run already",
         ("train", "digits", "--out", old, "--resume", "--latent-size", "5"): "--latent-size: the run was started",
         ("train", "digits", "--out", old, "--resume", "--config", str(fine), "--epochs", "4"): "--epochs: the run was "

@@ -39,6 +39,30 @@ def test_a_line_cut_short_ends_what_is_kept(tmp_path: Path) -> None:
         assert epochs_in(path) == [1]
 
 
+def test_a_line_without_its_end_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"split": "train", "epoch": 1}\n{"split": "train", "epoch": 2}')
+    with Journal(path, 2) as journal:
+        journal.write("train", {"epoch": 3})
+    assert epochs_in(path) == [1, 3]
+
+
+def test_bytes_that_are_no_text_end_what_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"split": "train", "epoch": 1}\n\xff\xfe\n')
+    with Journal(path, 5):
+        assert epochs_in(path) == [1]
+
+
+def test_resuming_never_shortens_the_file_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"split": "train", "epoch": 1}\n{"split": "train", "epoch": 2}\n')
+    with path.open() as reader, Journal(path, 1):
+        assert len(reader.readlines()) == 2  # the old file, whole; the new one took its name
+    assert epochs_in(path) == [1]
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"metrics\.jsonl: cannot be written: No such file"):
         Journal(tmp_path / "none" / "metrics.jsonl", 0)

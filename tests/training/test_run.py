@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from training import checkpoint, run
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
@@ -9,6 +10,7 @@ from training.config import Config
 from training.data import Dataset
 from training.journal import JOURNAL_FILE, Journal
 from vae.errors import TrainingError
+from vae.files import PARTIAL
 from vae.package import ModelPackage
 
 GRAPHS = ("encoder.onnx", "decoder.onnx", "likelihood.onnx", "probes.npz")
@@ -37,28 +39,70 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         run.begin(Config(), tmp_path / "file" / "run")
 
 
-def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="cannot be read"):
-        run.resume(tmp_path, {})
+def test_resuming_where_there_is_nothing_starts_a_run(tmp_path: Path, tiny: Config) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    (left / f".{CHECKPOINT_FILE}.0123abcd{PARTIAL}").touch()  # by a process that was killed
+    for directory in (tmp_path / "missing", left):
+        assert run.resume(tiny, directory, {}).config == tiny
+        assert checkpoint.read(directory / CHECKPOINT_FILE).epoch == 0
 
 
-def test_a_run_ended_by_an_error_keeps_its_last_epoch(tmp_path: Path, dataset: Dataset) -> None:
-    class Full(Journal):
-        def write(self, split: str, figures: dict[str, float]) -> None:
-            raise TrainingError("metrics.jsonl: cannot be written: No space left on device")
+def test_other_things_than_a_run_are_not_resumed(tmp_path: Path, tiny: Config) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(TrainingError, match=r"holds files but no checkpoint\.safetensors: no run to go on with"):
+        run.resume(tiny, tmp_path, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(TrainingError, match=r"thesis\.tex: cannot be created: File exists"):
+        run.resume(tiny, tmp_path / "thesis.tex", {})
 
-    first = run.begin(Config(hidden_sizes=(4,), epochs=3), tmp_path)
-    state = checkpoint.restore(first, dataset)
-    with Full(tmp_path / JOURNAL_FILE, 0) as journal, pytest.raises(TrainingError, match="No space left"):
-        run.fit(tmp_path, first, dataset, state, journal)
-    assert checkpoint.read(tmp_path / CHECKPOINT_FILE).epoch == 1
+
+class Ended(Journal):
+    """Ends a run as it writes the line of an epoch, before or after the line is on disk."""
+
+    def __init__(self, path: Path, error: BaseException, at: int, after: bool) -> None:
+        super().__init__(path, 0)
+        self.error, self.at, self.after = error, at, after
+
+    def write(self, split: str, figures: dict[str, float]) -> None:
+        if figures["epoch"] != self.at or self.after:
+            super().write(split, figures)
+        if figures["epoch"] == self.at:
+            raise self.error
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("error", [TrainingError("No space left on device"), KeyboardInterrupt()])
+def test_a_run_ended_at_any_moment_keeps_every_epoch_and_its_line(
+    tmp_path: Path, dataset: Dataset, error: BaseException, after: bool
+) -> None:
+    config = Config(hidden_sizes=(4,), epochs=3)
+    first = run.begin(config, tmp_path)
+    journal_file = tmp_path / JOURNAL_FILE
+    with Ended(journal_file, error, 2, after) as journal, pytest.raises(type(error)):
+        run.fit(tmp_path, first, dataset, checkpoint.restore(first, dataset), journal)
+
+    last = run.resume(config, tmp_path, {})
+    assert last.epoch == 1
+    with Journal(journal_file, last.epoch) as journal:
+        run.fit(tmp_path, last, dataset, checkpoint.restore(last, dataset), journal)
+    assert [json.loads(line)["epoch"] for line in journal_file.read_text().splitlines()] == [1, 2, 3]
+    assert checkpoint.read(tmp_path / CHECKPOINT_FILE).epoch == 3
+
+
+def test_the_first_state_is_made_as_the_later_ones_are(tmp_path: Path) -> None:
+    torch.set_num_threads(2)
+    torch.use_deterministic_algorithms(False)
+    run.begin(Config(hidden_sizes=(4,), threads=1), tmp_path)
+    assert torch.get_num_threads() == 1
+    assert torch.are_deterministic_algorithms_enabled()
 
 
 def test_resuming_a_finished_run_packages_the_same_graphs_again(
     tmp_path: Path, run_directory: Path, last: Checkpoint, package: ModelPackage
 ) -> None:
     checkpoint.write(tmp_path / CHECKPOINT_FILE, last)
-    again = run.train(tmp_path, run.resume(tmp_path, {"seed": 0})).package
+    again = run.train(tmp_path, run.resume(last.config, tmp_path, {"seed": 0})).package
     for name in GRAPHS:
         assert (again.directory / name).read_bytes() == (package.directory / name).read_bytes()
 

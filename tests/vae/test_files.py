@@ -11,7 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vae.errors import InvalidInput
-from vae.files import check_writable, parse_arrays, read_array, read_arrays, write, write_array, write_arrays
+from vae.files import (
+    check_writable,
+    exchange,
+    parse_arrays,
+    read_array,
+    read_arrays,
+    write,
+    write_array,
+    write_arrays,
+    write_whole,
+)
 
 
 class Explosive:
@@ -88,6 +98,25 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"x\.npy: cannot be written: No space left"):
         write(tmp_path / "x.npy", fail)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x.npy", b"old")]
+
+
+def test_a_file_is_replaced_and_keeps_its_place(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"old")
+    with (tmp_path / "x").open("rb") as reader:
+        write_whole(tmp_path / "x", b"new")
+        assert reader.read() == b"old"
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x", b"new")]
+
+
+def test_what_is_exchanged_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    if not exchange(tmp_path / "one", tmp_path / "one"):
+        pytest.skip("this file system does not exchange names")
+    with pytest.raises(FileNotFoundError, match=r"No such file.*one.*other"):
+        exchange(tmp_path / "one", tmp_path / "other")
+    (tmp_path / "other").write_text("a file")
+    assert exchange(tmp_path / "one", tmp_path / "other")
+    assert (tmp_path / "other").is_dir()
 
 
 def test_places_that_cannot_be_written_to(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from vae.errors import PackageError
-from vae.manifest import DataSpec, Manifest, fingerprint_of
+from vae.manifest import DataSpec, Manifest, TensorSpec, fingerprint_of
 
 if TYPE_CHECKING:
     from tests.vae.conftest import Contents
@@ -63,6 +63,11 @@ def test_file_names_stay_in_the_package(document: dict[str, Any], name: str) -> 
         ({"latent_shape": [3]}, r"encoder: mean must be float32 \[batch, 3\]"),
         ({"default_prior": "mixture"}, "default_prior 'mixture' is not among the priors"),
         ({"priors": []}, "priors"),
+        ({"priors": [{"name": "standard", "noise_size": 3}]}, "prior 'standard' of 3 normals .* which takes 2"),
+        (
+            {"priors": [{"name": "standard", "noise_size": 2}, {"name": "mixture", "noise_size": 2}]},
+            "prior 'mixture' of 2 normals a row: schema_version 1 knows only 'standard'",
+        ),
         ({"fingerprint": "0" * 64}, "fingerprint does not match"),
         ({"fingerprint": "short"}, "fingerprint"),
         ({"metrics": {"elbo": float("nan")}}, "metrics"),
@@ -80,6 +85,15 @@ def test_a_model_without_a_posterior_needs_no_log_variance(document: dict[str, A
     assert parse({**document, "posterior": "none"}).posterior == "none"
 
 
+@pytest.mark.parametrize("shape", [[], [4, 3], [4, "batch", 3], ["batch", "batch", 3], ["batch", 0], ["rows", 3]])
+def test_the_first_axis_alone_is_the_batch(shape: list[int | str]) -> None:
+    latent = {"name": "latent", "dtype": "float32"}
+    assert TensorSpec.model_validate({**latent, "shape": ["batch", 4, 3]}).row_shape == (4, 3)
+    assert TensorSpec.model_validate({**latent, "shape": ["batch"]}).row_shape == ()
+    with pytest.raises(ValueError, match="shape"):
+        TensorSpec.model_validate({**latent, "shape": shape})
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -88,6 +102,7 @@ def test_a_model_without_a_posterior_needs_no_log_variance(document: dict[str, A
         ({"minimum": 16}, "minimum must be below maximum"),
         ({"maximum": 256}, r"uint8 data lies within \[0, 255\]"),
         ({"minimum": -1}, r"uint8 data lies within \[0, 255\]"),
+        ({"missing_allowed": True}, "missing_allowed needs float32"),
         ({"shape": (8, 0, 1)}, "greater than 0"),
         ({"maximum": float("inf")}, "finite"),
     ],

@@ -1,4 +1,4 @@
-import signal
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vae.errors import PackageError
-from vae.package import ModelPackage, sha256_of
+from vae.files import exchange
+from vae.package import ModelPackage, sha256_of, swap
 
 if TYPE_CHECKING:
     from tests.vae.conftest import Contents
@@ -91,6 +92,35 @@ def test_what_is_no_package_is_never_replaced(contents: "Contents", tmp_path: Pa
     assert (tmp_path / "thesis" / "chapter1.tex").read_text() == "precious"
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"name": "an extension of a browser", "manifest_version": 3}', "schema_version: Field required"),
+        ('{"schema_version": 2}', "schema_version 2 is unknown"),
+        ("{", "Invalid JSON"),
+    ],
+)
+def test_a_manifest_that_is_not_understood_is_never_replaced(
+    contents: "Contents", tmp_path: Path, text: str, why: str
+) -> None:
+    target = tmp_path / "p"
+    target.mkdir()
+    (target / "manifest.json").write_text(text)
+    with pytest.raises(PackageError, match=rf"{why}.*; {target} is not replaced: remove it by hand"):
+        ModelPackage.write(target, contents.manifest, contents.files, overwrite=True)
+    assert [(path.name, path.read_text()) for path in target.iterdir()] == [("manifest.json", text)]
+
+
+def test_a_link_stays_one(contents: "Contents", package: ModelPackage, tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    link.symlink_to("digits")
+    newer = contents.manifest.model_copy(update={"version": 2})
+    assert ModelPackage.write(link, newer, contents.files, overwrite=True).directory == link
+    assert link.is_symlink()
+    assert ModelPackage.open(package.directory).manifest.version == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["current", "digits"]
+
+
 def test_empty_directory_is_filled(contents: "Contents", tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     assert ModelPackage.write(tmp_path / "p", contents.manifest, contents.files) == ModelPackage.open(tmp_path / "p")
@@ -103,27 +133,14 @@ def test_unwritable_parent(contents: "Contents", tmp_path: Path) -> None:
 
 
 WRITER = """
-import os, resource, signal, sys
+import resource, sys
 from pathlib import Path
 from vae.errors import PackageError
 from vae.package import ModelPackage
 
-source, target, how = ModelPackage.open(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
+source, target = ModelPackage.open(Path(sys.argv[1])), Path(sys.argv[2])
 files = {file.file: source.read(file) for file in source.manifest.files}
-steps = 0
-
-def die(event, arguments):
-    global steps
-    writes = event == "open" and str(arguments[0]).startswith(f"{target.parent}/.")
-    if writes or event == "os.rename":
-        steps += 1
-        if steps == int(how):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-if how == "full":
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # bytes: enough for the graphs, not for the probes
-else:
-    sys.addaudithook(die)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # bytes: enough for the graphs, not for the probes
 try:
     ModelPackage.write(target, source.manifest, files, overwrite=True)
 except PackageError as exc:
@@ -131,21 +148,92 @@ except PackageError as exc:
 """
 
 
-def write_in_another_process(source: Path, target: Path, how: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", WRITER, str(source), str(target), how]
-    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
-
-
 def test_failure_half_way_leaves_nothing(package: ModelPackage, tmp_path: Path) -> None:
     for target in (package.directory, tmp_path / "new"):
-        failed = write_in_another_process(package.directory, target, "full")
+        failed = run_python(WRITER, package.directory, target)
         assert (failed.returncode, failed.stderr.strip()) == (1, f"{target}: cannot be written: File too large")
     assert [path.name for path in tmp_path.iterdir()] == ["digits"]
     assert ModelPackage.open(package.directory) == package
 
 
-@pytest.mark.parametrize("step", range(1, 6))
-def test_killed_while_writing(package: ModelPackage, tmp_path: Path, step: int) -> None:
-    killed = write_in_another_process(package.directory, tmp_path / "new", str(step))
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert not (tmp_path / "new").exists()
+# Python announces what it is about to ask the system for; a child is killed at the first such moment, the next at the
+# second, and so on, until one lives to the end. Then one line a child: the version that the directory holds.
+KILLER = """
+import itertools, os, signal, sys
+from pathlib import Path
+from vae.package import ModelPackage
+
+source, target = ModelPackage.open(Path(sys.argv[1])), Path(sys.argv[2])
+files = {file.file: source.read(file) for file in source.manifest.files}
+newer = source.manifest.model_copy(update={"version": 2})
+
+def write_and_die(last):
+    moments = itertools.count(1)
+    def die(event, arguments):
+        if event.startswith(("open", "os.", "shutil.", "ctypes.")) and next(moments) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(die)
+    ModelPackage.write(target, newer, files, overwrite=True)
+    os._exit(0)
+
+for moment in itertools.count(1):
+    if (child := os.fork()) == 0:
+        write_and_die(moment)
+    _, status = os.waitpid(child, 0)
+    print(ModelPackage.open(target).manifest.version if target.exists() else "none")
+    if status == 0:
+        break
+    assert os.WTERMSIG(status) == signal.SIGKILL, status
+"""
+
+
+def versions_after_kills(source: Path, target: Path) -> list[str]:
+    done = run_python(KILLER, source, target)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_an_overwrite_killed_at_any_moment_leaves_the_old_package_or_the_new(
+    package: ModelPackage, contents: "Contents", tmp_path: Path
+) -> None:
+    if not exchange(package.directory, package.directory):
+        pytest.skip("this file system does not exchange names")
+    target = tmp_path / "target"
+    ModelPackage.write(target, contents.manifest, contents.files)
+    found = versions_after_kills(package.directory, target)
+    before = found.count("1")
+    assert found == ["1"] * before + ["2"] * (len(found) - before)
+    assert before > 15, "moments before the exchange"
+    assert len(found) > before + 1, "moments after it"
+
+
+def test_a_first_write_killed_at_any_moment_leaves_nothing_or_the_package(
+    package: ModelPackage, tmp_path: Path
+) -> None:
+    found = versions_after_kills(package.directory, tmp_path / "new")
+    before = found.count("none")
+    assert before > 15
+    assert set(found[before:]) == {"2"}
+
+
+def test_without_an_exchange_two_renames_do(tmp_path: Path) -> None:
+    for name in ("staging", "package"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text(name)
+    swap(tmp_path / "staging", tmp_path / "package", exchange=lambda one, other: False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["package", "staging"]
+    assert (tmp_path / "package" / "manifest.json").read_text() == "staging"
+    assert (tmp_path / "staging" / "manifest.json").read_text() == "package"
+
+
+def test_a_rename_that_fails_brings_the_old_package_back(tmp_path: Path) -> None:
+    (tmp_path / "package").mkdir()
+    with pytest.raises(FileNotFoundError):
+        swap(tmp_path / "absent", tmp_path / "package", exchange=lambda one, other: False)
+    assert [path.name for path in tmp_path.iterdir()] == ["package"]
+
+
+def run_python(script: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # or a fork would meet its threads
+    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, env=environment)

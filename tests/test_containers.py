@@ -1,0 +1,130 @@
+"""What the images are built from, and how docker-compose.yml joins them. Nothing is built here."""
+
+import ast
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.servers import ROOT
+from training.run import PACKAGE_DIRECTORY
+from vae.cli import VERBS
+
+OWN = {"vae", "training", "serving"}
+DOCKERFILES = sorted((ROOT / "deploy").glob("*.Dockerfile"))
+
+
+class Image(NamedTuple):
+    """What a Dockerfile says of its image."""
+
+    copied: set[str]
+    """From the repository."""
+    verbs: set[str]
+    """Of `vae`, which it runs."""
+    extras: set[str]
+
+    @classmethod
+    def read(cls, path: Path) -> "Image":
+        text = path.read_text().replace("\\\n", "")
+        copies = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY ")]
+        copied = {source for sources in copies for source in sources if not sources[0].startswith("--from")}
+        command = json.loads(re.findall(r"^CMD (\[.*\])", text, re.MULTILINE)[-1])
+        health = [json.loads(found)[1] for found in re.findall(r"^HEALTHCHECK .*CMD (\[.*\])", text, re.MULTILINE)]
+        arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE))
+        [listed] = re.findall(r'pip install .*"\.\[(.*)\]"', text)
+        extras = set(re.sub(r"\$\{(\w+)\}", lambda name: arguments[name[1]], listed).split(","))
+        return cls(copied, {command[0], *health}, extras)
+
+
+def _imports(package: str) -> set[str]:
+    """Returns what of this project a package imports, inside functions too."""
+    found = set()
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            found |= {name.partition(".")[0] for name in names}
+    return found & OWN
+
+
+def _needed(verb: str) -> set[str]:
+    """Returns the top-level packages that a verb can come to import."""
+    needed, new = set(), {"vae", VERBS[verb].module.partition(".")[0]}
+    while new:
+        needed |= new
+        new = {name for package in new for name in _imports(package)} - needed
+    return needed
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_holds_what_its_verbs_need(path: Path) -> None:
+    image = Image.read(path)
+    for verb in image.verbs:
+        assert _needed(verb) <= image.copied, verb
+        assert set(VERBS[verb].extra.split(",")) <= image.extras, verb
+    missing = {"pyproject.toml", "constraints.txt", "README.md", "LICENSE"} - image.copied
+    assert not missing, "the build reads these too"
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_what_is_copied_is_there_and_not_ignored(path: Path) -> None:
+    ignored, *kept = (ROOT / ".dockerignore").read_text().split()
+    assert ignored == "*"
+    for name in Image.read(path).copied:
+        assert (ROOT / name).exists()
+        assert f"!{name}" in kept
+
+
+def test_the_images_run_the_verbs_they_are_for() -> None:
+    verbs = {path.name: Image.read(path).verbs for path in DOCKERFILES}
+    assert verbs == {"serving.Dockerfile": {"serve", "health"}, "training.Dockerfile": {"train"}}
+
+
+def test_the_service_serves_what_the_job_leaves() -> None:
+    compose = _read_compose(ROOT / "docker-compose.yml")
+    training, serving = "services.training", "services.serving"
+    for service in (training, serving):
+        assert (ROOT / compose[f"{service}.build.dockerfile"][0]).exists()
+        assert compose[f"{service}.build.context"] == ["."]
+    assert compose[f"{serving}.depends_on.training.condition"] == ["service_completed_successfully"]
+    assert "volumes.models" in compose
+    assert compose[f"{training}.volumes"] == ["models:/models"]
+    assert compose[f"{serving}.volumes"] == ["models:/models:ro"]
+
+    [package] = compose[f"{serving}.environment.VAE_PACKAGE"]
+    assert compose[f"{training}.entrypoint"] == ['["sh", "-c"]']
+    [folded] = compose[f"{training}.command"]
+    test, job = folded.split("||")
+    assert shlex.split(test) == ["test", "-d", package]
+    run = package.removesuffix(f"/{PACKAGE_DIRECTORY}")
+    assert run.startswith("/models/")
+    assert shlex.split(job) == ["vae", "train", "digits", "--out", run, "--resume"]
+
+
+def _read_compose(path: Path) -> dict[str, list[str]]:
+    """Reads the little of YAML that the file uses: nested keys, lists of lines, and text folded by `>-`."""
+    found: dict[str, list[str]] = {}
+    keys: list[tuple[int, str]] = []
+    for line in path.read_text().splitlines():
+        text = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if not text or text.startswith("#"):
+            continue
+        assert "\t" not in line
+        key = re.fullmatch(r"([\w-]+):(?: (.*))?", text)
+        if key:
+            keys = [*(outer for outer in keys if outer[0] < indent), (indent, key[1])]
+        name = ".".join(name for _, name in keys)
+        value = (key[2] or "") if key else text
+        values = found.setdefault(name, [])
+        if key or text.startswith("- "):
+            values += [part for part in [value.removeprefix("- ").strip('"')] if part]
+        elif values[-1] == ">-":
+            values[-1] = text
+        else:
+            values[-1] += f" {text}"
+    return found
