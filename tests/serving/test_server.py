@@ -110,7 +110,7 @@ def test_calls_that_outlast_the_grace_are_cut_off(start_server: StartServer) -> 
 def test_what_is_no_message_is_invalid_and_leaves_no_traceback(start_server: StartServer) -> None:
     server = start_server()
     with grpc.insecure_channel(server.target) as channel:
-        call = channel.unary_unary("/vae.v1.VaeService/Sample")
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/vae.v1.VaeService/Sample")
         with pytest.raises(grpc.RpcError) as refused:
             call(b"\x58")
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
@@ -131,19 +131,20 @@ def test_a_signal_while_loading_ends_it(start_server: StartServer, tiny: Path, t
     os.mkfifo(tmp_path / "package/decoder.onnx")  # whoever reads it waits for ever
     command = [*VAE, "serve", str(tmp_path / "package"), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        for number in (signal.SIGTERM, signal.SIGTERM):
-            time.sleep(1)  # it may end at the first or the second, but it ends
-            process.send_signal(number)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
         announced, _ = process.communicate(timeout=30)
     assert announced == ""
-    assert process.returncode in (0, 1)
+    assert process.returncode == 0
 
 
 def test_a_taken_port_is_one_line(server: RunningServer, tiny: Path, vae: RunVae) -> None:
     port = server.target.rpartition(":")[2]
     ended = vae("serve", tiny, "--port", port)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.strip() == f"vae: cannot listen on 127.0.0.1:{port}: is the port taken, or the address not here?"
+    assert (
+        ended.stderr.strip() == f"vae: cannot listen on 127.0.0.1:{port}: is the port taken, or the address not here?"
+    )
 
 
 def test_a_damaged_package_is_one_line(tmp_path: Path, vae: RunVae) -> None:

@@ -447,7 +447,7 @@ class SampleRequest(_message.Message):
     first_row: _builtins.int
     """Number of the first row, in [0, 2^63 - count]."""
     temperature: _builtins.float
-    """Factor on the noise's standard deviation, finite and above 0. Default 1."""
+    """Factor on the noise's standard deviation, in (0, 1e6]. Default 1."""
     prior: _builtins.str
     """Name of the prior to draw from. Default Model.default_prior."""
     output: Global___DecodeOutput.ValueType
