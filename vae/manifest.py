@@ -120,8 +120,8 @@ class Prior(_Part):
 class Tolerance(_Part):
     """How far a provider's answers may lie from the trainer's: absolute + relative * |reference|."""
 
-    absolute: float
-    relative: float
+    absolute: Annotated[float, Field(ge=0, le=1)]
+    relative: Annotated[float, Field(ge=0, le=1)]
 
 
 class Probes(File):
@@ -162,7 +162,7 @@ class Manifest(_Part):
 
     schema_version: Literal[1] = 1
     name: Name
-    version: PositiveInt
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
     created_at: datetime
     fingerprint: Sha256
     """Identifies the pair: see `fingerprint_of`."""
@@ -200,12 +200,12 @@ class Manifest(_Part):
             raise ValueError("fingerprint does not match the graphs' checksums")
         latent = ("float32", self.latent_shape)
         moments = ("mean", "log_variance") if self.posterior == "gaussian" else ("mean",)
+        data = (self.data.dtype, self.data.shape)
         encoder, decoder = self.graphs.encoder, self.graphs.decoder
-        _expect("encoder", encoder.inputs, {"data": (self.data.dtype, self.data.shape)})
+        _expect("encoder", encoder.inputs, {"data": data}, exactly=True)
         _expect("encoder", encoder.outputs, dict.fromkeys(moments, latent))
-        _expect("decoder", decoder.inputs, {"latent": latent})
-        _expect("decoder", decoder.outputs, {"data": (self.data.dtype, self.data.shape)})
-        _expect("decoder", decoder.outputs, {"expectation": ("float32", self.data.shape)})
+        _expect("decoder", decoder.inputs, {"latent": latent}, exactly=True)
+        _expect("decoder", decoder.outputs, {"data": data, "expectation": ("float32", self.data.shape)})
         for prior in self.priors:
             if (prior.name, prior.noise_size) != ("standard", self.latent_size):
                 raise ValueError(
@@ -243,8 +243,16 @@ class Manifest(_Part):
             raise PackageError(f"{source}: {where + ': ' if where else ''}{message}") from exc
 
 
-def _expect(graph: str, listed: tuple[TensorSpec, ...], expected: dict[str, tuple[str, tuple[int, ...]]]) -> None:
+def _expect(
+    graph: str,
+    listed: tuple[TensorSpec, ...],
+    expected: dict[str, tuple[str, tuple[int, ...]]],
+    *,
+    exactly: bool = False,
+) -> None:
     found = {spec.name: (spec.dtype, spec.row_shape) for spec in listed}
+    if len(found) < len(listed) or (exactly and len(found) > len(expected)):
+        raise ValueError(f"{graph}: must list {', '.join(expected)}{' alone' if exactly else ''}, and nothing twice")
     for name, (dtype, shape) in expected.items():
         if found.get(name) != (dtype, shape):
             raise ValueError(f"{graph}: {name} must be {dtype} [batch, {', '.join(map(str, shape))}]")

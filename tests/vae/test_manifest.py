@@ -117,3 +117,17 @@ def test_specs_of_no_possible_data(change: dict[str, Any], said: str) -> None:
 def test_fingerprint_is_of_the_pair_in_order() -> None:
     assert fingerprint_of("a" * 64, "b" * 64) != fingerprint_of("b" * 64, "a" * 64)
     assert fingerprint_of("", "") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_graph_lists_nothing_twice_and_takes_nothing_else(document: dict[str, Any]) -> None:
+    inputs = document["graphs"]["encoder"]["inputs"]
+    for more in (inputs[0], {**inputs[0], "name": "mask"}):
+        document["graphs"]["encoder"]["inputs"] = [inputs[0], more]
+        with pytest.raises(PackageError, match="encoder: must list data alone, and nothing twice"):
+            parse(document)
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**31, 10**30])
+def test_versions_fit_the_wire(document: dict[str, Any], version: int) -> None:
+    with pytest.raises(PackageError, match="version"):
+        parse({**document, "version": version})
