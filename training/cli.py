@@ -32,7 +32,7 @@ def train(arguments: list[str]) -> int:
     asked = _train_parser().parse_args(arguments)
     given = _given(asked)
     config = parse_config(given, "vae train")
-    prepare_onnxruntime()  # before training: its lack would otherwise show only at the end
+    prepare_onnxruntime("training,serving")  # before training: its lack would otherwise show only at the end
     from training import run
 
     with _sigterm_interrupts():
@@ -57,7 +57,7 @@ def export(arguments: list[str]) -> int:
         StartupError: there is not exactly one ONNX Runtime, on which the export is to be proved.
     """
     asked = _export_parser().parse_args(arguments)
-    prepare_onnxruntime()
+    prepare_onnxruntime("training,serving")
     from training import run
 
     print(_closing(run.export(asked.checkpoint, asked.out)))

@@ -55,7 +55,7 @@ def open_session(graph: str, content: bytes) -> "onnxruntime.InferenceSession":
     Raises:
         TrainingError: ONNX Runtime does not take the graph.
     """
-    prepare_onnxruntime()
+    prepare_onnxruntime("training,serving")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -80,7 +80,7 @@ def run_in_batches(session: "onnxruntime.InferenceSession", inputs: Arrays, size
 
 def runtime_version() -> str:
     """Returns ONNX Runtime's version, whichever of its wheels is installed."""
-    prepare_onnxruntime()
+    prepare_onnxruntime("training,serving")
     import onnxruntime
 
     return str(onnxruntime.__version__)

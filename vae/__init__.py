@@ -8,16 +8,16 @@
     noise        (purpose, seed, row) -> standard normals
     tensors      Tensor message <-> array; parsing is the validation
 
-A client's call goes methods -> description -> calls -> client -> replies:
+A client's call goes client -> calls -> channel -> replies:
 
-    methods      what encode, decode and sample take, said once
-    description  Model message -> Model, and what is remembered of it
-    calls        splits a call into requests that fit the server's limits
-    channel      target, credentials and options of a connection
-    failures     a failed RPC -> CallError
-    endpoint     what both clients share
-    client       Client and AsyncClient: the two drivers
-    replies      the replies to a call's parts -> one result
+    client        Client: arguments -> one result
+    async_client  AsyncClient: the same, awaited
+    scalars       a caller's single values, checked
+    calls         splits a call into requests that fit the server's limits
+    description   Model message -> Model
+    channel       target, credentials and options of a connection
+    failures      a failed RPC -> CallError, or a pause before the next try
+    replies       the replies to a call's parts -> one result
 
 The `vae` command goes cli -> commands:
 
@@ -32,17 +32,19 @@ Light by rule: numpy, grpcio, protobuf, pydantic and Pillow; never torch, onnx o
 loads gRPC only when asked.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vae.client import AsyncClient, Client
+    from vae.async_client import AsyncClient
+    from vae.client import Client
 
 __all__ = ["AsyncClient", "Client"]
 
+_MODULES = {"AsyncClient": "vae.async_client", "Client": "vae.client"}
+
 
 def __getattr__(name: str) -> object:
-    if name in __all__:
-        import vae.client
-
-        return getattr(vae.client, name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

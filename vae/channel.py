@@ -9,6 +9,7 @@ from typing import NamedTuple
 import grpc
 
 from vae.errors import InvalidInput
+from vae.scalars import text
 
 # C-core makes at most 5 attempts. With these pauses, 3 s in all, a server that restarts is met again, and one that is
 # not there is reported soon.
@@ -71,7 +72,7 @@ def connection(
     Raises:
         InvalidInput: the options contradict each other, a file cannot be read, or the token would travel in the clear.
     """
-    if not target or re.match(r"https?:", target):
+    if not text("target", target) or re.match(r"https?:", target):
         raise InvalidInput("target", f"is {target!r}, must be HOST:PORT without a scheme")
     if (client_certificate is None) != (client_key is None):
         raise InvalidInput("client_certificate", "needs client_key, and the other way round")
@@ -119,7 +120,9 @@ def _is_loopback_host(address: str) -> bool:
 
 
 def _check_token(token: str, target: str, *, safe: bool) -> None:
-    if not re.fullmatch(r"[\x21-\x7e]+", token):  # gRPC would show the whole header in its complaint
+    if not isinstance(token, str) or not re.fullmatch(
+        r"[\x21-\x7e]+", token
+    ):  # gRPC would show the whole header in its complaint
         raise InvalidInput("token", "must be one word of visible ASCII characters")
     if not safe:
         raise InvalidInput("token", f"would travel unencrypted to {target}: use TLS")

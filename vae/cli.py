@@ -55,10 +55,12 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
         return code
     except ModuleNotFoundError as exc:
-        if (exc.name or "").split(".")[0] in _OWN_PACKAGES:
-            raise
+        missing = exc.name or ""
+        half = verb.module.partition(".")[0]
+        if missing.partition(".")[0] in _OWN_PACKAGES and missing not in (half, verb.module):
+            raise  # a half that is there lacks a module of its own
         install = f"'vaeserve[{verb.extra}]'" if verb.extra else "vaeserve"
-        return _fail(f"`vae {name}` needs {exc.name}: pip install {install}", 1)
+        return _fail(f"`vae {name}` needs {missing}: pip install {install}", 1)
     except SystemExit as exc:  # argparse has said its part
         return exc.code if isinstance(exc.code, int) else 1
     except KeyboardInterrupt:

@@ -1,62 +1,106 @@
-"""Client and AsyncClient: two thin drivers of the operations in vae/calls.py.
+"""Client, and what AsyncClient shares with it: two thin drivers of vae/calls.py.
 
-    method (vae/methods.py) -> the model as last described -> requests (vae/calls.py) -> RPCs (here) -> one result
+    arguments -> Call (vae/calls.py) -> requests for the model as last described -> RPCs (here) -> one result
 
-Both raise InvalidInput for what is wrong before anything is sent, CallError for what the server or the network answers.
-UNAVAILABLE is retried by gRPC for about 3 s; RESOURCE_EXHAUSTED is retried here, after the time the server asks for.
+Both raise InvalidInput for what does not fit, CallError for what the server or the network answers. UNAVAILABLE is
+retried by gRPC for about 3 s; RESOURCE_EXHAUSTED is retried here, after the time the server asks for.
 """
 
-import asyncio
-import functools
-import itertools
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, Self
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
 
 import grpc
-import grpc.aio
+import numpy.typing as npt
 from google.protobuf.message import Message
 
-from vae import calls, methods
-from vae.calls import Operation, Reply, Result
-from vae.description import Answer, Model, Route
-from vae.endpoint import Endpoint
-from vae.methods import Call, described_by
+from vae import calls
+from vae.calls import Call, DecodeOutput, EncodeOutput, Reply, Result, Route
+from vae.channel import connection
+from vae.description import Model, parse_model
+from vae.errors import CallError, InvalidInput
+from vae.failures import client_closed, pause_before_retry
+from vae.replies import Decoded, Encoded, Sampled
+from vae.scalars import positive
+from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
-_PARALLEL_PARTS = 4  # enough to keep a server busy while replies travel, few enough to leave room for others
-
-Arguments = ParamSpec("Arguments")
+_TIMEOUT_LIMIT_SECONDS = 1e9  # what gRPC can count
 
 
-def _blocking(method: Callable[Arguments, Call[Answer]]) -> "Callable[Concatenate[Client, Arguments], Answer]":
-    def run(self: "Client", /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-        call = method(*args, **kwargs)
-        seconds = self._seconds(call.timeout_seconds)
-        operation = self._catalogue.plan(call.route, call.build)
-        if operation is None:
-            operation = call.build(self.get_model(*call.route, timeout_seconds=seconds))
-        with self._catalogue.doubting(call.route):
-            answer = self._exchange(operation, seconds)
-        return self._catalogue.compare(call.route, answer)
+class Endpoint:
+    """The half of a client that is the same whether it blocks or awaits: what it is told, and what it remembers."""
 
-    return described_by(method, run)
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_seconds: float = 60.0,
+        token: str | None = None,
+        tls: bool = False,
+        root_certificates: str | Path | None = None,
+        client_certificate: str | Path | None = None,
+        client_key: str | Path | None = None,
+    ) -> None:
+        self._connection = connection(
+            target,
+            token=token,
+            tls=tls,
+            root_certificates=root_certificates,
+            client_certificate=client_certificate,
+            client_key=client_key,
+        )
+        self._timeout_seconds = positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
+        self._models: dict[Route, Model] = {}
+        self._closed = False
+        self._start()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._connection.target!r})"
 
-def _awaitable(
-    method: Callable[Arguments, Call[Answer]],
-) -> "Callable[Concatenate[AsyncClient, Arguments], Coroutine[Any, Any, Answer]]":
-    async def run(self: "AsyncClient", /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-        call = method(*args, **kwargs)
-        seconds = self._seconds(call.timeout_seconds)
-        operation = self._catalogue.plan(call.route, call.build)
-        if operation is None:
-            operation = call.build(await self.get_model(*call.route, timeout_seconds=seconds))
-        with self._catalogue.doubting(call.route):
-            answer = await self._exchange(operation, seconds)
-        return self._catalogue.compare(call.route, answer)
+    def _start(self) -> None:
+        """Makes what can be made before the first call."""
 
-    return described_by(method, run)
+    def _seconds(self, timeout_seconds: float | None) -> float:
+        if timeout_seconds is None:
+            return self._timeout_seconds
+        return positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
+
+    def _plan(self, call: Call[Reply, Result]) -> Iterable[Message] | None:
+        """Returns the requests for the model as last described, or None if the server must describe it (again).
+
+        What does not fit a remembered model may fit the one that has taken its place since.
+        """
+        model = self._models.get(call.route)
+        if model is None:
+            return None
+        try:
+            return call.requests(model)
+        except InvalidInput:
+            return None
+
+    def _remember(self, route: Route, reply: pb.GetModelResponse) -> Model:
+        model = self._models[route] = parse_model(reply.model)
+        return model
+
+    @contextmanager
+    def _doubting(self, route: Route) -> Iterator[None]:
+        """Forgets the model if a call that was made to fit it fails."""
+        try:
+            yield
+        except CallError:
+            self._models.pop(route, None)
+            raise
+
+    def _join(self, call: Call[Reply, Result], replies: list[Reply]) -> Result:
+        """Returns the result of a call. Forgets the model if another pair has answered."""
+        result = call.join(replies)
+        model = self._models.get(call.route)
+        if model is not None and model.fingerprint != result.fingerprint:
+            self._models.pop(call.route, None)
+        return result
 
 
 class Client(Endpoint):
@@ -75,46 +119,124 @@ class Client(Endpoint):
         InvalidInput: the options contradict each other, or a file cannot be read.
     """
 
-    encode = _blocking(methods.encode)
-    decode = _blocking(methods.decode)
-    sample = _blocking(methods.sample)
+    def encode(
+        self,
+        data: npt.ArrayLike,
+        *,
+        output: EncodeOutput = "mean",
+        seed: int | None = None,
+        first_row: int = 0,
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Encoded:
+        """Encodes rows of data into latents.
+
+        Args:
+            data: [rows, *Model.data.shape], every value in [minimum, maximum]; converted to the model's element type
+                where that loses nothing.
+            output: the posterior's "mean", a "sample" of it, or "moments": mean and log-variance.
+            seed: of a sample, in [0, 2^64 - 1]; picked, and told in the result, if None.
+            first_row: number of the first row, in [0, 2^63 - rows]; row k of a sample draws the noise of first_row + k.
+            model: name; empty means the server's default.
+            version: 1 or more; 0 means the newest.
+            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+
+        Raises:
+            InvalidInput: an option is out of range, or the data does not fit the model.
+            CallError: the server or the network answered with an error, or the client is closed.
+        """
+        call = calls.encode(data, output=output, seed=seed, first_row=first_row, model=model, version=version)
+        return self._call(call, timeout_seconds)
+
+    def decode(
+        self,
+        latent: npt.ArrayLike | Encoded,
+        *,
+        output: DecodeOutput = "data",
+        fingerprint: str | None = None,
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Decoded:
+        """Decodes latents into data.
+
+        Args:
+            latent: float32 [rows, *Model.latent_shape], or what `encode` returned.
+            output: "data", rounded and clipped to the data's type, or the likelihood's "expectation", float32.
+            fingerprint: the pair to insist on. None means the pair that an `Encoded` came from, and any pair for an
+                array.
+            model: name; empty means the server's default.
+            version: 1 or more; 0 means the newest.
+            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+
+        Raises:
+            InvalidInput: an option is out of range, or the latents do not fit the model.
+            CallError: the server or the network answered with an error, FAILED_PRECONDITION if it serves another pair;
+                or the client is closed.
+        """
+        call = calls.decode(latent, output=output, fingerprint=fingerprint, model=model, version=version)
+        return self._call(call, timeout_seconds)
+
+    def sample(
+        self,
+        count: int,
+        *,
+        seed: int | None = None,
+        first_row: int = 0,
+        temperature: float | None = None,
+        prior: str = "",
+        output: DecodeOutput = "data",
+        include_latent: bool = False,
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Sampled:
+        """Draws rows first_row to first_row + count - 1 of a seed from a prior, and decodes them.
+
+        Args:
+            count: number of rows, 1 or more.
+            seed: in [0, 2^64 - 1]; picked, and told in the result, if None.
+            first_row: in [0, 2^63 - count]. Rows are addressed: (seed, row) gives the same latent in every call.
+            temperature: factor on the noise's standard deviation, in (0, 1e6]; None means 1.
+            prior: name; empty means the model's default.
+            output: "data", rounded and clipped to the data's type, or the likelihood's "expectation", float32.
+            include_latent: whether to answer the latents too.
+            model: name; empty means the server's default.
+            version: 1 or more; 0 means the newest.
+            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+
+        Raises:
+            InvalidInput: an option is out of range.
+            CallError: the server or the network answered with an error, or the client is closed.
+        """
+        call = calls.sample(
+            count,
+            seed=seed,
+            first_row=first_row,
+            temperature=temperature,
+            prior=prior,
+            output=output,
+            include_latent=include_latent,
+            model=model,
+            version=version,
+        )
+        return self._call(call, timeout_seconds)
 
     def get_model(self, model: str = "", version: int = 0, *, timeout_seconds: float | None = None) -> Model:
         """Describes one model, as it is now. Empty and 0 mean the server's default and the newest version."""
-        route = Route(model, version)
-        found = self._exchange(calls.get_model(route), self._seconds(timeout_seconds))
-        return self._catalogue.remember(route, found)
+        route = calls.route(model, version)
+        request = pb.GetModelRequest(model=route.model, version=route.version)
+        return self._remember(route, self._send(self._stub.GetModel, request, self._seconds(timeout_seconds)))
 
     def list_models(self, *, timeout_seconds: float | None = None) -> list[Model]:
         """Describes every model, ordered by name, then version."""
-        return self._exchange(calls.list_models(), self._seconds(timeout_seconds))
-
-    def _exchange(self, operation: Operation[Any, Any, Result], seconds: float) -> Result:
-        rpc = getattr(self._stub, operation.method)
-        return operation.join([self._send(rpc, request, seconds) for request in operation.requests])
-
-    def _send(self, rpc: Callable[..., Reply], request: Message, seconds: float) -> Reply:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                return rpc(request, timeout=deadline - time.monotonic(), metadata=self._connection.metadata)
-            except grpc.RpcError as exc:
-                pause = self._pause(exc, seconds, deadline)
-            time.sleep(pause)
-
-    @functools.cached_property
-    def _channel(self) -> grpc.Channel:
-        target, credentials, options, _ = self._connection
-        if credentials is None:
-            return grpc.insecure_channel(target, options)
-        return grpc.secure_channel(target, credentials, options)
-
-    @functools.cached_property
-    def _stub(self) -> VaeServiceStub:
-        return VaeServiceStub(self._channel)
+        reply = self._send(self._stub.ListModels, pb.ListModelsRequest(), self._seconds(timeout_seconds))
+        return [parse_model(model) for model in reply.models]
 
     def close(self) -> None:
-        """Closes the connection; calls in progress fail with CANCELLED."""
+        """Closes the connection; calls in progress and later ones fail with CANCELLED."""
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -123,75 +245,32 @@ class Client(Endpoint):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _start(self) -> None:
+        target, credentials, options, _ = self._connection
+        if credentials is None:
+            self._channel = grpc.insecure_channel(target, options)
+        else:
+            self._channel = grpc.secure_channel(target, credentials, options)
+        self._stub = VaeServiceStub(self._channel)  # connects when the first call is made
 
-class AsyncClient(Endpoint):
-    """Calls a server from one event loop. A few of a large call's parts run at once.
+    def _call(self, call: Call[Reply, Result], timeout_seconds: float | None) -> Result:
+        seconds = self._seconds(timeout_seconds)
+        requests = self._plan(call)
+        if requests is None:
+            requests = call.requests(self.get_model(*call.route, timeout_seconds=seconds))
+        rpc = getattr(self._stub, call.method)
+        with self._doubting(call.route):
+            return self._join(call, [self._send(rpc, request, seconds) for request in requests])
 
-    Takes and raises what `Client` does; every method is awaited.
-    """
-
-    encode = _awaitable(methods.encode)
-    decode = _awaitable(methods.decode)
-    sample = _awaitable(methods.sample)
-
-    async def get_model(self, model: str = "", version: int = 0, *, timeout_seconds: float | None = None) -> Model:
-        """Describes one model, as `Client.get_model` does."""
-        route = Route(model, version)
-        found = await self._exchange(calls.get_model(route), self._seconds(timeout_seconds))
-        return self._catalogue.remember(route, found)
-
-    async def list_models(self, *, timeout_seconds: float | None = None) -> list[Model]:
-        """Describes every model, ordered by name, then version."""
-        return await self._exchange(calls.list_models(), self._seconds(timeout_seconds))
-
-    async def _exchange(self, operation: Operation[Any, Any, Result], seconds: float) -> Result:
-        rpc = getattr(self._stub, operation.method)
-        requests = iter(operation.requests)
-        first = list(itertools.islice(requests, _PARALLEL_PARTS))
-        if len(first) == 1:
-            return operation.join([await self._send(rpc, first[0], seconds)])
-        waiting = enumerate(itertools.chain(first, requests))
-        replies: dict[int, Any] = {}
-
-        async def send_waiting() -> None:
-            for number, request in waiting:
-                replies[number] = await self._send(rpc, request, seconds)
-
-        senders = [asyncio.create_task(send_waiting()) for _ in first]
-        try:
-            await asyncio.gather(*senders)
-        finally:
-            for sender in senders:
-                sender.cancel()
-            await asyncio.gather(*senders, return_exceptions=True)
-        return operation.join([replies[number] for number in sorted(replies)])
-
-    async def _send(self, rpc: Callable[..., Awaitable[Reply]], request: Message, seconds: float) -> Reply:
+    def _send(self, rpc: Callable[..., Reply], request: Message, seconds: float) -> Reply:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return await rpc(request, timeout=deadline - time.monotonic(), metadata=self._connection.metadata)
+                return rpc(request, timeout=deadline - time.monotonic(), metadata=self._connection.metadata)
             except grpc.RpcError as exc:
-                pause = self._pause(exc, seconds, deadline)
-            await asyncio.sleep(pause)
-
-    @functools.cached_property
-    def _channel(self) -> grpc.aio.Channel:  # made by the first call, in the loop that it runs in
-        target, credentials, options, _ = self._connection
-        if credentials is None:
-            return grpc.aio.insecure_channel(target, options)
-        return grpc.aio.secure_channel(target, credentials, options)
-
-    @functools.cached_property
-    def _stub(self) -> VaeServiceStub:
-        return VaeServiceStub(self._channel)
-
-    async def close(self) -> None:
-        """Closes the connection; calls in progress are cancelled."""
-        await self._channel.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+                pause = pause_before_retry(exc, self._connection.target, seconds, deadline)
+            except ValueError as exc:
+                if not self._closed:
+                    raise
+                raise client_closed() from exc
+            time.sleep(pause)

@@ -1,21 +1,13 @@
 """Model: what a server says of a model it serves, checked once so that the client can rely on it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Annotated, Literal, NamedTuple, TypeVar
+from typing import Annotated, Literal
 
 from google.protobuf.descriptor import EnumDescriptor
 from pydantic import BaseModel, ConfigDict, PositiveInt, StringConstraints, ValidationError
 
-from vae.errors import CallError, InvalidInput
+from vae.errors import CallError
 from vae.manifest import DataSpec, Likelihood, Prior, Shape
-from vae.replies import Decoded, Encoded, Sampled
 from vae.v1 import vae_pb2 as pb
-
-Plan = TypeVar("Plan")
-Answer = TypeVar("Answer", bound=Encoded | Decoded | Sampled)
-
-_REFUSALS = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "ABORTED")
 
 
 class Limits(BaseModel):
@@ -51,57 +43,6 @@ class Model(BaseModel):
     noise_algorithm: str
     metrics: dict[str, float]
     """Figures from training, on held-out rows."""
-
-
-class Route(NamedTuple):
-    """Which model a call is for."""
-
-    model: str
-    """Empty: the server's default."""
-    version: int
-    """0: the newest."""
-
-
-class Catalogue:
-    """Remembers what servers said of their models, and forgets it as soon as it may be out of date."""
-
-    def __init__(self) -> None:
-        self._models: dict[Route, Model] = {}
-
-    def plan(self, route: Route, build: Callable[[Model], Plan]) -> Plan | None:
-        """Returns what `build` makes of the remembered model, or None if the model must be asked for (again).
-
-        Input that does not fit a remembered model may fit the one that has taken its place since.
-        """
-        model = self._models.get(route)
-        if model is None:
-            return None
-        try:
-            return build(model)
-        except InvalidInput:
-            return None
-
-    def remember(self, route: Route, model: Model) -> Model:
-        """Keeps a fresh description, and returns it."""
-        self._models[route] = model
-        return model
-
-    @contextmanager
-    def doubting(self, route: Route) -> Iterator[None]:
-        """Forgets the description if the server refuses a call that was made to fit it."""
-        try:
-            yield
-        except CallError as exc:
-            if exc.code in _REFUSALS or exc.reason == "MESSAGE_TOO_LARGE":
-                self._models.pop(route, None)
-            raise
-
-    def compare(self, route: Route, answer: Answer) -> Answer:
-        """Forgets the description if another pair than the one described has answered. Returns the answer."""
-        model = self._models.get(route)
-        if model is not None and model.fingerprint != answer.fingerprint:
-            self._models.pop(route, None)
-        return answer
 
 
 def parse_model(message: pb.Model) -> Model:

@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol, cast
 
@@ -49,14 +50,25 @@ def call_error(error: grpc.RpcError, target: str, timeout_seconds: float) -> Cal
     return CallError(code.name, " ".join(text.split()) or "the server gave no reason", **details._asdict())
 
 
-def pause_before_retry(error: CallError) -> float | None:
-    """Returns how long to wait before trying again, in seconds, or None if it would not help.
+def pause_before_retry(error: grpc.RpcError, target: str, timeout_seconds: float, deadline: float) -> float:
+    """Returns how long to wait before a failed RPC is tried again, in seconds.
 
     At least what the server asks for, spread out so that those who were refused together do not return together.
+
+    Raises:
+        CallError: what the failure means, if another try would not help or come too late.
     """
-    if error.code != "RESOURCE_EXHAUSTED" or error.retry_seconds is None:
-        return None
-    return max(error.retry_seconds, _LEAST_PAUSE_SECONDS) * random.uniform(1.0, 1.5)
+    failure = call_error(error, target, timeout_seconds)
+    if failure.code == "RESOURCE_EXHAUSTED" and failure.retry_seconds is not None:
+        pause = max(failure.retry_seconds, _LEAST_PAUSE_SECONDS) * random.uniform(1.0, 1.5)
+        if time.monotonic() + pause < deadline:
+            return pause
+    raise failure from error
+
+
+def client_closed() -> CallError:
+    """Returns what a call on a closed client means."""
+    return CallError("CANCELLED", "the client is closed")
 
 
 def _explain_size(side: str, direction: str, size: str, limit: str) -> str:

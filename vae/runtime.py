@@ -11,11 +11,14 @@ from vae.errors import StartupError
 _WHEELS = ("onnxruntime", "onnxruntime-gpu")
 
 
-def prepare_onnxruntime() -> None:
+def prepare_onnxruntime(extras: str = "serving") -> None:
     """Makes sure that one ONNX Runtime is installed, and that it sends no usage data. Call it before the first import.
 
     `onnxruntime` and `onnxruntime-gpu` provide the same module: with both installed the last one wins, and pip says
     nothing. Since 1.29 the Linux wheels send usage events to their maker unless told not to.
+
+    Args:
+        extras: what to advise to install where there is none: `serving`, alone or with others.
 
     Raises:
         StartupError: none is installed, or both are, side by side.
@@ -23,7 +26,9 @@ def prepare_onnxruntime() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     spec = find_spec("onnxruntime")
     if spec is None or spec.origin is None:
-        raise StartupError("no ONNX Runtime: pip install 'vaeserve[serving]', or 'vaeserve[serving-gpu]' for CUDA")
+        raise StartupError(
+            f"no ONNX Runtime: pip install 'vaeserve[{extras}]' (serving-gpu in place of serving for CUDA)"
+        )
     wheels = installed_wheels(distributions(), Path(spec.origin).parent)
     if len(wheels) > 1:
         raise StartupError(

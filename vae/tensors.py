@@ -54,9 +54,10 @@ def to_array(message: pb.Tensor, field: str, dtype: str, row_shape: Sequence[int
     if shape[0] < 1:
         raise InvalidInput(f"{field}.shape", f"has {shape[0]} rows, must have at least 1")
     size = prod(shape) * _DTYPES[expected].itemsize
-    if len(message.data) != size:
-        raise InvalidInput(f"{field}.data", f"holds {len(message.data)} bytes, shape {_brief(shape)} takes {size}")
-    return np.frombuffer(message.data, _DTYPES[expected]).reshape(shape)
+    content = message.data  # once: each access copies it
+    if len(content) != size:
+        raise InvalidInput(f"{field}.data", f"holds {len(content)} bytes, shape {_brief(shape)} takes {size}")
+    return np.frombuffer(content, _DTYPES[expected]).reshape(shape)
 
 
 def parse_data(message: pb.Tensor, field: str, spec: DataSpec) -> Array:
@@ -81,39 +82,11 @@ def parse_latent(message: pb.Tensor, field: str, latent_shape: Sequence[int]) ->
     return rows
 
 
-def fit_data(values: npt.ArrayLike, field: str, spec: DataSpec) -> Array:
-    """Returns a user's rows of data as the model takes them, [rows, *spec.shape] of spec.dtype.
+def as_rows(values: npt.ArrayLike, field: str) -> Array:
+    """Returns a user's values as rows of numbers, which `fit_data` or `fit_latent` then fits to a model.
 
     Raises:
-        InvalidInput: as `fit` does, or a value lies outside the range, or is NaN where none may be missing.
-    """
-    rows = fit(values, field, spec.dtype, spec.shape)
-    _check_data(rows, field, spec)
-    return rows
-
-
-def fit_latent(values: npt.ArrayLike, field: str, latent_shape: Sequence[int]) -> Array:
-    """Returns a user's latents as the model takes them, float32 [rows, *latent_shape].
-
-    Raises:
-        InvalidInput: as `fit` does, or a value is NaN or infinite.
-    """
-    rows = fit(values, field, "float32", latent_shape)
-    _check_latent(rows, field)
-    return rows
-
-
-def fit(values: npt.ArrayLike, field: str, dtype: str, row_shape: Sequence[int]) -> Array:
-    """Returns a user's values in the element type asked for, where that loses nothing but float32's rounding.
-
-    Args:
-        values: numbers, [rows, *row_shape].
-        field: what to call them in an error.
-        dtype: the element type to convert to, "uint8" or "float32".
-        row_shape: the shape of one row.
-
-    Raises:
-        InvalidInput: no numbers, another shape, no rows, or a value that the element type cannot hold.
+        InvalidInput: no numbers, or no rows.
     """
     try:
         given = np.asarray(values)
@@ -121,13 +94,43 @@ def fit(values: npt.ArrayLike, field: str, dtype: str, row_shape: Sequence[int])
         raise InvalidInput(field, "is no array: its rows differ in length") from exc
     if given.dtype.kind not in "biuf":
         raise InvalidInput(field, f"holds {given.dtype}, must hold numbers")
+    if given.ndim == 0:
+        raise InvalidInput(field, "is a single number, must be an array of rows")
+    if len(given) == 0:
+        raise InvalidInput(field, "has no rows, must have at least 1")
+    return given
+
+
+def fit_data(given: Array, field: str, spec: DataSpec) -> Array:
+    """Returns a user's rows of data as the model takes them, [rows, *spec.shape] of spec.dtype.
+
+    Raises:
+        InvalidInput: another shape, a value that the type cannot hold or that lies outside the range, or NaN where
+            none may be missing.
+    """
+    rows = _fit(given, field, spec.dtype, spec.shape)
+    _check_data(rows, field, spec)
+    return rows
+
+
+def fit_latent(given: Array, field: str, latent_shape: Sequence[int]) -> Array:
+    """Returns a user's latents as the model takes them, float32 [rows, *latent_shape].
+
+    Raises:
+        InvalidInput: another shape, or a value that float32 cannot hold, or that is NaN or infinite.
+    """
+    rows = _fit(given, field, "float32", latent_shape)
+    _check_latent(rows, field)
+    return rows
+
+
+def _fit(given: Array, field: str, dtype: str, row_shape: Sequence[int]) -> Array:
+    """Returns rows in the element type asked for, where that loses nothing but float32's rounding."""
     wanted = f"[rows, {', '.join(map(str, row_shape))}]"
     if given.shape == tuple(row_shape):
         raise InvalidInput(field, f"is a single row of shape {_brief(given.shape)}, must be {wanted}: add a first axis")
-    if given.shape[1:] != tuple(row_shape) or given.ndim == 0:
+    if given.shape[1:] != tuple(row_shape):
         raise InvalidInput(field, f"has shape {_brief(given.shape)}, must be {wanted}")
-    if len(given) == 0:
-        raise InvalidInput(field, "has no rows, must have at least 1")
     return _convert(given, field, np.dtype(dtype))
 
 

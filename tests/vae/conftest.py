@@ -16,6 +16,7 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 from hypothesis import settings
 
+from vae.client import Client
 from vae.manifest import Manifest, fingerprint_of
 from vae.package import ModelPackage, sha256_of
 from vae.tensors import to_message
@@ -103,9 +104,6 @@ class Received(NamedTuple):
     method: str
     request: Message
     metadata: dict[str, str | bytes]
-
-
-Answer = Callable[[Message, grpc.ServicerContext], Message]
 
 
 class Script(VaeServiceServicer):
@@ -229,3 +227,9 @@ def server() -> Iterator[Server]:
     running.start()
     yield Server(f"127.0.0.1:{port}", script, refuse)
     running.stop(None).wait()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.target, timeout_seconds=20) as client:
+        yield client

@@ -1,16 +1,19 @@
+from typing import Any, cast
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vae import calls
-from vae.description import Catalogue, Model, Route, parse_model
+from vae.calls import Call, DecodeOutput, EncodeOutput
+from vae.description import Model, parse_model
 from vae.errors import CallError, InvalidInput
-from vae.replies import Decoded, Encoded, Timing
+from vae.replies import Decoded, Encoded, Sampled, Timing
 from vae.tensors import to_message
 from vae.v1 import vae_pb2 as pb
 
-ROUTE = Route("digits", 3)
 PAIR = "a" * 64
 
 
@@ -32,11 +35,45 @@ def described(call_rows: int = 8, request_bytes: int = 1 << 20, latent: int = 2)
     )
 
 
+def encode(
+    output: EncodeOutput = "sample", seed: int | None = None, first_row: int = 0, data: npt.ArrayLike = ((0, 0),) * 3
+) -> Call[pb.EncodeResponse, Encoded]:
+    return calls.encode(data, output=output, seed=seed, first_row=first_row, model="digits", version=3)
+
+
+def decode(
+    latent: npt.ArrayLike | Encoded, output: DecodeOutput = "data", fingerprint: str | None = None
+) -> Call[pb.DecodeResponse, Decoded]:
+    return calls.decode(latent, output=output, fingerprint=fingerprint, model="digits", version=3)
+
+
+def sample(
+    count: int,
+    *,
+    seed: int | None = None,
+    first_row: int = 0,
+    temperature: float | None = None,
+    prior: str = "",
+    output: DecodeOutput = "data",
+) -> Call[pb.SampleResponse, Sampled]:
+    return calls.sample(
+        count,
+        seed=seed,
+        first_row=first_row,
+        temperature=temperature,
+        prior=prior,
+        output=output,
+        include_latent=False,
+        model="digits",
+        version=3,
+    )
+
+
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(400, 1200), st.integers(1, 9))
 def test_requests_fit_both_limits_and_lose_no_row(rows: int, call_rows: int, request_bytes: int, latent: int) -> None:
     values = np.arange(rows * latent, dtype=np.float32).reshape(rows, latent) / 10
     model = described(call_rows, request_bytes, latent)
-    requests = list(calls.decode(model, ROUTE, values, output="data", fingerprint=PAIR).requests)
+    requests = cast(list[pb.DecodeRequest], list(decode(values, fingerprint=PAIR).requests(model)))
     assert all(request.ByteSize() <= request_bytes for request in requests)
     assert all(request.latent.shape[0] <= call_rows for request in requests)
     assert b"".join(request.latent.data for request in requests) == values.tobytes()
@@ -44,38 +81,37 @@ def test_requests_fit_both_limits_and_lose_no_row(rows: int, call_rows: int, req
 
 
 def test_a_row_that_fits_no_request() -> None:
+    call = decode(np.zeros((1, 100)))
     with pytest.raises(InvalidInput, match="latent: takes 400 bytes a row; the server's limit on a request is 500"):
-        calls.decode(described(request_bytes=500, latent=100), ROUTE, np.zeros((1, 100)), output="data", fingerprint="")
+        call.requests(described(request_bytes=500, latent=100))
 
 
 @given(st.integers(1, 50), st.integers(1, 12), st.integers(0, 2**63 - 51), st.integers(0, 2**64 - 1))
 def test_samples_are_paged_without_gaps(count: int, call_rows: int, first_row: int, seed: int) -> None:
-    draw = calls.Draw(count, seed, first_row)
-    operation = calls.sample(described(call_rows), ROUTE, draw)
-    requests = list(operation.requests)
+    call = sample(count, seed=seed, first_row=first_row)
+    requests = cast(list[pb.SampleRequest], list(call.requests(described(call_rows))))
     rows = [row for request in requests for row in range(request.first_row, request.first_row + request.count)]
     assert rows == list(range(first_row, first_row + count))
     assert all(request.count <= call_rows and request.seed == seed for request in requests)
     assert not any(request.HasField("temperature") for request in requests)
 
 
-def encode(
-    output: str = "sample", seed: int | None = None, first_row: int = 0, rows: int = 3
+def encode_requests(
+    output: EncodeOutput = "sample", seed: int | None = None, first_row: int = 0
 ) -> list[pb.EncodeRequest]:
-    values = np.zeros((rows, 2))
-    operation = calls.encode(described(2), ROUTE, values, output=output, seed=seed, first_row=first_row)  # type: ignore[arg-type]
-    return list(operation.requests)
+    return cast(list[pb.EncodeRequest], list(encode(output, seed, first_row).requests(described(2))))
 
 
 def test_seeds_are_picked_once_a_call_and_fit_a_json_number() -> None:
-    picked = {request.seed for _ in range(20) for request in encode()}
+    picked = {request.seed for _ in range(20) for request in encode_requests()}
     assert len(picked) == 20
     assert max(picked) < 2**53
 
 
 def test_only_draws_carry_seeds() -> None:
-    for output in ("mean", "moments"):
-        assert not any(request.HasField("seed") or request.first_row for request in encode(output))
+    outputs: tuple[EncodeOutput, ...] = ("mean", "moments")
+    for output in outputs:
+        assert not any(request.HasField("seed") or request.first_row for request in encode_requests(output))
         with pytest.raises(InvalidInput, match=f"output: is '{output}', which draws no noise"):
             encode(output, seed=7)
         with pytest.raises(InvalidInput, match="which draws no noise"):
@@ -84,7 +120,8 @@ def test_only_draws_carry_seeds() -> None:
 
 @pytest.mark.parametrize(("seed", "first_row"), [(0, 0), (2**64 - 1, 2**63 - 3), (np.uint64(5), np.int32(5))])
 def test_ends_of_the_ranges(seed: int, first_row: int) -> None:
-    assert [request.first_row for request in encode(seed=seed, first_row=first_row)] == [first_row, first_row + 2]
+    requests = encode_requests(seed=seed, first_row=first_row)
+    assert [request.first_row for request in requests] == [first_row, first_row + 2]
 
 
 @pytest.mark.parametrize(
@@ -97,39 +134,65 @@ def test_ends_of_the_ranges(seed: int, first_row: int) -> None:
         ({"first_row": -1}, "first_row"),
         ({"first_row": 2**63 - 2}, "first_row"),
         ({"output": "median"}, "output"),
+        ({"output": ["mean"]}, "output"),
+        ({"data": [[1, 2], [3]]}, "data"),
+        ({"data": [["a", "b"]]}, "data"),
+        ({"data": []}, "data"),
+        ({"data": 7}, "data"),
     ],
 )
-def test_options_out_of_range(options: dict[str, object], field: str) -> None:
+def test_encoding_out_of_range(options: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as err:
-        encode(**options)  # type: ignore[arg-type]
+        encode(**options)
     assert err.value.field == field
 
 
 @pytest.mark.parametrize(
-    ("count", "temperature", "field"),
+    ("options", "field"),
     [
-        (0, None, "count"),
-        (-5, None, "count"),
-        (2**64, None, "count"),
-        (1.0, None, "count"),
-        (1, 0, "temperature"),
-        (1, -1, "temperature"),
-        (1, np.nan, "temperature"),
-        (1, np.inf, "temperature"),
-        (1, 1e300, "temperature"),
-        (1, 1e-300, "temperature"),
+        ({"count": 0}, "count"),
+        ({"count": -5}, "count"),
+        ({"count": 2**64}, "count"),
+        ({"count": 1.0}, "count"),
+        *(
+            ({"temperature": value}, "temperature")
+            for value in (0, -1, np.nan, np.inf, -1e300, 1e300, 1e-300, 1.1e6, "hot", "0.5", [1])
+        ),
+        ({"prior": "\ud800"}, "prior"),
+        ({"prior": b"standard"}, "prior"),
+        ({"prior": None}, "prior"),
+        ({"output": "mean"}, "output"),
     ],
 )
-def test_samples_out_of_range(count: int, temperature: float, field: str) -> None:
+def test_sampling_out_of_range(options: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as err:
-        calls.sample(described(), ROUTE, calls.Draw(count, temperature=temperature))
+        sample(**{"count": 1, **options})
     assert err.value.field == field
+    assert str(err.value).isprintable()
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 1e6, 2, np.float32(0.5), np.int64(3)])
+def test_temperatures(temperature: float) -> None:
+    (request,) = cast(list[pb.SampleRequest], list(sample(1, temperature=temperature).requests(described())))
+    assert request.temperature == np.float32(temperature)
+
+
+@pytest.mark.parametrize("fingerprint", ["\ud800", b"\xff", 7])
+def test_fingerprints_that_are_no_text(fingerprint: str) -> None:
+    with pytest.raises(InvalidInput, match="fingerprint: is "):
+        decode(np.zeros((1, 2)), fingerprint=fingerprint)
 
 
 @pytest.mark.parametrize("version", [-1, 2**32, 1.5])
 def test_versions_out_of_range(version: int) -> None:
     with pytest.raises(InvalidInput, match="version"):
-        calls.get_model(Route("", version))
+        calls.route("", version)
+
+
+@pytest.mark.parametrize("model", ["\ud800", b"\xff", b"digits", None])
+def test_names_that_are_no_text(model: str) -> None:
+    with pytest.raises(InvalidInput, match="model: is "):
+        calls.route(model, 0)
 
 
 def decoded(rows: int, fingerprint: str = PAIR, **timing: int) -> pb.DecodeResponse:
@@ -139,7 +202,7 @@ def decoded(rows: int, fingerprint: str = PAIR, **timing: int) -> pb.DecodeRespo
 
 
 def join_decoded(*replies: pb.DecodeResponse, rows: int = 5) -> Decoded:
-    return calls.decode(described(), ROUTE, np.zeros((rows, 2)), output="data", fingerprint=None).join(replies)
+    return decode(np.zeros((rows, 2))).join(replies)
 
 
 def test_joining_adds_times_up() -> None:
@@ -184,22 +247,8 @@ def test_replies_that_cannot_be_joined(replies: list[pb.DecodeResponse], code: s
 def test_encoded_latents_insist_on_their_pair() -> None:
     encoded = Encoded(np.zeros((1, 2), np.float32), None, None, "c" * 64, Timing(0, 0, 0))
     for given_, sent in ((None, "c" * 64), ("", ""), ("d" * 64, "d" * 64)):
-        (request,) = calls.decode(described(), ROUTE, encoded, output="data", fingerprint=given_).requests
+        (request,) = cast(list[pb.DecodeRequest], list(decode(encoded, fingerprint=given_).requests(described())))
         assert request.fingerprint == sent
-
-
-def test_catalogue_plans_only_with_what_it_knows() -> None:
-    catalogue, model = Catalogue(), described()
-    assert catalogue.plan(ROUTE, lambda known: known) is None
-    assert catalogue.remember(ROUTE, model) is model
-    assert catalogue.plan(ROUTE, lambda known: known) is model
-    assert catalogue.plan(Route("", 0), lambda known: known) is None
-    with pytest.raises(CallError), catalogue.doubting(ROUTE):
-        raise CallError("UNAVAILABLE", "away")
-    assert catalogue.plan(ROUTE, lambda known: known) is model
-    with pytest.raises(CallError), catalogue.doubting(ROUTE):
-        raise CallError("INVALID_ARGUMENT", "no")
-    assert catalogue.plan(ROUTE, lambda known: known) is None
 
 
 @pytest.mark.parametrize(

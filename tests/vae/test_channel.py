@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from vae import AsyncClient, Client
 from vae.channel import connection, is_loopback
-from vae.client import AsyncClient, Client
 from vae.errors import InvalidInput
 
 
@@ -68,8 +68,14 @@ def test_refused_when_the_client_is_made(make: type[Client] | type[AsyncClient],
         make("localhost:1", root_certificates=tmp_path / "other.pem")
     with pytest.raises(InvalidInput, match="client_certificate: needs client_key"):
         make("localhost:1", client_key="key.pem")
-    with pytest.raises(InvalidInput, match="timeout_seconds"):
-        make("localhost:1", timeout_seconds=0)
+    for seconds in (0, float("inf"), "soon"):
+        with pytest.raises(InvalidInput, match="timeout_seconds"):
+            make("localhost:1", timeout_seconds=seconds)  # type: ignore[arg-type]
+    for text in (b"localhost:1", "\ud800:1"):
+        with pytest.raises(InvalidInput, match="target: is "):
+            make(text)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="token: must be one word"):
+        make("localhost:1", token=b"secret")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "schlüssel"])

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,18 +10,11 @@ from vae.cli import VERBS, run
 from vae.package import ModelPackage
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"grpc", "numpy", "pydantic", "PIL", "google.protobuf", "onnxruntime", "torch"}
 
 
-def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-    )
+def python(code: str, *arguments: str, directory: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=directory)
 
 
 def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,29 +29,56 @@ def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "vae: no such verb: smaple; `vae --help` lists them\n"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["sample", "--help"], ["info", "--help"], ["decode"]])
-def test_help_and_mistakes_import_nothing_heavy(arguments: list[str]) -> None:
-    code = "import sys; from vae.cli import run; run(sys.argv[1:]); print(*sys.modules)"
-    imported = set(python(code, *arguments).stdout.split())
-    assert "argparse" in imported or arguments == ["--help"]
-    assert not imported & HEAVY
+def lay_out(directory: Path, **files: str) -> None:
+    """Writes a half that stands before the real one; `serving__cli` is serving/cli.py."""
+    for name, content in files.items():
+        path = directory / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(exist_ok=True)
+        (path.parent / "__init__.py").touch()
+        path.write_text(content)
 
 
-def test_importing_the_package_or_a_manifest_loads_no_grpc() -> None:
-    done = python("import sys, vae, vae.manifest; print('grpc' in sys.modules); from vae import Client; print(Client)")
-    assert done.stdout.splitlines() == ["False", "<class 'vae.client.Client'>"]
-    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        __import__("vae").nothing  # noqa: B018
+def run_among(directory: Path, verb: str) -> subprocess.CompletedProcess[str]:
+    """Runs a verb where a directory's packages stand before the real ones."""
+    return python(
+        f"import sys; sys.path.insert(0, {str(directory)!r}); from vae.cli import run; sys.exit(run([{verb!r}]))"
+    )
 
 
 def test_missing_extra_is_named(tmp_path: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from vae.cli import run; sys.exit(run(['serve']))"
-    (tmp_path / "serving").mkdir()
-    (tmp_path / "serving" / "__init__.py").touch()
-    (tmp_path / "serving" / "cli.py").write_text("import surely_not_installed\n")
-    done = python(code)
+    lay_out(tmp_path, serving__cli="import surely_not_installed\n")
+    done = run_among(tmp_path, "serve")
     assert done.returncode == 1
     assert done.stderr == "vae: `vae serve` needs surely_not_installed: pip install 'vaeserve[serving]'\n"
+
+
+@pytest.mark.parametrize("present", [[], ["__init__.py"]])
+def test_missing_half_is_named(tmp_path: Path, present: list[str]) -> None:
+    shutil.copytree(ROOT / "vae", tmp_path / "vae")
+    for name in present:
+        (tmp_path / "training").mkdir()
+        (tmp_path / "training" / name).touch()
+    code = f"import sys; sys.path[:1] = [{str(tmp_path)!r}]; from vae.cli import run; sys.exit(run(['train']))"
+    done = python(code, directory=tmp_path)
+    missing = "training.cli" if present else "training"
+    assert done.returncode == 1
+    assert done.stderr == f"vae: `vae train` needs {missing}: pip install 'vaeserve[training,serving]'\n"
+
+
+@pytest.mark.parametrize("missing", ["training.loop", "serving", "vae.nothing"])
+def test_a_half_that_lacks_a_module_of_ours_is_a_bug(tmp_path: Path, missing: str) -> None:
+    lay_out(tmp_path, training__cli=f"raise ModuleNotFoundError('no such module', name={missing!r})\n")
+    done = run_among(tmp_path, "train")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+
+
+@pytest.mark.parametrize("arguments", [["train", "digits", "--out", "run"], ["export", "run", "--out", "model"]])
+def test_training_without_its_extras_asks_for_both(arguments: list[str]) -> None:
+    code = "import sys; sys.modules['onnxruntime'] = None; from vae.cli import run; sys.exit(run(sys.argv[1:]))"
+    done = python(code, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith("vae: no ONNX Runtime: pip install 'vaeserve[training,serving]'")
 
 
 def test_a_reader_that_left_is_no_error(package: ModelPackage) -> None:
@@ -86,10 +107,6 @@ def test_a_reader_that_left_is_no_error(package: ModelPackage) -> None:
     ],
 )
 def test_exit_codes(tmp_path: Path, raised: str, code: int, said: str) -> None:
-    (tmp_path / "training").mkdir()
-    (tmp_path / "training" / "__init__.py").touch()
-    (tmp_path / "training" / "cli.py").write_text(f"def train(arguments): raise {raised}\n")
-    done = python(
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from vae.cli import run; sys.exit(run(['train']))"
-    )
+    lay_out(tmp_path, training__cli=f"def train(arguments): raise {raised}\n")
+    done = run_among(tmp_path, "train")
     assert (done.returncode, done.stderr) == (code, said)

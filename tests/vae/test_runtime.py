@@ -37,14 +37,15 @@ def test_a_wheel_elsewhere_does_not_count(tmp_path: Path) -> None:
     assert installed_wheels(both, tmp_path / "one" / "onnxruntime") == ["onnxruntime"]
 
 
-def prepare(*sites: Path, **environment: str) -> str:
+def prepare(*sites: Path, extras: str = "", **environment: str) -> str:
     """Runs the check where only these directories are searched, and returns what it says."""
+    arguments = repr(extras) if extras else ""
     code = f"""
 import sys
 import vae.runtime
 sys.path[:] = {[str(site) for site in sites]!r} + [path for path in sys.path if "site-packages" not in path]
 try:
-    vae.runtime.prepare_onnxruntime()
+    vae.runtime.prepare_onnxruntime({arguments})
 except vae.errors.StartupError as exc:
     sys.exit(f"refused: {{exc}}")
 import onnxruntime
@@ -62,6 +63,7 @@ import onnxruntime
 
 def test_none_is_installed(tmp_path: Path) -> None:
     assert prepare(tmp_path).startswith("refused: no ONNX Runtime: pip install 'vaeserve[serving]'")
+    assert "pip install 'vaeserve[training,serving]'" in prepare(tmp_path, extras="training,serving")
 
 
 def test_both_are_installed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vae.errors import InvalidInput
 from vae.manifest import DataSpec
-from vae.tensors import Array, fit_data, fit_latent, parse_data, parse_latent, to_array, to_message
+from vae.tensors import Array, as_rows, fit_data, fit_latent, parse_data, parse_latent, to_array, to_message
 from vae.v1 import vae_pb2 as pb
 
 DIGITS = DataSpec(kind="image", shape=(2, 2, 1), dtype="uint8", minimum=0, maximum=16)
@@ -108,10 +108,10 @@ def test_mutated_messages_are_understood_or_refused(noise: bytes, place: int, cu
 @pytest.mark.parametrize("dtype", [np.int64, np.uint16, np.float64, np.float32, np.uint8, bool])
 def test_users_values_are_converted_where_nothing_is_lost(dtype: type) -> None:
     rows: Array = np.ones((3, 2, 2, 1), dtype)
-    fitted = fit_data(rows, "data", DIGITS)
+    fitted = fit_data(as_rows(rows, "data"), "data", DIGITS)
     assert fitted.dtype == np.uint8
     assert fitted.sum() == 12
-    assert fit_data([[1, 2, 3]], "data", TABLE).dtype == np.float32
+    assert fit_data(as_rows([[1, 2, 3]], "data"), "data", TABLE).dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,14 @@ def test_users_values_that_would_change(value: float, said: str) -> None:
 
 
 def test_float64_latents_are_rounded() -> None:
-    assert fit_latent([[0.1, 0.2, 0.3]], "latent", (3,)).tolist() == np.array([[0.1, 0.2, 0.3]], np.float32).tolist()
+    given_ = np.array([[0.1, 0.2, 0.3]])
+    assert fit_latent(given_, "latent", (3,)).tolist() == given_.astype(np.float32).tolist()
 
 
 @pytest.mark.parametrize("value", [1e300, np.inf, np.nan, 2**24 + 1, 2**63 - 1, 2**64 - 1])
 def test_numbers_that_float32_cannot_hold(value: float) -> None:
     with pytest.raises(InvalidInput, match=r"^latent: .* in row 0 at \[0\]"):
-        fit_latent([[value]], "latent", (1,))
+        fit_latent(as_rows([[value]], "latent"), "latent", (1,))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_numbers_that_float32_cannot_hold(value: float) -> None:
         (np.zeros((2, 4)), r"has shape \[2, 4\], must be \[rows, 3\]"),
         (np.zeros((2, 3, 1)), "has shape"),
         (np.zeros((0, 3)), "has no rows"),
-        (np.float32(1), r"has shape \[\]"),
+        (np.float32(1), "is a single number"),
         ([[1, 2], [3]], "differ in length"),
         ([["a", "b", "c"]], "must hold numbers"),
         (np.array([[None, 1, 2]]), "holds object"),
@@ -157,5 +158,5 @@ def test_numbers_that_float32_cannot_hold(value: float) -> None:
 )
 def test_users_arrays_of_another_kind(values: npt.ArrayLike, said: str) -> None:
     with pytest.raises(InvalidInput, match=said) as err:
-        fit_latent(values, "latent", (3,))
+        fit_latent(as_rows(values, "latent"), "latent", (3,))
     assert err.value.field == "latent"

@@ -1,0 +1,175 @@
+"""AsyncClient: what Client does, awaited, and a few parts of a large call at once."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Self
+
+import grpc
+import grpc.aio
+import numpy.typing as npt
+from google.protobuf.message import Message
+
+from vae import calls
+from vae.calls import Call, DecodeOutput, EncodeOutput, Reply, Result
+from vae.client import Endpoint
+from vae.description import Model, parse_model
+from vae.failures import client_closed, pause_before_retry
+from vae.replies import Decoded, Encoded, Sampled
+from vae.v1 import vae_pb2 as pb
+from vae.v1.vae_pb2_grpc import VaeServiceStub
+
+if TYPE_CHECKING:
+    from vae.v1.vae_pb2_grpc import VaeServiceAsyncStub
+
+_PARALLEL_PARTS = 4  # enough to keep a server busy while replies travel, few enough to leave room for others
+
+
+class AsyncClient(Endpoint):
+    """Calls a server from one event loop. A few of a large call's parts run at once.
+
+    Takes and raises what `Client` does; every method is awaited.
+    """
+
+    _channel: grpc.aio.Channel | None = None
+
+    async def encode(
+        self,
+        data: npt.ArrayLike,
+        *,
+        output: EncodeOutput = "mean",
+        seed: int | None = None,
+        first_row: int = 0,
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Encoded:
+        """As `Client.encode`, awaited."""
+        call = calls.encode(data, output=output, seed=seed, first_row=first_row, model=model, version=version)
+        return await self._call(call, timeout_seconds)
+
+    async def decode(
+        self,
+        latent: npt.ArrayLike | Encoded,
+        *,
+        output: DecodeOutput = "data",
+        fingerprint: str | None = None,
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Decoded:
+        """As `Client.decode`, awaited."""
+        call = calls.decode(latent, output=output, fingerprint=fingerprint, model=model, version=version)
+        return await self._call(call, timeout_seconds)
+
+    async def sample(
+        self,
+        count: int,
+        *,
+        seed: int | None = None,
+        first_row: int = 0,
+        temperature: float | None = None,
+        prior: str = "",
+        output: DecodeOutput = "data",
+        include_latent: bool = False,
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Sampled:
+        """As `Client.sample`, awaited."""
+        call = calls.sample(
+            count,
+            seed=seed,
+            first_row=first_row,
+            temperature=temperature,
+            prior=prior,
+            output=output,
+            include_latent=include_latent,
+            model=model,
+            version=version,
+        )
+        return await self._call(call, timeout_seconds)
+
+    async def get_model(self, model: str = "", version: int = 0, *, timeout_seconds: float | None = None) -> Model:
+        """As `Client.get_model`, awaited."""
+        route = calls.route(model, version)
+        request = pb.GetModelRequest(model=route.model, version=route.version)
+        return self._remember(route, await self._send(self._stub.GetModel, request, self._seconds(timeout_seconds)))
+
+    async def list_models(self, *, timeout_seconds: float | None = None) -> list[Model]:
+        """As `Client.list_models`, awaited."""
+        reply = await self._send(self._stub.ListModels, pb.ListModelsRequest(), self._seconds(timeout_seconds))
+        return [parse_model(model) for model in reply.models]
+
+    async def close(self) -> None:
+        """Closes the connection; calls in progress and later ones fail with CANCELLED."""
+        self._closed = True
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def _stub(self) -> "VaeServiceAsyncStub":
+        """Made by the first call, in the loop that it runs in. Raises CallError if the client is closed."""
+        if self._closed:
+            raise client_closed()
+        if self._channel is None:
+            target, credentials, options, _ = self._connection
+            if credentials is None:
+                self._channel = grpc.aio.insecure_channel(target, options)
+            else:
+                self._channel = grpc.aio.secure_channel(target, credentials, options)
+        return VaeServiceStub(self._channel)
+
+    async def _call(self, call: Call[Reply, Result], timeout_seconds: float | None) -> Result:
+        seconds = self._seconds(timeout_seconds)
+        requests = self._plan(call)
+        if requests is None:
+            requests = call.requests(await self.get_model(*call.route, timeout_seconds=seconds))
+        rpc = getattr(self._stub, call.method)
+        with self._doubting(call.route):
+            return self._join(call, await self._send_all(rpc, requests, seconds))
+
+    async def _send_all(
+        self, rpc: Callable[..., Awaitable[Reply]], requests: Iterable[Message], seconds: float
+    ) -> list[Reply]:
+        """Returns the replies in the order of the requests; a few requests are on their way at once."""
+        waiting = iter(requests)
+        first = list(itertools.islice(waiting, _PARALLEL_PARTS))
+        if len(first) == 1:
+            return [await self._send(rpc, first[0], seconds)]
+        numbered = enumerate(itertools.chain(first, waiting))
+        replies: dict[int, Reply] = {}
+
+        async def send_waiting() -> None:
+            for number, request in numbered:
+                replies[number] = await self._send(rpc, request, seconds)
+
+        senders = [asyncio.create_task(send_waiting()) for _ in first]
+        try:
+            await asyncio.gather(*senders)
+        finally:
+            for sender in senders:
+                sender.cancel()
+            await asyncio.gather(*senders, return_exceptions=True)
+        return [replies[number] for number in sorted(replies)]
+
+    async def _send(self, rpc: Callable[..., Awaitable[Reply]], request: Message, seconds: float) -> Reply:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return await rpc(request, timeout=deadline - time.monotonic(), metadata=self._connection.metadata)
+            except grpc.RpcError as exc:
+                pause = pause_before_retry(exc, self._connection.target, seconds, deadline)
+            except (grpc.aio.UsageError, asyncio.CancelledError) as exc:
+                task = asyncio.current_task()
+                if not self._closed or (task is not None and task.cancelling()):
+                    raise
+                raise client_closed() from exc
+            await asyncio.sleep(pause)
