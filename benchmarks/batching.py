@@ -27,7 +27,12 @@ from vae.v1.vae_pb2_grpc import VaeServiceStub
 ROOT = Path(__file__).parent.parent
 TURNS = (0, 8)  # turns of the event loop that a free device waits: never, and what the batcher does
 CALLERS = (1, 4, 16, 64)
-SERVE = "import serving.batcher as b; b._QUIET_TURNS = {turns}; from vae.cli import main; main()"
+SERVE = """
+import functools, serving.models
+serving.models.Batcher = functools.partial(serving.models.Batcher, quiet_turns={turns})
+from vae.cli import main
+main()
+"""
 
 
 class Point(NamedTuple):
@@ -61,7 +66,17 @@ def main() -> None:
 
 def measure(package: Path, turns: int, seconds: float) -> dict[int, Point]:
     """Serves the package on one core and loads it from another, with each number of callers."""
-    command = [sys.executable, "-c", SERVE.format(turns=turns), "serve", str(package), "--port", "0"]
+    command = [
+        sys.executable,
+        "-c",
+        SERVE.format(turns=turns),
+        "serve",
+        str(package),
+        "--port",
+        "0",
+        "--log-level",
+        "warning",
+    ]
     with subprocess.Popen(["taskset", "-c", "0", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         found = re.search(r"on (\S+:\d+),", server.stdout.readline())

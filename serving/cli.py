@@ -1,11 +1,13 @@
 """The verbs `vae serve` and `vae health`."""
 
-import argparse
 import asyncio
 import logging
 import os
 import signal
 import sys
+from typing import get_args
+
+from vae.options import verb_parser
 
 
 def serve(arguments: list[str]) -> int:
@@ -18,7 +20,6 @@ def serve(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the event loop takes signals over
     from serving.settings import read_settings
 
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC logs what it also raises; ours is the one line
     settings = read_settings(_parse(arguments))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"
@@ -33,27 +34,32 @@ def _parse(arguments: list[str]) -> dict[str, str]:
     """Returns the settings that were given as flags; the flags are made from the settings."""
     from serving.settings import Settings
 
-    parser = argparse.ArgumentParser(
-        prog="vae serve",
-        description="Serves a model package over gRPC.",
-        epilog="Every setting is also an environment variable: --batch-rows is VAE_BATCH_ROWS. A flag wins.",
-        argument_default=argparse.SUPPRESS,
+    parser = verb_parser(
+        "serve",
+        "Serves a model package over gRPC.",
+        "Every setting is also an environment variable: --batch-rows is VAE_BATCH_ROWS. A flag wins.",
     )
     parser.add_argument("package", nargs="?", metavar="PACKAGE", help=Settings.model_fields["package"].description)
     for name, field in Settings.model_fields.items():
         if name != "package":
-            flag = f"--{name.replace('_', '-')}"
-            parser.add_argument(flag, metavar="X", help=f"{field.description} (default {field.default})")
-    return vars(parser.parse_args(arguments))
+            parser.add_argument(
+                f"--{name.replace('_', '-')}",
+                choices=get_args(field.annotation) or None,
+                metavar=None if get_args(field.annotation) else name.rpartition("_")[2].upper(),
+                help=f"{field.description} (default {field.default})",
+            )
+    flags = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    if "package" not in flags and "VAE_PACKAGE" not in os.environ:
+        parser.error("no PACKAGE, and VAE_PACKAGE is not set")
+    return flags
 
 
 def health(arguments: list[str]) -> int:
     """Asks a server for its health, as a container's health check does; returns 0 only where it is SERVING."""
-    parser = argparse.ArgumentParser(prog="vae health", description="Exits with 0 if a server is ready, else with 1.")
+    parser = verb_parser("health", "Exits with 0 if a server is ready, else with 1.")
     parser.add_argument("target", metavar="HOST:PORT", help="the server")
     parser.add_argument("--timeout", type=float, default=3.0, metavar="S", help="seconds to wait (default %(default)s)")
     options = parser.parse_args(arguments)
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from serving.server import ask_health
 
     status = ask_health(options.target, options.timeout)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vae.errors import EngineFailure, PackageError, StartupError
+from vae.errors import EngineFailure, PackageError, StartupError, how_to_install
 from vae.manifest import Graph
 from vae.runtime import prepare_onnxruntime
 
@@ -65,7 +65,7 @@ def providers(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Provider, ...]:
         return ("cpu",)
     listed = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if not listed and wanted == "cuda":
-        raise StartupError("this ONNX Runtime has no CUDA: pip install 'vaeserve[serving-gpu]'")
+        raise StartupError("this ONNX Runtime has no CUDA: uninstall it and " + how_to_install("serving-gpu"))
     if listed:
         onnxruntime.preload_dlls()
     if wanted == "cuda":

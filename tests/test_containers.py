@@ -32,7 +32,7 @@ class Image(NamedTuple):
         copies = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY ")]
         copied = {source for sources in copies for source in sources if not sources[0].startswith("--from")}
         command = json.loads(re.findall(r"^CMD (\[.*\])", text, re.MULTILINE)[-1])
-        health = [json.loads(found)[1] for found in re.findall(r"^HEALTHCHECK .*CMD (\[.*\])", text, re.MULTILINE)]
+        health = re.findall(r"^HEALTHCHECK .*CMD vae (\w+) ", text, re.MULTILINE)
         arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE))
         [listed] = re.findall(r'pip install .*"\.\[(.*)\]"', text)
         extras = set(re.sub(r"\$\{(\w+)\}", lambda name: arguments[name[1]], listed).split(","))
@@ -102,7 +102,7 @@ def test_the_service_serves_what_the_job_leaves() -> None:
     assert shlex.split(test) == ["test", "-d", package]
     run = package.removesuffix(f"/{PACKAGE_DIRECTORY}")
     assert run.startswith("/models/")
-    assert shlex.split(job) == ["vae", "train", "digits", "--out", run, "--resume"]
+    assert shlex.split(job) == ["exec", "vae", "train", "digits", "--out", run, "--resume"]
 
 
 def _read_compose(path: Path) -> dict[str, list[str]]:

@@ -1,12 +1,15 @@
 """The `vae` command: finds the half that owns a verb, and turns its errors into one line.
 
-Standard library only, and no verb is imported before it is called, so that `vae --help` answers at once.
+Imports little, and no verb before it is called, so that `vae --help` answers at once.
 """
 
 import importlib
 import os
 import sys
+from io import TextIOWrapper
 from typing import NamedTuple, NoReturn
+
+from vae.errors import VaeError, how_to_install
 
 
 class Verb(NamedTuple):
@@ -34,46 +37,76 @@ _OWN_PACKAGES = ("vae", "training", "serving")
 
 def main() -> NoReturn:
     """Runs the command that the process was started with, and exits."""
+    _open_streams()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command.
+    """Runs one command, and answers every expected failure with one line on stderr.
 
     Returns:
         0 when it succeeded, 1 when it failed, 2 when it was called wrongly, 130 when it was interrupted.
     """
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(usage())
-        return 0 if arguments else 2
-    name, *rest = arguments
-    verb = VERBS.get(name)
-    if verb is None:
-        return _fail(f"no such verb: {name}; `vae --help` lists them", 2)
     try:
-        code: int = getattr(importlib.import_module(verb.module), name)(rest)
+        code = _run(arguments)
         sys.stdout.flush()
         return code
-    except ModuleNotFoundError as exc:
-        missing = exc.name or ""
-        half = verb.module.partition(".")[0]
-        if missing.partition(".")[0] in _OWN_PACKAGES and missing not in (half, verb.module):
-            raise  # a half that is there lacks a module of its own
-        install = f"'vaeserve[{verb.extra}]'" if verb.extra else "vaeserve"
-        return _fail(f"`vae {name}` needs {missing}: pip install {install}", 1)
     except SystemExit as exc:  # argparse has said its part
         return exc.code if isinstance(exc.code, int) else 1
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the reader left, for example `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain as it exits
+        _discard_output()
         return 1
+    except OSError as exc:  # what nobody expected of the disk, or stdout is full
+        _discard_output()
+        return _fail(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc.strerror), 1)
     except Exception as exc:
-        from vae.errors import VaeError
-
         if not isinstance(exc, VaeError):
             raise
         return _fail(str(exc), 1)
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"vae {version('vaeserve')}")
+        return 0
+    if any("\udc80" <= char <= "\udcff" for argument in arguments for char in argument):
+        return _fail("an argument is not valid UTF-8", 2)
+    name, *rest = arguments
+    verb = VERBS.get(name)
+    if verb is None:
+        return _fail(f"no such verb: {name}; `vae --help` lists them", 2)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC logs it also answers, and ours is the one line
+    try:
+        code: int = getattr(importlib.import_module(verb.module), name)(rest)
+    except ModuleNotFoundError as exc:
+        missing = exc.name or ""
+        half = verb.module.partition(".")[0]
+        if missing.partition(".")[0] in _OWN_PACKAGES and missing not in (half, verb.module):
+            raise  # a half that is there lacks a module of its own
+        return _fail(f"`vae {name}` needs {missing}: {how_to_install(verb.extra)}", 1)
+    return code
+
+
+def _open_streams() -> None:
+    """Makes sure that there is a stdout and a stderr, and that no character breaks them."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed before the process began
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  it lives as long as the process
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Points stdout nowhere, or Python would complain as it flushes it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def usage() -> str:
@@ -86,7 +119,7 @@ Trains variational autoencoders and serves them over gRPC.
 
 {verbs}
 
-`vae VERB --help` tells a verb's options."""
+`vae VERB --help` tells a verb's options; `vae --version` the version."""
 
 
 def _fail(message: str, code: int) -> int:

@@ -114,3 +114,10 @@ class CallError(VaeError):
         self.field = field
         self.reason = reason
         self.retry_seconds = retry_seconds
+
+
+def how_to_install(extras: str) -> str:
+    """Returns what to tell someone who lacks extras, comma-separated; none is the base install."""
+    if not extras:
+        return "pip install . in vaeserve's source"
+    return f"install the extra{'s' * (',' in extras)} {extras}: pip install '.[{extras}]' in vaeserve's source"

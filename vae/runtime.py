@@ -6,7 +6,7 @@ from importlib.metadata import Distribution, distributions
 from importlib.util import find_spec
 from pathlib import Path
 
-from vae.errors import StartupError
+from vae.errors import StartupError, how_to_install
 
 _WHEELS = ("onnxruntime", "onnxruntime-gpu")
 
@@ -26,9 +26,7 @@ def prepare_onnxruntime(extras: str = "serving") -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     spec = find_spec("onnxruntime")
     if spec is None or spec.origin is None:
-        raise StartupError(
-            f"no ONNX Runtime: pip install 'vaeserve[{extras}]' (serving-gpu in place of serving for CUDA)"
-        )
+        raise StartupError(f"no ONNX Runtime: {how_to_install(extras)} (serving-gpu in place of serving for CUDA)")
     wheels = installed_wheels(distributions(), Path(spec.origin).parent)
     if len(wheels) > 1:
         raise StartupError(

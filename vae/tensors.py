@@ -47,10 +47,10 @@ def to_array(message: pb.Tensor, field: str, dtype: str, row_shape: Sequence[int
     if message.dtype != expected:
         given = _NAMES.get(message.dtype, str(int(message.dtype)))
         raise InvalidInput(f"{field}.dtype", f"is {given}, must be {_NAMES[expected]}")
+    if list(message.shape[1 : 2 + len(row_shape)]) != list(row_shape):  # there may be millions of axes
+        wanted = f"[rows, {', '.join(map(str, row_shape))}]"
+        raise InvalidInput(f"{field}.shape", f"is {_brief(message.shape)}, must be {wanted}")
     shape = tuple(message.shape)
-    wanted = f"[rows, {', '.join(map(str, row_shape))}]"
-    if len(shape) != 1 + len(row_shape) or shape[1:] != tuple(row_shape):
-        raise InvalidInput(f"{field}.shape", f"is {_brief(shape)}, must be {wanted}")
     if shape[0] < 1:
         raise InvalidInput(f"{field}.shape", f"has {shape[0]} rows, must have at least 1")
     size = prod(shape) * _DTYPES[expected].itemsize

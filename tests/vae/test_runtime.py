@@ -62,8 +62,8 @@ import onnxruntime
 
 
 def test_none_is_installed(tmp_path: Path) -> None:
-    assert prepare(tmp_path).startswith("refused: no ONNX Runtime: pip install 'vaeserve[serving]'")
-    assert "pip install 'vaeserve[training,serving]'" in prepare(tmp_path, extras="training,serving")
+    assert prepare(tmp_path).startswith("refused: no ONNX Runtime: install the extra serving: ")
+    assert "pip install '.[training,serving]'" in prepare(tmp_path, extras="training,serving")
 
 
 def test_both_are_installed(tmp_path: Path) -> None:
