@@ -106,8 +106,11 @@ def _open(content: bytes, file: str, provider: Provider, threads: int) -> "onnxr
     if provider == "cuda":
         providers.insert(0, ("CUDAExecutionProvider", CUDA_OPTIONS))
     try:
-        return onnxruntime.InferenceSession(content, options, providers=providers)
+        # Its own fallback would print to stdout and go on without the provider, here or at any later run.
+        return onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
     except Exception as exc:  # as in run()
+        if provider == "cuda":
+            raise StartupError(f"ONNX Runtime cannot open {file} on CUDA: {str(exc).splitlines()[0]}") from exc
         raise PackageError(f"{file}: ONNX Runtime cannot load it: {str(exc).splitlines()[0]}") from exc
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 ALGORITHM = "philox4x64-10/as241/1"
 ROW_LIMIT = 2**63  # rows are numbered 0 to ROW_LIMIT - 1
+_WORD_MASK = 2**64 - 1
 _WORDS = 4  # 64-bit words in a block of Philox4x64
 _LN2 = 0.6931471805599453  # nearest float64 to ln 2
 _SQRT_HALF = 0.7071067811865476
@@ -47,22 +48,33 @@ def standard_normals(purpose: Purpose, ranges: Sequence[RowRange], size: int) ->
 
     Args:
         purpose: what the noise is for.
-        ranges: addresses of the rows; each range costs one generator, all share one transformation.
+        ranges: addresses of the rows; all share one generator and one transformation.
         size: values a row takes, 1 or more.
 
     Returns:
         float32 [sum of rows, size].
     """
-    words = np.concatenate([_words(purpose, addresses, size) for addresses in ranges])
+    generator = np.random.Philox(key=0)  # one for all ranges: to make one costs more than to point it elsewhere
+    words = np.concatenate([_words(generator, purpose, addresses, size) for addresses in ranges])
     uniforms = ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52  # in (0, 1), symmetric about 1/2
     return inverse_normal(uniforms).astype(np.float32)
 
 
-def _words(purpose: Purpose, addresses: RowRange, size: int) -> npt.NDArray[np.uint64]:
+def _words(generator: np.random.Philox, purpose: Purpose, addresses: RowRange, size: int) -> npt.NDArray[np.uint64]:
     """Returns random words [rows, size]. A row starts on a block of its own, so rows can be reached one by one."""
     blocks = -(-size // _WORDS)
-    key = addresses.seed | int(purpose) << 64
-    generator = np.random.Philox(key=key, counter=addresses.first_row * blocks)
+    counter = addresses.first_row * blocks
+    generator.state = {
+        "bit_generator": "Philox",
+        "state": {
+            "counter": np.array([counter >> shift & _WORD_MASK for shift in (0, 64, 128, 192)], np.uint64),
+            "key": np.array([addresses.seed, int(purpose)], np.uint64),
+        },
+        "buffer": np.zeros(_WORDS, np.uint64),
+        "buffer_pos": _WORDS,  # used up: the next word comes from the next block
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
     words = generator.random_raw(addresses.rows * blocks * _WORDS)
     return words.reshape(addresses.rows, blocks * _WORDS)[:, :size]
 
