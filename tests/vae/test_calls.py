@@ -202,7 +202,7 @@ def decoded(rows: int, fingerprint: str = PAIR, **timing: int) -> pb.DecodeRespo
 
 
 def join_decoded(*replies: pb.DecodeResponse, rows: int = 5) -> Decoded:
-    return decode(np.zeros((rows, 2))).join(replies)
+    return decode(np.zeros((rows, 2))).join(described(), replies)
 
 
 def test_joining_adds_times_up() -> None:
