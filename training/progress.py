@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from math import ceil
 from types import TracebackType
-from typing import Any, NoReturn, Self, TextIO
+from typing import Any, Self, TextIO
 
 from tqdm import tqdm
 
@@ -24,7 +24,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
             print(text, file=to, flush=True)
 
 
-class _Bar(tqdm[NoReturn]):
+class _Bar(tqdm):  # type: ignore[type-arg]  # tqdm takes them in its stubs alone
     """A bar that keeps clear of the last columns, where the terminal's echo of Ctrl-C would wrap."""
 
     @property

@@ -21,7 +21,7 @@ def package_text(package: ModelPackage) -> str:
     lines.append(("files", ", ".join(file.file for file in manifest.files) + ": checksums verified"))
     lines.append(("created", f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}".strip()))
     if manifest.preprocessing:
-        lines.append(("preprocessing", manifest.preprocessing))
+        lines.append(("preprocessed", manifest.preprocessing))
     if manifest.provenance:
         lines.append(("data set", f"{manifest.provenance.dataset} (SHA-256 {manifest.provenance.data_sha256[:12]}...)"))
         lines.append(("trained with", ", ".join(f"{n} {v}" for n, v in manifest.provenance.libraries.items())))

@@ -127,10 +127,9 @@ def _read_manifest(directory: Path) -> Manifest:
         text = source.read_bytes()
     except OSError as exc:
         inner = directory / "model"  # where a run keeps its package
-        hint = f"; {inner} is one" if isinstance(exc, FileNotFoundError) and (inner / MANIFEST_FILE).exists() else ""
-        raise PackageError(
-            f"{directory} is no model package: cannot read {MANIFEST_FILE}: {exc.strerror}{hint}"
-        ) from exc
+        if isinstance(exc, FileNotFoundError) and (inner / MANIFEST_FILE).exists():
+            raise PackageError(f"{directory} is no model package: try {inner}") from exc
+        raise PackageError(f"{directory} is no model package: cannot read {MANIFEST_FILE}: {exc.strerror}") from exc
     return Manifest.parse(text, str(source))
 
 

@@ -49,6 +49,7 @@ def test_a_bar_on_a_terminal() -> None:
 
 def test_a_bar_leaves_room_for_the_echo_of_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "90")
+    monkeypatch.setenv("LINES", "24")
     bars = [bar for bar in re.split(r"[\r\n]+", show(Terminal(), 20)) if "|" in bar]
     assert {len(bar.rstrip()) for bar in bars[1:]} == {90 - 1 - 3}
 
