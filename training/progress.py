@@ -13,7 +13,7 @@ from tqdm import tqdm
 from training.loop import Epoch
 
 LINES = 10  # over a whole run
-_FREE_COLUMNS = 3
+_FREE_COLUMNS = 2  # and the one that tqdm keeps free
 
 
 def say(text: str, stream: TextIO | None = None) -> None:

@@ -1,6 +1,7 @@
 import io
-import re
+import os
 import sys
+import termios
 
 import pytest
 
@@ -47,11 +48,14 @@ def test_a_bar_on_a_terminal() -> None:
     assert "epoch 20/20" not in shown
 
 
-def test_a_bar_leaves_room_for_the_echo_of_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "90")
-    monkeypatch.setenv("LINES", "24")
-    bars = [bar for bar in re.split(r"[\r\n]+", show(Terminal(), 20)) if "|" in bar]
-    assert {len(bar.rstrip()) for bar in bars[1:]} == {90 - 1 - 3}
+def test_a_bar_leaves_room_for_the_echo_of_ctrl_c() -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen, os.fdopen(theirs, "w") as terminal:
+        termios.tcsetwinsize(theirs, (24, 90))
+        with Progress(20, 0, 8, terminal) as progress:
+            progress.show(Epoch(20, 100.25, 84.0, 16.25, 7, 1.0, 1e-3))
+        *_, bar = screen.read(4096).decode().strip().split("\r")
+    assert len(bar) == 90 - 3
 
 
 def test_no_bar_where_nothing_is_left_to_do() -> None:
