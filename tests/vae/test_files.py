@@ -50,7 +50,7 @@ def test_files_that_hold_no_array(tmp_path: Path, content: bytes) -> None:
             read(tmp_path / name)
 
 
-@pytest.mark.parametrize("descr", ["(" * 100, "(" * 5000, "-" * 50_000 + "1", "f(", "1 1"])
+@pytest.mark.parametrize("descr", ["(" * 100, "(" * 5000, "-" * 50_000 + "1", "f(", "1 1"], ids=range(5))
 def test_headers_that_are_no_python(tmp_path: Path, descr: str) -> None:
     header = descr.encode()
     (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
