@@ -6,13 +6,14 @@ Standard library and configuration only at its top, so that `vae train --help` d
 import argparse
 import shlex
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from training.config import Config, DatasetName, parse_config, read_settings
+from vae.errors import TrainingError
+from vae.package import check_place
 from vae.runtime import prepare_onnxruntime
 
 if TYPE_CHECKING:
@@ -23,15 +24,19 @@ def train(arguments: list[str]) -> int:
     """Runs `vae train`.
 
     Returns:
-        0 when the package was written, 130 when interrupted; exits with 2 when called wrongly.
+        0 when the package was written, 130 when interrupted; exits with 2 when called wrongly, also by a file.
 
     Raises:
-        TrainingError: the configuration, the directory or a checkpoint forbids it, or the export proved wrong.
+        TrainingError: the directory or a checkpoint forbids it, or the export proved wrong.
         StartupError: there is not exactly one ONNX Runtime, on which the export is to be proved.
     """
-    asked = _train_parser().parse_args(arguments)
-    given = _given(asked)
-    config = parse_config(given, "vae train")
+    parser = _train_parser()
+    asked = parser.parse_args(arguments)
+    try:
+        given = _given(asked)
+        config = parse_config(given)
+    except TrainingError as exc:
+        parser.exit(2, f"vae: {exc}\n")
     prepare_onnxruntime("training,serving")  # before training: its lack would otherwise show only at the end
     from training import run
 
@@ -57,6 +62,7 @@ def export(arguments: list[str]) -> int:
         StartupError: there is not exactly one ONNX Runtime, on which the export is to be proved.
     """
     asked = _export_parser().parse_args(arguments)
+    check_place(asked.out)
     prepare_onnxruntime("training,serving")
     from training import run
 
@@ -142,13 +148,14 @@ def _closing(outcome: "Outcome") -> str:
 def _interrupted(asked: argparse.Namespace) -> int:
     """Says on one line how to go on, and returns the exit code of an interrupted process."""
     from training.checkpoint import CHECKPOINT_FILE, read
+    from training.progress import say
 
     path = asked.out / CHECKPOINT_FILE
     if not path.exists():
         raise KeyboardInterrupt
     last = read(path)
     command = shlex.join(["vae", "train", asked.dataset, "--out", str(asked.out), "--resume"])
-    print(f"vae: interrupted after epoch {last.epoch} of {last.config.epochs}; go on with: {command}", file=sys.stderr)
+    say(f"vae: interrupted after epoch {last.epoch} of {last.config.epochs}; go on with: {command}")
     return 130
 
 

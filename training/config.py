@@ -4,12 +4,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vae.errors import TrainingError
 
 DatasetName = Literal["digits"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+HiddenSize = Annotated[int, Field(ge=1, le=65_536)]
+Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
 Setting = str | int | float | bool | None
 
 
@@ -21,15 +23,15 @@ class Config(BaseModel):
     dataset: DatasetName = "digits"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """The run's random numbers start here; the split into training and held-out rows does not depend on it."""
-    threads: PositiveInt = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """CPU threads of one operation. More of them only pay for larger networks, and may change the last bits."""
 
     latent_size: Annotated[int, Field(ge=1, le=1024)] = 8
-    hidden_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)] = (256, 128)
+    hidden_sizes: Annotated[tuple[HiddenSize, ...], Field(min_length=1, max_length=16, strict=False)] = (256, 128)
     """Widths of the encoder's hidden layers; the decoder mirrors them."""
 
-    epochs: PositiveInt = 350
-    batch_size: PositiveInt = 128
+    epochs: Epochs = 350
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 128
     """Rows a step."""
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     """At its highest; a short linear warm-up leads there, a cosine from there to 1 % of it."""
@@ -44,7 +46,7 @@ class Config(BaseModel):
     average_decay: Fraction = 0.99
     """Decay a step of the running average of the weights, which is what is evaluated and exported."""
 
-    checkpoint_epochs: PositiveInt = 25
+    checkpoint_epochs: Epochs = 25
     """Epochs between checkpoints."""
 
     def to_settings(self) -> dict[str, Setting]:
@@ -54,12 +56,12 @@ class Config(BaseModel):
         return settings
 
 
-def parse_config(settings: dict[str, object], source: str = "configuration") -> Config:
+def parse_config(settings: dict[str, object], source: str = "") -> Config:
     """Returns the configuration with these settings, and defaults for the rest.
 
     Args:
         settings: values by field name.
-        source: what to call them in an error.
+        source: the file that they are from; empty: an error calls them by their flags.
 
     Raises:
         TrainingError: a key is unknown, or a value has the wrong type or is out of range; the message names the key.
@@ -69,10 +71,11 @@ def parse_config(settings: dict[str, object], source: str = "configuration") -> 
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_context=False)[0]
         key = ".".join(map(str, first["loc"]))
+        place = f"{source}: {key}" if source else _flag(key)
         if first["type"] == "extra_forbidden":
-            raise TrainingError(f"{source}: {key}: no such key; known are {', '.join(Config.model_fields)}") from exc
+            raise TrainingError(f"{place}: no such key; known are {', '.join(Config.model_fields)}") from exc
         message = first["msg"][0].lower() + first["msg"][1:]
-        raise TrainingError(f"{source}: {key}: {message}, not {first['input']!r}") from exc
+        raise TrainingError(f"{place}: {message}, not {_brief(first['input'])}") from exc
 
 
 def read_settings(path: Path) -> dict[str, object]:
@@ -85,7 +88,9 @@ def read_settings(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise TrainingError(f"{path}: cannot be read: {exc.strerror}") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except RecursionError as exc:
+        raise TrainingError(f"{path}: is nested too deeply") from exc
+    except ValueError as exc:  # no TOML, no UTF-8, or a number of more digits than Python reads
         raise TrainingError(f"{path}: is no TOML: {exc}") from exc
 
 
@@ -99,5 +104,17 @@ def refuse_changes(saved: Config, given: dict[str, object]) -> None:
     for key, value in asked:
         before = getattr(saved, key)
         if value != before:
-            flag = f"--{key.replace('_', '-')}"
-            raise TrainingError(f"{flag}: the run was started with {before}, it cannot be resumed with {value}")
+            raise TrainingError(f"{_flag(key)}: the run was started with {before}, it cannot be resumed with {value}")
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
+
+
+def _brief(value: object) -> str:
+    """Shows a value that may be as large as a file."""
+    try:
+        shown = repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return "a number of thousands of digits"
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -52,18 +52,19 @@ class Journal:
 
 
 def _lines_until(path: Path, epoch: int) -> list[bytes]:
-    """Returns the lines of the epochs up to one; a line that was cut short ends them."""
+    """Returns the lines of the epochs up to one; a line that was cut short or damaged ends them."""
     kept: list[bytes] = []
     if not path.exists():
         return kept
     for line in path.read_bytes().splitlines(keepends=True):
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
-        if not isinstance(record, dict) or record.get("split") != "train" or record.get("epoch", 0) > epoch:
+        if not isinstance(record, dict) or record.get("split") != "train" or not line.endswith(b"\n"):
             break
-        if not line.endswith(b"\n"):
+        done = record.get("epoch")
+        if not isinstance(done, int) or done > epoch:
             break
         kept.append(line)
     return kept

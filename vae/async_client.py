@@ -129,12 +129,14 @@ class AsyncClient(Endpoint):
 
     async def _call(self, call: Call[Reply, Result], timeout_seconds: float | None) -> Result:
         seconds = self._seconds(timeout_seconds)
-        requests = self._plan(call)
-        if requests is None:
-            requests = call.requests(await self.get_model(*call.route, timeout_seconds=seconds))
+        planned = self._plan(call)
+        if planned is None:
+            described = await self.get_model(*call.route, timeout_seconds=seconds)
+            planned = described, call.requests(described)
+        model, requests = planned
         rpc = getattr(self._stub, call.method)
         with self._doubting(call.route):
-            return self._join(call, await self._send_all(rpc, requests, seconds))
+            return self._join(call, model, await self._send_all(rpc, requests, seconds))
 
     async def _send_all(
         self, rpc: Callable[..., Awaitable[Reply]], requests: Iterable[Message], seconds: float

@@ -55,8 +55,8 @@ class Call(NamedTuple, Generic[Reply, Result]):
     """Name of the RPC."""
     requests: Callable[[Model], Iterable[Message]]
     """Raises InvalidInput if the call does not fit the model; builds requests as they are asked for."""
-    join: Callable[[Sequence[Reply]], Result]
-    """Makes the result of the replies, in the order of the requests."""
+    join: Callable[[Model, Sequence[Reply]], Result]
+    """Makes the result of the replies, in the order of the requests, which were made for this model."""
 
 
 def route(model: str, version: int) -> Route:
@@ -82,12 +82,13 @@ def encode(
         parts = _split("data", fit_data(rows, "data", known.data), known.limits, request().ByteSize())
         return (request(data=part, first_row=first + offset if draws else 0) for offset, part in parts)
 
-    def join(replies: Sequence[pb.EncodeResponse]) -> Encoded:
+    def join(known: Model, replies: Sequence[pb.EncodeResponse]) -> Encoded:
         fingerprint, timing = one_pair(replies), total(replies)
-        latent = join_latents("latent", [reply.latent for reply in replies], len(rows))
+        shape = known.latent_shape if fingerprint == known.fingerprint else None
+        latent = join_latents("latent", [reply.latent for reply in replies], len(rows), shape)
         log_variance = None
         if output == "moments":
-            log_variance = join_latents("log_variance", [reply.log_variance for reply in replies], len(rows))
+            log_variance = join_latents("log_variance", [reply.log_variance for reply in replies], len(rows), shape)
         return Encoded(latent, log_variance, drawn, fingerprint, timing)
 
     return Call(to, "Encode", requests, join)
@@ -110,9 +111,9 @@ def decode(
         parts = _split("latent", fit_latent(rows, "latent", known.latent_shape), known.limits, request().ByteSize())
         return (request(latent=part) for _, part in parts)
 
-    def join(replies: Sequence[pb.DecodeResponse]) -> Decoded:
+    def join(known: Model, replies: Sequence[pb.DecodeResponse]) -> Decoded:
         answered, timing = one_pair(replies), total(replies)
-        return Decoded(join_rows(output, [_output(reply, output) for reply in replies], len(rows)), answered, timing)
+        return Decoded(_join_output(known, replies, output, len(rows)), answered, timing)
 
     return Call(to, "Decode", requests, join)
 
@@ -149,10 +150,13 @@ def sample(
         step = known.limits.call_rows
         return (request(count=min(step, rows - offset), first_row=first + offset) for offset in range(0, rows, step))
 
-    def join(replies: Sequence[pb.SampleResponse]) -> Sampled:
+    def join(known: Model, replies: Sequence[pb.SampleResponse]) -> Sampled:
         fingerprint, timing = one_pair(replies), total(replies)
-        joined = join_rows(output, [_output(reply, output) for reply in replies], rows)
-        latent = join_latents("latent", [reply.latent for reply in replies], rows) if include_latent else None
+        joined = _join_output(known, replies, output, rows)
+        latent = None
+        if include_latent:
+            shape = known.latent_shape if fingerprint == known.fingerprint else None
+            latent = join_latents("latent", [reply.latent for reply in replies], rows, shape)
         return Sampled(joined, latent, drawn, first, fingerprint, timing)
 
     return Call(to, "Sample", requests, join)
@@ -176,8 +180,16 @@ def _split(field: str, rows: Array, limits: Limits, bare_bytes: int) -> Iterator
     return ((offset, to_message(rows[offset : offset + step])) for offset in range(0, len(rows), step))
 
 
-def _output(reply: pb.DecodeResponse | pb.SampleResponse, output: DecodeOutput) -> pb.Tensor:
-    return reply.expectation if output == "expectation" else reply.data
+def _join_output(
+    known: Model, replies: Sequence[pb.DecodeResponse] | Sequence[pb.SampleResponse], output: DecodeOutput, rows: int
+) -> Array:
+    """Returns the rows that were decoded. Of a pair that is not the one described, the shape is taken as it comes."""
+    is_known = one_pair(replies) == known.fingerprint
+    shape = known.data.shape if is_known else None
+    if output == "expectation":
+        return join_rows(output, [reply.expectation for reply in replies], rows, "float32", shape)
+    dtype = known.data.dtype if is_known else None
+    return join_rows(output, [reply.data for reply in replies], rows, dtype, shape)
 
 
 def _seed(seed: int | None) -> int:

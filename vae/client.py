@@ -68,8 +68,8 @@ class Endpoint:
             return self._timeout_seconds
         return positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
 
-    def _plan(self, call: Call[Reply, Result]) -> Iterable[Message] | None:
-        """Returns the requests for the model as last described, or None if the server must describe it (again).
+    def _plan(self, call: Call[Reply, Result]) -> tuple[Model, Iterable[Message]] | None:
+        """Returns the model as last described and the requests for it, or None if it must be described (again).
 
         What does not fit a remembered model may fit the one that has taken its place since.
         """
@@ -77,7 +77,7 @@ class Endpoint:
         if model is None:
             return None
         try:
-            return call.requests(model)
+            return model, call.requests(model)
         except InvalidInput:
             return None
 
@@ -94,11 +94,11 @@ class Endpoint:
             self._models.pop(route, None)
             raise
 
-    def _join(self, call: Call[Reply, Result], replies: list[Reply]) -> Result:
-        """Returns the result of a call. Forgets the model if another pair has answered."""
-        result = call.join(replies)
-        model = self._models.get(call.route)
-        if model is not None and model.fingerprint != result.fingerprint:
+    def _join(self, call: Call[Reply, Result], model: Model, replies: list[Reply]) -> Result:
+        """Returns the result of a call that was made for a model. Forgets the model if another pair has answered."""
+        result = call.join(model, replies)
+        remembered = self._models.get(call.route)
+        if remembered is not None and remembered.fingerprint != result.fingerprint:
             self._models.pop(call.route, None)
         return result
 
@@ -255,12 +255,14 @@ class Client(Endpoint):
 
     def _call(self, call: Call[Reply, Result], timeout_seconds: float | None) -> Result:
         seconds = self._seconds(timeout_seconds)
-        requests = self._plan(call)
-        if requests is None:
-            requests = call.requests(self.get_model(*call.route, timeout_seconds=seconds))
+        planned = self._plan(call)
+        if planned is None:
+            described = self.get_model(*call.route, timeout_seconds=seconds)
+            planned = described, call.requests(described)
+        model, requests = planned
         rpc = getattr(self._stub, call.method)
         with self._doubting(call.route):
-            return self._join(call, [self._send(rpc, request, seconds) for request in requests])
+            return self._join(call, model, [self._send(rpc, request, seconds) for request in requests])
 
     def _send(self, rpc: Callable[..., Reply], request: Message, seconds: float) -> Reply:
         deadline = time.monotonic() + seconds

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from vae.manifest import DataSpec
     from vae.tensors import Array
 
+_PICTURE_ROWS = 10_000  # more than anyone looks at
+
 
 def sample(arguments: list[str]) -> int:
     """Draws samples from a server into a picture or an array."""
     options = _sample_options(arguments)
     _check_out(options.out, ".png", ".npy", ".npz")
+    _check_cells(options.out, options.count)
     with connect(options) as client:
         sampled = client.sample(
             options.count,
@@ -122,6 +125,7 @@ def decode(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     _check_out(options.out, ".png", ".npy", ".npz")
     latent, fingerprint = _read_latent(options.input)
+    _check_cells(options.out, latent.shape[0] if latent.ndim else 1)
     with connect(options) as client:
         decoded = client.decode(
             latent,
@@ -166,6 +170,13 @@ def _check_out(path: Path, *suffixes: str) -> None:
 
     check_suffix(path, *suffixes)
     check_writable(path)
+
+
+def _check_cells(path: Path, rows: int) -> None:
+    if path.suffix == ".png" and rows > _PICTURE_ROWS:
+        raise InvalidInput(
+            str(path), f"a picture shows at most {_PICTURE_ROWS:,} rows, not {rows:,}; write a .npy file"
+        )
 
 
 def _data_spec(client: "Client", options: argparse.Namespace) -> "DataSpec | None":

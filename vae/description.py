@@ -42,7 +42,7 @@ class Model(BaseModel):
     limits: Limits
     noise_algorithm: str
     metrics: dict[str, float]
-    """Figures from training, on held-out rows."""
+    """Figures from training, on held-out rows, in the order of their names."""
 
 
 def parse_model(message: pb.Model) -> Model:
@@ -59,7 +59,9 @@ def parse_model(message: pb.Model) -> Model:
             data=_data_spec(message.data),
             latent_shape=tuple(message.latent_shape),
             posterior=_word(pb.Posterior.DESCRIPTOR, message.posterior),
-            likelihood=Likelihood(family=message.likelihood.family, constants=dict(message.likelihood.constants)),
+            likelihood=Likelihood(
+                family=message.likelihood.family, constants=dict(sorted(message.likelihood.constants.items()))
+            ),
             priors=tuple(Prior(name=prior.name, noise_size=prior.noise_size) for prior in message.priors),
             default_prior=message.default_prior,
             provider=message.provider,
@@ -69,14 +71,19 @@ def parse_model(message: pb.Model) -> Model:
                 batch_rows=message.limits.batch_rows,
             ),
             noise_algorithm=message.noise_algorithm,
-            metrics=dict(message.metrics),
+            metrics=dict(sorted(message.metrics.items())),  # on the wire they have no order
         )
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join([exc.title, *map(str, first["loc"])])
+        where = printable(".".join([exc.title, *map(str, first["loc"])]))
         raise CallError(
             "INTERNAL", f"the server describes a model that this client does not understand: {where}: {first['msg']}"
         ) from exc
+
+
+def printable(text: str) -> str:
+    """Returns text with what would steer a terminal, such as line ends and escapes, written out."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _data_spec(message: pb.DataSpec) -> DataSpec:

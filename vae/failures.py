@@ -4,6 +4,7 @@ import random
 import re
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple, Protocol, cast
 
 import grpc
@@ -97,5 +98,6 @@ def _merge_details(status: status_pb2.Status) -> _Details:
             elif isinstance(detail, error_details_pb2.ErrorInfo):
                 merged = merged._replace(reason=detail.reason)
             elif isinstance(detail, error_details_pb2.RetryInfo):
-                merged = merged._replace(retry_seconds=detail.retry_delay.ToTimedelta().total_seconds())
+                with suppress(ValueError, OverflowError):  # a time that no clock can tell
+                    merged = merged._replace(retry_seconds=detail.retry_delay.ToTimedelta().total_seconds())
     return merged

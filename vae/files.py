@@ -4,9 +4,11 @@ import ctypes
 import errno
 import os
 import secrets
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -27,7 +29,7 @@ _NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 # What NumPy and zipfile raise for files that are cut short, altered, encrypted or made to mislead.
 _MALFORMED = (
     *(ValueError, EOFError, KeyError, AttributeError, TypeError, MemoryError, OverflowError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error),
+    *(SyntaxError, RecursionError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
 
 
@@ -144,7 +146,8 @@ def _replace(path: Path, fill: Callable[[BinaryIO], object]) -> None:
         partial.replace(path)
         sync_directory(path.parent)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # it would hide the first error
+            partial.unlink(missing_ok=True)
 
 
 def sync_directory(directory: Path) -> None:

@@ -1,12 +1,17 @@
 """Descriptions for people: a model package, and the models that a server serves."""
 
+import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-from vae.description import Model
+from vae.description import Model, printable
 from vae.manifest import Manifest, Prior
 from vae.package import ModelPackage
 
 Lines = list[tuple[str, str]]
+
+_LEAST_COLUMNS, _MOST_COLUMNS = 30, 100  # beside the names; in all
 
 
 def package_text(package: ModelPackage) -> str:
@@ -16,7 +21,7 @@ def package_text(package: ModelPackage) -> str:
     lines.append(("files", ", ".join(file.file for file in manifest.files) + ": checksums verified"))
     lines.append(("created", f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}".strip()))
     if manifest.preprocessing:
-        lines.append(("preprocessing", manifest.preprocessing))
+        lines.append(("preprocessed", manifest.preprocessing))
     if manifest.provenance:
         lines.append(("data set", f"{manifest.provenance.dataset} (SHA-256 {manifest.provenance.data_sha256[:12]}...)"))
         lines.append(("trained with", ", ".join(f"{n} {v}" for n, v in manifest.provenance.libraries.items())))
@@ -67,7 +72,8 @@ def _parity(manifest: Manifest) -> list[str]:
         return []
     rows = [("output", "rows", "largest difference", "allowed")]
     for check in manifest.parity.checks:
-        rows.append((check.output, f"{check.rows}", f"{check.largest_difference:.1e}", check.tolerance))
+        difference = f"{check.largest_difference:.1e}"
+        rows.append((printable(check.output), f"{check.rows}", difference, printable(check.tolerance)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     sizes = ", ".join(map(str, manifest.parity.batch_sizes))
@@ -75,5 +81,11 @@ def _parity(manifest: Manifest) -> list[str]:
 
 
 def _section(heading: str, lines: Lines) -> str:
-    width = max(len(name) for name, _ in lines)
-    return "\n".join([heading, *(f"  {name:<{width}}  {value}" for name, value in lines)])
+    """Returns a heading and aligned lines; a value that is wider than the terminal goes on below its beginning."""
+    shown = [(printable(name), printable(value)) for name, value in lines]
+    width = max(len(name) for name, _ in shown)
+    columns = max(width + _LEAST_COLUMNS, min(shutil.get_terminal_size().columns, _MOST_COLUMNS))
+    wrap = partial(textwrap.fill, width=columns, break_long_words=False, break_on_hyphens=False)
+    hanging = " " * (width + 4)
+    wrapped = (wrap(value, initial_indent=f"  {name:<{width}}  ", subsequent_indent=hanging) for name, value in shown)
+    return "\n".join([printable(heading), *wrapped])

@@ -55,10 +55,12 @@ def connect(options: argparse.Namespace) -> "Client":
     """Returns a client of the server that the options tell.
 
     Raises:
-        InvalidInput: the options contradict each other, or a file cannot be read.
+        InvalidInput: the target has no port, the options contradict each other, or a file cannot be read.
     """
     from vae.client import Client
 
+    if ":" not in options.target:
+        raise InvalidInput("target", f"is {options.target!r}, must be HOST:PORT")
     return Client(
         options.target,
         timeout_seconds=options.timeout,

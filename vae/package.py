@@ -96,6 +96,18 @@ class ModelPackage(NamedTuple):
         return cls(directory, manifest)
 
 
+def check_place(directory: Path) -> None:
+    """Makes sure that nothing stands where a new package is to go, before any work is done for it.
+
+    Raises:
+        PackageError: the directory exists, and is not empty.
+    """
+    try:
+        _replaces_package(directory, overwrite=False)
+    except OSError as exc:
+        raise PackageError(f"{directory}: cannot be written: {exc.strerror}") from exc
+
+
 def sha256_of(content: bytes) -> str:
     """Returns the SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
@@ -114,6 +126,9 @@ def _read_manifest(directory: Path) -> Manifest:
     try:
         text = source.read_bytes()
     except OSError as exc:
+        inner = directory / "model"  # where a run keeps its package
+        if isinstance(exc, FileNotFoundError) and (inner / MANIFEST_FILE).exists():
+            raise PackageError(f"{directory} is no model package: try {inner}") from exc
         raise PackageError(f"{directory} is no model package: cannot read {MANIFEST_FILE}: {exc.strerror}") from exc
     return Manifest.parse(text, str(source))
 
@@ -125,7 +140,7 @@ def _replaces_package(directory: Path, overwrite: bool) -> bool:
     if not (directory / MANIFEST_FILE).exists():
         raise PackageError(f"{directory} already exists and is no model package")
     if not overwrite:
-        raise PackageError(f"{directory} already exists; choose another directory or allow overwriting")
+        raise PackageError(f"{directory} already exists; choose another directory")
     try:
         _read_manifest(directory)
     except PackageError as exc:

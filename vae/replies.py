@@ -91,14 +91,25 @@ def total(replies: Sequence[_Costed]) -> Timing:
     )
 
 
-def join_rows(field: str, parts: Sequence[pb.Tensor], rows: int) -> Array:
+def join_rows(
+    field: str, parts: Sequence[pb.Tensor], rows: int, dtype: str | None, row_shape: Sequence[int] | None
+) -> Array:
     """Returns the rows of all parts, in an array of its own.
 
+    Args:
+        field: what to call the rows in an error.
+        parts: in order.
+        rows: how many were asked for.
+        dtype: the element type they must have; that of the first part if None.
+        row_shape: the shape that one row must have; that of the first part if None.
+
     Raises:
-        CallError: INTERNAL; they are no arrays of one kind, or not as many rows as were asked for.
+        CallError: INTERNAL; they are no arrays of this kind, or not as many rows as were asked for.
     """
     try:
-        joined = np.concatenate([to_array(part, field, _DTYPES[part.dtype], part.shape[1:]) for part in parts])
+        kind = _DTYPES[parts[0].dtype] if dtype is None else dtype
+        shape = parts[0].shape[1:] if row_shape is None else row_shape
+        joined = np.concatenate([to_array(part, field, kind, shape) for part in parts])
     except (KeyError, ValueError, InvalidInput) as exc:
         raise CallError("INTERNAL", f"the server's reply holds no usable {field}: {exc}") from exc
     if len(joined) != rows:
@@ -106,6 +117,8 @@ def join_rows(field: str, parts: Sequence[pb.Tensor], rows: int) -> Array:
     return joined
 
 
-def join_latents(field: str, parts: Sequence[pb.Tensor], rows: int) -> npt.NDArray[np.float32]:
+def join_latents(
+    field: str, parts: Sequence[pb.Tensor], rows: int, latent_shape: Sequence[int] | None
+) -> npt.NDArray[np.float32]:
     """Returns the latents of all parts, float32, as `join_rows` does."""
-    return join_rows(field, parts, rows).astype(np.float32, copy=False)
+    return join_rows(field, parts, rows, "float32", latent_shape).astype(np.float32, copy=False)

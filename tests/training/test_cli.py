@@ -1,3 +1,4 @@
+import shlex
 import signal
 import subprocess
 import sys
@@ -91,22 +92,54 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
     assert capsys.readouterr().err.startswith(f"usage: vae {arguments[0]}")
 
 
+def test_wrong_settings_are_said_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = str(tmp_path / "new")
+    settings, fine = tmp_path / "run.toml", tmp_path / "fine.toml"
+    settings.write_text("beta = 4\n")
+    fine.write_text("epochs = 2\n")
+    expected = {
+        ("--epochs", "0"): "--epochs: input should be greater than or equal to 1, not 0",
+        ("--threads", "2147483648"): "--threads: input should be less than or equal to 1024, not 2147483648",
+        ("--config", str(fine), "--seed", "-1"): "--seed: input should be",
+        ("--config", str(settings)): f"{settings}: beta: no such key",
+        ("--config", "none.toml"): "none.toml: cannot be read",
+    }
+    for arguments, message in expected.items():
+        assert vae(["train", "digits", "--out", new, *arguments]) == 2
+        (error,) = capsys.readouterr().err.splitlines()
+        assert error.startswith(f"vae: {message}")
+    assert not Path(new).exists()
+
+
+def test_export_refuses_a_taken_place_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "manifest.json").touch()
+    assert vae(["export", str(tmp_path / "no checkpoint"), "--out", str(tmp_path / "taken")]) == 1
+    assert capsys.readouterr().err == f"vae: {tmp_path / 'taken'} already exists; choose another directory\n"
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_a_run_needs_nobody_to_talk_to(tmp_path: Path, redirection: str) -> None:
+    out = tmp_path / "run"
+    settings = tmp_path / "small.toml"
+    settings.write_text(SMALL)
+    command = shlex.join([*COMMAND, "train", "digits", "--out", str(out), "--config", str(settings), "--epochs", "2"])
+    done = subprocess.run(["sh", "-c", f"{command} {redirection}"], cwd=ROOT, stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"360 held-out rows")
+    assert ModelPackage.open(out / PACKAGE_DIRECTORY)
+
+
 def test_what_cannot_be_is_said_on_one_line(
     tmp_path: Path, run_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     new, old = str(tmp_path / "new"), str(run_directory)
-    settings = tmp_path / "run.toml"
-    settings.write_text("beta = 4\n")
     fine = tmp_path / "fine.toml"
     fine.write_text("epochs = 2\n")
     corrupt = tmp_path / "corrupt"
     corrupt.mkdir()
     (corrupt / CHECKPOINT_FILE).write_bytes((run_directory / CHECKPOINT_FILE).read_bytes()[:1000])
     expected = {
-        ("train", "digits", "--out", new, "--epochs", "0"): "vae train: epochs: input should be greater than 0, not 0",
-        ("train", "digits", "--out", new, "--config", str(settings)): f"{settings}: beta: no such key",
-        ("train", "digits", "--out", new, "--config", str(fine), "--seed", "-1"): "vae train: seed: input should be",
-        ("train", "digits", "--out", new, "--config", "none.toml"): "none.toml: cannot be read",
         ("train", "digits", "--out", str(tmp_path), "--resume"): f"{tmp_path} holds files but no {CHECKPOINT_FILE}",
         ("train", "digits", "--out", old): f"{old} holds a run already",
         ("train", "digits", "--out", old, "--resume", "--latent-size", "5"): "--latent-size: the run was started",

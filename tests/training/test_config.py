@@ -19,7 +19,18 @@ def test_settings_override_defaults() -> None:
         ({"epochs": "many"}, "run.toml: epochs: input should be a valid integer, not 'many'"),
         ({"epochs": 1.5}, "run.toml: epochs: "),
         ({"epochs": True}, "run.toml: epochs: "),
-        ({"epochs": 0}, "run.toml: epochs: input should be greater than 0, not 0"),
+        ({"epochs": 0}, "run.toml: epochs: input should be greater than or equal to 1, not 0"),
+        ({"epochs": 10**400}, "run.toml: epochs: "),
+        ({"epochs": 1 << 20_000}, "run.toml: epochs: input should be less than or equal to 1000000, not a number of"),
+        ({"checkpoint_epochs": 10**7}, "run.toml: checkpoint_epochs: "),
+        ({"threads": 2**31}, "run.toml: threads: input should be less than or equal to 1024, not 2147483648"),
+        ({"latent_size": 2**17}, "run.toml: latent_size: "),
+        (
+            {"hidden_sizes": [10**12]},
+            "run.toml: hidden_sizes.0: input should be less than or equal to 65536, not 10000",
+        ),
+        ({"hidden_sizes": [8] * 17}, "run.toml: hidden_sizes: "),
+        ({"batch_size": 10**23}, "run.toml: batch_size: "),
         ({"seed": -1}, "run.toml: seed: "),
         ({"seed": 2**63}, "run.toml: seed: "),
         ({"kl_warmup": 1.0}, "run.toml: kl_warmup: "),
@@ -34,6 +45,12 @@ def test_a_wrong_setting_is_named_on_one_line(settings: dict[str, object], messa
         parse_config(settings, "run.toml")
     assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 300
+
+
+def test_a_wrong_setting_without_a_file_is_named_by_its_flag() -> None:
+    with pytest.raises(TrainingError, match=r"^--latent-size: input should be greater than or equal to 1, not 0$"):
+        parse_config({"latent_size": 0})
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
@@ -42,11 +59,18 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert parse_config(read_settings(path)) == Config(epochs=5, hidden_sizes=(8,))
 
 
-@pytest.mark.parametrize("content", [b"epochs = ", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"epochs = ", b"\xff\xfe", b"epochs = " + b"9" * 5000])
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.toml"
     path.write_bytes(content)
     with pytest.raises(TrainingError, match=r"run\.toml: is no TOML"):
+        read_settings(path)
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("epochs = " + "[" * 3000 + "]" * 3000)
+    with pytest.raises(TrainingError, match=r"run\.toml: is nested too deeply$"):
         read_settings(path)
 
 

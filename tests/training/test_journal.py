@@ -47,9 +47,20 @@ def test_a_line_without_its_end_is_not_kept(tmp_path: Path) -> None:
     assert epochs_in(path) == [1, 3]
 
 
-def test_bytes_that_are_no_text_end_what_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe",
+        b'{"split": "train", "epoch": "x"}',
+        b'{"split": "train", "epoch": NaN}',
+        b'{"split": "train"}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+    ],
+)
+def test_a_damaged_line_ends_what_is_kept(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b'{"split": "train", "epoch": 1}\n\xff\xfe\n')
+    path.write_bytes(b'{"split": "train", "epoch": 1}\n' + line + b"\n")
     with Journal(path, 5):
         assert epochs_in(path) == [1]
 

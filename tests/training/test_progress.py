@@ -1,12 +1,22 @@
 import io
+import os
+import sys
+import termios
+
+import pytest
 
 from training.loop import Epoch
-from training.progress import Progress
+from training.progress import Progress, say
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+class Full(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
 
 
 def show(stream: io.StringIO, epochs: int, done: int = 0) -> str:
@@ -36,3 +46,27 @@ def test_a_bar_on_a_terminal() -> None:
     assert "20/20 |" in shown
     assert "ELBO -100.2  reconstruction 84.0  KL 16.2  active 7/8" in shown
     assert "epoch 20/20" not in shown
+
+
+def test_a_bar_leaves_room_for_the_echo_of_ctrl_c() -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen, os.fdopen(theirs, "w") as terminal:
+        termios.tcsetwinsize(theirs, (24, 90))
+        with Progress(20, 0, 8, terminal) as progress:
+            progress.show(Epoch(20, 100.25, 84.0, 16.25, 7, 1.0, 1e-3))
+        *_, bar = screen.read(4096).decode().strip().split("\r")
+    assert len(bar) == 90 - 3
+
+
+def test_no_bar_where_nothing_is_left_to_do() -> None:
+    assert show(Terminal(), 20, done=20) == ""
+
+
+def test_a_stream_that_is_full_or_missing_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    show(Full(), 3)
+    monkeypatch.setattr(sys, "stderr", Full())
+    say("exporting")
+    monkeypatch.setattr(sys, "stderr", None)
+    say("exporting")
+    with Progress(3, 0, 8) as progress:
+        progress.show(Epoch(1, 100.25, 84.0, 16.25, 7, 1.0, 1e-3))

@@ -202,7 +202,7 @@ def decoded(rows: int, fingerprint: str = PAIR, **timing: int) -> pb.DecodeRespo
 
 
 def join_decoded(*replies: pb.DecodeResponse, rows: int = 5) -> Decoded:
-    return decode(np.zeros((rows, 2))).join(replies)
+    return decode(np.zeros((rows, 2))).join(described(), replies)
 
 
 def test_joining_adds_times_up() -> None:
@@ -242,6 +242,51 @@ def test_replies_that_cannot_be_joined(replies: list[pb.DecodeResponse], code: s
     with pytest.raises(CallError, match=said) as err:
         join_decoded(*replies)
     assert err.value.code == code
+
+
+FLOATS, BYTES = (to_message(np.zeros((5, 2), dtype)) for dtype in (np.float32, np.uint8))
+WIDE = to_message(np.zeros((5, 3), np.float32))
+
+
+@pytest.mark.parametrize(("tensor", "said"), [(BYTES, "dtype: is DATA_TYPE_UINT8"), (WIDE, r"shape: is \[5, 3\]")])
+def test_replies_that_are_not_the_models(tensor: pb.Tensor, said: str) -> None:
+    rows = np.zeros((5, 2))
+    encoded = pb.EncodeResponse(fingerprint=PAIR, latent=FLOATS, log_variance=tensor)
+    drawn = pb.SampleResponse(fingerprint=PAIR, expectation=tensor)
+    joins = (
+        lambda: encode("moments", data=rows).join(described(), [encoded]),
+        lambda: decode(rows).join(described(), [pb.DecodeResponse(fingerprint=PAIR, data=tensor)]),
+        lambda: sample(5, output="expectation").join(described(), [drawn]),
+    )
+    for join in joins:
+        with pytest.raises(CallError, match=f"holds no usable .*{said}") as err:
+            join()
+        assert err.value.code == "INTERNAL"
+
+
+def test_replies_of_a_pair_that_was_not_described() -> None:
+    reply = pb.DecodeResponse(fingerprint="b" * 64, data=WIDE)
+    assert decode(np.zeros((5, 2))).join(described(), [reply]).output.shape == (5, 3)
+    reply = pb.DecodeResponse(fingerprint="b" * 64, expectation=BYTES)
+    with pytest.raises(CallError, match="dtype: is DATA_TYPE_UINT8"):
+        decode(np.zeros((5, 2)), output="expectation").join(described(), [reply])
+
+
+def test_figures_are_described_in_the_order_of_their_names() -> None:
+    metrics = {f"metric_{number:02}": float(number) for number in range(40)}
+    message = pb.Model(
+        name="m",
+        version=1,
+        fingerprint=PAIR,
+        data=pb.DataSpec(kind=pb.DATA_KIND_TABLE, shape=[2], dtype=pb.DATA_TYPE_FLOAT32, maximum=1),
+        latent_shape=[2],
+        posterior=pb.POSTERIOR_NONE,
+        limits=pb.Limits(call_rows=1, request_bytes=1),
+        likelihood=pb.Likelihood(family="f", constants=metrics),
+        metrics=dict(reversed(metrics.items())),
+    )
+    model = parse_model(message)
+    assert list(model.metrics) == list(model.likelihood.constants) == list(metrics)
 
 
 def test_encoded_latents_insist_on_their_pair() -> None:

@@ -63,6 +63,13 @@ def test_pages_samples(server: "Server", client: Client) -> None:
     }
 
 
+def test_an_answer_that_is_not_the_models(server: "Server", client: Client) -> None:
+    client.get_model()
+    server.script.model.data.shape[:] = [4, 16, 1]
+    with pytest.raises(CallError, match=r"no usable data: data\.shape: is \[1, 4, 16, 1\], must be \[rows, 8, 8, 1\]"):
+        client.sample(1)
+
+
 def test_results_can_be_written_to(client: Client) -> None:
     client.sample(2).output[0] = 1
 

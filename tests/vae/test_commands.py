@@ -13,7 +13,7 @@ from vae.package import ModelPackage
 from vae.v1 import vae_pb2 as pb
 
 if TYPE_CHECKING:
-    from tests.vae.conftest import Server
+    from tests.vae.conftest import Contents, Server
 
 Streams = pytest.CaptureFixture[str]
 
@@ -155,6 +155,23 @@ def test_help(verb: str, capsys: Streams) -> None:
     assert capsys.readouterr().out.startswith(f"usage: vae {verb}")
 
 
+def test_a_picture_of_too_many_rows(server: "Server", tmp_path: Path, capsys: Streams) -> None:
+    out = tmp_path / "x.png"
+    sample = ["sample", "--target", server.target, "--count", "100000", "--out", str(out)]
+    assert refused(sample, capsys) == (
+        f"vae: {out}: a picture shows at most 10,000 rows, not 100,000; write a .npy file"
+    )
+    np.save(tmp_path / "z.npy", np.zeros((10_001, 2), np.float32))
+    decode = ["decode", "--target", server.target, "--input", str(tmp_path / "z.npy"), "--out", str(out)]
+    assert "at most 10,000 rows, not 10,001" in refused(decode, capsys)
+    assert server.script.received == []
+
+
+def test_a_target_needs_a_port(tmp_path: Path, capsys: Streams) -> None:
+    sample = ["sample", "--target", "nonsense", "--count", "1", "--out", str(tmp_path / "x.npy")]
+    assert refused(sample, capsys) == "vae: target: is 'nonsense', must be HOST:PORT"
+
+
 def test_token_comes_from_a_file(server: "Server", tmp_path: Path, capsys: Streams) -> None:
     (tmp_path / "token").write_text("secret\n")
     token = ["--token-file", str(tmp_path / "token")]
@@ -187,6 +204,35 @@ def test_info_describes_a_package(package: ModelPackage, capsys: Streams) -> Non
     assert "  encoder.mean  64    3.0e-07             1e-05 + 1e-04 |r|\n" in said
     assert run(["info", str(package.directory), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "digits"
+
+
+def test_info_shows_what_would_steer_a_terminal(server: "Server", capsys: Streams) -> None:
+    server.script.model.name = "digits\x1b[2J\nfaked"
+    server.script.model.provider = "cpu\u202e"
+    server.script.model.metrics["nats\r"] = 1.0
+    assert run(["info", server.target]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("digits\\x1b[2J\\nfaked, version 1: ")
+    assert "cpu\\u202e" in said
+    assert all(line.isprintable() for line in said.splitlines())
+
+
+@pytest.mark.parametrize(("columns", "longest"), [("80", 80), ("1000", 100), ("1", 80)])
+def test_info_wraps_what_is_long(
+    contents: "Contents", tmp_path: Path, capsys: Streams, columns: str, longest: int
+) -> None:
+    words = "counts 0 to 16 are divided by 16, less the mean over the rows of the training set, on the way in and back"
+    long = contents.manifest.model_copy(update={"preprocessing": words})
+    package = ModelPackage.write(tmp_path / "long", long, contents.files)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", columns)
+        assert run(["info", str(package.directory)]) == 0
+    heading, *lines = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    assert heading.endswith(str(package.directory))
+    start = next(number for number, line in enumerate(lines) if line.startswith("  preprocessed  counts"))
+    assert lines[start + 1].startswith(" " * 16)
+    assert words in " ".join(line.strip() for line in lines)
+    assert max(map(len, lines)) <= longest
 
 
 def test_info_verifies_checksums(package: ModelPackage, capsys: Streams) -> None:

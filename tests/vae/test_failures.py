@@ -96,6 +96,16 @@ def test_unreadable_details_do_not_hide_the_error(server: "Server", client: Clie
         client.sample(1)
 
 
+@pytest.mark.parametrize("seconds", [-(10**18), 10**18])
+def test_a_time_that_no_clock_can_tell_is_no_time(server: "Server", client: Client, seconds: int) -> None:
+    info = error_details_pb2.RetryInfo(retry_delay=Duration(seconds=seconds))
+    reason = error_details_pb2.ErrorInfo(reason="QUEUE_FULL")
+    server.script.before = [server.refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "queue is full", info, reason)]
+    with pytest.raises(CallError, match="queue is full") as err:
+        client.sample(1)
+    assert (err.value.retry_seconds, err.value.reason) == (None, "QUEUE_FULL")
+
+
 def test_deadline(server: "Server", client: Client) -> None:
     client.get_model()
     server.script.before = [lambda _: time.sleep(0.5)]

@@ -50,6 +50,14 @@ def test_files_that_hold_no_array(tmp_path: Path, content: bytes) -> None:
             read(tmp_path / name)
 
 
+@pytest.mark.parametrize("descr", ["(" * 100, "(" * 5000, "-" * 50_000 + "1", "f(", "1 1"], ids=range(5))
+def test_headers_that_are_no_python(tmp_path: Path, descr: str) -> None:
+    header = descr.encode()
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(InvalidInput, match=r"x\.npy: is no \.npy file of plain values"):
+        read_array(tmp_path / "x.npy")
+
+
 def test_objects_are_never_loaded(tmp_path: Path) -> None:
     objects = np.array([Explosive()], object)
     np.save(tmp_path / "x.npy", objects, allow_pickle=True)
@@ -98,6 +106,13 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"x\.npy: cannot be written: No space left"):
         write(tmp_path / "x.npy", fail)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x.npy", b"old")]
+
+
+def test_the_first_error_is_the_one_that_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    with pytest.raises(NotADirectoryError) as raised:
+        write_whole(tmp_path / "x" / "y", b"")
+    assert raised.value.__context__ is None
 
 
 def test_a_file_is_replaced_and_keeps_its_place(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from vae.errors import PackageError
 from vae.files import exchange
-from vae.package import ModelPackage, sha256_of, swap
+from vae.package import ModelPackage, check_place, sha256_of, swap
 
 if TYPE_CHECKING:
     from tests.vae.conftest import Contents
@@ -52,6 +52,20 @@ def test_no_package_at_all(tmp_path: Path) -> None:
         ModelPackage.open(tmp_path)
     with pytest.raises(PackageError, match="is no model package"):
         ModelPackage.open(tmp_path / "absent")
+
+
+def test_the_directory_of_a_run_hints_at_its_package(contents: "Contents", tmp_path: Path) -> None:
+    ModelPackage.write(tmp_path / "run" / "model", contents.manifest, contents.files)
+    with pytest.raises(PackageError, match=rf"{tmp_path}/run is no model package: try {tmp_path}/run/model$"):
+        ModelPackage.open(tmp_path / "run")
+
+
+def test_a_place_can_be_checked_before_any_work(package: ModelPackage, tmp_path: Path) -> None:
+    check_place(tmp_path / "new")
+    with pytest.raises(PackageError, match=r"already exists; choose another directory$"):
+        check_place(package.directory)
+    with pytest.raises(PackageError, match=r"cannot be written: File name too long$"):
+        check_place(tmp_path / ("x" * 5000))
 
 
 def test_probes_that_are_no_archive(contents: "Contents", tmp_path: Path) -> None:
