@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, get_args
 
 from training.config import Config, DatasetName, parse_config, read_settings
 from vae.errors import TrainingError
+from vae.options import verb_parser
 from vae.package import check_place
 from vae.runtime import prepare_onnxruntime
 
@@ -71,11 +72,11 @@ def export(arguments: list[str]) -> int:
 
 
 def _train_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="vae train",
-        description="Trains a VAE, exports it and proves the export. DIR then holds checkpoint.safetensors, "
+    parser = verb_parser(
+        "train",
+        "Trains a VAE, exports it and proves the export. DIR then holds checkpoint.safetensors, "
         "metrics.jsonl (one line an epoch, the last one held out) and model, the package that `vae serve` takes.",
-        epilog="The same settings give the same bits, on the same kind of machine with the same library versions; "
+        "The same settings give the same bits, on the same kind of machine with the same library versions; "
         f"so does a run that was interrupted and resumed. Keys of FILE.toml: {', '.join(Config.model_fields)}.",
     )
     parser.add_argument("dataset", choices=get_args(DatasetName), help="what to train on; it comes with scikit-learn")
@@ -117,9 +118,9 @@ def _with_default(key: str, text: str) -> str:
 
 
 def _export_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="vae export",
-        description="Exports a checkpoint as a model package and proves it. The graphs are those that `vae train` "
+    parser = verb_parser(
+        "export",
+        "Exports a checkpoint as a model package and proves it. The graphs are those that `vae train` "
         "wrote at that checkpoint, bit for bit.",
     )
     parser.add_argument(
