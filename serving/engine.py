@@ -1,107 +1,17 @@
 """Engine: a batch of rows -> a batch of answers. Noise is drawn here, once a batch, from the rows' addresses."""
 
 from collections.abc import Sequence, Sized
-from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from serving.rows import DataRows, Decoded, Encoded, LatentRows, PriorRows, Reconstructed, ReconstructRows
 from serving.session import Session
 from vae.manifest import Manifest
 from vae.noise import Purpose, RowRange, standard_normals
-
-Array = npt.NDArray[np.number]
-Output = Literal["data", "expectation"]
-
-
-@dataclass(frozen=True, slots=True)
-class DataRows:
-    """Rows to encode."""
-
-    data: Array
-    """[rows, *data shape]."""
-    log_variance: bool = False
-    """Whether the log-variance is answered too."""
-    noise: RowRange | None = None
-    """Addresses of the rows' noise where a draw is wanted instead of the mean."""
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def part(self, start: int, stop: int) -> Self:
-        """Returns rows start to stop - 1."""
-        noise = self.noise and _part(self.noise, start, stop)
-        return replace(self, data=self.data[start:stop], noise=noise)
-
-
-@dataclass(frozen=True, slots=True)
-class ReconstructRows(DataRows):
-    """Rows to encode, decode and score."""
-
-    output: Output = "data"
-
-
-@dataclass(frozen=True, slots=True)
-class LatentRows:
-    """Latents to decode."""
-
-    latent: Array
-    """[rows, *latent shape]."""
-    output: Output
-
-    def __len__(self) -> int:
-        return len(self.latent)
-
-    def part(self, start: int, stop: int) -> Self:
-        """Returns rows start to stop - 1."""
-        return replace(self, latent=self.latent[start:stop])
-
-
-@dataclass(frozen=True, slots=True)
-class PriorRows:
-    """Rows to draw from the standard prior and decode."""
-
-    noise: RowRange
-    temperature: float
-    output: Output
-
-    def __len__(self) -> int:
-        return self.noise.rows
-
-    def part(self, start: int, stop: int) -> Self:
-        """Returns rows start to stop - 1."""
-        return replace(self, noise=_part(self.noise, start, stop))
-
-
-class Encoded(NamedTuple):
-    """The posterior of some rows."""
-
-    latent: Array
-    """[rows, *latent shape]: mean or draw."""
-    log_variance: Array | None
-
-
-class Decoded(NamedTuple):
-    """Some rows of data, and the latents they came from."""
-
-    output: Array
-    """[rows, *data shape]: data or expectation."""
-    latent: Array
-    """[rows, *latent shape]."""
-
-
-class Reconstructed(NamedTuple):
-    """Some rows of data, decoded again, and their scores, each float32 [rows]."""
-
-    output: Array
-    """[rows, *data shape]: data or expectation."""
-    squared_error: Array
-    log_likelihood: Array | None
-    """Nats; None where the package has no likelihood graph."""
-    kl: Array | None
-    """Nats; None where the model has no posterior."""
+from vae.tensors import Array
 
 
 class Engine:
@@ -219,10 +129,6 @@ def _sum_rows(values: npt.NDArray[np.float64]) -> Array:
 def _reparameterize(mean: Array, log_variance: Array, noise: Array) -> Array:
     """Returns mean + sqrt(variance) noise; in float64, so that its bits do not follow the last bit of exp."""
     return (mean + np.exp(0.5 * log_variance.astype(np.float64)) * noise).astype(np.float32)
-
-
-def _part(addresses: RowRange, start: int, stop: int) -> RowRange:
-    return RowRange(addresses.seed, addresses.first_row + start, stop - start)
 
 
 def _join(parts: Sequence[Array]) -> Array:

@@ -9,25 +9,17 @@ from typing import NamedTuple
 import numpy as np
 
 from serving.batcher import A, Batcher, Device, R
-from serving.engine import (
-    DataRows,
-    Decoded,
-    Encoded,
-    Engine,
-    LatentRows,
-    PriorRows,
-    Reconstructed,
-    ReconstructRows,
-)
+from serving.engine import Engine
 from serving.requests import Accepts
-from serving.session import Array, Provider, Session, providers
+from serving.rows import DataRows, Decoded, Encoded, LatentRows, PriorRows, Reconstructed, ReconstructRows
+from serving.session import Provider, Session, providers
 from serving.settings import Settings
 from vae.errors import NotReady, PackageError, StartupError, UnknownName
 from vae.manifest import Manifest, TensorSpec
 from vae.noise import ALGORITHM, RowRange
 from vae.package import ModelPackage
 from vae.probes import compare
-from vae.tensors import DATA_TYPES
+from vae.tensors import DATA_TYPES, Array
 from vae.v1 import vae_pb2 as pb
 
 _log = logging.getLogger(__name__)

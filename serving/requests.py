@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from serving.engine import DataRows, LatentRows, Output, PriorRows, ReconstructRows
+from serving.rows import DataRows, LatentRows, Output, PriorRows, ReconstructRows
 from vae.errors import InvalidInput, PreconditionFailed
 from vae.manifest import Manifest
 from vae.noise import ROW_LIMIT, RowRange

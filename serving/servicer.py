@@ -11,12 +11,12 @@ import grpc
 import numpy as np
 
 from serving.batcher import A, Answer
-from serving.engine import Array, Decoded, Output, Reconstructed
 from serving.models import Models
 from serving.requests import parse_decode, parse_encode, parse_reconstruct, parse_sample
+from serving.rows import Decoded, Output, Reconstructed
 from serving.status import refusal_of
 from vae.errors import InvalidInput, ShuttingDown, VaeError
-from vae.tensors import to_message
+from vae.tensors import Array, to_message
 from vae.v1 import vae_pb2 as pb
 from vae.v1 import vae_pb2_grpc
 

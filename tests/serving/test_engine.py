@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.engine import DataRows, Decoded, Engine, LatentRows, PriorRows
-from serving.session import Array, Session
+from serving.engine import Engine
+from serving.rows import DataRows, Decoded, LatentRows, PriorRows
+from serving.session import Session
 from vae.noise import Purpose, RowRange, standard_normals
 from vae.package import ModelPackage
+from vae.tensors import Array
 
 
 @pytest.fixture(scope="module")
