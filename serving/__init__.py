@@ -11,6 +11,7 @@
     models     the models that are served, by name and version; loading one means proving it
     batcher    rows of many callers -> batches; knows rows and time, nothing else
     engine     a batch of rows -> a batch of answers
+    rows       what callers want done with rows, and what becomes of them
     session    the only import of onnxruntime
     status     errors -> gRPC status, the one total table
     cpus       how many processors this process may use

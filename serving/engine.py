@@ -1,96 +1,29 @@
 """Engine: a batch of rows -> a batch of answers. Noise is drawn here, once a batch, from the rows' addresses."""
 
 from collections.abc import Sequence, Sized
-from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from serving.rows import DataRows, Decoded, Encoded, LatentRows, PriorRows, Reconstructed, ReconstructRows
 from serving.session import Session
 from vae.manifest import Manifest
 from vae.noise import Purpose, RowRange, standard_normals
-
-Array = npt.NDArray[np.number]
-Output = Literal["data", "expectation"]
-
-
-@dataclass(frozen=True, slots=True)
-class DataRows:
-    """Rows to encode."""
-
-    data: Array
-    """[rows, *data shape]."""
-    log_variance: bool = False
-    """Whether the log-variance is answered too."""
-    noise: RowRange | None = None
-    """Addresses of the rows' noise where a draw is wanted instead of the mean."""
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def part(self, start: int, stop: int) -> Self:
-        """Returns rows start to stop - 1."""
-        noise = self.noise and _part(self.noise, start, stop)
-        return replace(self, data=self.data[start:stop], noise=noise)
-
-
-@dataclass(frozen=True, slots=True)
-class LatentRows:
-    """Latents to decode."""
-
-    latent: Array
-    """[rows, *latent shape]."""
-    output: Output
-
-    def __len__(self) -> int:
-        return len(self.latent)
-
-    def part(self, start: int, stop: int) -> Self:
-        """Returns rows start to stop - 1."""
-        return replace(self, latent=self.latent[start:stop])
-
-
-@dataclass(frozen=True, slots=True)
-class PriorRows:
-    """Rows to draw from the standard prior and decode."""
-
-    noise: RowRange
-    temperature: float
-    output: Output
-
-    def __len__(self) -> int:
-        return self.noise.rows
-
-    def part(self, start: int, stop: int) -> Self:
-        """Returns rows start to stop - 1."""
-        return replace(self, noise=_part(self.noise, start, stop))
-
-
-class Encoded(NamedTuple):
-    """The posterior of some rows."""
-
-    latent: Array
-    """[rows, *latent shape]: mean or draw."""
-    log_variance: Array | None
-
-
-class Decoded(NamedTuple):
-    """Some rows of data, and the latents they came from."""
-
-    output: Array
-    """[rows, *data shape]: data or expectation."""
-    latent: Array
-    """[rows, *latent shape]."""
+from vae.tensors import Array
 
 
 class Engine:
-    """Runs one pair. Its methods take whole batches and are called by one thread at a time."""
+    """Runs one pair, and the likelihood that scores it. One thread at a time calls its methods, with whole batches."""
 
-    def __init__(self, manifest: Manifest, encoder: Session, decoder: Session) -> None:
+    def __init__(
+        self, manifest: Manifest, encoder: Session, decoder: Session, likelihood: Session | None = None
+    ) -> None:
         self._latent_shape = manifest.latent_shape
         self._latent_size = manifest.latent_size
+        self._has_posterior = manifest.posterior == "gaussian"
+        self._likelihood = likelihood
         self._encoder = encoder
         self._decoder = decoder
 
@@ -100,19 +33,28 @@ class Engine:
         Raises:
             EngineFailure: the graph could not be run.
         """
-        data = _join([rows.data for rows in batch])
-        if not any(rows.log_variance or rows.noise for rows in batch):
-            (mean,) = self._encoder.run({"data": data}, ["mean"])
-            return [Encoded(part, None) for part in _split(mean, batch)]
-        mean, log_variance = self._encoder.run({"data": data}, ["mean", "log_variance"])
-        noise = iter(self._noise(Purpose.POSTERIOR, [rows.noise for rows in batch if rows.noise]))
-        moments = zip(batch, _split(mean, batch), _split(log_variance, batch), strict=True)
+        wants_moments = any(rows.log_variance or rows.noise for rows in batch)
+        _, moments, latents = self._infer(batch, wants_moments)
+        log_variances = [None] * len(batch) if moments is None else _split(moments.log_variance, batch)
         return [
-            Encoded(_reparameterize(mean, log_variance, next(noise)), None)
-            if rows.noise
-            else Encoded(mean, log_variance if rows.log_variance else None)
-            for rows, mean, log_variance in moments
+            Encoded(latent, log_variance if rows.log_variance else None)
+            for rows, latent, log_variance in zip(batch, latents, log_variances, strict=True)
         ]
+
+    def reconstruct(self, batch: Sequence[ReconstructRows]) -> list[Reconstructed]:
+        """Returns one answer for each element of the batch, in order.
+
+        Raises:
+            EngineFailure: a graph could not be run.
+        """
+        data, moments, latents = self._infer(batch, self._has_posterior)
+        wanted = ["data", "expectation"] + ["parameters"] * (self._likelihood is not None)
+        decoded = dict(zip(wanted, self._decoder.run({"latent": _join(latents)}, wanted), strict=True))
+        outputs = {name: _split(decoded[name], batch) for name in ("data", "expectation")}
+        errors = _split(_squared_error(data, decoded["expectation"]), batch)
+        nats = self._score(batch, data, decoded.get("parameters"))
+        kl = [None] * len(batch) if moments is None else _split(_kl(*moments), batch)
+        return [Reconstructed(outputs[rows.output][i], errors[i], nats[i], kl[i]) for i, rows in enumerate(batch)]
 
     def decode(self, batch: Sequence[LatentRows | PriorRows]) -> list[Decoded]:
         """Returns one answer for each element of the batch, in order.
@@ -127,6 +69,28 @@ class Engine:
         parts = {name: _split(result, batch) for name, result in zip(wanted, results, strict=True)}
         return [Decoded(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
 
+    def _infer(self, batch: Sequence[DataRows], wants_moments: bool) -> "tuple[Array, _Moments | None, list[Array]]":
+        """Returns the joined data, the joined moments if wanted, and the latent of each element: its mean or a draw."""
+        data = _join([rows.data for rows in batch])
+        if not wants_moments:
+            (mean,) = self._encoder.run({"data": data}, ["mean"])
+            return data, None, _split(mean, batch)
+        moments = _Moments(*self._encoder.run({"data": data}, ["mean", "log_variance"]))
+        noise = iter(self._noise(Purpose.POSTERIOR, [rows.noise for rows in batch if rows.noise]))
+        pieces = zip(batch, _split(moments.mean, batch), _split(moments.log_variance, batch), strict=True)
+        latents = [
+            _reparameterize(mean, log_variance, next(noise)) if rows.noise else mean
+            for rows, mean, log_variance in pieces
+        ]
+        return data, moments, latents
+
+    def _score(self, batch: Sequence[Sized], data: Array, parameters: Array | None) -> Sequence[Array | None]:
+        """Returns the log-likelihood of each element."""
+        if self._likelihood is None or parameters is None:
+            return [None] * len(batch)
+        (nats,) = self._likelihood.run({"data": data, "parameters": parameters}, ["log_likelihood"])
+        return _split(nats, batch)
+
     def _draw(self, batch: Sequence[PriorRows]) -> list[Array]:
         """Returns the latents of each element: its noise times its temperature."""
         noise = self._noise(Purpose.PRIOR, [rows.noise for rows in batch])
@@ -140,13 +104,31 @@ class Engine:
         return _split(joined, [range(addresses.rows) for addresses in ranges])
 
 
+class _Moments(NamedTuple):
+    mean: Array
+    log_variance: Array
+
+
+def _kl(mean: Array, log_variance: Array) -> Array:
+    """Returns KL(N(mean, exp(log_variance)) || N(0, I)) of each row, in nats (Kingma and Welling, 2014, appendix B)."""
+    wide = log_variance.astype(np.float64)
+    return _sum_rows(0.5 * (mean.astype(np.float64) ** 2 + np.exp(wide) - 1 - wide))
+
+
+def _squared_error(data: Array, expectation: Array) -> Array:
+    """Returns the squared error of each row; a value that is missing, NaN, counts nothing."""
+    wide = data.astype(np.float64)
+    return _sum_rows(np.where(np.isnan(wide), 0.0, wide - expectation) ** 2)
+
+
+def _sum_rows(values: npt.NDArray[np.float64]) -> Array:
+    summed: npt.NDArray[np.float64] = values.reshape(len(values), -1).sum(1)
+    return summed.astype(np.float32)
+
+
 def _reparameterize(mean: Array, log_variance: Array, noise: Array) -> Array:
     """Returns mean + sqrt(variance) noise; in float64, so that its bits do not follow the last bit of exp."""
     return (mean + np.exp(0.5 * log_variance.astype(np.float64)) * noise).astype(np.float32)
-
-
-def _part(addresses: RowRange, start: int, stop: int) -> RowRange:
-    return RowRange(addresses.seed, addresses.first_row + start, stop - start)
 
 
 def _join(parts: Sequence[Array]) -> Array:

@@ -9,16 +9,17 @@ from typing import NamedTuple
 import numpy as np
 
 from serving.batcher import A, Batcher, Device, R
-from serving.engine import DataRows, Decoded, Encoded, Engine, LatentRows, PriorRows
+from serving.engine import Engine
 from serving.requests import Accepts
-from serving.session import Array, Provider, Session, providers
+from serving.rows import DataRows, Decoded, Encoded, LatentRows, PriorRows, Reconstructed, ReconstructRows
+from serving.session import Provider, Session, providers
 from serving.settings import Settings
 from vae.errors import NotReady, PackageError, StartupError, UnknownName
-from vae.manifest import Graph, Graphs, Manifest, TensorSpec
+from vae.manifest import Manifest, TensorSpec
 from vae.noise import ALGORITHM, RowRange
 from vae.package import ModelPackage
 from vae.probes import compare
-from vae.tensors import DATA_TYPES
+from vae.tensors import DATA_TYPES, Array
 from vae.v1 import vae_pb2 as pb
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Served(NamedTuple):
     description: pb.Model
     encoder: Batcher[DataRows, Encoded]
     decoder: Batcher[LatentRows | PriorRows, Decoded]
+    reconstructor: Batcher[ReconstructRows, Reconstructed]
 
 
 class Models:
@@ -86,11 +88,11 @@ def load(directory: Path, settings: Settings, threads: int) -> Proved:
     """
     package = ModelPackage.open(directory)
     manifest = package.manifest
-    encoder, decoder, provider = _open(package, providers(settings.provider), threads)
+    sessions, provider = _open(package, providers(settings.provider), threads)
     probes = package.read_probes()
-    _replay("encoder", encoder, probes, manifest, provider)
-    _replay("decoder", decoder, probes, manifest, provider)
-    engine = Engine(manifest, encoder, decoder)
+    for name, session in sessions.items():
+        _replay(name, session, probes, manifest, provider)
+    engine = Engine(manifest, **sessions)
     _warm_up(engine, manifest, settings.batch_rows)
     return Proved(manifest, engine, provider)
 
@@ -100,11 +102,13 @@ def serve(proved: Proved, device: Device, settings: Settings) -> Served:
     manifest, engine, provider = proved
     call_rows = _call_rows(manifest, settings)
     limits = pb.Limits(call_rows=call_rows, request_bytes=settings.message_bytes, batch_rows=settings.batch_rows)
+    data_bytes, latent_bytes = (bytes_of(graph.inputs) for graph in (manifest.graphs.encoder, manifest.graphs.decoder))
     return Served(
         Accepts(manifest, call_rows),
         describe(manifest, provider, limits),
-        _batcher(engine.encode, device, settings, call_rows, bytes_of(manifest.graphs.encoder.inputs)),
-        _batcher(engine.decode, device, settings, call_rows, bytes_of(manifest.graphs.decoder.inputs)),
+        _batcher(engine.encode, device, settings, call_rows, data_bytes),
+        _batcher(engine.decode, device, settings, call_rows, latent_bytes),
+        _batcher(engine.reconstruct, device, settings, call_rows, data_bytes),
     )
 
 
@@ -147,29 +151,26 @@ def _batcher(
     )
 
 
-def _open(package: ModelPackage, candidates: Sequence[Provider], threads: int) -> tuple[Session, Session, Provider]:
-    """Opens the pair on the first provider that takes it; what was passed over is logged."""
-    graphs = package.manifest.graphs
+def _open(package: ModelPackage, candidates: Sequence[Provider], threads: int) -> tuple[dict[str, Session], Provider]:
+    """Opens the graphs on the first provider that takes them; what was passed over is logged."""
     *preferred, last = candidates
     for provider in preferred:
         try:
-            return *_pair(package, graphs, provider, threads), provider
+            return _sessions(package, provider, threads), provider
         except StartupError as exc:
             _log.warning("not on %s: %s", provider, exc)
-    return *_pair(package, graphs, last, threads), last
+    return _sessions(package, last, threads), last
 
 
-def _pair(package: ModelPackage, graphs: Graphs, provider: Provider, threads: int) -> tuple[Session, Session]:
-    encoder, decoder = (
-        Session(package.read(graph), graph, provider, threads) for graph in (graphs.encoder, graphs.decoder)
-    )
-    return encoder, decoder
+def _sessions(package: ModelPackage, provider: Provider, threads: int) -> dict[str, Session]:
+    graphs = package.manifest.graphs.by_name
+    return {name: Session(package.read(graph), graph, provider, threads) for name, graph in graphs.items()}
 
 
 def _replay(name: str, session: Session, probes: Mapping[str, Array], manifest: Manifest, provider: Provider) -> None:
     """Runs a graph on the trainer's inputs, and compares every output with the trainer's answers."""
     file = manifest.probes.file
-    graph: Graph = getattr(manifest.graphs, name)
+    graph = manifest.graphs.by_name[name]
     tolerance = manifest.probes.tolerances.get(provider)
     if tolerance is None:
         raise PackageError(f"{file}: states no tolerance for {provider}")
@@ -201,6 +202,7 @@ def _warm_up(engine: Engine, manifest: Manifest, batch_rows: int) -> None:
     for rows in {1, batch_rows}:
         data = np.full((rows, *manifest.data.shape), manifest.data.minimum, manifest.data.dtype)
         engine.encode([DataRows(data)])
+        engine.reconstruct([ReconstructRows(data)])
         engine.decode([PriorRows(RowRange(0, 0, rows), 1.0, "data")])
 
 
@@ -211,5 +213,5 @@ def bytes_of(tensors: Sequence[TensorSpec]) -> int:
 
 def _call_rows(manifest: Manifest, settings: Settings) -> int:
     """Returns the most rows in a call: fewer than the setting where rows are so wide that a reply would be too long."""
-    bytes_of_reply_row = 4 * (manifest.data.size + 2 * manifest.latent_size)
+    bytes_of_reply_row = 4 * max(manifest.data.size + manifest.latent_size + 4, 2 * manifest.latent_size)
     return max(1, min(settings.call_rows, settings.message_bytes // bytes_of_reply_row))

@@ -4,11 +4,11 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from serving.engine import DataRows, LatentRows, Output, PriorRows
+from serving.rows import DataRows, LatentRows, Output, PriorRows, ReconstructRows
 from vae.errors import InvalidInput, PreconditionFailed
 from vae.manifest import Manifest
 from vae.noise import ROW_LIMIT, RowRange
-from vae.tensors import parse_data, parse_latent
+from vae.tensors import Array, parse_data, parse_latent
 from vae.v1 import vae_pb2 as pb
 
 _OUTPUTS: dict[int, Output] = {
@@ -37,15 +37,25 @@ def parse_encode(request: pb.EncodeRequest, accepts: Accepts) -> DataRows:
     if request.output not in pb.EncodeOutput.values():
         raise InvalidInput("output", f"{request.output} is no EncodeOutput")
     draws, moments = (request.output == wanted for wanted in (pb.ENCODE_OUTPUT_SAMPLE, pb.ENCODE_OUTPUT_MOMENTS))
-    if accepts.manifest.posterior == "none" and (draws or moments):
-        raise PreconditionFailed("NO_POSTERIOR", f"model {accepts.manifest.name} has no posterior, only a mean")
-    if request.WhichOneof("input") is None:
-        raise InvalidInput("data", "is missing")
-    _check_rows("data.shape", request.data.shape, accepts.call_rows)
-    data = parse_data(request.data, "data", accepts.manifest.data)
-    if not draws:
-        return DataRows(data, log_variance=moments)
-    return DataRows(data, noise=_addresses(request, len(data)))
+    _check_posterior(accepts.manifest, draws or moments)
+    data = _data(request, accepts)
+    return DataRows(data, log_variance=moments, noise=_addresses(request, len(data)) if draws else None)
+
+
+def parse_reconstruct(request: pb.ReconstructRequest, accepts: Accepts) -> ReconstructRows:
+    """Returns the rows to reconstruct.
+
+    Raises:
+        InvalidInput: a field is wrong.
+        PreconditionFailed: a draw is wanted, and the model has no posterior.
+    """
+    if request.latent not in pb.ReconstructLatent.values():
+        raise InvalidInput("latent", f"{request.latent} is no ReconstructLatent")
+    draws = request.latent == pb.RECONSTRUCT_LATENT_SAMPLE
+    _check_posterior(accepts.manifest, draws)
+    output = _output(request.output)
+    data = _data(request, accepts)
+    return ReconstructRows(data, noise=_addresses(request, len(data)) if draws else None, output=output)
 
 
 def parse_decode(request: pb.DecodeRequest, accepts: Accepts) -> LatentRows:
@@ -86,6 +96,18 @@ def parse_sample(request: pb.SampleRequest, accepts: Accepts) -> PriorRows:
     return PriorRows(_addresses(request, request.count), temperature, _output(request.output))
 
 
+def _check_posterior(manifest: Manifest, is_needed: bool) -> None:
+    if is_needed and manifest.posterior == "none":
+        raise PreconditionFailed("NO_POSTERIOR", f"model {manifest.name} has no posterior, only a mean")
+
+
+def _data(request: pb.EncodeRequest | pb.ReconstructRequest, accepts: Accepts) -> Array:
+    if request.WhichOneof("input") is None:
+        raise InvalidInput("data", "is missing")
+    _check_rows("data.shape", request.data.shape, accepts.call_rows)
+    return parse_data(request.data, "data", accepts.manifest.data)
+
+
 def _output(number: int) -> Output:
     if number not in _OUTPUTS:
         raise InvalidInput("output", f"{number} is no DecodeOutput")
@@ -98,7 +120,7 @@ def _check_rows(field: str, shape: Sequence[int], limit: int) -> None:
         raise InvalidInput(field, f"asks for {shape[0]} rows, one call takes at most {limit}: split it")
 
 
-def _addresses(request: pb.EncodeRequest | pb.SampleRequest, rows: int) -> RowRange:
+def _addresses(request: pb.EncodeRequest | pb.SampleRequest | pb.ReconstructRequest, rows: int) -> RowRange:
     """Returns where the rows' noise lies. A seed that the caller left open is chosen here."""
     if not 0 <= request.first_row <= ROW_LIMIT - rows:
         raise InvalidInput("first_row", f"is {request.first_row}, must lie in [0, 2^63 - {rows}]")

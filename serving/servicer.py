@@ -11,12 +11,12 @@ import grpc
 import numpy as np
 
 from serving.batcher import A, Answer
-from serving.engine import Array, Decoded, Output
 from serving.models import Models
-from serving.requests import parse_decode, parse_encode, parse_sample
+from serving.requests import parse_decode, parse_encode, parse_reconstruct, parse_sample
+from serving.rows import Decoded, Output, Reconstructed
 from serving.status import refusal_of
 from vae.errors import InvalidInput, ShuttingDown, VaeError
-from vae.tensors import to_message
+from vae.tensors import Array, to_message
 from vae.v1 import vae_pb2 as pb
 from vae.v1 import vae_pb2_grpc
 
@@ -148,8 +148,35 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
             **_output(answer, rows.output),
         )
 
+    @_refusing
+    async def Reconstruct(  # noqa: N802
+        self, request: pb.ReconstructRequest, context: "Context[pb.ReconstructRequest, pb.ReconstructResponse]"
+    ) -> pb.ReconstructResponse:
+        """Encodes rows of data, decodes them again, and scores them."""
+        served = self._models.find(request.model, request.version)
+        rows = parse_reconstruct(request, served.accepts)
+        answer = await served.reconstructor.submit(rows, context.time_remaining())
+        log_likelihood = _scores([part.log_likelihood for part in answer.parts])
+        kl = _scores([part.kl for part in answer.parts])
+        elbo = None if log_likelihood is None or kl is None else log_likelihood - kl
+        scores = {"log_likelihood": log_likelihood, "kl": kl, "elbo": elbo}
+        return pb.ReconstructResponse(
+            fingerprint=served.accepts.manifest.fingerprint,
+            timing=_timing(answer),
+            squared_error=_joined([part.squared_error for part in answer.parts]),
+            seed=rows.noise and rows.noise.seed,
+            **{name: to_message(score) for name, score in scores.items() if score is not None},
+            **_output(answer, rows.output),
+        )
 
-def _output(answer: Answer[Decoded], output: Output) -> dict[Output, pb.Tensor]:
+
+def _scores(parts: Sequence[Array | None]) -> Array | None:
+    """Returns a score of all rows, or None where the model has none."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known else None
+
+
+def _output(answer: Answer[Decoded] | Answer[Reconstructed], output: Output) -> dict[Output, pb.Tensor]:
     """Returns the member of the oneof that the caller asked for."""
     return {output: _joined([part.output for part in answer.parts])}
 

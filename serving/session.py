@@ -5,18 +5,15 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from vae.errors import EngineFailure, PackageError, StartupError, how_to_install
 from vae.manifest import Graph
 from vae.runtime import prepare_onnxruntime
+from vae.tensors import Array
 
 if TYPE_CHECKING:
     import onnxruntime
 
 Provider = Literal["cpu", "cuda"]
-Array = npt.NDArray[np.number]
 
 CUDA_OPTIONS = {
     # A new batch size must not start a search for the best algorithm, nor double the arena.

@@ -108,6 +108,12 @@ class Graphs(_Part):
     likelihood: Graph | None = None
     """data, parameters -> log_likelihood, nats a row."""
 
+    @property
+    def by_name(self) -> dict[str, Graph]:
+        """The graphs that there are."""
+        graphs = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
+        return {name: graph for name, graph in graphs.items() if graph is not None}
+
 
 class Prior(_Part):
     """A distribution over latents to sample from. This schema version knows one: `standard`, N(0, I)."""
@@ -189,7 +195,7 @@ class Manifest(_Part):
     @property
     def files(self) -> tuple[File, ...]:
         """Every file of the package but the manifest itself."""
-        listed = (self.graphs.encoder, self.graphs.decoder, self.graphs.likelihood, self.probes, self.readme)
+        listed = (*self.graphs.by_name.values(), self.probes, self.readme)
         return tuple(file for file in listed if file is not None)
 
     @model_validator(mode="after")
@@ -206,6 +212,13 @@ class Manifest(_Part):
         _expect("encoder", encoder.outputs, dict.fromkeys(moments, latent))
         _expect("decoder", decoder.inputs, {"latent": latent}, exactly=True)
         _expect("decoder", decoder.outputs, {"data": data, "expectation": ("float32", self.data.shape)})
+        if self.graphs.likelihood is not None:
+            parameters = next((spec.row_shape for spec in decoder.outputs if spec.name == "parameters"), None)
+            if parameters is None:
+                raise ValueError("decoder: must answer the parameters that the likelihood takes")
+            taken: dict[str, tuple[str, tuple[int, ...]]] = {"data": data, "parameters": ("float32", parameters)}
+            _expect("likelihood", self.graphs.likelihood.inputs, taken, exactly=True)
+            _expect("likelihood", self.graphs.likelihood.outputs, {"log_likelihood": ("float32", ())})
         for prior in self.priors:
             if (prior.name, prior.noise_size) != ("standard", self.latent_size):
                 raise ValueError(

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.engine import DataRows, Decoded, Engine, LatentRows, PriorRows
-from serving.session import Array, Session
+from serving.engine import Engine
+from serving.rows import DataRows, Decoded, LatentRows, PriorRows, ReconstructRows
+from serving.session import Session
 from vae.noise import Purpose, RowRange, standard_normals
 from vae.package import ModelPackage
+from vae.tensors import Array
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +73,21 @@ def test_prior_rows_are_cut_by_address() -> None:
     rows = PriorRows(RowRange(1, 10, 6), 1.0, "data")
     assert rows.part(2, 5).noise == RowRange(1, 12, 3)
     assert len(rows.part(2, 5)) == 3
+
+
+def test_reconstructions_in_a_batch_are_what_they_are_alone(tiny: Path) -> None:
+    package = ModelPackage.open(tiny)
+    graphs = package.manifest.graphs.by_name
+    sessions = {name: Session(package.read(graph), graph, "cpu", 1) for name, graph in graphs.items()}
+    batch = [
+        ReconstructRows(_data(3)),
+        ReconstructRows(_data(2, seed=1), noise=RowRange(3, 7, 2), output="expectation"),
+        ReconstructRows(_data(1, seed=2)),
+    ]
+    engine = Engine(package.manifest, **sessions)
+    for together, rows in zip(engine.reconstruct(batch), batch, strict=True):
+        for one, other in zip(together, engine.reconstruct([rows])[0], strict=True):
+            assert one is not None
+            np.testing.assert_array_equal(one, other)
+    without = Engine(package.manifest, sessions["encoder"], sessions["decoder"])
+    assert [answer.log_likelihood for answer in without.reconstruct(batch)] == [None] * 3

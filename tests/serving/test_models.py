@@ -73,6 +73,7 @@ def _drop(name: str) -> Edit:
         (_shift("decoder.expectation", 0.01), r"probe decoder\.expectation on cpu"),
         (_shift("decoder.data", 1), r"probe decoder\.data on cpu"),
         (_shift("decoder.expectation", np.nan), r"probe decoder\.expectation on cpu"),
+        (_shift("likelihood.log_likelihood", 0.1), r"probe likelihood\.log_likelihood on cpu"),
         (_drop("decoder."), r"holds no probes of the decoder"),
         (_drop("encoder.data"), r"holds no encoder\.data of uint8"),
         (_drop("encoder.log_variance"), r"holds no encoder\.log_variance"),

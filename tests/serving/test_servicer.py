@@ -9,10 +9,11 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from tests.servers import status_of
 from vae.noise import Purpose, RowRange, standard_normals
-from vae.tensors import to_array, to_message
+from vae.tensors import Array, to_array, to_message
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
@@ -78,6 +79,38 @@ def test_sample_is_the_decoded_noise(stub: VaeServiceStub) -> None:
     assert not stub.Sample(pb.SampleRequest(count=1)).HasField("latent")
 
 
+def _floats(tensor: pb.Tensor, *shape: int) -> Array:
+    return to_array(tensor, "reply", "float32", shape)
+
+
+def test_reconstruct_answers_rows_and_their_scores(stub: VaeServiceStub) -> None:
+    moments = stub.Encode(pb.EncodeRequest(data=to_message(DATA), output=pb.ENCODE_OUTPUT_MOMENTS))
+    mean, log_variance = _floats(moments.latent, 3), _floats(moments.log_variance, 3)
+    decoded = stub.Decode(pb.DecodeRequest(latent=moments.latent, output=pb.DECODE_OUTPUT_EXPECTATION))
+    expectation = _floats(decoded.expectation, *PIXELS).astype(np.float64)
+    reply = stub.Reconstruct(pb.ReconstructRequest(data=to_message(DATA), output=pb.DECODE_OUTPUT_EXPECTATION))
+    assert reply.expectation == decoded.expectation
+    assert not reply.HasField("seed")
+    np.testing.assert_allclose(_floats(reply.squared_error), ((DATA - expectation) ** 2).sum((1, 2, 3)), rtol=1e-5)
+    kl = 0.5 * (mean.astype(np.float64) ** 2 + np.exp(log_variance) - 1 - log_variance).sum(1)
+    np.testing.assert_allclose(_floats(reply.kl), kl, rtol=1e-5)
+    nats = np.asarray(binom.logpmf(DATA, 16, expectation / 16)).sum((1, 2, 3))
+    np.testing.assert_allclose(_floats(reply.log_likelihood), nats, rtol=1e-4)
+    np.testing.assert_allclose(_floats(reply.elbo), nats - kl, rtol=1e-4)
+
+
+def test_reconstruct_draws_what_encode_draws(stub: VaeServiceStub) -> None:
+    drawn = stub.Encode(pb.EncodeRequest(data=to_message(DATA), output=pb.ENCODE_OUTPUT_SAMPLE, seed=4, first_row=50))
+    request = pb.ReconstructRequest(data=to_message(DATA), latent=pb.RECONSTRUCT_LATENT_SAMPLE, seed=4, first_row=50)
+    whole = stub.Reconstruct(request)
+    assert whole.data == stub.Decode(pb.DecodeRequest(latent=drawn.latent)).data
+    assert whole.seed == 4
+    tail = stub.Reconstruct(
+        pb.ReconstructRequest(data=to_message(DATA[3:]), latent=pb.RECONSTRUCT_LATENT_SAMPLE, seed=4, first_row=53)
+    )
+    np.testing.assert_array_equal(_floats(whole.elbo)[3:], _floats(tail.elbo))
+
+
 def test_a_seed_left_open_is_chosen_and_echoed(stub: VaeServiceStub) -> None:
     first, second = (stub.Sample(pb.SampleRequest(count=2)) for _ in range(2))
     assert first.seed != second.seed
@@ -129,6 +162,10 @@ def _decode(stub: VaeServiceStub, **fields: object) -> pb.DecodeResponse:
     return stub.Decode(pb.DecodeRequest(**fields))  # type: ignore[arg-type]  # wrong on purpose
 
 
+def _reconstruct(stub: VaeServiceStub, **fields: object) -> pb.ReconstructResponse:
+    return stub.Reconstruct(pb.ReconstructRequest(**fields))  # type: ignore[arg-type]  # wrong on purpose
+
+
 def _sample(stub: VaeServiceStub, **fields: object) -> pb.SampleResponse:
     return stub.Sample(pb.SampleRequest(**{"count": 1, **fields}))  # type: ignore[arg-type]  # wrong on purpose
 
@@ -157,6 +194,11 @@ BAD = [
     (_decode, {"latent": _latent(-math.inf)}, "latent.data", "-inf in row 3"),
     (_decode, {"latent": to_message(LATENT[:, :2])}, "latent.shape", "is [5, 2], must be [rows, 3]"),
     (_decode, {"latent": _latent(0), "output": -1}, "output", "-1 is no DecodeOutput"),
+    (_reconstruct, {}, "data", "is missing"),
+    (_reconstruct, {"data": _data(17)}, "data.data", "17 in row 2"),
+    (_reconstruct, {"data": _data(3), "latent": 3}, "latent", "3 is no ReconstructLatent"),
+    (_reconstruct, {"data": _data(3), "output": 9}, "output", "9 is no DecodeOutput"),
+    (_reconstruct, {"data": _data(3), "latent": 2, "first_row": -1}, "first_row", "is -1"),
     (_sample, {"count": 0}, "count", "is 0, must be at least 1"),
     (_sample, {"count": -1}, "count", "is -1"),
     (_sample, {"count": 2**62}, "count", "one call takes at most 16384: split it"),
@@ -203,7 +245,7 @@ def test_an_unknown_model_is_not_found(stub: VaeServiceStub, reference: dict[str
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    method=st.sampled_from(["Encode", "Decode", "Sample"]),
+    method=st.sampled_from(["Encode", "Decode", "Sample", "Reconstruct"]),
     position=st.integers(0, 10_000),
     replacement=st.binary(max_size=6),
     removed=st.integers(0, 6),
@@ -214,6 +256,7 @@ def test_mutated_requests_never_break_the_server(
     sound = {
         "Encode": pb.EncodeRequest(data=to_message(DATA), output=pb.ENCODE_OUTPUT_SAMPLE, seed=1, first_row=5),
         "Decode": pb.DecodeRequest(latent=to_message(LATENT), output=pb.DECODE_OUTPUT_EXPECTATION),
+        "Reconstruct": pb.ReconstructRequest(data=to_message(DATA), latent=pb.RECONSTRUCT_LATENT_SAMPLE, seed=1),
         "Sample": pb.SampleRequest(count=5, seed=1, temperature=0.5, prior="standard"),
     }[method]
     content = sound.SerializeToString()

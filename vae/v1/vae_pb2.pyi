@@ -7,7 +7,7 @@ Rows are the unit: every tensor's first axis counts rows, and a call may hold as
 allow. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
 says when to try again, ErrorInfo gives a machine-readable reason.
 
-Later RPCs and fields are added, never renumbered: Reconstruct, EncodeStream, DecodeStream and SampleStream join the
+Later RPCs and fields are added, never renumbered: EncodeStream, DecodeStream and SampleStream join the
 service, encoded images (PNG, JPEG, WebP) join the `input` and `output` oneofs.
 """
 
@@ -127,6 +127,30 @@ ENCODE_OUTPUT_MOMENTS: EncodeOutput.ValueType  # 3
 """The posterior's mean and log-variance."""
 Global___EncodeOutput: _TypeAlias = EncodeOutput  # noqa: Y015
 
+class _ReconstructLatent:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReconstructLatentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReconstructLatent.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RECONSTRUCT_LATENT_UNSPECIFIED: _ReconstructLatent.ValueType  # 0
+    """Not set: MEAN."""
+    RECONSTRUCT_LATENT_MEAN: _ReconstructLatent.ValueType  # 1
+    """The posterior's mean."""
+    RECONSTRUCT_LATENT_SAMPLE: _ReconstructLatent.ValueType  # 2
+    """A seeded draw from the posterior."""
+
+class ReconstructLatent(_ReconstructLatent, metaclass=_ReconstructLatentEnumTypeWrapper):
+    """Which latent Reconstruct decodes."""
+
+RECONSTRUCT_LATENT_UNSPECIFIED: ReconstructLatent.ValueType  # 0
+"""Not set: MEAN."""
+RECONSTRUCT_LATENT_MEAN: ReconstructLatent.ValueType  # 1
+"""The posterior's mean."""
+RECONSTRUCT_LATENT_SAMPLE: ReconstructLatent.ValueType  # 2
+"""A seeded draw from the posterior."""
+Global___ReconstructLatent: _TypeAlias = ReconstructLatent  # noqa: Y015
+
 class _DecodeOutput:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -141,7 +165,7 @@ class _DecodeOutputEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DecodeOu
     """The likelihood's expectation, float32."""
 
 class DecodeOutput(_DecodeOutput, metaclass=_DecodeOutputEnumTypeWrapper):
-    """What Decode and Sample answer."""
+    """What Decode, Sample and Reconstruct answer."""
 
 DECODE_OUTPUT_UNSPECIFIED: DecodeOutput.ValueType  # 0
 """Not set: DATA."""
@@ -533,6 +557,138 @@ class SampleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_output) -> _WhichOneofReturnType_output | None: ...
 
 Global___SampleResponse: _TypeAlias = SampleResponse  # noqa: Y015
+
+@_typing.final
+class ReconstructRequest(_message.Message):
+    """Holds rows of data to reconstruct and score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    LATENT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    FIRST_ROW_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name of the model; empty means the only model, or the server's default."""
+    version: _builtins.int
+    """Version of the model, 1 or more; 0 means the newest."""
+    latent: Global___ReconstructLatent.ValueType
+    """Which latent to decode. Default MEAN."""
+    seed: _builtins.int
+    """Seed of the noise, used by SAMPLE. Unset: the server chooses one and echoes it."""
+    first_row: _builtins.int
+    """Number of the first row, in [0, 2^63 - rows], used by SAMPLE: row k of this call draws the noise of row first_row + k."""
+    output: Global___DecodeOutput.ValueType
+    """How to answer the rows. Default DATA."""
+    @_builtins.property
+    def data(self) -> Global___Tensor:
+        """Rows of data: [rows, *DataSpec.shape] of DataSpec.dtype, every value in [DataSpec.minimum, DataSpec.maximum]."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        version: _builtins.int = ...,
+        data: Global___Tensor | None = ...,
+        latent: Global___ReconstructLatent.ValueType = ...,
+        seed: _builtins.int | None = ...,
+        first_row: _builtins.int = ...,
+        output: Global___DecodeOutput.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "input", b"input", "seed", b"seed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "first_row", b"first_row", "input", b"input", "latent", b"latent", "model", b"model", "output", b"output", "seed", b"seed", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["data"]  # noqa: Y015
+    _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_input) -> _WhichOneofReturnType_input | None: ...
+
+Global___ReconstructRequest: _TypeAlias = ReconstructRequest  # noqa: Y015
+
+@_typing.final
+class ReconstructResponse(_message.Message):
+    """Holds the reconstructed rows and their scores, in the order of the request. Every score is float32 [rows]."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    TIMING_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    EXPECTATION_FIELD_NUMBER: _builtins.int
+    LOG_LIKELIHOOD_FIELD_NUMBER: _builtins.int
+    KL_FIELD_NUMBER: _builtins.int
+    ELBO_FIELD_NUMBER: _builtins.int
+    SQUARED_ERROR_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    fingerprint: _builtins.str
+    """Fingerprint of the encoder-decoder pair."""
+    seed: _builtins.int
+    """Seed that was used, for SAMPLE."""
+    @_builtins.property
+    def timing(self) -> Global___Timing:
+        """What the call cost."""
+
+    @_builtins.property
+    def data(self) -> Global___Tensor:
+        """Rows of data, [rows, *DataSpec.shape] of DataSpec.dtype: the expectation, rounded and clipped."""
+
+    @_builtins.property
+    def expectation(self) -> Global___Tensor:
+        """The likelihood's expectation, float32 [rows, *DataSpec.shape]."""
+
+    @_builtins.property
+    def log_likelihood(self) -> Global___Tensor:
+        """Log-likelihood of the row's data given its latent, in nats; if the model has a likelihood graph."""
+
+    @_builtins.property
+    def kl(self) -> Global___Tensor:
+        """KL divergence of the row's posterior from N(0, I), in nats; if the model has a posterior."""
+
+    @_builtins.property
+    def elbo(self) -> Global___Tensor:
+        """log_likelihood - kl, in nats, where both are there. For SAMPLE an unbiased one-draw estimate of the row's ELBO; for MEAN
+        the same with the posterior's mean in place of the draw: no bound, but a score by which rows compare.
+        """
+
+    @_builtins.property
+    def squared_error(self) -> Global___Tensor:
+        """Squared difference of the row's data and its expectation, summed over the row."""
+
+    def __init__(
+        self,
+        *,
+        fingerprint: _builtins.str = ...,
+        timing: Global___Timing | None = ...,
+        data: Global___Tensor | None = ...,
+        expectation: Global___Tensor | None = ...,
+        log_likelihood: Global___Tensor | None = ...,
+        kl: Global___Tensor | None = ...,
+        elbo: Global___Tensor | None = ...,
+        squared_error: Global___Tensor | None = ...,
+        seed: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "elbo", b"elbo", "expectation", b"expectation", "kl", b"kl", "log_likelihood", b"log_likelihood", "output", b"output", "seed", b"seed", "squared_error", b"squared_error", "timing", b"timing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "elbo", b"elbo", "expectation", b"expectation", "fingerprint", b"fingerprint", "kl", b"kl", "log_likelihood", b"log_likelihood", "output", b"output", "seed", b"seed", "squared_error", b"squared_error", "timing", b"timing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType_output: _TypeAlias = _typing.Literal["data", "expectation"]  # noqa: Y015
+    _WhichOneofArgType_output: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_output) -> _WhichOneofReturnType_output | None: ...
+
+Global___ReconstructResponse: _TypeAlias = ReconstructResponse  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):

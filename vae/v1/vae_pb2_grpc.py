@@ -60,6 +60,11 @@ class VaeServiceStub(object):
                 request_serializer=vae_dot_v1_dot_vae__pb2.SampleRequest.SerializeToString,
                 response_deserializer=vae_dot_v1_dot_vae__pb2.SampleResponse.FromString,
                 _registered_method=True)
+        self.Reconstruct = channel.unary_unary(
+                '/vae.v1.VaeService/Reconstruct',
+                request_serializer=vae_dot_v1_dot_vae__pb2.ReconstructRequest.SerializeToString,
+                response_deserializer=vae_dot_v1_dot_vae__pb2.ReconstructResponse.FromString,
+                _registered_method=True)
 
 
 class VaeServiceServicer(object):
@@ -105,6 +110,14 @@ class VaeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reconstruct(self, request, context):
+        """Encodes rows of data, decodes them again, and scores how well that went.
+        FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VaeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -132,6 +145,11 @@ def add_VaeServiceServicer_to_server(servicer, server):
                     servicer.Sample,
                     request_deserializer=vae_dot_v1_dot_vae__pb2.SampleRequest.FromString,
                     response_serializer=vae_dot_v1_dot_vae__pb2.SampleResponse.SerializeToString,
+            ),
+            'Reconstruct': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reconstruct,
+                    request_deserializer=vae_dot_v1_dot_vae__pb2.ReconstructRequest.FromString,
+                    response_serializer=vae_dot_v1_dot_vae__pb2.ReconstructResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -270,6 +288,33 @@ class VaeService(object):
             '/vae.v1.VaeService/Sample',
             vae_dot_v1_dot_vae__pb2.SampleRequest.SerializeToString,
             vae_dot_v1_dot_vae__pb2.SampleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reconstruct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vae.v1.VaeService/Reconstruct',
+            vae_dot_v1_dot_vae__pb2.ReconstructRequest.SerializeToString,
+            vae_dot_v1_dot_vae__pb2.ReconstructResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,7 +7,7 @@ Rows are the unit: every tensor's first axis counts rows, and a call may hold as
 allow. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
 says when to try again, ErrorInfo gives a machine-readable reason.
 
-Later RPCs and fields are added, never renumbered: Reconstruct, EncodeStream, DecodeStream and SampleStream join the
+Later RPCs and fields are added, never renumbered: EncodeStream, DecodeStream and SampleStream join the
 service, encoded images (PNG, JPEG, WebP) join the `input` and `output` oneofs.
 """
 
@@ -59,6 +59,10 @@ class VaeServiceStub:
     """Draws latents from a prior and decodes them. Row i depends on the seed, the row's number and the model alone, not on
     how the rows were spread over calls, batches or servers.
     """
+    Reconstruct: _grpc.UnaryUnaryMultiCallable[_vae_pb2.ReconstructRequest, _vae_pb2.ReconstructResponse]
+    """Encodes rows of data, decodes them again, and scores how well that went.
+    FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
+    """
 
 @_typing.type_check_only
 class VaeServiceAsyncStub(VaeServiceStub):
@@ -82,6 +86,10 @@ class VaeServiceAsyncStub(VaeServiceStub):
     Sample: _aio.UnaryUnaryMultiCallable[_vae_pb2.SampleRequest, _vae_pb2.SampleResponse]  # type: ignore[assignment]
     """Draws latents from a prior and decodes them. Row i depends on the seed, the row's number and the model alone, not on
     how the rows were spread over calls, batches or servers.
+    """
+    Reconstruct: _aio.UnaryUnaryMultiCallable[_vae_pb2.ReconstructRequest, _vae_pb2.ReconstructResponse]  # type: ignore[assignment]
+    """Encodes rows of data, decodes them again, and scores how well that went.
+    FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
     """
 
 class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -133,6 +141,16 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_vae_pb2.SampleResponse, _abc.Awaitable[_vae_pb2.SampleResponse]]:
         """Draws latents from a prior and decodes them. Row i depends on the seed, the row's number and the model alone, not on
         how the rows were spread over calls, batches or servers.
+        """
+
+    @_abc_1.abstractmethod
+    def Reconstruct(
+        self,
+        request: _vae_pb2.ReconstructRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vae_pb2.ReconstructResponse, _abc.Awaitable[_vae_pb2.ReconstructResponse]]:
+        """Encodes rows of data, decodes them again, and scores how well that went.
+        FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
         """
 
 def add_VaeServiceServicer_to_server(servicer: VaeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
