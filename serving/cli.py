@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import get_args
 
-from vae.options import verb_parser
+from vae.parser import verb_parser
 
 
 def serve(arguments: list[str]) -> int:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, get_args
 
 from training.config import Config, DatasetName, parse_config, read_settings
 from vae.errors import TrainingError
-from vae.options import verb_parser
 from vae.package import check_place
+from vae.parser import verb_parser
 from vae.runtime import prepare_onnxruntime
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from google.protobuf.message import Message
 
 from vae import calls
-from vae.calls import Call, DecodeOutput, EncodeOutput, Reply, Result
-from vae.client import Endpoint
+from vae.calls import Call, DecodeOutput, EncodeOutput, ReconstructLatent, Reply, Result
 from vae.description import Model, parse_model
+from vae.endpoint import Endpoint
 from vae.failures import client_closed, pause_before_retry
-from vae.replies import Decoded, Encoded, Sampled
+from vae.replies import Decoded, Encoded, Reconstructed, Sampled
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
@@ -88,6 +88,24 @@ class AsyncClient(Endpoint):
             include_latent=include_latent,
             model=model,
             version=version,
+        )
+        return await self._call(call, timeout_seconds)
+
+    async def reconstruct(
+        self,
+        data: npt.ArrayLike,
+        *,
+        latent: ReconstructLatent = "mean",
+        seed: int | None = None,
+        first_row: int = 0,
+        output: DecodeOutput = "data",
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Reconstructed:
+        """As `Client.reconstruct`, awaited."""
+        call = calls.reconstruct(
+            data, latent=latent, seed=seed, first_row=first_row, output=output, model=model, version=version
         )
         return await self._call(call, timeout_seconds)
 

@@ -10,27 +10,31 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import Message
 
 from vae.description import Limits, Model
-from vae.errors import InvalidInput
+from vae.errors import CallError, InvalidInput
 from vae.noise import ROW_LIMIT
-from vae.replies import Decoded, Encoded, Sampled, join_latents, join_rows, one_pair, total
+from vae.replies import Decoded, Encoded, Reconstructed, Sampled, join_latents, join_rows, one_pair, total
 from vae.scalars import choice, integer, positive, text
 from vae.tensors import Array, as_rows, fit_data, fit_latent, to_message
 from vae.v1 import vae_pb2 as pb
 
 Reply = TypeVar("Reply", bound=Message)
-Result = TypeVar("Result", bound=Encoded | Decoded | Sampled)
+Result = TypeVar("Result", bound=Encoded | Decoded | Sampled | Reconstructed)
 
 EncodeOutput = Literal["mean", "sample", "moments"]
 DecodeOutput = Literal["data", "expectation"]
+ReconstructLatent = Literal["mean", "sample"]
+Score = Literal["log_likelihood", "kl", "elbo", "squared_error"]
 _ENCODE_OUTPUTS = {
     "mean": pb.ENCODE_OUTPUT_MEAN,
     "sample": pb.ENCODE_OUTPUT_SAMPLE,
     "moments": pb.ENCODE_OUTPUT_MOMENTS,
 }
+_RECONSTRUCT_LATENTS = {"mean": pb.RECONSTRUCT_LATENT_MEAN, "sample": pb.RECONSTRUCT_LATENT_SAMPLE}
 _DECODE_OUTPUTS = {"data": pb.DECODE_OUTPUT_DATA, "expectation": pb.DECODE_OUTPUT_EXPECTATION}
 
 _SEED_BITS = 53  # what a JSON number holds exactly, so that a seed survives being written down anywhere
@@ -71,16 +75,12 @@ def encode(
     to = route(model, version)
     wanted = choice("output", output, _ENCODE_OUTPUTS)
     rows = as_rows(data, "data")
-    first = integer("first_row", first_row, ROW_LIMIT - len(rows) + 1)
-    draws = output == "sample"
-    if not draws and (seed is not None or first != 0):
-        raise InvalidInput("output", f"is {output!r}, which draws no noise: seed and first_row are for 'sample'")
-    drawn = _seed(seed) if draws else None
+    drawn, first = _draw("output", output, seed, first_row, len(rows))
     request = partial(pb.EncodeRequest, model=to.model, version=to.version, output=wanted, seed=drawn)
 
     def requests(known: Model) -> Iterator[pb.EncodeRequest]:
         parts = _split("data", fit_data(rows, "data", known.data), known.limits, request().ByteSize())
-        return (request(data=part, first_row=first + offset if draws else 0) for offset, part in parts)
+        return (request(data=part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
 
     def join(known: Model, replies: Sequence[pb.EncodeResponse]) -> Encoded:
         fingerprint, timing = one_pair(replies), total(replies)
@@ -162,6 +162,62 @@ def sample(
     return Call(to, "Sample", requests, join)
 
 
+def reconstruct(
+    data: npt.ArrayLike,
+    *,
+    latent: ReconstructLatent,
+    seed: int | None,
+    first_row: int,
+    output: DecodeOutput,
+    model: str,
+    version: int,
+) -> Call[pb.ReconstructResponse, Reconstructed]:
+    """Encodes rows of data, [rows, *Model.data.shape], decodes and scores them."""
+    to = route(model, version)
+    wanted = choice("latent", latent, _RECONSTRUCT_LATENTS)
+    rows = as_rows(data, "data")
+    drawn, first = _draw("latent", latent, seed, first_row, len(rows))
+    decoded = choice("output", output, _DECODE_OUTPUTS)
+    request = partial(
+        pb.ReconstructRequest, model=to.model, version=to.version, latent=wanted, seed=drawn, output=decoded
+    )
+
+    def requests(known: Model) -> Iterator[pb.ReconstructRequest]:
+        parts = _split("data", fit_data(rows, "data", known.data), known.limits, request().ByteSize())
+        return (request(data=part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
+
+    def join(known: Model, replies: Sequence[pb.ReconstructResponse]) -> Reconstructed:
+        def score(name: Score) -> npt.NDArray[np.float32] | None:
+            parts = [getattr(reply, name) for reply in replies if reply.HasField(name)]
+            return join_latents(name, parts, len(rows), ()) if parts else None
+
+        joined, squared_error = _join_output(known, replies, output, len(rows)), score("squared_error")
+        if squared_error is None:
+            raise CallError("INTERNAL", "the server's reply holds no squared_error")
+        return Reconstructed(
+            joined,
+            score("log_likelihood"),
+            score("kl"),
+            score("elbo"),
+            squared_error,
+            drawn,
+            one_pair(replies),
+            total(replies),
+        )
+
+    return Call(to, "Reconstruct", requests, join)
+
+
+def _draw(field: str, wanted: str, seed: int | None, first_row: int, rows: int) -> tuple[int | None, int]:
+    """Returns the seed and the first row of a "sample"; anything else draws nothing, and takes neither."""
+    first = integer("first_row", first_row, ROW_LIMIT - rows + 1)
+    if wanted == "sample":
+        return _seed(seed), first
+    if seed is not None or first != 0:
+        raise InvalidInput(field, f"is {wanted!r}, which draws no noise: seed and first_row are for 'sample'")
+    return None, 0
+
+
 def _split(field: str, rows: Array, limits: Limits, bare_bytes: int) -> Iterator[tuple[int, pb.Tensor]]:
     """Returns parts that keep a request within both limits, each with its offset.
 
@@ -181,7 +237,10 @@ def _split(field: str, rows: Array, limits: Limits, bare_bytes: int) -> Iterator
 
 
 def _join_output(
-    known: Model, replies: Sequence[pb.DecodeResponse] | Sequence[pb.SampleResponse], output: DecodeOutput, rows: int
+    known: Model,
+    replies: Sequence[pb.DecodeResponse] | Sequence[pb.SampleResponse] | Sequence[pb.ReconstructResponse],
+    output: DecodeOutput,
+    rows: int,
 ) -> Array:
     """Returns the rows that were decoded. Of a pair that is not the one described, the shape is taken as it comes."""
     is_known = one_pair(replies) == known.fingerprint

@@ -1,4 +1,4 @@
-"""Client, and what AsyncClient shares with it: two thin drivers of vae/calls.py.
+"""Client: a thin driver of vae/calls.py, as AsyncClient is another.
 
     arguments -> Call (vae/calls.py) -> requests for the model as last described -> RPCs (here) -> one result
 
@@ -7,9 +7,7 @@ retried by gRPC for about 3 s; RESOURCE_EXHAUSTED is retried here, after the tim
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Self
 
 import grpc
@@ -17,90 +15,13 @@ import numpy.typing as npt
 from google.protobuf.message import Message
 
 from vae import calls
-from vae.calls import Call, DecodeOutput, EncodeOutput, Reply, Result, Route
-from vae.channel import connection
+from vae.calls import Call, DecodeOutput, EncodeOutput, ReconstructLatent, Reply, Result
 from vae.description import Model, parse_model
-from vae.errors import CallError, InvalidInput
+from vae.endpoint import Endpoint
 from vae.failures import client_closed, pause_before_retry
-from vae.replies import Decoded, Encoded, Sampled
-from vae.scalars import positive
+from vae.replies import Decoded, Encoded, Reconstructed, Sampled
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
-
-_TIMEOUT_LIMIT_SECONDS = 1e9  # what gRPC can count
-
-
-class Endpoint:
-    """The half of a client that is the same whether it blocks or awaits: what it is told, and what it remembers."""
-
-    def __init__(
-        self,
-        target: str,
-        *,
-        timeout_seconds: float = 60.0,
-        token: str | None = None,
-        tls: bool = False,
-        root_certificates: str | Path | None = None,
-        client_certificate: str | Path | None = None,
-        client_key: str | Path | None = None,
-    ) -> None:
-        self._connection = connection(
-            target,
-            token=token,
-            tls=tls,
-            root_certificates=root_certificates,
-            client_certificate=client_certificate,
-            client_key=client_key,
-        )
-        self._timeout_seconds = positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
-        self._models: dict[Route, Model] = {}
-        self._closed = False
-        self._start()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._connection.target!r})"
-
-    def _start(self) -> None:
-        """Makes what can be made before the first call."""
-
-    def _seconds(self, timeout_seconds: float | None) -> float:
-        if timeout_seconds is None:
-            return self._timeout_seconds
-        return positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
-
-    def _plan(self, call: Call[Reply, Result]) -> tuple[Model, Iterable[Message]] | None:
-        """Returns the model as last described and the requests for it, or None if it must be described (again).
-
-        What does not fit a remembered model may fit the one that has taken its place since.
-        """
-        model = self._models.get(call.route)
-        if model is None:
-            return None
-        try:
-            return model, call.requests(model)
-        except InvalidInput:
-            return None
-
-    def _remember(self, route: Route, reply: pb.GetModelResponse) -> Model:
-        model = self._models[route] = parse_model(reply.model)
-        return model
-
-    @contextmanager
-    def _doubting(self, route: Route) -> Iterator[None]:
-        """Forgets the model if a call that was made to fit it fails."""
-        try:
-            yield
-        except CallError:
-            self._models.pop(route, None)
-            raise
-
-    def _join(self, call: Call[Reply, Result], model: Model, replies: list[Reply]) -> Result:
-        """Returns the result of a call that was made for a model. Forgets the model if another pair has answered."""
-        result = call.join(model, replies)
-        remembered = self._models.get(call.route)
-        if remembered is not None and remembered.fingerprint != result.fingerprint:
-            self._models.pop(call.route, None)
-        return result
 
 
 class Client(Endpoint):
@@ -220,6 +141,39 @@ class Client(Endpoint):
             include_latent=include_latent,
             model=model,
             version=version,
+        )
+        return self._call(call, timeout_seconds)
+
+    def reconstruct(
+        self,
+        data: npt.ArrayLike,
+        *,
+        latent: ReconstructLatent = "mean",
+        seed: int | None = None,
+        first_row: int = 0,
+        output: DecodeOutput = "data",
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Reconstructed:
+        """Encodes rows of data, decodes them again, and scores each: how unusual it is for the model.
+
+        Args:
+            data: as `encode` takes it.
+            latent: which latent to decode: the posterior's "mean", or a "sample" of it.
+            seed: of a sample, in [0, 2^64 - 1]; picked, and told in the result, if None.
+            first_row: number of the first row, as in `encode`.
+            output: "data", rounded and clipped to the data's type, or the likelihood's "expectation", float32.
+            model: name; empty means the server's default.
+            version: 1 or more; 0 means the newest.
+            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+
+        Raises:
+            InvalidInput: the data or an option does not fit the model.
+            CallError: the server or the network answered with an error, or the client is closed.
+        """
+        call = calls.reconstruct(
+            data, latent=latent, seed=seed, first_row=first_row, output=output, model=model, version=version
         )
         return self._call(call, timeout_seconds)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae.errors import InvalidInput, PackageError
-from vae.options import add_connection_options, add_decoding_options, add_server_options, connect, verb_parser
+from vae.options import add_connection_options, add_decoding_options, add_server_options, connect
+from vae.parser import verb_parser
 
 if TYPE_CHECKING:
     from vae.client import Client

@@ -1,25 +1,13 @@
-"""Parsers of verbs, and options that client verbs share. Standard library only, so that help is answered at once."""
+"""Options that client verbs share. Standard library only, so that help is answered at once."""
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from vae.errors import InvalidInput
 
 if TYPE_CHECKING:
     from vae.client import Client
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong on one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"vae: {message}; `{self.prog} --help` tells the options\n")
-
-
-def verb_parser(verb: str, summary: str, epilog: str = "") -> argparse.ArgumentParser:
-    """Returns the parser of a verb, without options. What is not given is None."""
-    return _Parser(prog=f"vae {verb}", description=summary, epilog=epilog, allow_abbrev=False)
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:

@@ -57,6 +57,25 @@ class Sampled(NamedTuple):
     timing: Timing
 
 
+class Reconstructed(NamedTuple):
+    """Rows that were encoded and decoded again, and their scores, each float32 [rows]."""
+
+    output: Array
+    """[rows, *data.shape]: of the data's type, or float32 if asked for "expectation"."""
+    log_likelihood: npt.NDArray[np.float32] | None
+    """Of the data given its latent, in nats; None if the model has no likelihood graph."""
+    kl: npt.NDArray[np.float32] | None
+    """Of the posterior from N(0, I), in nats; None if the model has no posterior."""
+    elbo: npt.NDArray[np.float32] | None
+    """log_likelihood - kl: for "sample" an unbiased estimate from one draw; None unless both are there."""
+    squared_error: npt.NDArray[np.float32]
+    """Of the expectation, summed over the row."""
+    seed: int | None
+    """Seed of the draw, for "sample"."""
+    fingerprint: str
+    timing: Timing
+
+
 class _Costed(Protocol):
     """What every reply that came from a model holds."""
 

@@ -55,6 +55,31 @@ def test_a_posterior_is_drawn_by_row(server: RunningServer) -> None:
     np.testing.assert_array_equal(whole.latent[6:], tail.latent)
 
 
+def test_a_reconstruction_is_scored_row_by_row_however_it_is_split(
+    server: RunningServer, start_server: StartServer
+) -> None:
+    rows = np.random.default_rng(0).integers(0, 17, (40, 4, 4, 1))
+    with Client(server.target) as large, Client(start_server("--call-rows", "7").target) as small:
+        for draw in ({}, {"latent": "sample", "seed": 3, "first_row": 9}):
+            whole, parts = (client.reconstruct(rows, **draw) for client in (large, small))  # type: ignore[arg-type]
+            assert whole.log_likelihood is not None
+            assert whole.kl is not None
+            assert whole.elbo is not None
+            np.testing.assert_array_equal(whole.elbo, whole.log_likelihood - whole.kl)
+            for name in ("output", "log_likelihood", "kl", "elbo", "squared_error"):
+                np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
+            assert whole.squared_error.shape == (40,)
+        assert np.array_equal(
+            whole.output, large.decode(large.encode(rows, output="sample", seed=3, first_row=9)).output
+        )
+
+    async def reconstruct() -> np.ndarray:
+        async with AsyncClient(server.target) as client:
+            return (await client.reconstruct(rows, latent="sample", seed=3, first_row=9)).squared_error
+
+    np.testing.assert_array_equal(asyncio.run(reconstruct()), whole.squared_error)
+
+
 def test_latents_of_another_pair_are_refused(server: RunningServer) -> None:
     with Client(server.target) as client, pytest.raises(CallError, match="come from pair") as err:
         client.decode(np.zeros((1, 3)), fingerprint="b" * 64)

@@ -175,7 +175,20 @@ class Script(VaeServiceServicer):
         self._draw(numbers, request.output, reply)
         return reply
 
-    def _draw(self, numbers: np.ndarray, output: int, reply: pb.DecodeResponse | pb.SampleResponse) -> None:
+    def Reconstruct(self, request: pb.ReconstructRequest, context: grpc.ServicerContext) -> pb.ReconstructResponse:  # noqa: N802
+        self._act("Reconstruct", request, context)
+        numbers = np.arange(request.data.shape[0]) + request.first_row
+        reply = pb.ReconstructResponse(
+            fingerprint=self.model.fingerprint,
+            squared_error=to_message(numbers.astype(np.float32)),
+            seed=request.seed if request.HasField("seed") else None,
+        )
+        self._draw(numbers, request.output, reply)
+        return reply
+
+    def _draw(
+        self, numbers: np.ndarray, output: int, reply: pb.DecodeResponse | pb.SampleResponse | pb.ReconstructResponse
+    ) -> None:
         shape = tuple(self.model.data.shape)
         rows = np.broadcast_to((numbers % 17).reshape(-1, *[1] * len(shape)), (len(numbers), *shape))
         if output == pb.DECODE_OUTPUT_EXPECTATION:

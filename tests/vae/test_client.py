@@ -43,6 +43,18 @@ def test_encodes_in_parts_and_joins_them(server: "Server", client: Client) -> No
     assert b"".join(request.data.data for request in requests) == DIGITS.astype(np.uint8).tobytes()
 
 
+def test_reconstructs_in_parts_and_knows_what_is_not_scored(server: "Server", client: Client) -> None:
+    scored = client.reconstruct(DIGITS, latent="sample", seed=5, first_row=100)
+    requests = cast(list[pb.ReconstructRequest], server.script.requests("Reconstruct"))
+    assert [(request.seed, request.first_row) for request in requests] == [(5, 100), (5, 108), (5, 116)]
+    np.testing.assert_array_equal(scored.squared_error, np.arange(100, 120))
+    assert (scored.log_likelihood, scored.kl, scored.elbo, scored.seed) == (None, None, None, 5)
+    with pytest.raises(InvalidInput, match="latent: is 'mean', which draws no noise"):
+        client.reconstruct(DIGITS, seed=5)
+    with pytest.raises(InvalidInput, match="latent: is 'mode', must be one of mean, sample"):
+        client.reconstruct(DIGITS, latent="mode")  # type: ignore[arg-type]  # wrong on purpose
+
+
 def test_parts_of_a_draw_share_a_seed_and_go_on_counting(server: "Server", client: Client) -> None:
     encoded = client.encode(DIGITS, output="sample", first_row=100)
     requests = cast(list[pb.EncodeRequest], server.script.requests("Encode"))

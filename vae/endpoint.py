@@ -1,0 +1,89 @@
+"""Endpoint: the half of a client that is the same whether it blocks or awaits."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from google.protobuf.message import Message
+
+from vae.calls import Call, Reply, Result, Route
+from vae.channel import connection
+from vae.description import Model, parse_model
+from vae.errors import CallError, InvalidInput
+from vae.scalars import positive
+from vae.v1 import vae_pb2 as pb
+
+_TIMEOUT_LIMIT_SECONDS = 1e9  # what gRPC can count
+
+
+class Endpoint:
+    """What a client is told of a server, and what it remembers of it."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_seconds: float = 60.0,
+        token: str | None = None,
+        tls: bool = False,
+        root_certificates: str | Path | None = None,
+        client_certificate: str | Path | None = None,
+        client_key: str | Path | None = None,
+    ) -> None:
+        self._connection = connection(
+            target,
+            token=token,
+            tls=tls,
+            root_certificates=root_certificates,
+            client_certificate=client_certificate,
+            client_key=client_key,
+        )
+        self._timeout_seconds = positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
+        self._models: dict[Route, Model] = {}
+        self._closed = False
+        self._start()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._connection.target!r})"
+
+    def _start(self) -> None:
+        """Makes what can be made before the first call."""
+
+    def _seconds(self, timeout_seconds: float | None) -> float:
+        if timeout_seconds is None:
+            return self._timeout_seconds
+        return positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
+
+    def _plan(self, call: Call[Reply, Result]) -> tuple[Model, Iterable[Message]] | None:
+        """Returns the model as last described and the requests for it, or None if it must be described (again).
+
+        What does not fit a remembered model may fit the one that has taken its place since.
+        """
+        model = self._models.get(call.route)
+        if model is None:
+            return None
+        try:
+            return model, call.requests(model)
+        except InvalidInput:
+            return None
+
+    def _remember(self, route: Route, reply: pb.GetModelResponse) -> Model:
+        model = self._models[route] = parse_model(reply.model)
+        return model
+
+    @contextmanager
+    def _doubting(self, route: Route) -> Iterator[None]:
+        """Forgets the model if a call that was made to fit it fails."""
+        try:
+            yield
+        except CallError:
+            self._models.pop(route, None)
+            raise
+
+    def _join(self, call: Call[Reply, Result], model: Model, replies: list[Reply]) -> Result:
+        """Returns the result of a call that was made for a model. Forgets the model if another pair has answered."""
+        result = call.join(model, replies)
+        remembered = self._models.get(call.route)
+        if remembered is not None and remembered.fingerprint != result.fingerprint:
+            self._models.pop(call.route, None)
+        return result

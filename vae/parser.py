@@ -1,0 +1,16 @@
+"""The parser that every verb uses."""
+
+import argparse
+from typing import NoReturn
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"vae: {message}; `{self.prog} --help` tells the options\n")
+
+
+def verb_parser(verb: str, summary: str, epilog: str = "") -> argparse.ArgumentParser:
+    """Returns the parser of a verb, without options. What is not given is None."""
+    return _Parser(prog=f"vae {verb}", description=summary, epilog=epilog, allow_abbrev=False)
