@@ -12,6 +12,7 @@ A client's call goes client -> calls -> channel -> replies:
 
     client        Client: arguments -> one result
     async_client  AsyncClient: the same, awaited
+    endpoint      what both are told of a server, and remember of it
     scalars       a caller's single values, checked
     calls         splits a call into requests that fit the server's limits
     description   Model message -> Model
@@ -22,7 +23,8 @@ A client's call goes client -> calls -> channel -> replies:
 The `vae` command goes cli -> commands:
 
     cli          finds a verb, turns errors into one line
-    options      the options that verbs share
+    parser       the parser that every verb uses
+    options      the options that client verbs share
     commands     sample, encode, decode, info
     info         descriptions for people
     files        arrays in files, read safely and written whole

@@ -60,7 +60,9 @@ def test_missing_half_is_named(tmp_path: Path, present: list[str]) -> None:
         (tmp_path / "training").mkdir()
         (tmp_path / "training" / name).touch()
     code = f"import sys; sys.path[:1] = [{str(tmp_path)!r}]; from vae.cli import run; sys.exit(run(['train']))"
-    done = python(code, directory=tmp_path)
+    # -S: an editable install would bring the half that is missing.
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
     missing = "training.cli" if present else "training"
     assert done.returncode == 1
     assert done.stderr.startswith(f"vae: `vae train` needs {missing}: install the extras training,serving: pip")
