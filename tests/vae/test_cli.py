@@ -12,9 +12,9 @@ from vae.package import ModelPackage
 ROOT = Path(__file__).parents[2]
 
 
-def python(code: str, *arguments: str, directory: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=directory)
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
 
 
 def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
