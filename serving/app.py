@@ -13,6 +13,7 @@ from serving.models import Models, Served, load, serve
 from serving.server import Server
 from serving.servicer import VaeServicer
 from serving.settings import Settings
+from vae.errors import EngineFailure
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ async def run(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then finishes what is in flight; a second signal cuts that short.
 
     Raises:
+        EngineFailure: a batcher died.
         PackageError: the package cannot be served.
         StartupError: the port or the provider is not to be had.
     """
@@ -35,7 +37,10 @@ async def run(settings: Settings) -> None:
             models.add(await loading)
             await server.ready()
             _announce(loading.result(), server.address)
-            await stop.wait()
+            workers = [batcher.worker for batcher in loading.result().batchers]
+            await asyncio.wait({stopping, *workers}, return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                raise EngineFailure("a batcher died, its log says why. This is a bug.")
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
         _on_signals(_exit_now)
     _log.info("stopped")

@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from copy import copy
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
@@ -122,12 +121,14 @@ class Batcher(Generic[R, A]):
         self._wait_seconds = wait_seconds
         self._quiet_turns = quiet_turns
         self._queue: dict[_Call[R, A], None] = {}  # in order of their turns; a call that is over leaves at once
+        self._live: set[_Call[R, A]] = set()  # queued or running
         self._waiting_rows = 0
         self._arrivals = 0
         self._seconds_per_row = 0.0
         self._arrival = asyncio.Event()
-        self._worker = asyncio.create_task(self._work())
-        self._worker.add_done_callback(self._ended)
+        self.worker = asyncio.create_task(self._work())
+        """Ends only when the batcher is closed. A server whose worker died must not go on."""
+        self.worker.add_done_callback(self._ended)
 
     @property
     def waiting_rows(self) -> int:
@@ -147,7 +148,7 @@ class Batcher(Generic[R, A]):
             ShuttingDown: the batcher was closed.
             EngineFailure: the batch failed.
         """
-        if self._worker.done():
+        if self.worker.done():
             raise ShuttingDown("the server is shutting down")
         if self._waiting_rows + len(rows) > self._queue_rows:
             raise Overloaded(
@@ -160,6 +161,7 @@ class Batcher(Generic[R, A]):
         future: asyncio.Future[Answer[A]] = asyncio.get_running_loop().create_future()
         call: _Call[R, A] = _Call(rows, future, deadline, now, start_by, len(rows))
         future.add_done_callback(lambda _: self._forget(call))
+        self._live.add(call)
         self._queue[call] = None
         self._waiting_rows += len(rows)
         self._arrivals += 1
@@ -168,18 +170,19 @@ class Batcher(Generic[R, A]):
 
     async def close(self) -> None:
         """Stops. Calls that still wait get ShuttingDown; a server lets its calls finish first."""
-        self._worker.cancel()
-        await asyncio.wait([self._worker])
+        self.worker.cancel()
+        await asyncio.wait([self.worker])
 
     def _ended(self, worker: "asyncio.Task[None]") -> None:
         """Answers those who wait when the worker is no more."""
         if not worker.cancelled():
             _log.critical("the batcher's worker died. This is a bug.", exc_info=worker.exception())
-        for call in list(self._queue):
+        for call in self._live:
             _fail(call, ShuttingDown("the server is shutting down"))
 
     def _forget(self, call: _Call[R, A]) -> None:
         """Lets go of a call that is over, and gives back the room of its rows that will never run."""
+        self._live.discard(call)
         self._queue.pop(call, None)
         self._waiting_rows -= call.waiting
         call.waiting = 0
@@ -253,14 +256,14 @@ class Batcher(Generic[R, A]):
             for piece, answer in zip(batch, answers, strict=True):
                 _deliver(piece, answer, started, seconds, rows)
         except asyncio.CancelledError:
-            _fail_all(batch, ShuttingDown("the server is shutting down"))
+            _fail_all(batch, ShuttingDown, "the server is shutting down")
             raise
         except VaeError as exc:
             _log.error("a batch of %d calls failed: %s", len(batch), exc, exc_info=exc.__cause__)
-            _fail_all(batch, exc)
+            _fail_all(batch, EngineFailure, str(exc))
         except Exception:
             _log.exception("a batch of %d calls failed", len(batch))
-            _fail_all(batch, EngineFailure("the batch failed"))
+            _fail_all(batch, EngineFailure, "the batch failed")
 
 
 def _deliver(piece: _Piece[R, A], answer: A, started: float, seconds: float, rows: int) -> None:
@@ -272,9 +275,9 @@ def _deliver(piece: _Piece[R, A], answer: A, started: float, seconds: float, row
         call.future.set_result(Answer(call.parts, started - call.arrived, call.running_seconds, call.batch_rows))
 
 
-def _fail_all(batch: Sequence[_Piece[R, A]], error: VaeError) -> None:
-    for piece in batch:  # each gets a copy: an exception collects the traceback of whoever raises it
-        _fail(piece.call, copy(error))
+def _fail_all(batch: Sequence[_Piece[R, A]], kind: type[EngineFailure] | type[ShuttingDown], message: str) -> None:
+    for piece in batch:  # each gets an error of its own: it will carry its caller's traceback
+        _fail(piece.call, kind(message))
 
 
 def _fail(call: _Call[R, A], error: VaeError) -> None:

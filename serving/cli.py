@@ -17,7 +17,8 @@ def serve(arguments: list[str]) -> int:
         StartupError: a setting is wrong, or the port or the provider is not to be had.
         PackageError: the package cannot be served.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the event loop takes signals over
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the event loop takes them over
+        signal.signal(number, lambda *_: sys.exit(0))
     from serving.settings import read_settings
 
     settings = read_settings(_parse(arguments))

@@ -112,7 +112,8 @@ class _Moments(NamedTuple):
 def _kl(mean: Array, log_variance: Array) -> Array:
     """Returns KL(N(mean, exp(log_variance)) || N(0, I)) of each row, in nats (Kingma and Welling, 2014, appendix B)."""
     wide = log_variance.astype(np.float64)
-    return _sum_rows(0.5 * (mean.astype(np.float64) ** 2 + np.exp(wide) - 1 - wide))
+    with np.errstate(over="ignore"):  # an extreme posterior scores infinity
+        return _sum_rows(0.5 * (mean.astype(np.float64) ** 2 + np.exp(wide) - 1 - wide))
 
 
 def _squared_error(data: Array, expectation: Array) -> Array:
@@ -123,12 +124,14 @@ def _squared_error(data: Array, expectation: Array) -> Array:
 
 def _sum_rows(values: npt.NDArray[np.float64]) -> Array:
     summed: npt.NDArray[np.float64] = values.reshape(len(values), -1).sum(1)
-    return summed.astype(np.float32)
+    with np.errstate(over="ignore"):
+        return summed.astype(np.float32)
 
 
 def _reparameterize(mean: Array, log_variance: Array, noise: Array) -> Array:
     """Returns mean + sqrt(variance) noise; in float64, so that its bits do not follow the last bit of exp."""
-    return (mean + np.exp(0.5 * log_variance.astype(np.float64)) * noise).astype(np.float32)
+    with np.errstate(over="ignore"):
+        return (mean + np.exp(0.5 * log_variance.astype(np.float64)) * noise).astype(np.float32)
 
 
 def _join(parts: Sequence[Array]) -> Array:

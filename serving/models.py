@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +41,11 @@ class Served(NamedTuple):
     encoder: Batcher[DataRows, Encoded]
     decoder: Batcher[LatentRows | PriorRows, Decoded]
     reconstructor: Batcher[ReconstructRows, Reconstructed]
+
+    @property
+    def batchers(self) -> tuple[Batcher[Any, Any], ...]:
+        """All of them."""
+        return (self.encoder, self.decoder, self.reconstructor)
 
 
 class Models:

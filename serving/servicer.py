@@ -20,6 +20,8 @@ from vae.tensors import Array, to_message
 from vae.v1 import vae_pb2 as pb
 from vae.v1 import vae_pb2_grpc
 
+_QUIET_SECONDS = 0.05
+_MOST_QUIET_WAITS = 20
 _log = logging.getLogger(__name__)
 
 Q = TypeVar("Q")
@@ -34,6 +36,7 @@ def _refusing(method: Method[Q, P]) -> Method[Q, P]:
     @wraps(method)
     async def answer(self: "VaeServicer", request: Q, context: "Context[Q, P]") -> P:
         self.calls.enter()
+        context.add_done_callback(self.calls.leave)
         try:
             if self.calls.closed:
                 raise ShuttingDown("the server is shutting down")
@@ -44,8 +47,6 @@ def _refusing(method: Method[Q, P]) -> Method[Q, P]:
             if not isinstance(exc, VaeError):
                 _log.exception("%s failed", method.__name__)
             refusal = refusal_of(exc)
-        finally:
-            self.calls.leave()
         # gRPC keeps the error that abort raises, and with it this frame, until the garbage collector comes by.
         del request
         await context.abort(refusal.code, refusal.message, refusal.trailers)
@@ -55,30 +56,42 @@ def _refusing(method: Method[Q, P]) -> Method[Q, P]:
 
 
 class Calls:
-    """Counts the calls in flight, so that a server can stop when the last has left."""
+    """Counts calls from their arrival until gRPC is done with them, so that a server can stop in order."""
 
     def __init__(self) -> None:
         self.closed = False
+        self._arrived = 0
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     def enter(self) -> None:
         """Counts a call that arrived."""
+        self._arrived += 1
         self._in_flight += 1
         self._idle.clear()
 
-    def leave(self) -> None:
-        """Counts a call that was answered."""
+    def leave(self, context: object) -> None:
+        """Counts a call whose answer was sent, or whose caller left."""
         self._in_flight -= 1
         if not self._in_flight:
             self._idle.set()
 
     async def finish(self, timeout_seconds: float) -> bool:
-        """Refuses new calls, and waits for those in flight. Returns whether they all were answered in time."""
+        """Refuses new calls, and waits for those in flight. Returns whether they all were answered in time.
+
+        Calls that gRPC has read and not yet handed over are in flight too, though nobody can count them: so it waits
+        until none arrives for a while. Callers who try again without end are not waited for.
+        """
         self.closed = True
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                await self._idle.wait()
+                for _ in range(_MOST_QUIET_WAITS):
+                    seen = self._arrived
+                    await asyncio.sleep(_QUIET_SECONDS)
+                    if self._arrived == seen and self._idle.is_set():
+                        break
         return self._idle.is_set()
 
 
