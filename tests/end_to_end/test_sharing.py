@@ -102,6 +102,29 @@ def _sample(target: str, first_row: int, count: int) -> pb.SampleResponse:
         return VaeServiceStub(channel).Sample(request)
 
 
+def test_a_signal_under_load_answers_or_says_unavailable(start_server: StartServer) -> None:
+    server = start_server("--drain-seconds", "0")
+
+    async def storm() -> list[pb.SampleResponse | BaseException]:
+        async with grpc.aio.insecure_channel(server.target) as channel:
+            stub = VaeServiceStub(channel)
+            await stub.GetModel(pb.GetModelRequest())
+
+            async def call() -> pb.SampleResponse:
+                return await stub.Sample(pb.SampleRequest(count=3))
+
+            tasks = [asyncio.create_task(call()) for _ in range(200)]
+            await asyncio.sleep(0.02)
+            server.process.terminate()
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    for result in asyncio.run(storm()):
+        if isinstance(result, BaseException):
+            assert isinstance(result, grpc.aio.AioRpcError)
+            assert result.code() == grpc.StatusCode.UNAVAILABLE
+    assert server.process.wait(20) == 0
+
+
 def test_a_full_queue_refuses_and_says_when_to_return(start_server: StartServer, tiny: Path) -> None:
     server = start_server("--queue-rows", "4", "--call-rows", "4", "--wait-milliseconds", "500")
 

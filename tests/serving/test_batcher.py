@@ -200,6 +200,23 @@ def test_failing_batch_fails_alone() -> None:
     play(scenario)
 
 
+def test_a_batch_that_fails_with_any_error_of_ours_fails_alone() -> None:
+    async def run() -> None:
+        def refuse(batch: Sequence[Numbers]) -> list[list[int]]:
+            raise Overloaded("the device is busy", retry_seconds=1)
+
+        device = Device()
+        batcher: Batcher[Numbers, list[int]] = Batcher(refuse, device, batch_rows=4, queue_rows=9)
+        for _ in range(2):
+            with pytest.raises(EngineFailure, match="the device is busy"):
+                await asyncio.wait_for(batcher.submit(Numbers([1])), 10)
+        assert not batcher.worker.done()
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
 def test_failure_in_the_middle_of_a_cut_call_stops_the_rest() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         doubler.fail_on = 1
