@@ -7,6 +7,7 @@
     app        puts the parts together, starts, and stops on a signal
     server     gRPC transport: port, health, reflection, limits
     servicer   one method per RPC: parse, wait, render
+    in_flight  calls not answered yet, for an orderly stop
     requests   messages -> rows that cannot be wrong
     models     the models that are served, by name and version; loading one means proving it
     batcher    rows of many callers -> batches; knows rows and time, nothing else

@@ -1,18 +1,17 @@
 """Servicer: one method per RPC: parse, wait, render."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import wraps
 from typing import TypeVar
 
 import grpc
 import numpy as np
 
-from serving.batcher import A, Answer
-from serving.models import Models
-from serving.requests import parse_decode, parse_encode, parse_reconstruct, parse_sample
+from serving.batcher import A, Answer, R
+from serving.in_flight import Calls
+from serving.models import Models, Served
+from serving.requests import Accepts, parse_decode, parse_encode, parse_reconstruct, parse_sample
 from serving.rows import Decoded, Output, Reconstructed
 from serving.status import refusal_of
 from vae.errors import InvalidInput, ShuttingDown, VaeError
@@ -20,12 +19,11 @@ from vae.tensors import Array, to_message
 from vae.v1 import vae_pb2 as pb
 from vae.v1 import vae_pb2_grpc
 
-_QUIET_SECONDS = 0.05
-_MOST_QUIET_WAITS = 20
 _log = logging.getLogger(__name__)
 
 Q = TypeVar("Q")
 P = TypeVar("P")
+AnyRequest = TypeVar("AnyRequest", bound=pb.EncodeRequest | pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest)
 Context = grpc.aio.ServicerContext[Q, P]
 Method = Callable[["VaeServicer", Q, "Context[Q, P]"], Awaitable[P]]
 
@@ -55,46 +53,6 @@ def _refusing(method: Method[Q, P]) -> Method[Q, P]:
     return answer
 
 
-class Calls:
-    """Counts calls from their arrival until gRPC is done with them, so that a server can stop in order."""
-
-    def __init__(self) -> None:
-        self.closed = False
-        self._arrived = 0
-        self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    def enter(self) -> None:
-        """Counts a call that arrived."""
-        self._arrived += 1
-        self._in_flight += 1
-        self._idle.clear()
-
-    def leave(self, context: object) -> None:
-        """Counts a call whose answer was sent, or whose caller left."""
-        self._in_flight -= 1
-        if not self._in_flight:
-            self._idle.set()
-
-    async def finish(self, timeout_seconds: float) -> bool:
-        """Refuses new calls, and waits for those in flight. Returns whether they all were answered in time.
-
-        Calls that gRPC has read and not yet handed over are in flight too, though nobody can count them: so it waits
-        until none arrives for a while. Callers who try again without end are not waited for.
-        """
-        self.closed = True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_seconds):
-                await self._idle.wait()
-                for _ in range(_MOST_QUIET_WAITS):
-                    seen = self._arrived
-                    await asyncio.sleep(_QUIET_SECONDS)
-                    if self._arrived == seen and self._idle.is_set():
-                        break
-        return self._idle.is_set()
-
-
 class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
     """Answers vae.v1.VaeService from the models that are served."""
 
@@ -121,14 +79,14 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         self, request: pb.EncodeRequest, context: "Context[pb.EncodeRequest, pb.EncodeResponse]"
     ) -> pb.EncodeResponse:
         """Encodes rows of data into their posterior."""
-        served = self._models.find(request.model, request.version)
-        rows = parse_encode(request, served.accepts)
-        answer = await served.encoder.submit(rows, context.time_remaining())
-        moments = [part.log_variance for part in answer.parts if part.log_variance is not None]
+        rows, parts, fingerprint, timing = await self._run(
+            request, context, parse_encode, lambda served: served.encoder.submit
+        )
+        moments = [part.log_variance for part in parts if part.log_variance is not None]
         return pb.EncodeResponse(
-            fingerprint=served.accepts.manifest.fingerprint,
-            timing=_timing(answer),
-            latent=_joined([part.latent for part in answer.parts]),
+            fingerprint=fingerprint,
+            timing=timing,
+            latent=_joined([part.latent for part in parts]),
             log_variance=_joined(moments) if moments else None,
             seed=rows.noise and rows.noise.seed,
         )
@@ -138,27 +96,22 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         self, request: pb.DecodeRequest, context: "Context[pb.DecodeRequest, pb.DecodeResponse]"
     ) -> pb.DecodeResponse:
         """Decodes latents into data."""
-        served = self._models.find(request.model, request.version)
-        rows = parse_decode(request, served.accepts)
-        answer = await served.decoder.submit(rows, context.time_remaining())
-        return pb.DecodeResponse(
-            fingerprint=served.accepts.manifest.fingerprint, timing=_timing(answer), **_output(answer, rows.output)
+        rows, parts, fingerprint, timing = await self._run(
+            request, context, parse_decode, lambda served: served.decoder.submit
         )
+        return pb.DecodeResponse(fingerprint=fingerprint, timing=timing, **_output(parts, rows.output))
 
     @_refusing
     async def Sample(  # noqa: N802
         self, request: pb.SampleRequest, context: "Context[pb.SampleRequest, pb.SampleResponse]"
     ) -> pb.SampleResponse:
         """Draws latents from the prior and decodes them."""
-        served = self._models.find(request.model, request.version)
-        rows = parse_sample(request, served.accepts)
-        answer = await served.decoder.submit(rows, context.time_remaining())
+        rows, parts, fingerprint, timing = await self._run(
+            request, context, parse_sample, lambda served: served.decoder.submit
+        )
+        latent = _joined([part.latent for part in parts]) if request.include_latent else None
         return pb.SampleResponse(
-            fingerprint=served.accepts.manifest.fingerprint,
-            timing=_timing(answer),
-            latent=_joined([part.latent for part in answer.parts]) if request.include_latent else None,
-            seed=rows.noise.seed,
-            **_output(answer, rows.output),
+            fingerprint=fingerprint, timing=timing, latent=latent, seed=rows.noise.seed, **_output(parts, rows.output)
         )
 
     @_refusing
@@ -166,21 +119,38 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         self, request: pb.ReconstructRequest, context: "Context[pb.ReconstructRequest, pb.ReconstructResponse]"
     ) -> pb.ReconstructResponse:
         """Encodes rows of data, decodes them again, and scores them."""
-        served = self._models.find(request.model, request.version)
-        rows = parse_reconstruct(request, served.accepts)
-        answer = await served.reconstructor.submit(rows, context.time_remaining())
-        log_likelihood = _scores([part.log_likelihood for part in answer.parts])
-        kl = _scores([part.kl for part in answer.parts])
+        rows, parts, fingerprint, timing = await self._run(
+            request, context, parse_reconstruct, lambda served: served.reconstructor.submit
+        )
+        log_likelihood, kl = (_scores([getattr(part, name) for part in parts]) for name in ("log_likelihood", "kl"))
         elbo = None if log_likelihood is None or kl is None else log_likelihood - kl
         scores = {"log_likelihood": log_likelihood, "kl": kl, "elbo": elbo}
         return pb.ReconstructResponse(
-            fingerprint=served.accepts.manifest.fingerprint,
-            timing=_timing(answer),
-            squared_error=_joined([part.squared_error for part in answer.parts]),
+            fingerprint=fingerprint,
+            timing=timing,
+            squared_error=_joined([part.squared_error for part in parts]),
             seed=rows.noise and rows.noise.seed,
             **{name: to_message(score) for name, score in scores.items() if score is not None},
-            **_output(answer, rows.output),
+            **_output(parts, rows.output),
         )
+
+    async def _run(
+        self,
+        request: AnyRequest,
+        context: "Context[AnyRequest, P]",
+        parse: Callable[[AnyRequest, Accepts], R],
+        submit: Callable[[Served], Callable[[R, float | None], Awaitable[Answer[A]]]],
+    ) -> tuple[R, list[A], str, pb.Timing]:
+        """Returns the request's rows, what became of them, the pair's fingerprint, and what it cost."""
+        served = self._models.find(request.model, request.version)
+        rows = parse(request, served.accepts)
+        answer = await submit(served)(rows, context.time_remaining())
+        timing = pb.Timing(
+            queued_microseconds=round(answer.queued_seconds * 1e6),
+            running_microseconds=round(answer.running_seconds * 1e6),
+            batch_rows=answer.batch_rows,
+        )
+        return rows, answer.parts, served.accepts.manifest.fingerprint, timing
 
 
 def _scores(parts: Sequence[Array | None]) -> Array | None:
@@ -189,18 +159,10 @@ def _scores(parts: Sequence[Array | None]) -> Array | None:
     return np.concatenate(known) if known else None
 
 
-def _output(answer: Answer[Decoded] | Answer[Reconstructed], output: Output) -> dict[Output, pb.Tensor]:
+def _output(parts: Sequence[Decoded] | Sequence[Reconstructed], output: Output) -> dict[Output, pb.Tensor]:
     """Returns the member of the oneof that the caller asked for."""
-    return {output: _joined([part.output for part in answer.parts])}
+    return {output: _joined([part.output for part in parts])}
 
 
 def _joined(parts: Sequence[Array]) -> pb.Tensor:
     return to_message(parts[0] if len(parts) == 1 else np.concatenate(parts))
-
-
-def _timing(answer: Answer[A]) -> pb.Timing:
-    return pb.Timing(
-        queued_microseconds=round(answer.queued_seconds * 1e6),
-        running_microseconds=round(answer.running_seconds * 1e6),
-        batch_rows=answer.batch_rows,
-    )

@@ -1,0 +1,47 @@
+"""Calls in flight, so that a server can stop when the last has left."""
+
+import asyncio
+from contextlib import suppress
+
+_QUIET_SECONDS = 0.05
+_MOST_QUIET_WAITS = 20
+
+
+class Calls:
+    """Counts calls from their arrival until gRPC is done with them, so that a server can stop in order."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._arrived = 0
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def enter(self) -> None:
+        """Counts a call that arrived."""
+        self._arrived += 1
+        self._in_flight += 1
+        self._idle.clear()
+
+    def leave(self, context: object) -> None:
+        """Counts a call whose answer was sent, or whose caller left."""
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._idle.set()
+
+    async def finish(self, timeout_seconds: float) -> bool:
+        """Refuses new calls, and waits for those in flight. Returns whether they all were answered in time.
+
+        Calls that gRPC has read and not yet handed over are in flight too, though nobody can count them: so it waits
+        until none arrives for a while. Callers who try again without end are not waited for.
+        """
+        self.closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._idle.wait()
+                for _ in range(_MOST_QUIET_WAITS):
+                    seen = self._arrived
+                    await asyncio.sleep(_QUIET_SECONDS)
+                    if self._arrived == seen and self._idle.is_set():
+                        break
+        return self._idle.is_set()
