@@ -48,9 +48,10 @@ class Engine:
             EngineFailure: a graph could not be run.
         """
         data, moments, latents = self._infer(batch, self._has_posterior)
-        wanted = ["data", "expectation"] + ["parameters"] * (self._likelihood is not None)
+        shown = {rows.output for rows in batch}
+        wanted = sorted(shown | {"expectation"}) + ["parameters"] * (self._likelihood is not None)
         decoded = dict(zip(wanted, self._decoder.run({"latent": _join(latents)}, wanted), strict=True))
-        outputs = {name: _split(decoded[name], batch) for name in ("data", "expectation")}
+        outputs = {name: _split(decoded[name], batch) for name in shown}
         errors = _split(_squared_error(data, decoded["expectation"]), batch)
         nats = self._score(batch, data, decoded.get("parameters"))
         kl = [None] * len(batch) if moments is None else _split(_kl(*moments), batch)

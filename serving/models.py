@@ -65,10 +65,11 @@ class Models:
             UnknownName: it is not served.
             NotReady: the models are still being loaded.
         """
-        listed = self.describe()
-        served = self._served.get(name) if name else self._served[listed[0].name]
+        if not self._served:
+            raise NotReady("the model is still being loaded")
+        served = self._served.get(name or min(self._served))
         if served is None or version not in (0, served.accepts.manifest.version):
-            here = ", ".join(f"{model.name} version {model.version}" for model in listed)
+            here = ", ".join(f"{model.name} version {model.version}" for model in self.describe())
             asked = " ".join([f"model {name[:128]!r}"] * bool(name) + [f"version {version}"] * bool(version))
             raise UnknownName(f"{asked} is not served here; {here} is")
         return served

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from serving.rows import DataRows, LatentRows, Output, PriorRows, ReconstructRows
 from vae.errors import InvalidInput, PreconditionFailed
 from vae.manifest import Manifest
-from vae.noise import ROW_LIMIT, RowRange
+from vae.noise import HIGHEST_TEMPERATURE, ROW_LIMIT, RowRange
 from vae.tensors import Array, parse_data, parse_latent
 from vae.v1 import vae_pb2 as pb
 
@@ -16,8 +16,6 @@ _OUTPUTS: dict[int, Output] = {
     pb.DECODE_OUTPUT_DATA: "data",
     pb.DECODE_OUTPUT_EXPECTATION: "expectation",
 }
-
-_HIGHEST_TEMPERATURE = 1e6  # far past any use, and short of any overflow
 
 
 class Accepts(NamedTuple):
@@ -88,8 +86,8 @@ def parse_sample(request: pb.SampleRequest, accepts: Accepts) -> PriorRows:
         raise InvalidInput("count", f"is {request.count}, must be at least 1")
     _check_rows("count", [request.count], accepts.call_rows)
     temperature = request.temperature if request.HasField("temperature") else 1.0
-    if not 0 < temperature <= _HIGHEST_TEMPERATURE:  # NaN compares false
-        raise InvalidInput("temperature", f"is {temperature:g}, must lie in (0, {_HIGHEST_TEMPERATURE:g}]")
+    if not 0 < temperature <= HIGHEST_TEMPERATURE:  # NaN compares false
+        raise InvalidInput("temperature", f"is {temperature:g}, must lie in (0, {HIGHEST_TEMPERATURE:g}]")
     known = [prior.name for prior in accepts.manifest.priors]
     if request.prior and request.prior not in known:
         raise InvalidInput("prior", f"{request.prior[:128]!r} is unknown, must be one of {', '.join(known)}")

@@ -132,4 +132,7 @@ def _dtype(onnx_type: str) -> str:
 
 
 def _row_shape(shape: Sequence[int | str]) -> list[int]:
-    return [axis for axis in shape[1:] if isinstance(axis, int)] if shape and isinstance(shape[0], str) else [-1]
+    """Returns the axes after the batch; -1 for one that is not fixed, or where the first axis is."""
+    if not shape or isinstance(shape[0], int):
+        return [-1]
+    return [axis if isinstance(axis, int) else -1 for axis in shape[1:]]

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from vae.description import Limits, Model
 from vae.errors import CallError, InvalidInput
-from vae.noise import ROW_LIMIT
+from vae.noise import HIGHEST_TEMPERATURE, ROW_LIMIT
 from vae.replies import Decoded, Encoded, Reconstructed, Sampled, join_latents, join_rows, one_pair, total
 from vae.scalars import choice, integer, positive, text
 from vae.tensors import Array, as_rows, fit_data, fit_latent, to_message
@@ -38,7 +38,6 @@ _RECONSTRUCT_LATENTS = {"mean": pb.RECONSTRUCT_LATENT_MEAN, "sample": pb.RECONST
 _DECODE_OUTPUTS = {"data": pb.DECODE_OUTPUT_DATA, "expectation": pb.DECODE_OUTPUT_EXPECTATION}
 
 _SEED_BITS = 53  # what a JSON number holds exactly, so that a seed survives being written down anywhere
-_TEMPERATURE_LIMIT = 1e6
 _PART_OVERHEAD = 128  # bytes; more than the tags, lengths, shape and row number around a part's elements can take
 
 
@@ -140,7 +139,7 @@ def sample(
         model=to.model,
         version=to.version,
         seed=drawn,
-        temperature=None if temperature is None else positive("temperature", temperature, _TEMPERATURE_LIMIT),
+        temperature=None if temperature is None else positive("temperature", temperature, HIGHEST_TEMPERATURE),
         prior=text("prior", prior),
         output=choice("output", output, _DECODE_OUTPUTS),
         include_latent=bool(include_latent),

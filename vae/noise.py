@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 ALGORITHM = "philox4x64-10/as241/1"
 ROW_LIMIT = 2**63  # rows are numbered 0 to ROW_LIMIT - 1
+HIGHEST_TEMPERATURE = 1e6  # factor on prior noise: far past any use, and short of any overflow
 _WORD_MASK = 2**64 - 1
 _WORDS = 4  # 64-bit words in a block of Philox4x64
 _LN2 = 0.6931471805599453  # nearest float64 to ln 2

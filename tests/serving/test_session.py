@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from serving.session import Session, providers
 from vae.errors import EngineFailure, PackageError, StartupError
+from vae.manifest import Graph, TensorSpec
 from vae.package import ModelPackage
 
 
@@ -34,6 +36,18 @@ def test_refuses_a_graph_that_is_not_what_the_manifest_says(package: ModelPackag
     graphs = package.manifest.graphs
     with pytest.raises(PackageError, match=r"encoder\.onnx: input .*latent"):
         Session(package.read(graphs.decoder), graphs.encoder, "cpu", threads=1)
+
+
+@pytest.mark.parametrize("shape", [["batch", "width", 3], ["batch"], [2, 3], []])
+def test_refuses_a_graph_whose_rows_are_of_no_fixed_shape(shape: list[str | int]) -> None:
+    row = helper.make_tensor_value_info("latent", TensorProto.FLOAT, shape)
+    out = helper.make_tensor_value_info("mean", TensorProto.FLOAT, shape)
+    graph = helper.make_graph([helper.make_node("Identity", ["latent"], ["mean"])], "odd", [row], [out])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    latent, mean = (TensorSpec(name=name, dtype="float32", shape=("batch", 3)) for name in ("latent", "mean"))
+    described = Graph(file="odd.onnx", sha256="0" * 64, opset=18, inputs=(latent,), outputs=(mean,))
+    with pytest.raises(PackageError, match=r"odd\.onnx: input latent is not what the manifest says"):
+        Session(model.SerializeToString(), described, "cpu", threads=1)
 
 
 def test_refuses_bytes_that_are_no_graph(package: ModelPackage) -> None:
