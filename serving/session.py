@@ -1,7 +1,10 @@
 """Session: a graph of a package under ONNX Runtime. The only file of serving that imports onnxruntime."""
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     import onnxruntime
 
 Provider = Literal["cpu", "cuda"]
+
+_log = logging.getLogger(__name__)
 
 CUDA_OPTIONS = {
     # A new batch size must not start a search for the best algorithm, nor double the arena.
@@ -35,7 +40,7 @@ class Session:
         self._file = graph.file
         self._session = _open(content, graph.file, provider, threads)
         if provider == "cuda" and self._session.get_providers()[0] != "CUDAExecutionProvider":
-            raise StartupError("ONNX Runtime fell back to the CPU: is there a GPU, a driver for CUDA 13, and cuDNN 9?")
+            raise StartupError("ONNX Runtime fell back to the CPU: are CUDA 13 and cuDNN 9 there? Its log says more")
         _check_signature(self._session, graph)
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
@@ -55,19 +60,29 @@ def providers(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Provider, ...]:
     """Returns the providers to try, in order: what was asked for; for `auto` CUDA where there is a GPU, then the CPU.
 
     Raises:
-        StartupError: there is no ONNX Runtime, or two; or CUDA was asked for, and this ONNX Runtime has none.
+        StartupError: there is no ONNX Runtime, or two; or CUDA was asked for, and the wheel or the machine has none.
     """
     onnxruntime = _onnxruntime()
     if wanted == "cpu":
         return ("cpu",)
     listed = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if not listed and wanted == "cuda":
+    if wanted == "cuda" and not listed:
         raise StartupError("this ONNX Runtime has no CUDA: uninstall it and " + how_to_install("serving-gpu"))
-    if listed:
+    found = listed and _gpu_found()
+    if wanted == "cuda" and not found:
+        raise StartupError("CUDA was asked for, but its driver finds no GPU here")
+    if not found:
+        return ("cpu",)
+    _preload_cuda(onnxruntime)
+    return ("cuda",) if wanted == "cuda" else ("cuda", "cpu")
+
+
+def _preload_cuda(onnxruntime: ModuleType) -> None:
+    """Loads CUDA's libraries from where pip put them. What is missing it prints to stdout, which is not its own."""
+    with redirect_stdout(StringIO()) as said:
         onnxruntime.preload_dlls()
-    if wanted == "cuda":
-        return ("cuda",)
-    return ("cuda", "cpu") if listed and _gpu_found() else ("cpu",)
+    for line in said.getvalue().splitlines():
+        _log.warning("%s", line)
 
 
 def _gpu_found() -> bool:
