@@ -135,12 +135,16 @@ class Batcher(Generic[R, A]):
         """Rows accepted and not yet running."""
         return self._waiting_rows
 
-    async def submit(self, rows: R, timeout_seconds: float | None = None) -> Answer[A]:
+    async def submit(
+        self, rows: R, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
+    ) -> Answer[A]:
         """Queues rows and waits for their answer. Cancelling the wait takes the rows out of the queue.
 
         Args:
             rows: at least one row.
             timeout_seconds: when the answer is no longer wanted.
+            bulk: whether the rows yield to those that are not.
+            patient: whether to wait for room in a full queue instead of being refused.
 
         Raises:
             Overloaded: the queue has no room for the rows.

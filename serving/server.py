@@ -99,6 +99,8 @@ def _handlers(servicer: VaeServicer) -> grpc.GenericRpcHandler:
     """Returns the service's methods; unlike the generated ones they are called for what is no message, too."""
     methods = {}
     for method in SERVICE_DESCRIPTOR.methods:
+        if method.server_streaming:
+            continue
         request, response = (GetMessageClass(kind) for kind in (method.input_type, method.output_type))
         methods[method.name] = grpc.unary_unary_rpc_method_handler(
             getattr(servicer, method.name),

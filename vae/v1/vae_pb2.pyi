@@ -7,11 +7,13 @@ Rows are the unit: every tensor's first axis counts rows, and a call may hold as
 allow. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
 says when to try again, ErrorInfo gives a machine-readable reason.
 
-Later RPCs and fields are added, never renumbered: EncodeStream, DecodeStream and SampleStream join the
-service, encoded images (PNG, JPEG, WebP) join the `input` and `output` oneofs.
+A call's class says who yields when the device is short: unary calls are interactive, streams are bulk. The metadata
+key `vae-class`, `interactive` or `bulk`, says otherwise. Bulk rows run in the room that interactive rows leave, and
+in a share of every batch that is theirs.
 """
 
 from collections import abc as _abc
+from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -39,6 +41,8 @@ class _DataTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataType.Val
     """8-bit unsigned integers."""
     DATA_TYPE_FLOAT32: _DataType.ValueType  # 2
     """32-bit IEEE 754 floating point."""
+    DATA_TYPE_FLOAT16: _DataType.ValueType  # 3
+    """16-bit IEEE 754 floating point; taken wherever FLOAT32 is, and answered where it is asked for."""
 
 class DataType(_DataType, metaclass=_DataTypeEnumTypeWrapper):
     """Element types."""
@@ -49,6 +53,8 @@ DATA_TYPE_UINT8: DataType.ValueType  # 1
 """8-bit unsigned integers."""
 DATA_TYPE_FLOAT32: DataType.ValueType  # 2
 """32-bit IEEE 754 floating point."""
+DATA_TYPE_FLOAT16: DataType.ValueType  # 3
+"""16-bit IEEE 754 floating point; taken wherever FLOAT32 is, and answered where it is asked for."""
 Global___DataType: _TypeAlias = DataType  # noqa: Y015
 
 class _DataKind:
@@ -163,6 +169,8 @@ class _DecodeOutputEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DecodeOu
     """Data: the expectation, rounded and clipped; not a draw."""
     DECODE_OUTPUT_EXPECTATION: _DecodeOutput.ValueType  # 2
     """The likelihood's expectation, float32."""
+    DECODE_OUTPUT_PNG: _DecodeOutput.ValueType  # 3
+    """Data of an image model as PNG files."""
 
 class DecodeOutput(_DecodeOutput, metaclass=_DecodeOutputEnumTypeWrapper):
     """What Decode, Sample and Reconstruct answer."""
@@ -173,6 +181,8 @@ DECODE_OUTPUT_DATA: DecodeOutput.ValueType  # 1
 """Data: the expectation, rounded and clipped; not a draw."""
 DECODE_OUTPUT_EXPECTATION: DecodeOutput.ValueType  # 2
 """The likelihood's expectation, float32."""
+DECODE_OUTPUT_PNG: DecodeOutput.ValueType  # 3
+"""Data of an image model as PNG files."""
 Global___DecodeOutput: _TypeAlias = DecodeOutput  # noqa: Y015
 
 @_typing.final
@@ -275,9 +285,11 @@ class EncodeRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     FIRST_ROW_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model; empty means the only model, or the server's default."""
     version: _builtins.int
@@ -288,9 +300,15 @@ class EncodeRequest(_message.Message):
     """Seed of the noise, used by SAMPLE. Unset: the server chooses one and echoes it."""
     first_row: _builtins.int
     """Number of the first row, in [0, 2^63 - rows], used by SAMPLE: row k of this call draws the noise of row first_row + k."""
+    dtype: Global___DataType.ValueType
+    """Element type of the reply's tensors: FLOAT32, the default, or FLOAT16."""
     @_builtins.property
     def data(self) -> Global___Tensor:
         """Rows of data: [rows, *DataSpec.shape] of DataSpec.dtype, every value in [DataSpec.minimum, DataSpec.maximum]."""
+
+    @_builtins.property
+    def images(self) -> Global___EncodedImages:
+        """Rows as encoded images."""
 
     def __init__(
         self,
@@ -298,17 +316,19 @@ class EncodeRequest(_message.Message):
         model: _builtins.str = ...,
         version: _builtins.int = ...,
         data: Global___Tensor | None = ...,
+        images: Global___EncodedImages | None = ...,
         output: Global___EncodeOutput.ValueType = ...,
         seed: _builtins.int | None = ...,
         first_row: _builtins.int = ...,
+        dtype: Global___DataType.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "input", b"input", "seed", b"seed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "images", b"images", "input", b"input", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "first_row", b"first_row", "input", b"input", "model", b"model", "output", b"output", "seed", b"seed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "dtype", b"dtype", "first_row", b"first_row", "images", b"images", "input", b"input", "model", b"model", "output", b"output", "seed", b"seed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
-    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["data"]  # noqa: Y015
+    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["data", "images"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
@@ -374,6 +394,7 @@ class DecodeRequest(_message.Message):
     LATENT_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model; empty means the only model, or the server's default."""
     version: _builtins.int
@@ -382,9 +403,11 @@ class DecodeRequest(_message.Message):
     """What to answer. Default DATA."""
     fingerprint: _builtins.str
     """Fingerprint of the pair that the latents came from. If set, another pair refuses with FAILED_PRECONDITION."""
+    dtype: Global___DataType.ValueType
+    """Element type of the reply's floating-point tensors: FLOAT32, the default, or FLOAT16."""
     @_builtins.property
     def latent(self) -> Global___Tensor:
-        """Latents: float32 [rows, *Model.latent_shape], finite."""
+        """Latents: float32 or float16 [rows, *Model.latent_shape], finite."""
 
     def __init__(
         self,
@@ -394,10 +417,11 @@ class DecodeRequest(_message.Message):
         latent: Global___Tensor | None = ...,
         output: Global___DecodeOutput.ValueType = ...,
         fingerprint: _builtins.str = ...,
+        dtype: Global___DataType.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["latent", b"latent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "latent", b"latent", "model", b"model", "output", b"output", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "fingerprint", b"fingerprint", "latent", b"latent", "model", b"model", "output", b"output", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -413,6 +437,7 @@ class DecodeResponse(_message.Message):
     TIMING_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     EXPECTATION_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
     fingerprint: _builtins.str
     """Fingerprint of the encoder-decoder pair."""
     @_builtins.property
@@ -427,6 +452,10 @@ class DecodeResponse(_message.Message):
     def expectation(self) -> Global___Tensor:
         """The likelihood's expectation, float32 [rows, *DataSpec.shape]."""
 
+    @_builtins.property
+    def images(self) -> Global___EncodedImages:
+        """Rows as PNG files."""
+
     def __init__(
         self,
         *,
@@ -434,12 +463,13 @@ class DecodeResponse(_message.Message):
         timing: Global___Timing | None = ...,
         data: Global___Tensor | None = ...,
         expectation: Global___Tensor | None = ...,
+        images: Global___EncodedImages | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "expectation", b"expectation", "output", b"output", "timing", b"timing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "expectation", b"expectation", "images", b"images", "output", b"output", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "expectation", b"expectation", "fingerprint", b"fingerprint", "output", b"output", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "expectation", b"expectation", "fingerprint", b"fingerprint", "images", b"images", "output", b"output", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_output: _TypeAlias = _typing.Literal["data", "expectation"]  # noqa: Y015
+    _WhichOneofReturnType_output: _TypeAlias = _typing.Literal["data", "expectation", "images"]  # noqa: Y015
     _WhichOneofArgType_output: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_output) -> _WhichOneofReturnType_output | None: ...
 
@@ -460,6 +490,7 @@ class SampleRequest(_message.Message):
     PRIOR_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     INCLUDE_LATENT_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model; empty means the only model, or the server's default."""
     version: _builtins.int
@@ -478,6 +509,8 @@ class SampleRequest(_message.Message):
     """What to answer. Default DATA."""
     include_latent: _builtins.bool
     """Answers the latents too."""
+    dtype: Global___DataType.ValueType
+    """Element type of the reply's floating-point tensors: FLOAT32, the default, or FLOAT16."""
     def __init__(
         self,
         *,
@@ -490,10 +523,11 @@ class SampleRequest(_message.Message):
         prior: _builtins.str = ...,
         output: Global___DecodeOutput.ValueType = ...,
         include_latent: _builtins.bool = ...,
+        dtype: Global___DataType.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "seed", b"seed", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "count", b"count", "first_row", b"first_row", "include_latent", b"include_latent", "model", b"model", "output", b"output", "prior", b"prior", "seed", b"seed", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "count", b"count", "dtype", b"dtype", "first_row", b"first_row", "include_latent", b"include_latent", "model", b"model", "output", b"output", "prior", b"prior", "seed", b"seed", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -516,6 +550,7 @@ class SampleResponse(_message.Message):
     TIMING_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     EXPECTATION_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
     LATENT_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     fingerprint: _builtins.str
@@ -535,6 +570,10 @@ class SampleResponse(_message.Message):
         """The likelihood's expectation, float32 [count, *DataSpec.shape]."""
 
     @_builtins.property
+    def images(self) -> Global___EncodedImages:
+        """Rows as PNG files."""
+
+    @_builtins.property
     def latent(self) -> Global___Tensor:
         """Latents, float32 [count, *Model.latent_shape], if asked for."""
 
@@ -545,14 +584,15 @@ class SampleResponse(_message.Message):
         timing: Global___Timing | None = ...,
         data: Global___Tensor | None = ...,
         expectation: Global___Tensor | None = ...,
+        images: Global___EncodedImages | None = ...,
         latent: Global___Tensor | None = ...,
         seed: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "expectation", b"expectation", "latent", b"latent", "output", b"output", "timing", b"timing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "expectation", b"expectation", "images", b"images", "latent", b"latent", "output", b"output", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "expectation", b"expectation", "fingerprint", b"fingerprint", "latent", b"latent", "output", b"output", "seed", b"seed", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "expectation", b"expectation", "fingerprint", b"fingerprint", "images", b"images", "latent", b"latent", "output", b"output", "seed", b"seed", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_output: _TypeAlias = _typing.Literal["data", "expectation"]  # noqa: Y015
+    _WhichOneofReturnType_output: _TypeAlias = _typing.Literal["data", "expectation", "images"]  # noqa: Y015
     _WhichOneofArgType_output: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_output) -> _WhichOneofReturnType_output | None: ...
 
@@ -567,10 +607,12 @@ class ReconstructRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
     LATENT_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     FIRST_ROW_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model; empty means the only model, or the server's default."""
     version: _builtins.int
@@ -583,9 +625,15 @@ class ReconstructRequest(_message.Message):
     """Number of the first row, in [0, 2^63 - rows], used by SAMPLE: row k of this call draws the noise of row first_row + k."""
     output: Global___DecodeOutput.ValueType
     """How to answer the rows. Default DATA."""
+    dtype: Global___DataType.ValueType
+    """Element type of the reply's floating-point rows: FLOAT32, the default, or FLOAT16. Scores stay float32."""
     @_builtins.property
     def data(self) -> Global___Tensor:
         """Rows of data: [rows, *DataSpec.shape] of DataSpec.dtype, every value in [DataSpec.minimum, DataSpec.maximum]."""
+
+    @_builtins.property
+    def images(self) -> Global___EncodedImages:
+        """Rows as encoded images."""
 
     def __init__(
         self,
@@ -593,18 +641,20 @@ class ReconstructRequest(_message.Message):
         model: _builtins.str = ...,
         version: _builtins.int = ...,
         data: Global___Tensor | None = ...,
+        images: Global___EncodedImages | None = ...,
         latent: Global___ReconstructLatent.ValueType = ...,
         seed: _builtins.int | None = ...,
         first_row: _builtins.int = ...,
         output: Global___DecodeOutput.ValueType = ...,
+        dtype: Global___DataType.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "input", b"input", "seed", b"seed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "images", b"images", "input", b"input", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "first_row", b"first_row", "input", b"input", "latent", b"latent", "model", b"model", "output", b"output", "seed", b"seed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "dtype", b"dtype", "first_row", b"first_row", "images", b"images", "input", b"input", "latent", b"latent", "model", b"model", "output", b"output", "seed", b"seed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
-    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["data"]  # noqa: Y015
+    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["data", "images"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
@@ -623,6 +673,7 @@ class ReconstructResponse(_message.Message):
     TIMING_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     EXPECTATION_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
     LOG_LIKELIHOOD_FIELD_NUMBER: _builtins.int
     KL_FIELD_NUMBER: _builtins.int
     ELBO_FIELD_NUMBER: _builtins.int
@@ -643,6 +694,10 @@ class ReconstructResponse(_message.Message):
     @_builtins.property
     def expectation(self) -> Global___Tensor:
         """The likelihood's expectation, float32 [rows, *DataSpec.shape]."""
+
+    @_builtins.property
+    def images(self) -> Global___EncodedImages:
+        """Rows as PNG files."""
 
     @_builtins.property
     def log_likelihood(self) -> Global___Tensor:
@@ -669,19 +724,20 @@ class ReconstructResponse(_message.Message):
         timing: Global___Timing | None = ...,
         data: Global___Tensor | None = ...,
         expectation: Global___Tensor | None = ...,
+        images: Global___EncodedImages | None = ...,
         log_likelihood: Global___Tensor | None = ...,
         kl: Global___Tensor | None = ...,
         elbo: Global___Tensor | None = ...,
         squared_error: Global___Tensor | None = ...,
         seed: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "elbo", b"elbo", "expectation", b"expectation", "kl", b"kl", "log_likelihood", b"log_likelihood", "output", b"output", "seed", b"seed", "squared_error", b"squared_error", "timing", b"timing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "elbo", b"elbo", "expectation", b"expectation", "images", b"images", "kl", b"kl", "log_likelihood", b"log_likelihood", "output", b"output", "seed", b"seed", "squared_error", b"squared_error", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "elbo", b"elbo", "expectation", b"expectation", "fingerprint", b"fingerprint", "kl", b"kl", "log_likelihood", b"log_likelihood", "output", b"output", "seed", b"seed", "squared_error", b"squared_error", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "elbo", b"elbo", "expectation", b"expectation", "fingerprint", b"fingerprint", "images", b"images", "kl", b"kl", "log_likelihood", b"log_likelihood", "output", b"output", "seed", b"seed", "squared_error", b"squared_error", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
-    _WhichOneofReturnType_output: _TypeAlias = _typing.Literal["data", "expectation"]  # noqa: Y015
+    _WhichOneofReturnType_output: _TypeAlias = _typing.Literal["data", "expectation", "images"]  # noqa: Y015
     _WhichOneofArgType_output: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
@@ -689,6 +745,346 @@ class ReconstructResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_output) -> _WhichOneofReturnType_output | None: ...
 
 Global___ReconstructResponse: _TypeAlias = ReconstructResponse  # noqa: Y015
+
+@_typing.final
+class EncodeStreamRequest(_message.Message):
+    """Holds calls of an encoding stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLS_FIELD_NUMBER: _builtins.int
+    CANCELLED_IDS_FIELD_NUMBER: _builtins.int
+    ANY_ORDER_FIELD_NUMBER: _builtins.int
+    any_order: _builtins.bool
+    """Lets replies come as they are ready, not in the order of the calls. Read from the stream's first message alone."""
+    @_builtins.property
+    def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___EncodeCall]:
+        """Calls to begin. Several in one message cost less than a message each."""
+
+    @_builtins.property
+    def cancelled_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Ids of calls whose answers are no longer wanted; those not answered yet get the error CANCELLED."""
+
+    def __init__(
+        self,
+        *,
+        calls: _abc.Iterable[Global___EncodeCall] | None = ...,
+        cancelled_ids: _abc.Iterable[_builtins.int] | None = ...,
+        any_order: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_order", b"any_order", "calls", b"calls", "cancelled_ids", b"cancelled_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodeStreamRequest: _TypeAlias = EncodeStreamRequest  # noqa: Y015
+
+@_typing.final
+class EncodeCall(_message.Message):
+    """One call of an encoding stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    TIMEOUT_MICROSECONDS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """What the reply is known by; chosen by the caller, who keeps those in flight distinct."""
+    timeout_microseconds: _builtins.int
+    """Time after which the answer is no longer wanted, in microseconds from the call's arrival; 0 is never."""
+    @_builtins.property
+    def request(self) -> Global___EncodeRequest:
+        """What to encode."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        request: Global___EncodeRequest | None = ...,
+        timeout_microseconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "request", b"request", "timeout_microseconds", b"timeout_microseconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodeCall: _TypeAlias = EncodeCall  # noqa: Y015
+
+@_typing.final
+class EncodeStreamResponse(_message.Message):
+    """Holds replies of an encoding stream, one or more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def replies(self) -> _containers.RepeatedCompositeFieldContainer[Global___EncodeReply]:
+        """The replies."""
+
+    def __init__(
+        self,
+        *,
+        replies: _abc.Iterable[Global___EncodeReply] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replies", b"replies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodeStreamResponse: _TypeAlias = EncodeStreamResponse  # noqa: Y015
+
+@_typing.final
+class EncodeReply(_message.Message):
+    """What became of one call of an encoding stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """The call's id; 0 for a message that could not be read."""
+    @_builtins.property
+    def response(self) -> Global___EncodeResponse:
+        """What Encode would have answered."""
+
+    @_builtins.property
+    def error(self) -> Global___Error:
+        """The status that Encode would have failed with."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        response: Global___EncodeResponse | None = ...,
+        error: Global___Error | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "id", b"id", "response", b"response", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___EncodeReply: _TypeAlias = EncodeReply  # noqa: Y015
+
+@_typing.final
+class DecodeStreamRequest(_message.Message):
+    """Holds calls of a decoding stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLS_FIELD_NUMBER: _builtins.int
+    CANCELLED_IDS_FIELD_NUMBER: _builtins.int
+    ANY_ORDER_FIELD_NUMBER: _builtins.int
+    any_order: _builtins.bool
+    """Lets replies come as they are ready, not in the order of the calls. Read from the stream's first message alone."""
+    @_builtins.property
+    def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecodeCall]:
+        """Calls to begin. Several in one message cost less than a message each."""
+
+    @_builtins.property
+    def cancelled_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Ids of calls whose answers are no longer wanted; those not answered yet get the error CANCELLED."""
+
+    def __init__(
+        self,
+        *,
+        calls: _abc.Iterable[Global___DecodeCall] | None = ...,
+        cancelled_ids: _abc.Iterable[_builtins.int] | None = ...,
+        any_order: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_order", b"any_order", "calls", b"calls", "cancelled_ids", b"cancelled_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecodeStreamRequest: _TypeAlias = DecodeStreamRequest  # noqa: Y015
+
+@_typing.final
+class DecodeCall(_message.Message):
+    """One call of a decoding stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    TIMEOUT_MICROSECONDS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """What the reply is known by; chosen by the caller, who keeps those in flight distinct."""
+    timeout_microseconds: _builtins.int
+    """Time after which the answer is no longer wanted, in microseconds from the call's arrival; 0 is never."""
+    @_builtins.property
+    def request(self) -> Global___DecodeRequest:
+        """What to decode."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        request: Global___DecodeRequest | None = ...,
+        timeout_microseconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "request", b"request", "timeout_microseconds", b"timeout_microseconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecodeCall: _TypeAlias = DecodeCall  # noqa: Y015
+
+@_typing.final
+class DecodeStreamResponse(_message.Message):
+    """Holds replies of a decoding stream, one or more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def replies(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecodeReply]:
+        """The replies."""
+
+    def __init__(
+        self,
+        *,
+        replies: _abc.Iterable[Global___DecodeReply] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replies", b"replies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecodeStreamResponse: _TypeAlias = DecodeStreamResponse  # noqa: Y015
+
+@_typing.final
+class DecodeReply(_message.Message):
+    """What became of one call of a decoding stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """The call's id; 0 for a message that could not be read."""
+    @_builtins.property
+    def response(self) -> Global___DecodeResponse:
+        """What Decode would have answered."""
+
+    @_builtins.property
+    def error(self) -> Global___Error:
+        """The status that Decode would have failed with."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        response: Global___DecodeResponse | None = ...,
+        error: Global___Error | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "id", b"id", "response", b"response", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___DecodeReply: _TypeAlias = DecodeReply  # noqa: Y015
+
+@_typing.final
+class SampleStreamRequest(_message.Message):
+    """Says which rows to sample, and how many at a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    MESSAGE_ROWS_FIELD_NUMBER: _builtins.int
+    message_rows: _builtins.int
+    """Most rows in a message, in [1, Limits.call_rows]; 0 lets the server choose."""
+    @_builtins.property
+    def request(self) -> Global___SampleRequest:
+        """The rows; here `count` may pass Limits.call_rows."""
+
+    def __init__(
+        self,
+        *,
+        request: Global___SampleRequest | None = ...,
+        message_rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_rows", b"message_rows", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleStreamRequest: _TypeAlias = SampleStreamRequest  # noqa: Y015
+
+@_typing.final
+class SampleStreamResponse(_message.Message):
+    """Holds the next rows of a sampling stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_ROW_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    first_row: _builtins.int
+    """Number of the first row in this message."""
+    @_builtins.property
+    def response(self) -> Global___SampleResponse:
+        """What Sample would have answered for these rows."""
+
+    def __init__(
+        self,
+        *,
+        first_row: _builtins.int = ...,
+        response: Global___SampleResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_row", b"first_row", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleStreamResponse: _TypeAlias = SampleStreamResponse  # noqa: Y015
+
+@_typing.final
+class Error(_message.Message):
+    """Why one call of a stream failed: field by field what google.rpc.Status holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """Canonical code of the status, google.rpc.Code."""
+    message: _builtins.str
+    """What went wrong, on one line."""
+    @_builtins.property
+    def details(self) -> _containers.RepeatedCompositeFieldContainer[_any_pb2.Any]:
+        """google.rpc details: BadRequest, RetryInfo, ErrorInfo."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        message: _builtins.str = ...,
+        details: _abc.Iterable[_any_pb2.Any] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "details", b"details", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Error: _TypeAlias = Error  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
@@ -729,6 +1125,9 @@ class Model(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     NOISE_ALGORITHM_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
+    EXACTNESS_FIELD_NUMBER: _builtins.int
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    IS_DEFAULT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the model."""
     version: _builtins.int
@@ -743,6 +1142,8 @@ class Model(_message.Message):
     """Provider that runs the graphs: "cpu" or "cuda"."""
     noise_algorithm: _builtins.str
     """Algorithm that turns (purpose, seed, row) into noise, for example "philox4x64-10/as241/1"."""
+    is_default: _builtins.bool
+    """Whether requests that name this model, and no version, get this one: it is the newest."""
     @_builtins.property
     def data(self) -> Global___DataSpec:
         """What Encode takes and Decode gives."""
@@ -767,6 +1168,14 @@ class Model(_message.Message):
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Figures from training, on held-out rows, for example "negative_elbo_nats"."""
 
+    @_builtins.property
+    def exactness(self) -> Global___Exactness:
+        """Whether a row's answer depends on the batch that it ran in."""
+
+    @_builtins.property
+    def execution(self) -> Global___Execution:
+        """How the graphs are run."""
+
     def __init__(
         self,
         *,
@@ -783,14 +1192,75 @@ class Model(_message.Message):
         limits: Global___Limits | None = ...,
         noise_algorithm: _builtins.str = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        exactness: Global___Exactness | None = ...,
+        execution: Global___Execution | None = ...,
+        is_default: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "likelihood", b"likelihood", "limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "exactness", b"exactness", "execution", b"execution", "likelihood", b"likelihood", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "default_prior", b"default_prior", "fingerprint", b"fingerprint", "latent_shape", b"latent_shape", "likelihood", b"likelihood", "limits", b"limits", "metrics", b"metrics", "name", b"name", "noise_algorithm", b"noise_algorithm", "posterior", b"posterior", "priors", b"priors", "provider", b"provider", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "default_prior", b"default_prior", "exactness", b"exactness", "execution", b"execution", "fingerprint", b"fingerprint", "is_default", b"is_default", "latent_shape", b"latent_shape", "likelihood", b"likelihood", "limits", b"limits", "metrics", b"metrics", "name", b"name", "noise_algorithm", b"noise_algorithm", "posterior", b"posterior", "priors", b"priors", "provider", b"provider", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Exactness(_message.Message):
+    """Says whether a row's bits depend on its neighbours in a batch or on its place there. Tried when the model was loaded,
+    on the provider that runs it, at several batch sizes and places.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_EXACT_FIELD_NUMBER: _builtins.int
+    LARGEST_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    is_exact: _builtins.bool
+    """Whether every try gave the same bits."""
+    largest_difference: _builtins.float
+    """Largest difference seen between two answers for the same row, over every floating-point output; 0 if exact."""
+    def __init__(
+        self,
+        *,
+        is_exact: _builtins.bool = ...,
+        largest_difference: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_exact", b"is_exact", "largest_difference", b"largest_difference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Exactness: _TypeAlias = Exactness  # noqa: Y015
+
+@_typing.final
+class Execution(_message.Message):
+    """Says how a model's graphs are run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTORS_FIELD_NUMBER: _builtins.int
+    THREADS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    executors: _builtins.int
+    """Batches that may run at the same time."""
+    threads: _builtins.int
+    """Threads that one of them takes."""
+    source: _builtins.str
+    """Where these, and Limits.batch_rows, come from: "set", "measured", "cached" or "default"."""
+    def __init__(
+        self,
+        *,
+        executors: _builtins.int = ...,
+        threads: _builtins.int = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["executors", b"executors", "source", b"source", "threads", b"threads"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Execution: _TypeAlias = Execution  # noqa: Y015
 
 @_typing.final
 class DataSpec(_message.Message):
@@ -1001,3 +1471,29 @@ class Tensor(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Tensor: _TypeAlias = Tensor  # noqa: Y015
+
+@_typing.final
+class EncodedImages(_message.Message):
+    """Holds encoded images, one a row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """PNG, JPEG or WebP files of the model's height, width and channels. Their range 0 to 255 is rescaled linearly to
+        DataSpec.minimum to DataSpec.maximum, and back in replies, which are PNG.
+        """
+
+    def __init__(
+        self,
+        *,
+        images: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodedImages: _TypeAlias = EncodedImages  # noqa: Y015

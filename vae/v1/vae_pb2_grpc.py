@@ -65,6 +65,21 @@ class VaeServiceStub(object):
                 request_serializer=vae_dot_v1_dot_vae__pb2.ReconstructRequest.SerializeToString,
                 response_deserializer=vae_dot_v1_dot_vae__pb2.ReconstructResponse.FromString,
                 _registered_method=True)
+        self.EncodeStream = channel.stream_stream(
+                '/vae.v1.VaeService/EncodeStream',
+                request_serializer=vae_dot_v1_dot_vae__pb2.EncodeStreamRequest.SerializeToString,
+                response_deserializer=vae_dot_v1_dot_vae__pb2.EncodeStreamResponse.FromString,
+                _registered_method=True)
+        self.DecodeStream = channel.stream_stream(
+                '/vae.v1.VaeService/DecodeStream',
+                request_serializer=vae_dot_v1_dot_vae__pb2.DecodeStreamRequest.SerializeToString,
+                response_deserializer=vae_dot_v1_dot_vae__pb2.DecodeStreamResponse.FromString,
+                _registered_method=True)
+        self.SampleStream = channel.unary_stream(
+                '/vae.v1.VaeService/SampleStream',
+                request_serializer=vae_dot_v1_dot_vae__pb2.SampleStreamRequest.SerializeToString,
+                response_deserializer=vae_dot_v1_dot_vae__pb2.SampleStreamResponse.FromString,
+                _registered_method=True)
 
 
 class VaeServiceServicer(object):
@@ -118,6 +133,28 @@ class VaeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EncodeStream(self, request_iterator, context):
+        """Encodes for as long as the caller sends. Every call of the stream gets one reply, a response or an error of its own;
+        neither ends the stream. A caller who does not read is not read from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecodeStream(self, request_iterator, context):
+        """Decodes for as long as the caller sends, as EncodeStream encodes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SampleStream(self, request, context):
+        """Samples any number of rows, and answers them in order, a message at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VaeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -150,6 +187,21 @@ def add_VaeServiceServicer_to_server(servicer, server):
                     servicer.Reconstruct,
                     request_deserializer=vae_dot_v1_dot_vae__pb2.ReconstructRequest.FromString,
                     response_serializer=vae_dot_v1_dot_vae__pb2.ReconstructResponse.SerializeToString,
+            ),
+            'EncodeStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.EncodeStream,
+                    request_deserializer=vae_dot_v1_dot_vae__pb2.EncodeStreamRequest.FromString,
+                    response_serializer=vae_dot_v1_dot_vae__pb2.EncodeStreamResponse.SerializeToString,
+            ),
+            'DecodeStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.DecodeStream,
+                    request_deserializer=vae_dot_v1_dot_vae__pb2.DecodeStreamRequest.FromString,
+                    response_serializer=vae_dot_v1_dot_vae__pb2.DecodeStreamResponse.SerializeToString,
+            ),
+            'SampleStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.SampleStream,
+                    request_deserializer=vae_dot_v1_dot_vae__pb2.SampleStreamRequest.FromString,
+                    response_serializer=vae_dot_v1_dot_vae__pb2.SampleStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -315,6 +367,87 @@ class VaeService(object):
             '/vae.v1.VaeService/Reconstruct',
             vae_dot_v1_dot_vae__pb2.ReconstructRequest.SerializeToString,
             vae_dot_v1_dot_vae__pb2.ReconstructResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EncodeStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/vae.v1.VaeService/EncodeStream',
+            vae_dot_v1_dot_vae__pb2.EncodeStreamRequest.SerializeToString,
+            vae_dot_v1_dot_vae__pb2.EncodeStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecodeStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/vae.v1.VaeService/DecodeStream',
+            vae_dot_v1_dot_vae__pb2.DecodeStreamRequest.SerializeToString,
+            vae_dot_v1_dot_vae__pb2.DecodeStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SampleStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/vae.v1.VaeService/SampleStream',
+            vae_dot_v1_dot_vae__pb2.SampleStreamRequest.SerializeToString,
+            vae_dot_v1_dot_vae__pb2.SampleStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

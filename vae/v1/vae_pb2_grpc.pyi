@@ -7,8 +7,9 @@ Rows are the unit: every tensor's first axis counts rows, and a call may hold as
 allow. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
 says when to try again, ErrorInfo gives a machine-readable reason.
 
-Later RPCs and fields are added, never renumbered: EncodeStream, DecodeStream and SampleStream join the
-service, encoded images (PNG, JPEG, WebP) join the `input` and `output` oneofs.
+A call's class says who yields when the device is short: unary calls are interactive, streams are bulk. The metadata
+key `vae-class`, `interactive` or `bulk`, says otherwise. Bulk rows run in the room that interactive rows leave, and
+in a share of every batch that is theirs.
 """
 
 from collections import abc as _abc
@@ -63,6 +64,14 @@ class VaeServiceStub:
     """Encodes rows of data, decodes them again, and scores how well that went.
     FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
     """
+    EncodeStream: _grpc.StreamStreamMultiCallable[_vae_pb2.EncodeStreamRequest, _vae_pb2.EncodeStreamResponse]
+    """Encodes for as long as the caller sends. Every call of the stream gets one reply, a response or an error of its own;
+    neither ends the stream. A caller who does not read is not read from.
+    """
+    DecodeStream: _grpc.StreamStreamMultiCallable[_vae_pb2.DecodeStreamRequest, _vae_pb2.DecodeStreamResponse]
+    """Decodes for as long as the caller sends, as EncodeStream encodes."""
+    SampleStream: _grpc.UnaryStreamMultiCallable[_vae_pb2.SampleStreamRequest, _vae_pb2.SampleStreamResponse]
+    """Samples any number of rows, and answers them in order, a message at a time."""
 
 @_typing.type_check_only
 class VaeServiceAsyncStub(VaeServiceStub):
@@ -91,6 +100,14 @@ class VaeServiceAsyncStub(VaeServiceStub):
     """Encodes rows of data, decodes them again, and scores how well that went.
     FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
     """
+    EncodeStream: _aio.StreamStreamMultiCallable[_vae_pb2.EncodeStreamRequest, _vae_pb2.EncodeStreamResponse]  # type: ignore[assignment]
+    """Encodes for as long as the caller sends. Every call of the stream gets one reply, a response or an error of its own;
+    neither ends the stream. A caller who does not read is not read from.
+    """
+    DecodeStream: _aio.StreamStreamMultiCallable[_vae_pb2.DecodeStreamRequest, _vae_pb2.DecodeStreamResponse]  # type: ignore[assignment]
+    """Decodes for as long as the caller sends, as EncodeStream encodes."""
+    SampleStream: _aio.UnaryStreamMultiCallable[_vae_pb2.SampleStreamRequest, _vae_pb2.SampleStreamResponse]  # type: ignore[assignment]
+    """Samples any number of rows, and answers them in order, a message at a time."""
 
 class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Encodes data into latents, decodes latents into data, and samples new data from the prior."""
@@ -152,5 +169,31 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         """Encodes rows of data, decodes them again, and scores how well that went.
         FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
         """
+
+    @_abc_1.abstractmethod
+    def EncodeStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_vae_pb2.EncodeStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_vae_pb2.EncodeStreamResponse], _abc.AsyncIterator[_vae_pb2.EncodeStreamResponse]]:
+        """Encodes for as long as the caller sends. Every call of the stream gets one reply, a response or an error of its own;
+        neither ends the stream. A caller who does not read is not read from.
+        """
+
+    @_abc_1.abstractmethod
+    def DecodeStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_vae_pb2.DecodeStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_vae_pb2.DecodeStreamResponse], _abc.AsyncIterator[_vae_pb2.DecodeStreamResponse]]:
+        """Decodes for as long as the caller sends, as EncodeStream encodes."""
+
+    @_abc_1.abstractmethod
+    def SampleStream(
+        self,
+        request: _vae_pb2.SampleStreamRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_vae_pb2.SampleStreamResponse], _abc.AsyncIterator[_vae_pb2.SampleStreamResponse]]:
+        """Samples any number of rows, and answers them in order, a message at a time."""
 
 def add_VaeServiceServicer_to_server(servicer: VaeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
