@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any
 
-from serving.batcher import Device
 from serving.cpus import available_cpus
+from serving.device import Device
 from serving.models import Models, Served, load, serve
 from serving.server import Server
 from serving.servicer import VaeServicer
@@ -37,8 +38,8 @@ async def run(settings: Settings) -> None:
             models.add(await loading)
             await server.ready()
             _announce(loading.result(), server.address)
-            workers = [batcher.worker for batcher in loading.result().batchers]
-            await asyncio.wait({stopping, *workers}, return_when=asyncio.FIRST_COMPLETED)
+            working: list[asyncio.Future[Any]] = [batcher.worker for batcher in loading.result().batchers]
+            await asyncio.wait([stopping, *working], return_when=asyncio.FIRST_COMPLETED)
             if not stop.is_set():
                 raise EngineFailure("a batcher died, its log says why. This is a bug.")
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)

@@ -1,17 +1,23 @@
 """Engine: a batch of rows -> a batch of answers. Noise is drawn here, once a batch, from the rows' addresses."""
 
 from collections.abc import Sequence, Sized
+from collections.abc import Set as AbstractSet
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from serving.interrupt import Interrupt
 from serving.rows import DataRows, Decoded, Encoded, LatentRows, PriorRows, Reconstructed, ReconstructRows
 from serving.session import Session
+from vae.errors import NonFiniteOutput
 from vae.manifest import Manifest
 from vae.noise import Purpose, RowRange, standard_normals
 from vae.tensors import Array
+
+T = TypeVar("T")
+S = TypeVar("S", bound=np.generic)
 
 
 class Engine:
@@ -27,56 +33,76 @@ class Engine:
         self._encoder = encoder
         self._decoder = decoder
 
-    def encode(self, batch: Sequence[DataRows]) -> list[Encoded]:
-        """Returns one answer for each element of the batch, in order.
+    def encode(
+        self, batch: Sequence[DataRows], interrupt: Interrupt | None = None
+    ) -> Sequence[Encoded | NonFiniteOutput]:
+        """Returns one answer for each element of the batch, in order; an error for one with NaN or infinity in it.
 
         Raises:
+            OutOfMemory: the batch needs more memory than there is.
             EngineFailure: the graph could not be run.
         """
         wants_moments = any(rows.log_variance or rows.noise for rows in batch)
-        _, moments, latents = self._infer(batch, wants_moments)
+        _, moments, latents = self._infer(batch, wants_moments, interrupt)
         log_variances = [None] * len(batch) if moments is None else _split(moments.log_variance, batch)
-        return [
+        answers = [
             Encoded(latent, log_variance if rows.log_variance else None)
             for rows, latent, log_variance in zip(batch, latents, log_variances, strict=True)
         ]
+        return _refuse_non_finite("encoder", answers, batch, _join(latents))
 
-    def reconstruct(self, batch: Sequence[ReconstructRows]) -> list[Reconstructed]:
-        """Returns one answer for each element of the batch, in order.
+    def reconstruct(
+        self, batch: Sequence[ReconstructRows], interrupt: Interrupt | None = None
+    ) -> Sequence[Reconstructed | NonFiniteOutput]:
+        """Returns one answer for each element of the batch, in order; an error for one that decodes to NaN or infinity.
 
         Raises:
+            OutOfMemory: the batch needs more memory than there is.
             EngineFailure: a graph could not be run.
         """
-        data, moments, latents = self._infer(batch, self._has_posterior)
+        data, moments, latents = self._infer(batch, self._has_posterior, interrupt)
         shown = {rows.output for rows in batch}
-        wanted = sorted(shown | {"expectation"}) + ["parameters"] * (self._likelihood is not None)
-        decoded = dict(zip(wanted, self._decoder.run({"latent": _join(latents)}, wanted), strict=True))
+        extra = ["parameters"] * (self._likelihood is not None)
+        decoded = self._run_decoder(latents, shown, extra, interrupt)
         outputs = {name: _split(decoded[name], batch) for name in shown}
         errors = _split(_squared_error(data, decoded["expectation"]), batch)
-        nats = self._score(batch, data, decoded.get("parameters"))
+        nats = self._score(batch, data, decoded.get("parameters"), interrupt)
         kl = [None] * len(batch) if moments is None else _split(_kl(*moments), batch)
-        return [Reconstructed(outputs[rows.output][i], errors[i], nats[i], kl[i]) for i, rows in enumerate(batch)]
+        answers = [Reconstructed(outputs[rows.output][i], errors[i], nats[i], kl[i]) for i, rows in enumerate(batch)]
+        return _refuse_non_finite("decoder", answers, batch, decoded["expectation"])
 
-    def decode(self, batch: Sequence[LatentRows | PriorRows]) -> list[Decoded]:
-        """Returns one answer for each element of the batch, in order.
+    def decode(
+        self, batch: Sequence[LatentRows | PriorRows], interrupt: Interrupt | None = None
+    ) -> Sequence[Decoded | NonFiniteOutput]:
+        """Returns one answer for each element of the batch, in order; an error for one that decodes to NaN or infinity.
 
         Raises:
+            OutOfMemory: the batch needs more memory than there is.
             EngineFailure: the graph could not be run.
         """
         drawn = iter(self._draw([rows for rows in batch if isinstance(rows, PriorRows)]))
         latents = [rows.latent if isinstance(rows, LatentRows) else next(drawn) for rows in batch]
-        wanted = sorted({rows.output for rows in batch})
-        results = self._decoder.run({"latent": _join(latents)}, wanted)
-        parts = {name: _split(result, batch) for name, result in zip(wanted, results, strict=True)}
-        return [Decoded(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
+        decoded = self._run_decoder(latents, {rows.output for rows in batch}, [], interrupt)
+        parts = {name: _split(result, batch) for name, result in decoded.items()}
+        answers = [Decoded(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
+        return _refuse_non_finite("decoder", answers, batch, decoded["expectation"])
 
-    def _infer(self, batch: Sequence[DataRows], wants_moments: bool) -> "tuple[Array, _Moments | None, list[Array]]":
+    def _run_decoder(
+        self, latents: Sequence[Array], shown: AbstractSet[str], extra: Sequence[str], interrupt: Interrupt | None
+    ) -> dict[str, Array]:
+        """Returns the outputs to show, the extra ones, and the expectation: rounded data would hide NaN."""
+        wanted = [*sorted(shown | {"expectation"}), *extra]
+        return dict(zip(wanted, self._decoder.run({"latent": _join(latents)}, wanted, interrupt), strict=True))
+
+    def _infer(
+        self, batch: Sequence[DataRows], wants_moments: bool, interrupt: Interrupt | None
+    ) -> "tuple[Array, _Moments | None, list[Array]]":
         """Returns the joined data, the joined moments if wanted, and the latent of each element: its mean or a draw."""
         data = _join([rows.data for rows in batch])
         if not wants_moments:
-            (mean,) = self._encoder.run({"data": data}, ["mean"])
+            (mean,) = self._encoder.run({"data": data}, ["mean"], interrupt)
             return data, None, _split(mean, batch)
-        moments = _Moments(*self._encoder.run({"data": data}, ["mean", "log_variance"]))
+        moments = _Moments(*self._encoder.run({"data": data}, ["mean", "log_variance"], interrupt))
         noise = iter(self._noise(Purpose.POSTERIOR, [rows.noise for rows in batch if rows.noise]))
         pieces = zip(batch, _split(moments.mean, batch), _split(moments.log_variance, batch), strict=True)
         latents = [
@@ -85,11 +111,13 @@ class Engine:
         ]
         return data, moments, latents
 
-    def _score(self, batch: Sequence[Sized], data: Array, parameters: Array | None) -> Sequence[Array | None]:
+    def _score(
+        self, batch: Sequence[Sized], data: Array, parameters: Array | None, interrupt: Interrupt | None
+    ) -> Sequence[Array | None]:
         """Returns the log-likelihood of each element."""
         if self._likelihood is None or parameters is None:
             return [None] * len(batch)
-        (nats,) = self._likelihood.run({"data": data, "parameters": parameters}, ["log_likelihood"])
+        (nats,) = self._likelihood.run({"data": data, "parameters": parameters}, ["log_likelihood"], interrupt)
         return _split(nats, batch)
 
     def _draw(self, batch: Sequence[PriorRows]) -> list[Array]:
@@ -108,6 +136,24 @@ class Engine:
 class _Moments(NamedTuple):
     mean: Array
     log_variance: Array
+
+
+def _refuse_non_finite(
+    graph: str, answers: Sequence[T], batch: Sequence[Sized], joined: Array
+) -> Sequence[T | NonFiniteOutput]:
+    """Puts an error in the place of each answer whose rows of the graph's output hold NaN or infinity."""
+    finite = np.isfinite(joined)
+    if finite.all():
+        return answers
+    sound: npt.NDArray[np.bool_] = np.logical_and.reduce(finite.reshape(len(joined), -1), axis=1)
+    rows = _split(sound, batch)
+    return [answer if good.all() else _non_finite(graph, good) for answer, good in zip(answers, rows, strict=True)]
+
+
+def _non_finite(graph: str, good: npt.NDArray[np.bool_]) -> NonFiniteOutput:
+    bad = np.flatnonzero(~good)
+    listed = ", ".join(map(str, bad[:8])) + ", ..." * (len(bad) > 8)
+    return NonFiniteOutput(f"the {graph} answers NaN or infinity for row {listed} of {len(good)}", len(bad))
 
 
 def _kl(mean: Array, log_variance: Array) -> Array:
@@ -139,7 +185,7 @@ def _join(parts: Sequence[Array]) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _split(joined: Array, batch: Sequence[Sized]) -> list[Array]:
+def _split(joined: npt.NDArray[S], batch: Sequence[Sized]) -> list[npt.NDArray[S]]:
     """Cuts a result into the rows of each element."""
     ends = list(accumulate(len(rows) for rows in batch))
     if ends[-1] != len(joined):

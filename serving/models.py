@@ -1,15 +1,18 @@
 """The models that are served. Loading one means proving it: checksums, signatures, probes, a warm-up."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from serving.batcher import A, Batcher, Device, R
+from serving.batcher import Batcher
+from serving.device import Device
 from serving.engine import Engine
+from serving.executor import Run
+from serving.line import A, R
 from serving.requests import Accepts
 from serving.rows import DataRows, Decoded, Encoded, LatentRows, PriorRows, Reconstructed, ReconstructRows
 from serving.session import Provider, Session, providers
@@ -145,9 +148,7 @@ def describe(manifest: Manifest, provider: Provider, limits: pb.Limits) -> pb.Mo
     )
 
 
-def _batcher(
-    run: Callable[[Sequence[R]], Sequence[A]], device: Device, settings: Settings, call_rows: int, row_bytes: int
-) -> Batcher[R, A]:
+def _batcher(run: Run[R, A], device: Device, settings: Settings, call_rows: int, row_bytes: int) -> Batcher[R, A]:
     return Batcher(
         run,
         device,

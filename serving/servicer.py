@@ -8,8 +8,8 @@ from typing import TypeVar
 import grpc
 import numpy as np
 
-from serving.batcher import A, Answer, R
 from serving.in_flight import Calls
+from serving.line import A, Answer, R
 from serving.models import Models, Served
 from serving.requests import Accepts, parse_decode, parse_encode, parse_reconstruct, parse_sample
 from serving.rows import Decoded, Output, Reconstructed

@@ -1,14 +1,16 @@
 """Session: a graph of a package under ONNX Runtime. The only file of serving that imports onnxruntime."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from functools import cache
+from functools import cache, partial
 from io import StringIO
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
-from vae.errors import EngineFailure, PackageError, StartupError, how_to_install
+from serving.interrupt import Interrupt
+from vae.errors import EngineFailure, OutOfMemory, PackageError, StartupError, how_to_install
 from vae.manifest import Graph
 from vae.runtime import prepare_onnxruntime
 from vae.tensors import Array
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 Provider = Literal["cpu", "cuda"]
 
 _log = logging.getLogger(__name__)
+
+# How the allocators of the CPU and of CUDA, and CUDA's libraries, say it.
+_OUT_OF_MEMORY = re.compile(r"failed to allocate|out of memory|bad_alloc|CUDA_ERROR_OUT_OF_MEMORY|ALLOC_FAILED", re.I)
 
 CUDA_OPTIONS = {
     # A new batch size must not start a search for the best algorithm, nor double the arena.
@@ -43,15 +48,26 @@ class Session:
             raise StartupError("ONNX Runtime fell back to the CPU: are CUDA 13 and cuDNN 9 there? Its log says more")
         _check_signature(self._session, graph)
 
-    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(
+        self, feeds: Mapping[str, Array], outputs: Sequence[str], interrupt: Interrupt | None = None
+    ) -> list[Array]:
         """Returns the named outputs, each [batch, ...], for inputs that share their first axis.
 
         Raises:
-            EngineFailure: ONNX Runtime failed.
+            OutOfMemory: the batch needs more memory than there is.
+            EngineFailure: ONNX Runtime failed, or was interrupted.
         """
+        options = None
+        if interrupt is not None:
+            options = _onnxruntime().RunOptions()
+            interrupt.attach(partial(setattr, options, "terminate", True))
         try:
-            results: list[Array] = self._session.run(outputs, feeds)
+            results: list[Array] = self._session.run(outputs, feeds, options)
+        except MemoryError as exc:
+            raise OutOfMemory(f"running {self._file} took more memory than there is") from exc
         except Exception as exc:  # onnxruntime raises many types of its own, under no common base
+            if _OUT_OF_MEMORY.search(str(exc)):
+                raise OutOfMemory(f"running {self._file} took more memory than there is") from exc
             raise EngineFailure(f"running {self._file} failed") from exc
         return results
 

@@ -17,10 +17,20 @@ CODES: dict[type[errors.VaeError], grpc.StatusCode] = {
     errors.UnknownName: grpc.StatusCode.NOT_FOUND,
     errors.PreconditionFailed: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.DeadlineUnreachable: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.NotReady: grpc.StatusCode.UNAVAILABLE,
     errors.ShuttingDown: grpc.StatusCode.UNAVAILABLE,
+    errors.OutOfMemory: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.NonFiniteOutput: grpc.StatusCode.OUT_OF_RANGE,
     errors.EngineFailure: grpc.StatusCode.INTERNAL,
+}
+
+
+_REASONS: dict[type[Exception], str] = {
+    errors.DeadlineUnreachable: "DEADLINE_UNREACHABLE",
+    errors.OutOfMemory: "OUT_OF_MEMORY",
+    errors.NonFiniteOutput: "NON_FINITE_OUTPUT",
 }
 
 
@@ -47,6 +57,8 @@ def refusal_of(error: Exception) -> Refusal:
 
 
 def _details(error: Exception) -> list[Message]:
+    if type(error) in _REASONS:
+        return [ErrorInfo(reason=_REASONS[type(error)], domain=DOMAIN)]
     match error:
         case errors.InvalidInput():
             violation = BadRequest.FieldViolation(field=error.field, description=error.description)

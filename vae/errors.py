@@ -6,9 +6,12 @@ VaeError                a message fit for a user: one line, no internals
 |-- UnknownName         the caller's: no such model
 |-- PreconditionFailed  the caller's: the request fits another model than this one
 |-- Overloaded          nobody's: the queue is full, try again later
+|-- DeadlineUnreachable nobody's: the answer would come too late, so nothing was begun
 |-- DeadlinePassed      nobody's: the caller's deadline passed before the answer
 |-- NotReady            nobody's: the server is still loading
 |-- ShuttingDown        nobody's: the server is going away, another one may answer
+|-- OutOfMemory         nobody's: the rows need more memory than the device has left
+|-- NonFiniteOutput     the model's: it answered some rows with NaN or infinity
 |-- EngineFailure       ours: the graph could not be run
 |-- StartupError        the operator's: the service cannot start as it was told to
 |-- TrainingError       the operator's: training or export cannot go on as it was told to
@@ -66,6 +69,10 @@ class Overloaded(VaeError):
         self.retry_seconds = retry_seconds
 
 
+class DeadlineUnreachable(VaeError):
+    """The rows would not be answered before the caller's deadline."""
+
+
 class DeadlinePassed(VaeError):
     """The caller's deadline passed while its rows were still queued."""
 
@@ -76,6 +83,22 @@ class NotReady(VaeError):
 
 class ShuttingDown(VaeError):
     """The server no longer takes work."""
+
+
+class OutOfMemory(VaeError):
+    """The device has not enough memory for the rows."""
+
+
+class NonFiniteOutput(VaeError):
+    """A graph answered some of a call's rows with NaN or infinity.
+
+    Attributes:
+        rows: how many.
+    """
+
+    def __init__(self, message: str, rows: int) -> None:
+        super().__init__(message)
+        self.rows = rows
 
 
 class EngineFailure(VaeError):

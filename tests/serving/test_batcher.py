@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
@@ -11,8 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.batcher import Answer, Batcher, Device
-from vae.errors import DeadlinePassed, EngineFailure, Overloaded, ShuttingDown, VaeError
+from serving.batcher import Batcher
+from serving.device import Device
+from serving.interrupt import Interrupt
+from serving.line import Answer
+from vae.errors import (
+    DeadlinePassed,
+    DeadlineUnreachable,
+    EngineFailure,
+    OutOfMemory,
+    Overloaded,
+    ShuttingDown,
+    VaeError,
+)
 
 
 class Numbers(list[int]):
@@ -29,10 +41,22 @@ class Doubler:
         self.free.set()
         self.busy = threading.Event()
         self.fail_on: int | None = None
+        self.seconds = 0.0
+        self.memory_rows = 1_000_000
+        self.wait_for_interrupt = False
+        self.was_interrupted = False
 
-    def __call__(self, batch: Sequence[Numbers]) -> list[list[int]]:
+    def __call__(self, batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
         self.busy.set()
         assert self.free.wait(10)
+        time.sleep(self.seconds)
+        if self.wait_for_interrupt:
+            stopped = threading.Event()
+            interrupt.attach(stopped.set)
+            self.was_interrupted = stopped.wait(10)
+            raise RuntimeError("interrupted")
+        if sum(map(len, batch)) > self.memory_rows:
+            raise OutOfMemory("no memory left")
         self.batches.append(list(batch))
         if any(self.fail_on in rows for rows in batch):
             raise RuntimeError("the device broke")
@@ -49,7 +73,14 @@ Scenario = Callable[[Batcher[Numbers, list[int]], Doubler], Awaitable[None]]
 def play(scenario: Scenario, *, batch_rows: int = 4, queue_rows: int = 100, wait_seconds: float = 0.0) -> Doubler:
     async def run() -> Doubler:
         doubler, device = Doubler(), Device()
-        batcher = Batcher(doubler, device, batch_rows=batch_rows, queue_rows=queue_rows, wait_seconds=wait_seconds)
+        batcher = Batcher(
+            doubler,
+            device,
+            batch_rows=batch_rows,
+            queue_rows=queue_rows,
+            wait_seconds=wait_seconds,
+            inline_seconds=0,  # a doubler that is held must not hold the event loop
+        )
         try:
             await scenario(batcher, doubler)
         finally:
@@ -202,7 +233,7 @@ def test_failing_batch_fails_alone() -> None:
 
 def test_a_batch_that_fails_with_any_error_of_ours_fails_alone() -> None:
     async def run() -> None:
-        def refuse(batch: Sequence[Numbers]) -> list[list[int]]:
+        def refuse(batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
             raise Overloaded("the device is busy", retry_seconds=1)
 
         device = Device()
@@ -256,7 +287,7 @@ def test_close_answers_those_whose_rows_run() -> None:
 def test_too_few_answers_fail_their_batch_alone() -> None:
     async def run() -> None:
         device = Device()
-        batcher: Batcher[Numbers, list[int]] = Batcher(lambda batch: [], device, batch_rows=4, queue_rows=9)
+        batcher: Batcher[Numbers, list[int]] = Batcher(lambda batch, interrupt: [], device, batch_rows=4, queue_rows=9)
         for _ in range(2):
             with pytest.raises(EngineFailure):
                 await asyncio.wait_for(batcher.submit(Numbers([1])), 10)
@@ -280,11 +311,11 @@ def test_batchers_take_turns_on_a_device() -> None:
     async def run() -> None:
         device, running = Device(), []
 
-        def exclusive(batch: Sequence[Numbers]) -> list[list[int]]:
+        def exclusive(batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
             running.append(threading.get_ident())
             return [list(rows) for rows in batch]
 
-        batchers = [Batcher(exclusive, device, batch_rows=2, queue_rows=100) for _ in range(2)]
+        batchers = [Batcher(exclusive, device, batch_rows=2, queue_rows=100, inline_seconds=0) for _ in range(2)]
         calls = [batcher.submit(Numbers(range(6))) for batcher in batchers]
         assert [joined(answer) for answer in await asyncio.gather(*calls)] == [list(range(6))] * 2
         assert len(set(running)) == 1
@@ -350,6 +381,190 @@ def test_the_wait_leaves_time_before_a_deadline() -> None:
         assert joined(await batcher.submit(Numbers([4]), timeout_seconds=2)) == [8]
 
     play(scenario, wait_seconds=60)
+
+
+def test_interactive_calls_go_before_bulk_ones_that_came_first() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        bulk = asyncio.create_task(batcher.submit(Numbers(range(100, 116)), bulk=True))
+        await asyncio.sleep(0)
+        interactive = asyncio.create_task(batcher.submit(Numbers([1, 2, 3])))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        assert joined(await interactive) == [2, 4, 6]
+        assert joined(await bulk) == [2 * i for i in range(100, 116)]
+        await held
+
+    batches = play(scenario).batches
+    assert [len(rows) for rows in batches[1]] == [3, 1]  # bulk fills what is left
+
+
+def test_bulk_keeps_a_share_beside_an_endless_crowd() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        async def eager() -> None:
+            while not bulk.done():
+                await batcher.submit(Numbers([1, 2, 3]))
+
+        bulk = asyncio.create_task(batcher.submit(Numbers(range(100, 120)), bulk=True))
+        await asyncio.gather(*(eager() for _ in range(12)))
+        assert joined(await bulk) == [2 * i for i in range(100, 120)]
+
+    batches = play(scenario).batches
+    assert len(batches) <= 20 * 2 + 4  # half a row of a batch of four, saved up
+
+
+def test_a_patient_call_waits_for_room_and_others_are_refused() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        waiting = asyncio.create_task(batcher.submit(Numbers([1, 2, 3])))
+        await asyncio.sleep(0)
+        patient = [asyncio.create_task(batcher.submit(Numbers([4 + i]), bulk=True, patient=True)) for i in range(5)]
+        gone = asyncio.create_task(batcher.submit(Numbers([9]), patient=True))
+        late = asyncio.create_task(batcher.submit(Numbers([10]), 0.01, patient=True))
+        await asyncio.sleep(0.03)
+        gone.cancel()
+        with pytest.raises(DeadlinePassed):
+            await late
+        with pytest.raises(Overloaded):
+            await batcher.submit(Numbers([8]))
+        doubler.free.set()
+        assert [joined(await task) for task in patient] == [[8], [10], [12], [14], [16]]
+        assert joined(await waiting) == [2, 4, 6]
+        await held
+
+    assert 9 not in play(scenario, queue_rows=3).rows_run
+
+
+def test_a_patient_call_that_can_never_fit_is_refused() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        with pytest.raises(Overloaded):
+            await batcher.submit(Numbers(range(9)), patient=True)
+
+    play(scenario, queue_rows=8)
+
+
+def test_closing_answers_those_who_wait_for_room() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        tasks = [asyncio.create_task(batcher.submit(Numbers([i]), patient=True)) for i in range(4)]
+        await asyncio.sleep(0)
+        await batcher.close()
+        for task in (held, *tasks):
+            with pytest.raises(ShuttingDown):
+                await task
+
+    play(scenario, queue_rows=2)
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_at_the_door() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        doubler.seconds = 0.03
+        await batcher.submit(Numbers([0, 1, 2, 3]))  # so that it knows how long a batch takes
+        crowd = [
+            asyncio.create_task(batcher.submit(Numbers([10 * i, 10 * i + 1, 10 * i + 2, 10 * i + 3])))
+            for i in range(1, 8)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(DeadlineUnreachable):
+            await batcher.submit(Numbers([90]), timeout_seconds=0.05)
+        assert joined(await batcher.submit(Numbers([91]), timeout_seconds=60)) == [182]
+        await asyncio.gather(*crowd)
+        assert batcher.tally.refused_unreachable == 1
+        assert joined(await batcher.submit(Numbers([92]), timeout_seconds=0.02)) == [184]  # idle: worth a try
+
+    assert 90 not in play(scenario).rows_run
+
+
+def test_rows_are_counted_by_what_became_of_them() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        late = asyncio.create_task(batcher.submit(Numbers([1, 2]), timeout_seconds=0.01))
+        gone = asyncio.create_task(batcher.submit(Numbers([3, 4, 5])))
+        await asyncio.sleep(0.03)
+        gone.cancel()
+        held.cancel()
+        doubler.free.set()
+        await asyncio.wait([late, gone, held])
+        await batcher.submit(Numbers([6]))
+        tally = batcher.tally
+        assert (tally.late_rows, tally.cancelled_rows, tally.wasted_rows) == (2, 3, 1)
+        assert tally.batch_rows.total == 2
+
+    play(scenario)
+
+
+def test_a_batch_is_interrupted_once_nobody_wants_it() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        first, second = (asyncio.create_task(batcher.submit(Numbers([i]))) for i in (1, 2))
+        await asyncio.sleep(0)
+        doubler.busy.clear()
+        doubler.wait_for_interrupt = True
+        doubler.free.set()
+        await held
+        assert await asyncio.to_thread(doubler.busy.wait, 10)
+        first.cancel()
+        await asyncio.sleep(0.01)
+        assert not doubler.was_interrupted
+        second.cancel()
+        await asyncio.sleep(0)
+        doubler.wait_for_interrupt = False
+        assert joined(await batcher.submit(Numbers([3]))) == [6]
+        assert doubler.was_interrupted
+        assert batcher.tally.wasted_rows == 2
+
+    play(scenario)
+
+
+def test_a_batch_that_runs_out_of_memory_is_tried_again_in_halves() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        tasks = [asyncio.create_task(batcher.submit(Numbers(rows))) for rows in ([1], [2, 3, 4], [5, 6, 7, 8])]
+        await asyncio.sleep(0)
+        doubler.memory_rows = 2
+        doubler.free.set()
+        assert [joined(await task) for task in (held, *tasks)] == [[0], [2], [4, 6, 8], [10, 12, 14, 16]]
+        doubler.memory_rows = 0
+        with pytest.raises(OutOfMemory):
+            await batcher.submit(Numbers([1, 2]))
+        doubler.memory_rows = 100
+        assert joined(await batcher.submit(Numbers([9]))) == [18]
+
+    play(scenario)
+
+
+def test_executors_run_side_by_side() -> None:
+    async def run() -> None:
+        together, device = threading.Barrier(2, timeout=10), Device(slots=2)
+
+        def meet(batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
+            together.wait()
+            return [list(rows) for rows in batch]
+
+        batcher: Batcher[Numbers, list[int]] = Batcher(meet, device, batch_rows=1, queue_rows=9, inline_seconds=0)
+        await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(4)))
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
+def test_short_batches_run_on_the_event_loop_once_they_are_known() -> None:
+    async def run() -> None:
+        device, threads = Device(), []
+
+        def note(batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
+            threads.append(threading.get_ident())
+            return [list(rows) for rows in batch]
+
+        batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=1, queue_rows=9, inline_seconds=10)
+        for _ in range(2):
+            await batcher.submit(Numbers([1]))
+        assert threads[0] != threads[1] == threading.get_ident()
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
 
 
 Call = st.tuples(st.integers(1, 9), st.booleans(), st.integers(0, 3))

@@ -1,16 +1,22 @@
 """The engine on the tiny package."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
 
 from serving.engine import Engine
+from serving.interrupt import Interrupt
 from serving.rows import DataRows, Decoded, LatentRows, PriorRows, ReconstructRows
 from serving.session import Session
+from vae.errors import EngineFailure, NonFiniteOutput
 from vae.noise import Purpose, RowRange, standard_normals
 from vae.package import ModelPackage
 from vae.tensors import Array
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +25,11 @@ def engine(tiny: Path) -> Engine:
     graphs = package.manifest.graphs
     encoder, decoder = (Session(package.read(graph), graph, "cpu", 1) for graph in (graphs.encoder, graphs.decoder))
     return Engine(package.manifest, encoder, decoder)
+
+
+def good(answers: Sequence[T | NonFiniteOutput]) -> list[T]:
+    """Returns the answers, none of which may be an error."""
+    return [answer for answer in answers if not isinstance(answer, NonFiniteOutput) or pytest.fail(str(answer))]
 
 
 def _data(rows: int, seed: int = 0) -> Array:
@@ -38,12 +49,12 @@ def test_a_mixed_batch_gives_each_what_it_gets_alone(engine: Engine) -> None:
         PriorRows(RowRange(8, 100, 2), 0.5, "expectation"),
         LatentRows(latents[:1], "data"),
     ]
-    for together, rows in zip(engine.decode(batch), batch, strict=True):
-        _same(together, engine.decode([rows])[0])
+    for together, rows in zip(good(engine.decode(batch)), batch, strict=True):
+        _same(together, good(engine.decode([rows]))[0])
 
 
 def test_samples_are_the_noise_of_their_rows_times_the_temperature(engine: Engine) -> None:
-    (cold,) = engine.decode([PriorRows(RowRange(7, 10, 4), 0.5, "data")])
+    (cold,) = good(engine.decode([PriorRows(RowRange(7, 10, 4), 0.5, "data")]))
     np.testing.assert_array_equal(
         cold.latent, standard_normals(Purpose.PRIOR, [RowRange(7, 10, 4)], 3) * np.float32(0.5)
     )
@@ -51,8 +62,8 @@ def test_samples_are_the_noise_of_their_rows_times_the_temperature(engine: Engin
 
 def test_encodes_mean_moments_and_draw_in_one_batch(engine: Engine) -> None:
     data, address = _data(3), RowRange(5, 20, 3)
-    mean, moments, draw = engine.encode(
-        [DataRows(data), DataRows(data, log_variance=True), DataRows(data, noise=address)]
+    mean, moments, draw = good(
+        engine.encode([DataRows(data), DataRows(data, log_variance=True), DataRows(data, noise=address)])
     )
     assert mean.log_variance is None
     assert moments.log_variance is not None
@@ -64,8 +75,8 @@ def test_encodes_mean_moments_and_draw_in_one_batch(engine: Engine) -> None:
 
 def test_a_part_draws_the_noise_of_its_own_rows(engine: Engine) -> None:
     rows = DataRows(_data(6), noise=RowRange(5, 20, 6))
-    (whole,) = engine.encode([rows])
-    parts = engine.encode([rows.part(0, 2), rows.part(2, 6)])
+    (whole,) = good(engine.encode([rows]))
+    parts = good(engine.encode([rows.part(0, 2), rows.part(2, 6)]))
     np.testing.assert_array_equal(whole.latent, np.concatenate([part.latent for part in parts]))
 
 
@@ -85,9 +96,29 @@ def test_reconstructions_in_a_batch_are_what_they_are_alone(tiny: Path) -> None:
         ReconstructRows(_data(1, seed=2)),
     ]
     engine = Engine(package.manifest, **sessions)
-    for together, rows in zip(engine.reconstruct(batch), batch, strict=True):
-        for one, other in zip(together, engine.reconstruct([rows])[0], strict=True):
+    for together, rows in zip(good(engine.reconstruct(batch)), batch, strict=True):
+        for one, other in zip(together, good(engine.reconstruct([rows]))[0], strict=True):
             assert one is not None
             np.testing.assert_array_equal(one, other)
     without = Engine(package.manifest, sessions["encoder"], sessions["decoder"])
-    assert [answer.log_likelihood for answer in without.reconstruct(batch)] == [None] * 3
+    assert [answer.log_likelihood for answer in good(without.reconstruct(batch))] == [None] * 3
+
+
+def test_rows_that_decode_to_nan_fail_alone(engine: Engine) -> None:
+    latents = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
+    poisoned = np.concatenate([latents, np.full((1, 3), np.nan, np.float32), latents])
+    first, middle, last = engine.decode(
+        [LatentRows(latents, "data"), LatentRows(poisoned, "data"), LatentRows(latents, "expectation")]
+    )
+    assert isinstance(middle, NonFiniteOutput)
+    assert middle.rows == 1
+    assert str(middle) == "the decoder answers NaN or infinity for row 4 of 9"
+    _same(*good([first, engine.decode([LatentRows(latents, "data")])[0]]))
+    assert isinstance(last, Decoded)
+
+
+def test_an_interrupted_run_ends_with_an_error(engine: Engine) -> None:
+    interrupt = Interrupt()
+    interrupt.set()
+    with pytest.raises(EngineFailure):
+        engine.decode([PriorRows(RowRange(0, 0, 4), 1.0, "data")], interrupt)

@@ -1,0 +1,79 @@
+"""Device: the slots that batches run in, lent to interactive work first; and the threads that run them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import ParamSpec, TypeVar
+
+_MOST_PASSED_OVER = 8  # turns of interactive batches in a row while a bulk one waits
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_Waiter = tuple["asyncio.Future[None]", int]
+
+
+class Device:
+    """So many slots, for example one a processor; a batch takes as many as it has threads.
+
+    A batch that waits is passed over only by interactive ones, and only so often.
+    """
+
+    def __init__(self, slots: int = 1) -> None:
+        self.slots = slots
+        self._free = slots
+        self._passed_over = 0
+        self._waiting: dict[bool, deque[_Waiter]] = {True: deque(), False: deque()}  # by whether they are interactive
+        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="device")
+
+    async def take(self, width: int, *, interactive: bool = True) -> None:
+        """Waits for `width` free slots, at most all there are, and takes them; give them back with `give`."""
+        if self._free >= width and not any(self._waiting.values()):
+            self._free -= width
+            return
+        granted = asyncio.get_running_loop().create_future()
+        waiter = (granted, width)
+        self._waiting[interactive].append(waiter)
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self.give(width)
+            else:
+                with suppress(ValueError):  # it was passed by already
+                    self._waiting[interactive].remove(waiter)
+                self._grant()
+            raise
+
+    def give(self, width: int) -> None:
+        """Gives slots back."""
+        self._free += width
+        self._grant()
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a function on a thread. The caller holds slots."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+    def close(self) -> None:
+        """Ends the threads once they are idle."""
+        self._threads.shutdown(wait=True)
+
+    def _grant(self) -> None:
+        """Lends slots to those who wait. The first in turn is not passed over for want of slots, or it would starve."""
+        while any(self._waiting.values()):
+            interactive = self._next_class()
+            granted, width = self._waiting[interactive][0]
+            if width > self._free:
+                return
+            self._waiting[interactive].popleft()
+            if granted.cancelled():
+                continue
+            self._free -= width
+            granted.set_result(None)
+            self._passed_over = self._passed_over + 1 if interactive and self._waiting[False] else 0
+
+    def _next_class(self) -> bool:
+        if not self._waiting[False]:
+            return True
+        return bool(self._waiting[True]) and self._passed_over < _MOST_PASSED_OVER

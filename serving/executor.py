@@ -1,0 +1,158 @@
+"""Executor: runs batches on a device, and gives every call its own answer."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from serving.device import Device
+from serving.interrupt import Interrupt
+from serving.line import A, Answer, Call, Piece, R
+from serving.pace import Pace
+from serving.tally import BatchTally
+from vae.errors import EngineFailure, NonFiniteOutput, OutOfMemory, ShuttingDown, VaeError
+
+_log = logging.getLogger(__name__)
+
+Run = Callable[[Sequence[R], Interrupt], Sequence[A | VaeError]]
+E = TypeVar("E", bound=VaeError)
+
+
+class Batch(Generic[R, A]):
+    """Pieces that run together."""
+
+    __slots__ = ("interrupt", "pieces", "rows")
+
+    def __init__(self, pieces: Sequence[Piece[R, A]]) -> None:
+        self.pieces = pieces
+        self.rows = sum(len(piece.rows) for piece in pieces)
+        self.interrupt = Interrupt()
+
+
+class Executor(Generic[R, A]):
+    """Runs batches; whatever goes wrong in one is its own calls' alone.
+
+    Args:
+        run: turns a batch, the calls' shares in order, into one answer or one error for each share. Called on one of
+            the device's threads, or on the event loop where batches are short. May stop early once it is interrupted.
+        device: what runs it.
+        pace: what learns how long batches take.
+        inline_seconds: batches that are likely to be shorter run on the event loop.
+        tally: where to count.
+    """
+
+    def __init__(self, run: Run[R, A], device: Device, pace: Pace, inline_seconds: float, tally: BatchTally) -> None:
+        self._run = run
+        self._device = device
+        self._pace = pace
+        self._inline_seconds = inline_seconds
+        self._tally = tally
+        self._running: set[Batch[R, A]] = set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a batch runs."""
+        return bool(self._running)
+
+    def stop_unwanted(self) -> None:
+        """Stops the batches of which nobody wants a row any more."""
+        for batch in self._running:
+            if all(piece.call.future.done() for piece in batch.pieces):
+                batch.interrupt.set()
+
+    async def run(self, batch: Batch[R, A], *, is_half: bool = False) -> None:
+        """Runs a batch and resolves its calls. The caller holds the device's slots."""
+        started = time.monotonic()
+        shares = [piece.rows for piece in batch.pieces]
+        self._running.add(batch)
+        try:
+            expected = self._pace.seconds(batch.rows)
+            if expected is not None and expected < self._inline_seconds:
+                answers = self._run(shares, batch.interrupt)
+            else:
+                answers = await self._device.run(self._run, shares, batch.interrupt)
+            self._deliver(batch, answers, started)
+        except asyncio.CancelledError:
+            _fail_all(batch, ShuttingDown, "the server is shutting down")
+            raise
+        except OutOfMemory as exc:
+            await self._halve(batch, exc, is_half)
+        except Exception as exc:
+            self._report(batch, exc)
+        finally:
+            self._running.discard(batch)
+
+    def _deliver(self, batch: Batch[R, A], answers: Sequence[A | VaeError], started: float) -> None:
+        now = time.monotonic()
+        seconds = now - started
+        self._pace.learn(batch.rows, seconds)
+        self._tally.running_seconds.observe(seconds)
+        self._tally.batch_rows.observe(batch.rows)
+        for piece, answer in zip(batch.pieces, answers, strict=True):
+            call = piece.call
+            if call.future.done() or call.deadline < now:
+                self._tally.wasted_rows += len(piece.rows)
+            if isinstance(answer, VaeError):
+                self._tally.non_finite_rows += answer.rows if isinstance(answer, NonFiniteOutput) else 0
+                fail(call, answer)
+                continue
+            call.parts.append(answer)
+            call.running_seconds += seconds
+            call.batch_rows = max(call.batch_rows, batch.rows)
+            if piece.is_last and not call.future.done():  # a call may be cancelled while its rows run
+                queued_seconds = started - call.arrived
+                self._tally.queued_seconds.observe(queued_seconds)
+                call.future.set_result(Answer(call.parts, queued_seconds, call.running_seconds, call.batch_rows))
+
+    async def _halve(self, batch: Batch[R, A], error: OutOfMemory, is_half: bool) -> None:
+        """Tries a batch that ran out of memory again, once, in two halves."""
+        self._running.discard(batch)
+        if is_half or batch.rows < 2:
+            _log.error("a batch of %d rows ran out of memory", batch.rows)
+            self._tally.failed_batches += 1
+            _fail_all(batch, OutOfMemory, str(error))
+            return
+        _log.warning("a batch of %d rows ran out of memory, trying again in two halves", batch.rows)
+        self._tally.halved_batches += 1
+        for half in _halves(batch.pieces, batch.rows // 2):
+            await self.run(Batch(half), is_half=True)
+
+    def _report(self, batch: Batch[R, A], error: Exception) -> None:
+        """Fails a batch's calls, and says why in the log; unless it was stopped since they are all gone."""
+        if batch.interrupt.is_set:
+            self._tally.wasted_rows += batch.rows
+            return
+        self._tally.failed_batches += 1
+        is_ours = isinstance(error, VaeError)
+        cause = error.__cause__ if is_ours else error
+        _log.error("a batch of %d calls failed: %s", len(batch.pieces), error, exc_info=cause)
+        _fail_all(batch, EngineFailure, str(error) if is_ours else "the batch failed")
+
+
+def _halves(pieces: Sequence[Piece[R, A]], rows: int) -> tuple[list[Piece[R, A]], list[Piece[R, A]]]:
+    """Cuts pieces after so many rows."""
+    first: list[Piece[R, A]] = []
+    second: list[Piece[R, A]] = []
+    for piece in pieces:
+        share, size = min(rows, len(piece.rows)), len(piece.rows)
+        rows -= share
+        if share == size:
+            first.append(piece)
+        elif share == 0:
+            second.append(piece)
+        else:
+            first.append(Piece(piece.call, piece.rows.part(0, share), is_last=False))
+            second.append(Piece(piece.call, piece.rows.part(share, size), piece.is_last))
+    return first, second
+
+
+def _fail_all(batch: Batch[R, A], kind: type[E], message: str) -> None:
+    for piece in batch.pieces:  # each gets an error of its own: it will carry its caller's traceback
+        fail(piece.call, kind(message))
+
+
+def fail(call: Call[R, A], error: VaeError) -> None:
+    """Answers a call with an error, unless it is over."""
+    if not call.future.done():
+        call.future.set_exception(error)

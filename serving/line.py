@@ -1,0 +1,162 @@
+"""Line: the calls that wait for one graph, in two classes, and how a batch is made of them.
+
+Interactive calls go first. Bulk calls fill the room that is left, and while both wait one row in eight is theirs.
+Within a class calls take turns: one with more rows than a batch has room for is cut, and its rest goes to the end.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
+
+_BULK_SHARE = 1 / 8
+
+
+class Rows(Protocol):
+    """Rows that can be counted and cut."""
+
+    def __len__(self) -> int: ...
+
+    def part(self, start: int, stop: int) -> Self:
+        """Returns rows start to stop - 1."""
+        ...
+
+
+R = TypeVar("R", bound=Rows)
+A = TypeVar("A")
+
+
+class Answer(NamedTuple, Generic[A]):
+    """What became of a call's rows."""
+
+    parts: list[A]
+    """In the order of the rows; one, unless the call was cut."""
+    queued_seconds: float
+    """Until its last row began to run."""
+    running_seconds: float
+    """That the batches with its rows ran, in all."""
+    batch_rows: int
+    """Rows in the largest of those batches, other callers' rows included."""
+
+
+@dataclass(eq=False, slots=True)
+class Call(Generic[R, A]):
+    """A call that waits, or whose rows run."""
+
+    rows: R
+    future: asyncio.Future[Answer[A]]
+    arrived: float
+    deadline: float = math.inf
+    start_by: float = 0.0
+    """How long it may be kept waiting for company."""
+    bulk: bool = False
+    waiting: int = field(init=False)
+    """Rows not yet taken for a batch."""
+    parts: list[A] = field(default_factory=list)
+    running_seconds: float = 0.0
+    batch_rows: int = 0
+
+    def __post_init__(self) -> None:
+        self.waiting = len(self.rows)
+
+
+class Piece(NamedTuple, Generic[R, A]):
+    """A call's share of a batch."""
+
+    call: Call[R, A]
+    rows: R
+    is_last: bool
+
+
+class Line(Generic[R, A]):
+    """Calls in order of their turns; one that is over leaves at once.
+
+    Args:
+        batch_rows: most rows in a batch.
+    """
+
+    def __init__(self, batch_rows: int) -> None:
+        self.rows = 0
+        """Rows that wait, of both classes."""
+        self._batch_rows = batch_rows
+        self._calls: dict[bool, dict[Call[R, A], None]] = {False: {}, True: {}}  # by whether they are bulk
+        self._turn_rows = {False: 0, True: 0}  # that run when each call had one turn
+        self._owed_to_bulk = 0.0  # rows
+
+    def __iter__(self) -> Iterator[Call[R, A]]:
+        for calls in self._calls.values():
+            yield from calls
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether anyone waits who is not bulk."""
+        return bool(self._calls[False])
+
+    def add(self, call: Call[R, A]) -> None:
+        """Puts a call at the end of its class."""
+        self._calls[call.bulk][call] = None
+        self.rows += call.waiting
+        self._turn_rows[call.bulk] += self._turn(call)
+
+    def drop(self, call: Call[R, A]) -> int:
+        """Lets go of a call. Returns how many of its rows will never run."""
+        if call not in self._calls[call.bulk]:
+            return 0
+        del self._calls[call.bulk][call]
+        self._turn_rows[call.bulk] -= self._turn(call)
+        dropped, call.waiting = call.waiting, 0
+        self.rows -= dropped
+        return dropped
+
+    def take(self, is_wanted: Callable[[Call[R, A]], bool]) -> list[Piece[R, A]]:
+        """Takes the next batch. A call that turns out not to be wanted leaves the line."""
+        reserved = self._owed() if self._calls[False] and self._calls[True] else 0
+        batch = self._take_from(self._calls[False], self._batch_rows - reserved, is_wanted)
+        room = self._batch_rows - sum(len(piece.rows) for piece in batch)
+        bulk = self._take_from(self._calls[True], room, is_wanted)
+        self._owed_to_bulk = max(0.0, self._owed_to_bulk - sum(len(piece.rows) for piece in bulk))
+        return batch + bulk
+
+    def rows_until(self, rows: int, *, bulk: bool) -> int:
+        """Returns how many rows are likely to run until those of a new call have, its own included."""
+        before = (False, True) if bulk else (False,)
+        if rows <= self._batch_rows:
+            return rows + sum(self._turn_rows[kind] for kind in before)
+        return rows + sum(min(call.waiting, rows) for kind in before for call in self._calls[kind])
+
+    def _owed(self) -> int:
+        """Returns how many rows of the next batch are kept for bulk calls: their share, saved up to whole rows."""
+        self._owed_to_bulk = min(self._owed_to_bulk + self._batch_rows * _BULK_SHARE, self._batch_rows)
+        return min(int(self._owed_to_bulk), self._turn_rows[True])
+
+    def _take_from(
+        self, calls: dict[Call[R, A], None], room: int, is_wanted: Callable[[Call[R, A]], bool]
+    ) -> list[Piece[R, A]]:
+        batch = []
+        while room and calls:
+            call = next(iter(calls))
+            if not is_wanted(call):
+                self.drop(call)
+                continue
+            piece = self._cut(call, room)
+            batch.append(piece)
+            room -= len(piece.rows)
+        return batch
+
+    def _cut(self, call: Call[R, A], room: int) -> Piece[R, A]:
+        """Takes the next rows of a call; one with more of them goes to the end of its class."""
+        share = min(room, call.waiting)
+        start = len(call.rows) - call.waiting
+        rows = call.rows if share == len(call.rows) else call.rows.part(start, start + share)
+        self._turn_rows[call.bulk] -= self._turn(call)
+        del self._calls[call.bulk][call]
+        call.waiting -= share
+        self.rows -= share
+        if call.waiting:
+            self._calls[call.bulk][call] = None
+            self._turn_rows[call.bulk] += self._turn(call)
+        return Piece(call, rows, not call.waiting)
+
+    def _turn(self, call: Call[R, A]) -> int:
+        return min(call.waiting, self._batch_rows)

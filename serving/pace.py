@@ -1,0 +1,39 @@
+"""Pace: how long batches take, learned from those that ran."""
+
+_WEIGHT = 0.1  # of the newest measurement
+
+
+class Pace:
+    """Running averages of a batch's seconds, by size in powers of two; and of how often full batches begin."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, float] = {}
+        self._cycle_seconds: float | None = None
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """Takes in that a batch of `rows` ran for `seconds`."""
+        size = (rows - 1).bit_length()
+        self._seconds[size] = _averaged(self._seconds.get(size), seconds)
+
+    def learn_cycle(self, seconds: float) -> None:
+        """Takes in the time between the beginnings of two batches while full ones were waiting."""
+        self._cycle_seconds = _averaged(self._cycle_seconds, seconds)
+
+    def seconds(self, rows: int) -> float | None:
+        """Returns how long a batch of `rows` is likely to run, at most; None while nothing is known."""
+        if not self._seconds:
+            return None
+        size = (rows - 1).bit_length()
+        larger = [known for known in self._seconds if known >= size]
+        if larger:
+            return self._seconds[min(larger)]
+        largest = max(self._seconds)
+        return float(self._seconds[largest] * 2 ** (size - largest))
+
+    def cycle_seconds(self, rows: int) -> float | None:
+        """Returns the time from one full batch of `rows` to the next, whoever else is served in between."""
+        return self.seconds(rows) if self._cycle_seconds is None else self._cycle_seconds
+
+
+def _averaged(old: float | None, new: float) -> float:
+    return new if old is None else old + _WEIGHT * (new - old)

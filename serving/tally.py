@@ -1,0 +1,51 @@
+"""What the service counts: plain numbers, cheap enough for every call; `metrics` shows them to the world."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
+
+
+class Histogram:
+    """Counts values in ranges that end at the bounds, and past the last."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float] = SECONDS) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Counts a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+@dataclass(slots=True)
+class BatchTally:
+    """What became of the calls and rows that one graph was asked for. Only ever grows."""
+
+    queued_seconds: Histogram = field(default_factory=Histogram)
+    """Of each call, until its last row began to run."""
+    running_seconds: Histogram = field(default_factory=Histogram)
+    """Of each batch."""
+    batch_rows: Histogram = field(default_factory=lambda: Histogram(ROWS))
+    """Of each batch."""
+    refused_full: int = 0
+    """Calls refused since the queue had no room."""
+    refused_unreachable: int = 0
+    """Calls refused since their deadline could not be met."""
+    late_rows: int = 0
+    """Rows dropped from the queue since their deadline had passed."""
+    cancelled_rows: int = 0
+    """Rows dropped from the queue since their caller had left."""
+    wasted_rows: int = 0
+    """Rows that ran though nobody wanted them any more by the end."""
+    non_finite_rows: int = 0
+    """Rows that the graph answered with NaN or infinity."""
+    failed_batches: int = 0
+    halved_batches: int = 0
+    """Batches that ran out of memory, and were tried again in two halves."""
