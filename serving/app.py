@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from serving.cpus import available_cpus
 from serving.device import Device
@@ -38,8 +37,8 @@ async def run(settings: Settings) -> None:
             models.add(await loading)
             await server.ready()
             _announce(loading.result(), server.address)
-            working: list[asyncio.Future[Any]] = [batcher.worker for batcher in loading.result().batchers]
-            await asyncio.wait([stopping, *working], return_when=asyncio.FIRST_COMPLETED)
+            workers = [batcher.worker for batcher in loading.result().batchers]
+            await asyncio.wait({stopping, *workers}, return_when=asyncio.FIRST_COMPLETED)
             if not stop.is_set():
                 raise EngineFailure("a batcher died, its log says why. This is a bug.")
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)

@@ -76,8 +76,7 @@ class Batcher(Generic[R, A]):
         self._arrival = asyncio.Event()
         self._forming = asyncio.Lock()
         self._patient: deque[asyncio.Future[None]] = deque()
-        executors = device.slots // self._width
-        self.worker = asyncio.gather(*(self._work() for _ in range(executors)))
+        self.worker = asyncio.create_task(self._work_side_by_side(device.slots // self._width))
         """Ends only when the batcher is closed. A server whose worker died must not go on."""
         self.worker.add_done_callback(self._ended)
 
@@ -193,7 +192,7 @@ class Batcher(Generic[R, A]):
         until_free = max(0.0, self._last_start + cycle - time.monotonic()) if self._executor.is_busy else 0.0
         return _CAUTION * (until_free + full_batches * cycle) + last
 
-    def _ended(self, worker: "asyncio.Future[list[None]]") -> None:
+    def _ended(self, worker: "asyncio.Task[None]") -> None:
         """Answers those who wait when the worker is no more."""
         if not worker.cancelled():
             _log.critical("the batcher's worker died. This is a bug.", exc_info=worker.exception())
@@ -209,6 +208,11 @@ class Batcher(Generic[R, A]):
             self.tally.cancelled_rows += dropped
             self._executor.stop_unwanted()
         self._call_in()
+
+    async def _work_side_by_side(self, executors: int) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(executors):
+                group.create_task(self._work())
 
     async def _work(self) -> None:
         while True:
