@@ -1,0 +1,90 @@
+"""The line of two classes, without a device."""
+
+import asyncio
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.line import Call, Line, Piece
+
+
+class Numbers(list[int]):
+    def part(self, start: int, stop: int) -> "Numbers":
+        return Numbers(self[start:stop])
+
+
+NumbersCall = Call[Numbers, list[int]]
+_LOOP = asyncio.new_event_loop()
+
+
+def call(numbers: Sequence[int], *, bulk: bool = False) -> NumbersCall:
+    return Call(Numbers(numbers), _LOOP.create_future(), 0.0, bulk=bulk)
+
+
+def wanted(_: NumbersCall) -> bool:
+    return True
+
+
+def rows_of(batch: Sequence[Piece[Numbers, list[int]]]) -> list[int]:
+    return [number for piece in batch for number in piece.rows]
+
+
+def test_calls_of_a_class_take_turns() -> None:
+    line: Line[Numbers, list[int]] = Line(4)
+    for numbers in (range(6), [10], [20, 21]):
+        line.add(call(numbers))
+    assert [rows_of(line.take(wanted)) for _ in range(4)] == [[0, 1, 2, 3], [10, 20, 21, 4], [5], []]
+
+
+def test_the_share_of_bulk_is_saved_up() -> None:
+    line: Line[Numbers, list[int]] = Line(2)
+    line.add(call(range(100)))
+    line.add(call(range(1000, 1100), bulk=True))
+    batches = [rows_of(line.take(wanted)) for _ in range(16)]
+    assert sum(number >= 1000 for batch in batches for number in batch) == 4
+    assert all(len(batch) == 2 for batch in batches)
+
+
+def test_rows_until_counts_who_goes_first() -> None:
+    line: Line[Numbers, list[int]] = Line(4)
+    line.add(call(range(3)))
+    line.add(call(range(100), bulk=True))
+    assert line.rows_until(2, bulk=False) == 5
+    assert line.rows_until(2, bulk=True) == 9  # three, and one turn of the hundred
+    assert line.rows_until(40, bulk=False) == 43
+    assert line.rows_until(40, bulk=True) == 83
+
+
+def test_a_call_that_is_not_wanted_leaves() -> None:
+    line: Line[Numbers, list[int]] = Line(4)
+    late, good = call([1, 2]), call([3])
+    line.add(late)
+    line.add(good)
+    assert rows_of(line.take(lambda asked: asked is good)) == [3]
+    assert line.rows == 0
+    assert line.drop(late) == 0
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 20), st.booleans(), st.booleans()), max_size=20),
+    batch_rows=st.integers(1, 9),
+)
+def test_every_row_runs_once_and_counts_stay_right(sizes: list[tuple[int, bool, bool]], batch_rows: int) -> None:
+    line: Line[Numbers, list[int]] = Line(batch_rows)
+    calls = [call(range(100 * i, 100 * i + rows), bulk=bulk) for i, (rows, bulk, _) in enumerate(sizes)]
+    for queued in calls:
+        line.add(queued)
+    dropped = [queued for queued, (_, _, leaves) in zip(calls, sizes, strict=True) if leaves]
+    for leaving in dropped:
+        assert line.drop(leaving) == len(leaving.rows)
+    stays = [number for queued in calls if queued not in dropped for number in queued.rows]
+    assert line.rows == len(stays)
+    ran: list[int] = []
+    while batch := line.take(wanted):
+        assert sum(len(piece.rows) for piece in batch) == min(batch_rows, len(stays) - len(ran))
+        ran += rows_of(batch)
+        assert line.rows == len(stays) - len(ran)
+    assert sorted(ran) == stays
+    assert line.rows_until(1, bulk=True) == 1

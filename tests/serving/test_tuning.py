@@ -1,0 +1,59 @@
+"""The choice of threads and batch size, from made-up measurements and from a real graph."""
+
+import time
+
+from serving.tuning import HIGHEST_BATCH_ROWS, Point, RunRows, choose, measure, thread_counts
+
+
+def _points(threads: int, executors: int, microseconds: dict[int, float], speed: float = 1.0) -> list[Point]:
+    return [
+        Point(threads, executors, rows, cost * 1e-6, cost * 1e-6 / speed, rows * cost * 1e-6 * executors / speed)
+        for rows, cost in microseconds.items()
+    ]
+
+
+def test_thread_counts_end_at_what_there_is() -> None:
+    assert [thread_counts(cpus) for cpus in (1, 2, 6, 8)] == [[1], [1, 2], [1, 2, 4, 6], [1, 2, 4, 8]]
+
+
+def test_the_batch_is_the_largest_that_still_pays() -> None:
+    execution = choose(_points(1, 1, {1: 200, 2: 110, 4: 60, 8: 40, 16: 30, 32: 29.5, 64: 29}))
+    assert execution == (1, 1, 16, "measured")
+
+
+def test_a_batch_that_would_keep_others_waiting_is_not_chosen() -> None:
+    execution = choose(_points(1, 1, {1: 9000, 2: 8000, 4: 7000, 8: 6000, 16: 5000}))
+    assert execution.batch_rows == 8
+
+
+def test_threads_that_cost_more_processor_time_lose() -> None:
+    points = _points(1, 2, {1: 100, 2: 90}, speed=2) + _points(2, 1, {1: 150, 2: 140}, speed=1.9)
+    assert choose(points)[:2] == (2, 1)
+
+
+def test_of_equals_the_fastest_wins() -> None:
+    points = _points(1, 2, {1: 100}, speed=1.5) + _points(2, 1, {1: 102}, speed=1.9)
+    assert choose(points)[:2] == (1, 2)
+
+
+def test_measures_growing_sizes_with_each_number_of_threads() -> None:
+    opened: list[int] = []
+    ran: list[int] = []
+
+    def open_runner(threads: int) -> RunRows:
+        opened.append(threads)
+        return ran.append
+
+    points = measure(open_runner, [1, 2], cpus=2, budget_seconds=60, rounds=2)
+    assert opened == [1, 2]
+    assert {(point.threads, point.executors) for point in points} == {(1, 2), (2, 1)}
+    assert sorted({point.batch_rows for point in points}) == [2**power for power in range(9)]
+    assert max(ran) == HIGHEST_BATCH_ROWS
+
+
+def test_the_budget_ends_it_but_something_is_always_measured() -> None:
+    def slow(rows: int) -> None:
+        time.sleep(0.01)
+
+    points = measure(lambda threads: slow, [1, 2], cpus=2, budget_seconds=0)
+    assert [(point.threads, point.batch_rows) for point in points] == [(1, 1)]
