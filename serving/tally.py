@@ -49,3 +49,18 @@ class BatchTally:
     failed_batches: int = 0
     halved_batches: int = 0
     """Batches that ran out of memory, and were tried again in two halves."""
+
+
+class CallTally:
+    """Calls that have ended, by RPC and status, with the time that they took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[tuple[str, str], Histogram] = {}
+        """By the RPC's name and the status code's."""
+
+    def count(self, method: str, code: str, seconds: float) -> None:
+        """Counts a call."""
+        histogram = self.seconds.get((method, code))
+        if histogram is None:
+            histogram = self.seconds[method, code] = Histogram()
+        histogram.observe(seconds)
