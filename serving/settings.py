@@ -14,7 +14,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="VAE_", frozen=True, extra="forbid")
 
-    package: Path = Field(description="the model package to serve, a directory")
+    package: Path = Field(description="a model package, or a directory with packages below it")
+    versions: int = Field(2, ge=1, le=1000, description="most versions of one name that are served, the newest first")
+    watch: Literal["on", "off"] = Field(
+        "on", description="whether to take new packages as they come; SIGHUP makes it look in any case"
+    )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 is every interface")
     port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     provider: Literal["auto", "cpu", "cuda"] = Field(
