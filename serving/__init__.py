@@ -5,11 +5,15 @@
     cli        the verb `vae serve`
     settings   every setting, from flags and VAE_... variables; the only reader of the environment
     app        puts the parts together, starts, and stops on a signal
+    reloading  brings what is served in line with what the repository holds
     server     gRPC transport: port, health, reflection, limits
     servicer   one method per RPC: parse, wait, render
     in_flight  calls not answered yet, for an orderly stop
+    models     the models that are served, by name and version
+    loading    loading a model means proving it
+    exactness  whether a row's bits depend on its batch
+    repository finds packages below a directory, and notices changes
     requests   messages -> rows that cannot be wrong
-    models     the models that are served, by name and version; loading one means proving it
     batcher    rows of many callers -> batches; knows rows and time, nothing else
     engine     a batch of rows -> a batch of answers
     rows       what callers want done with rows, and what becomes of them

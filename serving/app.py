@@ -1,4 +1,4 @@
-"""Puts the parts together: settings -> models -> batchers -> servicer -> server; starts, and stops on a signal."""
+"""Puts the parts together: settings -> models -> servicer -> server; starts, and stops on a signal."""
 
 import asyncio
 import logging
@@ -9,11 +9,13 @@ from collections.abc import Callable
 
 from serving.cpus import available_cpus
 from serving.device import Device
-from serving.models import Models, Served, load, serve
+from serving.models import Models
+from serving.reloading import Reloader
 from serving.server import Server
 from serving.servicer import VaeServicer
 from serving.settings import Settings
 from vae.errors import EngineFailure
+from vae.v1 import vae_pb2 as pb
 
 _log = logging.getLogger(__name__)
 
@@ -21,24 +23,31 @@ _log = logging.getLogger(__name__)
 async def run(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then finishes what is in flight; a second signal cuts that short.
 
+    SIGHUP makes it look for packages again.
+
     Raises:
         EngineFailure: a batcher died.
-        PackageError: the package cannot be served.
+        PackageError: there is no package that can be served.
         StartupError: the port or the provider is not to be had.
     """
     stop = asyncio.Event()
     _on_signals(stop.set)
-    models, device = Models(), Device()
+    models = Models()
+    reloader = Reloader(settings, models, Device(settings.executors or available_cpus()))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
     async with Server(VaeServicer(models), settings) as server:
-        loading = asyncio.create_task(_load(settings, device))
+        starting = asyncio.create_task(reloader.start())
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
-            models.add(await loading)
+            await starting
             await server.ready()
-            _announce(loading.result(), server.address)
-            workers = [batcher.worker for batcher in loading.result().batchers]
-            await asyncio.wait({stopping, *workers}, return_when=asyncio.FIRST_COMPLETED)
+            for model in models.describe():
+                _announce(model, server.address)
+            reloading = asyncio.create_task(reloader.run())
+            breaking = asyncio.create_task(reloader.broken.wait())
+            await asyncio.wait({stopping, breaking}, return_when=asyncio.FIRST_COMPLETED)
+            reloading.cancel()
             if not stop.is_set():
                 raise EngineFailure("a batcher died, its log says why. This is a bug.")
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
@@ -47,13 +56,7 @@ async def run(settings: Settings) -> None:
     _exit_now()
 
 
-async def _load(settings: Settings, device: Device) -> Served:
-    threads = settings.threads or available_cpus()
-    return serve(await asyncio.to_thread(load, settings.package, settings, threads), device, settings)
-
-
-def _announce(served: Served, address: str) -> None:
-    model = served.description
+def _announce(model: pb.Model, address: str) -> None:
     print(f"serving {model.name} version {model.version} on {address}, provider {model.provider}", flush=True)
 
 

@@ -11,11 +11,11 @@ from vae.parser import verb_parser
 
 
 def serve(arguments: list[str]) -> int:
-    """Serves a model package until SIGTERM or SIGINT.
+    """Serves model packages until SIGTERM or SIGINT.
 
     Raises:
         StartupError: a setting is wrong, or the port or the provider is not to be had.
-        PackageError: the package cannot be served.
+        PackageError: there is no package that can be served.
     """
     for number in (signal.SIGTERM, signal.SIGINT):  # until the event loop takes them over
         signal.signal(number, lambda *_: sys.exit(0))
@@ -37,7 +37,7 @@ def _parse(arguments: list[str]) -> dict[str, str]:
 
     parser = verb_parser(
         "serve",
-        "Serves a model package over gRPC.",
+        "Serves model packages over gRPC.",
         "Every setting is also an environment variable: --batch-rows is VAE_BATCH_ROWS. A flag wins.",
     )
     parser.add_argument("package", nargs="?", metavar="PACKAGE", help=Settings.model_fields["package"].description)

@@ -1,7 +1,9 @@
 """How many processors this process may use: its affinity, cut to the cgroup's quota."""
 
 import os
+import platform
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 
@@ -22,6 +24,15 @@ def available_cpus(
     cpus = len(os.sched_getaffinity(0) if affinity is None else affinity)
     quotas = [quota for folder in _folders(cgroup, membership) if (quota := _quota(folder)) is not None]
     return max(1, ceil(min([cpus, *quotas])))
+
+
+def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Returns the processor's model, as the system tells it; its architecture where it does not."""
+    with suppress(OSError):
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def _folders(cgroup: Path, membership: Path) -> Iterator[Path]:

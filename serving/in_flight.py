@@ -13,20 +13,20 @@ class Calls:
     def __init__(self) -> None:
         self.closed = False
         self._arrived = 0
-        self._in_flight = 0
+        self.in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     def enter(self) -> None:
         """Counts a call that arrived."""
         self._arrived += 1
-        self._in_flight += 1
+        self.in_flight += 1
         self._idle.clear()
 
     def leave(self, context: object) -> None:
         """Counts a call whose answer was sent, or whose caller left."""
-        self._in_flight -= 1
-        if not self._in_flight:
+        self.in_flight -= 1
+        if not self.in_flight:
             self._idle.set()
 
     async def finish(self, timeout_seconds: float) -> bool:

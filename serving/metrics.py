@@ -8,7 +8,13 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -85,7 +91,7 @@ class ServiceCollector(Collector):
 
     def _models(self) -> Iterator[Metric]:
         info = InfoMetricFamily("vae_model", "Models that are served.")
-        for served in self._sources.models.served():
+        for served in self._sources.models:
             model = served.description
             said = {
                 "name": model.name,
@@ -107,7 +113,7 @@ class ServiceCollector(Collector):
         yield reloads
 
     def _batchers(self) -> Iterator[tuple[list[str], Batcher[Any, Any]]]:
-        for served in self._sources.models.served():
+        for served in self._sources.models:
             for graph, batcher in served.batchers.items():
                 yield [served.description.name, str(served.description.version), graph], batcher
 

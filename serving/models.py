@@ -1,128 +1,183 @@
-"""The models that are served. Loading one means proving it: checksums, signatures, probes, a warm-up."""
+"""The models that are served, by name and version."""
 
-import logging
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 import numpy as np
 
 from serving.batcher import Batcher
 from serving.device import Device
-from serving.engine import Engine
+from serving.execution import Execution
 from serving.executor import Run
 from serving.line import A, R
+from serving.loading import Proved
+from serving.repository import Key
 from serving.requests import Accepts
 from serving.rows import DataRows, Decoded, Encoded, LatentRows, PriorRows, Reconstructed, ReconstructRows
-from serving.session import Provider, Session, providers
 from serving.settings import Settings
-from vae.errors import NotReady, PackageError, StartupError, UnknownName
-from vae.manifest import Manifest, TensorSpec
-from vae.noise import ALGORITHM, RowRange
-from vae.package import ModelPackage
-from vae.probes import compare
-from vae.tensors import DATA_TYPES, Array
+from vae.errors import InvalidInput, NotReady, UnknownName
+from vae.manifest import Graph, Manifest, TensorSpec
+from vae.noise import ALGORITHM
+from vae.tensors import DATA_TYPES
 from vae.v1 import vae_pb2 as pb
 
-_log = logging.getLogger(__name__)
+_MOST_NAMED = 16  # models that an error lists
 
 
-class Proved(NamedTuple):
-    """A model whose answers were seen to be right, on the provider that will run it."""
-
-    manifest: Manifest
-    engine: Engine
-    provider: Provider
-
-
-class Served(NamedTuple):
-    """A model that takes calls."""
+@dataclass(eq=False, slots=True)
+class Served:
+    """A model that takes calls. In `with served:` it is there to the end, whatever takes its place."""
 
     accepts: Accepts
     description: pb.Model
+    execution: Execution
     encoder: Batcher[DataRows, Encoded]
     decoder: Batcher[LatentRows | PriorRows, Decoded]
     reconstructor: Batcher[ReconstructRows, Reconstructed]
+    _users: int = 0
+    _unused: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._unused.set()
+
+    def __enter__(self) -> Self:
+        self._users += 1
+        self._unused.clear()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._users -= 1
+        if not self._users:
+            self._unused.set()
 
     @property
-    def batchers(self) -> tuple[Batcher[Any, Any], ...]:
-        """All of them."""
-        return (self.encoder, self.decoder, self.reconstructor)
+    def key(self) -> Key:
+        """Its name and version."""
+        return self.description.name, self.description.version
+
+    @property
+    def batchers(self) -> Mapping[str, Batcher[Any, Any]]:
+        """All of them, by what they run."""
+        return {"encoder": self.encoder, "decoder": self.decoder, "reconstructor": self.reconstructor}
+
+    async def close(self) -> None:
+        """Stops once nobody uses it any more."""
+        await self._unused.wait()
+        for batcher in self.batchers.values():
+            await batcher.close()
 
 
 class Models:
-    """The models being served, by name and version. Empty while they load."""
+    """The models being served. Empty while the first is loaded, and after the last is removed."""
 
     def __init__(self) -> None:
-        self._served: dict[str, Served] = {}
+        self._served: dict[Key, Served] = {}
+        self._asked: dict[Key, Served] = {}  # by what requests may say: no name for the only one, version 0 for newest
+        self._is_loading = True
 
-    def add(self, served: Served) -> None:
-        """Starts to serve a model."""
-        self._served[served.accepts.manifest.name] = served
+    def put(self, served: Served) -> Served | None:
+        """Serves a model from now on; returns the one of its name and version that no longer is."""
+        replaced = self._served.get(served.key)
+        self._served[served.key] = served
+        self._is_loading = False
+        self._index()
+        return replaced
+
+    def remove(self, key: Key) -> Served:
+        """Serves a model no longer, and returns it."""
+        removed = self._served.pop(key)
+        self._index()
+        return removed
 
     def find(self, name: str, version: int) -> Served:
         """Returns a model; an empty name means the only one, version 0 the newest.
 
         Raises:
+            InvalidInput: the name is empty, and models of several names are served.
             UnknownName: it is not served.
             NotReady: the models are still being loaded.
         """
-        if not self._served:
-            raise NotReady("the model is still being loaded")
-        served = self._served.get(name or min(self._served))
-        if served is None or version not in (0, served.accepts.manifest.version):
-            here = ", ".join(f"{model.name} version {model.version}" for model in self.describe())
-            asked = " ".join([f"model {name[:128]!r}"] * bool(name) + [f"version {version}"] * bool(version))
-            raise UnknownName(f"{asked} is not served here; {here} is")
+        served = self._asked.get((name, version))
+        if served is None:
+            raise self._unknown(name, version)
         return served
 
+    def __iter__(self) -> Iterator[Served]:
+        return iter(list(self._served.values()))
+
     def describe(self) -> list[pb.Model]:
-        """Returns the description of every model, ordered by name.
+        """Returns the description of every model, ordered by name, then version.
 
         Raises:
             NotReady: the models are still being loaded.
         """
-        if not self._served:
+        if self._is_loading:
             raise NotReady("the model is still being loaded")
         return [served.description for _, served in sorted(self._served.items())]
 
+    def _index(self) -> None:
+        self._asked = dict(self._served)
+        names = {name for name, _ in self._served}
+        for name in names:
+            versions = {version: served for (other, version), served in self._served.items() if other == name}
+            self._asked[name, 0] = versions[max(versions)]
+            for version, served in versions.items():
+                served.description.is_default = version == max(versions)
+            if len(names) == 1:
+                self._asked |= {("", version): served for version, served in versions.items()}
+                self._asked["", 0] = self._asked[name, 0]
 
-def load(directory: Path, settings: Settings, threads: int) -> Proved:
-    """Opens a package, proves it on the provider that will run it, and warms it up.
+    def _unknown(self, name: str, version: int) -> InvalidInput | UnknownName | NotReady:
+        described = self.describe() if not self._is_loading else None
+        if described is None:
+            return NotReady("the model is still being loaded")
+        names = sorted({model.name for model in described})
+        if not name and len(names) > 1:
+            return InvalidInput("model", f"is empty, and there are several: name one of {_listed(names)}")
+        asked = " ".join([f"model {name[:128]!r}"] * bool(name) + [f"version {version}"] * bool(version))
+        here = _listed([f"{model.name} version {model.version}" for model in described])
+        verb = "is" if len(described) == 1 else "are"
+        return UnknownName(f"{asked or 'a model'} is not served here; {here or 'nothing'} {verb}")
 
-    Raises:
-        PackageError: the package is damaged, or its graphs do not answer as the trainer's did.
-        StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
-    """
-    package = ModelPackage.open(directory)
-    manifest = package.manifest
-    sessions, provider = _open(package, providers(settings.provider), threads)
-    probes = package.read_probes()
-    for name, session in sessions.items():
-        _replay(name, session, probes, manifest, provider)
-    engine = Engine(manifest, **sessions)
-    _warm_up(engine, manifest, settings.batch_rows)
-    return Proved(manifest, engine, provider)
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def serve(proved: Proved, device: Device, settings: Settings) -> Served:
     """Puts batchers before a model's engine."""
-    manifest, engine, provider = proved
+    manifest, engine, execution = proved.manifest, proved.engine, proved.execution
     call_rows = _call_rows(manifest, settings)
-    limits = pb.Limits(call_rows=call_rows, request_bytes=settings.message_bytes, batch_rows=settings.batch_rows)
-    data_bytes, latent_bytes = (bytes_of(graph.inputs) for graph in (manifest.graphs.encoder, manifest.graphs.decoder))
+    limits = pb.Limits(call_rows=call_rows, request_bytes=settings.message_bytes, batch_rows=execution.batch_rows)
+
+    def batcher(run: Run[R, A], graph: Graph) -> Batcher[R, A]:
+        return Batcher(
+            run,
+            device,
+            batch_rows=execution.batch_rows,
+            queue_rows=max(call_rows, min(settings.queue_rows, settings.queue_bytes // bytes_of(graph.inputs))),
+            width=device.slots // execution.executors,
+            wait_seconds=settings.wait_milliseconds / 1000,
+        )
+
     return Served(
         Accepts(manifest, call_rows),
-        describe(manifest, provider, limits),
-        _batcher(engine.encode, device, settings, call_rows, data_bytes),
-        _batcher(engine.decode, device, settings, call_rows, latent_bytes),
-        _batcher(engine.reconstruct, device, settings, call_rows, data_bytes),
+        describe(proved, limits),
+        execution,
+        batcher(engine.encode, manifest.graphs.encoder),
+        batcher(engine.decode, manifest.graphs.decoder),
+        batcher(engine.reconstruct, manifest.graphs.encoder),
     )
 
 
-def describe(manifest: Manifest, provider: Provider, limits: pb.Limits) -> pb.Model:
-    """Returns what GetModel answers."""
+def describe(proved: Proved, limits: pb.Limits) -> pb.Model:
+    """Returns what GetModel answers, but for what depends on the other versions."""
+    manifest, exactness = proved.manifest, proved.exactness
+    executors, threads, _, source = proved.execution
     data = manifest.data
     return pb.Model(
         name=manifest.name,
@@ -141,76 +196,13 @@ def describe(manifest: Manifest, provider: Provider, limits: pb.Limits) -> pb.Mo
         likelihood=pb.Likelihood(family=manifest.likelihood.family, constants=manifest.likelihood.constants),
         priors=[pb.Prior(name=prior.name, noise_size=prior.noise_size) for prior in manifest.priors],
         default_prior=manifest.default_prior,
-        provider=provider,
+        provider=proved.provider,
         limits=limits,
         noise_algorithm=ALGORITHM,
         metrics=manifest.metrics,
+        exactness=pb.Exactness(is_exact=exactness.is_exact, largest_difference=exactness.largest_difference),
+        execution=pb.Execution(executors=executors, threads=threads, source=source),
     )
-
-
-def _batcher(run: Run[R, A], device: Device, settings: Settings, call_rows: int, row_bytes: int) -> Batcher[R, A]:
-    return Batcher(
-        run,
-        device,
-        batch_rows=settings.batch_rows,
-        queue_rows=max(call_rows, min(settings.queue_rows, settings.queue_bytes // row_bytes)),
-        wait_seconds=settings.wait_milliseconds / 1000,
-    )
-
-
-def _open(package: ModelPackage, candidates: Sequence[Provider], threads: int) -> tuple[dict[str, Session], Provider]:
-    """Opens the graphs on the first provider that takes them; what was passed over is logged."""
-    *preferred, last = candidates
-    for provider in preferred:
-        try:
-            return _sessions(package, provider, threads), provider
-        except StartupError as exc:
-            _log.warning("not on %s: %s", provider, exc)
-    return _sessions(package, last, threads), last
-
-
-def _sessions(package: ModelPackage, provider: Provider, threads: int) -> dict[str, Session]:
-    graphs = package.manifest.graphs.by_name
-    return {name: Session(package.read(graph), graph, provider, threads) for name, graph in graphs.items()}
-
-
-def _replay(name: str, session: Session, probes: Mapping[str, Array], manifest: Manifest, provider: Provider) -> None:
-    """Runs a graph on the trainer's inputs, and compares every output with the trainer's answers."""
-    file = manifest.probes.file
-    graph = manifest.graphs.by_name[name]
-    tolerance = manifest.probes.tolerances.get(provider)
-    if tolerance is None:
-        raise PackageError(f"{file}: states no tolerance for {provider}")
-    rows = {len(probe) if probe.ndim else 0 for key, probe in probes.items() if key.startswith(f"{name}.")}
-    if len(rows) != 1 or rows == {0}:
-        raise PackageError(f"{file}: holds no probes of the {name}, or not as many rows of each tensor")
-    feeds, references = (_probes_of(name, specs, probes, file) for specs in (graph.inputs, graph.outputs))
-    answers = session.run(feeds, list(references))
-    for result in compare(dict(zip(references, answers, strict=True)), references, manifest.data, tolerance):
-        if not result.passed:
-            raise PackageError(
-                f"probe {name}.{result.output} on {provider}: differs from the trainer's by"
-                f" {result.largest_difference:.3g}, allowed is {result.bound}"
-            )
-
-
-def _probes_of(name: str, specs: Sequence[TensorSpec], probes: Mapping[str, Array], file: str) -> dict[str, Array]:
-    """Returns the probes of a graph's inputs or outputs, which must be of the tensors' own type and shape."""
-    found = {}
-    for spec in specs:
-        probe = probes.get(f"{name}.{spec.name}")
-        if probe is None or probe.dtype.name != spec.dtype or probe.shape[1:] != spec.row_shape:
-            raise PackageError(f"{file}: holds no {name}.{spec.name} of {spec.dtype} {list(spec.shape)}")
-        found[spec.name] = probe
-    return found
-
-
-def _warm_up(engine: Engine, manifest: Manifest, batch_rows: int) -> None:
-    for rows in {1, batch_rows}:
-        data = np.full((rows, *manifest.data.shape), manifest.data.minimum, manifest.data.dtype)
-        engine.encode([DataRows(data)])
-        engine.reconstruct([ReconstructRows(data)])
-        engine.decode([PriorRows(RowRange(0, 0, rows), 1.0, "data")])
 
 
 def bytes_of(tensors: Sequence[TensorSpec]) -> int:

@@ -142,9 +142,9 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         submit: Callable[[Served], Callable[[R, float | None], Awaitable[Answer[A]]]],
     ) -> tuple[R, list[A], str, pb.Timing]:
         """Returns the request's rows, what became of them, the pair's fingerprint, and what it cost."""
-        served = self._models.find(request.model, request.version)
-        rows = parse(request, served.accepts)
-        answer = await submit(served)(rows, context.time_remaining())
+        with self._models.find(request.model, request.version) as served:
+            rows = parse(request, served.accepts)
+            answer = await submit(served)(rows, context.time_remaining())
         timing = pb.Timing(
             queued_microseconds=round(answer.queued_seconds * 1e6),
             running_microseconds=round(answer.running_seconds * 1e6),

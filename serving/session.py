@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 Provider = Literal["cpu", "cuda"]
+ProviderChoice = Literal["auto", "cpu", "cuda"]
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Session:
         return results
 
 
-def providers(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Provider, ...]:
+def providers(wanted: ProviderChoice) -> tuple[Provider, ...]:
     """Returns the providers to try, in order: what was asked for; for `auto` CUDA where there is a GPU, then the CPU.
 
     Raises:
@@ -91,6 +92,11 @@ def providers(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Provider, ...]:
         return ("cpu",)
     _preload_cuda(onnxruntime)
     return ("cuda",) if wanted == "cuda" else ("cuda", "cpu")
+
+
+def runtime_version() -> str:
+    """Returns ONNX Runtime's version."""
+    return str(_onnxruntime().__version__)
 
 
 def _preload_cuda(onnxruntime: ModuleType) -> None:

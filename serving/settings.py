@@ -1,5 +1,6 @@
 """Settings: one frozen value, read once. Every field is also an environment variable: VAE_PORT, VAE_BATCH_ROWS, ..."""
 
+import os
 from pathlib import Path
 from typing import Literal, Self
 
@@ -9,21 +10,31 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from vae.errors import StartupError
 
 
+def _default_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaeserve"
+
+
 class Settings(BaseSettings):
     """How to serve. A flag of `vae serve` wins over the variable, the variable over the default."""
 
     model_config = SettingsConfigDict(env_prefix="VAE_", frozen=True, extra="forbid")
 
-    package: Path = Field(description="the model package to serve, a directory")
+    package: Path = Field(description="a model package, or a directory with packages below it")
+    versions: int = Field(2, ge=1, le=1000, description="most versions of one name that are served, the newest first")
+    watch: Literal["on", "off"] = Field(
+        "on", description="whether to take new packages as they come; SIGHUP makes it look in any case"
+    )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 is every interface")
     port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     provider: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="what runs the graphs; cuda fails to start where there is none, auto then takes the cpu"
     )
-    threads: int = Field(
-        0, ge=0, le=1024, description="threads of one inference; 0 is one per processor that may be used"
+    executors: int = Field(0, ge=0, le=1024, description="batches that run at the same time; 0 is what pays")
+    threads: int = Field(0, ge=0, le=1024, description="threads of one batch; 0 is what pays")
+    batch_rows: int = Field(0, ge=0, le=65_536, description="most rows in one batch; 0 is what pays")
+    tuning_cache: Path = Field(
+        default_factory=_default_cache, description="directory in which `vae tune` keeps what pays"
     )
-    batch_rows: int = Field(64, ge=1, le=65_536, description="most rows in one batch")
     wait_milliseconds: float = Field(
         0.0, ge=0, le=1000, description="longest time a free device waits for a batch to fill"
     )

@@ -18,19 +18,8 @@ _LONGEST_BATCH_SECONDS = 0.05  # so that no caller waits for long behind one bat
 
 RunRows = Callable[[int], object]
 """Runs the graphs once, on so many rows."""
-
-
-class Execution(NamedTuple):
-    """How a model's graphs are run."""
-
-    executors: int
-    """Batches that run at the same time, at most."""
-    threads: int
-    """That one of them takes."""
-    batch_rows: int
-    """Most rows in a batch."""
-    source: str
-    """Where the numbers come from: `set`, `measured`, `cached` or `default`."""
+OpenRunner = Callable[[int], RunRows]
+"""Opens the graphs for a number of threads."""
 
 
 class Point(NamedTuple):
@@ -53,7 +42,7 @@ def thread_counts(cpus: int) -> list[int]:
 
 
 def measure(
-    open_runner: Callable[[int], RunRows], threads: Iterable[int], cpus: int, budget_seconds: float, rounds: int = 3
+    open_runner: OpenRunner, threads: Iterable[int], cpus: int, budget_seconds: float, rounds: int = 3
 ) -> list[Point]:
     """Measures batch sizes with each number of threads, a few times over, and keeps the least that was seen.
 
@@ -78,7 +67,7 @@ def measure(
     return list(seen.values())
 
 
-def choose(points: Iterable[Point]) -> Execution:
+def choose(points: Iterable[Point]) -> Point:
     """Returns the combination that costs least processor time a row, and of equals the one that is fastest.
 
     Its batch is the largest that still pays: each doubling on the way to it made rows cheaper.
@@ -89,10 +78,8 @@ def choose(points: Iterable[Point]) -> Execution:
         for threads in {point.threads for point in points}
     ]
     cheapest = min(point.processor_seconds for point in knees)
-    best = min(
-        (point for point in knees if point.processor_seconds <= _AS_GOOD * cheapest), key=lambda point: point.seconds
-    )
-    return Execution(best.executors, best.threads, best.batch_rows, "measured")
+    as_good = [point for point in knees if point.processor_seconds <= _AS_GOOD * cheapest]
+    return min(as_good, key=lambda point: point.seconds)
 
 
 def _knee(points: list[Point]) -> Point:

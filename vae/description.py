@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from google.protobuf.descriptor import EnumDescriptor
-from pydantic import BaseModel, ConfigDict, PositiveInt, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, StringConstraints, ValidationError
 
 from vae.errors import CallError
 from vae.manifest import DataSpec, Likelihood, Prior, Shape
@@ -20,6 +20,16 @@ class Limits(BaseModel):
     """Largest serialised request, in bytes."""
     batch_rows: int
     """Largest number of rows that run in one batch."""
+
+
+class Exactness(BaseModel):
+    """Whether a row's answer depends on the batch that it ran in, as was tried when the model was loaded."""
+
+    model_config = ConfigDict(frozen=True)
+
+    is_exact: bool
+    largest_difference: NonNegativeFloat
+    """Between two answers for the same row, over every floating-point output; 0 if exact."""
 
 
 class Model(BaseModel):
@@ -41,6 +51,10 @@ class Model(BaseModel):
     """What runs the graphs: "cpu" or "cuda"."""
     limits: Limits
     noise_algorithm: str
+    exactness: Exactness | None
+    """None where the server does not tell."""
+    is_default: bool
+    """Whether calls that name this model, and no version, get this one."""
     metrics: dict[str, float]
     """Figures from training, on held-out rows, in the order of their names."""
 
@@ -71,6 +85,12 @@ def parse_model(message: pb.Model) -> Model:
                 batch_rows=message.limits.batch_rows,
             ),
             noise_algorithm=message.noise_algorithm,
+            exactness=Exactness(
+                is_exact=message.exactness.is_exact, largest_difference=message.exactness.largest_difference
+            )
+            if message.HasField("exactness")
+            else None,
+            is_default=message.is_default,
             metrics=dict(sorted(message.metrics.items())),  # on the wire they have no order
         )
     except ValidationError as exc:

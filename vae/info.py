@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from vae.description import Model, printable
+from vae.description import Exactness, Model, printable
 from vae.manifest import Manifest, Prior
 from vae.package import ModelPackage
 
@@ -31,18 +31,28 @@ def package_text(package: ModelPackage) -> str:
 
 def models_text(models: Sequence[Model], target: str) -> str:
     """Returns the descriptions of a server's models in aligned lines."""
-    return "\n\n".join(_model_text(model, target) for model in models) or f"{target} serves no models"
+    several = len(models) > 1
+    texts = (_model_text(model, target, " (default)" * (several and model.is_default)) for model in models)
+    return "\n\n".join(texts) or f"{target} serves no models"
 
 
-def _model_text(model: Model, target: str) -> str:
+def _model_text(model: Model, target: str, remark: str) -> str:
     limits = model.limits
     lines = _pair_lines(model)
     lines.append(("provider", model.provider))
     lines.append(("a request", f"at most {limits.call_rows:,} rows and {limits.request_bytes:,} bytes"))
     lines.append(("a batch", f"at most {limits.batch_rows:,} rows"))
     lines.append(("noise", model.noise_algorithm))
-    heading = f"{model.name}, version {model.version}: served at {target}"
+    if model.exactness:
+        lines.append(("exactness", _exactness(model.exactness)))
+    heading = f"{model.name}, version {model.version}{remark}: served at {target}"
     return "\n\n".join([_section(heading, lines), *_metrics(model.metrics)])
+
+
+def _exactness(exactness: Exactness) -> str:
+    if exactness.is_exact:
+        return "a row's answer is the same bits in any batch"
+    return f"a row's answer may differ by {exactness.largest_difference:.1e} from batch to batch"
 
 
 def _pair_lines(pair: Manifest | Model) -> Lines:

@@ -26,7 +26,7 @@ class ModelPackage(NamedTuple):
         Raises:
             PackageError: a file is missing or altered, or the manifest is not understood.
         """
-        package = cls(directory, _read_manifest(directory))
+        package = cls(directory, read_manifest(directory))
         for file in package.manifest.files:
             package.read(file)
         return package
@@ -121,7 +121,12 @@ def _check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
         raise PackageError(f"files and manifest do not agree about {', '.join(dict.fromkeys(differing))}")
 
 
-def _read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path) -> Manifest:
+    """Reads what a package says of itself; nothing is verified.
+
+    Raises:
+        PackageError: there is no manifest, or it is not understood.
+    """
     source = directory / MANIFEST_FILE
     try:
         text = source.read_bytes()
@@ -142,7 +147,7 @@ def _replaces_package(directory: Path, overwrite: bool) -> bool:
     if not overwrite:
         raise PackageError(f"{directory} already exists; choose another directory")
     try:
-        _read_manifest(directory)
+        read_manifest(directory)
     except PackageError as exc:
         raise PackageError(f"{exc}; {directory} is not replaced: remove it by hand if nobody needs it") from exc
     return True

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.models import Models, load
+from serving.loading import load
+from serving.models import Models
 from serving.settings import Settings, read_settings
 from vae.errors import NotReady, PackageError
 from vae.package import sha256_of

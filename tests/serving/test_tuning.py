@@ -17,23 +17,23 @@ def test_thread_counts_end_at_what_there_is() -> None:
 
 
 def test_the_batch_is_the_largest_that_still_pays() -> None:
-    execution = choose(_points(1, 1, {1: 200, 2: 110, 4: 60, 8: 40, 16: 30, 32: 29.5, 64: 29}))
-    assert execution == (1, 1, 16, "measured")
+    chosen = choose(_points(1, 1, {1: 200, 2: 110, 4: 60, 8: 40, 16: 30, 32: 29.5, 64: 29}))
+    assert (chosen.executors, chosen.threads, chosen.batch_rows) == (1, 1, 16)
 
 
 def test_a_batch_that_would_keep_others_waiting_is_not_chosen() -> None:
-    execution = choose(_points(1, 1, {1: 9000, 2: 8000, 4: 7000, 8: 6000, 16: 5000}))
-    assert execution.batch_rows == 8
+    chosen = choose(_points(1, 1, {1: 9000, 2: 8000, 4: 7000, 8: 6000, 16: 5000}))
+    assert chosen.batch_rows == 8
 
 
 def test_threads_that_cost_more_processor_time_lose() -> None:
     points = _points(1, 2, {1: 100, 2: 90}, speed=2) + _points(2, 1, {1: 150, 2: 140}, speed=1.9)
-    assert choose(points)[:2] == (2, 1)
+    assert choose(points).threads == 1
 
 
 def test_of_equals_the_fastest_wins() -> None:
     points = _points(1, 2, {1: 100}, speed=1.5) + _points(2, 1, {1: 102}, speed=1.9)
-    assert choose(points)[:2] == (1, 2)
+    assert choose(points).threads == 2
 
 
 def test_measures_growing_sizes_with_each_number_of_threads() -> None:

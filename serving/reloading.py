@@ -1,0 +1,224 @@
+"""Reloading: brings what is served in line with what a repository holds. No bad package takes a good one's place."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from serving.device import Device
+from serving.execution import Execution
+from serving.loading import Proved, load
+from serving.models import Models, Served, serve
+from serving.repository import Found, Key, Stamp, Unreadable, changes, look
+from serving.settings import Settings
+from vae.errors import EngineFailure, PackageError, VaeError
+
+_log = logging.getLogger(__name__)
+
+
+class Reloads:
+    """How often packages were taken and refused, those at the start included."""
+
+    def __init__(self) -> None:
+        self.ok: Counter[str] = Counter()
+        """By the model's name."""
+        self.failed: Counter[str] = Counter()
+        """By the model's name, or by the directory's where the manifest is not understood."""
+
+
+class _Refusal(NamedTuple):
+    stamp: Stamp | None
+    """Of the package that was tried; None where another one is in its way."""
+    error: VaeError
+
+
+class Reloader:
+    """Loads packages, one at a time and in a thread, and swaps them in.
+
+    Args:
+        settings: names the repository, and how many versions of a name are served.
+        models: where the models are put.
+        device: what runs them.
+    """
+
+    def __init__(self, settings: Settings, models: Models, device: Device) -> None:
+        self.reloads = Reloads()
+        self.broken = asyncio.Event()
+        """Set when a batcher died. A server must not go on then."""
+        self._settings = settings
+        self._models = models
+        self._device = device
+        self._held: dict[Key, Found] = {}  # what the models that are served were made of
+        self._refused: dict[Path, _Refusal] = {}
+        self._is_started = False
+        self._forgets = False
+        self._wanted = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Loads what there is; bad packages beside good ones are logged.
+
+        Raises:
+            PackageError: there is no package, or none that is good.
+            StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
+        """
+        await self._look()
+        if not self._held:
+            raise self._nothing()
+        self._is_started = True
+        for directory, refusal in self._refused.items():
+            _log_refusal(directory, refusal.error)
+
+    async def run(self) -> None:
+        """Keeps up with the repository until it is cancelled."""
+        watching = asyncio.create_task(self._watch()) if self._settings.watch == "on" else None
+        try:
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                try:
+                    await self._look()
+                except Exception:
+                    _log.exception("looking for packages in %s failed. This is a bug.", self._settings.package)
+        finally:
+            if watching:
+                watching.cancel()
+
+    def reload(self) -> None:
+        """Looks again as soon as it can, and tries once more what it refused."""
+        self._forgets = True
+        self._wanted.set()
+
+    async def _watch(self) -> None:
+        async for _ in changes(self._settings.package):
+            self._wanted.set()
+
+    async def _look(self) -> None:
+        packages, unreadable = await asyncio.to_thread(look, self._settings.package)
+        here = {one.directory for one in packages} | {one.directory for one in unreadable}
+        self._refused = {} if self._forgets else {at: self._refused[at] for at in self._refused.keys() & here}
+        self._forgets = False
+        for one in unreadable:
+            self._refuse(one.directory, self._name_at(one.directory), one.stamp, PackageError(one.reason))
+        newest_first = sorted(packages, key=lambda package: package.key, reverse=True)
+        kept: set[Key] = set()
+        for _, versions in groupby(newest_first, lambda package: package.key[0]):
+            kept |= await self._take_versions(list(versions))
+        for key in self._held.keys() - kept:
+            if not _lies_in(self._held[key].directory, unreadable):
+                self._remove(key)
+
+    async def _take_versions(self, packages: Iterable[Found]) -> set[Key]:
+        """Serves the newest good packages of one name, which come newest first, and returns which they are."""
+        kept: set[Key] = set()
+        for key, same in groupby(packages, lambda package: package.key):
+            if len(kept) == self._settings.versions:
+                break
+            if await self._take(key, list(same)):
+                kept.add(key)
+        return kept
+
+    async def _take(self, key: Key, same: list[Found]) -> bool:
+        """Serves a package unless it is bad, or was already tried. Returns whether the model is served."""
+        held = self._held.get(key)
+        package = self._only(key, same)
+        if package is None:
+            return held is not None
+        if held is not None and held.stamp == package.stamp:
+            self._held[key] = package  # its directory may have another name now
+            return True
+        refused = self._refused.get(package.directory)
+        if refused is None or refused.stamp != package.stamp:
+            try:
+                self._put(package, await self._load(package))
+            except VaeError as exc:
+                self._refuse(package.directory, key[0], package.stamp, exc)
+            else:
+                return True
+        return held is not None
+
+    def _only(self, key: Key, same: list[Found]) -> Found | None:
+        """Returns the one package of a name and version: of several the one that is served already, if it is."""
+        if len(same) == 1:
+            return same[0]
+        held = self._held.get(key)
+        chosen = next((package for package in same if held and package.directory == held.directory), None)
+        places = " and ".join(sorted(str(package.directory) for package in same))
+        for package in same:
+            if package is not chosen:
+                error = PackageError(f"{places} are both {key[0]} version {key[1]}")
+                self._refuse(package.directory, key[0], None, error)
+        return chosen
+
+    async def _load(self, package: Found) -> Proved:
+        try:
+            proved = await asyncio.to_thread(load, package.directory, self._settings, self._known(package.key[0]))
+        except VaeError:
+            raise
+        except Exception as exc:
+            _log.exception("loading %s failed", package.directory)
+            raise EngineFailure("loading it failed") from exc
+        if (proved.manifest.name, proved.manifest.version) != package.key:
+            raise PackageError(f"{package.directory} was replaced while it was loaded")
+        return proved
+
+    def _known(self, name: str) -> Execution | None:
+        """Returns how the newest version of a model is run that is served already."""
+        served = [one for one in self._models if one.key[0] == name]
+        return max(served, key=lambda one: one.key).execution if served else None
+
+    def _put(self, package: Found, proved: Proved) -> None:
+        served = serve(proved, self._device, self._settings)
+        for batcher in served.batchers.values():
+            batcher.worker.add_done_callback(lambda worker: None if worker.cancelled() else self.broken.set())
+        replaced = self._models.put(served)
+        if replaced:
+            self._close(replaced)
+        self._held[package.key] = package
+        self._refused.pop(package.directory, None)
+        self.reloads.ok[package.key[0]] += 1
+        _log.info("serving %s version %d, %s", *package.key, package.directory)
+
+    def _remove(self, key: Key) -> None:
+        self._close(self._models.remove(key))
+        del self._held[key]
+        _log.info("no longer serving %s version %d", *key)
+
+    def _close(self, served: Served) -> None:
+        """Stops a model once its calls are done; until then the task is what holds it."""
+        closing = asyncio.create_task(served.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    def _refuse(self, directory: Path, name: str, stamp: Stamp | None, error: VaeError) -> None:
+        before = self._refused.get(directory)
+        self._refused[directory] = _Refusal(stamp, error)
+        if before and (before.stamp, str(before.error)) == (stamp, str(error)):
+            return
+        self.reloads.failed[name] += 1
+        if self._is_started:
+            _log_refusal(directory, error)
+
+    def _name_at(self, directory: Path) -> str:
+        names = (key[0] for key, held in self._held.items() if held.directory == directory)
+        return next(names, directory.name)
+
+    def _nothing(self) -> VaeError:
+        errors = {str(refusal.error): refusal.error for refusal in self._refused.values()}
+        if not errors:
+            place = self._settings.package
+            return PackageError(f"{place} is no model package: cannot read manifest.json, and none lies below it")
+        if len(errors) == 1:
+            return next(iter(errors.values()))
+        return PackageError(f"no package of {len(self._refused)} can be served: {'; '.join(errors)}")
+
+
+def _lies_in(directory: Path, unreadable: Iterable[Unreadable]) -> bool:
+    return any(directory.is_relative_to(one.directory) for one in unreadable)
+
+
+def _log_refusal(directory: Path, error: VaeError) -> None:
+    _log.error("%s is not taken, what is served stays: %s", directory, error)
