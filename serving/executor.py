@@ -97,13 +97,14 @@ class Executor(Generic[R, A]):
                 self._tally.non_finite_rows += answer.rows if isinstance(answer, NonFiniteOutput) else 0
                 fail(call, answer)
                 continue
-            call.parts.append(answer)
+            call.parts[piece.start] = answer
+            call.unanswered -= len(piece.rows)
+            call.queued_seconds = max(call.queued_seconds, started - call.arrived)
             call.running_seconds += seconds
             call.batch_rows = max(call.batch_rows, batch.rows)
-            if piece.is_last and not call.future.done():  # a call may be cancelled while its rows run
-                queued_seconds = started - call.arrived
-                self._tally.queued_seconds.observe(queued_seconds)
-                call.future.set_result(Answer(call.parts, queued_seconds, call.running_seconds, call.batch_rows))
+            if not call.unanswered and not call.future.done():  # a call may be cancelled while its rows run
+                self._tally.queued_seconds.observe(call.queued_seconds)
+                call.future.set_result(_answer(call))
 
     async def _halve(self, batch: Batch[R, A], error: OutOfMemory, is_half: bool) -> None:
         """Tries a batch that ran out of memory again, once, in two halves."""
@@ -130,6 +131,11 @@ class Executor(Generic[R, A]):
         _fail_all(batch, EngineFailure, str(error) if is_ours else "the batch failed")
 
 
+def _answer(call: Call[R, A]) -> Answer[A]:
+    parts = [call.parts[start] for start in sorted(call.parts)]
+    return Answer(parts, call.queued_seconds, call.running_seconds, call.batch_rows)
+
+
 def _halves(pieces: Sequence[Piece[R, A]], rows: int) -> tuple[list[Piece[R, A]], list[Piece[R, A]]]:
     """Cuts pieces after so many rows."""
     first: list[Piece[R, A]] = []
@@ -142,8 +148,8 @@ def _halves(pieces: Sequence[Piece[R, A]], rows: int) -> tuple[list[Piece[R, A]]
         elif share == 0:
             second.append(piece)
         else:
-            first.append(Piece(piece.call, piece.rows.part(0, share), is_last=False))
-            second.append(Piece(piece.call, piece.rows.part(share, size), piece.is_last))
+            first.append(piece._replace(rows=piece.rows.part(0, share)))
+            second.append(piece._replace(start=piece.start + share, rows=piece.rows.part(share, size)))
     return first, second
 
 

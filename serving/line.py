@@ -53,20 +53,25 @@ class Call(Generic[R, A]):
     bulk: bool = False
     waiting: int = field(init=False)
     """Rows not yet taken for a batch."""
-    parts: list[A] = field(default_factory=list)
+    unanswered: int = field(init=False)
+    """Rows that wait or run."""
+    parts: dict[int, A] = field(default_factory=dict)
+    """By their first row; executors side by side may finish them in any order."""
+    queued_seconds: float = 0.0
     running_seconds: float = 0.0
     batch_rows: int = 0
 
     def __post_init__(self) -> None:
-        self.waiting = len(self.rows)
+        self.waiting = self.unanswered = len(self.rows)
 
 
 class Piece(NamedTuple, Generic[R, A]):
     """A call's share of a batch."""
 
     call: Call[R, A]
+    start: int
+    """Which of the call's rows is its first."""
     rows: R
-    is_last: bool
 
 
 class Line(Generic[R, A]):
@@ -156,7 +161,7 @@ class Line(Generic[R, A]):
         if call.waiting:
             self._calls[call.bulk][call] = None
             self._turn_rows[call.bulk] += self._turn(call)
-        return Piece(call, rows, not call.waiting)
+        return Piece(call, start, rows)
 
     def _turn(self, call: Call[R, A]) -> int:
         return min(call.waiting, self._batch_rows)

@@ -548,6 +548,25 @@ def test_executors_run_side_by_side() -> None:
     asyncio.run(run())
 
 
+def test_parts_that_end_out_of_order_are_answered_in_order() -> None:
+    async def run() -> None:
+        first_may_end, device = threading.Event(), Device(slots=2)
+
+        def overtake(batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
+            if 0 in batch[0]:
+                assert first_may_end.wait(10)
+            elif 3 in batch[0]:
+                first_may_end.set()
+            return [list(rows) for rows in batch]
+
+        batcher: Batcher[Numbers, list[int]] = Batcher(overtake, device, batch_rows=1, queue_rows=9, inline_seconds=0)
+        assert joined(await batcher.submit(Numbers(range(4)))) == [0, 1, 2, 3]
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
 def test_short_batches_run_on_the_event_loop_once_they_are_known() -> None:
     async def run() -> None:
         device, threads = Device(), []

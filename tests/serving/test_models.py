@@ -39,7 +39,7 @@ def _with_probes(tiny: Path, target: Path, edit: Edit) -> Path:
 
 
 def test_loads_a_sound_package(tiny: Path, settings: Settings) -> None:
-    proved = load(tiny, settings, threads=1)
+    proved = load(tiny, settings)
     assert proved.provider == "cpu"
     assert proved.manifest.name == "tiny"
 
@@ -88,7 +88,7 @@ def test_refuses_a_package_whose_probes_disagree(
     tiny: Path, tmp_path: Path, settings: Settings, edit: Edit, said: str
 ) -> None:
     with pytest.raises(PackageError, match=said):
-        load(_with_probes(tiny, tmp_path / "package", edit), settings, threads=1)
+        load(_with_probes(tiny, tmp_path / "package", edit), settings)
 
 
 def test_refuses_an_altered_graph(tiny: Path, tmp_path: Path, settings: Settings) -> None:
@@ -96,7 +96,7 @@ def test_refuses_an_altered_graph(tiny: Path, tmp_path: Path, settings: Settings
     with (tmp_path / "package/decoder.onnx").open("ab") as file:
         file.write(b"\0")
     with pytest.raises(PackageError, match=r"decoder\.onnx: wrong checksum"):
-        load(tmp_path / "package", settings, threads=1)
+        load(tmp_path / "package", settings)
 
 
 def test_says_so_while_nothing_is_loaded() -> None:

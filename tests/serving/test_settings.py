@@ -26,7 +26,7 @@ def test_is_frozen() -> None:
     [
         ({}, r"package \(VAE_PACKAGE\)"),
         ({"package": "x", "port": "70000"}, r"port \(VAE_PORT\)"),
-        ({"package": "x", "batch_rows": "0"}, r"batch_rows \(VAE_BATCH_ROWS\)"),
+        ({"package": "x", "batch_rows": "-1"}, r"batch_rows \(VAE_BATCH_ROWS\)"),
         ({"package": "x", "provider": "tpu"}, r"provider \(VAE_PROVIDER\)"),
         ({"package": "x", "wait_milliseconds": "nan"}, r"wait_milliseconds"),
         ({"package": "x", "queue_rows": "5"}, r"queue_rows \(5\) must hold a whole call"),
