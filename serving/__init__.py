@@ -2,7 +2,8 @@
 
     request -> server -> servicer -> requests -> batcher -> engine (noise, then session) -> servicer -> response
 
-    cli        the verb `vae serve`
+    cli        the verbs `vae serve` and `vae health`
+    tune       the verb `vae tune`
     settings   every setting, from flags and VAE_... variables; the only reader of the environment
     app        puts the parts together, starts, and stops on a signal
     reloading  brings what is served in line with what the repository holds
@@ -10,11 +11,20 @@
     servicer   one method per RPC: parse, wait, render
     in_flight  calls not answered yet, for an orderly stop
     models     the models that are served, by name and version
+    metrics    what was counted, for Prometheus; the only import of prometheus_client
     loading    loading a model means proving it
     exactness  whether a row's bits depend on its batch
+    execution  how a model's graphs are run: as told, as known, or as measured
+    tuning     measures graphs with several numbers of threads and batch sizes
     repository finds packages below a directory, and notices changes
     requests   messages -> rows that cannot be wrong
     batcher    rows of many callers -> batches; knows rows and time, nothing else
+    executor   runs batches, gives every call its own answer
+    line       the calls that wait, in two classes, and how a batch is made of them
+    device     the slots that batches run in, and the threads that run them
+    pace       how long batches take
+    tally      what is counted
+    interrupt  how a batch that nobody wants any more is stopped
     engine     a batch of rows -> a batch of answers
     rows       what callers want done with rows, and what becomes of them
     session    the only import of onnxruntime

@@ -10,7 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from vae.errors import StartupError
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """Returns the directory in which `vae tune` keeps what it finds unless told otherwise."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaeserve"
 
 
@@ -33,7 +34,7 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0, le=1024, description="threads of one batch; 0 is what pays")
     batch_rows: int = Field(0, ge=0, le=65_536, description="most rows in one batch; 0 is what pays")
     tuning_cache: Path = Field(
-        default_factory=_default_cache, description="directory in which `vae tune` keeps what pays"
+        default_factory=default_cache, description="directory in which `vae tune` keeps what pays"
     )
     wait_milliseconds: float = Field(
         0.0, ge=0, le=1000, description="longest time a free device waits for a batch to fill"

@@ -25,6 +25,7 @@ VERBS = {
     "train": Verb("training.cli", "training,serving", "train a VAE, export it and prove the export"),
     "export": Verb("training.cli", "training,serving", "export a checkpoint as a model package"),
     "serve": Verb("serving.cli", "serving", "serve a model package over gRPC"),
+    "tune": Verb("serving.tune", "serving", "measure how a model is best run on this machine"),
     "health": Verb("serving.cli", "serving", "ask a server whether it is ready"),
     "sample": Verb("vae.commands", "", "draw samples from a server into a picture or an array"),
     "encode": Verb("vae.commands", "", "encode rows of an array on a server"),

@@ -1,0 +1,60 @@
+"""The verb `vae tune`: measures how a package is best run on this machine, and keeps it for `vae serve`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from vae.parser import verb_parser
+
+if TYPE_CHECKING:
+    from serving.tuning import Point
+
+
+def tune(arguments: list[str]) -> int:
+    """Measures a package's graphs with several numbers of threads and batch sizes, and caches what pays.
+
+    Raises:
+        InvalidInput: the cache cannot be written.
+        PackageError: the package is damaged.
+        StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
+    """
+    from serving.session import ProviderChoice
+    from serving.settings import default_cache
+
+    parser = verb_parser("tune", "Measures how a model is best run on this machine, and keeps it for `vae serve`.")
+    parser.add_argument("package", type=Path, metavar="PACKAGE", help="the model package")
+    parser.add_argument("--provider", choices=get_args(ProviderChoice), default="auto", help="default: auto")
+    parser.add_argument("--seconds", type=float, default=10.0, help="time to measure for (default %(default)g)")
+    parser.add_argument(
+        "--tuning-cache",
+        type=Path,
+        default=default_cache(),
+        metavar="DIR",
+        help="where to keep it (default %(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    from serving.execution import Place, remember
+    from serving.loading import Graphs
+    from serving.tuning import choose, measure, thread_counts
+    from vae.package import ModelPackage
+
+    package = ModelPackage.open(options.package)
+    graphs = Graphs(package, options.provider)
+    place = Place.here(package.manifest.fingerprint, graphs.provider)
+    points = measure(graphs.open_runner, thread_counts(place.cpus), place.cpus, options.seconds, rounds=1000)
+    chosen = choose(points)
+    _show(points, chosen)
+    path = remember(place, chosen, options.tuning_cache)
+    print(f"kept in {path}; measured on {graphs.provider} with {place.cpus} processor{'s' * (place.cpus > 1)}")
+    return 0
+
+
+def _show(points: "Sequence[Point]", chosen: "Point") -> None:
+    """Prints what each combination costs to encode and decode a row, and marks what is best."""
+    print("executors  threads  rows a batch  us of processor a row    rows/s  ms a batch")
+    for point in sorted(points):
+        mark = "  <- best" if point == chosen else ""
+        print(
+            f"{point.executors:9}  {point.threads:7}  {point.batch_rows:12}  {point.processor_seconds * 1e6:21.1f}"
+            f"  {1 / point.seconds:8.0f}  {point.batch_seconds * 1e3:10.2f}{mark}"
+        )
