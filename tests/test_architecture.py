@@ -60,6 +60,8 @@ def _imported(code: str) -> set[str]:
         ("from vae.cli import run; run(['sample', '--help'])", HEAVY),
         ("from vae.cli import run; run(['info', '--help'])", HEAVY),
         ("from vae.cli import run; run(['decode'])", HEAVY),
+        ("from vae.cli import run; run(['bench', '--help'])", HEAVY),
+        ("from vae.cli import run; run(['bench', '--target', 'localhost:1', '--rows', '0'])", HEAVY),
         ("import vae, vae.manifest", {"grpc", "torch", "onnxruntime"}),
         ("from vae import Client", {"torch", "onnx", "onnxruntime", "sklearn"}),
         ("import serving.app", {"torch", "onnx", "sklearn", "training"}),

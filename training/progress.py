@@ -1,19 +1,15 @@
 """Progress for who watches: a bar on a terminal, a few plain lines anywhere else."""
 
-import os
 import sys
-from collections.abc import MutableMapping
 from contextlib import suppress
 from math import ceil
 from types import TracebackType
-from typing import Any, Self, TextIO
-
-from tqdm import tqdm
+from typing import Self, TextIO
 
 from training.loop import Epoch
+from vae.bar import Bar, is_wide
 
 LINES = 10  # over a whole run
-_FREE_COLUMNS = 2  # and the one that tqdm keeps free
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
@@ -22,17 +18,6 @@ def say(text: str, stream: TextIO | None = None) -> None:
     if to is not None:
         with suppress(OSError):
             print(text, file=to, flush=True)
-
-
-class _Bar(tqdm):  # type: ignore[type-arg]  # tqdm takes them in its stubs alone
-    """A bar that keeps clear of the last columns, where the terminal's echo of Ctrl-C would wrap."""
-
-    @property
-    def format_dict(self) -> MutableMapping[str, Any]:
-        figures = super().format_dict
-        if figures["ncols"]:
-            figures["ncols"] = max(1, figures["ncols"] - _FREE_COLUMNS)
-        return figures
 
 
 class Progress:
@@ -50,12 +35,12 @@ class Progress:
         self._latent_size = latent_size
         self._stream = stream
         self._every = ceil(epochs / LINES)
-        self._bar = _Bar(
+        self._bar = Bar(
             total=epochs,
             initial=epoch,
             file=stream,
             dynamic_ncols=True,
-            disable=epoch >= epochs or not _is_wide(stream or sys.stderr),
+            disable=epoch >= epochs or not is_wide(stream or sys.stderr),
             bar_format="{n_fmt}/{total_fmt} |{bar}| {remaining}{postfix}",  # 80 columns hold it
         )
 
@@ -76,13 +61,3 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.close()
-
-
-def _is_wide(stream: TextIO | None) -> bool:
-    """Tells whether a bar can be drawn: on a terminal, unless that says it has no columns."""
-    if stream is None or not stream.isatty():
-        return False
-    try:
-        return os.get_terminal_size(stream.fileno()).columns > 0
-    except OSError:
-        return True

@@ -29,6 +29,8 @@ The `vae` command goes cli -> commands:
     info         descriptions for people
     files        arrays in files, read safely and written whole
     pictures     rows of images -> one PNG grid
+    bench        `vae bench`: load on a user's own server, and figures
+    bar          the progress bar of training and bench
 
 Light by rule: numpy, grpcio, protobuf, pydantic and Pillow; never torch, onnx or onnxruntime. `from vae import Client`
 loads gRPC only when asked.

@@ -30,6 +30,7 @@ VERBS = {
     "sample": Verb("vae.commands", "", "draw samples from a server into a picture or an array"),
     "encode": Verb("vae.commands", "", "encode rows of an array on a server"),
     "decode": Verb("vae.commands", "", "decode latents on a server"),
+    "bench": Verb("vae.bench.cli", "", "put load on a server of yours and measure it"),
     "info": Verb("vae.commands", "", "describe a model package or what a server serves"),
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from google.protobuf.message import Message
 
 from vae.calls import Call, Reply, Result, Route
-from vae.channel import connection
+from vae.channel import Connection, connection
 from vae.description import Model, parse_model
 from vae.errors import CallError, InvalidInput
 from vae.scalars import positive
@@ -45,6 +45,11 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._connection.target!r})"
+
+    @property
+    def connection(self) -> Connection:
+        """How the server is reached, for who opens a channel of their own."""
+        return self._connection
 
     def _start(self) -> None:
         """Makes what can be made before the first call."""
