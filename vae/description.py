@@ -32,6 +32,19 @@ class Exactness(BaseModel):
     """Between two answers for the same row, over every floating-point output; 0 if exact."""
 
 
+class Execution(BaseModel):
+    """How the server runs a model's graphs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    executors: PositiveInt
+    """Batches that may run at the same time."""
+    threads: PositiveInt
+    """That one of them takes."""
+    source: str
+    """Where these, and the rows of a batch, come from: "set", "cached" or "measured"."""
+
+
 class Model(BaseModel):
     """One encoder-decoder pair, and where it runs."""
 
@@ -52,6 +65,8 @@ class Model(BaseModel):
     limits: Limits
     noise_algorithm: str
     exactness: Exactness | None
+    """None where the server does not tell."""
+    execution: Execution | None
     """None where the server does not tell."""
     is_default: bool
     """Whether calls that name this model, and no version, get this one."""
@@ -85,11 +100,8 @@ def parse_model(message: pb.Model) -> Model:
                 batch_rows=message.limits.batch_rows,
             ),
             noise_algorithm=message.noise_algorithm,
-            exactness=Exactness(
-                is_exact=message.exactness.is_exact, largest_difference=message.exactness.largest_difference
-            )
-            if message.HasField("exactness")
-            else None,
+            exactness=_exactness(message.exactness) if message.HasField("exactness") else None,
+            execution=_execution(message.execution) if message.HasField("execution") else None,
             is_default=message.is_default,
             metrics=dict(sorted(message.metrics.items())),  # on the wire they have no order
         )
@@ -99,6 +111,14 @@ def parse_model(message: pb.Model) -> Model:
         raise CallError(
             "INTERNAL", f"the server describes a model that this client does not understand: {where}: {first['msg']}"
         ) from exc
+
+
+def _exactness(message: pb.Exactness) -> Exactness:
+    return Exactness(is_exact=message.is_exact, largest_difference=message.largest_difference)
+
+
+def _execution(message: pb.Execution) -> Execution:
+    return Execution(executors=message.executors, threads=message.threads, source=message.source)
 
 
 def printable(text: str) -> str:

@@ -41,7 +41,11 @@ def _model_text(model: Model, target: str, remark: str) -> str:
     lines = _pair_lines(model)
     lines.append(("provider", model.provider))
     lines.append(("a request", f"at most {limits.call_rows:,} rows and {limits.request_bytes:,} bytes"))
-    lines.append(("a batch", f"at most {limits.batch_rows:,} rows"))
+    batch = f"at most {limits.batch_rows:,} rows"
+    if model.execution:
+        executors, threads = model.execution.executors, model.execution.threads
+        batch += f"; {executors} at a time, {threads} thread{'s' * (threads > 1)} each ({model.execution.source})"
+    lines.append(("a batch", batch))
     lines.append(("noise", model.noise_algorithm))
     if model.exactness:
         lines.append(("exactness", _exactness(model.exactness)))

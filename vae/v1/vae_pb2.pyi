@@ -1246,7 +1246,7 @@ class Execution(_message.Message):
     threads: _builtins.int
     """Threads that one of them takes."""
     source: _builtins.str
-    """Where these, and Limits.batch_rows, come from: "set", "measured", "cached" or "default"."""
+    """Where these, and Limits.batch_rows, come from: "set", "cached" or "measured"."""
     def __init__(
         self,
         *,
