@@ -1,9 +1,11 @@
 """Reloading: brings what is served in line with what a repository holds. No bad package takes a good one's place."""
 
 import asyncio
+import gc
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +53,7 @@ class Reloader:
         self._settings = settings
         self._models = models
         self._device = device
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")  # more would each keep memory of their own
         self._held: dict[Key, Found] = {}  # what the models that are served were made of
         self._refused: dict[Path, _Refusal] = {}
         self._is_started = False
@@ -156,7 +159,8 @@ class Reloader:
     async def _load(self, package: Found) -> Proved:
         threads = self._settings.threads or available_cpus()
         try:
-            proved = await asyncio.to_thread(load, package.directory, self._settings, threads)
+            loop = asyncio.get_running_loop()
+            proved = await loop.run_in_executor(self._thread, load, package.directory, self._settings, threads)
         except VaeError:
             raise
         except Exception as exc:
@@ -187,7 +191,12 @@ class Reloader:
         """Stops a model once its calls are done; until then the task is what holds it."""
         closing = asyncio.create_task(served.close())
         self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        closing.add_done_callback(self._closed)
+
+    def _closed(self, closing: "asyncio.Task[None]") -> None:
+        """Frees what a model took. Its last answers lie in cycles of tasks, and keep its sessions' memory."""
+        self._closing.discard(closing)
+        gc.collect()
 
     def _refuse(self, directory: Path, name: str, stamp: Stamp | None, error: VaeError) -> None:
         before = self._refused.get(directory)
