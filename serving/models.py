@@ -131,7 +131,7 @@ class Models:
             return InvalidInput("model", f"is empty, and there are several: name one of {_listed(names)}")
         asked = " ".join([f"model {name[:128]!r}"] * bool(name) + [f"version {version}"] * bool(version))
         here = _listed([f"{model.name} version {model.version}" for model in described])
-        verb = "is" if len(described) == 1 else "are"
+        verb = "are" if len(described) > 1 else "is"
         return UnknownName(f"{asked or 'a model'} is not served here; {here or 'nothing'} {verb}")
 
 
