@@ -1,6 +1,7 @@
 """Puts the parts together: settings -> models -> servicer -> server; starts, and stops on a signal."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -41,6 +42,8 @@ async def run(settings: Settings) -> None:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
             await starting
+            gc.collect()
+            gc.freeze()  # what is here now stays: each later collection would look through it all, with callers waiting
             await server.ready()
             for model in models.describe():
                 _announce(model, server.address)

@@ -139,7 +139,7 @@ class Models:
             return InvalidInput("model", f"is empty, and there are several: name one of {_listed(names)}")
         asked = " ".join([f"model {name[:128]!r}"] * bool(name) + [f"version {version}"] * bool(version))
         here = _listed([f"{model.name} version {model.version}" for model in described])
-        verb = "is" if len(described) == 1 else "are"
+        verb = "are" if len(described) > 1 else "is"
         return UnknownName(f"{asked or 'a model'} is not served here; {here or 'nothing'} {verb}")
 
 
@@ -160,7 +160,7 @@ def serve(proved: Proved, device: Device, settings: Settings) -> Served:
             device,
             batch_rows=execution.batch_rows,
             queue_rows=max(call_rows, min(settings.queue_rows, settings.queue_bytes // bytes_of(graph.inputs))),
-            width=device.slots // execution.executors,
+            width=max(1, device.slots // execution.executors),
             wait_seconds=settings.wait_milliseconds / 1000,
         )
 

@@ -1,9 +1,11 @@
 """Reloading: brings what is served in line with what a repository holds. No bad package takes a good one's place."""
 
 import asyncio
+import gc
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +53,7 @@ class Reloader:
         self._settings = settings
         self._models = models
         self._device = device
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")  # more would each keep memory of their own
         self._held: dict[Key, Found] = {}  # what the models that are served were made of
         self._refused: dict[Path, _Refusal] = {}
         self._is_started = False
@@ -65,12 +68,28 @@ class Reloader:
             PackageError: there is no package, or none that is good.
             StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
         """
-        await self._look()
+        await self.catch_up()
         if not self._held:
             raise self._nothing()
         self._is_started = True
         for directory, refusal in self._refused.items():
             _log_refusal(directory, refusal.error)
+
+    async def catch_up(self) -> None:
+        """Serves what the repository holds now. One call at a time."""
+        packages, unreadable = await asyncio.to_thread(look, self._settings.package)
+        here = {one.directory for one in packages} | {one.directory for one in unreadable}
+        self._refused = {} if self._forgets else {at: self._refused[at] for at in self._refused.keys() & here}
+        self._forgets = False
+        for one in unreadable:
+            self._refuse(one.directory, self._name_at(one.directory), one.stamp, PackageError(one.reason))
+        newest_first = sorted(packages, key=lambda package: package.key, reverse=True)
+        kept: set[Key] = set()
+        for _, versions in groupby(newest_first, lambda package: package.key[0]):
+            kept |= await self._take_versions(list(versions))
+        for key in self._held.keys() - kept:
+            if not _lies_in(self._held[key].directory, unreadable):
+                self._remove(key)
 
     async def run(self) -> None:
         """Keeps up with the repository until it is cancelled."""
@@ -80,7 +99,7 @@ class Reloader:
                 await self._wanted.wait()
                 self._wanted.clear()
                 try:
-                    await self._look()
+                    await self.catch_up()
                 except Exception:
                     _log.exception("looking for packages in %s failed. This is a bug.", self._settings.package)
         finally:
@@ -95,21 +114,6 @@ class Reloader:
     async def _watch(self) -> None:
         async for _ in changes(self._settings.package):
             self._wanted.set()
-
-    async def _look(self) -> None:
-        packages, unreadable = await asyncio.to_thread(look, self._settings.package)
-        here = {one.directory for one in packages} | {one.directory for one in unreadable}
-        self._refused = {} if self._forgets else {at: self._refused[at] for at in self._refused.keys() & here}
-        self._forgets = False
-        for one in unreadable:
-            self._refuse(one.directory, self._name_at(one.directory), one.stamp, PackageError(one.reason))
-        newest_first = sorted(packages, key=lambda package: package.key, reverse=True)
-        kept: set[Key] = set()
-        for _, versions in groupby(newest_first, lambda package: package.key[0]):
-            kept |= await self._take_versions(list(versions))
-        for key in self._held.keys() - kept:
-            if not _lies_in(self._held[key].directory, unreadable):
-                self._remove(key)
 
     async def _take_versions(self, packages: Iterable[Found]) -> set[Key]:
         """Serves the newest good packages of one name, which come newest first, and returns which they are."""
@@ -155,7 +159,8 @@ class Reloader:
 
     async def _load(self, package: Found) -> Proved:
         try:
-            proved = await asyncio.to_thread(load, package.directory, self._settings, self._known(package.key[0]))
+            loop, known = asyncio.get_running_loop(), self._known(package.key[0])
+            proved = await loop.run_in_executor(self._thread, load, package.directory, self._settings, known)
         except VaeError:
             raise
         except Exception as exc:
@@ -191,7 +196,12 @@ class Reloader:
         """Stops a model once its calls are done; until then the task is what holds it."""
         closing = asyncio.create_task(served.close())
         self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        closing.add_done_callback(self._closed)
+
+    def _closed(self, closing: "asyncio.Task[None]") -> None:
+        """Frees what a model took. Its last answers lie in cycles of tasks, and keep its sessions' memory."""
+        self._closing.discard(closing)
+        gc.collect()
 
     def _refuse(self, directory: Path, name: str, stamp: Stamp | None, error: VaeError) -> None:
         before = self._refused.get(directory)

@@ -15,7 +15,7 @@ from vae.package import read_manifest
 
 _log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 5.0  # some file systems, shared ones above all, tell nothing of what others change
+LOOK_SECONDS = 5.0  # some file systems, shared ones above all, tell nothing of what others change
 _QUIET_MILLISECONDS, _MOST_MILLISECONDS = 100, 1600  # changes come in flocks: one look for each flock
 
 Key = tuple[str, int]
@@ -58,26 +58,35 @@ def look(directory: Path) -> Look:
     return Look([one for one in found if isinstance(one, Found)], [one for one in found if isinstance(one, Unreadable)])
 
 
-async def changes(directory: Path) -> AsyncIterator[None]:
-    """Yields when something below a directory may have changed: soon after it did, and every few seconds."""
+async def changes(directory: Path, look_seconds: float = LOOK_SECONDS) -> AsyncIterator[None]:
+    """Yields when something below a directory may have changed: at once, soon after it did, and every few seconds."""
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     while True:
         # A new watch each time: the directory itself may have been exchanged, and the old watch went with the old one.
-        watch = awatch(
-            directory,
-            watch_filter=None,
-            debounce=_MOST_MILLISECONDS,
-            step=_QUIET_MILLISECONDS,
-            rust_timeout=round(_LOOK_SECONDS * 1000),
-            yield_on_timeout=True,
-        )
+        told = asyncio.ensure_future(_change(directory, look_seconds))
         try:
-            async with aclosing(watch):
-                await anext(watch)
+            await asyncio.sleep(0)  # now it watches: what came before is there to be seen, what comes will be told
+            yield
+            await told
         except (OSError, RuntimeError) as exc:  # the directory is away for a moment, or the system has no watch left
             _log.debug("%s is not watched: %s", directory, exc)
-            await asyncio.sleep(_LOOK_SECONDS)
-        yield
+            await asyncio.sleep(look_seconds)
+        finally:
+            told.cancel()
+
+
+async def _change(directory: Path, look_seconds: float) -> None:
+    """Returns after a change, or after a while; raises what watchfiles does."""
+    watch = awatch(
+        directory,
+        watch_filter=None,
+        debounce=_MOST_MILLISECONDS,
+        step=_QUIET_MILLISECONDS,
+        rust_timeout=round(look_seconds * 1000),
+        yield_on_timeout=True,
+    )
+    async with aclosing(watch):
+        await anext(watch)
 
 
 def _walk(directory: Path, seen: set[Path]) -> Iterator[Found | Unreadable]:

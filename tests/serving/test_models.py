@@ -1,104 +1,116 @@
-"""Loading a package, and everything that must stop it."""
+"""Which model a request gets, and how long a model lasts that is no longer served."""
 
-import io
-import json
-import shutil
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from serving.loading import load
-from serving.models import Models
-from serving.settings import Settings, read_settings
-from vae.errors import NotReady, PackageError
-from vae.package import sha256_of
+from serving.device import Device
+from serving.loading import Proved, load
+from serving.models import Models, Served, serve
+from serving.rows import LatentRows
+from serving.settings import read_settings
+from vae.errors import InvalidInput, NotReady, ShuttingDown, UnknownName
 
-Edit = Callable[[dict[str, np.ndarray]], None]
-
-
-@pytest.fixture
-def settings(tiny: Path) -> Settings:
-    return read_settings({"package": str(tiny), "provider": "cpu"})
+Make = Callable[..., Served]
 
 
-def _with_probes(tiny: Path, target: Path, edit: Edit) -> Path:
-    """Copies the package with other probes and the right checksum: what a careless trainer might publish."""
-    shutil.copytree(tiny, target)
-    with np.load(tiny / "probes.npz") as archive:
-        probes = dict(archive)
-    edit(probes)
-    buffer = io.BytesIO()
-    np.savez(buffer, **probes)
-    (target / "probes.npz").write_bytes(buffer.getvalue())
-    manifest = json.loads((target / "manifest.json").read_text())
-    manifest["probes"]["sha256"] = sha256_of(buffer.getvalue())
-    (target / "manifest.json").write_text(json.dumps(manifest))
-    return target
-
-
-def test_loads_a_sound_package(tiny: Path, settings: Settings) -> None:
+def _with_models(tiny: Path, use: Callable[[Models, Make], Awaitable[None]]) -> None:
+    """Runs a test on a loop, with a maker of served models of any name and version."""
+    settings = read_settings({"package": str(tiny), "provider": "cpu", "threads": "1", "batch_rows": "64"})
     proved = load(tiny, settings)
-    assert proved.provider == "cpu"
-    assert proved.manifest.name == "tiny"
 
+    async def run() -> None:
+        device = Device()
 
-def _shift(name: str, by: float) -> Edit:
-    def edit(probes: dict[str, np.ndarray]) -> None:
-        probes[name][3] += np.asarray(by).astype(probes[name].dtype)
+        def make(name: str, version: int) -> Served:
+            manifest = proved.manifest.model_copy(update={"name": name, "version": version})
+            return serve(Proved(manifest, *proved[1:]), device, settings)
 
-    return edit
+        await use(Models(), make)
 
-
-def _cut(name: str, rows: int) -> Edit:
-    return lambda probes: probes.update({key: p[:rows] for key, p in probes.items() if key.startswith(name)})
-
-
-def _retype(name: str) -> Edit:
-    return lambda probes: probes.update({name: probes[name].astype(np.float64)})
-
-
-def _drop(name: str) -> Edit:
-    def edit(probes: dict[str, np.ndarray]) -> None:
-        for key in [key for key in probes if key.startswith(name)]:
-            del probes[key]
-
-    return edit
-
-
-@pytest.mark.parametrize(
-    ("edit", "said"),
-    [
-        (_shift("encoder.mean", 0.01), r"probe encoder\.mean on cpu: differs .* by 0\.01"),
-        (_shift("decoder.expectation", 0.01), r"probe decoder\.expectation on cpu"),
-        (_shift("decoder.data", 1), r"probe decoder\.data on cpu"),
-        (_shift("decoder.expectation", np.nan), r"probe decoder\.expectation on cpu"),
-        (_shift("likelihood.log_likelihood", 0.1), r"probe likelihood\.log_likelihood on cpu"),
-        (_drop("decoder."), r"holds no probes of the decoder"),
-        (_drop("encoder.data"), r"holds no encoder\.data of uint8"),
-        (_drop("encoder.log_variance"), r"holds no encoder\.log_variance"),
-        (_drop("decoder.expectation"), r"holds no decoder\.expectation"),
-        (_cut("encoder", 0), r"holds no probes of the encoder"),
-        (_cut("decoder.data", 5), r"holds no probes of the decoder, or not as many rows"),
-        (_retype("encoder.mean"), r"holds no encoder\.mean of float32"),
-    ],
-)
-def test_refuses_a_package_whose_probes_disagree(
-    tiny: Path, tmp_path: Path, settings: Settings, edit: Edit, said: str
-) -> None:
-    with pytest.raises(PackageError, match=said):
-        load(_with_probes(tiny, tmp_path / "package", edit), settings)
-
-
-def test_refuses_an_altered_graph(tiny: Path, tmp_path: Path, settings: Settings) -> None:
-    shutil.copytree(tiny, tmp_path / "package")
-    with (tmp_path / "package/decoder.onnx").open("ab") as file:
-        file.write(b"\0")
-    with pytest.raises(PackageError, match=r"decoder\.onnx: wrong checksum"):
-        load(tmp_path / "package", settings)
+    asyncio.run(run())
 
 
 def test_says_so_while_nothing_is_loaded() -> None:
     with pytest.raises(NotReady, match="still being loaded"):
         Models().find("", 0)
+    with pytest.raises(NotReady, match="still being loaded"):
+        Models().describe()
+
+
+def test_the_newest_version_is_the_default_and_older_ones_can_be_asked_for(tiny: Path) -> None:
+    async def use(models: Models, make: Make) -> None:
+        served = {version: make("a", version) for version in (2, 10, 1)}
+        for one in served.values():
+            assert models.put(one) is None
+        for name in ("", "a"):
+            assert models.find(name, 0) is served[10]
+            assert models.find(name, 1) is served[1]
+        assert [(model.version, model.is_default) for model in models.describe()] == [
+            (1, False),
+            (2, False),
+            (10, True),
+        ]
+        assert models.remove(("a", 10)) is served[10]
+        assert models.find("", 0) is served[2]
+        assert [model.is_default for model in models.describe()] == [False, True]
+        with pytest.raises(UnknownName, match=r"^version 10 is not served here; a version 1, a version 2 are$"):
+            models.find("", 10)
+
+    _with_models(tiny, use)
+
+
+def test_of_several_names_one_must_be_named(tiny: Path) -> None:
+    async def use(models: Models, make: Make) -> None:
+        for name, version in (("b", 1), ("a", 2), ("a", 1)):
+            models.put(make(name, version))
+        assert [(m.name, m.version, m.is_default) for m in models.describe()] == [
+            ("a", 1, False),
+            ("a", 2, True),
+            ("b", 1, True),
+        ]
+        assert models.find("a", 0).key == ("a", 2)
+        for version in (0, 1):
+            with pytest.raises(InvalidInput, match=r"^model: is empty, and there are several: name one of a, b$"):
+                models.find("", version)
+        with pytest.raises(
+            UnknownName, match=r"model 'c' is not served here; a version 1, a version 2, b version 1 are"
+        ):
+            models.find("c", 0)
+
+    _with_models(tiny, use)
+
+
+def test_nothing_is_served_after_the_last_is_removed(tiny: Path) -> None:
+    async def use(models: Models, make: Make) -> None:
+        models.put(make("a", 1))
+        models.remove(("a", 1))
+        assert models.describe() == []
+        with pytest.raises(UnknownName, match=r"^a model is not served here; nothing is$"):
+            models.find("", 0)
+
+    _with_models(tiny, use)
+
+
+def test_who_uses_a_model_has_it_to_the_end(tiny: Path) -> None:
+    rows = LatentRows(np.zeros((2, 3), np.float32), "data")
+
+    async def use(models: Models, make: Make) -> None:
+        old, new = make("a", 1), make("a", 1)
+        models.put(old)
+        with models.find("a", 1) as outer, outer:
+            assert models.put(new) is old
+            closing = asyncio.create_task(old.close())
+            await asyncio.sleep(0.05)
+            [answer] = (await outer.decoder.submit(rows)).parts
+            assert answer.output.shape == (2, 4, 4, 1)
+        assert models.find("a", 1) is new
+        await closing
+        with pytest.raises(ShuttingDown):
+            await old.decoder.submit(rows)
+        await new.decoder.submit(rows)
+
+    _with_models(tiny, use)

@@ -17,6 +17,7 @@ def test_what_is_measured_is_kept_and_served(
     server = start_server(VAE_THREADS="0", VAE_BATCH_ROWS="0", VAE_TUNING_CACHE=str(tmp_path))
     with Client(server.target) as client:
         execution = client.get_model().execution
+    assert execution is not None
     assert execution.source == "cached"
 
 
