@@ -31,8 +31,8 @@ class RequestId:
     __slots__ = ("_text", "is_callers")
 
     def __init__(self, sent: str | None) -> None:
-        self.is_callers = sent is not None and _SANE.fullmatch(sent) is not None
-        self._text = sent if self.is_callers else None
+        self._text = sent if sent is not None and _SANE.fullmatch(sent) else None
+        self.is_callers = self._text is not None
 
     def __str__(self) -> str:
         if self._text is None:

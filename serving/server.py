@@ -134,6 +134,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", settings.connection_calls),
         *((name, _milliseconds(value) if value else _FOR_EVER) for name, value in seconds.items()),
         ("grpc.keepalive_timeout_ms", _milliseconds(settings.keepalive_timeout_seconds)),
+        # gRPC 1.85 waits this long (a minute, if not told) although it was told the timeout above.
+        ("grpc.http2.ping_timeout_ms", _milliseconds(settings.keepalive_timeout_seconds)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _milliseconds(settings.client_ping_seconds)),
     ]

@@ -36,8 +36,8 @@ class Tokens:
         if scheme.lower() != "bearer":
             raise Unauthenticated("needs a token, sent as `authorization: Bearer TOKEN`")
         token = shown.strip().encode()
-        # Every token is compared, so that the time tells nothing of which one was near.
-        if not sum(hmac.compare_digest(token, known) for known in self._tokens.current()):
+        # All of them are compared, so that the time does not tell which one it was.
+        if not sum([hmac.compare_digest(token, known) for known in self._tokens.current()]):
             raise Unauthenticated("the token is not one of this server's")
 
 
