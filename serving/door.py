@@ -19,8 +19,8 @@ _RETRY_SECONDS = 0.1
 class Door(grpc.GenericRpcHandler):
     """The first of a server's handlers, which knows no method: it refuses a call, or leaves it to the others.
 
-    An interceptor would do the same for more of each call's time. What is added to the server as registered methods
-    (as generated code does) never comes by here.
+    An interceptor would do the same for more of each call's time. Methods that are registered with the server, as
+    generated code does it, never come by here.
 
     Args:
         tokens: who may call; None is everyone.

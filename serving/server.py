@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from serving.credentials import server_credentials
 from serving.door import Door
@@ -28,6 +28,16 @@ _FLUSH_SECONDS = 0.5  # for the last answers to leave
 _FOR_EVER = 2**31 - 1  # milliseconds, to gRPC
 
 
+class _Generic:
+    """Adds what generated code adds to a server, but not as registered methods, which would pass by the door."""
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, service: str, methods: object) -> None:
+        """Leaves it at the generic ones."""
+
+
 class Server:
     """A gRPC server whose health tells whether it can answer. Used as `async with Server(...) as server`."""
 
@@ -39,8 +49,11 @@ class Server:
         self._grace_seconds = settings.grace_seconds
         self._server = grpc.aio.server(options=_options(settings))
         door = Door(Tokens(settings.token_file) if settings.token_file else None, settings.in_flight_calls)
-        self._server.add_generic_rpc_handlers((door, _handlers(servicer), _reflection()))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._server.add_generic_rpc_handlers((door, _handlers(servicer)))
+        behind_the_door = _Generic(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, behind_the_door)
+        reflected = reflection.aio.ReflectionServicer((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME))
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, behind_the_door)
         self.address = self._bind(settings.host, settings.port, server_credentials(settings))
 
     async def __aenter__(self) -> Self:
@@ -107,17 +120,6 @@ def _lenient(kind: type[Message]) -> Callable[[bytes], Message | None]:
             return None
 
     return parse
-
-
-def _reflection() -> grpc.GenericRpcHandler:
-    """Returns the methods that tell the contract; what gRPC's own function adds would not pass the door."""
-    servicer = reflection.aio.ReflectionServicer((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME))
-    method = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
-        reflection_pb2.ServerReflectionRequest.FromString,
-        reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    return grpc.method_handlers_generic_handler(reflection.SERVICE_NAME, {"ServerReflectionInfo": method})
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

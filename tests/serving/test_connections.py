@@ -90,6 +90,13 @@ def test_who_pings_too_often_is_cut_off(start_server: StartServer) -> None:
         assert _last_words(connection) == b"too_many_pings"
 
 
+def test_who_may_ping_is_not(start_server: StartServer) -> None:
+    server = start_server("--client-ping-seconds", "0", "--connection-idle-seconds", "0.5")
+    with _connect(server) as connection:
+        connection.sendall(_frame(_PING, bytes(8)) * 5)
+        assert _last_words(connection) == b"connection idle"
+
+
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_silent_peer_is_asked_and_dropped(start_server: StartServer, answers: bool) -> None:
     server = start_server("--keepalive-seconds", "0.2", "--keepalive-timeout-seconds", "0.2")
