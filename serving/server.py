@@ -139,7 +139,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         # gRPC 1.85 waits this long (a minute, if not told) although it was told the timeout above.
         ("grpc.http2.ping_timeout_ms", _milliseconds(settings.keepalive_timeout_seconds)),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", _milliseconds(settings.client_ping_seconds)),
+        ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(settings.client_ping_seconds)),
     ]
 
 
