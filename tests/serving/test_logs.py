@@ -66,3 +66,34 @@ def test_a_server_logs_json_alone(start_server: StartServer) -> None:
     [call] = [line for line in lines if line["message"].startswith("Sample OK")]
     assert call["logger"] == "serving.request_ids"
     assert lines[-1]["message"] == "stopped"
+
+
+_FAIL = """
+import asyncio
+from serving.logs import set_up_logs
+from serving.server import Server
+from serving.servicer import VaeServicer
+from serving.settings import read_settings
+from vae import AsyncClient
+from vae.errors import CallError
+
+async def fail():
+    async with Server(VaeServicer(None), read_settings(dict(package="x", port="0"))) as server:
+        async with AsyncClient(server.address) as client:
+            try:
+                await client.list_models()
+            except CallError as error:
+                print(error)
+set_up_logs("info", "json")
+asyncio.run(fail())
+"""
+
+
+def test_a_bug_is_logged_with_its_traceback_and_the_id() -> None:
+    failed = subprocess.run([sys.executable, "-c", _FAIL], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert failed.stdout == "INTERNAL: internal error\n"
+    [line] = map(json.loads, failed.stderr.splitlines())
+    assert (line["level"], line["logger"]) == ("error", "serving.servicer")
+    assert line["message"].startswith("ListModels failed: ")
+    assert "AttributeError" in line["exception"]
+    assert re.fullmatch("[0-9a-f]{16}", line["request_id"])
