@@ -1,13 +1,18 @@
 """The verbs `vae serve` and `vae health`."""
 
+import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
-from typing import get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
+from vae.options import add_connection_options, read_connection
 from vae.parser import verb_parser
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 
 def serve(arguments: list[str]) -> int:
@@ -22,10 +27,10 @@ def serve(arguments: list[str]) -> int:
     from serving.settings import read_settings
 
     settings = read_settings(_parse(arguments))
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"
-    )
     from serving.app import run
+    from serving.logs import set_up_logs
+
+    set_up_logs(settings.log_level, settings.log_format)
 
     asyncio.run(run(settings))
     return 0
@@ -33,36 +38,51 @@ def serve(arguments: list[str]) -> int:
 
 def _parse(arguments: list[str]) -> dict[str, str]:
     """Returns the settings that were given as flags; the flags are made from the settings."""
-    from serving.settings import Settings
+    from serving.settings import GROUPS, Settings
 
     parser = verb_parser(
         "serve",
         "Serves model packages over gRPC.",
         "Every setting is also an environment variable: --batch-rows is VAE_BATCH_ROWS. A flag wins.",
     )
+    parser.usage = "vae serve [OPTION ...] [PACKAGE]"
     parser.add_argument("package", nargs="?", metavar="PACKAGE", help=Settings.model_fields["package"].description)
+    group: argparse._ActionsContainer = parser
     for name, field in Settings.model_fields.items():
+        group = parser.add_argument_group(GROUPS[name]) if name in GROUPS else group
         if name != "package":
-            parser.add_argument(
-                f"--{name.replace('_', '-')}",
-                choices=get_args(field.annotation) or None,
-                metavar=None if get_args(field.annotation) else name.rpartition("_")[2].upper(),
-                help=f"{field.description} (default {field.default})",
-            )
+            _add_flag(group, name, field)
     flags = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     if "package" not in flags and "VAE_PACKAGE" not in os.environ:
         parser.error("no PACKAGE, and VAE_PACKAGE is not set")
     return flags
 
 
+def _add_flag(group: argparse._ActionsContainer, name: str, field: "FieldInfo") -> None:
+    flag = f"--{name.replace('_', '-')}"
+    is_off = field.default is None or field.default is False
+    default = f"{field.default:g}" if isinstance(field.default, float) else field.default
+    about = (field.description or "") if is_off else f"{field.description} (default {default})"
+    about = about.replace("%", "%%")
+    if field.annotation is bool:
+        group.add_argument(flag, action="store_const", const="true", help=about)
+    elif get_origin(field.annotation) is Literal:
+        group.add_argument(flag, choices=get_args(field.annotation), help=about)
+    else:
+        unit = "FILE" if field.annotation == Path | None else name.rpartition("_")[2].upper()
+        group.add_argument(flag, metavar=unit, help=about)
+
+
 def health(arguments: list[str]) -> int:
     """Asks a server for its health, as a container's health check does; returns 0 only where it is SERVING."""
     parser = verb_parser("health", "Exits with 0 if a server is ready, else with 1.")
     parser.add_argument("target", metavar="HOST:PORT", help="the server")
-    parser.add_argument("--timeout", type=float, default=3.0, metavar="S", help="seconds to wait (default %(default)s)")
+    add_connection_options(parser)
+    parser.set_defaults(timeout=3.0)
     options = parser.parse_args(arguments)
-    from serving.server import ask_health
+    from serving.health import ask_health
+    from vae.channel import connection
 
-    status = ask_health(options.target, options.timeout)
+    status = ask_health(connection(**read_connection(options)), options.timeout)
     print(status)
     return 0 if status == "SERVING" else 1

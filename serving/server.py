@@ -1,6 +1,7 @@
 """The gRPC transport: port, limits, health and reflection."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -9,10 +10,14 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from serving.credentials import server_credentials
+from serving.door import Door
+from serving.health import Health
 from serving.servicer import VaeServicer
 from serving.settings import Settings
+from serving.tokens import Tokens
 from vae.errors import StartupError
 from vae.v1 import vae_pb2
 
@@ -20,44 +25,36 @@ SERVICE_DESCRIPTOR = vae_pb2.DESCRIPTOR.services_by_name["VaeService"]
 SERVICE = SERVICE_DESCRIPTOR.full_name
 _FRAME_BYTES = 2**16  # room for a message's other fields beside its tensor's limit
 _FLUSH_SECONDS = 0.5  # for the last answers to leave
+_FOR_EVER = 2**31 - 1  # milliseconds, to gRPC
 
 
-class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # ships no types
-    """Health whose watchers are sent home when the server stops; else one open Watch would use up the grace period."""
+class _Generic:
+    """Adds what generated code adds to a server, but not as registered methods, which would pass by the door."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.stopping = asyncio.Event()
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
 
-    async def Watch(  # noqa: N802, the names of RPCs are given
-        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[object, object]
-    ) -> None:
-        """Tells every change of a service's health until the caller leaves or the server stops."""
-        watching = asyncio.create_task(super().Watch(request, context))
-        stopping = asyncio.create_task(self.stopping.wait())
-        try:
-            await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if watching.done():
-                watching.result()
-        finally:
-            watching.cancel()
-            stopping.cancel()
+    def add_registered_method_handlers(self, service: str, methods: object) -> None:
+        """Leaves it at the generic ones."""
 
 
 class Server:
     """A gRPC server whose health tells whether it can answer. Used as `async with Server(...) as server`."""
 
     def __init__(self, servicer: VaeServicer, settings: Settings) -> None:
-        self._health = _Health()
+        self._health = Health()
         self._calls = servicer.calls
         self._is_ready = False
         self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
-        self._server = grpc.aio.server(options=_options(settings.message_bytes))
-        self._server.add_generic_rpc_handlers((_handlers(servicer),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-        self.address = self._bind(settings.host, settings.port)
+        self._server = grpc.aio.server(options=_options(settings))
+        door = Door(Tokens(settings.token_file) if settings.token_file else None, settings.in_flight_calls)
+        self._server.add_generic_rpc_handlers((door, _handlers(servicer)))
+        behind_the_door = _Generic(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, behind_the_door)
+        reflected = reflection.aio.ReflectionServicer((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME))
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, behind_the_door)
+        self.address = self._bind(settings.host, settings.port, server_credentials(settings))
 
     async def __aenter__(self) -> Self:
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -86,13 +83,16 @@ class Server:
         for service in ("", SERVICE):
             await self._health.set(service, status)
 
-    def _bind(self, host: str, port: int) -> str:
-        host = f"[{host}]" if ":" in host else host
+    def _bind(self, host: str, port: int, credentials: grpc.ServerCredentials | None) -> str:
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            bound = self._server.add_insecure_port(f"{host}:{port}")
+            if credentials is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                bound = self._server.add_secure_port(address, credentials)
         except RuntimeError as exc:
-            raise StartupError(f"cannot listen on {host}:{port}: is the port taken, or the address not here?") from exc
-        return f"{host}:{bound}"
+            raise StartupError(f"cannot listen on {address}: is the port taken, or the address not here?") from exc
+        return f"{address.rpartition(':')[0]}:{bound}"
 
 
 def _handlers(servicer: VaeServicer) -> grpc.GenericRpcHandler:
@@ -122,21 +122,26 @@ def _lenient(kind: type[Message]) -> Callable[[bytes], Message | None]:
     return parse
 
 
-def _options(message_bytes: int) -> list[tuple[str, int]]:
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    seconds = {
+        "grpc.max_connection_idle_ms": settings.connection_idle_seconds,
+        "grpc.max_connection_age_ms": settings.connection_age_seconds,
+        "grpc.max_connection_age_grace_ms": settings.connection_age_grace_seconds,
+        "grpc.keepalive_time_ms": settings.keepalive_seconds,
+    }
     return [
-        ("grpc.max_receive_message_length", message_bytes + _FRAME_BYTES),
+        ("grpc.max_receive_message_length", settings.message_bytes + _FRAME_BYTES),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a silent share
+        ("grpc.max_concurrent_streams", settings.connection_calls),
+        *((name, _milliseconds(value) if value else _FOR_EVER) for name, value in seconds.items()),
+        ("grpc.keepalive_timeout_ms", _milliseconds(settings.keepalive_timeout_seconds)),
+        # gRPC 1.85 waits this long (a minute, if not told) although it was told the timeout above.
+        ("grpc.http2.ping_timeout_ms", _milliseconds(settings.keepalive_timeout_seconds)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(settings.client_ping_seconds)),
     ]
 
 
-def ask_health(target: str, timeout_seconds: float) -> str:
-    """Returns a server's health, for example SERVING, or the status of the failed call, for example UNAVAILABLE."""
-    with grpc.insecure_channel(target) as channel:
-        try:
-            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout_seconds)
-        except grpc.RpcError as exc:
-            code: grpc.StatusCode = exc.code()
-            return code.name
-    name: str = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
-    return name
+def _milliseconds(seconds: float) -> int:
+    return math.ceil(seconds * 1000)

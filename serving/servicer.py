@@ -11,6 +11,7 @@ import numpy as np
 from serving.in_flight import Calls
 from serving.line import A, Answer, R
 from serving.models import Models, Served
+from serving.request_ids import follow
 from serving.requests import Accepts, parse_decode, parse_encode, parse_reconstruct, parse_sample
 from serving.rows import Decoded, Output, Reconstructed
 from serving.status import refusal_of
@@ -35,6 +36,7 @@ def _refusing(method: Method[Q, P]) -> Method[Q, P]:
     async def answer(self: "VaeServicer", request: Q, context: "Context[Q, P]") -> P:
         self.calls.enter()
         context.add_done_callback(self.calls.leave)  # type: ignore[arg-type]  # the stub wants a class, gRPC any callable
+        request_id = follow(method.__name__, context)
         try:
             if self.calls.closed:
                 raise ShuttingDown("the server is shutting down")
@@ -42,12 +44,12 @@ def _refusing(method: Method[Q, P]) -> Method[Q, P]:
                 raise InvalidInput("request", "is no message of the RPC's type")
             return await method(self, request, context)
         except Exception as exc:
-            if not isinstance(exc, VaeError):
-                _log.exception("%s failed", method.__name__)
             refusal = refusal_of(exc)
+            if refusal.code is grpc.StatusCode.INTERNAL:
+                _log.error("%s failed: %s", method.__name__, exc, exc_info=not isinstance(exc, VaeError))
         # gRPC keeps the error that abort raises, and with it this frame, until the garbage collector comes by.
         del request
-        await context.abort(refusal.code, refusal.message, refusal.trailers)
+        await context.abort(refusal.code, refusal.message, (*refusal.trailers, *request_id.trailers))
         raise AssertionError("abort returned. This is a bug.")
 
     return answer

@@ -7,7 +7,23 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from vae.channel import is_loopback
 from vae.errors import StartupError
+
+_LONGEST = 10.0**6  # seconds; what gRPC counts in milliseconds, as an int
+
+GROUPS = {
+    "package": "model",
+    "host": "where to listen",
+    "provider": "computing",
+    "batch_rows": "batches and queues",
+    "call_rows": "limits of a call",
+    "connection_calls": "limits of connections (seconds of 0: no limit)",
+    "tls_certificate": "security",
+    "drain_seconds": "stopping",
+    "log_level": "log",
+}
+"""Title of each group of settings, by the name of its first."""
 
 
 def default_cache() -> Path:
@@ -49,6 +65,46 @@ class Settings(BaseSettings):
     message_bytes: int = Field(
         64 * 2**20, ge=2**16, le=2**30, description="largest request; replies stay below it too, through call_rows"
     )
+    connection_calls: int = Field(
+        1024, ge=1, le=2**31 - 1, description="most calls in flight on one connection; more of them wait in the caller"
+    )
+    in_flight_calls: int = Field(
+        0, ge=0, le=2**31 - 1, description="most calls in flight over all connections; more are refused; 0: no limit"
+    )
+    connection_idle_seconds: float = Field(
+        3600.0, ge=0, le=_LONGEST, description="time without a call after which a connection is closed"
+    )
+    connection_age_seconds: float = Field(
+        0.0, ge=0, le=_LONGEST, description="age, give or take 10 %, at which a connection takes no new calls"
+    )
+    connection_age_grace_seconds: float = Field(
+        0.0, ge=0, le=_LONGEST, description="time that calls in flight on such a connection get to finish"
+    )
+    keepalive_seconds: float = Field(
+        60.0, ge=0, le=_LONGEST, description="time of silence after which a caller is asked whether it is there"
+    )
+    keepalive_timeout_seconds: float = Field(
+        20.0, ge=0.001, le=_LONGEST, description="time to answer that; without an answer its calls are cancelled"
+    )
+    client_ping_seconds: float = Field(
+        10.0,
+        ge=0,
+        le=_LONGEST,
+        description="least time between a caller's own such questions; who asks more is cut off",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM chain to show; without it the server speaks plaintext; read again when it changes"
+    )
+    tls_key: Path | None = Field(None, description="PEM private key of the certificate, without a password")
+    tls_client_authorities: Path | None = Field(
+        None, description="PEM certificates of authorities: callers must show a certificate of one of them"
+    )
+    token_file: Path | None = Field(
+        None, description="bearer tokens, one a line: callers must send one; read again when it changes"
+    )
+    tls_ends_elsewhere: bool = Field(
+        False, description="take tokens in plaintext from other machines: a proxy before this server ends TLS"
+    )
     drain_seconds: float = Field(
         0.2,
         ge=0,
@@ -58,10 +114,25 @@ class Settings(BaseSettings):
     grace_seconds: float = Field(8.0, ge=0, le=3600, description="time that calls in flight get to finish after that")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe message logged")
 
+    log_format: Literal["text", "json"] = Field("text", description="json: one object a line")
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.queue_rows < self.call_rows:
             raise ValueError(f"queue_rows ({self.queue_rows}) must hold a whole call, call_rows ({self.call_rows})")
+        return self
+
+    @model_validator(mode="after")
+    def _secure(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate needs tls_key, and the other way round")
+        if self.tls_client_authorities and not self.tls_certificate:
+            raise ValueError("tls_client_authorities needs tls_certificate and tls_key")
+        if self.token_file and not (self.tls_certificate or self.tls_ends_elsewhere or is_loopback(self.host)):
+            raise ValueError(
+                f"token_file: tokens would travel unencrypted to {self.host}; "
+                "set tls_certificate and tls_key, or tls_ends_elsewhere behind a proxy that ends TLS"
+            )
         return self
 
 
@@ -80,4 +151,9 @@ def read_settings(flags: dict[str, str]) -> Settings:
         first = exc.errors(include_url=False, include_context=False)[0]
         name = ".".join(map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
-        raise StartupError(f"setting {name} (VAE_{name.upper()}): {message}" if name else message) from exc
+        raise (wrong(name, message) if name else StartupError(message)) from exc
+
+
+def wrong(name: str, message: str) -> StartupError:
+    """Returns the error that says what is wrong with a setting."""
+    return StartupError(f"setting {name} (VAE_{name.upper()}): {message}")

@@ -14,6 +14,7 @@ DOMAIN = "vaeserve"
 
 CODES: dict[type[errors.VaeError], grpc.StatusCode] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     errors.UnknownName: grpc.StatusCode.NOT_FOUND,
     errors.PreconditionFailed: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -68,7 +69,7 @@ def _details(error: Exception) -> list[Message]:
         case errors.Overloaded():
             retry = RetryInfo()
             retry.retry_delay.FromMilliseconds(max(1, round(error.retry_seconds * 1000)))
-            return [retry, ErrorInfo(reason="QUEUE_FULL", domain=DOMAIN)]
+            return [retry, ErrorInfo(reason=error.reason, domain=DOMAIN)]
         case _:
             return []
 

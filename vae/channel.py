@@ -97,6 +97,13 @@ def connection(
     )
 
 
+def open_channel(connection: Connection) -> grpc.Channel:
+    """Returns a channel that blocks. It connects when the first call is made."""
+    if connection.credentials is None:
+        return grpc.insecure_channel(connection.target, connection.options)
+    return grpc.secure_channel(connection.target, connection.credentials, connection.options)
+
+
 def is_loopback(target: str) -> bool:
     """Says whether every address of a gRPC target lies on this machine; in doubt it does not."""
     scheme, separator, rest = target.partition(":")

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 from vae import calls
 from vae.calls import Call, DecodeOutput, EncodeOutput, ReconstructLatent, Reply, Result
+from vae.channel import open_channel
 from vae.description import Model, parse_model
 from vae.endpoint import Endpoint
 from vae.failures import client_closed, pause_before_retry
@@ -200,12 +201,8 @@ class Client(Endpoint):
         self.close()
 
     def _start(self) -> None:
-        target, credentials, options, _ = self._connection
-        if credentials is None:
-            self._channel = grpc.insecure_channel(target, options)
-        else:
-            self._channel = grpc.secure_channel(target, credentials, options)
-        self._stub = VaeServiceStub(self._channel)  # connects when the first call is made
+        self._channel = open_channel(self._connection)
+        self._stub = VaeServiceStub(self._channel)
 
     def _call(self, call: Call[Reply, Result], timeout_seconds: float | None) -> Result:
         seconds = self._seconds(timeout_seconds)

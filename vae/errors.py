@@ -3,9 +3,10 @@
 VaeError                a message fit for a user: one line, no internals
 |-- PackageError        the model package's: a file is missing, altered or not understood
 |-- InvalidInput        the caller's: names the field at fault
+|-- Unauthenticated     the caller's: no token, or one that the server does not know
 |-- UnknownName         the caller's: no such model
 |-- PreconditionFailed  the caller's: the request fits another model than this one
-|-- Overloaded          nobody's: the queue is full, try again later
+|-- Overloaded          nobody's: the queue is full, or too many calls are in flight; try again later
 |-- DeadlineUnreachable nobody's: the answer would come too late, so nothing was begun
 |-- DeadlinePassed      nobody's: the caller's deadline passed before the answer
 |-- NotReady            nobody's: the server is still loading
@@ -41,6 +42,10 @@ class InvalidInput(VaeError):
         self.description = description
 
 
+class Unauthenticated(VaeError):
+    """The caller did not show that it may call."""
+
+
 class UnknownName(VaeError):
     """The caller named something that is not here."""
 
@@ -58,15 +63,17 @@ class PreconditionFailed(VaeError):
 
 
 class Overloaded(VaeError):
-    """The queue is full.
+    """There is no room for the call: its queue is full, or too many calls are in flight.
 
     Attributes:
-        retry_seconds: when the queue is likely to have room.
+        retry_seconds: when there is likely to be room.
+        reason: machine-readable, for example `QUEUE_FULL`.
     """
 
-    def __init__(self, message: str, retry_seconds: float) -> None:
+    def __init__(self, message: str, retry_seconds: float, reason: str = "QUEUE_FULL") -> None:
         super().__init__(message)
         self.retry_seconds = retry_seconds
+        self.reason = reason
 
 
 class DeadlineUnreachable(VaeError):

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from vae.errors import InvalidInput
 
@@ -21,9 +21,13 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
 def add_connection_options(parser: argparse.ArgumentParser) -> None:
     """Adds what tells how to reach a server."""
     group = parser.add_argument_group("connection")
-    group.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each request; default 60")
+    group.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for each request; default %(default)g"
+    )
     group.add_argument("--tls", action="store_true", help="encrypt, trusting the system's authorities")
     group.add_argument("--root-certificates", type=Path, metavar="PEM", help="encrypt, trusting these authorities")
+    group.add_argument("--client-certificate", type=Path, metavar="PEM", help="certificate to show, with its key")
+    group.add_argument("--client-key", type=Path, metavar="PEM", help="its private key")
     group.add_argument("--token-file", type=Path, metavar="FILE", help="file that holds a bearer token")
 
 
@@ -47,15 +51,36 @@ def connect(options: argparse.Namespace) -> "Client":
     """
     from vae.client import Client
 
+    return Client(**read_connection(options), timeout_seconds=options.timeout)
+
+
+class ConnectionOptions(TypedDict):
+    """What `vae.channel.connection` takes."""
+
+    target: str
+    token: str | None
+    tls: bool
+    root_certificates: Path | None
+    client_certificate: Path | None
+    client_key: Path | None
+
+
+def read_connection(options: argparse.Namespace) -> ConnectionOptions:
+    """Returns how to reach the server that the options tell.
+
+    Raises:
+        InvalidInput: the target has no port, or the file of the token cannot be read.
+    """
     if ":" not in options.target:
         raise InvalidInput("target", f"is {options.target!r}, must be HOST:PORT")
-    return Client(
-        options.target,
-        timeout_seconds=options.timeout,
-        token=None if options.token_file is None else _read_token(options.token_file),
-        tls=options.tls,
-        root_certificates=options.root_certificates,
-    )
+    return {
+        "target": options.target,
+        "token": None if options.token_file is None else _read_token(options.token_file),
+        "tls": options.tls,
+        "root_certificates": options.root_certificates,
+        "client_certificate": options.client_certificate,
+        "client_key": options.client_key,
+    }
 
 
 def _read_token(path: Path) -> str:

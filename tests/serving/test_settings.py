@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from serving.settings import Settings, read_settings
+from serving.settings import GROUPS, Settings, read_settings
+from vae.cli import run
 from vae.errors import StartupError
 
 
@@ -30,11 +31,39 @@ def test_is_frozen() -> None:
         ({"package": "x", "provider": "tpu"}, r"provider \(VAE_PROVIDER\)"),
         ({"package": "x", "wait_milliseconds": "nan"}, r"wait_milliseconds"),
         ({"package": "x", "queue_rows": "5"}, r"queue_rows \(5\) must hold a whole call"),
+        ({"package": "x", "tls_certificate": "c"}, "tls_certificate needs tls_key"),
+        ({"package": "x", "tls_key": "k"}, "tls_certificate needs tls_key"),
+        ({"package": "x", "tls_client_authorities": "a"}, "tls_client_authorities needs tls_certificate"),
+        ({"package": "x", "host": "0.0.0.0", "token_file": "t"}, "token_file: tokens would travel unencrypted"),
+        ({"package": "x", "connection_age_seconds": "-1"}, r"connection_age_seconds \(VAE_CONNECTION_AGE_SECONDS\)"),
+        ({"package": "x", "log_format": "xml"}, r"log_format \(VAE_LOG_FORMAT\)"),
     ],
 )
 def test_names_the_setting_that_is_wrong(flags: dict[str, str], named: str) -> None:
     with pytest.raises(StartupError, match=named):
         read_settings(flags)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"host": "localhost"},
+        {"host": "::1"},
+        {"host": "0.0.0.0", "tls_ends_elsewhere": "true"},
+        {"host": "0.0.0.0", "tls_certificate": "c", "tls_key": "k"},
+    ],
+)
+def test_tokens_are_taken_where_nobody_can_overhear_them(flags: dict[str, str]) -> None:
+    assert read_settings({"package": "x", "token_file": "t", **flags}).token_file == Path("t")
+
+
+def test_help_shows_every_setting_in_a_group(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert set(GROUPS) <= set(Settings.model_fields)
+    assert all(f"--{name.replace('_', '-')}" in said for name in Settings.model_fields if name != "package")
+    assert "batches and queues:" in said
+    assert "(default 0)" in said
 
 
 def test_every_setting_is_described() -> None:

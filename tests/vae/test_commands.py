@@ -185,6 +185,11 @@ def test_token_comes_from_a_file(server: "Server", tmp_path: Path, capsys: Strea
     assert refused(["info", server.target, *token], capsys).endswith("token: cannot be read: No such file or directory")
 
 
+def test_a_client_certificate_needs_its_key(capsys: Streams) -> None:
+    said = refused(["info", "localhost:1", "--client-certificate", "me.pem"], capsys)
+    assert said.startswith("vae: client_certificate: needs client_key")
+
+
 def test_info_describes_a_server(server: "Server", capsys: Streams) -> None:
     assert run(["info", server.target]) == 0
     said = capsys.readouterr().out

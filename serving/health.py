@@ -1,0 +1,43 @@
+"""Health: `grpc.health.v1`, told and asked."""
+
+import asyncio
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from vae.channel import Connection, open_channel
+
+
+class Health(health.aio.HealthServicer):  # type: ignore[misc]  # ships no types
+    """Health whose watchers are sent home when the server stops; else one open Watch would use up the grace period."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopping = asyncio.Event()
+
+    async def Watch(  # noqa: N802, the names of RPCs are given
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[object, object]
+    ) -> None:
+        """Tells every change of a service's health until the caller leaves or the server stops."""
+        watching = asyncio.create_task(super().Watch(request, context))
+        stopping = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                watching.result()
+        finally:
+            watching.cancel()
+            stopping.cancel()
+
+
+def ask_health(connection: Connection, timeout_seconds: float) -> str:
+    """Returns a server's health, for example SERVING, or the status of the failed call, for example UNAVAILABLE."""
+    with open_channel(connection) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        try:
+            reply = check(health_pb2.HealthCheckRequest(), timeout=timeout_seconds, metadata=connection.metadata)
+        except grpc.RpcError as exc:
+            code: grpc.StatusCode = exc.code()
+            return code.name
+    name: str = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
+    return name

@@ -1,0 +1,77 @@
+"""Request ids: what the lines of a log about one call have in common."""
+
+import logging
+import random
+import re
+import time
+from contextvars import ContextVar
+from typing import Protocol, TypeVar
+
+import grpc
+
+_log = logging.getLogger(__name__)
+
+Q = TypeVar("Q")
+P = TypeVar("P")
+
+KEY = "x-request-id"
+_SANE = re.compile(r"[\x21-\x7e]{1,128}")  # else a caller could forge lines of the log, or fill it
+
+
+class _Ended(Protocol):
+    """What gRPC tells of a call that has ended; its stub does not know None."""
+
+    def code(self) -> grpc.StatusCode | None: ...
+    def done(self) -> bool: ...
+
+
+class RequestId:
+    """The id of one call: the caller's, or else one that is made when somebody asks for it."""
+
+    __slots__ = ("_text", "is_callers")
+
+    def __init__(self, sent: str | None) -> None:
+        self._text = sent if sent is not None and _SANE.fullmatch(sent) else None
+        self.is_callers = self._text is not None
+
+    def __str__(self) -> str:
+        if self._text is None:
+            self._text = f"{random.getrandbits(64):016x}"
+        return self._text
+
+    @property
+    def trailers(self) -> tuple[tuple[str, str]]:
+        """What tells the caller its id."""
+        return ((KEY, str(self)),)
+
+
+_current: ContextVar[RequestId | None] = ContextVar("request_id", default=None)
+
+
+def current_request_id() -> RequestId | None:
+    """Returns the id of the call that this is done for; None outside of calls."""
+    return _current.get()
+
+
+def identify(sent: str | None) -> RequestId:
+    """Gives the call of this task its id."""
+    request_id = RequestId(sent)
+    _current.set(request_id)
+    return request_id
+
+
+def follow(method: str, context: "grpc.aio.ServicerContext[Q, P]") -> RequestId:
+    """Returns a call's id, tells it a caller who sent it, and at level debug logs how the call ends."""
+    request_id = _current.get() or identify(None)
+    if request_id.is_callers:
+        context.set_trailing_metadata(request_id.trailers)
+    if _log.isEnabledFor(logging.DEBUG):
+        started = time.monotonic()
+        context.add_done_callback(lambda ended: _log_end(method, request_id, started, ended))  # type: ignore[arg-type]
+    return request_id
+
+
+def _log_end(method: str, request_id: RequestId, started: float, context: _Ended) -> None:
+    code = (context.code() or grpc.StatusCode.OK).name if context.done() else "CANCELLED"
+    milliseconds = (time.monotonic() - started) * 1000
+    _log.debug("%s %s in %.1f ms", method, code, milliseconds, extra={"request_id": str(request_id)})
