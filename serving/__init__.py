@@ -9,6 +9,7 @@
     servicer   one method per RPC: parse, wait, render
     in_flight  calls not answered yet, for an orderly stop
     requests   messages -> rows that cannot be wrong
+    images     images of calls, decoded and encoded on threads of their own
     models     the models that are served, by name and version; loading one means proving it
     batcher    rows of many callers -> batches; knows rows and time, nothing else
     engine     a batch of rows -> a batch of answers

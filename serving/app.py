@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from serving.batcher import Device
 from serving.cpus import available_cpus
+from serving.images import Images
 from serving.models import Models, Served, load, serve
 from serving.server import Server
 from serving.servicer import VaeServicer
@@ -29,7 +30,8 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     _on_signals(stop.set)
     models, device = Models(), Device()
-    async with Server(VaeServicer(models), settings) as server:
+    images = Images(available_cpus(), settings.queue_bytes)
+    async with Server(VaeServicer(models, images), settings) as server:
         loading = asyncio.create_task(_load(settings, device))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
