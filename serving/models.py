@@ -24,6 +24,8 @@ from vae.v1 import vae_pb2 as pb
 
 _log = logging.getLogger(__name__)
 
+_PNG_BYTES = 128  # more than the header, the checksums and the compressor add to a small image
+
 
 class Proved(NamedTuple):
     """A model whose answers were seen to be right, on the provider that will run it."""
@@ -219,5 +221,8 @@ def bytes_of(tensors: Sequence[TensorSpec]) -> int:
 
 def _call_rows(manifest: Manifest, settings: Settings) -> int:
     """Returns the most rows in a call: fewer than the setting where rows are so wide that a reply would be too long."""
-    bytes_of_reply_row = 4 * max(manifest.data.size + manifest.latent_size + 4, 2 * manifest.latent_size)
+    data = manifest.data
+    bytes_of_reply_row = 4 * max(data.size + manifest.latent_size + 4, 2 * manifest.latent_size)
+    if data.kind == "image":  # a small image can be longer as a PNG: a byte a line and what surrounds it
+        bytes_of_reply_row = max(bytes_of_reply_row, data.size + data.shape[0] + _PNG_BYTES)
     return max(1, min(settings.call_rows, settings.message_bytes // bytes_of_reply_row))

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae import calls
-from vae.calls import Call, DecodeOutput, EncodeOutput
+from vae.calls import Call, EncodeOutput
 from vae.description import Model, parse_model
 from vae.errors import CallError, InvalidInput
-from vae.replies import Decoded, Encoded, Sampled, Timing
+from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Sampled, Timing
 from vae.tensors import to_message
 from vae.v1 import vae_pb2 as pb
 
@@ -36,15 +36,22 @@ def described(call_rows: int = 8, request_bytes: int = 1 << 20, latent: int = 2)
 
 
 def encode(
-    output: EncodeOutput = "sample", seed: int | None = None, first_row: int = 0, data: npt.ArrayLike = ((0, 0),) * 3
+    output: EncodeOutput = "sample",
+    seed: int | None = None,
+    first_row: int = 0,
+    data: npt.ArrayLike = ((0, 0),) * 3,
+    dtype: FloatType = "float32",
 ) -> Call[pb.EncodeResponse, Encoded]:
-    return calls.encode(data, output=output, seed=seed, first_row=first_row, model="digits", version=3)
+    return calls.encode(data, output=output, seed=seed, first_row=first_row, dtype=dtype, model="digits", version=3)
 
 
 def decode(
-    latent: npt.ArrayLike | Encoded, output: DecodeOutput = "data", fingerprint: str | None = None
+    latent: npt.ArrayLike | Encoded,
+    output: DecodeOutput = "data",
+    fingerprint: str | None = None,
+    dtype: FloatType = "float32",
 ) -> Call[pb.DecodeResponse, Decoded]:
-    return calls.decode(latent, output=output, fingerprint=fingerprint, model="digits", version=3)
+    return calls.decode(latent, output=output, fingerprint=fingerprint, dtype=dtype, model="digits", version=3)
 
 
 def sample(
@@ -64,6 +71,7 @@ def sample(
         prior=prior,
         output=output,
         include_latent=False,
+        dtype="float32",
         model="digits",
         version=3,
     )
