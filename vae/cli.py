@@ -27,7 +27,7 @@ VERBS = {
     "serve": Verb("serving.cli", "serving", "serve a model package over gRPC"),
     "health": Verb("serving.cli", "serving", "ask a server whether it is ready"),
     "sample": Verb("vae.commands", "", "draw samples from a server into a picture or an array"),
-    "encode": Verb("vae.commands", "", "encode rows of an array on a server"),
+    "encode": Verb("vae.commands", "", "encode rows of an array, or images, on a server"),
     "decode": Verb("vae.commands", "", "decode latents on a server"),
     "info": Verb("vae.commands", "", "describe a model package or what a server serves"),
 }

@@ -99,7 +99,7 @@ def test_files_are_checked_before_anything_is_sent(server: "Server", tmp_path: P
     for given, out_, said in (
         ("absent.npy", out, "absent.npy: cannot be read: No such file or directory"),
         ("objects.npy", out, "objects.npy: is no .npy file of plain values"),
-        ("x.csv", out, "x.csv: must end in .npy"),
+        ("x.csv", out, "x.csv: must end in one of .png, .jpg, .jpeg, .webp, or be a single .npy file"),
         ("x.npy", str(tmp_path / "z.npy"), "z.npy: must end in .npz"),
         ("x.npy", str(tmp_path / "absent" / "z.npz"), f"z.npz: there is no directory {tmp_path / 'absent'}"),
     ):
