@@ -31,10 +31,11 @@ def as_data(values: npt.ArrayLike, field: str) -> Array | list[bytes]:
     """
     if isinstance(values, bytes):
         raise InvalidInput(field, "is a single image, must be a sequence of them")
-    if isinstance(values, np.ndarray) and values.dtype == object and values.ndim == 1:
-        values = values.tolist()
-    if isinstance(values, list | tuple) and values and all(isinstance(value, bytes) for value in values):
-        return list(values)
+    listed = values.tolist() if isinstance(values, np.ndarray) and values.dtype == object else values
+    if isinstance(listed, list | tuple):
+        images = [image for image in listed if isinstance(image, bytes)]
+        if images and len(images) == len(listed):
+            return images
     return as_rows(values, field)
 
 

@@ -213,7 +213,7 @@ def test_calls_take_turns() -> None:
             await threads.decode(files, name, COUNTS)
             done.append(name)
 
-        await asyncio.gather(decode("many", PNGS * 20), decode("few", PNGS[:2]))
+        await asyncio.gather(decode("many", PNGS * 6), decode("few", PNGS[:2]))
         return done
 
     assert asyncio.run(run()) == ["few", "many"]
