@@ -24,7 +24,7 @@ from vae.v1 import vae_pb2 as pb
 
 _log = logging.getLogger(__name__)
 
-_PNG_BYTES = 128  # more than the header, the checksums and the compressor add to a small image
+_PNG_BYTES = 72  # what the header, the checksums and the compressor add to a small image
 
 
 class Proved(NamedTuple):
@@ -221,8 +221,8 @@ def bytes_of(tensors: Sequence[TensorSpec]) -> int:
 
 def _call_rows(manifest: Manifest, settings: Settings) -> int:
     """Returns the most rows in a call: fewer than the setting where rows are so wide that a reply would be too long."""
-    data = manifest.data
-    bytes_of_reply_row = 4 * max(data.size + manifest.latent_size + 4, 2 * manifest.latent_size)
-    if data.kind == "image":  # a small image can be longer as a PNG: a byte a line and what surrounds it
-        bytes_of_reply_row = max(bytes_of_reply_row, data.size + data.shape[0] + _PNG_BYTES)
+    data, widest = manifest.data, 4 * manifest.data.size
+    if data.kind == "image":  # a small image is longer as a PNG: a byte a line, and what surrounds it
+        widest = max(widest, data.size + data.shape[0] + _PNG_BYTES)
+    bytes_of_reply_row = max(widest + 4 * (manifest.latent_size + 4), 8 * manifest.latent_size)
     return max(1, min(settings.call_rows, settings.message_bytes // bytes_of_reply_row))
