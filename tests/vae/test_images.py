@@ -155,6 +155,17 @@ def test_what_takes_images() -> None:
     assert not takes_images(DataSpec(kind="table", shape=(3,), dtype="float32", minimum=0, maximum=1))
 
 
+def bomb(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(10**6), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def second_header() -> bytes:
+    small = encoded(rgb())
+    return small[:33] + bomb(60_000, 60_000)[8:33] + small[33:]
+
+
 @pytest.mark.parametrize(
     ("image", "said"),
     [
@@ -162,6 +173,7 @@ def test_what_takes_images() -> None:
         (b"GIF89a", "is no PNG, JPEG or WebP"),
         (encoded(Image.new("RGB", (5, 7))), r"is 5 x 7 pixels, must be 7 x 5 \(width x height\)"),
         (encoded(rgb())[:-20], "is no intact PNG"),
+        (second_header(), "is 60000 x 60000 pixels"),
         (encoded(rgb(), "JPEG")[:-80], "is no intact JPEG"),
         (encoded(rgb(), "WebP")[:-20], "is no intact WebP"),
         (encoded(rgb(), "PNG", save_all=True, append_images=[Image.new("RGB", (7, 5))]), "is animated"),
@@ -175,21 +187,10 @@ def test_images_that_are_refused_name_their_row(image: bytes, said: str) -> None
     assert err.value.field == "images[8]"
 
 
-def bomb(width: int, height: int) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(bytes(10**6), 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-
-
 def webp_canvas(width: int, height: int) -> bytes:
     content = bytearray(encoded(rgb(), "WebP", exif=b"Exif\0\0"))
     content[24:27], content[27:30] = ((size - 1).to_bytes(3, "little") for size in (width, height))
     return bytes(content)
-
-
-def second_header() -> bytes:
-    small = encoded(rgb())
-    return small[:33] + bomb(60_000, 60_000)[8:33] + small[33:]
 
 
 def compressed_text() -> bytes:
