@@ -23,6 +23,7 @@
     tuning     measures graphs with several numbers of threads and batch sizes
     repository finds packages below a directory, and notices changes
     requests   messages -> rows that cannot be wrong
+    images     images of calls, decoded and encoded on threads of their own
     batcher    rows of many callers -> batches; knows rows and time, nothing else
     executor   runs batches, gives every call its own answer
     line       the calls that wait, in two classes, and how a batch is made of them

@@ -26,6 +26,8 @@ from vae.v1 import vae_pb2 as pb
 
 _MOST_NAMED = 16  # models that an error lists
 
+_PNG_BYTES = 72  # what the header, the checksums and the compressor add to a small image
+
 
 @dataclass(eq=False, slots=True)
 class Served:
@@ -212,5 +214,8 @@ def bytes_of(tensors: Sequence[TensorSpec]) -> int:
 
 def _call_rows(manifest: Manifest, settings: Settings) -> int:
     """Returns the most rows in a call: fewer than the setting where rows are so wide that a reply would be too long."""
-    bytes_of_reply_row = 4 * max(manifest.data.size + manifest.latent_size + 4, 2 * manifest.latent_size)
+    data, widest = manifest.data, 4 * manifest.data.size
+    if data.kind == "image":  # a small image is longer as a PNG: a byte a line, and what surrounds it
+        widest = max(widest, data.size + data.shape[0] + _PNG_BYTES)
+    bytes_of_reply_row = max(widest + 4 * (manifest.latent_size + 4), 8 * manifest.latent_size)
     return max(1, min(settings.call_rows, settings.message_bytes // bytes_of_reply_row))

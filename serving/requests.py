@@ -1,11 +1,12 @@
 """Requests -> rows that cannot be wrong. Parsing is the validation; nothing behind this file checks again."""
 
 import secrets
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from serving.rows import DataRows, LatentRows, Output, PriorRows, ReconstructRows
 from vae.errors import InvalidInput, PreconditionFailed
+from vae.images import takes_images
 from vae.manifest import Manifest
 from vae.noise import HIGHEST_TEMPERATURE, ROW_LIMIT, RowRange
 from vae.tensors import Array, parse_data, parse_latent
@@ -15,7 +16,13 @@ _OUTPUTS: dict[int, Output] = {
     pb.DECODE_OUTPUT_UNSPECIFIED: "data",
     pb.DECODE_OUTPUT_DATA: "data",
     pb.DECODE_OUTPUT_EXPECTATION: "expectation",
+    pb.DECODE_OUTPUT_PNG: "data",
 }
+_FLOATS = (pb.DATA_TYPE_UNSPECIFIED, pb.DATA_TYPE_FLOAT32, pb.DATA_TYPE_FLOAT16)
+
+R = TypeVar("R")
+AnyRequest = pb.EncodeRequest | pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest
+DecodingRequest = pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest
 
 
 class Accepts(NamedTuple):
@@ -25,7 +32,18 @@ class Accepts(NamedTuple):
     call_rows: int
 
 
-def parse_encode(request: pb.EncodeRequest, accepts: Accepts) -> DataRows:
+class Undecoded(NamedTuple, Generic[R]):
+    """Rows that came as images, which are not decoded yet."""
+
+    images: Sequence[bytes]
+    """At least one, and no more than one call takes."""
+    field: str
+    """What to call them in an error."""
+    rows: Callable[[Array], R]
+    """Makes the rows of the decoded images."""
+
+
+def parse_encode(request: pb.EncodeRequest, accepts: Accepts) -> DataRows | Undecoded[DataRows]:
     """Returns the rows to encode.
 
     Raises:
@@ -36,11 +54,15 @@ def parse_encode(request: pb.EncodeRequest, accepts: Accepts) -> DataRows:
         raise InvalidInput("output", f"{request.output} is no EncodeOutput")
     draws, moments = (request.output == wanted for wanted in (pb.ENCODE_OUTPUT_SAMPLE, pb.ENCODE_OUTPUT_MOMENTS))
     _check_posterior(accepts.manifest, draws or moments)
-    data = _data(request, accepts)
-    return DataRows(data, log_variance=moments, noise=_addresses(request, len(data)) if draws else None)
+    _check_dtype(request)
+    return _data(
+        request,
+        accepts,
+        lambda data: DataRows(data, log_variance=moments, noise=_addresses(request, len(data)) if draws else None),
+    )
 
 
-def parse_reconstruct(request: pb.ReconstructRequest, accepts: Accepts) -> ReconstructRows:
+def parse_reconstruct(request: pb.ReconstructRequest, accepts: Accepts) -> ReconstructRows | Undecoded[ReconstructRows]:
     """Returns the rows to reconstruct.
 
     Raises:
@@ -51,9 +73,12 @@ def parse_reconstruct(request: pb.ReconstructRequest, accepts: Accepts) -> Recon
         raise InvalidInput("latent", f"{request.latent} is no ReconstructLatent")
     draws = request.latent == pb.RECONSTRUCT_LATENT_SAMPLE
     _check_posterior(accepts.manifest, draws)
-    output = _output(request.output)
-    data = _data(request, accepts)
-    return ReconstructRows(data, noise=_addresses(request, len(data)) if draws else None, output=output)
+    output = _output(request, accepts)
+    return _data(
+        request,
+        accepts,
+        lambda data: ReconstructRows(data, noise=_addresses(request, len(data)) if draws else None, output=output),
+    )
 
 
 def parse_decode(request: pb.DecodeRequest, accepts: Accepts) -> LatentRows:
@@ -69,7 +94,7 @@ def parse_decode(request: pb.DecodeRequest, accepts: Accepts) -> LatentRows:
             "FINGERPRINT_MISMATCH",
             f"the latents come from pair {request.fingerprint[:12]}..., this model is {fingerprint[:12]}...",
         )
-    output = _output(request.output)
+    output = _output(request, accepts)
     if not request.HasField("latent"):
         raise InvalidInput("latent", "is missing")
     _check_rows("latent.shape", request.latent.shape, accepts.call_rows)
@@ -91,7 +116,7 @@ def parse_sample(request: pb.SampleRequest, accepts: Accepts) -> PriorRows:
     known = [prior.name for prior in accepts.manifest.priors]
     if request.prior and request.prior not in known:
         raise InvalidInput("prior", f"{request.prior[:128]!r} is unknown, must be one of {', '.join(known)}")
-    return PriorRows(_addresses(request, request.count), temperature, _output(request.output))
+    return PriorRows(_addresses(request, request.count), temperature, _output(request, accepts))
 
 
 def _check_posterior(manifest: Manifest, is_needed: bool) -> None:
@@ -99,17 +124,46 @@ def _check_posterior(manifest: Manifest, is_needed: bool) -> None:
         raise PreconditionFailed("NO_POSTERIOR", f"model {manifest.name} has no posterior, only a mean")
 
 
-def _data(request: pb.EncodeRequest | pb.ReconstructRequest, accepts: Accepts) -> Array:
-    if request.WhichOneof("input") is None:
-        raise InvalidInput("data", "is missing")
-    _check_rows("data.shape", request.data.shape, accepts.call_rows)
-    return parse_data(request.data, "data", accepts.manifest.data)
+def _check_dtype(request: AnyRequest) -> None:
+    if request.dtype not in _FLOATS:
+        given = pb.DataType.Name(request.dtype) if request.dtype in pb.DataType.values() else request.dtype
+        raise InvalidInput("dtype", f"is {given}, must be DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT16")
 
 
-def _output(number: int) -> Output:
-    if number not in _OUTPUTS:
-        raise InvalidInput("output", f"{number} is no DecodeOutput")
-    return _OUTPUTS[number]
+def _data(
+    request: pb.EncodeRequest | pb.ReconstructRequest, accepts: Accepts, rows: Callable[[Array], R]
+) -> R | Undecoded[R]:
+    match request.WhichOneof("input"):
+        case "data":
+            _check_rows("data.shape", request.data.shape, accepts.call_rows)
+            return rows(parse_data(request.data, "data", accepts.manifest.data))
+        case "images":
+            _check_images("images", accepts.manifest)
+            images = request.images.images
+            _check_rows("images.images", [len(images)], accepts.call_rows)
+            if not images:
+                raise InvalidInput("images.images", "has no rows, must have at least 1")
+            return Undecoded(images, "images.images", rows)
+        case _:
+            raise InvalidInput("data", "is missing")
+
+
+def _output(request: DecodingRequest, accepts: Accepts) -> Output:
+    """Returns what the decoder has to answer."""
+    _check_dtype(request)
+    if request.output not in _OUTPUTS:
+        raise InvalidInput("output", f"{request.output} is no DecodeOutput")
+    if request.output == pb.DECODE_OUTPUT_PNG:
+        _check_images("output", accepts.manifest)
+    return _OUTPUTS[request.output]
+
+
+def _check_images(field: str, manifest: Manifest) -> None:
+    if not takes_images(manifest.data):
+        rows = f"{manifest.data.kind} rows of shape {list(manifest.data.shape)}"
+        raise PreconditionFailed(
+            "NOT_IMAGES", f"{field}: model {manifest.name} has {rows}; encoded images have 1, 3 or 4 channels"
+        )
 
 
 def _check_rows(field: str, shape: Sequence[int], limit: int) -> None:

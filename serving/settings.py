@@ -59,7 +59,10 @@ class Settings(BaseSettings):
         65_536, ge=1, le=2**31, description="most rows waiting for one graph; beyond it calls are refused"
     )
     queue_bytes: int = Field(
-        256 * 2**20, ge=1, le=2**40, description="most bytes of rows waiting for one graph; one call always fits"
+        256 * 2**20,
+        ge=1,
+        le=2**40,
+        description="most bytes of rows waiting for one graph, and of images; one call always fits",
     )
     call_rows: int = Field(16_384, ge=1, le=2**31, description="most rows in one call")
     message_bytes: int = Field(

@@ -10,6 +10,7 @@ import io
 import math
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -35,16 +36,17 @@ PIXELS = 16
 Arrays = dict[str, np.ndarray]
 
 
-def _floats(name: str, *shape: int) -> TensorSpec:
+def floats(name: str, *shape: int) -> TensorSpec:
+    """Describes a float32 tensor."""
     return TensorSpec(name=name, dtype="float32", shape=("batch", *shape))
 
 
 DATA = TensorSpec(name="data", dtype="uint8", shape=("batch", *SHAPE))
-LATENTS = _floats("latent", LATENT)
-PARAMETERS = _floats("parameters", PIXELS)
-ENCODER_OUTPUTS = [_floats("mean", LATENT), _floats("log_variance", LATENT)]
-DECODER_OUTPUTS = [DATA, _floats("expectation", *SHAPE), PARAMETERS]
-LIKELIHOOD_OUTPUTS = [_floats("log_likelihood")]
+LATENTS = floats("latent", LATENT)
+PARAMETERS = floats("parameters", PIXELS)
+ENCODER_OUTPUTS = [floats("mean", LATENT), floats("log_variance", LATENT)]
+DECODER_OUTPUTS = [DATA, floats("expectation", *SHAPE), PARAMETERS]
+LIKELIHOOD_OUTPUTS = [floats("log_likelihood")]
 
 
 def _weights() -> Arrays:
@@ -53,9 +55,10 @@ def _weights() -> Arrays:
     return {name: random.normal(0, s, (n, m)).astype(np.float32) for name, (n, m, s) in scales.items()}
 
 
-def _graph(
+def graph(
     nodes: list[onnx.NodeProto], inputs: list[TensorSpec], outputs: list[TensorSpec], **constants: np.ndarray
 ) -> bytes:
+    """Returns a checked ONNX graph."""
     kinds = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
     sides = [
         [helper.make_tensor_value_info(t.name, kinds[t.dtype], t.shape) for t in side] for side in (inputs, outputs)
@@ -78,8 +81,8 @@ def _encoder(weights: Arrays) -> bytes:
         helper.make_node("MatMul", ["features", "V"], ["unbounded"]),
         helper.make_node("Clip", ["unbounded", "low", "high"], ["log_variance"]),
     ]
-    constants = {"trials": _float(TRIALS), "flat": np.array([0, PIXELS]), "low": _float(-8), "high": _float(4)}
-    return _graph(nodes, [DATA], ENCODER_OUTPUTS, W=weights["W"], V=weights["V"], **constants)
+    constants = {"trials": scalar(TRIALS), "flat": np.array([0, PIXELS]), "low": scalar(-8), "high": scalar(4)}
+    return graph(nodes, [DATA], ENCODER_OUTPUTS, W=weights["W"], V=weights["V"], **constants)
 
 
 def _decoder(weights: Arrays) -> bytes:
@@ -92,8 +95,8 @@ def _decoder(weights: Arrays) -> bytes:
         helper.make_node("Clip", ["rounded", "low", "trials"], ["clipped"]),
         helper.make_node("Cast", ["clipped"], ["data"], to=TensorProto.UINT8),
     ]
-    constants = {"trials": _float(TRIALS), "image": np.array([0, *SHAPE]), "low": _float(0)}
-    return _graph(nodes, [LATENTS], DECODER_OUTPUTS, U=weights["U"], **constants)
+    constants = {"trials": scalar(TRIALS), "image": np.array([0, *SHAPE]), "low": scalar(0)}
+    return graph(nodes, [LATENTS], DECODER_OUTPUTS, U=weights["U"], **constants)
 
 
 def _likelihood() -> bytes:
@@ -109,11 +112,12 @@ def _likelihood() -> bytes:
         helper.make_node("Sub", ["numerator", "normaliser"], ["nats"]),
         helper.make_node("ReduceSum", ["nats", "axis"], ["log_likelihood"], keepdims=0),
     ]
-    constants = {"flat": np.array([0, PIXELS]), "axis": np.array([1]), "trials": _float(TRIALS)}
-    return _graph(nodes, [DATA, PARAMETERS], LIKELIHOOD_OUTPUTS, log_choose=_log_choose(), **constants)
+    constants = {"flat": np.array([0, PIXELS]), "axis": np.array([1]), "trials": scalar(TRIALS)}
+    return graph(nodes, [DATA, PARAMETERS], LIKELIHOOD_OUTPUTS, log_choose=_log_choose(), **constants)
 
 
-def _float(value: float) -> np.ndarray:
+def scalar(value: float) -> np.ndarray:
+    """Returns a constant for a graph."""
     return np.array(value, np.float32)
 
 
@@ -147,34 +151,54 @@ def _probes(weights: Arrays) -> Arrays:
 def make(directory: Path, **changes: object) -> ModelPackage:
     """Writes the package. `changes` replace fields of its manifest, so that a test can make a wrong one."""
     weights = _weights()
+    made = {
+        "encoder": Made(_encoder(weights), [DATA], ENCODER_OUTPUTS),
+        "decoder": Made(_decoder(weights), [LATENTS], DECODER_OUTPUTS),
+        "likelihood": Made(_likelihood(), [DATA, PARAMETERS], LIKELIHOOD_OUTPUTS),
+    }
+    data = DataSpec(kind="image", shape=SHAPE, dtype="uint8", minimum=0, maximum=TRIALS)
+    likelihood = Likelihood(family="binomial", constants={"trials": TRIALS})
+    return write(directory, "tiny", made, _probes(weights), data=data, latent=LATENT, likelihood=likelihood, **changes)
+
+
+class Made(NamedTuple):
+    """A graph, and what it takes and gives."""
+
+    content: bytes
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+
+
+def write(
+    directory: Path,
+    name: str,
+    made: dict[str, Made],
+    probes: Arrays,
+    *,
+    data: DataSpec,
+    latent: int,
+    likelihood: Likelihood,
+    **changes: object,
+) -> ModelPackage:
+    """Writes a package of these graphs."""
     buffer = io.BytesIO()
-    np.savez(buffer, **_probes(weights))  # type: ignore[arg-type]  # numpy's stub takes **kwds for allow_pickle
-    files = {
-        "encoder.onnx": _encoder(weights),
-        "decoder.onnx": _decoder(weights),
-        "likelihood.onnx": _likelihood(),
-        "probes.npz": buffer.getvalue(),
-    }
+    np.savez(buffer, **probes)  # type: ignore[arg-type]  # numpy's stub takes **kwds for allow_pickle
+    files = {**{f"{name}.onnx": part.content for name, part in made.items()}, "probes.npz": buffer.getvalue()}
     sums = {name: sha256_of(content) for name, content in files.items()}
-    sides = {
-        "encoder": ([DATA], ENCODER_OUTPUTS),
-        "decoder": ([LATENTS], DECODER_OUTPUTS),
-        "likelihood": ([DATA, PARAMETERS], LIKELIHOOD_OUTPUTS),
-    }
     graphs = {
         name: Graph(file=f"{name}.onnx", sha256=sums[f"{name}.onnx"], opset=18, inputs=tuple(i), outputs=tuple(o))
-        for name, (i, o) in sides.items()
+        for name, (_, i, o) in made.items()
     }
     manifest = Manifest(
-        name="tiny",
+        name=name,
         version=1,
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         fingerprint=fingerprint_of(sums["encoder.onnx"], sums["decoder.onnx"]),
-        data=DataSpec(kind="image", shape=SHAPE, dtype="uint8", minimum=0, maximum=TRIALS),
-        latent_shape=(LATENT,),
+        data=data,
+        latent_shape=(latent,),
         posterior="gaussian",
-        likelihood=Likelihood(family="binomial", constants={"trials": TRIALS}),
-        priors=(Prior(name="standard", noise_size=LATENT),),
+        likelihood=likelihood,
+        priors=(Prior(name="standard", noise_size=latent),),
         graphs=Graphs(**graphs),
         probes=Probes(
             file="probes.npz",

@@ -7,6 +7,8 @@
     runtime      checks that exactly one ONNX Runtime is installed
     noise        (purpose, seed, row) -> standard normals
     tensors      Tensor message <-> array; parsing is the validation
+    images       encoded images <-> rows of an image model
+    image_files  what an image's header tells before anything is decoded
 
 A client's call goes client -> calls -> channel -> replies:
 
@@ -14,7 +16,8 @@ A client's call goes client -> calls -> channel -> replies:
     async_client  AsyncClient: the same, awaited
     endpoint      what both are told of a server, and remember of it
     scalars       a caller's single values, checked
-    calls         splits a call into requests that fit the server's limits
+    calls         turns a call into requests, and their replies into one result
+    parts         splits a caller's rows so that requests fit the server's limits
     description   Model message -> Model
     channel       target, credentials and options of a connection
     failures      a failed RPC -> CallError, or a pause before the next try

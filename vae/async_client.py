@@ -12,11 +12,11 @@ import numpy.typing as npt
 from google.protobuf.message import Message
 
 from vae import calls
-from vae.calls import Call, DecodeOutput, EncodeOutput, ReconstructLatent, Reply, Result
+from vae.calls import Call, EncodeOutput, ReconstructLatent, Reply, Result
 from vae.description import Model, parse_model
 from vae.endpoint import Endpoint
 from vae.failures import client_closed, pause_before_retry
-from vae.replies import Decoded, Encoded, Reconstructed, Sampled
+from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Reconstructed, Sampled
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
@@ -41,12 +41,15 @@ class AsyncClient(Endpoint):
         output: EncodeOutput = "mean",
         seed: int | None = None,
         first_row: int = 0,
+        dtype: FloatType = "float32",
         model: str = "",
         version: int = 0,
         timeout_seconds: float | None = None,
     ) -> Encoded:
         """As `Client.encode`, awaited."""
-        call = calls.encode(data, output=output, seed=seed, first_row=first_row, model=model, version=version)
+        call = calls.encode(
+            data, output=output, seed=seed, first_row=first_row, dtype=dtype, model=model, version=version
+        )
         return await self._call(call, timeout_seconds)
 
     async def decode(
@@ -55,12 +58,13 @@ class AsyncClient(Endpoint):
         *,
         output: DecodeOutput = "data",
         fingerprint: str | None = None,
+        dtype: FloatType = "float32",
         model: str = "",
         version: int = 0,
         timeout_seconds: float | None = None,
     ) -> Decoded:
         """As `Client.decode`, awaited."""
-        call = calls.decode(latent, output=output, fingerprint=fingerprint, model=model, version=version)
+        call = calls.decode(latent, output=output, fingerprint=fingerprint, dtype=dtype, model=model, version=version)
         return await self._call(call, timeout_seconds)
 
     async def sample(
@@ -73,6 +77,7 @@ class AsyncClient(Endpoint):
         prior: str = "",
         output: DecodeOutput = "data",
         include_latent: bool = False,
+        dtype: FloatType = "float32",
         model: str = "",
         version: int = 0,
         timeout_seconds: float | None = None,
@@ -86,6 +91,7 @@ class AsyncClient(Endpoint):
             prior=prior,
             output=output,
             include_latent=include_latent,
+            dtype=dtype,
             model=model,
             version=version,
         )
@@ -99,13 +105,21 @@ class AsyncClient(Endpoint):
         seed: int | None = None,
         first_row: int = 0,
         output: DecodeOutput = "data",
+        dtype: FloatType = "float32",
         model: str = "",
         version: int = 0,
         timeout_seconds: float | None = None,
     ) -> Reconstructed:
         """As `Client.reconstruct`, awaited."""
         call = calls.reconstruct(
-            data, latent=latent, seed=seed, first_row=first_row, output=output, model=model, version=version
+            data,
+            latent=latent,
+            seed=seed,
+            first_row=first_row,
+            output=output,
+            dtype=dtype,
+            model=model,
+            version=version,
         )
         return await self._call(call, timeout_seconds)
 

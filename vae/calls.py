@@ -14,19 +14,31 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import Message
 
-from vae.description import Limits, Model
+from vae.description import Model
 from vae.errors import CallError, InvalidInput
 from vae.noise import HIGHEST_TEMPERATURE, ROW_LIMIT
-from vae.replies import Decoded, Encoded, Reconstructed, Sampled, join_latents, join_rows, one_pair, total
+from vae.parts import as_data, split, split_data
+from vae.replies import (
+    Decoded,
+    DecodeOutput,
+    Encoded,
+    FloatType,
+    Reconstructed,
+    Sampled,
+    join_floats,
+    join_output,
+    join_rows,
+    one_pair,
+    total,
+)
 from vae.scalars import choice, integer, positive, text
-from vae.tensors import Array, as_rows, fit_data, fit_latent, to_message
+from vae.tensors import as_rows, fit_latent
 from vae.v1 import vae_pb2 as pb
 
 Reply = TypeVar("Reply", bound=Message)
 Result = TypeVar("Result", bound=Encoded | Decoded | Sampled | Reconstructed)
 
 EncodeOutput = Literal["mean", "sample", "moments"]
-DecodeOutput = Literal["data", "expectation"]
 ReconstructLatent = Literal["mean", "sample"]
 Score = Literal["log_likelihood", "kl", "elbo", "squared_error"]
 _ENCODE_OUTPUTS = {
@@ -35,10 +47,14 @@ _ENCODE_OUTPUTS = {
     "moments": pb.ENCODE_OUTPUT_MOMENTS,
 }
 _RECONSTRUCT_LATENTS = {"mean": pb.RECONSTRUCT_LATENT_MEAN, "sample": pb.RECONSTRUCT_LATENT_SAMPLE}
-_DECODE_OUTPUTS = {"data": pb.DECODE_OUTPUT_DATA, "expectation": pb.DECODE_OUTPUT_EXPECTATION}
+_DECODE_OUTPUTS = {
+    "data": pb.DECODE_OUTPUT_DATA,
+    "expectation": pb.DECODE_OUTPUT_EXPECTATION,
+    "png": pb.DECODE_OUTPUT_PNG,
+}
+_FLOAT_TYPES = {"float32": pb.DATA_TYPE_FLOAT32, "float16": pb.DATA_TYPE_FLOAT16}
 
 _SEED_BITS = 53  # what a JSON number holds exactly, so that a seed survives being written down anywhere
-_PART_OVERHEAD = 128  # bytes; more than the tags, lengths, shape and row number around a part's elements can take
 
 
 class Route(NamedTuple):
@@ -68,33 +84,48 @@ def route(model: str, version: int) -> Route:
 
 
 def encode(
-    data: npt.ArrayLike, *, output: EncodeOutput, seed: int | None, first_row: int, model: str, version: int
+    data: npt.ArrayLike,
+    *,
+    output: EncodeOutput,
+    seed: int | None,
+    first_row: int,
+    dtype: FloatType,
+    model: str,
+    version: int,
 ) -> Call[pb.EncodeResponse, Encoded]:
-    """Encodes rows of data, [rows, *Model.data.shape]."""
+    """Encodes rows of data, [rows, *Model.data.shape] or encoded images."""
     to = route(model, version)
     wanted = choice("output", output, _ENCODE_OUTPUTS)
-    rows = as_rows(data, "data")
+    floats = choice("dtype", dtype, _FLOAT_TYPES)
+    rows = as_data(data, "data")
     drawn, first = _draw("output", output, seed, first_row, len(rows))
-    request = partial(pb.EncodeRequest, model=to.model, version=to.version, output=wanted, seed=drawn)
+    request = partial(pb.EncodeRequest, model=to.model, version=to.version, output=wanted, seed=drawn, dtype=floats)
 
     def requests(known: Model) -> Iterator[pb.EncodeRequest]:
-        parts = _split("data", fit_data(rows, "data", known.data), known.limits, request().ByteSize())
-        return (request(data=part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
+        parts = split_data(rows, "data", known, request().ByteSize())
+        return (request(**part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
 
     def join(known: Model, replies: Sequence[pb.EncodeResponse]) -> Encoded:
         fingerprint, timing = one_pair(replies), total(replies)
         shape = known.latent_shape if fingerprint == known.fingerprint else None
-        latent = join_latents("latent", [reply.latent for reply in replies], len(rows), shape)
+        latent = join_floats("latent", [reply.latent for reply in replies], len(rows), dtype, shape)
         log_variance = None
         if output == "moments":
-            log_variance = join_latents("log_variance", [reply.log_variance for reply in replies], len(rows), shape)
+            moments = [reply.log_variance for reply in replies]
+            log_variance = join_floats("log_variance", moments, len(rows), dtype, shape)
         return Encoded(latent, log_variance, drawn, fingerprint, timing)
 
     return Call(to, "Encode", requests, join)
 
 
 def decode(
-    latent: npt.ArrayLike | Encoded, *, output: DecodeOutput, fingerprint: str | None, model: str, version: int
+    latent: npt.ArrayLike | Encoded,
+    *,
+    output: DecodeOutput,
+    fingerprint: str | None,
+    dtype: FloatType,
+    model: str,
+    version: int,
 ) -> Call[pb.DecodeResponse, Decoded]:
     """Decodes latents, [rows, *Model.latent_shape], insisting on a pair if told one: an `Encoded` tells its own."""
     to = route(model, version)
@@ -104,15 +135,22 @@ def decode(
         latent = latent.latent
     pair = text("fingerprint", fingerprint or "")
     rows = as_rows(latent, "latent")
-    request = partial(pb.DecodeRequest, model=to.model, version=to.version, output=wanted, fingerprint=pair)
+    request = partial(
+        pb.DecodeRequest,
+        model=to.model,
+        version=to.version,
+        output=wanted,
+        fingerprint=pair,
+        dtype=choice("dtype", dtype, _FLOAT_TYPES),
+    )
 
     def requests(known: Model) -> Iterator[pb.DecodeRequest]:
-        parts = _split("latent", fit_latent(rows, "latent", known.latent_shape), known.limits, request().ByteSize())
+        parts = split(fit_latent(rows, "latent", known.latent_shape), "latent", known.limits, request().ByteSize())
         return (request(latent=part) for _, part in parts)
 
     def join(known: Model, replies: Sequence[pb.DecodeResponse]) -> Decoded:
         answered, timing = one_pair(replies), total(replies)
-        return Decoded(_join_output(known, replies, output, len(rows)), answered, timing)
+        return Decoded(join_output(known, replies, output, dtype, len(rows)), answered, timing)
 
     return Call(to, "Decode", requests, join)
 
@@ -126,6 +164,7 @@ def sample(
     prior: str,
     output: DecodeOutput,
     include_latent: bool,
+    dtype: FloatType,
     model: str,
     version: int,
 ) -> Call[pb.SampleResponse, Sampled]:
@@ -143,6 +182,7 @@ def sample(
         prior=text("prior", prior),
         output=choice("output", output, _DECODE_OUTPUTS),
         include_latent=bool(include_latent),
+        dtype=choice("dtype", dtype, _FLOAT_TYPES),
     )
 
     def requests(known: Model) -> Iterator[pb.SampleRequest]:
@@ -151,11 +191,11 @@ def sample(
 
     def join(known: Model, replies: Sequence[pb.SampleResponse]) -> Sampled:
         fingerprint, timing = one_pair(replies), total(replies)
-        joined = _join_output(known, replies, output, rows)
+        joined = join_output(known, replies, output, dtype, rows)
         latent = None
         if include_latent:
             shape = known.latent_shape if fingerprint == known.fingerprint else None
-            latent = join_latents("latent", [reply.latent for reply in replies], rows, shape)
+            latent = join_floats("latent", [reply.latent for reply in replies], rows, dtype, shape)
         return Sampled(joined, latent, drawn, first, fingerprint, timing)
 
     return Call(to, "Sample", requests, join)
@@ -168,29 +208,35 @@ def reconstruct(
     seed: int | None,
     first_row: int,
     output: DecodeOutput,
+    dtype: FloatType,
     model: str,
     version: int,
 ) -> Call[pb.ReconstructResponse, Reconstructed]:
-    """Encodes rows of data, [rows, *Model.data.shape], decodes and scores them."""
+    """Encodes rows of data, [rows, *Model.data.shape] or encoded images, decodes and scores them."""
     to = route(model, version)
     wanted = choice("latent", latent, _RECONSTRUCT_LATENTS)
-    rows = as_rows(data, "data")
+    rows = as_data(data, "data")
     drawn, first = _draw("latent", latent, seed, first_row, len(rows))
-    decoded = choice("output", output, _DECODE_OUTPUTS)
     request = partial(
-        pb.ReconstructRequest, model=to.model, version=to.version, latent=wanted, seed=drawn, output=decoded
+        pb.ReconstructRequest,
+        model=to.model,
+        version=to.version,
+        latent=wanted,
+        seed=drawn,
+        output=choice("output", output, _DECODE_OUTPUTS),
+        dtype=choice("dtype", dtype, _FLOAT_TYPES),
     )
 
     def requests(known: Model) -> Iterator[pb.ReconstructRequest]:
-        parts = _split("data", fit_data(rows, "data", known.data), known.limits, request().ByteSize())
-        return (request(data=part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
+        parts = split_data(rows, "data", known, request().ByteSize())
+        return (request(**part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
 
     def join(known: Model, replies: Sequence[pb.ReconstructResponse]) -> Reconstructed:
         def score(name: Score) -> npt.NDArray[np.float32] | None:
             parts = [getattr(reply, name) for reply in replies if reply.HasField(name)]
-            return join_latents(name, parts, len(rows), ()) if parts else None
+            return join_rows(name, parts, len(rows), "float32", ()).astype(np.float32, copy=False) if parts else None
 
-        joined, squared_error = _join_output(known, replies, output, len(rows)), score("squared_error")
+        joined, squared_error = join_output(known, replies, output, dtype, len(rows)), score("squared_error")
         if squared_error is None:
             raise CallError("INTERNAL", "the server's reply holds no squared_error")
         return Reconstructed(
@@ -215,39 +261,6 @@ def _draw(field: str, wanted: str, seed: int | None, first_row: int, rows: int) 
     if seed is not None or first != 0:
         raise InvalidInput(field, f"is {wanted!r}, which draws no noise: seed and first_row are for 'sample'")
     return None, 0
-
-
-def _split(field: str, rows: Array, limits: Limits, bare_bytes: int) -> Iterator[tuple[int, pb.Tensor]]:
-    """Returns parts that keep a request within both limits, each with its offset.
-
-    Args:
-        field: what to call the rows in an error.
-        rows: what to split.
-        limits: the server's.
-        bare_bytes: size of a request without rows.
-    """
-    row_bytes = rows[0].nbytes
-    step = min(limits.call_rows, (limits.request_bytes - bare_bytes - _PART_OVERHEAD) // row_bytes)
-    if step < 1:
-        raise InvalidInput(
-            field, f"takes {row_bytes} bytes a row; the server's limit on a request is {limits.request_bytes}"
-        )
-    return ((offset, to_message(rows[offset : offset + step])) for offset in range(0, len(rows), step))
-
-
-def _join_output(
-    known: Model,
-    replies: Sequence[pb.DecodeResponse] | Sequence[pb.SampleResponse] | Sequence[pb.ReconstructResponse],
-    output: DecodeOutput,
-    rows: int,
-) -> Array:
-    """Returns the rows that were decoded. Of a pair that is not the one described, the shape is taken as it comes."""
-    is_known = one_pair(replies) == known.fingerprint
-    shape = known.data.shape if is_known else None
-    if output == "expectation":
-        return join_rows(output, [reply.expectation for reply in replies], rows, "float32", shape)
-    dtype = known.data.dtype if is_known else None
-    return join_rows(output, [reply.data for reply in replies], rows, dtype, shape)
 
 
 def _seed(seed: int | None) -> int:

@@ -28,7 +28,7 @@ VERBS = {
     "tune": Verb("serving.tune", "serving", "measure how a model is best run on this machine"),
     "health": Verb("serving.cli", "serving", "ask a server whether it is ready"),
     "sample": Verb("vae.commands", "", "draw samples from a server into a picture or an array"),
-    "encode": Verb("vae.commands", "", "encode rows of an array on a server"),
+    "encode": Verb("vae.commands", "", "encode rows of an array, or images, on a server"),
     "decode": Verb("vae.commands", "", "decode latents on a server"),
     "bench": Verb("vae.bench.cli", "", "put load on a server of yours and measure it"),
     "info": Verb("vae.commands", "", "describe a model package or what a server serves"),

@@ -15,12 +15,12 @@ import numpy.typing as npt
 from google.protobuf.message import Message
 
 from vae import calls
-from vae.calls import Call, DecodeOutput, EncodeOutput, ReconstructLatent, Reply, Result
+from vae.calls import Call, EncodeOutput, ReconstructLatent, Reply, Result
 from vae.channel import open_channel
 from vae.description import Model, parse_model
 from vae.endpoint import Endpoint
 from vae.failures import client_closed, pause_before_retry
-from vae.replies import Decoded, Encoded, Reconstructed, Sampled
+from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Reconstructed, Sampled
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
@@ -48,6 +48,7 @@ class Client(Endpoint):
         output: EncodeOutput = "mean",
         seed: int | None = None,
         first_row: int = 0,
+        dtype: FloatType = "float32",
         model: str = "",
         version: int = 0,
         timeout_seconds: float | None = None,
@@ -56,10 +57,11 @@ class Client(Endpoint):
 
         Args:
             data: [rows, *Model.data.shape], every value in [minimum, maximum]; converted to the model's element type
-                where that loses nothing.
+                where that loses nothing. Or a sequence of bytes, each a PNG, JPEG or WebP file of the model's size.
             output: the posterior's "mean", a "sample" of it, or "moments": mean and log-variance.
             seed: of a sample, in [0, 2^64 - 1]; picked, and told in the result, if None.
             first_row: number of the first row, in [0, 2^63 - rows]; row k of a sample draws the noise of first_row + k.
+            dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
             model: name; empty means the server's default.
             version: 1 or more; 0 means the newest.
             timeout_seconds: deadline of each request, its retries included; the client's own if None.
@@ -68,7 +70,9 @@ class Client(Endpoint):
             InvalidInput: an option is out of range, or the data does not fit the model.
             CallError: the server or the network answered with an error, or the client is closed.
         """
-        call = calls.encode(data, output=output, seed=seed, first_row=first_row, model=model, version=version)
+        call = calls.encode(
+            data, output=output, seed=seed, first_row=first_row, dtype=dtype, model=model, version=version
+        )
         return self._call(call, timeout_seconds)
 
     def decode(
@@ -77,6 +81,7 @@ class Client(Endpoint):
         *,
         output: DecodeOutput = "data",
         fingerprint: str | None = None,
+        dtype: FloatType = "float32",
         model: str = "",
         version: int = 0,
         timeout_seconds: float | None = None,
@@ -84,10 +89,12 @@ class Client(Endpoint):
         """Decodes latents into data.
 
         Args:
-            latent: float32 [rows, *Model.latent_shape], or what `encode` returned.
-            output: "data", rounded and clipped to the data's type, or the likelihood's "expectation", float32.
+            latent: [rows, *Model.latent_shape], or what `encode` returned; float16 is sent as such, half as long.
+            output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
+                as files.
             fingerprint: the pair to insist on. None means the pair that an `Encoded` came from, and any pair for an
                 array.
+            dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
             model: name; empty means the server's default.
             version: 1 or more; 0 means the newest.
             timeout_seconds: deadline of each request, its retries included; the client's own if None.
@@ -97,7 +104,7 @@ class Client(Endpoint):
             CallError: the server or the network answered with an error, FAILED_PRECONDITION if it serves another pair;
                 or the client is closed.
         """
-        call = calls.decode(latent, output=output, fingerprint=fingerprint, model=model, version=version)
+        call = calls.decode(latent, output=output, fingerprint=fingerprint, dtype=dtype, model=model, version=version)
         return self._call(call, timeout_seconds)
 
     def sample(
@@ -110,6 +117,7 @@ class Client(Endpoint):
         prior: str = "",
         output: DecodeOutput = "data",
         include_latent: bool = False,
+        dtype: FloatType = "float32",
         model: str = "",
         version: int = 0,
         timeout_seconds: float | None = None,
@@ -122,8 +130,10 @@ class Client(Endpoint):
             first_row: in [0, 2^63 - count]. Rows are addressed: (seed, row) gives the same latent in every call.
             temperature: factor on the noise's standard deviation, in (0, 1e6]; None means 1.
             prior: name; empty means the model's default.
-            output: "data", rounded and clipped to the data's type, or the likelihood's "expectation", float32.
+            output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
+                as files.
             include_latent: whether to answer the latents too.
+            dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
             model: name; empty means the server's default.
             version: 1 or more; 0 means the newest.
             timeout_seconds: deadline of each request, its retries included; the client's own if None.
@@ -140,6 +150,7 @@ class Client(Endpoint):
             prior=prior,
             output=output,
             include_latent=include_latent,
+            dtype=dtype,
             model=model,
             version=version,
         )
@@ -153,6 +164,7 @@ class Client(Endpoint):
         seed: int | None = None,
         first_row: int = 0,
         output: DecodeOutput = "data",
+        dtype: FloatType = "float32",
         model: str = "",
         version: int = 0,
         timeout_seconds: float | None = None,
@@ -164,7 +176,9 @@ class Client(Endpoint):
             latent: which latent to decode: the posterior's "mean", or a "sample" of it.
             seed: of a sample, in [0, 2^64 - 1]; picked, and told in the result, if None.
             first_row: number of the first row, as in `encode`.
-            output: "data", rounded and clipped to the data's type, or the likelihood's "expectation", float32.
+            output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
+                as files.
+            dtype: as in `encode`; the scores are float32.
             model: name; empty means the server's default.
             version: 1 or more; 0 means the newest.
             timeout_seconds: deadline of each request, its retries included; the client's own if None.
@@ -174,7 +188,14 @@ class Client(Endpoint):
             CallError: the server or the network answered with an error, or the client is closed.
         """
         call = calls.reconstruct(
-            data, latent=latent, seed=seed, first_row=first_row, output=output, model=model, version=version
+            data,
+            latent=latent,
+            seed=seed,
+            first_row=first_row,
+            output=output,
+            dtype=dtype,
+            model=model,
+            version=version,
         )
         return self._call(call, timeout_seconds)
 

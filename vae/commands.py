@@ -70,14 +70,16 @@ def _sample_options(arguments: list[str]) -> argparse.Namespace:
 
 
 def encode(arguments: list[str]) -> int:
-    """Encodes rows of an array on a server."""
+    """Encodes rows of an array, or images, on a server."""
     options = _encode_options(arguments)
     _check_out(options.out, ".npz")
-    from vae.files import check_suffix, read_array, write_arrays
+    from vae.files import read_array, read_images, write_arrays
 
-    check_suffix(options.input, ".npy")
-    data = read_array(options.input)
+    is_array = len(options.input) == 1 and options.input[0].suffix == ".npy"
+    images = [] if is_array else read_images(options.input)
+    data = read_array(options.input[0]) if is_array else [image for _, image in images]
     with connect(options) as client:
+        _check_images(images, client, options)
         encoded = client.encode(
             data,
             output=options.output,
@@ -93,6 +95,7 @@ def encode(arguments: list[str]) -> int:
         fingerprint=encoded.fingerprint,
         seed=encoded.seed,
         first_row=None if encoded.seed is None else options.first_row,
+        files=[str(path) for path, _ in images] or None,
     )
     drawn = "" if encoded.seed is None else f", drawn with seed {encoded.seed} from row {options.first_row}"
     print(f"{options.out}: latents of {len(data)} rows{drawn}")
@@ -102,7 +105,14 @@ def encode(arguments: list[str]) -> int:
 def _encode_options(arguments: list[str]) -> argparse.Namespace:
     parser = verb_parser("encode", "Encodes rows of data on a server. The result knows which pair it came from.")
     add_server_options(parser)
-    parser.add_argument("--input", type=Path, required=True, metavar="X.npy", help="rows of data, the model's shape")
+    parser.add_argument(
+        "--input",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="X",
+        help="rows of data, the model's shape (.npy); or images of its size (.png, .jpg, .webp), or folders of them",
+    )
     parser.add_argument("--output", choices=("mean", "sample", "moments"), default="mean", help="default: mean")
     parser.add_argument("--seed", type=int, help="of a sample, 0 to 2^64 - 1; picked, and told, if not given")
     parser.add_argument("--first-row", type=int, default=0, metavar="ROW", help="number of a sample's first row")
@@ -111,6 +121,16 @@ def _encode_options(arguments: list[str]) -> argparse.Namespace:
     if options.output != "sample" and (options.seed is not None or options.first_row):
         parser.error("--seed and --first-row are for --output sample")
     return options
+
+
+def _check_images(images: "list[tuple[Path, bytes]]", client: "Client", options: argparse.Namespace) -> None:
+    """Names the file that does not fit the model, where the client would tell its number."""
+    if images:
+        from vae.images import check_image, takes_images
+
+        spec = client.get_model(options.model, options.version).data
+        for path, image in images if takes_images(spec) else ():
+            check_image(image, str(path), spec)
 
 
 def decode(arguments: list[str]) -> int:

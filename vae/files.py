@@ -7,7 +7,7 @@ import secrets
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -19,10 +19,11 @@ from vae.errors import InvalidInput
 
 Parsed = TypeVar("Parsed")
 AnyArray = npt.NDArray[Any]
-Value = AnyArray | str | int | None
+Value = AnyArray | str | int | list[str] | None
 
 PARTIAL = ".partial"  # ending of a file that is being written; one that stays was left by a process that was killed
 
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 _NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
@@ -49,6 +50,26 @@ def read_arrays(path: Path) -> dict[str, AnyArray]:
         InvalidInput: named by the path; the file cannot be read or holds anything but arrays of plain values.
     """
     return _read(path, parse_arrays)
+
+
+def read_images(paths: Iterable[Path]) -> list[tuple[Path, bytes]]:
+    """Reads image files, in the order given; a folder stands for those in it, in the order of their names.
+
+    Raises:
+        InvalidInput: named by the path; a file cannot be read or does not end as an image does, or a folder has none.
+    """
+    return [(file, _read(file, lambda opened: opened.read())) for path in paths for file in _image_files(path)]
+
+
+def _image_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in _IMAGE_SUFFIXES)
+        if not files:
+            raise InvalidInput(str(path), f"holds no {', '.join(_IMAGE_SUFFIXES)} files")
+        return files
+    if path.suffix.lower() not in _IMAGE_SUFFIXES:
+        raise InvalidInput(str(path), f"must end in one of {', '.join(_IMAGE_SUFFIXES)}, or be a single .npy file")
+    return [path]
 
 
 def parse_array(file: BinaryIO) -> AnyArray:

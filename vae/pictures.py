@@ -1,22 +1,17 @@
 """Rows of images -> one PNG: a grid of cells, or originals above their reconstructions."""
 
-import io
 import math
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
 from vae.errors import InvalidInput
+from vae.images import Pixels, png, to_pixels
 from vae.manifest import DataSpec
 from vae.tensors import Array
 
 _CELL = 48  # pixels; smaller images are enlarged to about this
 _GAP = 2  # pixels between cells
 _BACKGROUND = 96  # grey: neither the black nor the white of a picture
-
-Pixels = npt.NDArray[np.uint8]
-"""[rows, height, width, channels]"""
 
 
 def grid_png(rows: Array, spec: DataSpec, *, columns: int | None = None) -> bytes:
@@ -31,7 +26,7 @@ def grid_png(rows: Array, spec: DataSpec, *, columns: int | None = None) -> byte
         InvalidInput: the rows are no images of this spec.
     """
     pixels = _pixels(rows, spec)
-    return _png(_tile(pixels, columns or math.ceil(math.sqrt(len(pixels)))))
+    return png(_tile(pixels, columns or math.ceil(math.sqrt(len(pixels)))))
 
 
 def pairs_png(originals: Array, reconstructions: Array, spec: DataSpec, *, columns: int = 16) -> bytes:
@@ -54,7 +49,7 @@ def pairs_png(originals: Array, reconstructions: Array, spec: DataSpec, *, colum
     for start in range(0, len(above), columns):
         line = slice(start, start + columns)
         lines.append(_tile(np.concatenate([_fill(above[line], columns), below[line]]), columns))
-    return _png(_stack(lines))
+    return png(_stack(lines))
 
 
 def _pixels(rows: Array, spec: DataSpec) -> Pixels:
@@ -63,8 +58,7 @@ def _pixels(rows: Array, spec: DataSpec) -> Pixels:
         raise InvalidInput("rows", f"of shape {list(rows.shape)} are no images of shape {list(spec.shape)}")
     if spec.shape[2] not in (1, 3):
         raise InvalidInput("rows", f"have {spec.shape[2]} channels; a picture shows 1 or 3")
-    share = (rows.astype(np.float64) - spec.minimum) / (spec.maximum - spec.minimum)
-    pixels = np.rint(np.clip(np.nan_to_num(share), 0.0, 1.0) * 255.0).astype(np.uint8)
+    pixels = to_pixels(rows, spec)
     enlarge = max(1, round(_CELL / max(spec.shape[:2])))
     return pixels.repeat(enlarge, axis=1).repeat(enlarge, axis=2)  # nearest neighbour
 
@@ -88,9 +82,3 @@ def _stack(blocks: list[Pixels]) -> Pixels:
     """Returns blocks of one width below each other, set apart by a wider gap."""
     apart = np.full((4 * _GAP, *blocks[0].shape[1:]), _BACKGROUND, np.uint8)
     return np.concatenate([part for block in blocks for part in (apart, block)][1:])
-
-
-def _png(picture: Pixels) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(file, "PNG")
-    return file.getvalue()

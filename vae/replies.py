@@ -1,14 +1,22 @@
 """What a client gets, and how the replies to a call's parts become one of it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from vae.description import Model
 from vae.errors import CallError, InvalidInput
 from vae.tensors import DATA_TYPES, Array, to_array
 from vae.v1 import vae_pb2 as pb
+
+DecodeOutput = Literal["data", "expectation", "png"]
+FloatType = Literal["float32", "float16"]
+Floats = npt.NDArray[np.float32 | np.float16]
+"""float32, or float16 where that was asked for."""
+Output = npt.NDArray[Any]
+"""Rows [rows, *data.shape]: of the data's type, or floats for "expectation". For "png" objects [rows], each bytes."""
 
 _DTYPES: dict[int, str] = {number: name for name, number in DATA_TYPES.items()}
 
@@ -25,9 +33,9 @@ class Timing(NamedTuple):
 class Encoded(NamedTuple):
     """Latents of rows of data. Decode them with the pair of this fingerprint alone."""
 
-    latent: npt.NDArray[np.float32]
+    latent: Floats
     """[rows, *latent_shape]: the posterior's mean, or a draw if asked for "sample"."""
-    log_variance: npt.NDArray[np.float32] | None
+    log_variance: Floats | None
     """[rows, *latent_shape], for "moments"."""
     seed: int | None
     """Seed of the draw, for "sample"."""
@@ -38,8 +46,7 @@ class Encoded(NamedTuple):
 class Decoded(NamedTuple):
     """Rows decoded from latents."""
 
-    output: Array
-    """[rows, *data.shape]: of the data's type, or float32 if asked for "expectation"."""
+    output: Output
     fingerprint: str
     timing: Timing
 
@@ -47,9 +54,8 @@ class Decoded(NamedTuple):
 class Sampled(NamedTuple):
     """Rows drawn from a prior: first_row, first_row + 1, ... of the seed."""
 
-    output: Array
-    """[count, *data.shape]: of the data's type, or float32 if asked for "expectation"."""
-    latent: npt.NDArray[np.float32] | None
+    output: Output
+    latent: Floats | None
     """[count, *latent_shape], if asked for."""
     seed: int
     first_row: int
@@ -60,8 +66,7 @@ class Sampled(NamedTuple):
 class Reconstructed(NamedTuple):
     """Rows that were encoded and decoded again, and their scores, each float32 [rows]."""
 
-    output: Array
-    """[rows, *data.shape]: of the data's type, or float32 if asked for "expectation"."""
+    output: Output
     log_likelihood: npt.NDArray[np.float32] | None
     """Of the data given its latent, in nats; None if the model has no likelihood graph."""
     kl: npt.NDArray[np.float32] | None
@@ -131,13 +136,52 @@ def join_rows(
         joined = np.concatenate([to_array(part, field, kind, shape) for part in parts])
     except (KeyError, ValueError, InvalidInput) as exc:
         raise CallError("INTERNAL", f"the server's reply holds no usable {field}: {exc}") from exc
-    if len(joined) != rows:
-        raise CallError("INTERNAL", f"the server answered {len(joined)} rows of {field} where {rows} were asked for")
+    _check_count(field, len(joined), rows)
     return joined
 
 
-def join_latents(
-    field: str, parts: Sequence[pb.Tensor], rows: int, latent_shape: Sequence[int] | None
-) -> npt.NDArray[np.float32]:
-    """Returns the latents of all parts, float32, as `join_rows` does."""
-    return join_rows(field, parts, rows, "float32", latent_shape).astype(np.float32, copy=False)
+def join_floats(
+    field: str, parts: Sequence[pb.Tensor], rows: int, dtype: str, row_shape: Sequence[int] | None
+) -> Floats:
+    """Returns the floating-point rows of all parts, as `join_rows` does."""
+    return join_rows(field, parts, rows, dtype, row_shape).astype(dtype, copy=False)
+
+
+def join_output(
+    known: Model,
+    replies: Sequence[pb.DecodeResponse] | Sequence[pb.SampleResponse] | Sequence[pb.ReconstructResponse],
+    output: DecodeOutput,
+    floats: FloatType,
+    rows: int,
+) -> Output:
+    """Returns the rows that were decoded. Of a pair that is not the one described, the shape is taken as it comes.
+
+    Raises:
+        CallError: as `join_rows` does.
+    """
+    if output == "png":
+        return _join_images([reply.images for reply in replies], rows)
+    is_known = one_pair(replies) == known.fingerprint
+    shape = known.data.shape if is_known else None
+    if output == "expectation":
+        return join_rows(output, [reply.expectation for reply in replies], rows, floats, shape)
+    dtype = (floats if known.data.dtype == "float32" else known.data.dtype) if is_known else None
+    return join_rows(output, [reply.data for reply in replies], rows, dtype, shape)
+
+
+def _join_images(parts: Sequence[pb.EncodedImages], rows: int) -> Output:
+    """Returns the PNG files of all parts: objects [rows].
+
+    Raises:
+        CallError: INTERNAL; they are not as many as were asked for.
+    """
+    files = [file for part in parts for file in part.images]
+    _check_count("images", len(files), rows)
+    joined = np.empty(rows, object)
+    joined[:] = files
+    return joined
+
+
+def _check_count(field: str, answered: int, asked: int) -> None:
+    if answered != asked:
+        raise CallError("INTERNAL", f"the server answered {answered} rows of {field} where {asked} were asked for")

@@ -6,58 +6,81 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from vae.errors import InvalidInput
+from vae.errors import InvalidInput, PreconditionFailed
 from vae.manifest import DataSpec
 from vae.v1 import vae_pb2 as pb
 
 Array = npt.NDArray[np.number]
-"""uint8 or float32."""
+"""uint8, float32 or float16."""
 
 _DTYPES: dict[int, np.dtype[np.number]] = {
     pb.DATA_TYPE_UINT8: np.dtype("u1"),
     pb.DATA_TYPE_FLOAT32: np.dtype("<f4"),
+    pb.DATA_TYPE_FLOAT16: np.dtype("<f2"),
 }
+_TAKEN_AS = {"float32": (pb.DATA_TYPE_FLOAT32, pb.DATA_TYPE_FLOAT16)}
 _NAMES = {value.number: value.name for value in pb.DataType.DESCRIPTOR.values}
-DATA_TYPES = {"uint8": pb.DATA_TYPE_UINT8, "float32": pb.DATA_TYPE_FLOAT32}
-"""Wire type by the name that manifests use."""
+DATA_TYPES = {"uint8": pb.DATA_TYPE_UINT8, "float32": pb.DATA_TYPE_FLOAT32, "float16": pb.DATA_TYPE_FLOAT16}
+"""Wire type by the name that manifests and NumPy use."""
 
 
 def to_message(array: Array) -> pb.Tensor:
-    """Returns the message that holds a uint8 or float32 array."""
+    """Returns the message that holds an array of uint8, float32 or float16."""
     number = DATA_TYPES[array.dtype.name]
     return pb.Tensor(dtype=number, shape=array.shape, data=array.astype(_DTYPES[number], copy=False).tobytes())
 
 
 def to_array(message: pb.Tensor, field: str, dtype: str, row_shape: Sequence[int]) -> Array:
-    """Returns the rows that a message holds, read-only.
+    """Returns the rows that a message holds, read-only unless they had to be converted.
 
     Args:
         message: the message.
         field: what to call it in an error.
-        dtype: the element type it must have, "uint8" or "float32".
+        dtype: the element type it must have: "uint8", "float16", or "float32", for which float16 is taken too.
         row_shape: the shape of one row.
 
     Returns:
-        Array [rows, *row_shape] with at least one row.
+        Array [rows, *row_shape] of that type, with at least one row.
 
     Raises:
         InvalidInput: the type, rank or shape is another, there are no rows, or the bytes do not match the shape.
     """
-    expected = DATA_TYPES[dtype]
-    if message.dtype != expected:
+    allowed = _TAKEN_AS.get(dtype, (DATA_TYPES[dtype],))
+    if message.dtype not in allowed:
         given = _NAMES.get(message.dtype, str(int(message.dtype)))
-        raise InvalidInput(f"{field}.dtype", f"is {given}, must be {_NAMES[expected]}")
+        raise InvalidInput(f"{field}.dtype", f"is {given}, must be {' or '.join(_NAMES[number] for number in allowed)}")
+    kind = _DTYPES[message.dtype]
     if list(message.shape[1 : 2 + len(row_shape)]) != list(row_shape):  # there may be millions of axes
         wanted = f"[rows, {', '.join(map(str, row_shape))}]"
         raise InvalidInput(f"{field}.shape", f"is {_brief(message.shape)}, must be {wanted}")
     shape = tuple(message.shape)
     if shape[0] < 1:
         raise InvalidInput(f"{field}.shape", f"has {shape[0]} rows, must have at least 1")
-    size = prod(shape) * _DTYPES[expected].itemsize
+    size = prod(shape) * kind.itemsize
     content = message.data  # once: each access copies it
     if len(content) != size:
         raise InvalidInput(f"{field}.data", f"holds {len(content)} bytes, shape {_brief(shape)} takes {size}")
-    return np.frombuffer(content, _DTYPES[expected]).reshape(shape)
+    return np.frombuffer(content, kind).reshape(shape).astype(_DTYPES[DATA_TYPES[dtype]], copy=False)
+
+
+def to_float16(rows: Array, field: str) -> Array:
+    """Returns floating-point rows as float16, rounded to nearest, and rows of any other type as they are.
+
+    Raises:
+        PreconditionFailed: FLOAT16_OVERFLOW; a finite value is too large for it.
+    """
+    if rows.dtype.kind != "f":
+        return rows
+    with np.errstate(over="ignore"):
+        converted = rows.astype(np.float16)
+    too_large = np.isinf(converted)
+    too_large &= np.isfinite(rows)
+    if too_large.any():
+        index = np.unravel_index(int(np.argmax(too_large)), too_large.shape)
+        raise PreconditionFailed(
+            "FLOAT16_OVERFLOW", f"{field}: {_place(rows, index)} is too large for float16: ask for float32"
+        )
+    return converted
 
 
 def parse_data(message: pb.Tensor, field: str, spec: DataSpec) -> Array:
@@ -104,24 +127,31 @@ def as_rows(values: npt.ArrayLike, field: str) -> Array:
 def fit_data(given: Array, field: str, spec: DataSpec) -> Array:
     """Returns a user's rows of data as the model takes them, [rows, *spec.shape] of spec.dtype.
 
+    Float16 stays float16 where float32 is taken: it is half as long on the wire, and loses nothing there.
+
     Raises:
         InvalidInput: another shape, a value that the type cannot hold or that lies outside the range, or NaN where
             none may be missing.
     """
     rows = _fit(given, field, spec.dtype, spec.shape)
     _check_data(rows, field, spec)
-    return rows
+    return _short(given, rows)
 
 
 def fit_latent(given: Array, field: str, latent_shape: Sequence[int]) -> Array:
-    """Returns a user's latents as the model takes them, float32 [rows, *latent_shape].
+    """Returns a user's latents as the model takes them, float32 or float16 [rows, *latent_shape].
 
     Raises:
         InvalidInput: another shape, or a value that float32 cannot hold, or that is NaN or infinite.
     """
     rows = _fit(given, field, "float32", latent_shape)
     _check_latent(rows, field)
-    return rows
+    return _short(given, rows)
+
+
+def _short(given: Array, rows: Array) -> Array:
+    """Returns rows in the shorter of two types that hold the same numbers."""
+    return given if (given.dtype.name, rows.dtype.name) == ("float16", "float32") else rows
 
 
 def _fit(given: Array, field: str, dtype: str, row_shape: Sequence[int]) -> Array:
@@ -165,8 +195,11 @@ def _check_latent(rows: Array, field: str) -> None:
 def _refuse(rows: Array, allowed: npt.NDArray[np.bool_], field: str, rule: str) -> None:
     if not allowed.all():
         index = np.unravel_index(int(np.argmin(allowed)), allowed.shape)
-        place = ", ".join(map(str, index[1:]))
-        raise InvalidInput(field, f"{rows[index]} in row {index[0]} at [{place}] {rule}")
+        raise InvalidInput(field, f"{_place(rows, index)} {rule}")
+
+
+def _place(rows: Array, index: Sequence[np.intp]) -> str:
+    return f"{rows[tuple(index)]} in row {index[0]} at [{', '.join(map(str, index[1:]))}]"
 
 
 def _brief(shape: Sequence[int]) -> str:

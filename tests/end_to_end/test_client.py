@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers import ROOT, RunningServer, RunVae, StartServer
 from vae import AsyncClient, Client
-from vae.errors import CallError
+from vae.errors import CallError, InvalidInput
 from vae.noise import Purpose, RowRange, standard_normals
 
 
@@ -45,6 +45,44 @@ def test_requests_up_to_the_limit_are_taken(start_server: StartServer) -> None:
     with Client(server.target) as client:
         encoded = client.encode(rows, output="moments")
         assert client.decode(encoded).output.shape == rows.shape
+
+
+def test_images_travel_both_ways_however_they_are_split(start_server: StartServer) -> None:
+    server = start_server("--call-rows", "7")
+    rows = np.random.default_rng(0).integers(0, 17, (20, 4, 4, 1), np.uint8)
+    with Client(server.target) as client:
+        plain = client.encode(rows)
+        sampled = client.sample(20, seed=7, output="png")
+        assert sampled.output.shape == (20,)
+        drawn = client.sample(20, seed=7).output
+        np.testing.assert_array_equal(client.encode(sampled.output).latent, client.encode(drawn).latent)
+        files = client.decode(plain, output="png").output
+        scored = client.reconstruct(list(files), output="png")
+        np.testing.assert_array_equal(scored.elbo, client.reconstruct(client.decode(plain).output).elbo)
+        with pytest.raises(InvalidInput, match=r"^data\[1\]: is no PNG, JPEG or WebP"):
+            client.encode([files[0], b"GIF89a"])
+        with pytest.raises(CallError, match="is no intact PNG") as err:
+            client.encode([files[0], files[1][:40] + b"\0" + files[1][41:]])
+        assert err.value.field == "images.images[1]"
+
+    async def encode() -> np.ndarray:
+        async with AsyncClient(server.target) as client:
+            return (await client.encode(sampled.output, dtype="float16")).latent
+
+    short = asyncio.run(encode())
+    assert short.dtype == np.float16
+
+
+def test_float16_is_lossless_for_what_is_float16(server: RunningServer) -> None:
+    rows = np.random.default_rng(0).integers(0, 17, (20, 4, 4, 1), np.uint8)
+    with Client(server.target) as client:
+        short, wide = client.encode(rows, dtype="float16"), client.encode(rows)
+        np.testing.assert_array_equal(short.latent, wide.latent.astype(np.float16), strict=True)
+        same = client.decode(short.latent.astype(np.float32), output="expectation", dtype="float16")
+        np.testing.assert_array_equal(
+            client.decode(short, output="expectation", dtype="float16").output, same.output, strict=True
+        )
+        assert same.output.dtype == np.float16
 
 
 def test_a_posterior_is_drawn_by_row(server: RunningServer) -> None:

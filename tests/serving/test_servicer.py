@@ -209,7 +209,7 @@ BAD = [
     (_sample, {"temperature": math.inf}, "temperature", "is inf"),
     (_sample, {"temperature": 3e38}, "temperature", "is 3e+38"),
     (_sample, {"prior": "gmm"}, "prior", "'gmm' is unknown, must be one of standard"),
-    (_sample, {"output": 3}, "output", "3 is no DecodeOutput"),
+    (_sample, {"output": 4}, "output", "4 is no DecodeOutput"),
 ]
 
 

@@ -146,11 +146,12 @@ class Script(VaeServiceServicer):
 
     def Encode(self, request: pb.EncodeRequest, context: grpc.ServicerContext) -> pb.EncodeResponse:  # noqa: N802
         self._act("Encode", request, context)
-        latent = to_message(np.full((request.data.shape[0], *self.model.latent_shape), 0.5, np.float32))
+        rows = _rows(request)
+        latent = to_message(np.full((rows, *self.model.latent_shape), 0.5, np.float32))
         wants_moments = request.output == pb.ENCODE_OUTPUT_MOMENTS
         return pb.EncodeResponse(
             fingerprint=self.model.fingerprint,
-            timing=pb.Timing(queued_microseconds=10, running_microseconds=1000, batch_rows=request.data.shape[0]),
+            timing=pb.Timing(queued_microseconds=10, running_microseconds=1000, batch_rows=rows),
             latent=latent,
             log_variance=latent if wants_moments else None,
             seed=request.seed if request.HasField("seed") else None,
@@ -177,7 +178,7 @@ class Script(VaeServiceServicer):
 
     def Reconstruct(self, request: pb.ReconstructRequest, context: grpc.ServicerContext) -> pb.ReconstructResponse:  # noqa: N802
         self._act("Reconstruct", request, context)
-        numbers = np.arange(request.data.shape[0]) + request.first_row
+        numbers = np.arange(_rows(request)) + request.first_row
         reply = pb.ReconstructResponse(
             fingerprint=self.model.fingerprint,
             squared_error=to_message(numbers.astype(np.float32)),
@@ -207,6 +208,10 @@ class Script(VaeServiceServicer):
         metadata = dict(context.invocation_metadata())
         with self._lock:
             self.received.append(Received(method, request, metadata))
+
+
+def _rows(request: pb.EncodeRequest | pb.ReconstructRequest) -> int:
+    return request.data.shape[0] if request.HasField("data") else len(request.images.images)
 
 
 def refuse(code: grpc.StatusCode, message: str, *details: Message) -> Callable[[grpc.ServicerContext], None]:

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -7,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae import calls
-from vae.calls import Call, DecodeOutput, EncodeOutput
+from vae.calls import Call, EncodeOutput
 from vae.description import Model, parse_model
 from vae.errors import CallError, InvalidInput
-from vae.replies import Decoded, Encoded, Sampled, Timing
+from vae.images import encode_images
+from vae.manifest import DataSpec
+from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Sampled, Timing
 from vae.tensors import to_message
 from vae.v1 import vae_pb2 as pb
 
@@ -36,15 +39,22 @@ def described(call_rows: int = 8, request_bytes: int = 1 << 20, latent: int = 2)
 
 
 def encode(
-    output: EncodeOutput = "sample", seed: int | None = None, first_row: int = 0, data: npt.ArrayLike = ((0, 0),) * 3
+    output: EncodeOutput = "sample",
+    seed: int | None = None,
+    first_row: int = 0,
+    data: npt.ArrayLike = ((0, 0),) * 3,
+    dtype: FloatType = "float32",
 ) -> Call[pb.EncodeResponse, Encoded]:
-    return calls.encode(data, output=output, seed=seed, first_row=first_row, model="digits", version=3)
+    return calls.encode(data, output=output, seed=seed, first_row=first_row, dtype=dtype, model="digits", version=3)
 
 
 def decode(
-    latent: npt.ArrayLike | Encoded, output: DecodeOutput = "data", fingerprint: str | None = None
+    latent: npt.ArrayLike | Encoded,
+    output: DecodeOutput = "data",
+    fingerprint: str | None = None,
+    dtype: FloatType = "float32",
 ) -> Call[pb.DecodeResponse, Decoded]:
-    return calls.decode(latent, output=output, fingerprint=fingerprint, model="digits", version=3)
+    return calls.decode(latent, output=output, fingerprint=fingerprint, dtype=dtype, model="digits", version=3)
 
 
 def sample(
@@ -64,6 +74,7 @@ def sample(
         prior=prior,
         output=output,
         include_latent=False,
+        dtype="float32",
         model="digits",
         version=3,
     )
@@ -193,6 +204,89 @@ def test_versions_out_of_range(version: int) -> None:
 def test_names_that_are_no_text(model: str) -> None:
     with pytest.raises(InvalidInput, match="model: is "):
         calls.route(model, 0)
+
+
+def shown(call_rows: int = 8, request_bytes: int = 1 << 20) -> Model:
+    """A model of images."""
+    data = DataSpec(kind="image", shape=(8, 8, 1), dtype="uint8", minimum=0, maximum=16)
+    return described(call_rows, request_bytes).model_copy(update={"data": data})
+
+
+ROWS = np.random.default_rng(0).integers(0, 17, (40, 8, 8, 1), np.uint8)
+IMAGES = encode_images(ROWS, shown().data)
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(400, 2000))
+def test_images_fit_both_limits_and_none_is_lost(rows: int, call_rows: int, request_bytes: int) -> None:
+    call = encode("sample", data=IMAGES[:rows], first_row=3)
+    requests = cast(list[pb.EncodeRequest], list(call.requests(shown(call_rows, request_bytes))))
+    assert all(request.ByteSize() <= request_bytes for request in requests)
+    assert all(len(request.images.images) <= call_rows for request in requests)
+    assert [image for request in requests for image in request.images.images] == IMAGES[:rows]
+    for one, following in pairwise(requests):  # a part is left only when it is full
+        longer = one.ByteSize() + len(following.images.images[0]) + 134 + 6 * len(one.images.images)  # at most
+        assert len(one.images.images) == call_rows or longer > request_bytes
+    starts = np.cumsum([3] + [len(request.images.images) for request in requests])
+    assert [request.first_row for request in requests] == starts[:-1].tolist()
+
+
+@pytest.mark.parametrize("data", [IMAGES, tuple(IMAGES), np.array([*IMAGES, None], object)[:-1]])
+def test_sequences_of_images(data: npt.ArrayLike) -> None:
+    requests = cast(list[pb.EncodeRequest], list(encode("mean", data=data).requests(shown(64))))
+    assert [list(request.images.images) for request in requests] == [IMAGES]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (IMAGES[0], "data: is a single image, must be a sequence of them"),
+        ([IMAGES[0], 3], "data: holds .*, must hold numbers"),
+        (np.array(IMAGES), "data: holds .*, must hold numbers"),
+        ([IMAGES[0], b""], r"data\[1\]: is no PNG, JPEG or WebP"),
+        (
+            [*IMAGES[:9], IMAGES[9] + bytes(600)],
+            r"data\[9\]: takes 7\d\d bytes; the server's limit on a request is 800",
+        ),
+    ],
+)
+def test_images_that_are_not_sent(data: npt.ArrayLike, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        encode("mean", data=data).requests(shown(request_bytes=800))
+
+
+def test_a_model_of_tables_takes_no_images() -> None:
+    with pytest.raises(InvalidInput, match=r"data: is images, the model takes arrays: table rows of shape \[2\]"):
+        encode("mean", data=IMAGES).requests(described())
+
+
+def test_images_in_replies_are_objects() -> None:
+    replies = [pb.DecodeResponse(fingerprint=PAIR, images=pb.EncodedImages(images=part)) for part in ([b"a\0"], [b"b"])]
+    output = decode(np.zeros((2, 2)), output="png").join(described(), replies).output
+    assert (output.shape, output.tolist()) == ((2,), [b"a\0", b"b"])
+    with pytest.raises(CallError, match="answered 1 rows of images where 2 were asked for"):
+        decode(np.zeros((2, 2)), output="png").join(described(), replies[:1])
+
+
+def test_float16_is_sent_as_it_is_given_and_answered_as_it_is_asked_for() -> None:
+    short = np.array([[1, 2.5]], np.float16)
+    call = decode(short, dtype="float16")
+    (request,) = cast(list[pb.DecodeRequest], list(call.requests(described())))
+    assert (request.latent.dtype, len(request.latent.data)) == (pb.DATA_TYPE_FLOAT16, 4)
+    assert request.dtype == pb.DATA_TYPE_FLOAT16
+    joined = call.join(described(), [pb.DecodeResponse(fingerprint=PAIR, data=to_message(short))])
+    np.testing.assert_array_equal(joined.output, short, strict=True)
+    (request,) = cast(
+        list[pb.DecodeRequest], list(decode(short.astype(np.float32), dtype="float16").requests(described()))
+    )
+    assert request.latent.dtype == pb.DATA_TYPE_FLOAT32
+    counts = decode(short, dtype="float16").join(
+        shown(), [pb.DecodeResponse(fingerprint=PAIR, data=to_message(np.zeros((1, 8, 8, 1), np.uint8)))]
+    )
+    assert counts.output.dtype == np.uint8
+    with pytest.raises(InvalidInput, match="dtype: is 'float64', must be one of float32, float16"):
+        decode(short, dtype="float64")  # type: ignore[arg-type]  # wrong on purpose
+    encoded = pb.EncodeResponse(fingerprint=PAIR, latent=to_message(short))
+    assert encode("mean", data=[[0, 0]], dtype="float16").join(described(), [encoded]).latent.dtype == np.float16
 
 
 def decoded(rows: int, fingerprint: str = PAIR, **timing: int) -> pb.DecodeResponse:

@@ -72,6 +72,31 @@ def test_encode_then_decode(server: "Server", tmp_path: Path, capsys: Streams) -
     assert request.fingerprint == server.script.model.fingerprint
 
 
+def test_encode_takes_images_and_folders_of_them(server: "Server", tmp_path: Path, capsys: Streams) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "z.npz"
+    folder.mkdir()
+    for number, name in enumerate(("b.png", "a.JPG", "c.webp")):
+        Image.new("L", (8, 8), number).save(folder / name, lossless=True)
+    (folder / "notes.txt").write_text("no image")
+    encode = ["encode", "--target", server.target, "--out", str(out), "--input"]
+    assert run([*encode, str(folder), str(folder / "b.png")]) == 0
+    names = [str(folder / name) for name in ("a.JPG", "b.png", "c.webp", "b.png")]
+    with np.load(out) as archive:
+        assert archive["files"].tolist() == names
+        assert archive["latent"].shape == (4, 2)
+    request = server.script.requests("Encode")[-1]
+    assert isinstance(request, pb.EncodeRequest)
+    assert list(request.images.images) == [Path(name).read_bytes() for name in names]
+    capsys.readouterr()
+    Image.new("L", (9, 8)).save(folder / "d.png")
+    said = f"vae: {folder / 'd.png'}: is 9 x 8 pixels, must be 8 x 8 (width x height)"
+    assert refused([*encode, str(folder)], capsys) == said
+    (tmp_path / "empty").mkdir()
+    assert refused([*encode, str(tmp_path / "empty")], capsys).endswith("holds no .png, .jpg, .jpeg, .webp files")
+    np.save(tmp_path / "x.npy", np.zeros((1, 8, 8, 1)))
+    assert "or be a single .npy file" in refused([*encode, str(folder / "b.png"), str(tmp_path / "x.npy")], capsys)
+
+
 def test_bare_latents_are_decoded_by_any_pair(server: "Server", tmp_path: Path) -> None:
     np.save(tmp_path / "z.npy", np.zeros((3, 2)))
     for name in ("y.png", "y.npz"):
@@ -99,7 +124,7 @@ def test_files_are_checked_before_anything_is_sent(server: "Server", tmp_path: P
     for given, out_, said in (
         ("absent.npy", out, "absent.npy: cannot be read: No such file or directory"),
         ("objects.npy", out, "objects.npy: is no .npy file of plain values"),
-        ("x.csv", out, "x.csv: must end in .npy"),
+        ("x.csv", out, "x.csv: must end in one of .png, .jpg, .jpeg, .webp, or be a single .npy file"),
         ("x.npy", str(tmp_path / "z.npy"), "z.npy: must end in .npz"),
         ("x.npy", str(tmp_path / "absent" / "z.npz"), f"z.npz: there is no directory {tmp_path / 'absent'}"),
     ):

@@ -9,9 +9,9 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vae.errors import InvalidInput
+from vae.errors import InvalidInput, PreconditionFailed
 from vae.manifest import DataSpec
-from vae.tensors import Array, as_rows, fit_data, fit_latent, parse_data, parse_latent, to_array, to_message
+from vae.tensors import Array, as_rows, fit_data, fit_latent, parse_data, parse_latent, to_array, to_float16, to_message
 from vae.v1 import vae_pb2 as pb
 
 DIGITS = DataSpec(kind="image", shape=(2, 2, 1), dtype="uint8", minimum=0, maximum=16)
@@ -21,7 +21,7 @@ GAPPY = DataSpec(kind="table", shape=(3,), dtype="float32", minimum=-10, maximum
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 
 
-@given(shapes, st.sampled_from(["uint8", "float32"]), st.randoms(use_true_random=False))
+@given(shapes, st.sampled_from(["uint8", "float32", "float16"]), st.randoms(use_true_random=False))
 def test_round_trip(shape: tuple[int, ...], dtype: str, random: Random) -> None:
     array = np.array([random.randrange(256) for _ in range(int(np.prod(shape)))]).astype(dtype).reshape(shape)
     parsed = to_array(to_message(array), "data", dtype, shape[1:])
@@ -160,3 +160,54 @@ def test_users_arrays_of_another_kind(values: npt.ArrayLike, said: str) -> None:
     with pytest.raises(InvalidInput, match=said) as err:
         fit_latent(as_rows(values, "latent"), "latent", (3,))
     assert err.value.field == "latent"
+
+
+def test_float16_is_taken_where_float32_is() -> None:
+    short = np.array([[1, -2.5, 1e-7]], np.float16)
+    parsed = parse_latent(to_message(short), "latent", (3,))
+    np.testing.assert_array_equal(parsed, short.astype(np.float32), strict=True)
+    np.testing.assert_array_equal(parse_data(to_message(short), "data", TABLE), parsed, strict=True)
+    with pytest.raises(InvalidInput, match=r"is DATA_TYPE_FLOAT16, must be DATA_TYPE_UINT8$"):
+        parse_data(to_message(np.zeros((1, 2, 2, 1), np.float16)), "data", DIGITS)
+    with pytest.raises(InvalidInput, match=r"is DATA_TYPE_FLOAT32, must be DATA_TYPE_FLOAT16$"):
+        to_array(LATENT, "latent", "float16", (3,))
+    with pytest.raises(InvalidInput, match=r"holds 12 bytes, shape \[2, 3\] takes 24"):
+        parse_latent(pb.Tensor(dtype=LATENT.dtype, shape=[2, 3], data=bytes(12)), "latent", (3,))
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=20))
+def test_float16_holds_the_nearest_value_or_says_so(values: list[float]) -> None:
+    rows = np.array([values], np.float32)
+    try:
+        short = to_float16(rows, "latent")
+    except PreconditionFailed as exc:
+        assert exc.reason == "FLOAT16_OVERFLOW"
+        assert np.abs(rows[np.isfinite(rows)]).max() >= 65_520
+        return
+    assert short.dtype == np.float16
+    np.testing.assert_array_equal(np.isfinite(short), np.isfinite(rows))
+    with np.errstate(invalid="ignore"):
+        wrong = np.abs(short.astype(np.float64) - rows) > np.maximum(np.abs(rows) * 2.0**-11, 2.0**-25)
+    assert not wrong.any()
+
+
+def test_what_float16_cannot_hold_names_its_row() -> None:
+    rows = np.array([[0, np.inf], [65_519, 65_520]], np.float32)
+    with pytest.raises(PreconditionFailed, match=r"^latent: 65520\.0 in row 1 at \[1\] is too large for float16"):
+        to_float16(rows, "latent")
+    counts = np.array([[255]], np.uint8)
+    assert to_float16(counts, "data") is counts
+
+
+def test_users_float16_stays_as_it_is() -> None:
+    short = np.array([[1, 2.5, -3]], np.float16)
+    for fitted in (fit_latent(short, "latent", (3,)), fit_data(short, "data", TABLE)):
+        np.testing.assert_array_equal(fitted, short, strict=True)
+    assert fit_data(np.ones((1, 2, 2, 1), np.float16), "data", DIGITS).dtype == np.uint8
+    wide = DataSpec(kind="table", shape=(3,), dtype="float32", minimum=-1e6, maximum=1e6)
+    assert fit_data(short, "data", wide).dtype == np.float16
+    for value in (np.inf, np.nan):
+        with pytest.raises(InvalidInput, match=r"latent: .* must be finite"):
+            fit_latent(np.full((1, 3), value, np.float16), "latent", (3,))
+    with pytest.raises(InvalidInput, match=r"11\.0 in row 0"):
+        fit_data(np.full((1, 3), 11, np.float16), "data", TABLE)

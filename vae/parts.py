@@ -1,0 +1,96 @@
+"""A caller's rows -> parts that keep a request within the server's limits."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from vae.description import Limits, Model
+from vae.errors import InvalidInput
+from vae.tensors import Array, as_rows, fit_data, to_message
+from vae.v1 import vae_pb2 as pb
+
+_PART_OVERHEAD = 128  # bytes; more than the tags, lengths, shape and row number around a part's elements can take
+_IMAGE_OVERHEAD = 6  # bytes; the most that an image's tag and length take
+
+
+class DataPart(TypedDict, total=False):
+    """Some rows of data: the member of a request's oneof that holds them."""
+
+    data: pb.Tensor
+    images: pb.EncodedImages
+
+
+def as_data(values: npt.ArrayLike, field: str) -> Array | list[bytes]:
+    """Returns a user's rows of data: numbers, or encoded images if every row is bytes.
+
+    Raises:
+        InvalidInput: neither, or no rows.
+    """
+    if isinstance(values, bytes):
+        raise InvalidInput(field, "is a single image, must be a sequence of them")
+    listed = values.tolist() if isinstance(values, np.ndarray) and values.dtype == object else values
+    if isinstance(listed, list | tuple):
+        images = [image for image in listed if isinstance(image, bytes)]
+        if images and len(images) == len(listed):
+            return images
+    return as_rows(values, field)
+
+
+def split_data(rows: Array | list[bytes], field: str, known: Model, bare_bytes: int) -> Iterator[tuple[int, DataPart]]:
+    """Returns parts of rows of data, each with its offset.
+
+    Args:
+        rows: what to split.
+        field: what to call the rows in an error.
+        known: the model, and the server's limits.
+        bare_bytes: size of a request without rows.
+
+    Raises:
+        InvalidInput: a row does not fit the model, or no request.
+    """
+    if isinstance(rows, list):
+        return _split_images(rows, field, known, bare_bytes)
+    parts = split(fit_data(rows, field, known.data), field, known.limits, bare_bytes)
+    return ((offset, {"data": part}) for offset, part in parts)
+
+
+def split(rows: Array, field: str, limits: Limits, bare_bytes: int) -> Iterator[tuple[int, pb.Tensor]]:
+    """Returns parts of an array, each with its offset, as `split_data` does."""
+    row_bytes = rows[0].nbytes
+    step = min(limits.call_rows, _room(limits, bare_bytes) // row_bytes)
+    if step < 1:
+        raise InvalidInput(
+            field, f"takes {row_bytes} bytes a row; the server's limit on a request is {limits.request_bytes}"
+        )
+    return ((offset, to_message(rows[offset : offset + step])) for offset in range(0, len(rows), step))
+
+
+def _split_images(images: Sequence[bytes], field: str, known: Model, bare_bytes: int) -> Iterator[tuple[int, DataPart]]:
+    """Returns as many images a part as fit; what their headers tell is checked before any of them is sent."""
+    from vae.images import check_image, takes_images  # Pillow, which few callers need
+
+    if not takes_images(known.data):
+        shape = list(known.data.shape)
+        raise InvalidInput(field, f"is images, the model takes arrays: {known.data.kind} rows of shape {shape}")
+    room, starts, size = _room(known.limits, bare_bytes), [0], 0
+    for row, image in enumerate(images):
+        check_image(image, f"{field}[{row}]", known.data)
+        length = len(image) + _IMAGE_OVERHEAD
+        if length > room:
+            limit = known.limits.request_bytes
+            raise InvalidInput(
+                f"{field}[{row}]", f"takes {len(image)} bytes; the server's limit on a request is {limit}"
+            )
+        if row - starts[-1] == known.limits.call_rows or size + length > room:
+            starts.append(row)
+            size = 0
+        size += length
+    bounds = pairwise([*starts, len(images)])
+    return ((start, {"images": pb.EncodedImages(images=images[start:stop])}) for start, stop in bounds)
+
+
+def _room(limits: Limits, bare_bytes: int) -> int:
+    return limits.request_bytes - bare_bytes - _PART_OVERHEAD
