@@ -7,6 +7,8 @@
     app        puts the parts together, starts, and stops on a signal
     server     gRPC transport: port, health, reflection, limits
     servicer   one method per RPC: parse, wait, render
+    streams    many calls over one connection: read no faster than answered, write what is ready together
+    rpcs       what each RPC does with a request: its parser, its batcher, its reply
     in_flight  calls not answered yet, for an orderly stop
     requests   messages -> rows that cannot be wrong
     models     the models that are served, by name and version; loading one means proving it

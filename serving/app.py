@@ -29,7 +29,7 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     _on_signals(stop.set)
     models, device = Models(), Device()
-    async with Server(VaeServicer(models), settings) as server:
+    async with Server(VaeServicer(models, settings.stream_bytes), settings) as server:
         loading = asyncio.create_task(_load(settings, device))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)

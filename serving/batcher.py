@@ -152,6 +152,19 @@ class Batcher(Generic[R, A]):
             ShuttingDown: the batcher was closed.
             EngineFailure: the batch failed.
         """
+        return await self.enqueue(rows, timeout_seconds, bulk=bulk)
+
+    def enqueue(
+        self, rows: R, timeout_seconds: float | None = None, *, bulk: bool = False
+    ) -> "asyncio.Future[Answer[A]]":
+        """Queues rows as `submit` does, and returns at once where their answer will be.
+
+        Cancelling what it returns takes the rows out of the queue.
+
+        Raises:
+            Overloaded: the queue has no room for the rows.
+            ShuttingDown: the batcher was closed.
+        """
         if self.worker.done():
             raise ShuttingDown("the server is shutting down")
         if self._waiting_rows + len(rows) > self._queue_rows:
@@ -170,7 +183,7 @@ class Batcher(Generic[R, A]):
         self._waiting_rows += len(rows)
         self._arrivals += 1
         self._arrival.set()
-        return await future
+        return future
 
     async def close(self) -> None:
         """Stops. Calls that still wait get ShuttingDown; a server lets its calls finish first."""

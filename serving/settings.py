@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     message_bytes: int = Field(
         64 * 2**20, ge=2**16, le=2**30, description="largest request; replies stay below it too, through call_rows"
     )
+    stream_bytes: int = Field(
+        8 * 2**20,
+        ge=1,
+        le=2**40,
+        description="most bytes of one stream's calls and replies in flight; one call always fits",
+    )
     drain_seconds: float = Field(
         0.2,
         ge=0,
