@@ -17,14 +17,14 @@ from google.protobuf.message import Message
 from vae import calls
 from vae.calls import Call, DecodeOutput, EncodeOutput, ReconstructLatent, Reply, Result
 from vae.description import Model, parse_model
-from vae.endpoint import Endpoint
 from vae.failures import client_closed, pause_before_retry
 from vae.replies import Decoded, Encoded, Reconstructed, Sampled
+from vae.stream_client import StreamClient
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
 
-class Client(Endpoint):
+class Client(StreamClient):
     """Calls a server from any number of threads. A large call's parts run one after another.
 
     Args:
