@@ -33,7 +33,9 @@ _log = logging.getLogger(__name__)
 
 _WINDOW_CALLS = 1024
 _CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for those that are refused
+_ROW_BYTES = 256  # what a row takes at least, or a stream of small rows would fill the batcher's queue
 _MESSAGE_BYTES = 2**20  # replies that are ready together share a message of about so much
+_LONGEST_ALARM_SECONDS = 3600.0  # a clock cannot count to every deadline that a caller can name
 _SAMPLE_PIECES = 3  # one that is written, one that runs, one that waits
 _CANCELLED = pb.Error(code=grpc.StatusCode.CANCELLED.value[0], message="the caller cancelled the call")
 
@@ -86,6 +88,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         self._replies: deque[_Pending[A, Reply]] = deque()  # in the order in which they are written
         self._bytes = self._in_flight = 0
         self._next_deadline = math.inf
+        self._alarm: asyncio.TimerHandle | None = None  # for that deadline
         self._is_over = False
         self._wake = asyncio.Event()  # for the writer: a reply is ready, or the stream may end
         self._room = asyncio.Event()  # for the reader: a reply was written, or the stream is over
@@ -106,6 +109,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         finally:
             self._is_over = True
             self._room.set()
+            self._silence()
             self._calls.on_close.discard(self._wake.set)
             for pending in self._waiting.values():
                 if pending.answer is not None:
@@ -209,7 +213,8 @@ class CallStream(Generic[AnyRows, A, Reply]):
                 raise InvalidInput("id", f"{pending.id} is the id of a call that is not answered yet")
             served = self._models.find(call.request.model, call.request.version)
             rows = self._kind.rpc.parse(call.request, served.accepts)
-            self._enlarge(pending, self._kind.rpc.reply_bytes(rows, served.accepts.manifest))
+            reply_bytes = self._kind.rpc.reply_bytes(rows, served.accepts.manifest)
+            self._enlarge(pending, max(reply_bytes, len(rows) * _ROW_BYTES))
             answer = self._queue(served, rows, self._timeout(pending, call.timeout_microseconds))
         except Exception as exc:
             return self._refuse(pending, exc)
@@ -246,12 +251,16 @@ class CallStream(Generic[AnyRows, A, Reply]):
         """Sets the alarm for the earliest deadline: one for all, since most calls are answered long before theirs."""
         if deadline < self._next_deadline:
             self._next_deadline = deadline
-            asyncio.get_running_loop().call_later(min(deadline - time.monotonic(), 3600), self._expire)
+            self._silence()
+            seconds = min(deadline - time.monotonic(), _LONGEST_ALARM_SECONDS)
+            self._alarm = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _silence(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def _expire(self) -> None:
         """Answers the calls that are late, and sets the next alarm."""
-        if self._is_over:
-            return
         now = time.monotonic()
         self._next_deadline = math.inf
         for pending in list(self._waiting.values()):
