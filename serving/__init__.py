@@ -14,6 +14,8 @@
     tokens     who may call
     watched    files that are read again when they change
     servicer   one method per RPC: parse, wait, render
+    streams    many calls over one connection: read no faster than answered, write what is ready together
+    rpcs       what each RPC does with a request: its parser, its batcher, its reply
     in_flight  calls not answered yet, for an orderly stop
     models     the models that are served, by name and version
     metrics    what was counted, for Prometheus; the only import of prometheus_client

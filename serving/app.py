@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from serving.cpus import available_cpus
 from serving.device import Device
+from serving.images import Images
 from serving.models import Models
 from serving.reloading import Reloader
 from serving.server import Server
@@ -36,7 +37,8 @@ async def run(settings: Settings) -> None:
     models = Models()
     reloader = Reloader(settings, models, Device(settings.executors or available_cpus()))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
-    async with Server(VaeServicer(models), settings) as server:
+    servicer = VaeServicer(models, Images(available_cpus(), settings.queue_bytes), settings.stream_bytes)
+    async with Server(servicer, settings) as server:
         starting = asyncio.create_task(reloader.start())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,7 @@
 """Calls in flight, so that a server can stop when the last has left."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 _QUIET_SECONDS = 0.05
@@ -12,6 +13,8 @@ class Calls:
 
     def __init__(self) -> None:
         self.closed = False
+        self.on_close: set[Callable[[], object]] = set()
+        """Called once calls are closed: what a stream adds itself to, since it waits for calls without being one."""
         self._arrived = 0
         self.in_flight = 0
         self._idle = asyncio.Event()
@@ -36,6 +39,8 @@ class Calls:
         until none arrives for a while. Callers who try again without end are not waited for.
         """
         self.closed = True
+        for tell in self.on_close:
+            tell()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 await self._idle.wait()

@@ -46,11 +46,19 @@ class Served:
         self._unused.set()
 
     def __enter__(self) -> Self:
-        self._users += 1
-        self._unused.clear()
+        self.hold()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.release()
+
+    def hold(self) -> None:
+        """Keeps it there until it is released as often."""
+        self._users += 1
+        self._unused.clear()
+
+    def release(self, *_: object) -> None:
+        """Lets it go when something else takes its place."""
         self._users -= 1
         if not self._users:
             self._unused.set()

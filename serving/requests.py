@@ -116,7 +116,8 @@ def parse_sample(request: pb.SampleRequest, accepts: Accepts) -> PriorRows:
     known = [prior.name for prior in accepts.manifest.priors]
     if request.prior and request.prior not in known:
         raise InvalidInput("prior", f"{request.prior[:128]!r} is unknown, must be one of {', '.join(known)}")
-    return PriorRows(_addresses(request, request.count), temperature, _output(request, accepts))
+    addresses = _addresses(request, request.count)
+    return PriorRows(addresses, temperature, _output(request, accepts), request.include_latent)
 
 
 def _check_posterior(manifest: Manifest, is_needed: bool) -> None:

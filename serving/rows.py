@@ -59,6 +59,8 @@ class PriorRows:
     noise: RowRange
     temperature: float
     output: Output
+    include_latent: bool = False
+    """Whether the latents are answered too."""
 
     def __len__(self) -> int:
         return self.noise.rows

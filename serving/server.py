@@ -97,12 +97,15 @@ class Server:
 
 def _handlers(servicer: VaeServicer) -> grpc.GenericRpcHandler:
     """Returns the service's methods; unlike the generated ones they are called for what is no message, too."""
+    kinds = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
     methods = {}
     for method in SERVICE_DESCRIPTOR.methods:
-        if method.server_streaming:
-            continue
         request, response = (GetMessageClass(kind) for kind in (method.input_type, method.output_type))
-        methods[method.name] = grpc.unary_unary_rpc_method_handler(
+        methods[method.name] = kinds[method.client_streaming, method.server_streaming](
             getattr(servicer, method.name),
             request_deserializer=_lenient(request),
             response_serializer=response.SerializeToString,

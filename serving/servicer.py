@@ -1,170 +1,167 @@
 """Servicer: one method per RPC: parse, wait, render."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import grpc
-import numpy as np
 
+from serving.images import Images
 from serving.in_flight import Calls
-from serving.line import A, Answer, R
-from serving.models import Models, Served
-from serving.request_ids import follow
-from serving.requests import Accepts, parse_decode, parse_encode, parse_reconstruct, parse_sample
-from serving.rows import Decoded, Output, Reconstructed
-from serving.status import refusal_of
+from serving.models import Models
+from serving.request_ids import RequestId, follow
+from serving.rpcs import DECODE, ENCODE, RECONSTRUCT, SAMPLE, A, AnyRequest, AnyRows, P, Rpc, is_bulk
+from serving.status import Refusal, refusal_of
+from serving.streams import DECODE_STREAM, ENCODE_STREAM, CallStream, Streams, sample
+from serving.tally import CallTally
 from vae.errors import InvalidInput, ShuttingDown, VaeError
-from vae.tensors import Array, to_message
 from vae.v1 import vae_pb2 as pb
 from vae.v1 import vae_pb2_grpc
 
 _log = logging.getLogger(__name__)
 
+_CANCEL_SECONDS = 5.0  # by then gRPC has cancelled the handler of a call whose caller left
+
 Q = TypeVar("Q")
-P = TypeVar("P")
-AnyRequest = TypeVar("AnyRequest", bound=pb.EncodeRequest | pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest)
-Context = grpc.aio.ServicerContext[Q, P]
-Method = Callable[["VaeServicer", Q, "Context[Q, P]"], Awaitable[P]]
+Context = grpc.aio.ServicerContext[Any, Any]
+Method = Callable[["VaeServicer", Q, Context], Awaitable[P]]
 
 
-def _refusing(method: Method[Q, P]) -> Method[Q, P]:
+def _unary(method: Method[Q, P]) -> Method[Q, P]:
     """Counts a method's calls, and turns its errors into gRPC status."""
 
     @wraps(method)
-    async def answer(self: "VaeServicer", request: Q, context: "Context[Q, P]") -> P:
+    async def answer(self: "VaeServicer", request: Q, context: Context) -> P:
         self.calls.enter()
         context.add_done_callback(self.calls.leave)  # type: ignore[arg-type]  # the stub wants a class, gRPC any callable
         request_id = follow(method.__name__, context)
+        started, code = time.monotonic(), grpc.StatusCode.CANCELLED
         try:
-            if self.calls.closed:
-                raise ShuttingDown("the server is shutting down")
-            if request is None:
-                raise InvalidInput("request", "is no message of the RPC's type")
-            return await method(self, request, context)
+            self._check(request)
+            reply = await method(self, request, context)
+            code = grpc.StatusCode.OK
+            return reply
         except Exception as exc:
-            refusal = refusal_of(exc)
-            if refusal.code is grpc.StatusCode.INTERNAL:
-                _log.error("%s failed: %s", method.__name__, exc, exc_info=not isinstance(exc, VaeError))
+            refusal = _refuse(method.__name__, exc)
+            code = refusal.code
+        finally:
+            self.tally.count(method.__name__, "unary", code.name, time.monotonic() - started)
         # gRPC keeps the error that abort raises, and with it this frame, until the garbage collector comes by.
         del request
-        await context.abort(refusal.code, refusal.message, (*refusal.trailers, *request_id.trailers))
-        raise AssertionError("abort returned. This is a bug.")
+        return await _abort(context, refusal, request_id)
 
     return answer
 
 
+def _stream(method: Method[Q, None]) -> Method[Q, None]:
+    """Turns a stream's own errors into gRPC status; its calls are counted by themselves."""
+
+    @wraps(method)
+    async def answer(self: "VaeServicer", request: Q, context: Context) -> None:
+        request_id = follow(method.__name__, context)
+        try:
+            self._check(request)
+            return await method(self, request, context)
+        except Exception as exc:
+            refusal = _refuse(method.__name__, exc)
+        await _abort(context, refusal, request_id)
+
+    return answer
+
+
+def _refuse(method: str, error: Exception) -> Refusal:
+    refusal = refusal_of(error)
+    if refusal.code is grpc.StatusCode.INTERNAL:
+        _log.error("%s failed: %s", method, error, exc_info=not isinstance(error, VaeError))
+    return refusal
+
+
+async def _abort(context: Context, refusal: Refusal, request_id: RequestId) -> NoReturn:
+    await context.abort(refusal.code, refusal.message, (*refusal.trailers, *request_id.trailers))
+    raise AssertionError("abort returned. This is a bug.")
+
+
 class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
-    """Answers vae.v1.VaeService from the models that are served."""
+    """Answers vae.v1.VaeService from the models that are served.
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    Args:
+        models: what is served.
+        images: what decodes and encodes images.
+        stream_bytes: most bytes of one stream's calls and replies in flight.
+    """
+
+    def __init__(self, models: Models, images: Images, stream_bytes: int) -> None:
         self.calls = Calls()
+        self.tally = CallTally()
+        self._models = models
+        self._images = images
+        self._streams = Streams(models, images, self.calls, self.tally, stream_bytes)
 
-    @_refusing
+    @_unary
     async def GetModel(  # noqa: N802, the names of RPCs are given
-        self, request: pb.GetModelRequest, context: "Context[pb.GetModelRequest, pb.GetModelResponse]"
+        self, request: pb.GetModelRequest, context: Context
     ) -> pb.GetModelResponse:
         """Describes one model."""
         return pb.GetModelResponse(model=self._models.find(request.model, request.version).description)
 
-    @_refusing
-    async def ListModels(  # noqa: N802
-        self, request: pb.ListModelsRequest, context: "Context[pb.ListModelsRequest, pb.ListModelsResponse]"
-    ) -> pb.ListModelsResponse:
+    @_unary
+    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:  # noqa: N802
         """Describes every model."""
         return pb.ListModelsResponse(models=self._models.describe())
 
-    @_refusing
-    async def Encode(  # noqa: N802
-        self, request: pb.EncodeRequest, context: "Context[pb.EncodeRequest, pb.EncodeResponse]"
-    ) -> pb.EncodeResponse:
+    @_unary
+    async def Encode(self, request: pb.EncodeRequest, context: Context) -> pb.EncodeResponse:  # noqa: N802
         """Encodes rows of data into their posterior."""
-        rows, parts, fingerprint, timing = await self._run(
-            request, context, parse_encode, lambda served: served.encoder.submit
-        )
-        moments = [part.log_variance for part in parts if part.log_variance is not None]
-        return pb.EncodeResponse(
-            fingerprint=fingerprint,
-            timing=timing,
-            latent=_joined([part.latent for part in parts]),
-            log_variance=_joined(moments) if moments else None,
-            seed=rows.noise and rows.noise.seed,
-        )
+        return await self._run(ENCODE, request, context)
 
-    @_refusing
-    async def Decode(  # noqa: N802
-        self, request: pb.DecodeRequest, context: "Context[pb.DecodeRequest, pb.DecodeResponse]"
-    ) -> pb.DecodeResponse:
+    @_unary
+    async def Decode(self, request: pb.DecodeRequest, context: Context) -> pb.DecodeResponse:  # noqa: N802
         """Decodes latents into data."""
-        rows, parts, fingerprint, timing = await self._run(
-            request, context, parse_decode, lambda served: served.decoder.submit
-        )
-        return pb.DecodeResponse(fingerprint=fingerprint, timing=timing, **_output(parts, rows.output))
+        return await self._run(DECODE, request, context)
 
-    @_refusing
-    async def Sample(  # noqa: N802
-        self, request: pb.SampleRequest, context: "Context[pb.SampleRequest, pb.SampleResponse]"
-    ) -> pb.SampleResponse:
+    @_unary
+    async def Sample(self, request: pb.SampleRequest, context: Context) -> pb.SampleResponse:  # noqa: N802
         """Draws latents from the prior and decodes them."""
-        rows, parts, fingerprint, timing = await self._run(
-            request, context, parse_sample, lambda served: served.decoder.submit
-        )
-        latent = _joined([part.latent for part in parts]) if request.include_latent else None
-        return pb.SampleResponse(
-            fingerprint=fingerprint, timing=timing, latent=latent, seed=rows.noise.seed, **_output(parts, rows.output)
-        )
+        return await self._run(SAMPLE, request, context)
 
-    @_refusing
+    @_unary
     async def Reconstruct(  # noqa: N802
-        self, request: pb.ReconstructRequest, context: "Context[pb.ReconstructRequest, pb.ReconstructResponse]"
+        self, request: pb.ReconstructRequest, context: Context
     ) -> pb.ReconstructResponse:
         """Encodes rows of data, decodes them again, and scores them."""
-        rows, parts, fingerprint, timing = await self._run(
-            request, context, parse_reconstruct, lambda served: served.reconstructor.submit
-        )
-        log_likelihood, kl = (_scores([getattr(part, name) for part in parts]) for name in ("log_likelihood", "kl"))
-        elbo = None if log_likelihood is None or kl is None else log_likelihood - kl
-        scores = {"log_likelihood": log_likelihood, "kl": kl, "elbo": elbo}
-        return pb.ReconstructResponse(
-            fingerprint=fingerprint,
-            timing=timing,
-            squared_error=_joined([part.squared_error for part in parts]),
-            seed=rows.noise and rows.noise.seed,
-            **{name: to_message(score) for name, score in scores.items() if score is not None},
-            **_output(parts, rows.output),
-        )
+        return await self._run(RECONSTRUCT, request, context)
 
-    async def _run(
-        self,
-        request: AnyRequest,
-        context: "Context[AnyRequest, P]",
-        parse: Callable[[AnyRequest, Accepts], R],
-        submit: Callable[[Served], Callable[[R, float | None], Awaitable[Answer[A]]]],
-    ) -> tuple[R, list[A], str, pb.Timing]:
-        """Returns the request's rows, what became of them, the pair's fingerprint, and what it cost."""
+    @_stream
+    async def EncodeStream(  # type: ignore[override]  # noqa: N802, it yields nothing: it writes
+        self, requests: AsyncIterator[pb.EncodeStreamRequest], context: Context
+    ) -> None:
+        """Encodes for as long as the caller sends."""
+        await CallStream(ENCODE_STREAM, self._streams, context).run()
+
+    @_stream
+    async def DecodeStream(  # type: ignore[override]  # noqa: N802
+        self, requests: AsyncIterator[pb.DecodeStreamRequest], context: Context
+    ) -> None:
+        """Decodes for as long as the caller sends."""
+        await CallStream(DECODE_STREAM, self._streams, context).run()
+
+    @_stream
+    async def SampleStream(  # type: ignore[override]  # noqa: N802
+        self, request: pb.SampleStreamRequest, context: Context
+    ) -> None:
+        """Samples any number of rows, a message at a time."""
+        await sample(request, self._streams, context)
+
+    async def _run(self, rpc: Rpc[AnyRequest, AnyRows, A, P], request: AnyRequest, context: Context) -> P:
+        bulk = is_bulk(context, default=False)
         with self._models.find(request.model, request.version) as served:
-            rows = parse(request, served.accepts)
-            answer = await submit(served)(rows, context.time_remaining())
-        timing = pb.Timing(
-            queued_microseconds=round(answer.queued_seconds * 1e6),
-            running_microseconds=round(answer.running_seconds * 1e6),
-            batch_rows=answer.batch_rows,
-        )
-        return rows, answer.parts, served.accepts.manifest.fingerprint, timing
+            return await rpc.respond(request, served, self._images, context.time_remaining(), bulk=bulk)
 
-
-def _scores(parts: Sequence[Array | None]) -> Array | None:
-    """Returns a score of all rows, or None where the model has none."""
-    known = [part for part in parts if part is not None]
-    return np.concatenate(known) if known else None
-
-
-def _output(parts: Sequence[Decoded] | Sequence[Reconstructed], output: Output) -> dict[Output, pb.Tensor]:
-    """Returns the member of the oneof that the caller asked for."""
-    return {output: _joined([part.output for part in parts])}
-
-
-def _joined(parts: Sequence[Array]) -> pb.Tensor:
-    return to_message(parts[0] if len(parts) == 1 else np.concatenate(parts))
+    def _check(self, request: object) -> None:
+        if self.calls.closed:
+            raise ShuttingDown("the server is shutting down")
+        if request is None:
+            raise InvalidInput("request", "is no message of the RPC's type")

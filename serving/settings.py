@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     message_bytes: int = Field(
         64 * 2**20, ge=2**16, le=2**30, description="largest request; replies stay below it too, through call_rows"
     )
+    stream_bytes: int = Field(
+        8 * 2**20,
+        ge=1,
+        le=2**40,
+        description="most bytes of one stream's calls and replies in flight; one call always fits",
+    )
     connection_calls: int = Field(
         1024, ge=1, le=2**31 - 1, description="most calls in flight on one connection; more of them wait in the caller"
     )

@@ -40,8 +40,15 @@ class Refusal(NamedTuple):
 
     code: grpc.StatusCode
     message: str
-    trailers: tuple[tuple[str, bytes], ...]
-    """google.rpc.Status, where there are details."""
+    details: tuple[AnyMessage, ...]
+
+    @property
+    def trailers(self) -> tuple[tuple[str, bytes], ...]:
+        """google.rpc.Status, where there are details."""
+        if not self.details:
+            return ()
+        status = Status(code=self.code.value[0], message=self.message, details=self.details)
+        return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
 def refusal_of(error: Exception) -> Refusal:
@@ -49,12 +56,7 @@ def refusal_of(error: Exception) -> Refusal:
     code = CODES.get(type(error)) if isinstance(error, errors.VaeError) else None
     if code is None:
         return Refusal(grpc.StatusCode.INTERNAL, "internal error", ())
-    message = str(error)
-    details = [_packed(detail) for detail in _details(error)]
-    if not details:
-        return Refusal(code, message, ())
-    status = Status(code=code.value[0], message=message, details=details)
-    return Refusal(code, message, (("grpc-status-details-bin", status.SerializeToString()),))
+    return Refusal(code, str(error), tuple(_packed(detail) for detail in _details(error)))
 
 
 def _details(error: Exception) -> list[Message]:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import grpc
 import grpc.aio
@@ -12,11 +12,14 @@ import numpy.typing as npt
 from google.protobuf.message import Message
 
 from vae import calls
+from vae.async_stream_client import AsyncStreamClient
 from vae.calls import Call, EncodeOutput, ReconstructLatent, Reply, Result
 from vae.description import Model, parse_model
-from vae.endpoint import Endpoint
+from vae.endpoint import Options
 from vae.failures import client_closed, pause_before_retry
 from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Reconstructed, Sampled
+from vae.shared_stream import SharedStream
+from vae.streams import MESSAGE_BYTES, STREAMS, part_bytes
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
@@ -26,13 +29,25 @@ if TYPE_CHECKING:
 _PARALLEL_PARTS = 4  # enough to keep a server busy while replies travel, few enough to leave room for others
 
 
-class AsyncClient(Endpoint):
+class AsyncClient(AsyncStreamClient):
     """Calls a server from one event loop. A few of a large call's parts run at once.
 
     Takes and raises what `Client` does; every method is awaited.
+
+    Args:
+        target: as of `Client`.
+        share_stream: whether concurrent calls of `encode` and `decode` share one stream per RPC, which costs client and
+            server far less a call. All of them then go to one server, whatever the target's name resolves to. Parts
+            of more than 1 MiB still travel on their own.
+        **options: as of `Client`.
     """
 
     _channel: grpc.aio.Channel | None = None
+
+    def __init__(self, target: str, *, share_stream: bool = False, **options: Unpack[Options]) -> None:
+        super().__init__(target, **options)
+        self._share_stream = share_stream
+        self._shared: dict[str, SharedStream[Any]] = {}
 
     async def encode(
         self,
@@ -137,6 +152,8 @@ class AsyncClient(Endpoint):
     async def close(self) -> None:
         """Closes the connection; calls in progress and later ones fail with CANCELLED."""
         self._closed = True
+        for shared in self._shared.values():
+            shared.close(client_closed())
         if self._channel is not None:
             await self._channel.close()
 
@@ -166,9 +183,24 @@ class AsyncClient(Endpoint):
             described = await self.get_model(*call.route, timeout_seconds=seconds)
             planned = described, call.requests(described)
         model, requests = planned
-        rpc = getattr(self._stub, call.method)
+        rpc = self._rpc(call.method, model)
         with self._doubting(call.route):
             return self._join(call, model, await self._send_all(rpc, requests, seconds))
+
+    def _rpc(self, method: str, model: Model) -> Callable[..., Awaitable[Any]]:
+        """Returns what sends a request of an RPC: on its own, or over the stream that calls share."""
+        unary: Callable[..., Awaitable[Any]] = getattr(self._stub, method)
+        kind = STREAMS.get(method) if self._share_stream else None
+        if kind is None:
+            return unary
+        if method not in self._shared:
+            self._shared[method] = SharedStream(kind, getattr(self._stub, kind.method))
+        shared = self._shared[method]
+
+        def send(request: Message, **options: Any) -> Awaitable[Any]:  # noqa: ANN401, as gRPC's own stubs have it
+            return (shared if part_bytes(request, model) <= MESSAGE_BYTES else unary)(request, **options)
+
+        return send
 
     async def _send_all(
         self, rpc: Callable[..., Awaitable[Reply]], requests: Iterable[Message], seconds: float

@@ -172,7 +172,7 @@ def sample(
     to = route(model, version)
     rows = integer("count", count, ROW_LIMIT, least=1)
     first = integer("first_row", first_row, ROW_LIMIT - rows + 1)
-    drawn = _seed(seed)
+    drawn = choose_seed(seed)
     request = partial(
         pb.SampleRequest,
         model=to.model,
@@ -257,12 +257,12 @@ def _draw(field: str, wanted: str, seed: int | None, first_row: int, rows: int) 
     """Returns the seed and the first row of a "sample"; anything else draws nothing, and takes neither."""
     first = integer("first_row", first_row, ROW_LIMIT - rows + 1)
     if wanted == "sample":
-        return _seed(seed), first
+        return choose_seed(seed), first
     if seed is not None or first != 0:
         raise InvalidInput(field, f"is {wanted!r}, which draws no noise: seed and first_row are for 'sample'")
     return None, 0
 
 
-def _seed(seed: int | None) -> int:
+def choose_seed(seed: int | None) -> int:
     """Checks a seed, or picks one: here and not on the server, so that parts and retries draw the same noise."""
     return secrets.randbits(_SEED_BITS) if seed is None else integer("seed", seed, 2**64)

@@ -13,6 +13,7 @@ from vae.scalars import text
 
 # C-core makes at most 5 attempts. With these pauses, 3 s in all, a server that restarts is met again, and one that is
 # not there is reported soon.
+_STREAMS = ("EncodeStream", "DecodeStream", "SampleStream")
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],
     "methodConfig": [
@@ -27,7 +28,9 @@ _SERVICE_CONFIG = {
                 # ends the call without a look at this list.
                 "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
-        }
+        },
+        # Streams are resumed by the client, which need not keep, as gRPC does, all that was sent.
+        {"name": [{"service": "vae.v1.VaeService", "method": name} for name in _STREAMS]},
     ],
 }
 _OPTIONS: tuple[tuple[str, str | int], ...] = (

@@ -18,14 +18,14 @@ from vae import calls
 from vae.calls import Call, EncodeOutput, ReconstructLatent, Reply, Result
 from vae.channel import open_channel
 from vae.description import Model, parse_model
-from vae.endpoint import Endpoint
 from vae.failures import client_closed, pause_before_retry
 from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Reconstructed, Sampled
+from vae.stream_client import StreamClient
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
 
-class Client(Endpoint):
+class Client(StreamClient):
     """Calls a server from any number of threads. A large call's parts run one after another.
 
     Args:

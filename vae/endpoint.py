@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypedDict
 
 from google.protobuf.message import Message
 
@@ -14,6 +15,17 @@ from vae.scalars import positive
 from vae.v1 import vae_pb2 as pb
 
 _TIMEOUT_LIMIT_SECONDS = 1e9  # what gRPC can count
+
+
+class Options(TypedDict, total=False):
+    """How a server is to be reached, as `Client` takes it beside the target."""
+
+    timeout_seconds: float
+    token: str | None
+    tls: bool
+    root_certificates: str | Path | None
+    client_certificate: str | Path | None
+    client_key: str | Path | None
 
 
 class Endpoint:

@@ -13,10 +13,12 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from vae.errors import CallError
+from vae.v1 import vae_pb2 as pb
 
 _LEAST_PAUSE_SECONDS = 0.01
 _TOO_LARGE = re.compile(r"(CLIENT|SERVER): (Received|Sent) message larger than max \((\d+) vs\. (\d+)\)")
 _LAST_ERROR = re.compile(r"^.*; last error: (UNKNOWN: )?", re.DOTALL)
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _DETAIL_TYPES = (error_details_pb2.BadRequest, error_details_pb2.ErrorInfo, error_details_pb2.RetryInfo)
 
 
@@ -26,6 +28,51 @@ class _FailedCall(Protocol):
     def code(self) -> grpc.StatusCode: ...
     def details(self) -> str | None: ...
     def trailing_metadata(self) -> Iterable[tuple[str, str | bytes]] | None: ...
+
+
+class StreamFailure(grpc.RpcError):
+    """A call of a stream that failed, in the shape of a failed RPC."""
+
+    def __init__(self, code: grpc.StatusCode, message: str, trailers: Iterable[tuple[str, str | bytes]] = ()) -> None:
+        super().__init__(message)
+        self._code = code
+        self._message = message
+        self._trailers = tuple(trailers)
+
+    @classmethod
+    def of_reply(cls, error: pb.Error) -> "StreamFailure":
+        """Returns the failure that a reply tells of."""
+        code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
+        # Error is google.rpc.Status, field by field.
+        return cls(code, error.message, [("grpc-status-details-bin", error.SerializeToString())])
+
+    @classmethod
+    def of_stream(cls, error: grpc.RpcError) -> "StreamFailure":
+        """Returns the failure of one call among those that a broken stream has left without an answer."""
+        failed = cast(_FailedCall, error)
+        return cls(failed.code(), failed.details() or "", failed.trailing_metadata() or ())
+
+    @classmethod
+    def ended(cls) -> "StreamFailure":
+        """Returns the failure of a call whose stream ended without its answer."""
+        return cls(grpc.StatusCode.UNAVAILABLE, "the stream ended too early")
+
+    @property
+    def is_passing(self) -> bool:
+        """Says whether a call that failed so may well be repeated: gRPC's own rule for unary calls."""
+        return self._code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+    def code(self) -> grpc.StatusCode:
+        """As of an RPC."""
+        return self._code
+
+    def details(self) -> str:
+        """As of an RPC."""
+        return self._message
+
+    def trailing_metadata(self) -> tuple[tuple[str, str | bytes], ...]:  # type: ignore[override]  # plain pairs do
+        """As of an RPC."""
+        return self._trailers
 
 
 class _Details(NamedTuple):
@@ -65,6 +112,55 @@ def pause_before_retry(error: grpc.RpcError, target: str, timeout_seconds: float
         if time.monotonic() + pause < deadline:
             return pause
     raise failure from error
+
+
+class Patience:
+    """How long a stream that breaks is opened again: until a given time has passed without an answer."""
+
+    def __init__(self, target: str, timeout_seconds: float) -> None:
+        self.timeout_seconds = timeout_seconds
+        self._target = target
+        self._broken_since: float | None = None
+        self._pauses = 0
+
+    def answered(self) -> None:
+        """Starts anew."""
+        self._broken_since, self._pauses = None, 0
+
+    def pause(self, error: grpc.RpcError) -> float:
+        """Returns how long to wait before the stream is opened again, in seconds.
+
+        Raises:
+            CallError: what the failure means, if another try would not help or come too late.
+        """
+        failure = self.error_of(error)
+        now = time.monotonic()
+        if self._broken_since is None:
+            self._broken_since = now
+        pause = max(stream_pause(self._pauses), failure.retry_seconds or 0.0)
+        if not passes(failure) or now + pause > self._broken_since + self.timeout_seconds:
+            raise failure from error
+        self._pauses += 1
+        return pause
+
+    def error_of(self, error: grpc.RpcError) -> CallError:
+        """Returns what a failed RPC, or a failed call of a stream, means."""
+        return call_error(error, self._target, self.timeout_seconds)
+
+    def too_late(self) -> CallError:
+        """Returns what it means that no answer came."""
+        late = StreamFailure(grpc.StatusCode.DEADLINE_EXCEEDED, "the stream is open, but silent")
+        return self.error_of(late)
+
+
+def passes(failure: CallError) -> bool:
+    """Says whether a failure may be gone at the next try: a server that starts, stops or is full, or the network's."""
+    return failure.code in ("UNAVAILABLE", "CANCELLED") or failure.retry_seconds is not None
+
+
+def stream_pause(number: int) -> float:
+    """Returns the pause before the next try of what a broken stream carried, in seconds, as gRPC's own retries take."""
+    return float(min(0.2 * 2.0 ** min(number, 10), 2.0) * random.uniform(0.8, 1.2))
 
 
 def client_closed() -> CallError:

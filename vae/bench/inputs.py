@@ -70,6 +70,7 @@ class Inputs(NamedTuple):
             prior="",
             output="data",
             include_latent=False,
+            dtype="float32",
             model=self.to.model,
             version=self.to.version,
         )
@@ -78,13 +79,15 @@ class Inputs(NamedTuple):
     def _sending(self, sent: Array) -> Iterable[Message]:
         model, version = self.to
         if self.rpc == "decode":
-            decode = calls.decode(sent, output="data", fingerprint=None, model=model, version=version)
+            decode = calls.decode(sent, output="data", fingerprint=None, dtype="float32", model=model, version=version)
             return decode.requests(self.model)
         if self.rpc == "encode":
-            encode = calls.encode(sent, output="mean", seed=None, first_row=0, model=model, version=version)
+            encode = calls.encode(
+                sent, output="mean", seed=None, first_row=0, dtype="float32", model=model, version=version
+            )
             return encode.requests(self.model)
         reconstruct = calls.reconstruct(
-            sent, latent="mean", seed=None, first_row=0, output="data", model=model, version=version
+            sent, latent="mean", seed=None, first_row=0, output="data", dtype="float32", model=model, version=version
         )
         return reconstruct.requests(self.model)
 

@@ -1,0 +1,270 @@
+"""What each RPC does with a request: its parser, its batcher, its reply. Unary calls and streams share it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, Protocol, TypedDict, TypeVar
+
+import grpc
+import numpy as np
+
+from serving.images import Images
+from serving.line import Answer
+from serving.models import Served
+from serving.requests import Accepts, Undecoded, parse_decode, parse_encode, parse_reconstruct, parse_sample
+from serving.rows import (
+    DataRows,
+    Decoded,
+    Encoded,
+    LatentRows,
+    Output,
+    PriorRows,
+    Reconstructed,
+    ReconstructRows,
+)
+from vae.errors import InvalidInput
+from vae.manifest import Manifest
+from vae.tensors import Array, to_float16, to_message
+from vae.v1 import vae_pb2 as pb
+
+AnyRequest = TypeVar("AnyRequest", bound=pb.EncodeRequest | pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest)
+AnyRows = TypeVar("AnyRows", bound=DataRows | LatentRows | PriorRows)
+Rows_contra = TypeVar("Rows_contra", contravariant=True)
+A = TypeVar("A")
+P = TypeVar("P")
+
+
+class _Output(TypedDict, total=False):
+    """The member of the oneof that the caller asked for."""
+
+    data: pb.Tensor
+    expectation: pb.Tensor
+    images: pb.EncodedImages
+
+
+class Queue(Protocol[Rows_contra, A]):
+    """What a batcher is to those who bring rows; see `Batcher`."""
+
+    async def submit(
+        self, rows: Rows_contra, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
+    ) -> Answer[A]:
+        """As `Batcher.submit`."""
+        ...
+
+    def enqueue(
+        self, rows: Rows_contra, timeout_seconds: float | None = None, *, bulk: bool = False
+    ) -> "asyncio.Future[Answer[A]]":
+        """As `Batcher.enqueue`."""
+        ...
+
+
+class Rpc(NamedTuple, Generic[AnyRequest, AnyRows, A, P]):
+    """How an RPC is answered."""
+
+    name: str
+    parse: Callable[[AnyRequest, Accepts], AnyRows | Undecoded[AnyRows]]
+    queue: Callable[[Served], "Queue[AnyRows, A]"]
+    outputs: Callable[[Sequence[A]], Sequence[Array]]
+    """The rows of data that were decoded."""
+    render: Callable[[AnyRequest, AnyRows, Answer[A], Manifest, Sequence[bytes] | None], P]
+    """Makes the reply of the request, its rows, what became of them, and its rows as PNG files if it asked for such."""
+    reply_bytes: Callable[[AnyRows, Manifest], int]
+    """About how long the reply to some rows will be."""
+    reads_images: Callable[[AnyRequest], bool]
+    writes_images: Callable[[AnyRequest], bool]
+
+    async def respond(
+        self,
+        request: AnyRequest,
+        served: Served,
+        images: Images,
+        timeout_seconds: float | None,
+        *,
+        bulk: bool,
+        patient: bool = False,
+    ) -> P:
+        """Returns the reply to a request.
+
+        Raises:
+            VaeError: any that the parser, the images or the batcher raise.
+        """
+        began = time.monotonic()
+        rows = self.parse(request, served.accepts)
+        if isinstance(rows, Undecoded):
+            decoded = await images.decode(rows.images, rows.field, served.accepts.manifest.data)
+            rows = rows.rows(decoded)
+            timeout_seconds = timeout_seconds and timeout_seconds - (time.monotonic() - began)
+        answer = await self.queue(served).submit(rows, timeout_seconds, bulk=bulk, patient=patient)
+        return await self.finish(request, rows, answer, served.accepts.manifest, images)
+
+    async def finish(
+        self, request: AnyRequest, rows: AnyRows, answer: Answer[A], manifest: Manifest, images: Images
+    ) -> P:
+        """Returns the reply, once its images are encoded if it asked for such."""
+        files = None
+        if self.writes_images(request):
+            files = await images.encode(_join(self.outputs(answer.parts)), manifest.data)
+        return self.render(request, rows, answer, manifest, files)
+
+
+def is_bulk(context: grpc.aio.ServicerContext[object, object], default: bool) -> bool:
+    """Returns a call's class, from its metadata.
+
+    Raises:
+        InvalidInput: there is no such class.
+    """
+    for key, value in context.invocation_metadata() or ():
+        if key == "vae-class":
+            if value not in ("interactive", "bulk"):
+                raise InvalidInput("vae-class", f"is {str(value)[:128]!r}, must be interactive or bulk")
+            return value == "bulk"
+    return default
+
+
+def _encoded(
+    request: pb.EncodeRequest, rows: DataRows, answer: Answer[Encoded], manifest: Manifest, files: object
+) -> pb.EncodeResponse:
+    moments = [part.log_variance for part in answer.parts if part.log_variance is not None]
+    return pb.EncodeResponse(
+        fingerprint=manifest.fingerprint,
+        timing=_timing(answer),
+        latent=_joined([part.latent for part in answer.parts], "latent", request.dtype),
+        log_variance=_joined(moments, "log_variance", request.dtype) if moments else None,
+        seed=rows.noise and rows.noise.seed,
+    )
+
+
+def _decoded(
+    request: pb.DecodeRequest,
+    rows: LatentRows,
+    answer: Answer[Decoded],
+    manifest: Manifest,
+    files: Sequence[bytes] | None,
+) -> pb.DecodeResponse:
+    return pb.DecodeResponse(
+        fingerprint=manifest.fingerprint,
+        timing=_timing(answer),
+        **_output(_outputs(answer.parts), rows.output, request.dtype, files),
+    )
+
+
+def _sampled(
+    request: pb.SampleRequest,
+    rows: PriorRows,
+    answer: Answer[Decoded],
+    manifest: Manifest,
+    files: Sequence[bytes] | None,
+) -> pb.SampleResponse:
+    latents = [part.latent for part in answer.parts]
+    return pb.SampleResponse(
+        fingerprint=manifest.fingerprint,
+        timing=_timing(answer),
+        latent=_joined(latents, "latent", request.dtype) if rows.include_latent else None,
+        seed=rows.noise.seed,
+        **_output(_outputs(answer.parts), rows.output, request.dtype, files),
+    )
+
+
+def _reconstructed(
+    request: pb.ReconstructRequest,
+    rows: ReconstructRows,
+    answer: Answer[Reconstructed],
+    manifest: Manifest,
+    files: Sequence[bytes] | None,
+) -> pb.ReconstructResponse:
+    parts = answer.parts
+    log_likelihood, kl = (_scores([getattr(part, name) for part in parts]) for name in ("log_likelihood", "kl"))
+    elbo = None if log_likelihood is None or kl is None else log_likelihood - kl
+    return pb.ReconstructResponse(
+        fingerprint=manifest.fingerprint,
+        timing=_timing(answer),
+        log_likelihood=_score(log_likelihood),
+        kl=_score(kl),
+        elbo=_score(elbo),
+        squared_error=_score(_join([part.squared_error for part in parts])),
+        seed=rows.noise and rows.noise.seed,
+        **_output(_outputs(parts), rows.output, request.dtype, files),
+    )
+
+
+def _timing(answer: Answer[A]) -> pb.Timing:
+    return pb.Timing(
+        queued_microseconds=round(answer.queued_seconds * 1e6),
+        running_microseconds=round(answer.running_seconds * 1e6),
+        batch_rows=answer.batch_rows,
+    )
+
+
+def _scores(parts: Sequence[Array | None]) -> Array | None:
+    """Returns a score of all rows, or None where the model has none."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known else None
+
+
+def _score(rows: Array | None) -> pb.Tensor | None:
+    return None if rows is None else to_message(rows)
+
+
+def _outputs(parts: Sequence[Decoded] | Sequence[Reconstructed]) -> list[Array]:
+    return [part.output for part in parts]
+
+
+def _output(parts: Sequence[Array], output: Output, dtype: int, files: Sequence[bytes] | None) -> _Output:
+    """Returns the member of the oneof that the caller asked for."""
+    if files is not None:
+        return {"images": pb.EncodedImages(images=files)}
+    tensor = _joined(parts, output, dtype)
+    return {"expectation": tensor} if output == "expectation" else {"data": tensor}
+
+
+def _joined(parts: Sequence[Array], field: str, dtype: int) -> pb.Tensor:
+    """Returns rows as a message; floating-point ones in the type that the caller asked for."""
+    rows = _join(parts)
+    return to_message(to_float16(rows, field) if dtype == pb.DATA_TYPE_FLOAT16 else rows)
+
+
+def _join(parts: Sequence[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _sends_images(request: pb.EncodeRequest | pb.ReconstructRequest) -> bool:
+    return request.WhichOneof("input") == "images"
+
+
+def _wants_images(request: pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest) -> bool:
+    return request.output == pb.DECODE_OUTPUT_PNG
+
+
+def _never(request: object) -> bool:
+    return False
+
+
+def _moments_bytes(rows: DataRows, manifest: Manifest) -> int:
+    return 4 * manifest.latent_size * (2 if rows.log_variance else 1) * len(rows)
+
+
+def _data_bytes(rows: LatentRows | PriorRows | ReconstructRows, manifest: Manifest) -> int:
+    value_bytes = 1 if rows.output == "data" and manifest.data.dtype == "uint8" else 4
+    latent_size = manifest.latent_size if isinstance(rows, PriorRows) and rows.include_latent else 0
+    return (value_bytes * manifest.data.size + 4 * latent_size) * len(rows)
+
+
+ENCODE = Rpc(
+    "Encode", parse_encode, lambda served: served.encoder, lambda parts: [], _encoded, _moments_bytes, _sends_images, _never
+)
+DECODE = Rpc(
+    "Decode", parse_decode, lambda served: served.decoder, _outputs, _decoded, _data_bytes, _never, _wants_images
+)
+SAMPLE = Rpc(
+    "Sample", parse_sample, lambda served: served.decoder, _outputs, _sampled, _data_bytes, _never, _wants_images
+)
+RECONSTRUCT = Rpc(
+    "Reconstruct",
+    parse_reconstruct,
+    lambda served: served.reconstructor,
+    _outputs,
+    _reconstructed,
+    _data_bytes,
+    _sends_images,
+    _wants_images,
+)

@@ -1,0 +1,344 @@
+"""Streams: many calls over one connection, read no faster than they are answered.
+
+A stream has a window of bytes and calls in flight, from a call's arrival until its reply is written. While it is full
+the server does not read, so HTTP/2's flow control holds the sender back; while the client does not read, the writer
+waits and the window stays full. Replies that are ready together travel in one message: that, and calls that arrive in
+one, is what makes a call over a stream cheap.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import grpc
+
+from serving.batcher import Answer
+from serving.in_flight import Calls
+from serving.models import Models, Served
+from serving.requests import parse_sample
+from serving.rows import Decoded, PriorRows
+from serving.rpcs import DECODE, ENCODE, SAMPLE, A, AnyRows, Rpc, is_bulk
+from serving.status import refusal_of
+from vae.errors import DeadlinePassed, InvalidInput, Overloaded, ShuttingDown, VaeError
+from vae.noise import ROW_LIMIT
+from vae.v1 import vae_pb2 as pb
+
+_log = logging.getLogger(__name__)
+
+_WINDOW_CALLS = 1024
+_CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for those that are refused
+_ROW_BYTES = 256  # what a row takes at least, or a stream of small rows would fill the batcher's queue
+_MESSAGE_BYTES = 2**20  # replies that are ready together share a message of about so much
+_LONGEST_ALARM_SECONDS = 3600.0  # a clock cannot count to every deadline that a caller can name
+_SAMPLE_PIECES = 3  # one that is written, one that runs, one that waits
+_CANCELLED = pb.Error(code=grpc.StatusCode.CANCELLED.value[0], message="the caller cancelled the call")
+
+Reply = TypeVar("Reply", bound=pb.EncodeReply | pb.DecodeReply)
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class StreamKind(NamedTuple, Generic[AnyRows, A, Reply]):
+    """What one bidirectional RPC has of its own."""
+
+    rpc: Rpc[Any, AnyRows, A, Any]
+    reply: Callable[..., Reply]
+    message: Callable[..., pb.EncodeStreamResponse | pb.DecodeStreamResponse]
+
+
+ENCODE_STREAM = StreamKind(ENCODE, pb.EncodeReply, pb.EncodeStreamResponse)
+DECODE_STREAM = StreamKind(DECODE, pb.DecodeReply, pb.DecodeStreamResponse)
+
+
+@dataclass(eq=False, slots=True)
+class _Pending(Generic[A, Reply]):
+    """A call in flight: accepted, and its reply not written yet."""
+
+    id: int
+    size: int
+    """Bytes that it takes of the window."""
+    deadline: float = math.inf
+    answer: asyncio.Future[Answer[A]] | None = None
+    reply: Reply | None = None
+
+
+class CallStream(Generic[AnyRows, A, Reply]):
+    """One EncodeStream or DecodeStream.
+
+    Raises:
+        InvalidInput: the metadata names no class.
+    """
+
+    def __init__(
+        self, kind: StreamKind[AnyRows, A, Reply], models: Models, calls: Calls, context: Context, window_bytes: int
+    ) -> None:
+        self._kind = kind
+        self._models = models
+        self._calls = calls
+        self._context = context
+        self._window_bytes = window_bytes
+        self._bulk = is_bulk(context, default=True)
+        self._any_order = False
+        self._waiting: dict[int, _Pending[A, Reply]] = {}  # for their answers, by id
+        self._replies: deque[_Pending[A, Reply]] = deque()  # in the order in which they are written
+        self._bytes = self._in_flight = 0
+        self._next_deadline = math.inf
+        self._alarm: asyncio.TimerHandle | None = None  # for that deadline
+        self._is_over = False
+        self._wake = asyncio.Event()  # for the writer: a reply is ready, or the stream may end
+        self._room = asyncio.Event()  # for the reader: a reply was written, or the stream is over
+
+    async def run(self) -> None:
+        """Answers until the client has sent its last call and got its last reply.
+
+        Raises:
+            ShuttingDown: the server stops; what it had accepted is answered.
+        """
+        self._calls.on_close.add(self._wake.set)
+        # It is never cancelled: gRPC's own end of the stream ends a read, and cancelling one would leave gRPC writing
+        # to memory that Python has let go of.
+        reading = asyncio.create_task(self._read())
+        reading.add_done_callback(lambda _: self._wake.set())
+        try:
+            await self._write(reading)
+        finally:
+            self._is_over = True
+            self._room.set()
+            self._silence()
+            self._calls.on_close.discard(self._wake.set)
+            for pending in self._waiting.values():
+                if pending.answer is not None:
+                    pending.answer.cancel()
+            for _ in range(self._in_flight):
+                self._calls.leave(self._context)
+
+    async def _write(self, reading: "asyncio.Task[None]") -> None:
+        while True:
+            batch = self._take_ready()
+            if batch:
+                await self._context.write(self._kind.message(replies=[pending.reply for pending in batch]))
+                self._release(batch)
+            elif not self._in_flight and reading.done():
+                return reading.result()
+            elif not self._in_flight and self._calls.closed:
+                raise ShuttingDown("the server is shutting down")
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    def _take_ready(self) -> list[_Pending[A, Reply]]:
+        """Takes the next replies: as many as are ready and make a message of a good size, or one that is larger."""
+        batch: list[_Pending[A, Reply]] = []
+        size = 0
+        while self._replies and self._replies[0].reply is not None:
+            size += self._replies[0].size
+            if batch and size > _MESSAGE_BYTES:
+                break
+            batch.append(self._replies.popleft())
+        return batch
+
+    def _release(self, written: list[_Pending[A, Reply]]) -> None:
+        self._in_flight -= len(written)
+        for pending in written:
+            self._bytes -= pending.size
+            self._calls.leave(self._context)
+        self._room.set()
+
+    async def _read(self) -> None:
+        is_first = True
+        while not self._stops_reading:
+            try:
+                message = await self._context.read()
+            except Exception:
+                if self._is_over:
+                    return
+                raise
+            if message is grpc.aio.EOF:
+                return
+            if message is None:
+                await self._wait_for_room(_CALL_BYTES)
+                self._refuse(self._accept(0, _CALL_BYTES), InvalidInput("request", "is no message of the RPC's type"))
+            else:
+                if is_first:
+                    self._any_order = message.any_order
+                await self._begin_all(message)
+            is_first = False
+
+    @property
+    def _stops_reading(self) -> bool:
+        return self._is_over or self._calls.closed
+
+    async def _begin_all(self, message: pb.EncodeStreamRequest | pb.DecodeStreamRequest) -> None:
+        cancelled = set(message.cancelled_ids)
+        for number in cancelled:
+            if number in self._waiting:
+                self._settle(self._waiting[number], self._kind.reply(id=number, error=_CANCELLED))
+        for call in message.calls:
+            size = call.ByteSize() + _CALL_BYTES
+            await self._wait_for_room(size)
+            if self._stops_reading:
+                return
+            pending = self._accept(call.id, size)
+            if call.id in cancelled:
+                self._settle(pending, self._kind.reply(id=call.id, error=_CANCELLED))
+            else:
+                self._begin(pending, call)
+
+    async def _wait_for_room(self, size: int) -> None:
+        while self._in_flight and (self._in_flight == _WINDOW_CALLS or self._bytes + size > self._window_bytes):
+            if self._stops_reading:
+                return
+            self._room.clear()
+            await self._room.wait()
+
+    def _accept(self, number: int, size: int) -> _Pending[A, Reply]:
+        """Counts a call."""
+        pending: _Pending[A, Reply] = _Pending(number, size)
+        self._bytes += size
+        self._in_flight += 1
+        self._calls.enter()
+        if not self._any_order:
+            self._replies.append(pending)
+        return pending
+
+    def _begin(self, pending: _Pending[A, Reply], call: pb.EncodeCall | pb.DecodeCall) -> None:
+        """Queues a call's rows; whatever is wrong with it is its own."""
+        try:
+            if pending.id in self._waiting:
+                raise InvalidInput("id", f"{pending.id} is the id of a call that is not answered yet")
+            served = self._models.find(call.request.model, call.request.version)
+            rows = self._kind.rpc.parse(call.request, served.accepts)
+            reply_bytes = self._kind.rpc.reply_bytes(rows, served.accepts.manifest)
+            self._enlarge(pending, max(reply_bytes, len(rows) * _ROW_BYTES))
+            answer = self._queue(served, rows, self._timeout(pending, call.timeout_microseconds))
+        except Exception as exc:
+            return self._refuse(pending, exc)
+        pending.answer = answer
+        self._waiting[pending.id] = pending
+        answer.add_done_callback(partial(self._answered, pending, rows, served.accepts.manifest.fingerprint))
+
+    def _enlarge(self, pending: _Pending[A, Reply], size: int) -> None:
+        """Counts the reply that will come, so that the window holds it too."""
+        pending.size += size
+        self._bytes += size
+
+    def _queue(self, served: Served, rows: AnyRows, timeout_seconds: float | None) -> "asyncio.Future[Answer[A]]":
+        """Queues rows without a task of their own, unless they must wait for room."""
+        queue = self._kind.rpc.queue(served)
+        try:
+            return queue.enqueue(rows, timeout_seconds, bulk=self._bulk)
+        except Overloaded:
+            if not self._bulk:
+                raise
+            return asyncio.ensure_future(queue.submit(rows, timeout_seconds, bulk=True, patient=True))
+
+    def _timeout(self, pending: _Pending[A, Reply], microseconds: int) -> float | None:
+        """Returns a call's timeout in seconds, and sees to it that it is kept."""
+        if microseconds < 0:
+            raise InvalidInput("timeout_microseconds", f"is {microseconds}, must be 0 or more")
+        if not microseconds:
+            return None
+        pending.deadline = time.monotonic() + microseconds / 1e6
+        self._expire_at(pending.deadline)
+        return microseconds / 1e6
+
+    def _expire_at(self, deadline: float) -> None:
+        """Sets the alarm for the earliest deadline: one for all, since most calls are answered long before theirs."""
+        if deadline < self._next_deadline:
+            self._next_deadline = deadline
+            self._silence()
+            seconds = min(deadline - time.monotonic(), _LONGEST_ALARM_SECONDS)
+            self._alarm = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _silence(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def _expire(self) -> None:
+        """Answers the calls that are late, and sets the next alarm."""
+        now = time.monotonic()
+        self._next_deadline = math.inf
+        for pending in list(self._waiting.values()):
+            if pending.deadline <= now:
+                self._refuse(pending, DeadlinePassed("the call's time ran out before its answer"))
+            elif pending.deadline < math.inf:
+                self._expire_at(pending.deadline)
+
+    def _answered(
+        self, pending: _Pending[A, Reply], rows: AnyRows, fingerprint: str, answer: "asyncio.Future[Answer[A]]"
+    ) -> None:
+        """Renders a call's reply. At once: answers may be views of whole batches, and the writer may be held up."""
+        if answer.cancelled():
+            return
+        try:
+            response = self._kind.rpc.render(rows, answer.result(), fingerprint)
+        except Exception as exc:
+            return self._refuse(pending, exc)
+        self._settle(pending, self._kind.reply(id=pending.id, response=response))
+
+    def _refuse(self, pending: _Pending[A, Reply], error: Exception) -> None:
+        if not isinstance(error, VaeError):
+            _log.error("a call of a stream failed", exc_info=error)
+        code, message, details = refusal_of(error)
+        refusal = pb.Error(code=code.value[0], message=message, details=details)
+        self._settle(pending, self._kind.reply(id=pending.id, error=refusal))
+
+    def _settle(self, pending: _Pending[A, Reply], reply: Reply) -> None:
+        """Readies a call's reply for the writer, once; what its rows still bring is not waited for."""
+        if pending.reply is not None or self._is_over:
+            return
+        pending.reply = reply
+        if self._waiting.get(pending.id) is pending:
+            del self._waiting[pending.id]
+        if pending.answer is not None:
+            pending.answer.cancel()
+        if self._any_order:
+            self._replies.append(pending)
+        self._wake.set()
+
+
+async def sample(request: pb.SampleStreamRequest, models: Models, calls: Calls, context: Context) -> None:
+    """Answers one SampleStream: a few pieces are queued ahead of the one that is written.
+
+    Raises:
+        InvalidInput: a field is wrong.
+        ShuttingDown: the server stops; what it had begun is answered.
+    """
+    bulk = is_bulk(context, default=True)
+    served = models.find(request.request.model, request.request.version)
+    manifest, call_rows = served.accepts
+    rows = parse_sample(request.request, served.accepts._replace(call_rows=ROW_LIMIT))
+    if not 0 <= request.message_rows <= call_rows:
+        raise InvalidInput("message_rows", f"is {request.message_rows}, must lie in [0, {call_rows}]")
+    row_bytes = SAMPLE.reply_bytes(rows.part(0, 1), manifest)
+    step = request.message_rows or max(1, min(call_rows, _MESSAGE_BYTES // row_bytes))
+    starts = iter(range(0, len(rows), step))
+    begun: deque[tuple[PriorRows, asyncio.Task[Answer[Decoded]]]] = deque()
+
+    def begin(piece: PriorRows) -> None:
+        queued = SAMPLE.queue(served).submit(piece, context.time_remaining(), bulk=bulk, patient=bulk)
+        begun.append((piece, asyncio.create_task(queued)))
+        calls.enter()
+
+    try:
+        while True:
+            while len(begun) < _SAMPLE_PIECES and not calls.closed and (start := next(starts, None)) is not None:
+                begin(rows.part(start, min(start + step, len(rows))))
+            if not begun:
+                break
+            piece, answer = begun[0]
+            response = SAMPLE.render(piece, await answer, manifest.fingerprint)
+            await context.write(pb.SampleStreamResponse(first_row=piece.noise.first_row, response=response))
+            begun.popleft()
+            calls.leave(context)
+    finally:
+        for _, answer in begun:
+            answer.cancel()
+            calls.leave(context)
+    if next(starts, None) is not None:
+        raise ShuttingDown("the server is shutting down")
