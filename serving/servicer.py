@@ -1,5 +1,6 @@
 """Servicer: one method per RPC: parse, wait, render."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
@@ -17,6 +18,8 @@ from vae.v1 import vae_pb2 as pb
 from vae.v1 import vae_pb2_grpc
 
 _log = logging.getLogger(__name__)
+
+_CANCEL_SECONDS = 5.0  # by then gRPC has cancelled the handler of a call whose caller left
 
 Q = TypeVar("Q")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -47,6 +50,8 @@ def _refusing(method: Method[Q, P]) -> Method[Q, P]:
                 raise InvalidInput("request", "is no message of the RPC's type")
             return await method(self, request, context)
         except Exception as exc:
+            if isinstance(exc, grpc.aio.InternalError):  # a write to a caller who has left; gRPC soon cancels this
+                await asyncio.sleep(_CANCEL_SECONDS)
             if not isinstance(exc, VaeError):
                 _log.exception("%s failed", method.__name__)
             refusal = refusal_of(exc)
