@@ -53,7 +53,7 @@ class ServiceCollector(Collector):
 
     def _calls(self) -> Iterator[Metric]:
         seconds = HistogramMetricFamily(
-            "vae_call_seconds", "Calls that have ended, by RPC and status, and their time.", labels=["method", "code"]
+            "vae_call_seconds", "Time of calls that have ended.", labels=["method", "over", "code"]
         )
         for labels, histogram in sorted(self._sources.tally.seconds.items()):
             _add(seconds, labels, histogram)

@@ -30,6 +30,8 @@ from vae.v1 import vae_pb2 as pb
 AnyRequest = TypeVar("AnyRequest", bound=pb.EncodeRequest | pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest)
 AnyRows = TypeVar("AnyRows", bound=DataRows | LatentRows | PriorRows)
 Rows_contra = TypeVar("Rows_contra", contravariant=True)
+Request_contra = TypeVar("Request_contra", contravariant=True)
+P_co = TypeVar("P_co", covariant=True)
 A = TypeVar("A")
 P = TypeVar("P")
 
@@ -58,6 +60,21 @@ class Queue(Protocol[Rows_contra, A]):
         ...
 
 
+class Render(Protocol[Request_contra, Rows_contra, A, P_co]):
+    """Makes the reply of the request, its rows, what became of them, and its rows as PNG files if it asked for such."""
+
+    def __call__(
+        self,
+        request: Request_contra,
+        rows: Rows_contra,
+        answer: Answer[A],
+        manifest: Manifest,
+        files: Sequence[bytes] | None = None,
+    ) -> P_co:
+        """Returns the reply."""
+        ...
+
+
 class Rpc(NamedTuple, Generic[AnyRequest, AnyRows, A, P]):
     """How an RPC is answered."""
 
@@ -66,16 +83,15 @@ class Rpc(NamedTuple, Generic[AnyRequest, AnyRows, A, P]):
     queue: Callable[[Served], "Queue[AnyRows, A]"]
     outputs: Callable[[Sequence[A]], Sequence[Array]]
     """The rows of data that were decoded."""
-    render: Callable[[AnyRequest, AnyRows, Answer[A], Manifest, Sequence[bytes] | None], P]
-    """Makes the reply of the request, its rows, what became of them, and its rows as PNG files if it asked for such."""
+    render: "Render[AnyRequest, AnyRows, A, P]"
     reply_bytes: Callable[[AnyRows, Manifest], int]
     """About how long the reply to some rows will be."""
-    reads_images: Callable[[AnyRequest], bool]
     writes_images: Callable[[AnyRequest], bool]
 
     async def respond(
         self,
         request: AnyRequest,
+        rows: AnyRows | Undecoded[AnyRows],
         served: Served,
         images: Images,
         timeout_seconds: float | None,
@@ -83,19 +99,20 @@ class Rpc(NamedTuple, Generic[AnyRequest, AnyRows, A, P]):
         bulk: bool,
         patient: bool = False,
     ) -> P:
-        """Returns the reply to a request.
+        """Returns the reply to a request that was parsed.
 
         Raises:
-            VaeError: any that the parser, the images or the batcher raise.
+            VaeError: any that the images or the batcher raise.
         """
-        began = time.monotonic()
-        rows = self.parse(request, served.accepts)
+        manifest = served.accepts.manifest
         if isinstance(rows, Undecoded):
-            decoded = await images.decode(rows.images, rows.field, served.accepts.manifest.data)
-            rows = rows.rows(decoded)
+            began = time.monotonic()
+            taken = rows.rows(await images.decode(rows.images, rows.field, manifest.data))
             timeout_seconds = timeout_seconds and timeout_seconds - (time.monotonic() - began)
-        answer = await self.queue(served).submit(rows, timeout_seconds, bulk=bulk, patient=patient)
-        return await self.finish(request, rows, answer, served.accepts.manifest, images)
+        else:
+            taken = rows
+        answer = await self.queue(served).submit(taken, timeout_seconds, bulk=bulk, patient=patient)
+        return await self.finish(request, taken, answer, manifest, images)
 
     async def finish(
         self, request: AnyRequest, rows: AnyRows, answer: Answer[A], manifest: Manifest, images: Images
@@ -122,7 +139,7 @@ def is_bulk(context: grpc.aio.ServicerContext[object, object], default: bool) ->
 
 
 def _encoded(
-    request: pb.EncodeRequest, rows: DataRows, answer: Answer[Encoded], manifest: Manifest, files: object
+    request: pb.EncodeRequest, rows: DataRows, answer: Answer[Encoded], manifest: Manifest, files: object = None
 ) -> pb.EncodeResponse:
     moments = [part.log_variance for part in answer.parts if part.log_variance is not None]
     return pb.EncodeResponse(
@@ -139,7 +156,7 @@ def _decoded(
     rows: LatentRows,
     answer: Answer[Decoded],
     manifest: Manifest,
-    files: Sequence[bytes] | None,
+    files: Sequence[bytes] | None = None,
 ) -> pb.DecodeResponse:
     return pb.DecodeResponse(
         fingerprint=manifest.fingerprint,
@@ -153,7 +170,7 @@ def _sampled(
     rows: PriorRows,
     answer: Answer[Decoded],
     manifest: Manifest,
-    files: Sequence[bytes] | None,
+    files: Sequence[bytes] | None = None,
 ) -> pb.SampleResponse:
     latents = [part.latent for part in answer.parts]
     return pb.SampleResponse(
@@ -170,7 +187,7 @@ def _reconstructed(
     rows: ReconstructRows,
     answer: Answer[Reconstructed],
     manifest: Manifest,
-    files: Sequence[bytes] | None,
+    files: Sequence[bytes] | None = None,
 ) -> pb.ReconstructResponse:
     parts = answer.parts
     log_likelihood, kl = (_scores([getattr(part, name) for part in parts]) for name in ("log_likelihood", "kl"))
@@ -227,10 +244,6 @@ def _join(parts: Sequence[Array]) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _sends_images(request: pb.EncodeRequest | pb.ReconstructRequest) -> bool:
-    return request.WhichOneof("input") == "images"
-
-
 def _wants_images(request: pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest) -> bool:
     return request.output == pb.DECODE_OUTPUT_PNG
 
@@ -249,15 +262,9 @@ def _data_bytes(rows: LatentRows | PriorRows | ReconstructRows, manifest: Manife
     return (value_bytes * manifest.data.size + 4 * latent_size) * len(rows)
 
 
-ENCODE = Rpc(
-    "Encode", parse_encode, lambda served: served.encoder, lambda parts: [], _encoded, _moments_bytes, _sends_images, _never
-)
-DECODE = Rpc(
-    "Decode", parse_decode, lambda served: served.decoder, _outputs, _decoded, _data_bytes, _never, _wants_images
-)
-SAMPLE = Rpc(
-    "Sample", parse_sample, lambda served: served.decoder, _outputs, _sampled, _data_bytes, _never, _wants_images
-)
+ENCODE = Rpc("Encode", parse_encode, lambda served: served.encoder, lambda parts: [], _encoded, _moments_bytes, _never)
+DECODE = Rpc("Decode", parse_decode, lambda served: served.decoder, _outputs, _decoded, _data_bytes, _wants_images)
+SAMPLE = Rpc("Sample", parse_sample, lambda served: served.decoder, _outputs, _sampled, _data_bytes, _wants_images)
 RECONSTRUCT = Rpc(
     "Reconstruct",
     parse_reconstruct,
@@ -265,6 +272,5 @@ RECONSTRUCT = Rpc(
     _outputs,
     _reconstructed,
     _data_bytes,
-    _sends_images,
     _wants_images,
 )

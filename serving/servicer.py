@@ -14,10 +14,10 @@ from serving.in_flight import Calls
 from serving.models import Models
 from serving.request_ids import RequestId, follow
 from serving.rpcs import DECODE, ENCODE, RECONSTRUCT, SAMPLE, A, AnyRequest, AnyRows, P, Rpc, is_bulk
-from serving.status import Refusal, refusal_of
+from serving.status import Refusal, refuse
 from serving.streams import DECODE_STREAM, ENCODE_STREAM, CallStream, Streams, sample
 from serving.tally import CallTally
-from vae.errors import InvalidInput, ShuttingDown, VaeError
+from vae.errors import InvalidInput, ShuttingDown
 from vae.v1 import vae_pb2 as pb
 from vae.v1 import vae_pb2_grpc
 
@@ -45,7 +45,7 @@ def _unary(method: Method[Q, P]) -> Method[Q, P]:
             code = grpc.StatusCode.OK
             return reply
         except Exception as exc:
-            refusal = _refuse(method.__name__, exc)
+            refusal = refuse(method.__name__, exc)
             code = refusal.code
         finally:
             self.tally.count(method.__name__, "unary", code.name, time.monotonic() - started)
@@ -66,17 +66,12 @@ def _stream(method: Method[Q, None]) -> Method[Q, None]:
             self._check(request)
             return await method(self, request, context)
         except Exception as exc:
-            refusal = _refuse(method.__name__, exc)
+            if isinstance(exc, grpc.aio.InternalError):  # a write to a caller who has left; gRPC soon cancels this
+                await asyncio.sleep(_CANCEL_SECONDS)
+            refusal = refuse(method.__name__, exc)
         await _abort(context, refusal, request_id)
 
     return answer
-
-
-def _refuse(method: str, error: Exception) -> Refusal:
-    refusal = refusal_of(error)
-    if refusal.code is grpc.StatusCode.INTERNAL:
-        _log.error("%s failed: %s", method, error, exc_info=not isinstance(error, VaeError))
-    return refusal
 
 
 async def _abort(context: Context, refusal: Refusal, request_id: RequestId) -> NoReturn:
@@ -158,7 +153,8 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
     async def _run(self, rpc: Rpc[AnyRequest, AnyRows, A, P], request: AnyRequest, context: Context) -> P:
         bulk = is_bulk(context, default=False)
         with self._models.find(request.model, request.version) as served:
-            return await rpc.respond(request, served, self._images, context.time_remaining(), bulk=bulk)
+            rows = rpc.parse(request, served.accepts)
+            return await rpc.respond(request, rows, served, self._images, context.time_remaining(), bulk=bulk)
 
     def _check(self, request: object) -> None:
         if self.calls.closed:

@@ -1,5 +1,6 @@
 """Errors -> gRPC status: the one table, and it is total."""
 
+import logging
 from typing import NamedTuple
 
 import grpc
@@ -9,6 +10,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from vae import errors
+
+_log = logging.getLogger(__name__)
 
 DOMAIN = "vaeserve"
 
@@ -57,6 +60,14 @@ def refusal_of(error: Exception) -> Refusal:
     if code is None:
         return Refusal(grpc.StatusCode.INTERNAL, "internal error", ())
     return Refusal(code, str(error), tuple(_packed(detail) for detail in _details(error)))
+
+
+def refuse(what: str, error: Exception) -> Refusal:
+    """Returns the answer for an error, and logs it if it is a fault of the server."""
+    refusal = refusal_of(error)
+    if refusal.code is grpc.StatusCode.INTERNAL:
+        _log.error("%s failed: %s", what, error, exc_info=None if isinstance(error, errors.VaeError) else error)
+    return refusal
 
 
 def _details(error: Exception) -> list[Message]:

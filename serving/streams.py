@@ -12,20 +12,22 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import grpc
 
-from serving.batcher import Answer
+from serving.images import Images
 from serving.in_flight import Calls
+from serving.line import Answer
 from serving.models import Models, Served
-from serving.requests import parse_sample
+from serving.requests import Undecoded, parse_sample
 from serving.rows import Decoded, PriorRows
 from serving.rpcs import DECODE, ENCODE, SAMPLE, A, AnyRows, Rpc, is_bulk
-from serving.status import refusal_of
-from vae.errors import DeadlinePassed, InvalidInput, Overloaded, ShuttingDown, VaeError
+from serving.status import refuse
+from serving.tally import CallTally
+from vae.errors import DeadlinePassed, InvalidInput, Overloaded, ShuttingDown
 from vae.noise import ROW_LIMIT
 from vae.v1 import vae_pb2 as pb
 
@@ -55,6 +57,17 @@ ENCODE_STREAM = StreamKind(ENCODE, pb.EncodeReply, pb.EncodeStreamResponse)
 DECODE_STREAM = StreamKind(DECODE, pb.DecodeReply, pb.DecodeStreamResponse)
 
 
+class Streams(NamedTuple):
+    """What all streams share."""
+
+    models: Models
+    images: Images
+    calls: Calls
+    tally: CallTally
+    window_bytes: int
+    """Most bytes of one stream's calls and replies in flight."""
+
+
 @dataclass(eq=False, slots=True)
 class _Pending(Generic[A, Reply]):
     """A call in flight: accepted, and its reply not written yet."""
@@ -62,8 +75,9 @@ class _Pending(Generic[A, Reply]):
     id: int
     size: int
     """Bytes that it takes of the window."""
+    arrived: float = field(default_factory=time.monotonic)
     deadline: float = math.inf
-    answer: asyncio.Future[Answer[A]] | None = None
+    answer: asyncio.Future[Answer[A]] | asyncio.Task[Any] | None = None
     reply: Reply | None = None
 
 
@@ -74,14 +88,10 @@ class CallStream(Generic[AnyRows, A, Reply]):
         InvalidInput: the metadata names no class.
     """
 
-    def __init__(
-        self, kind: StreamKind[AnyRows, A, Reply], models: Models, calls: Calls, context: Context, window_bytes: int
-    ) -> None:
+    def __init__(self, kind: StreamKind[AnyRows, A, Reply], streams: Streams, context: Context) -> None:
         self._kind = kind
-        self._models = models
-        self._calls = calls
+        self._models, self._images, self._calls, self._tally, self._window_bytes = streams
         self._context = context
-        self._window_bytes = window_bytes
         self._bulk = is_bulk(context, default=True)
         self._any_order = False
         self._waiting: dict[int, _Pending[A, Reply]] = {}  # for their answers, by id
@@ -177,7 +187,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         cancelled = set(message.cancelled_ids)
         for number in cancelled:
             if number in self._waiting:
-                self._settle(self._waiting[number], self._kind.reply(id=number, error=_CANCELLED))
+                self._cancel(self._waiting[number])
         for call in message.calls:
             size = call.ByteSize() + _CALL_BYTES
             await self._wait_for_room(size)
@@ -185,7 +195,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
                 return
             pending = self._accept(call.id, size)
             if call.id in cancelled:
-                self._settle(pending, self._kind.reply(id=call.id, error=_CANCELLED))
+                self._cancel(pending)
             else:
                 self._begin(pending, call)
 
@@ -212,15 +222,38 @@ class CallStream(Generic[AnyRows, A, Reply]):
             if pending.id in self._waiting:
                 raise InvalidInput("id", f"{pending.id} is the id of a call that is not answered yet")
             served = self._models.find(call.request.model, call.request.version)
-            rows = self._kind.rpc.parse(call.request, served.accepts)
-            reply_bytes = self._kind.rpc.reply_bytes(rows, served.accepts.manifest)
-            self._enlarge(pending, max(reply_bytes, len(rows) * _ROW_BYTES))
-            answer = self._queue(served, rows, self._timeout(pending, call.timeout_microseconds))
+            timeout_seconds = self._timeout(pending, call.timeout_microseconds)
+            answer = self._start(pending, call.request, served, timeout_seconds)
         except Exception as exc:
             return self._refuse(pending, exc)
+        served.hold()
+        answer.add_done_callback(served.release)
         pending.answer = answer
         self._waiting[pending.id] = pending
-        answer.add_done_callback(partial(self._answered, pending, rows, served.accepts.manifest.fingerprint))
+
+    def _start(
+        self,
+        pending: _Pending[A, Reply],
+        request: pb.EncodeRequest | pb.DecodeRequest,
+        served: Served,
+        timeout_seconds: float | None,
+    ) -> "asyncio.Future[Any]":
+        """Returns where a call's answer will be. Only one with images, or without room, costs a task of its own."""
+        rpc, manifest = self._kind.rpc, served.accepts.manifest
+        rows = rpc.parse(request, served.accepts)
+        if isinstance(rows, Undecoded) or rpc.writes_images(request):
+            count = len(rows.images if isinstance(rows, Undecoded) else rows)
+            self._enlarge(pending, count * (_ROW_BYTES + 4 * manifest.data.size))
+            answer: asyncio.Future[Any] = asyncio.ensure_future(
+                rpc.respond(request, rows, served, self._images, timeout_seconds, bulk=self._bulk, patient=self._bulk)
+            )
+            answer.add_done_callback(partial(self._answered, pending, None))
+            return answer
+        self._enlarge(pending, max(rpc.reply_bytes(rows, manifest), len(rows) * _ROW_BYTES))
+        answer = self._queue(served, rows, timeout_seconds)
+        render = partial(rpc.render, request, rows, manifest=manifest)
+        answer.add_done_callback(partial(self._answered, pending, render))
+        return answer
 
     def _enlarge(self, pending: _Pending[A, Reply], size: int) -> None:
         """Counts the reply that will come, so that the window holds it too."""
@@ -269,30 +302,33 @@ class CallStream(Generic[AnyRows, A, Reply]):
             elif pending.deadline < math.inf:
                 self._expire_at(pending.deadline)
 
+    def _cancel(self, pending: _Pending[A, Reply]) -> None:
+        self._settle(pending, self._kind.reply(id=pending.id, error=_CANCELLED), grpc.StatusCode.CANCELLED)
+
     def _answered(
-        self, pending: _Pending[A, Reply], rows: AnyRows, fingerprint: str, answer: "asyncio.Future[Answer[A]]"
+        self, pending: _Pending[A, Reply], render: Callable[..., Any] | None, answer: "asyncio.Future[Any]"
     ) -> None:
         """Renders a call's reply. At once: answers may be views of whole batches, and the writer may be held up."""
         if answer.cancelled():
             return
         try:
-            response = self._kind.rpc.render(rows, answer.result(), fingerprint)
+            response = answer.result() if render is None else render(answer=answer.result())
         except Exception as exc:
             return self._refuse(pending, exc)
-        self._settle(pending, self._kind.reply(id=pending.id, response=response))
+        self._settle(pending, self._kind.reply(id=pending.id, response=response), grpc.StatusCode.OK)
 
     def _refuse(self, pending: _Pending[A, Reply], error: Exception) -> None:
-        if not isinstance(error, VaeError):
-            _log.error("a call of a stream failed", exc_info=error)
-        code, message, details = refusal_of(error)
-        refusal = pb.Error(code=code.value[0], message=message, details=details)
-        self._settle(pending, self._kind.reply(id=pending.id, error=refusal))
+        refusal = refuse(f"a call of {self._kind.rpc.name}Stream", error)
+        code = refusal.code
+        told = pb.Error(code=code.value[0], message=refusal.message, details=refusal.details)
+        self._settle(pending, self._kind.reply(id=pending.id, error=told), code)
 
-    def _settle(self, pending: _Pending[A, Reply], reply: Reply) -> None:
+    def _settle(self, pending: _Pending[A, Reply], reply: Reply, code: grpc.StatusCode) -> None:
         """Readies a call's reply for the writer, once; what its rows still bring is not waited for."""
         if pending.reply is not None or self._is_over:
             return
         pending.reply = reply
+        self._tally.count(self._kind.rpc.name, "stream", code.name, time.monotonic() - pending.arrived)
         if self._waiting.get(pending.id) is pending:
             del self._waiting[pending.id]
         if pending.answer is not None:
@@ -302,15 +338,19 @@ class CallStream(Generic[AnyRows, A, Reply]):
         self._wake.set()
 
 
-async def sample(request: pb.SampleStreamRequest, models: Models, calls: Calls, context: Context) -> None:
+async def sample(request: pb.SampleStreamRequest, streams: Streams, context: Context) -> None:
     """Answers one SampleStream: a few pieces are queued ahead of the one that is written.
 
     Raises:
         InvalidInput: a field is wrong.
         ShuttingDown: the server stops; what it had begun is answered.
     """
-    bulk = is_bulk(context, default=True)
-    served = models.find(request.request.model, request.request.version)
+    with streams.models.find(request.request.model, request.request.version) as served:
+        await _sample(request, streams, served, context)
+
+
+async def _sample(request: pb.SampleStreamRequest, streams: Streams, served: Served, context: Context) -> None:
+    calls, bulk = streams.calls, is_bulk(context, default=True)
     manifest, call_rows = served.accepts
     rows = parse_sample(request.request, served.accepts._replace(call_rows=ROW_LIMIT))
     if not 0 <= request.message_rows <= call_rows:
@@ -332,7 +372,7 @@ async def sample(request: pb.SampleStreamRequest, models: Models, calls: Calls, 
             if not begun:
                 break
             piece, answer = begun[0]
-            response = SAMPLE.render(piece, await answer, manifest.fingerprint)
+            response = await SAMPLE.finish(request.request, piece, await answer, manifest, streams.images)
             await context.write(pb.SampleStreamResponse(first_row=piece.noise.first_row, response=response))
             begun.popleft()
             calls.leave(context)

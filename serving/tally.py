@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
@@ -55,12 +56,12 @@ class CallTally:
     """Calls that have ended, by RPC and status, with the time that they took."""
 
     def __init__(self) -> None:
-        self.seconds: dict[tuple[str, str], Histogram] = {}
-        """By the RPC's name and the status code's."""
+        self.seconds: dict[tuple[str, str, str], Histogram] = {}
+        """By the RPC's name, what it came over, and the status code's name."""
 
-    def count(self, method: str, code: str, seconds: float) -> None:
+    def count(self, method: str, over: Literal["unary", "stream"], code: str, seconds: float) -> None:
         """Counts a call."""
-        histogram = self.seconds.get((method, code))
+        histogram = self.seconds.get((method, over, code))
         if histogram is None:
-            histogram = self.seconds[method, code] = Histogram()
+            histogram = self.seconds[method, over, code] = Histogram()
         histogram.observe(seconds)

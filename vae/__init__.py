@@ -23,6 +23,13 @@ A client's call goes client -> calls -> channel -> replies:
     failures      a failed RPC -> CallError, or a pause before the next try
     replies       the replies to a call's parts -> one result
 
+Over streams it goes stream_client -> streams -> line:
+
+    stream_client        Client's long jobs; async_stream_client AsyncClient's
+    streams              what is sent, what was answered, what is sent again when a stream broke
+    shared_stream        the concurrent calls of an AsyncClient over one stream
+    line                 one open stream
+
 The `vae` command goes cli -> commands:
 
     cli          finds a verb, turns errors into one line

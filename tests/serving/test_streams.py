@@ -240,6 +240,7 @@ def test_who_does_not_read_is_not_read_from(start_server: StartServer) -> None:
         assert max(grown) < 64  # the window, some of it twice; 2,000 replies take 1,000 MiB
         assert stub.Decode(decode(1).request).data.shape[0] == 1  # the others are served all the while
         silent.cancel()
+    assert "Traceback" not in server.stop()
 
 
 def test_who_sends_faster_than_the_device_works_is_held_back(start_server: StartServer) -> None:
