@@ -1,0 +1,32 @@
+"""64-row calls of a multilayer perceptron on one core: calls/s beside a minimal server and bare `session.run` together.
+
+    python -m benchmarks.mlp_calls [--callers 8]
+
+Both sides are computed from processor time: a host that takes the cores away takes them from either.
+"""
+
+from benchmarks.harness import arguments, claim
+from benchmarks.limits import DECODE, MINIMAL, SAMPLE, bares, beside_minimal
+from benchmarks.packages import package
+
+ROWS = 64
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--callers", type=int, default=8)
+    options = parser.parse_args()
+    directory = package("mlp")
+    loads = beside_minimal(
+        directory, rows=ROWS, callers=options.callers, seconds=options.seconds, repeats=options.repeats
+    )
+    run = bares(directory, [ROWS], 1.0, options.repeats)[ROWS].microseconds
+    print(f"session.run of {ROWS} rows: {run:.0f} us")
+    for method in (DECODE, SAMPLE):
+        for name in MINIMAL.values():
+            ratio = (loads[name].server_microseconds + run) / loads[method].server_microseconds
+            claim(f"calls/s, {method} over 1 / ({name} + session.run)", ratio, 0.85, 0.95)
+
+
+if __name__ == "__main__":
+    main()
