@@ -1,6 +1,7 @@
 """What the figures share: servers on one core, load from another, the server's own processor time, medians, tables."""
 
 import argparse
+import math
 import os
 import re
 import shutil
@@ -27,6 +28,7 @@ SERVER_CORE, LOAD_CORE = 0, 1
 CANNOT_RUN = 77
 ANY_SIZE = [("grpc.max_receive_message_length", -1)]
 CONNECTIONS = 4
+WARM_UP_SECONDS = 0.3
 
 _REPLIES: dict[str, type[pb.DecodeResponse | pb.SampleResponse]] = {
     "Decode": pb.DecodeResponse,
@@ -62,6 +64,10 @@ class Load(NamedTuple):
     p99_milliseconds: float
     steal: float
     """Share of the cores' time that the host took."""
+
+
+Side = Callable[[], Load]
+"""Loads one side of a comparison."""
 
 
 def arguments(description: str | None, *, seconds: float = 5.0, repeats: int = 3) -> argparse.ArgumentParser:
@@ -158,34 +164,44 @@ def call_of(channel: grpc.Channel, method: str) -> "grpc.UnaryUnaryMultiCallable
 def load(server: Server, method: str, request: bytes, *, callers: int, seconds: float) -> Load:
     """Loads a server with h2load, each caller sending its next call when the last is answered; checks the replies."""
     expected = answer(server, method, request)
-    with tempfile.TemporaryDirectory() as folder:
-        body, log = Path(folder, "body"), Path(folder, "log")
-        body.write_bytes(b"\0" + len(request).to_bytes(4, "big") + request)
-        connections = min(callers, CONNECTIONS)
-        command = ["h2load", "-c", str(connections), "-m", str(callers // connections), "-d", str(body)]
-        command += [
-            "-H",
-            "te: trailers",
-            "-H",
-            "content-type: application/grpc",
-            f"http://{server.target}/{SERVICE}/{method}",
-        ]
-        subprocess.run([*command, "-D", "300ms"], check=True, capture_output=True)  # warms up
-        before = clock(server.pid)
-        command += ["-D", f"{seconds * 1000:.0f}ms", "--log-file", str(log)]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        spent = since(server.pid, before)
-        rows = [line.split("\t") for line in log.read_text().splitlines()]
-    latencies = sorted(int(microseconds) / 1000 for _, status, microseconds in rows if status == "200")
-    received = re.search(r"\((\d+)\) data", said)
+    calls = 2 * callers
+    # By number and not by time: calls that the end cut off would have cost the server what nobody counted.
+    for aim in (WARM_UP_SECONDS, seconds):
+        found = _h2load(server.target, method, request, calls, callers)
+        calls = max(2 * callers, round(found.calls_a_second * aim))
+    before = clock(server.pid)
+    found = _h2load(server.target, method, request, calls, callers)
+    spent = since(server.pid, before)
     # gRPC's status is in the trailers, which h2load does not read; but a refusal has no body.
-    if received is None or not latencies or int(received[1]) < len(latencies) * len(expected):
+    if len(found.latencies) < calls or found.received_bytes < calls * len(expected):
         raise SystemExit(f"{method} at {callers} callers: some calls were not answered")
     if answer(server, method, request) != expected:
         raise SystemExit(f"{method}: the answer changed under load")
-    calls = len(latencies)
-    p50, p99 = percentile(latencies, 50), percentile(latencies, 99)
-    return Load(spent.processor / calls * 1e6, calls / seconds, p50, p99, steal_of(spent))
+    p50, p99 = percentile(found.latencies, 50), percentile(found.latencies, 99)
+    return Load(spent.processor / calls * 1e6, found.calls_a_second, p50, p99, steal_of(spent))
+
+
+class _Found(NamedTuple):
+    calls_a_second: float
+    received_bytes: int
+    latencies: list[float]  # milliseconds
+
+
+def _h2load(target: str, method: str, request: bytes, calls: int, callers: int) -> _Found:
+    connections = min(callers, CONNECTIONS)
+    with tempfile.TemporaryDirectory() as folder:
+        body, log = Path(folder, "body"), Path(folder, "log")
+        body.write_bytes(b"\0" + len(request).to_bytes(4, "big") + request)
+        command = ["h2load", "-n", str(calls), "-c", str(connections), "-m", str(callers // connections)]
+        command += ["-H", "te: trailers", "-H", "content-type: application/grpc", "-d", str(body)]
+        command += ["--log-file", str(log), f"http://{target}/{SERVICE}/{method}"]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rows = [line.split("\t") for line in log.read_text().splitlines()]
+    rate, received = re.search(r"([\d.]+) req/s", said), re.search(r"\((\d+)\) data", said)
+    if rate is None or received is None:
+        raise SystemExit(f"h2load said: {said}")
+    latencies = [int(microseconds) / 1000 for _, status, microseconds in rows if status == "200"]
+    return _Found(float(rate[1]), int(received[1]), latencies)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -214,16 +230,27 @@ def table(*header: str, rows: Sequence[Sequence[str | float]]) -> None:
 
 
 def number(value: float) -> str:
-    """Shows a number with three significant digits, and all of those before the point."""
+    """Shows a number with three significant digits, and all of those before the point; nan is none."""
+    if math.isnan(value):
+        return "-"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-LOAD_HEADER = ("server us/call", "calls/s", "p50 ms", "p99 ms", "steal %")
-
-
-def print_loads(loads: Mapping[str, Load]) -> None:
-    """Prints one line a side."""
-    table("side", *LOAD_HEADER, rows=[(name, *row[:-1], f"{row.steal:.1%}") for name, row in loads.items()])
+def print_loads(loads: Mapping[str, Load], rows: int | Sequence[int]) -> None:
+    """Prints one line a side, whose calls hold so many rows."""
+    each = [rows] * len(loads) if isinstance(rows, int) else rows
+    lines = [
+        (
+            name,
+            one.server_microseconds,
+            one.server_microseconds / n,
+            one.calls_a_second * n,
+            *one[2:4],
+            f"{one.steal:.1%}",
+        )
+        for (name, one), n in zip(loads.items(), each, strict=True)
+    ]
+    table("side", "server us/call", "us/row", "rows/s", "p50 ms", "p99 ms", "steal", rows=lines)
 
 
 def claim(name: str, figure: float, must: float, reach: float | None = None) -> None:

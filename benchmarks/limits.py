@@ -3,29 +3,33 @@
 python -m benchmarks.limits [--package conv]
 """
 
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmarks.harness import (
     ROOT,
     SERVER_CORE,
     Load,
     Server,
+    Side,
     alternate,
     answer,
     arguments,
+    clock,
     decode_request,
     load,
     print_loads,
     sample_request,
     serve,
+    since,
     start,
-    table,
+    steal_of,
 )
 from benchmarks.packages import NAMES, package
 
@@ -34,31 +38,24 @@ DECODE, SAMPLE = "vae serve, Decode", "vae serve, Sample"
 MINIMAL = {"aio": "minimal grpc.aio", "threads": "minimal thread pool"}
 
 
-class Bare(NamedTuple):
-    """What a bare loop took."""
-
-    microseconds: float
-    """Of processor time, a run."""
-    p50_milliseconds: float
-    rows_a_second: float
-
-
-def bare(directory: Path, rows: int, seconds: float) -> Bare:
-    """Runs a package's decoder in a loop on the server's core."""
+def bare(directory: Path, rows: int, seconds: float) -> Load:
+    """Runs a package's decoder in a loop on the server's core; here a run is the call, and the loop the server."""
     command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "benchmarks.bare_loop"]
     command += [str(directory), str(rows), str(seconds)]
-    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    return Bare(*map(float, said.split()))
+    before = clock(os.getpid())
+    said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    processor, rate, p50, p99 = map(float, said.split())
+    return Load(processor, rate, p50, p99, steal_of(since(os.getpid(), before)))
 
 
-def bares(directory: Path, batches: Sequence[int], seconds: float, repeats: int) -> dict[int, Bare]:
-    """Returns the medians of the bare loop at each batch size."""
-    sides: dict[str, Callable[[], Bare]] = {str(rows): _bare_side(directory, rows, seconds) for rows in batches}
-    return {int(rows): found for rows, found in alternate(sides, repeats).items()}
+def bare_sides(directory: Path, batches: Sequence[int], seconds: float) -> dict[str, Side]:
+    """Returns the bare loop at each batch size."""
+    return {run_of(rows): partial(bare, directory, rows, seconds) for rows in batches}
 
 
-def _bare_side(directory: Path, rows: int, seconds: float) -> Callable[[], Bare]:
-    return lambda: bare(directory, rows, seconds)
+def run_of(rows: int) -> str:
+    """Returns the name of a side: the bare loop at a batch size."""
+    return f"session.run of {rows}"
 
 
 @contextmanager
@@ -71,26 +68,25 @@ def minimal(kind: str, reply: bytes) -> Iterator[Server]:
             yield server
 
 
-def beside_minimal(directory: Path, *, rows: int, callers: int, seconds: float, repeats: int) -> dict[str, Load]:
-    """Loads `vae serve` and both minimal servers by turns, and prints what came."""
+def beside_minimal(name: str, *, rows: int, callers: int, seconds: float, repeats: int) -> dict[str, Load]:
+    """Loads `vae serve` and both minimal servers and runs the bare loop, by turns; prints what came."""
+    directory = package(name)
     request = decode_request(directory, rows)
     with ExitStack() as stack:
         ours = stack.enter_context(serve(directory, "--threads", "1"))
         reply = answer(ours, "Decode", request)
-        sides: dict[str, Callable[[], Load]] = {
-            DECODE: lambda: load(ours, "Decode", request, callers=callers, seconds=seconds),
-            SAMPLE: lambda: load(ours, "Sample", sample_request(rows), callers=callers, seconds=seconds),
+        sides: dict[str, Side] = {
+            DECODE: partial(load, ours, "Decode", request, callers=callers, seconds=seconds),
+            SAMPLE: partial(load, ours, "Sample", sample_request(rows), callers=callers, seconds=seconds),
+            **bare_sides(directory, [rows], min(seconds, 1.0)),
         }
-        for kind, name in MINIMAL.items():
-            sides[name] = _minimal_side(stack.enter_context(minimal(kind, reply)), request, callers, seconds)
+        for kind, side in MINIMAL.items():
+            server = stack.enter_context(minimal(kind, reply))
+            sides[side] = partial(load, server, "Decode", request, callers=callers, seconds=seconds)
         loads = alternate(sides, repeats)
-    print(f"{directory}, {rows}-row calls, {callers} in flight")
-    print_loads(loads)
+    print(f"{name}, {rows}-row calls, {callers} in flight")
+    print_loads(loads, rows)
     return loads
-
-
-def _minimal_side(server: Server, request: bytes, callers: int, seconds: float) -> Callable[[], Load]:
-    return lambda: load(server, "Decode", request, callers=callers, seconds=seconds)
 
 
 def main() -> None:
@@ -98,13 +94,8 @@ def main() -> None:
     parser.add_argument("--package", choices=NAMES, action="append")
     options = parser.parse_args()
     for name in options.package or NAMES:
-        found = bares(package(name), BATCHES, options.seconds, options.repeats)
-        best = max(found, key=lambda rows: rows / found[rows].microseconds)
-        print(f"{name}: bare session.run, one thread; best at batch {best}")
-        lines = [
-            (str(rows), one.microseconds / rows, one.p50_milliseconds, one.rows_a_second) for rows, one in found.items()
-        ]
-        table("rows", "us/row", "p50 ms", "rows/s", rows=lines)
+        print(f"{name}: bare session.run, one thread")
+        print_loads(alternate(bare_sides(package(name), BATCHES, options.seconds), options.repeats), rows=BATCHES)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ Both sides are computed from processor time: a host that takes the cores away ta
 """
 
 from benchmarks.harness import arguments, claim
-from benchmarks.limits import DECODE, MINIMAL, SAMPLE, bares, beside_minimal
-from benchmarks.packages import package
+from benchmarks.limits import DECODE, MINIMAL, SAMPLE, beside_minimal, run_of
 
 ROWS = 64
 
@@ -16,12 +15,8 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--callers", type=int, default=8)
     options = parser.parse_args()
-    directory = package("mlp")
-    loads = beside_minimal(
-        directory, rows=ROWS, callers=options.callers, seconds=options.seconds, repeats=options.repeats
-    )
-    run = bares(directory, [ROWS], 1.0, options.repeats)[ROWS].microseconds
-    print(f"session.run of {ROWS} rows: {run:.0f} us")
+    loads = beside_minimal("mlp", rows=ROWS, callers=options.callers, seconds=options.seconds, repeats=options.repeats)
+    run = loads[run_of(ROWS)].server_microseconds
     for method in (DECODE, SAMPLE):
         for name in MINIMAL.values():
             ratio = (loads[name].server_microseconds + run) / loads[method].server_microseconds

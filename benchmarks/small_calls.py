@@ -5,7 +5,7 @@ python -m benchmarks.small_calls [--package digits] [--callers 64]
 
 from benchmarks.harness import arguments, claim
 from benchmarks.limits import DECODE, MINIMAL, SAMPLE, beside_minimal
-from benchmarks.packages import NAMES, package
+from benchmarks.packages import NAMES
 
 
 def main() -> None:
@@ -13,8 +13,9 @@ def main() -> None:
     parser.add_argument("--package", choices=NAMES, default="digits")
     parser.add_argument("--callers", type=int, default=64)
     options = parser.parse_args()
-    directory = package(options.package)
-    loads = beside_minimal(directory, rows=1, callers=options.callers, seconds=options.seconds, repeats=options.repeats)
+    loads = beside_minimal(
+        options.package, rows=1, callers=options.callers, seconds=options.seconds, repeats=options.repeats
+    )
     for method in (DECODE, SAMPLE):
         for name in MINIMAL.values():
             ratio = loads[name].server_microseconds / loads[method].server_microseconds

@@ -1,0 +1,69 @@
+"""64-row calls of a convolutional decoder, unary and in a stream: rows/s beside bare `session.run` at its best batch.
+
+    python -m benchmarks.bulk_rows [--package conv]
+
+The ratio is computed from processor time a row: a host that takes the core away takes it from either side.
+"""
+
+import math
+import subprocess
+import sys
+from functools import partial
+
+from benchmarks.harness import (
+    ROOT,
+    Load,
+    Server,
+    Side,
+    alternate,
+    arguments,
+    claim,
+    clock,
+    decode_request,
+    load,
+    print_loads,
+    sample_request,
+    serve,
+    since,
+    steal_of,
+)
+from benchmarks.limits import DECODE, SAMPLE, bare_sides
+from benchmarks.packages import NAMES, package
+
+ROWS, CALLERS = 64, 4
+BATCHES = (8, 16, 32, 64)
+STREAM = "vae serve, DecodeStream"
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--package", choices=NAMES, default="conv")
+    options = parser.parse_args()
+    directory, seconds = package(options.package), options.seconds
+    request = decode_request(directory, ROWS)
+    with serve(directory, "--threads", "1") as server:
+        sides: dict[str, Side] = {
+            DECODE: partial(load, server, "Decode", request, callers=CALLERS, seconds=seconds),
+            SAMPLE: partial(load, server, "Sample", sample_request(ROWS), callers=CALLERS, seconds=seconds),
+            STREAM: partial(stream, server, str(directory), seconds),
+        }
+        ours, bare = list(sides), bare_sides(directory, BATCHES, min(seconds, 2.0))
+        loads = alternate({**sides, **bare}, options.repeats)
+    print_loads(loads, [ROWS] * len(ours) + list(BATCHES))
+    best = min(loads[name].server_microseconds / rows for name, rows in zip(bare, BATCHES, strict=True))
+    for name in ours:
+        claim(f"rows/s, {name} over session.run", best * ROWS / loads[name].server_microseconds, 0.95, 0.99)
+
+
+def stream(server: Server, directory: str, seconds: float) -> Load:
+    """Loads a server with one stream from a process of its own; its calls have no latencies of their own."""
+    before = clock(server.pid)
+    command = [sys.executable, "-m", "benchmarks.bulk_stream", server.target, directory, str(ROWS), str(seconds)]
+    said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    spent = since(server.pid, before)
+    calls, lasted = map(float, said.split())
+    return Load(spent.processor / calls * 1e6, calls / lasted, math.nan, math.nan, steal_of(spent))
+
+
+if __name__ == "__main__":
+    main()
