@@ -6,12 +6,11 @@ The ratio is computed from processor time a row: a host that takes the core away
 """
 
 import math
-import subprocess
-import sys
 from functools import partial
+from pathlib import Path
 
+from benchmarks.bulk_stream import streaming
 from benchmarks.harness import (
-    ROOT,
     Load,
     Server,
     Side,
@@ -45,7 +44,7 @@ def main() -> None:
         sides: dict[str, Side] = {
             DECODE: partial(load, server, "Decode", request, callers=CALLERS, seconds=seconds),
             SAMPLE: partial(load, server, "Sample", sample_request(ROWS), callers=CALLERS, seconds=seconds),
-            STREAM: partial(stream, server, str(directory), seconds),
+            STREAM: partial(stream, server, directory, seconds),
         }
         ours, bare = list(sides), bare_sides(directory, BATCHES, min(seconds, 2.0))
         loads = alternate({**sides, **bare}, options.repeats)
@@ -55,13 +54,12 @@ def main() -> None:
         claim(f"rows/s, {name} over session.run", best * ROWS / loads[name].server_microseconds, 0.95, 0.99)
 
 
-def stream(server: Server, directory: str, seconds: float) -> Load:
-    """Loads a server with one stream from a process of its own; its calls have no latencies of their own."""
-    before = clock(server.pid)
-    command = [sys.executable, "-m", "benchmarks.bulk_stream", server.target, directory, str(ROWS), str(seconds)]
-    said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    spent = since(server.pid, before)
-    calls, lasted = map(float, said.split())
+def stream(server: Server, directory: Path, seconds: float) -> Load:
+    """Loads a server with one stream; its calls have no latencies of their own."""
+    with streaming(server, directory, ROWS, seconds) as finish:
+        before = clock(server.pid)
+        calls, lasted = finish()
+        spent = since(server.pid, before)
     return Load(spent.processor / calls * 1e6, calls / lasted, math.nan, math.nan, steal_of(spent))
 
 

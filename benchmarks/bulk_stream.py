@@ -3,17 +3,19 @@
 python -m benchmarks.bulk_stream TARGET PACKAGE ROWS SECONDS
 """
 
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 import grpc
 
-from benchmarks.harness import ANY_SIZE, decode_request
+from benchmarks.harness import ANY_SIZE, ROOT, Server, decode_request
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
@@ -23,24 +25,23 @@ WINDOW = 4  # calls on their way at once: enough to keep the device busy while r
 class Bulk(NamedTuple):
     """What a stream got."""
 
-    calls: int
+    calls: float
     seconds: float
-    """Until the last reply."""
 
 
 def decode_stream(target: str, request: pb.DecodeRequest, seconds: float) -> Bulk:
-    """Sends the same call again and again, and reads every reply; leaves where one is an error."""
-    started = time.perf_counter()
+    """Sends the same call again and again and reads every reply, from the first on; leaves where one is an error."""
     room = threading.Semaphore(WINDOW)
-    answered = 0
+    started = 0.0
 
     def messages() -> Iterator[pb.DecodeStreamRequest]:
         for number in count(1):
             room.acquire()
-            if time.perf_counter() > started + seconds:
+            if started and time.perf_counter() > started + seconds:
                 return
             yield pb.DecodeStreamRequest(calls=[pb.DecodeCall(id=number, request=request)])
 
+    answered = 0
     with grpc.insecure_channel(target, options=ANY_SIZE) as channel:
         for message in VaeServiceStub(channel).DecodeStream(messages()):
             for reply in message.replies:
@@ -48,7 +49,21 @@ def decode_stream(target: str, request: pb.DecodeRequest, seconds: float) -> Bul
                     raise SystemExit(f"a call of the stream failed: {reply.error.message}")
                 answered += 1
                 room.release()
+            if not started:
+                started, answered = time.perf_counter(), 0
+                print("started", flush=True)
     return Bulk(answered, time.perf_counter() - started)
+
+
+@contextmanager
+def streaming(server: Server, directory: Path, rows: int, seconds: float) -> Iterator[Callable[[], Bulk]]:
+    """Keeps a stream full from a process of its own, from here on; what it yields waits for the end."""
+    command = [sys.executable, "-m", "benchmarks.bulk_stream", server.target, str(directory), str(rows), str(seconds)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            raise SystemExit("the stream did not start")
+        yield lambda: Bulk(*map(float, process.communicate()[0].split()))
 
 
 if __name__ == "__main__":

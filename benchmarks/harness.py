@@ -167,10 +167,10 @@ def load(server: Server, method: str, request: bytes, *, callers: int, seconds: 
     calls = 2 * callers
     # By number and not by time: calls that the end cut off would have cost the server what nobody counted.
     for aim in (WARM_UP_SECONDS, seconds):
-        found = _h2load(server.target, method, request, calls, callers)
+        found = h2load(server.target, method, request, calls, callers)
         calls = max(2 * callers, round(found.calls_a_second * aim))
     before = clock(server.pid)
-    found = _h2load(server.target, method, request, calls, callers)
+    found = h2load(server.target, method, request, calls, callers)
     spent = since(server.pid, before)
     # gRPC's status is in the trailers, which h2load does not read; but a refusal has no body.
     if len(found.latencies) < calls or found.received_bytes < calls * len(expected):
@@ -181,27 +181,50 @@ def load(server: Server, method: str, request: bytes, *, callers: int, seconds: 
     return Load(spent.processor / calls * 1e6, found.calls_a_second, p50, p99, steal_of(spent))
 
 
-class _Found(NamedTuple):
+class Replies(NamedTuple):
+    """What h2load got."""
+
     calls_a_second: float
     received_bytes: int
-    latencies: list[float]  # milliseconds
+    latencies: list[float]
+    """Milliseconds of each call that was answered."""
 
 
-def _h2load(target: str, method: str, request: bytes, calls: int, callers: int) -> _Found:
-    connections = min(callers, CONNECTIONS)
+def paced(server: Server, method: str, request: bytes, *, rate: int, seconds: float) -> list[float]:
+    """Sends so many calls a second whatever becomes of them, and returns their latencies in milliseconds."""
+    calls = round(rate * seconds)
+    found = h2load(server.target, method, request, calls, callers=100, connections=1, rate=rate)
+    if len(found.latencies) < calls or not found.received_bytes:
+        raise SystemExit(f"{method} at {rate} calls/s: some calls were not answered")
+    return found.latencies
+
+
+def h2load(
+    target: str,
+    method: str,
+    request: bytes,
+    calls: int,
+    callers: int,
+    *,
+    connections: int = CONNECTIONS,
+    rate: int | None = None,
+) -> Replies:
+    """Sends a number of calls, at most so many at a time, over some connections; at a rate, if one is given."""
+    connections = min(callers, connections)
     with tempfile.TemporaryDirectory() as folder:
         body, log = Path(folder, "body"), Path(folder, "log")
         body.write_bytes(b"\0" + len(request).to_bytes(4, "big") + request)
         command = ["h2load", "-n", str(calls), "-c", str(connections), "-m", str(callers // connections)]
         command += ["-H", "te: trailers", "-H", "content-type: application/grpc", "-d", str(body)]
+        command += [] if rate is None else ["--rps", str(rate)]
         command += ["--log-file", str(log), f"http://{target}/{SERVICE}/{method}"]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         rows = [line.split("\t") for line in log.read_text().splitlines()]
-    rate, received = re.search(r"([\d.]+) req/s", said), re.search(r"\((\d+)\) data", said)
-    if rate is None or received is None:
+    reached, received = re.search(r"([\d.]+) req/s", said), re.search(r"\((\d+)\) data", said)
+    if reached is None or received is None:
         raise SystemExit(f"h2load said: {said}")
     latencies = [int(microseconds) / 1000 for _, status, microseconds in rows if status == "200"]
-    return _Found(float(rate[1]), int(received[1]), latencies)
+    return Replies(float(reached[1]), int(received[1]), latencies)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -253,9 +276,11 @@ def print_loads(loads: Mapping[str, Load], rows: int | Sequence[int]) -> None:
     table("side", "server us/call", "us/row", "rows/s", "p50 ms", "p99 ms", "steal", rows=lines)
 
 
-def claim(name: str, figure: float, must: float, reach: float | None = None) -> None:
-    """Prints a figure beside its target; of two targets the second is the better one, and says which way is better."""
-    lower_is_better = reach is not None and reach < must
-    met = figure <= must if lower_is_better else figure >= must
+def claim(name: str, figure: float, must: float, reach: float | None = None, *, is_limit: bool = False) -> None:
+    """Prints a figure beside what it must reach and what is reached for; a limit is what it must not pass."""
+    met = figure <= must if is_limit else figure >= must
     aim = "" if reach is None else f", reach for {reach:g}"
-    print(f"{'   ' if met else '!! '}{name}: {figure:.3f} (must reach {must:g}{aim})", flush=True)
+    print(
+        f"{'   ' if met else '!! '}{name}: {figure:.3f} (must {'stay within' if is_limit else 'reach'} {must:g}{aim})",
+        flush=True,
+    )
