@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.bulk_stream import streaming
+from benchmarks.h2load import load
 from benchmarks.harness import (
     Load,
     Server,
@@ -19,7 +20,6 @@ from benchmarks.harness import (
     claim,
     clock,
     decode_request,
-    load,
     print_loads,
     sample_request,
     serve,

@@ -8,7 +8,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,8 +26,6 @@ SERVICE = "vae.v1.VaeService"
 SERVER_CORE, LOAD_CORE = 0, 1
 CANNOT_RUN = 77
 ANY_SIZE = [("grpc.max_receive_message_length", -1)]
-CONNECTIONS = 4
-WARM_UP_SECONDS = 0.3
 
 _REPLIES: dict[str, type[pb.DecodeResponse | pb.SampleResponse]] = {
     "Decode": pb.DecodeResponse,
@@ -159,72 +156,6 @@ def answer(server: Server, method: str, request: bytes) -> bytes:
 def call_of(channel: grpc.Channel, method: str) -> "grpc.UnaryUnaryMultiCallable[bytes, bytes]":
     """Returns a method that takes and returns serialised messages."""
     return channel.unary_unary(f"/{SERVICE}/{method}", request_serializer=bytes, response_deserializer=bytes)
-
-
-def load(server: Server, method: str, request: bytes, *, callers: int, seconds: float) -> Load:
-    """Loads a server with h2load, each caller sending its next call when the last is answered; checks the replies."""
-    expected = answer(server, method, request)
-    calls = 2 * callers
-    # By number and not by time: calls that the end cut off would have cost the server what nobody counted.
-    for aim in (WARM_UP_SECONDS, seconds):
-        found = h2load(server.target, method, request, calls, callers)
-        calls = max(2 * callers, round(found.calls_a_second * aim))
-    before = clock(server.pid)
-    found = h2load(server.target, method, request, calls, callers)
-    spent = since(server.pid, before)
-    # gRPC's status is in the trailers, which h2load does not read; but a refusal has no body.
-    if len(found.latencies) < calls or found.received_bytes < calls * len(expected):
-        raise SystemExit(f"{method} at {callers} callers: some calls were not answered")
-    if answer(server, method, request) != expected:
-        raise SystemExit(f"{method}: the answer changed under load")
-    p50, p99 = percentile(found.latencies, 50), percentile(found.latencies, 99)
-    return Load(spent.processor / calls * 1e6, found.calls_a_second, p50, p99, steal_of(spent))
-
-
-class Replies(NamedTuple):
-    """What h2load got."""
-
-    calls_a_second: float
-    received_bytes: int
-    latencies: list[float]
-    """Milliseconds of each call that was answered."""
-
-
-def paced(server: Server, method: str, request: bytes, *, rate: int, seconds: float) -> list[float]:
-    """Sends so many calls a second whatever becomes of them, and returns their latencies in milliseconds."""
-    calls = round(rate * seconds)
-    found = h2load(server.target, method, request, calls, callers=100, connections=1, rate=rate)
-    if len(found.latencies) < calls or not found.received_bytes:
-        raise SystemExit(f"{method} at {rate} calls/s: some calls were not answered")
-    return found.latencies
-
-
-def h2load(
-    target: str,
-    method: str,
-    request: bytes,
-    calls: int,
-    callers: int,
-    *,
-    connections: int = CONNECTIONS,
-    rate: int | None = None,
-) -> Replies:
-    """Sends a number of calls, at most so many at a time, over some connections; at a rate, if one is given."""
-    connections = min(callers, connections)
-    with tempfile.TemporaryDirectory() as folder:
-        body, log = Path(folder, "body"), Path(folder, "log")
-        body.write_bytes(b"\0" + len(request).to_bytes(4, "big") + request)
-        command = ["h2load", "-n", str(calls), "-c", str(connections), "-m", str(callers // connections)]
-        command += ["-H", "te: trailers", "-H", "content-type: application/grpc", "-d", str(body)]
-        command += [] if rate is None else ["--rps", str(rate)]
-        command += ["--log-file", str(log), f"http://{target}/{SERVICE}/{method}"]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        rows = [line.split("\t") for line in log.read_text().splitlines()]
-    reached, received = re.search(r"([\d.]+) req/s", said), re.search(r"\((\d+)\) data", said)
-    if reached is None or received is None:
-        raise SystemExit(f"h2load said: {said}")
-    latencies = [int(microseconds) / 1000 for _, status, microseconds in rows if status == "200"]
-    return Replies(float(reached[1]), int(received[1]), latencies)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from benchmarks.h2load import load
 from benchmarks.harness import (
     ROOT,
     SERVER_CORE,
@@ -23,7 +24,6 @@ from benchmarks.harness import (
     arguments,
     clock,
     decode_request,
-    load,
     print_loads,
     sample_request,
     serve,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import grpc
 import numpy as np
 
+from benchmarks.h2load import load
 from benchmarks.harness import (
     ANY_SIZE,
     SERVICE,
@@ -21,7 +22,6 @@ from benchmarks.harness import (
     arguments,
     claim,
     decode_request,
-    load,
     medians,
     percentile,
     serve,

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.bulk_stream import streaming
+from benchmarks.h2load import paced
 from benchmarks.harness import (
     Server,
     arguments,
     claim,
     decode_request,
     medians,
-    paced,
     percentile,
     serve,
     table,

@@ -8,7 +8,8 @@ The fixed waits run without the rule. Callers send one row each and wait for its
 from contextlib import ExitStack
 from functools import partial
 
-from benchmarks.harness import Side, alternate, arguments, claim, decode_request, load, serve, table
+from benchmarks.h2load import load
+from benchmarks.harness import Side, alternate, arguments, claim, decode_request, serve, table
 from benchmarks.packages import NAMES, package
 
 CALLERS = (1, 4, 16, 64, 256)
