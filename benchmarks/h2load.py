@@ -11,6 +11,7 @@ from benchmarks.harness import SERVICE, Load, Server, answer, clock, percentile,
 CONNECTIONS = 4
 WARM_UP_SECONDS = 0.3
 FRAME_BYTES = 5  # before each message
+MOST_IN_FLIGHT = 100  # at a steady rate
 
 
 def load(server: Server, method: str, request: bytes, *, callers: int, seconds: float) -> Load:
@@ -24,9 +25,7 @@ def load(server: Server, method: str, request: bytes, *, callers: int, seconds: 
     before = clock(server.pid)
     found = h2load(server.target, method, request, calls, callers)
     spent = since(server.pid, before)
-    # gRPC's status is in the trailers, which h2load does not read; but a refusal has no body.
-    if len(found.latencies) < calls or found.received_bytes < calls * (FRAME_BYTES + len(expected)):
-        raise SystemExit(f"{method} at {callers} callers: some calls were not answered")
+    _check(found, calls, expected)
     if answer(server, method, request) != expected:
         raise SystemExit(f"{method}: the answer changed under load")
     p50, p99 = percentile(found.latencies, 50), percentile(found.latencies, 99)
@@ -45,10 +44,15 @@ class Replies(NamedTuple):
 def paced(server: Server, method: str, request: bytes, *, rate: int, seconds: float) -> list[float]:
     """Sends so many calls a second whatever becomes of them, and returns their latencies in milliseconds."""
     calls = round(rate * seconds)
-    found = h2load(server.target, method, request, calls, callers=100, connections=1, rate=rate)
-    if len(found.latencies) < calls or not found.received_bytes:
-        raise SystemExit(f"{method} at {rate} calls/s: some calls were not answered")
+    found = h2load(server.target, method, request, calls, callers=MOST_IN_FLIGHT, connections=1, rate=rate)
+    _check(found, calls, answer(server, method, request))
     return found.latencies
+
+
+def _check(found: Replies, calls: int, expected: bytes) -> None:
+    """Leaves where a call was refused: h2load does not read trailers, where the status is, but a refusal has no body."""
+    if len(found.latencies) < calls or found.received_bytes < calls * (FRAME_BYTES + len(expected)):
+        raise SystemExit(f"of {calls} calls some were not answered")
 
 
 def h2load(
