@@ -50,7 +50,7 @@ def paced(server: Server, method: str, request: bytes, *, rate: int, seconds: fl
 
 
 def _check(found: Replies, calls: int, expected: bytes) -> None:
-    """Leaves where a call was refused: h2load does not read trailers, where the status is, but a refusal has no body."""
+    """Leaves where a call was refused: the status is in trailers, which h2load does not read, but there is no body."""
     if len(found.latencies) < calls or found.received_bytes < calls * (FRAME_BYTES + len(expected)):
         raise SystemExit(f"of {calls} calls some were not answered")
 
