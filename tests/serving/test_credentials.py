@@ -98,7 +98,7 @@ def test_a_replaced_certificate_is_shown_to_the_next_connection(
     log = server.stop()
     assert log.count("read the certificates again") == 1
     assert log.count("kept the old certificates: setting tls_key (VAE_TLS_KEY)") == 1
-    assert len(log.splitlines()) == 4  # and two about the stop
+    assert len(log.splitlines()) == 5  # and one about the model, two about the stop
 
 
 def _shown(target: str, authority: Path) -> bytes | None:

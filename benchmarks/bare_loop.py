@@ -1,0 +1,42 @@
+"""The most that a package's decoder does on one core: `session.run` in a loop, one thread, no server.
+
+python -m benchmarks.bare_loop PACKAGE ROWS SECONDS
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from vae.package import ModelPackage
+from vae.runtime import prepare_onnxruntime
+
+WARM_UP = 5
+
+
+def main() -> None:
+    directory, rows, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    prepare_onnxruntime()
+    import onnxruntime
+
+    package = ModelPackage.open(directory)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    graph = package.read(package.manifest.graphs.decoder)
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    latent = np.random.default_rng(0).normal(size=(rows, *package.manifest.latent_shape)).astype(np.float32)
+    for _ in range(WARM_UP):
+        session.run(["data"], {"latent": latent})
+    times = [time.perf_counter()]
+    before = time.process_time()
+    while times[-1] < times[0] + seconds:
+        session.run(["data"], {"latent": latent})
+        times.append(time.perf_counter())
+    processor = (time.process_time() - before) / (len(times) - 1)
+    took = np.diff(times)
+    print(processor * 1e6, 1 / took.mean(), *np.percentile(took, [50, 99]) * 1e3)
+
+
+if __name__ == "__main__":
+    main()

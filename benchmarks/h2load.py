@@ -1,0 +1,83 @@
+"""Load from h2load, a generator in C: closed loops and steady rates of calls that are all alike."""
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.harness import SERVICE, Load, Server, answer, clock, percentile, since, steal_of
+
+CONNECTIONS = 4
+WARM_UP_SECONDS = 0.3
+FRAME_BYTES = 5  # before each message
+MOST_IN_FLIGHT = 100  # at a steady rate
+
+
+def load(server: Server, method: str, request: bytes, *, callers: int, seconds: float) -> Load:
+    """Loads a server with h2load, each caller sending its next call when the last is answered; checks the replies."""
+    expected = answer(server, method, request)
+    calls = 2 * callers
+    # By number and not by time: calls that the end cut off would have cost the server what nobody counted.
+    for aim in (WARM_UP_SECONDS, seconds):
+        found = h2load(server.target, method, request, calls, callers)
+        calls = max(2 * callers, round(found.calls_a_second * aim))
+    before = clock(server.pid)
+    found = h2load(server.target, method, request, calls, callers)
+    spent = since(server.pid, before)
+    _check(found, calls, expected)
+    if answer(server, method, request) != expected:
+        raise SystemExit(f"{method}: the answer changed under load")
+    p50, p99 = percentile(found.latencies, 50), percentile(found.latencies, 99)
+    return Load(spent.processor / calls * 1e6, found.calls_a_second, p50, p99, steal_of(spent))
+
+
+class Replies(NamedTuple):
+    """What h2load got."""
+
+    calls_a_second: float
+    received_bytes: int
+    latencies: list[float]
+    """Milliseconds of each call that was answered."""
+
+
+def paced(server: Server, method: str, request: bytes, *, rate: int, seconds: float) -> list[float]:
+    """Sends so many calls a second whatever becomes of them, and returns their latencies in milliseconds."""
+    calls = round(rate * seconds)
+    found = h2load(server.target, method, request, calls, callers=MOST_IN_FLIGHT, connections=1, rate=rate)
+    _check(found, calls, answer(server, method, request))
+    return found.latencies
+
+
+def _check(found: Replies, calls: int, expected: bytes) -> None:
+    """Leaves where a call was refused: the status is in trailers, which h2load does not read, but there is no body."""
+    if len(found.latencies) < calls or found.received_bytes < calls * (FRAME_BYTES + len(expected)):
+        raise SystemExit(f"of {calls} calls some were not answered")
+
+
+def h2load(
+    target: str,
+    method: str,
+    request: bytes,
+    calls: int,
+    callers: int,
+    *,
+    connections: int = CONNECTIONS,
+    rate: int | None = None,
+) -> Replies:
+    """Sends a number of calls, at most so many at a time, over some connections; at a rate, if one is given."""
+    connections = min(callers, connections)
+    with tempfile.TemporaryDirectory() as folder:
+        body, log = Path(folder, "body"), Path(folder, "log")
+        body.write_bytes(b"\0" + len(request).to_bytes(4, "big") + request)
+        command = ["h2load", "-n", str(calls), "-c", str(connections), "-m", str(callers // connections)]
+        command += ["-H", "te: trailers", "-H", "content-type: application/grpc", "-d", str(body)]
+        command += [] if rate is None else ["--rps", str(rate)]
+        command += ["--log-file", str(log), f"http://{target}/{SERVICE}/{method}"]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rows = [line.split("\t") for line in log.read_text().splitlines()]
+    reached, received = re.search(r"([\d.]+) req/s", said), re.search(r"\((\d+)\) data", said)
+    if reached is None or received is None:
+        raise SystemExit(f"h2load said: {said}")
+    latencies = [int(microseconds) / 1000 for _, status, microseconds in rows if status == "200"]
+    return Replies(float(reached[1]), int(received[1]), latencies)

@@ -1,0 +1,102 @@
+"""What no Python gRPC server and no ONNX Runtime server passes: minimal servers, and bare `session.run`.
+
+python -m benchmarks.limits [--package conv]
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from benchmarks.h2load import load
+from benchmarks.harness import (
+    ROOT,
+    SERVER_CORE,
+    Load,
+    Server,
+    Side,
+    alternate,
+    answer,
+    arguments,
+    clock,
+    decode_request,
+    print_loads,
+    sample_request,
+    serve,
+    since,
+    start,
+    steal_of,
+)
+from benchmarks.packages import NAMES, package
+
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+DECODE, SAMPLE = "vae serve, Decode", "vae serve, Sample"
+MINIMAL = {"aio": "minimal grpc.aio", "threads": "minimal thread pool"}
+
+
+def bare(directory: Path, rows: int, seconds: float) -> Load:
+    """Runs a package's decoder in a loop on the server's core; here a run is the call, and the loop the server."""
+    command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "benchmarks.bare_loop"]
+    command += [str(directory), str(rows), str(seconds)]
+    before = clock(os.getpid())
+    said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    processor, rate, p50, p99 = map(float, said.split())
+    return Load(processor, rate, p50, p99, steal_of(since(os.getpid(), before)))
+
+
+def bare_sides(directory: Path, batches: Sequence[int], seconds: float) -> dict[str, Side]:
+    """Returns the bare loop at each batch size."""
+    return {run_of(rows): partial(bare, directory, rows, seconds) for rows in batches}
+
+
+def run_of(rows: int) -> str:
+    """Returns the name of a side: the bare loop at a batch size."""
+    return f"session.run of {rows}"
+
+
+@contextmanager
+def minimal(kind: str, reply: bytes) -> Iterator[Server]:
+    """Runs a minimal server, `aio` or `threads`."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(reply)
+        file.flush()
+        with start("-m", "benchmarks.minimal_server", kind, file.name) as server:
+            yield server
+
+
+def beside_minimal(name: str, *, rows: int, callers: int, seconds: float, repeats: int) -> dict[str, Load]:
+    """Loads `vae serve` and both minimal servers and runs the bare loop, by turns; prints what came."""
+    directory = package(name)
+    request = decode_request(directory, rows)
+    with ExitStack() as stack:
+        ours = stack.enter_context(serve(directory, "--threads", "1"))
+        reply = answer(ours, "Decode", request)
+        sides: dict[str, Side] = {
+            DECODE: partial(load, ours, "Decode", request, callers=callers, seconds=seconds),
+            SAMPLE: partial(load, ours, "Sample", sample_request(rows), callers=callers, seconds=seconds),
+            **bare_sides(directory, [rows], min(seconds, 1.0)),
+        }
+        for kind, side in MINIMAL.items():
+            server = stack.enter_context(minimal(kind, reply))
+            sides[side] = partial(load, server, "Decode", request, callers=callers, seconds=seconds)
+        loads = alternate(sides, repeats)
+    print(f"{name}, {rows}-row calls, {callers} in flight")
+    print_loads(loads, rows)
+    return loads
+
+
+def main() -> None:
+    parser = arguments(__doc__, seconds=1.0)
+    parser.add_argument("--package", choices=NAMES, action="append")
+    options = parser.parse_args()
+    for name in options.package or NAMES:
+        print(f"{name}: bare session.run, one thread")
+        print_loads(alternate(bare_sides(package(name), BATCHES, options.seconds), options.repeats), rows=BATCHES)
+
+
+if __name__ == "__main__":
+    main()

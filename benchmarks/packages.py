@@ -1,0 +1,40 @@
+"""The models of the figures: packages that `vae serve` proves and serves, made once and kept beside this file.
+
+    python -m benchmarks.packages
+
+digits is the model of `runs/digits`, or one that is trained here with the defaults; mlp and conv have random weights
+(make_package.py).
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.harness import ROOT
+
+CACHE = ROOT / "benchmarks" / ".packages"
+NAMES = ("digits", "mlp", "conv")
+
+
+def package(name: str) -> Path:
+    """Returns the directory of a model's package, which is made if it is not there."""
+    trained = ROOT / "runs" / "digits" / "model"
+    if name == "digits" and trained.exists():
+        return trained
+    directory = CACHE / "digits" / "model" if name == "digits" else CACHE / name
+    if not directory.exists():
+        print(f"making the package {name} ...", file=sys.stderr, flush=True)
+        command = ["-m", "benchmarks.make_package", name, str(directory)]
+        if name == "digits":
+            command = ["-c", "from vae.cli import main; main()", "train", "digits", "--out", str(directory.parent)]
+        subprocess.run([sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return directory
+
+
+def main() -> None:
+    for name in NAMES:
+        print(name, package(name))
+
+
+if __name__ == "__main__":
+    main()

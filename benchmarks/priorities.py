@@ -1,0 +1,91 @@
+"""Interactive callers beside a bulk job: their p99 while a DecodeStream saturates the server, and what the job keeps.
+
+    python -m benchmarks.priorities [--package conv] [--rate 47]
+
+The interactive side sends one-row calls at a steady rate, not in step with the batches; the bulk side 64-row calls.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.bulk_stream import streaming
+from benchmarks.h2load import paced
+from benchmarks.harness import (
+    Server,
+    arguments,
+    claim,
+    decode_request,
+    medians,
+    percentile,
+    serve,
+    table,
+)
+from benchmarks.limits import bare
+from benchmarks.packages import NAMES, package
+from vae import Client
+
+ROWS = 64
+
+
+class Round(NamedTuple):
+    """What one round saw: milliseconds, and rows a second."""
+
+    alone_p50: float
+    alone_p99: float
+    beside_p50: float
+    beside_p99: float
+    batch: float
+    bulk_alone: float
+    bulk_beside: float
+
+
+def main() -> None:
+    parser = arguments(__doc__, seconds=10.0)
+    parser.add_argument("--package", choices=NAMES, default="conv")
+    parser.add_argument("--rate", type=int, default=47, help="of interactive calls, a second")
+    options = parser.parse_args()
+    directory = package(options.package)
+    with serve(directory, "--threads", "1") as server:
+        rounds = [measure(server, directory, options.rate, options.seconds) for _ in range(options.repeats)]
+    seen = medians(rounds)
+    lines: list[tuple[str, float | str, float | str, float | str]] = [
+        ("interactive alone", seen.alone_p50, seen.alone_p99, "-"),
+        ("bulk alone", "-", "-", seen.bulk_alone),
+        ("both", seen.beside_p50, seen.beside_p99, seen.bulk_beside),
+        ("session.run of a batch", seen.batch, "-", "-"),
+    ]
+    table("side", "p50 ms", "p99 ms", "bulk rows/s", rows=lines)
+    claim(
+        "interactive p99 over p99 alone + a batch",
+        seen.beside_p99 / (seen.alone_p99 + seen.batch),
+        2.0,
+        1.3,
+        is_limit=True,
+    )
+    claim("bulk rows/s over those alone", seen.bulk_beside / seen.bulk_alone, 0.9)
+
+
+def measure(server: Server, directory: Path, rate: int, seconds: float) -> Round:
+    """Measures both sides alone and together."""
+    request = decode_request(directory, 1)
+    with Client(server.target) as client:
+        batch = bare(directory, client.get_model().limits.batch_rows, 1.0).p50_milliseconds
+    alone = paced(server, "Decode", request, rate=rate, seconds=seconds)
+    with streaming(server, directory, ROWS, seconds) as finish:
+        bulk_alone = finish()
+    with streaming(server, directory, ROWS, seconds) as finish:
+        beside = paced(server, "Decode", request, rate=rate, seconds=seconds)
+        bulk_beside = finish()
+    return Round(
+        alone_p50=percentile(alone, 50),
+        alone_p99=percentile(alone, 99),
+        beside_p50=percentile(beside, 50),
+        beside_p99=percentile(beside, 99),
+        batch=batch,
+        bulk_alone=bulk_alone.calls * ROWS / bulk_alone.seconds,
+        bulk_beside=bulk_beside.calls * ROWS / bulk_beside.seconds,
+    )
+
+
+if __name__ == "__main__":
+    main()
