@@ -94,16 +94,16 @@ def test_a_package_that_did_not_change_is_not_loaded_again(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("damage", ["checksum", "probe", "manifest", "file"])
-@pytest.mark.parametrize("replaces", [True, False])
+@pytest.mark.parametrize(("name", "version"), [("a", 1), ("a", 2), ("b", 2)])
 def test_a_bad_package_changes_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str, replaces: bool
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str, name: str, version: int
 ) -> None:
     publish(tmp_path / "a")
-    place = tmp_path / ("a" if replaces else "b")
+    place = tmp_path / name
 
     async def use(running: _Running) -> None:
         before = running.models.find("", 0)
-        publish(place, version=1 if replaces else 2, is_right=damage != "probe")
+        publish(place, version=version, is_right=damage != "probe")
         if damage == "checksum":
             corrupt(place)
         elif damage == "file":
@@ -115,11 +115,12 @@ def test_a_bad_package_changes_nothing(
         assert running.models.find("", 0) is before
         [line] = [record.getMessage() for record in caplog.records]
         assert line.startswith(f"{place} is not taken, what is served stays: ")
-        name = "b" if damage == "manifest" and not replaces else "tiny"
-        assert running.reloader.reloads.failed == {name: 1}
-        shutil.rmtree(place)
-        publish(place, version=1 if replaces else 2)
+        assert running.reloader.reloads.failed == {"b" if (damage, name) == ("manifest", "b") else "tiny": 1}
         await running.look()
+        assert len(caplog.records) == 1
+        shutil.rmtree(place)
+        publish(place, version=version)
+        assert await running.look() == sorted({("tiny", version), ("tiny", 1 if name == "b" else version)})
         assert running.models.find("", 0) is not before
         assert running.reloader.reloads.ok == {"tiny": 2}
 
