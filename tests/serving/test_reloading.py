@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import shutil
 import weakref
 from collections.abc import Awaitable, Callable
@@ -200,3 +201,23 @@ def test_what_is_replaced_is_freed(tmp_path: Path) -> None:
         _run(tmp_path, use)
     finally:
         gc.enable()
+
+
+def test_what_was_refused_is_tried_again_when_it_is_asked_for(tmp_path: Path) -> None:
+    publish(tmp_path / "a")
+    graph = publish(tmp_path / "b", version=2) / "decoder.onnx"
+    good, written = graph.read_bytes(), graph.stat().st_mtime_ns
+
+    def write(content: bytes) -> None:
+        """Leaves the file's stamp as it was, so that nothing seems to have changed."""
+        graph.write_bytes(content)
+        os.utime(graph, ns=(written, written))
+
+    async def use(running: _Running) -> None:
+        write(good)
+        assert await running.look() == [("tiny", 1)]
+        running.reloader.reload()
+        assert await running.look() == [("tiny", 1), ("tiny", 2)]
+
+    write(good[:-1] + b"?")
+    _run(tmp_path, use)
