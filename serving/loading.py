@@ -23,6 +23,8 @@ from vae.tensors import Array
 
 _log = logging.getLogger(__name__)
 
+# Opening a session stops the whole process, callers of other models included: they catch up before the next.
+_BREATH_SECONDS = 0.02
 _EXACTNESS_SECONDS = 0.4  # for all graphs of a model; the least that is tried may take longer
 
 
@@ -67,7 +69,11 @@ def _open(package: ModelPackage, candidates: Sequence[Provider], threads: int) -
 
 def _sessions(package: ModelPackage, provider: Provider, threads: int) -> dict[str, Session]:
     graphs = package.manifest.graphs.by_name
-    return {name: Session(package.read(graph), graph, provider, threads) for name, graph in graphs.items()}
+    sessions = {}
+    for name, graph in graphs.items():
+        time.sleep(_BREATH_SECONDS)
+        sessions[name] = Session(package.read(graph), graph, provider, threads)
+    return sessions
 
 
 def _replay(name: str, session: Session, probes: Mapping[str, Array], manifest: Manifest, provider: Provider) -> None:
