@@ -24,6 +24,7 @@ def serve(arguments: list[str]) -> int:
     """
     for number in (signal.SIGTERM, signal.SIGINT):  # until the event loop takes them over
         signal.signal(number, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from serving.settings import read_settings
 
     settings = read_settings(_parse(arguments))

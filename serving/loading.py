@@ -25,6 +25,8 @@ from vae.tensors import Array
 
 _log = logging.getLogger(__name__)
 
+# Opening a session stops the whole process, callers of other models included: they catch up before the next.
+_BREATH_SECONDS = 0.02
 _EXACTNESS_SECONDS = 0.4  # for all graphs of a model; the least that is tried may take longer
 
 
@@ -103,8 +105,11 @@ class Graphs:
         return run
 
     def _sessions(self, provider: Provider, threads: int) -> dict[str, Session]:
-        graphs = self._package.manifest.graphs.by_name
-        return {name: Session(self._package.read(graph), graph, provider, threads) for name, graph in graphs.items()}
+        sessions = {}
+        for name, graph in self._package.manifest.graphs.by_name.items():
+            time.sleep(_BREATH_SECONDS)
+            sessions[name] = Session(self._package.read(graph), graph, provider, threads)
+        return sessions
 
 
 def _replay(name: str, session: Session, probes: Mapping[str, Array], manifest: Manifest, provider: Provider) -> None:

@@ -14,7 +14,7 @@ from serving.device import Device
 from serving.execution import Execution
 from serving.loading import Proved, load
 from serving.models import Models, Served, serve
-from serving.repository import Found, Key, Stamp, Unreadable, changes, look
+from serving.repository import Found, Key, Stamp, changes, look
 from serving.settings import Settings
 from vae.errors import EngineFailure, PackageError, VaeError
 
@@ -88,7 +88,7 @@ class Reloader:
         for _, versions in groupby(newest_first, lambda package: package.key[0]):
             kept |= await self._take_versions(list(versions))
         for key in self._held.keys() - kept:
-            if not _lies_in(self._held[key].directory, unreadable):
+            if not self._is_refused(self._held[key].directory):
                 self._remove(key)
 
     async def run(self) -> None:
@@ -212,6 +212,10 @@ class Reloader:
         if self._is_started:
             _log_refusal(directory, error)
 
+    def _is_refused(self, directory: Path) -> bool:
+        """Tells whether what now stands in a directory's place is bad, or a directory above it cannot be read."""
+        return any(directory.is_relative_to(refused) for refused in self._refused)
+
     def _name_at(self, directory: Path) -> str:
         names = (key[0] for key, held in self._held.items() if held.directory == directory)
         return next(names, directory.name)
@@ -224,10 +228,6 @@ class Reloader:
         if len(errors) == 1:
             return next(iter(errors.values()))
         return PackageError(f"no package of {len(self._refused)} can be served: {'; '.join(errors)}")
-
-
-def _lies_in(directory: Path, unreadable: Iterable[Unreadable]) -> bool:
-    return any(directory.is_relative_to(one.directory) for one in unreadable)
 
 
 def _log_refusal(directory: Path, error: VaeError) -> None:

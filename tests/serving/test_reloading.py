@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import shutil
 import weakref
 from collections.abc import Awaitable, Callable
@@ -96,16 +97,16 @@ def test_a_package_that_did_not_change_is_not_loaded_again(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("damage", ["checksum", "probe", "manifest", "file"])
-@pytest.mark.parametrize("replaces", [True, False])
+@pytest.mark.parametrize(("name", "version"), [("a", 1), ("a", 2), ("b", 2)])
 def test_a_bad_package_changes_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str, replaces: bool
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str, name: str, version: int
 ) -> None:
     publish(tmp_path / "a")
-    place = tmp_path / ("a" if replaces else "b")
+    place = tmp_path / name
 
     async def use(running: _Running) -> None:
         before = running.models.find("", 0)
-        publish(place, version=1 if replaces else 2, is_right=damage != "probe")
+        publish(place, version=version, is_right=damage != "probe")
         if damage == "checksum":
             corrupt(place)
         elif damage == "file":
@@ -117,11 +118,12 @@ def test_a_bad_package_changes_nothing(
         assert running.models.find("", 0) is before
         [line] = [record.getMessage() for record in caplog.records]
         assert line.startswith(f"{place} is not taken, what is served stays: ")
-        name = "b" if damage == "manifest" and not replaces else "tiny"
-        assert running.reloader.reloads.failed == {name: 1}
-        shutil.rmtree(place)
-        publish(place, version=1 if replaces else 2)
+        assert running.reloader.reloads.failed == {"b" if (damage, name) == ("manifest", "b") else "tiny": 1}
         await running.look()
+        assert len(caplog.records) == 1
+        shutil.rmtree(place)
+        publish(place, version=version)
+        assert await running.look() == sorted({("tiny", version), ("tiny", 1 if name == "b" else version)})
         assert running.models.find("", 0) is not before
         assert running.reloader.reloads.ok == {"tiny": 2}
 
@@ -201,3 +203,23 @@ def test_what_is_replaced_is_freed(tmp_path: Path) -> None:
         _run(tmp_path, use)
     finally:
         gc.enable()
+
+
+def test_what_was_refused_is_tried_again_when_it_is_asked_for(tmp_path: Path) -> None:
+    publish(tmp_path / "a")
+    graph = publish(tmp_path / "b", version=2) / "decoder.onnx"
+    good, written = graph.read_bytes(), graph.stat().st_mtime_ns
+
+    def write(content: bytes) -> None:
+        """Leaves the file's stamp as it was, so that nothing seems to have changed."""
+        graph.write_bytes(content)
+        os.utime(graph, ns=(written, written))
+
+    async def use(running: _Running) -> None:
+        write(good)
+        assert await running.look() == [("tiny", 1)]
+        running.reloader.reload()
+        assert await running.look() == [("tiny", 1), ("tiny", 2)]
+
+    write(good[:-1] + b"?")
+    _run(tmp_path, use)

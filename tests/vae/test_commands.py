@@ -226,6 +226,27 @@ def test_info_describes_a_server(server: "Server", capsys: Streams) -> None:
     assert model["limits"]["call_rows"] == 8
 
 
+@pytest.mark.parametrize(
+    ("exactness", "said"),
+    [
+        (pb.Exactness(is_exact=True), "exactness a row's answer is the same bits in any batch"),
+        (
+            pb.Exactness(largest_difference=2e-7),
+            "exactness a row's answer may differ by 2.0e-07 from batch to batch",
+        ),
+    ],
+)
+def test_info_tells_whether_bits_depend_on_the_batch(
+    server: "Server", capsys: Streams, exactness: pb.Exactness, said: str
+) -> None:
+    server.script.model.exactness.CopyFrom(exactness)
+    assert run(["info", server.target]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert run(["info", server.target, "--json"]) == 0
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    assert model["exactness"]["is_exact"] == exactness.is_exact
+
+
 def test_info_describes_a_package(package: ModelPackage, capsys: Streams) -> None:
     assert run(["info", str(package.directory)]) == 0
     said = capsys.readouterr().out
