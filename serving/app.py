@@ -11,6 +11,7 @@ from collections.abc import Callable
 from serving.cpus import available_cpus
 from serving.device import Device
 from serving.images import Images
+from serving.metrics import Sources, serve_metrics
 from serving.models import Models
 from serving.reloading import Reloader
 from serving.server import Server
@@ -38,6 +39,7 @@ async def run(settings: Settings) -> None:
     reloader = Reloader(settings, models, Device(settings.executors or available_cpus()))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
     servicer = VaeServicer(models, Images(available_cpus(), settings.queue_bytes), settings.stream_bytes)
+    _serve_metrics(settings, Sources(models, servicer.calls, servicer.tally, reloader.reloads))
     async with Server(servicer, settings) as server:
         starting = asyncio.create_task(reloader.start())
         stopping = asyncio.create_task(stop.wait())
@@ -61,8 +63,20 @@ async def run(settings: Settings) -> None:
     _exit_now()
 
 
+def _serve_metrics(settings: Settings, sources: Sources) -> None:
+    """Answers Prometheus to the end of the process, also while calls finish."""
+    if settings.metrics_port is not None:
+        address = serve_metrics(settings.host, settings.metrics_port, sources)
+        _log.info("metrics on http://%s/metrics", address)
+
+
 def _announce(model: pb.Model, address: str) -> None:
-    print(f"serving {model.name} version {model.version} on {address}, provider {model.provider}", flush=True)
+    executors, threads, source = model.execution.executors, model.execution.threads, model.execution.source
+    print(
+        f"serving {model.name} version {model.version} on {address}, provider {model.provider},"
+        f" {executors} x {threads} thread{'s' * (threads > 1)}, {model.limits.batch_rows} rows a batch ({source})",
+        flush=True,
+    )
 
 
 def _on_signals(handler: Callable[[], object]) -> None:

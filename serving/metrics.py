@@ -118,28 +118,21 @@ class ServiceCollector(Collector):
                 yield [served.description.name, str(served.description.version), graph], batcher
 
 
-class MetricsServer:
-    """Answers Prometheus over HTTP, on threads of its own.
+def serve_metrics(host: str, port: int, sources: Sources) -> str:
+    """Answers Prometheus over HTTP, on threads of its own, and returns the address.
 
     Raises:
         StartupError: the port is not to be had.
     """
-
-    def __init__(self, host: str, port: int, sources: Sources) -> None:
-        registry = CollectorRegistry()
-        registry.register(ServiceCollector(sources))
-        for process in (ProcessCollector, PlatformCollector, GCCollector):
-            process(registry=registry)
-        try:
-            self._server, _ = start_http_server(port, host, registry)
-        except OSError as exc:
-            raise StartupError(f"cannot listen for metrics on {host}:{port}: {exc.strerror}") from exc
-        self.address = f"{host}:{self._server.server_port}"
-
-    def close(self) -> None:
-        """Stops answering."""
-        self._server.shutdown()
-        self._server.server_close()
+    registry = CollectorRegistry()
+    registry.register(ServiceCollector(sources))
+    for process in (ProcessCollector, PlatformCollector, GCCollector):
+        process(registry=registry)
+    try:
+        server, _ = start_http_server(port, host, registry)
+    except OSError as exc:
+        raise StartupError(f"cannot listen for metrics on {host}:{port}: {exc.strerror}") from exc
+    return f"{host}:{server.server_port}"
 
 
 def _add(family: HistogramMetricFamily, labels: Sequence[str], histogram: Histogram) -> None:

@@ -21,7 +21,7 @@ GROUPS = {
     "connection_calls": "limits of connections (seconds of 0: no limit)",
     "tls_certificate": "security",
     "drain_seconds": "stopping",
-    "log_level": "log",
+    "metrics_port": "metrics and log",
 }
 """Title of each group of settings, by the name of its first."""
 
@@ -121,6 +121,12 @@ class Settings(BaseSettings):
         description="time after SIGTERM in which calls are still taken, so that balancers see NOT_SERVING",
     )
     grace_seconds: float = Field(8.0, ge=0, le=3600, description="time that calls in flight get to finish after that")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="port to answer Prometheus on; without it there are no metrics; 0 takes a free one",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe message logged")
 
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line")

@@ -93,7 +93,7 @@ def test_a_bug_is_logged_with_its_traceback_and_the_id() -> None:
     failed = subprocess.run([sys.executable, "-c", _FAIL], check=True, capture_output=True, text=True, cwd=ROOT)
     assert failed.stdout == "INTERNAL: internal error\n"
     [line] = map(json.loads, failed.stderr.splitlines())
-    assert (line["level"], line["logger"]) == ("error", "serving.servicer")
+    assert (line["level"], line["logger"]) == ("error", "serving.status")
     assert line["message"].startswith("ListModels failed: ")
     assert "AttributeError" in line["exception"]
     assert re.fullmatch("[0-9a-f]{16}", line["request_id"])

@@ -1,0 +1,76 @@
+"""What Prometheus is told, by a real server after real calls."""
+
+import socket
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.servers import RunVae, StartServer
+from vae import Client
+from vae.errors import CallError
+
+Samples = dict[tuple[str, ...], float]
+
+
+@pytest.fixture
+def port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return str(free.getsockname()[1])
+
+
+def _read(port: str) -> Samples:
+    """Returns every sample by its name and its labels' values, in the order of the labels' names."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        families = list(text_string_to_metric_families(response.read().decode()))
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_calls_batches_and_models_are_counted(start_server: StartServer, port: str) -> None:
+    server = start_server("--metrics-port", port, "--batch-rows", "8")
+    with Client(server.target) as client:
+        latent = client.encode(client.sample(20, seed=1).output)
+        client.decode(latent)
+        list(client.decode_stream([latent.latent, latent.latent]))
+        with pytest.raises(CallError):
+            client.decode(latent.latent, fingerprint="another")
+        fingerprint = client.get_model().fingerprint
+    told = _read(port)
+    assert told["vae_call_seconds_count", "OK", "Sample", "unary"] == 1
+    assert told["vae_call_seconds_count", "OK", "Decode", "unary"] == 1
+    assert told["vae_call_seconds_count", "OK", "Decode", "stream"] == 2
+    assert told["vae_call_seconds_count", "FAILED_PRECONDITION", "Decode", "unary"] == 1
+    decoder = ("decoder", "tiny", "1")
+    assert told["vae_batch_rows_sum", *decoder] == 20 + 20 + 40
+    assert told["vae_batch_rows_bucket", "decoder", "8.0", "tiny", "1"] == told["vae_batch_rows_count", *decoder]
+    assert told["vae_queued_seconds_count", "encoder", "tiny", "1"] == 1
+    assert told["vae_running_seconds_count", *decoder] == told["vae_batch_rows_count", *decoder]
+    for name in ("vae_queue_rows", "vae_wasted_rows_total", "vae_non_finite_rows_total", "vae_failed_batches_total"):
+        assert told[name, *decoder] == 0
+    assert told["vae_reloads_total", "tiny", "ok"] == 1
+    assert told["vae_calls_in_flight",] == 0
+    assert [fingerprint in key for key in told if key[0] == "vae_model_info"] == [True]
+    assert told["process_resident_memory_bytes",] > 1e6
+
+
+def test_rows_of_a_caller_who_left_are_counted(start_server: StartServer, port: str) -> None:
+    server = start_server("--metrics-port", port, "--batch-rows", "1", "--executors", "1")
+    with Client(server.target) as client:
+        client.sample(1)
+        with pytest.raises(CallError):
+            client.sample(16_000, timeout_seconds=0.05)
+    told = _read(port)
+    # Who comes first, gRPC who cancels the call or the batcher who sees that it is late, is chance.
+    dropped = [told["vae_dropped_rows_total", "decoder", "tiny", reason, "1"] for reason in ("late", "cancelled")]
+    assert sum(dropped) > 1000
+
+
+def test_a_port_that_is_taken(vae: RunVae, start_server: StartServer, port: str) -> None:
+    start_server("--metrics-port", port)
+    done = vae("serve", "tests/data/tiny", "--port", "0", "--metrics-port", port)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"cannot listen for metrics on 127.0.0.1:{port}" in done.stderr
