@@ -9,9 +9,10 @@ NumPy guarantees. Normals come from them by the inverse of the normal distributi
 IEEE 754 rounds each of those exactly, so the bits depend on no mathematics library.
 """
 
+import math
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,10 @@ _WORDS = 4  # 64-bit words in a block of Philox4x64
 _LN2 = 0.6931471805599453  # nearest float64 to ln 2
 _SQRT_HALF = 0.7071067811865476
 
+_FEW = 32  # values that are done one by one
+
 Float64 = npt.NDArray[np.float64]
+Number = TypeVar("Number", float, Float64)
 
 
 class Purpose(IntEnum):
@@ -58,6 +62,9 @@ def standard_normals(purpose: Purpose, ranges: Sequence[RowRange], size: int) ->
     generator = np.random.Philox(key=0)  # one for all ranges: to make one costs more than to point it elsewhere
     words = np.concatenate([_words(generator, purpose, addresses, size) for addresses in ranges])
     uniforms = ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52  # in (0, 1), symmetric about 1/2
+    if uniforms.size <= _FEW:
+        few = np.array([inverse_normal_of_one(uniform) for uniform in uniforms.ravel().tolist()], np.float32)
+        return few.reshape(uniforms.shape)
     return inverse_normal(uniforms).astype(np.float32)
 
 
@@ -94,6 +101,24 @@ def inverse_normal(probabilities: Float64) -> Float64:
     return quantiles
 
 
+def inverse_normal_of_one(probability: float) -> float:
+    """Returns what `inverse_normal` does, for one: the operations on an array of a few cost more than its values."""
+    q = probability - 0.5
+    if abs(q) <= 0.425:
+        return q * _ratio(0.180625 - q * q, _CENTRAL)
+    r = math.sqrt(-_log_of_one(probability if q < 0 else 1.0 - probability))
+    magnitude = _ratio(r - 1.6, _MIDDLE) if r <= 5.0 else _ratio(r - 5.0, _FAR)
+    return -magnitude if q < 0 else magnitude
+
+
+def _log_of_one(x: float) -> float:
+    m, exponent = math.frexp(x)
+    if m < _SQRT_HALF:
+        m, exponent = m * 2.0, exponent - 1
+    s = (m - 1.0) / (m + 1.0)
+    return exponent * _LN2 + s * _polynomial(s * s, _ARTANH)
+
+
 def _log(x: Float64) -> Float64:
     """Returns natural logarithms of positive normal numbers: ln x = e ln 2 + 2 artanh s, s = (m - 1) / (m + 1)."""
     mantissas, exponents = np.frexp(x)
@@ -104,16 +129,17 @@ def _log(x: Float64) -> Float64:
     return (exponents - low) * _LN2 + s * _polynomial(square, _ARTANH)
 
 
-def _polynomial(x: Float64, coefficients: Sequence[float]) -> Float64:
+def _polynomial(x: Number, coefficients: Sequence[float]) -> Number:
     """Returns sum_i coefficients[i] x^i by Horner's rule, highest power first."""
-    total = np.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        total *= x
+    total = coefficients[-1] * x
+    for coefficient in reversed(coefficients[1:-1]):
         total += coefficient
+        total *= x
+    total += coefficients[0]
     return total
 
 
-def _ratio(x: Float64, coefficients: tuple[Sequence[float], Sequence[float]]) -> Float64:
+def _ratio(x: Number, coefficients: tuple[Sequence[float], Sequence[float]]) -> Number:
     return _polynomial(x, coefficients[0]) / _polynomial(x, coefficients[1])
 
 

@@ -18,6 +18,7 @@ _DTYPES: dict[int, np.dtype[np.number]] = {
     pb.DATA_TYPE_FLOAT32: np.dtype("<f4"),
     pb.DATA_TYPE_FLOAT16: np.dtype("<f2"),
 }
+_NUMBERS = {"B": pb.DATA_TYPE_UINT8, "f": pb.DATA_TYPE_FLOAT32, "e": pb.DATA_TYPE_FLOAT16}  # by NumPy's letter
 _TAKEN_AS = {"float32": (pb.DATA_TYPE_FLOAT32, pb.DATA_TYPE_FLOAT16)}
 _NAMES = {value.number: value.name for value in pb.DataType.DESCRIPTOR.values}
 DATA_TYPES = {"uint8": pb.DATA_TYPE_UINT8, "float32": pb.DATA_TYPE_FLOAT32, "float16": pb.DATA_TYPE_FLOAT16}
@@ -26,7 +27,7 @@ DATA_TYPES = {"uint8": pb.DATA_TYPE_UINT8, "float32": pb.DATA_TYPE_FLOAT32, "flo
 
 def to_message(array: Array) -> pb.Tensor:
     """Returns the message that holds an array of uint8, float32 or float16."""
-    number = DATA_TYPES[array.dtype.name]
+    number = _NUMBERS[array.dtype.char]
     return pb.Tensor(dtype=number, shape=array.shape, data=array.astype(_DTYPES[number], copy=False).tobytes())
 
 

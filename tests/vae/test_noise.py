@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vae.noise import ROW_LIMIT, Purpose, RowRange, inverse_normal, standard_normals
+from vae.noise import ROW_LIMIT, Purpose, RowRange, inverse_normal, inverse_normal_of_one, standard_normals
 
 PRIOR, POSTERIOR = Purpose.PRIOR, Purpose.POSTERIOR
 
@@ -178,3 +178,13 @@ def test_noise_is_standard_normal() -> None:
     assert noise.dtype == np.float32
     np.testing.assert_allclose(noise.mean(0), 0, atol=0.02)
     np.testing.assert_allclose(np.cov(noise.T), np.eye(3), atol=0.02)
+
+
+@given(exponent=st.floats(-52, 0, exclude_max=True), is_upper=st.booleans())
+def test_a_few_values_have_the_bits_of_many(exponent: float, is_upper: bool) -> None:
+    probability = 1 - 2.0**exponent if is_upper else 2.0**exponent
+    if 0 < probability < 1:
+        many = inverse_normal(np.full(100, probability))
+        assert inverse_normal_of_one(probability) == many[0]
+    few, whole = (standard_normals(Purpose.PRIOR, [RowRange(7, 0, count)], 8) for count in (3, 300))
+    assert few.tobytes() == whole[:3].tobytes()
