@@ -27,6 +27,7 @@
     requests   messages -> rows that cannot be wrong
     images     images of calls, decoded and encoded on threads of their own
     batcher    rows of many callers -> batches; knows rows and time, nothing else
+    room       where calls wait until a queue has room
     executor   runs batches, gives every call its own answer
     line       the calls that wait, in two classes, and how a batch is made of them
     device     the slots that batches run in, and the threads that run them

@@ -9,13 +9,13 @@ caller never changes another's answer. Everything but the callable runs on the e
 import asyncio
 import logging
 import time
-from collections import deque
 from typing import Generic
 
 from serving.device import Device
 from serving.executor import Batch, Executor, Run, fail
-from serving.line import A, Answer, Call, Line, R
+from serving.line import A, Answer, Call, Line, Piece, R
 from serving.pace import Pace
+from serving.room import Room
 from serving.tally import BatchTally
 from vae.errors import DeadlinePassed, DeadlineUnreachable, Overloaded, ShuttingDown
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 # call (benchmarks/README.md).
 QUIET_TURNS = 8
 _MOST_TURNS = 256  # whatever the callers do, the device does not wait for more than some milliseconds
-_RARE_COMPANY = 0.05  # a share of batches; where turns bring company to fewer they are spared ...
+_RARE_COMPANY = 0.05  # a share of batches; where fewer hold several calls the turns are spared ...
 _TRY_AGAIN = 16  # ... but for one batch in so many
 # Shorter batches run on the event loop itself: handing one to a thread and back takes about as long.
 _INLINE_SECONDS = 0.0003
@@ -75,7 +75,7 @@ class Batcher(Generic[R, A]):
         self._spared = 0
         self._arrival = asyncio.Event()
         self._forming = asyncio.Lock()
-        self._patient: deque[asyncio.Future[None]] = deque()
+        self._room = Room()
         self.worker = asyncio.create_task(self._work_side_by_side(device.slots // self._width))
         """Ends only when the batcher is closed. A server whose worker died must not go on."""
         self.worker.add_done_callback(self._ended)
@@ -106,7 +106,7 @@ class Batcher(Generic[R, A]):
         """
         if patient and not self._has_room(len(rows)):
             arrived = time.monotonic()
-            await self._wait_for_room(len(rows), timeout_seconds)
+            await self._room.wait(lambda: self._need_not_wait(len(rows)), timeout_seconds)
             if timeout_seconds is not None:
                 timeout_seconds -= time.monotonic() - arrived
         return await self.enqueue(rows, timeout_seconds, bulk=bulk)
@@ -136,11 +136,38 @@ class Batcher(Generic[R, A]):
             call.deadline = now + timeout_seconds
         if self._wait_seconds:
             call.start_by = now + min(self._wait_seconds, (call.deadline - now) / 2)
+        if self._is_alone(len(rows)):
+            self._run_alone(call)
+            return call.future
         call.future.add_done_callback(lambda _: self._let_go(call))
         self._line.add(call)
         self._arrivals += 1
         self._arrival.set()
         return call.future
+
+    def _is_alone(self, rows: int) -> bool:
+        """Says whether a call may run at once: nobody else is there or likely to come, and it is short."""
+        return (
+            not self._arrival.is_set()
+            and self._is_lonely
+            and not self._wait_seconds
+            and not self._executor.is_busy
+            and rows <= self._batch_rows
+            and self._executor.is_short(rows)
+            and self._device.take_now(self._width)
+        )
+
+    def _run_alone(self, call: Call[R, A]) -> None:
+        try:
+            self._spared += 1
+            self._executor.run_now(Batch([Piece(call, 0, call.rows)]))
+        finally:
+            self._device.give(self._width)
+
+    @property
+    def _is_lonely(self) -> bool:
+        """Says whether calls have seldom had company of late; now and then says no, so as to find out."""
+        return self._company < _RARE_COMPANY and self._spared < _TRY_AGAIN
 
     async def close(self) -> None:
         """Stops. Calls that still wait get ShuttingDown; a server lets its calls finish first."""
@@ -150,26 +177,9 @@ class Batcher(Generic[R, A]):
     def _has_room(self, rows: int) -> bool:
         return self._line.rows + rows <= self._queue_rows
 
-    async def _wait_for_room(self, rows: int, timeout_seconds: float | None) -> None:
-        """Waits behind those who wait already. A call that can never fit goes on, and is refused."""
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                while rows <= self._queue_rows and not self._has_room(rows) and not self.worker.done():
-                    turn = asyncio.get_running_loop().create_future()
-                    self._patient.append(turn)
-                    await turn
-        except TimeoutError as exc:
-            raise DeadlinePassed("the deadline passed while the rows waited for room in the queue") from exc
-        finally:
-            self._call_in()
-
-    def _call_in(self) -> None:
-        """Lets the first of those who wait for room try again."""
-        while self._patient:
-            turn = self._patient.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
+    def _need_not_wait(self, rows: int) -> bool:
+        """Says whether rows have room, or never will: then they go on, and are refused."""
+        return self._has_room(rows) or rows > self._queue_rows or self.worker.done()
 
     def _check_deadline(self, rows: R, timeout_seconds: float, bulk: bool) -> None:
         """Refuses rows that are not likely to be answered in time."""
@@ -198,8 +208,7 @@ class Batcher(Generic[R, A]):
             _log.critical("the batcher's worker died. This is a bug.", exc_info=worker.exception())
         for call in list(self._line):
             fail(call, ShuttingDown("the server is shutting down"))
-        while self._patient:
-            self._call_in()
+        self._room.call_all_in()
 
     def _let_go(self, call: Call[R, A]) -> None:
         """Lets go of a call that is over, and gives back the room of its rows that will never run."""
@@ -207,7 +216,7 @@ class Batcher(Generic[R, A]):
         if call.future.cancelled():
             self.tally.cancelled_rows += dropped
             self._executor.stop_unwanted()
-        self._call_in()
+        self._room.call_in()
 
     async def _work_side_by_side(self, executors: int) -> None:
         async with asyncio.TaskGroup() as group:
@@ -243,21 +252,19 @@ class Batcher(Generic[R, A]):
     async def _let_front_catch_up(self) -> None:
         """Gives the event loop turns until the front has handed over the calls that it already holds.
 
-        Where that has seldom brought company of late it is left out, so that a lone caller does not pay for it.
+        Where calls have seldom had company of late it is left out, so that a lone caller does not pay for it.
         """
-        if self._company < _RARE_COMPANY and self._spared < _TRY_AGAIN:
+        if self._is_lonely:
             self._spared += 1
             return
-        before = seen = self._arrivals
-        quiet = 0
+        self._spared = quiet = 0
+        seen = self._arrivals
         for _ in range(_MOST_TURNS):
             if quiet == self._quiet_turns or not 0 < self._line.rows < self._batch_rows:
                 break
             await asyncio.sleep(0)
             quiet = quiet + 1 if self._arrivals == seen else 0
             seen = self._arrivals
-        self._spared = 0
-        self._company += 0.1 * ((seen > before) - self._company)
 
     def _form(self) -> Batch[R, A] | None:
         """Takes the next batch from the line; nothing of a call that is over or late gets into it."""
@@ -265,11 +272,13 @@ class Batcher(Generic[R, A]):
         pieces = self._line.take(lambda call: self._is_wanted(call, now))
         if not self._line.rows:
             self._arrival.clear()
-        self._call_in()
+        self._room.call_in()
         if not pieces:
             return None
         if self._was_full:
             self._pace.learn_cycle(now - self._last_start)
+        if not self._spared:  # the front was given its turns
+            self._company += 0.1 * ((len(pieces) > 1) - self._company)
         self._was_full = self._line.rows >= self._batch_rows
         self._last_start = now
         return Batch(pieces)

@@ -29,8 +29,7 @@ class Device:
 
     async def take(self, width: int, *, interactive: bool = True) -> None:
         """Waits for `width` free slots, at most all there are, and takes them; give them back with `give`."""
-        if self._free >= width and not any(self._waiting.values()):
-            self._free -= width
+        if self.take_now(width):
             return
         granted = asyncio.get_running_loop().create_future()
         waiter = (granted, width)
@@ -45,6 +44,13 @@ class Device:
                     self._waiting[interactive].remove(waiter)
                 self._grant()
             raise
+
+    def take_now(self, width: int) -> bool:
+        """Takes `width` slots if they are free and nobody waits for any; returns whether it did."""
+        if self._free < width or self._waiting[True] or self._waiting[False]:
+            return False
+        self._free -= width
+        return True
 
     def give(self, width: int) -> None:
         """Gives slots back."""

@@ -187,6 +187,8 @@ def _join(parts: Sequence[Array]) -> Array:
 
 def _split(joined: npt.NDArray[S], batch: Sequence[Sized]) -> list[npt.NDArray[S]]:
     """Cuts a result into the rows of each element."""
+    if len(batch) == 1 and len(batch[0]) == len(joined):
+        return [joined]
     ends = list(accumulate(len(rows) for rows in batch))
     if ends[-1] != len(joined):
         raise AssertionError(f"the graph answered {len(joined)} rows for {ends[-1]}. This is a bug.")

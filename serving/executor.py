@@ -15,7 +15,7 @@ from vae.errors import EngineFailure, NonFiniteOutput, OutOfMemory, ShuttingDown
 
 _log = logging.getLogger(__name__)
 
-Run = Callable[[Sequence[R], Interrupt], Sequence[A | VaeError]]
+Run = Callable[[Sequence[R], Interrupt | None], Sequence[A | VaeError]]
 E = TypeVar("E", bound=VaeError)
 
 
@@ -61,27 +61,51 @@ class Executor(Generic[R, A]):
             if all(piece.call.future.done() for piece in batch.pieces):
                 batch.interrupt.set()
 
+    def is_short(self, rows: int) -> bool:
+        """Says whether a batch of so many rows is likely to end before a thread could have taken it over."""
+        expected = self._pace.seconds(rows)
+        return expected is not None and expected < self._inline_seconds
+
+    def run_now(self, batch: Batch[R, A]) -> None:
+        """Runs a short batch on the event loop, where nothing could interrupt it."""
+        try:
+            self._compute_here(batch)
+        except OutOfMemory as exc:
+            self._give_up(batch, exc)
+        except Exception as exc:
+            self._report(batch, exc)
+
     async def run(self, batch: Batch[R, A], *, is_half: bool = False) -> None:
         """Runs a batch and resolves its calls. The caller holds the device's slots."""
-        started = time.monotonic()
-        shares = [piece.rows for piece in batch.pieces]
-        self._running.add(batch)
         try:
-            expected = self._pace.seconds(batch.rows)
-            if expected is not None and expected < self._inline_seconds:
-                answers = self._run(shares, batch.interrupt)
+            if self.is_short(batch.rows):
+                self._compute_here(batch)
             else:
-                answers = await self._device.run(self._run, shares, batch.interrupt)
-            self._deliver(batch, answers, started)
+                await self._compute_on_thread(batch)
         except asyncio.CancelledError:
             _fail_all(batch, ShuttingDown, "the server is shutting down")
             raise
         except OutOfMemory as exc:
-            await self._halve(batch, exc, is_half)
+            if is_half or batch.rows < 2:
+                self._give_up(batch, exc)
+            else:
+                await self._halve(batch)
         except Exception as exc:
             self._report(batch, exc)
+
+    def _compute_here(self, batch: Batch[R, A]) -> None:
+        started = time.monotonic()
+        self._deliver(batch, self._run([piece.rows for piece in batch.pieces], None), started)
+
+    async def _compute_on_thread(self, batch: Batch[R, A]) -> None:
+        started = time.monotonic()
+        self._running.add(batch)
+        try:
+            shares = [piece.rows for piece in batch.pieces]
+            answers = await self._device.run(self._run, shares, batch.interrupt)
         finally:
             self._running.discard(batch)
+        self._deliver(batch, answers, started)
 
     def _deliver(self, batch: Batch[R, A], answers: Sequence[A | VaeError], started: float) -> None:
         now = time.monotonic()
@@ -106,18 +130,17 @@ class Executor(Generic[R, A]):
                 self._tally.queued_seconds.observe(call.queued_seconds)
                 call.future.set_result(_answer(call))
 
-    async def _halve(self, batch: Batch[R, A], error: OutOfMemory, is_half: bool) -> None:
+    async def _halve(self, batch: Batch[R, A]) -> None:
         """Tries a batch that ran out of memory again, once, in two halves."""
-        self._running.discard(batch)
-        if is_half or batch.rows < 2:
-            _log.error("a batch of %d rows ran out of memory", batch.rows)
-            self._tally.failed_batches += 1
-            _fail_all(batch, OutOfMemory, str(error))
-            return
         _log.warning("a batch of %d rows ran out of memory, trying again in two halves", batch.rows)
         self._tally.halved_batches += 1
         for half in _halves(batch.pieces, batch.rows // 2):
             await self.run(Batch(half), is_half=True)
+
+    def _give_up(self, batch: Batch[R, A], error: OutOfMemory) -> None:
+        _log.error("a batch of %d rows ran out of memory", batch.rows)
+        self._tally.failed_batches += 1
+        _fail_all(batch, OutOfMemory, str(error))
 
     def _report(self, batch: Batch[R, A], error: Exception) -> None:
         """Fails a batch's calls, and says why in the log; unless it was stopped since they are all gone."""

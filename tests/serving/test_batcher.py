@@ -585,6 +585,31 @@ def test_short_batches_run_on_the_event_loop_once_they_are_known() -> None:
     asyncio.run(run())
 
 
+def test_a_lone_short_call_is_answered_at_once_and_a_crowd_is_noticed() -> None:
+    async def run() -> None:
+        batches: list[int] = []
+
+        def note(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
+            batches.append(len(batch))
+            return [[2 * number for number in rows] for rows in batch]
+
+        device = Device()
+        batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=8, queue_rows=99, inline_seconds=10)
+        for _ in range(60):
+            await batcher.submit(Numbers([1]))
+        futures = [batcher.enqueue(Numbers([1])) for _ in range(3)]
+        assert any(future.done() for future in futures)
+        for _ in range(20):
+            batches.clear()
+            answers = await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(8)))
+            assert [joined(answer) for answer in answers] == [[2 * i] for i in range(8)]
+        assert batches == [8]
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
 Call = st.tuples(st.integers(1, 9), st.booleans(), st.integers(0, 3))
 
 
