@@ -46,12 +46,13 @@ class Doubler:
         self.endless_on: int | None = None
         self.was_interrupted = False
 
-    def __call__(self, batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
+    def __call__(self, batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
         self.busy.set()
         assert self.free.wait(10)
         time.sleep(self.seconds)
         if any(self.endless_on in rows for rows in batch):
             stopped = threading.Event()
+            assert interrupt is not None
             interrupt.attach(stopped.set)
             self.was_interrupted = stopped.wait(10)
             raise RuntimeError("interrupted")
@@ -233,7 +234,7 @@ def test_failing_batch_fails_alone() -> None:
 
 def test_a_batch_that_fails_with_any_error_of_ours_fails_alone() -> None:
     async def run() -> None:
-        def refuse(batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
+        def refuse(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
             raise Overloaded("the device is busy", retry_seconds=1)
 
         device = Device()
@@ -311,7 +312,7 @@ def test_batchers_take_turns_on_a_device() -> None:
     async def run() -> None:
         device, running = Device(), []
 
-        def exclusive(batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
+        def exclusive(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
             running.append(threading.get_ident())
             return [list(rows) for rows in batch]
 
@@ -536,7 +537,7 @@ def test_executors_run_side_by_side() -> None:
     async def run() -> None:
         together, device = threading.Barrier(2, timeout=10), Device(slots=2)
 
-        def meet(batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
+        def meet(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
             together.wait()
             return [list(rows) for rows in batch]
 
@@ -552,7 +553,7 @@ def test_parts_that_end_out_of_order_are_answered_in_order() -> None:
     async def run() -> None:
         first_may_end, device = threading.Event(), Device(slots=2)
 
-        def overtake(batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
+        def overtake(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
             if 0 in batch[0]:
                 assert first_may_end.wait(10)
             elif 3 in batch[0]:
@@ -571,7 +572,7 @@ def test_short_batches_run_on_the_event_loop_once_they_are_known() -> None:
     async def run() -> None:
         device, threads = Device(), []
 
-        def note(batch: Sequence[Numbers], interrupt: Interrupt) -> list[list[int]]:
+        def note(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
             threads.append(threading.get_ident())
             return [list(rows) for rows in batch]
 
