@@ -8,6 +8,7 @@
     server     gRPC transport: port, health, reflection, limits
     servicer   one method per RPC: parse, wait, render
     streams    many calls over one connection: read no faster than answered, write what is ready together
+    sample_stream  one request, any number of rows
     rpcs       what each RPC does with a request: its parser, its batcher, its reply
     in_flight  calls not answered yet, for an orderly stop
     requests   messages -> rows that cannot be wrong

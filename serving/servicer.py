@@ -11,8 +11,9 @@ import grpc
 from serving.in_flight import Calls
 from serving.models import Models
 from serving.rpcs import DECODE, ENCODE, RECONSTRUCT, SAMPLE, A, AnyRequest, AnyRows, P, Rpc, is_bulk
+from serving.sample_stream import sample
 from serving.status import refusal_of
-from serving.streams import DECODE_STREAM, ENCODE_STREAM, CallStream, sample
+from serving.streams import DECODE_STREAM, ENCODE_STREAM, CallStream
 from vae.errors import InvalidInput, ShuttingDown, VaeError
 from vae.v1 import vae_pb2 as pb
 from vae.v1 import vae_pb2_grpc
