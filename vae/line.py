@@ -17,6 +17,7 @@ M = TypeVar("M")
 Take = Callable[[], Message | None]
 """Returns the next message to send, if there is one."""
 
+_BROKEN_WRITE = "Internal error from Core"  # what grpc.aio makes of a connection that breaks while it writes
 _AHEAD = 4  # messages that are read before they are asked for
 
 
@@ -127,6 +128,10 @@ class AsyncLine(Generic[M]):
             if task is not None and task.cancelling():
                 raise
             raise StreamFailure(grpc.StatusCode.CANCELLED, "the stream was cancelled") from None
+        except grpc.aio.AioRpcError as exc:
+            if exc.code() is grpc.StatusCode.INTERNAL and exc.details() == _BROKEN_WRITE:
+                raise StreamFailure(grpc.StatusCode.UNAVAILABLE, "the stream broke while it was written to") from exc
+            raise
         if message is grpc.aio.EOF:
             raise StreamFailure.ended()
         return cast(M, message)
