@@ -116,7 +116,6 @@ class AsyncStreamClient(Endpoint):
                     pause = self._pause(patience, exc)
                 finally:
                     await exchange.aclose()
-                    line.close()
                 talk.resend()
                 await asyncio.sleep(pause)
         finally:
@@ -151,6 +150,7 @@ class AsyncStreamClient(Endpoint):
                 pause = self._pause(patience, exc)
             finally:
                 line.close()
+                await line.ended()
             await asyncio.sleep(pause)
 
     def _line(self, method: str, sent: Message | Take) -> AsyncLine[Any]:
@@ -224,8 +224,8 @@ async def _exchange(
                 finished, reading = reading, None
                 talk.receive(finished.result())
     finally:
-        if reading is not None:
-            reading.cancel()
+        line.close()
+        await line.ended(reading)
 
 
 async def _each(batches: Batches) -> AsyncIterator[Any]:
