@@ -15,6 +15,7 @@
     watched    files that are read again when they change
     servicer   one method per RPC: parse, wait, render
     streams    many calls over one connection: read no faster than answered, write what is ready together
+    sample_stream  one request, any number of rows
     rpcs       what each RPC does with a request: its parser, its batcher, its reply
     in_flight  calls not answered yet, for an orderly stop
     models     the models that are served, by name and version

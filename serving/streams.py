@@ -22,13 +22,11 @@ from serving.images import Images
 from serving.in_flight import Calls
 from serving.line import Answer
 from serving.models import Models, Served
-from serving.requests import Undecoded, parse_sample
-from serving.rows import Decoded, PriorRows
-from serving.rpcs import DECODE, ENCODE, SAMPLE, A, AnyRows, Rpc, is_bulk
+from serving.requests import Undecoded
+from serving.rpcs import DECODE, ENCODE, A, AnyRows, Rpc, is_bulk
 from serving.status import refuse
 from serving.tally import CallTally
 from vae.errors import DeadlinePassed, InvalidInput, Overloaded, ShuttingDown
-from vae.noise import ROW_LIMIT
 from vae.v1 import vae_pb2 as pb
 
 _log = logging.getLogger(__name__)
@@ -36,9 +34,9 @@ _log = logging.getLogger(__name__)
 _WINDOW_CALLS = 1024
 _CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for those that are refused
 _ROW_BYTES = 256  # what a row takes at least, or a stream of small rows would fill the batcher's queue
-_MESSAGE_BYTES = 2**20  # replies that are ready together share a message of about so much
+MESSAGE_BYTES = 2**20
+"""Replies that are ready together share a message of about so much."""
 _LONGEST_ALARM_SECONDS = 3600.0  # a clock cannot count to every deadline that a caller can name
-_SAMPLE_PIECES = 3  # one that is written, one that runs, one that waits
 _CANCELLED = pb.Error(code=grpc.StatusCode.CANCELLED.value[0], message="the caller cancelled the call")
 
 Reply = TypeVar("Reply", bound=pb.EncodeReply | pb.DecodeReply)
@@ -147,7 +145,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         size = 0
         while self._replies and self._replies[0].reply is not None:
             size += self._replies[0].size
-            if batch and size > _MESSAGE_BYTES:
+            if batch and size > MESSAGE_BYTES:
                 break
             batch.append(self._replies.popleft())
         return batch
@@ -336,49 +334,3 @@ class CallStream(Generic[AnyRows, A, Reply]):
         if self._any_order:
             self._replies.append(pending)
         self._wake.set()
-
-
-async def sample(request: pb.SampleStreamRequest, streams: Streams, context: Context) -> None:
-    """Answers one SampleStream: a few pieces are queued ahead of the one that is written.
-
-    Raises:
-        InvalidInput: a field is wrong.
-        ShuttingDown: the server stops; what it had begun is answered.
-    """
-    with streams.models.find(request.request.model, request.request.version) as served:
-        await _sample(request, streams, served, context)
-
-
-async def _sample(request: pb.SampleStreamRequest, streams: Streams, served: Served, context: Context) -> None:
-    calls, bulk = streams.calls, is_bulk(context, default=True)
-    manifest, call_rows = served.accepts
-    rows = parse_sample(request.request, served.accepts._replace(call_rows=ROW_LIMIT))
-    if not 0 <= request.message_rows <= call_rows:
-        raise InvalidInput("message_rows", f"is {request.message_rows}, must lie in [0, {call_rows}]")
-    row_bytes = SAMPLE.reply_bytes(rows.part(0, 1), manifest)
-    step = request.message_rows or max(1, min(call_rows, _MESSAGE_BYTES // row_bytes))
-    starts = iter(range(0, len(rows), step))
-    begun: deque[tuple[PriorRows, asyncio.Task[Answer[Decoded]]]] = deque()
-
-    def begin(piece: PriorRows) -> None:
-        queued = SAMPLE.queue(served).submit(piece, context.time_remaining(), bulk=bulk, patient=bulk)
-        begun.append((piece, asyncio.create_task(queued)))
-        calls.enter()
-
-    try:
-        while True:
-            while len(begun) < _SAMPLE_PIECES and not calls.closed and (start := next(starts, None)) is not None:
-                begin(rows.part(start, min(start + step, len(rows))))
-            if not begun:
-                break
-            piece, answer = begun[0]
-            response = await SAMPLE.finish(request.request, piece, await answer, manifest, streams.images)
-            await context.write(pb.SampleStreamResponse(first_row=piece.noise.first_row, response=response))
-            begun.popleft()
-            calls.leave(context)
-    finally:
-        for _, answer in begun:
-            answer.cancel()
-            calls.leave(context)
-    if next(starts, None) is not None:
-        raise ShuttingDown("the server is shutting down")

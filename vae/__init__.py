@@ -27,6 +27,7 @@ Over streams it goes stream_client -> streams -> line:
 
     stream_client        Client's long jobs; async_stream_client AsyncClient's
     streams              what is sent, what was answered, what is sent again when a stream broke
+    samples              the rows of a SampleStream that are still to come
     shared_stream        the concurrent calls of an AsyncClient over one stream
     line                 one open stream
 

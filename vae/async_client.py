@@ -153,7 +153,7 @@ class AsyncClient(AsyncStreamClient):
         """Closes the connection; calls in progress and later ones fail with CANCELLED."""
         self._closed = True
         for shared in self._shared.values():
-            shared.close(client_closed())
+            await shared.close(client_closed())
         if self._channel is not None:
             await self._channel.close()
 

@@ -18,7 +18,8 @@ from vae.errors import InvalidInput
 from vae.failures import Patience, client_closed
 from vae.line import AsyncLine, Take
 from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Sampled
-from vae.streams import Batch, Conversation, Made, Samples, decode_each, encode_each
+from vae.samples import Samples
+from vae.streams import Batch, Conversation, Made, decode_each, encode_each
 from vae.v1 import vae_pb2 as pb
 
 if TYPE_CHECKING:
@@ -119,7 +120,6 @@ class AsyncStreamClient(Endpoint):
                     pause = self._pause(patience, exc)
                 finally:
                     await exchange.aclose()
-                    line.close()
                 talk.resend()
                 await asyncio.sleep(pause)
         finally:
@@ -154,6 +154,7 @@ class AsyncStreamClient(Endpoint):
                 pause = self._pause(patience, exc)
             finally:
                 line.close()
+                await line.ended()
             await asyncio.sleep(pause)
 
     def _line(self, method: str, sent: Message | Take) -> AsyncLine[Any]:
@@ -227,8 +228,8 @@ async def _exchange(
                 finished, reading = reading, None
                 talk.receive(finished.result())
     finally:
-        if reading is not None:
-            reading.cancel()
+        line.close()
+        await line.ended(reading)
 
 
 async def _each(batches: Batches) -> AsyncIterator[Any]:

@@ -17,6 +17,7 @@ M = TypeVar("M")
 Take = Callable[[], Message | None]
 """Returns the next message to send, if there is one."""
 
+_BROKEN_WRITE = "Internal error from Core"  # what grpc.aio makes of a connection that breaks while it writes
 _AHEAD = 4  # messages that are read before they are asked for
 
 
@@ -106,7 +107,8 @@ class AsyncLine(Generic[M]):
     ) -> None:
         self._call = call
         self._wake = asyncio.Event()
-        self._writer = None
+        self._is_closed = False
+        self._writer: asyncio.Task[None] | None = None
         if take is not None and isinstance(call, grpc.aio.StreamStreamCall):
             self._writer = asyncio.create_task(self._send(call, take))
 
@@ -127,20 +129,33 @@ class AsyncLine(Generic[M]):
             if task is not None and task.cancelling():
                 raise
             raise StreamFailure(grpc.StatusCode.CANCELLED, "the stream was cancelled") from None
+        except grpc.aio.AioRpcError as exc:
+            if exc.code() is grpc.StatusCode.INTERNAL and exc.details() == _BROKEN_WRITE:
+                raise StreamFailure(grpc.StatusCode.UNAVAILABLE, "the stream broke while it was written to") from exc
+            raise
         if message is grpc.aio.EOF:
             raise StreamFailure.ended()
         return cast(M, message)
 
     def close(self) -> None:
-        """Ends the stream."""
-        if self._writer is not None:
-            self._writer.cancel()
+        """Ends the stream. A read or a write in progress is left to end by itself: see `ended`."""
+        self._is_closed = True
+        self._wake.set()
         self._call.cancel()
+
+    async def ended(self, *readers: "asyncio.Task[Any] | None") -> None:
+        """Waits, after `close`, for the last read and write: gRPC may lose what it tells to a loop that is gone.
+
+        Args:
+            readers: tasks that read.
+        """
+        tasks = [task for task in (self._writer, *readers) if task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send(self, call: "grpc.aio.StreamStreamCall[Any, M]", take: Take) -> None:
         with suppress(grpc.RpcError, asyncio.InvalidStateError):  # the reader hears of it
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
+            while not self._is_closed:
                 while (message := take()) is not None:
                     await call.write(message)
+                await self._wake.wait()
+                self._wake.clear()

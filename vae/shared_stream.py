@@ -62,10 +62,11 @@ class SharedStream(Generic[Reply]):
             await asyncio.sleep(pause)
         raise AssertionError("attempts ran out of numbers. This is a bug.")
 
-    def close(self, error: VaeError) -> None:
+    async def close(self, error: VaeError) -> None:
         """Ends the stream; calls in progress fail with the error."""
         if self._session is not None:
             self._session.close(lambda: error)
+            await self._session.ended()
 
     def _current(self, metadata: tuple[tuple[str, str], ...]) -> "_Session[Reply]":
         if self._session is None or self._session.is_over:
@@ -116,7 +117,10 @@ class _Session(Generic[Reply]):
             if not future.done():
                 future.set_exception(error())
         self._line.close()
-        self._reader.cancel()
+
+    async def ended(self) -> None:
+        """Waits, after `close`, until gRPC is done with the stream."""
+        await self._line.ended(self._reader)
 
     def _take_message(self) -> Message | None:
         """Returns what has gathered; a call that was cancelled before it was sent is left out."""

@@ -18,7 +18,8 @@ from vae.errors import InvalidInput
 from vae.failures import Patience, client_closed
 from vae.line import Line, M, Take
 from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Sampled
-from vae.streams import Batch, Conversation, Made, Samples, decode_each, encode_each
+from vae.samples import Samples
+from vae.streams import Batch, Conversation, Made, decode_each, encode_each
 from vae.v1 import vae_pb2 as pb
 
 if TYPE_CHECKING:

@@ -111,7 +111,10 @@ def test_replies_keep_the_order_of_the_calls_unless_the_caller_waives_it(stub: V
     talk.close()
     numbers = [reply.id for reply in talk.replies()]
     assert sorted(numbers) == [1, 3, 5, 9]
-    assert numbers == [9, 3, 5, 1] if not any_order else numbers[-1] == 9
+    if any_order:
+        assert numbers.index(9) > max(numbers.index(3), numbers.index(5))
+    else:
+        assert numbers == [9, 3, 5, 1]
 
 
 def test_replies_that_are_ready_together_share_a_message(stub: VaeServiceStub) -> None:
@@ -138,12 +141,12 @@ def test_what_is_wrong_with_a_call_is_its_own(stub: VaeServiceStub) -> None:
 
 
 def test_a_message_that_cannot_be_read_is_answered_and_the_stream_goes_on(server: RunningServer) -> None:
-    sound = pb.DecodeStreamRequest(calls=[decode(6)]).SerializeToString()
+    sound, other = (pb.DecodeStreamRequest(calls=[decode(number)]).SerializeToString() for number in (6, 7))
     with grpc.insecure_channel(server.target) as channel:
         rpc: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream("/vae.v1.VaeService/DecodeStream")
-        answers = [pb.DecodeStreamResponse.FromString(content) for content in rpc(iter([sound, b"\x58", sound]))]
+        answers = [pb.DecodeStreamResponse.FromString(content) for content in rpc(iter([sound, b"\x58", other]))]
     replies = [reply for answer in answers for reply in answer.replies]
-    assert [reply.id for reply in replies] == [6, 0, 6]
+    assert [reply.id for reply in replies] == [6, 0, 7]
     assert field_at_fault(replies[1].error) == "request"
     assert replies[0].response.data == replies[2].response.data
 
