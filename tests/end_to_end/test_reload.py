@@ -99,7 +99,7 @@ def test_a_bad_package_changes_nothing_and_the_log_says_why(start_server: StartS
 def test_a_package_that_is_replaced_in_its_place_is_taken(start_server: StartServer, tmp_path: Path) -> None:
     package = publish(tmp_path / "model")
     server = start_server(package=package)
-    assert server.announcement == f"serving tiny version 1 on {server.target}, provider cpu"
+    assert server.announcement.startswith(f"serving tiny version 1 on {server.target}, provider cpu, ")
     with _stub(server) as stub, _callers(server.target):
         for version in (2, 3):  # twice: the watch must follow the directory that took the place of the first
             publish(package, version=version)

@@ -34,7 +34,7 @@ def test_health_is_serving_once_it_says_so(server: RunningServer, service: str) 
 
 
 def test_announces_what_it_serves_and_where(server: RunningServer) -> None:
-    assert server.announcement == f"serving tiny version 1 on {server.target}, provider cpu"
+    assert server.announcement.startswith(f"serving tiny version 1 on {server.target}, provider cpu, ")
     assert server.target.startswith("127.0.0.1:")
 
 
