@@ -200,7 +200,7 @@ class StreamClient(Endpoint):
                 if batch is not None:
                     talk.add(batch)
                     line.wake()
-            elif talk.is_waiting:
+            elif talk.is_waiting or line.has_message:  # perhaps only that the stream broke
                 talk.receive(self._read(line, patience))
             else:
                 return

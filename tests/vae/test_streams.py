@@ -177,6 +177,27 @@ def port() -> int:
 
 
 @both
+def test_a_server_that_goes_while_nothing_is_asked_of_it_loses_nothing(
+    start_server: StartServer, port: int, stream: Stream
+) -> None:
+    server = start_server("--port", str(port))
+
+    def batches() -> Iterator[np.ndarray]:
+        yield DATA[:1]
+        time.sleep(0.3)  # for the first answer to arrive, so that it is taken before another batch is
+        yield DATA[:2]
+        yield DATA[:3]
+
+    results = stream(server.target, "encode_stream", (batches(),), {})
+    first = next(results)
+    time.sleep(0.3)  # for the answer to what was sent to arrive
+    server.stop()
+    start_server("--port", str(port))
+    time.sleep(0.3)  # for the news of the broken stream to arrive
+    assert [len(one.latent) for one in (first, *results)] == [1, 2, 3]
+
+
+@both
 def test_long_jobs_outlive_their_server(start_server: StartServer, port: int, stream: Stream) -> None:
     server = start_server("--port", str(port))
     everything = np.resize(DATA, (16_000, 4, 4, 1))
