@@ -82,8 +82,9 @@ class Engine:
         """
         drawn = iter(self._draw([rows for rows in batch if isinstance(rows, PriorRows)]))
         latents = [rows.latent if isinstance(rows, LatentRows) else next(drawn) for rows in batch]
-        decoded = self._run_decoder(latents, {rows.output for rows in batch}, [], interrupt)
-        parts = {name: _split(result, batch) for name, result in decoded.items()}
+        shown = {rows.output for rows in batch}
+        decoded = self._run_decoder(latents, shown, [], interrupt)
+        parts = {name: _split(decoded[name], batch) for name in shown}
         answers = [Decoded(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
         return _refuse_non_finite("decoder", answers, batch, decoded["expectation"])
 
@@ -147,13 +148,10 @@ def _refuse_non_finite(
         return answers
     sound: npt.NDArray[np.bool_] = np.logical_and.reduce(finite.reshape(len(joined), -1), axis=1)
     rows = _split(sound, batch)
-    return [answer if good.all() else _non_finite(graph, good) for answer, good in zip(answers, rows, strict=True)]
-
-
-def _non_finite(graph: str, good: npt.NDArray[np.bool_]) -> NonFiniteOutput:
-    bad = np.flatnonzero(~good)
-    listed = ", ".join(map(str, bad[:8])) + ", ..." * (len(bad) > 8)
-    return NonFiniteOutput(f"the {graph} answers NaN or infinity for row {listed} of {len(good)}", len(bad))
+    return [
+        answer if good.all() else NonFiniteOutput(graph, np.flatnonzero(~good).tolist())
+        for answer, good in zip(answers, rows, strict=True)
+    ]
 
 
 def _kl(mean: Array, log_variance: Array) -> Array:

@@ -15,7 +15,7 @@ from vae.errors import EngineFailure, NonFiniteOutput, OutOfMemory, ShuttingDown
 
 _log = logging.getLogger(__name__)
 
-Run = Callable[[Sequence[R], Interrupt | None], Sequence[A | VaeError]]
+Run = Callable[[Sequence[R], Interrupt | None], Sequence[A | NonFiniteOutput]]
 E = TypeVar("E", bound=VaeError)
 
 
@@ -107,7 +107,7 @@ class Executor(Generic[R, A]):
             self._running.discard(batch)
         self._deliver(batch, answers, started)
 
-    def _deliver(self, batch: Batch[R, A], answers: Sequence[A | VaeError], started: float) -> None:
+    def _deliver(self, batch: Batch[R, A], answers: Sequence[A | NonFiniteOutput], started: float) -> None:
         now = time.monotonic()
         seconds = now - started
         self._pace.learn(batch.rows, seconds)
@@ -117,9 +117,9 @@ class Executor(Generic[R, A]):
             call = piece.call
             if call.future.done() or call.deadline < now:
                 self._tally.wasted_rows += len(piece.rows)
-            if isinstance(answer, VaeError):
-                self._tally.non_finite_rows += answer.rows if isinstance(answer, NonFiniteOutput) else 0
-                fail(call, answer)
+            if isinstance(answer, NonFiniteOutput):
+                self._tally.non_finite_rows += len(answer.rows)
+                fail(call, answer.after(piece.start))
                 continue
             call.parts[piece.start] = answer
             call.unanswered -= len(piece.rows)

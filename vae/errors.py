@@ -19,6 +19,8 @@ VaeError                a message fit for a user: one line, no internals
 `-- CallError           a call's: what a client gets when a server answers with an error
 """
 
+from collections.abc import Sequence
+
 
 class VaeError(Exception):
     """An expected failure; its message is safe to show and to send."""
@@ -100,12 +102,19 @@ class NonFiniteOutput(VaeError):
     """A graph answered some of a call's rows with NaN or infinity.
 
     Attributes:
-        rows: how many.
+        graph: which.
+        rows: which rows of the call.
     """
 
-    def __init__(self, message: str, rows: int) -> None:
-        super().__init__(message)
+    def __init__(self, graph: str, rows: Sequence[int]) -> None:
+        listed = ", ".join(map(str, rows[:8])) + ", ..." * (len(rows) > 8)
+        super().__init__(f"the {graph} answers NaN or infinity for row {listed}")
+        self.graph = graph
         self.rows = rows
+
+    def after(self, start: int) -> "NonFiniteOutput":
+        """Returns the error of the whole call, for one of its part that begins at row `start`."""
+        return NonFiniteOutput(self.graph, [start + row for row in self.rows])
 
 
 class EngineFailure(VaeError):

@@ -533,6 +533,27 @@ def test_a_batch_that_runs_out_of_memory_is_tried_again_in_halves() -> None:
     play(scenario)
 
 
+def test_rows_that_come_out_broken_fail_their_call_alone_and_are_named() -> None:
+    async def run() -> None:
+        def break_seven(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int] | NonFiniteOutput]:
+            return [
+                NonFiniteOutput("decoder", [rows.index(7)]) if 7 in rows else [2 * row for row in rows]
+                for rows in batch
+            ]
+
+        device = Device()
+        batcher: Batcher[Numbers, list[int]] = Batcher(break_seven, device, batch_rows=4, queue_rows=99)
+        broken, sound = (asyncio.create_task(batcher.submit(Numbers(rows))) for rows in (range(10), [20]))
+        with pytest.raises(NonFiniteOutput, match="answers NaN or infinity for row 7$"):
+            await broken
+        assert joined(await sound) == [40]
+        assert batcher.tally.non_finite_rows == 1
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
 def test_executors_run_side_by_side() -> None:
     async def run() -> None:
         together, device = threading.Barrier(2, timeout=10), Device(slots=2)

@@ -111,8 +111,7 @@ def test_rows_that_decode_to_nan_fail_alone(engine: Engine) -> None:
         [LatentRows(latents, "data"), LatentRows(poisoned, "data"), LatentRows(latents, "expectation")]
     )
     assert isinstance(middle, NonFiniteOutput)
-    assert middle.rows == 1
-    assert str(middle) == "the decoder answers NaN or infinity for row 4 of 9"
+    assert str(middle) == "the decoder answers NaN or infinity for row 4"
     _same(*good([first, engine.decode([LatentRows(latents, "data")])[0]]))
     assert isinstance(last, Decoded)
 
