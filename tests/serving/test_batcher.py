@@ -20,6 +20,7 @@ from vae.errors import (
     DeadlinePassed,
     DeadlineUnreachable,
     EngineFailure,
+    NonFiniteOutput,
     OutOfMemory,
     Overloaded,
     ShuttingDown,
@@ -544,7 +545,7 @@ def test_rows_that_come_out_broken_fail_their_call_alone_and_are_named() -> None
         device = Device()
         batcher: Batcher[Numbers, list[int]] = Batcher(break_seven, device, batch_rows=4, queue_rows=99)
         broken, sound = (asyncio.create_task(batcher.submit(Numbers(rows))) for rows in (range(10), [20]))
-        with pytest.raises(NonFiniteOutput, match="answers NaN or infinity for row 7$"):
+        with pytest.raises(NonFiniteOutput, match=r"answers NaN or infinity for row 7$"):
             await broken
         assert joined(await sound) == [40]
         assert batcher.tally.non_finite_rows == 1
