@@ -1,6 +1,7 @@
 """Settings: one frozen value, read once. Every field is also an environment variable: VAE_PORT, VAE_BATCH_ROWS, ..."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Literal, Self
 
@@ -28,7 +29,8 @@ GROUPS = {
 
 def default_cache() -> Path:
     """Returns the directory in which `vae tune` keeps what it finds unless told otherwise."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaeserve"
+    home = os.environ.get("HOME") or tempfile.gettempdir()  # a user of a container may have no home
+    return Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "vaeserve"
 
 
 class Settings(BaseSettings):
