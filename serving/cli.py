@@ -61,8 +61,9 @@ def _parse(arguments: list[str]) -> dict[str, str]:
 
 def _add_flag(group: argparse._ActionsContainer, name: str, field: "FieldInfo") -> None:
     flag = f"--{name.replace('_', '-')}"
-    is_off = field.default is None or field.default is False
-    default = f"{field.default:g}" if isinstance(field.default, float) else field.default
+    default = field.get_default(call_default_factory=True)
+    is_off = default is None or default is False
+    default = f"{default:g}" if isinstance(default, float) else default
     about = (field.description or "") if is_off else f"{field.description} (default {default})"
     about = about.replace("%", "%%")
     if field.annotation is bool:

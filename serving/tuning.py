@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 HIGHEST_BATCH_ROWS = 256
 _POINT_SECONDS = 0.002  # of runs at one batch size, at least
-_PAYS = 0.95  # a larger batch must cost this much of a smaller one a row
-_AS_GOOD = 1.05  # what is within it counts as equal
-_LONGEST_BATCH_SECONDS = 0.05  # so that no caller waits for long behind one batch
+_AS_GOOD = 1.05  # times the least processor time a row: what is within it counts as equal
+_LONGEST_BATCH_SECONDS = 0.025  # so that no caller waits for long behind one batch
 
 RunRows = Callable[[int], object]
 """Runs the graphs once, on so many rows."""
@@ -70,27 +69,21 @@ def measure(
 def choose(points: Iterable[Point]) -> Point:
     """Returns the combination that costs least processor time a row, and of equals the one that is fastest.
 
-    Its batch is the largest that still pays: each doubling on the way to it made rows cheaper.
+    Its batch is the largest that is as good as the best: what a batch costs around the graphs is shared by more rows.
     """
     points = list(points)
-    knees = [
-        _knee([point for point in points if point.threads == threads])
-        for threads in {point.threads for point in points}
-    ]
-    cheapest = min(point.processor_seconds for point in knees)
-    as_good = [point for point in knees if point.processor_seconds <= _AS_GOOD * cheapest]
+    tried = {point.threads for point in points}
+    best = [_largest([point for point in points if point.threads == threads]) for threads in tried]
+    cheapest = min(point.processor_seconds for point in best)
+    as_good = [point for point in best if point.processor_seconds <= _AS_GOOD * cheapest]
     return min(as_good, key=lambda point: point.seconds)
 
 
-def _knee(points: list[Point]) -> Point:
-    """Returns the largest batch size that still pays."""
-    best = points[0]
-    for point in points[1:]:
-        if point.batch_seconds > _LONGEST_BATCH_SECONDS:
-            break
-        if point.processor_seconds < _PAYS * best.processor_seconds:
-            best = point
-    return best
+def _largest(points: list[Point]) -> Point:
+    """Returns the largest batch that is as good as the best, of those that keep nobody waiting for long."""
+    short = [point for point in points if point.batch_seconds <= _LONGEST_BATCH_SECONDS] or points[:1]
+    least = min(point.processor_seconds for point in short)
+    return [point for point in short if point.processor_seconds <= _AS_GOOD * least][-1]
 
 
 def _least(one: Point, other: Point) -> Point:
