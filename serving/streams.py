@@ -7,7 +7,6 @@ one, is what makes a call over a stream cheap.
 """
 
 import asyncio
-import logging
 import math
 import time
 from collections import deque
@@ -28,8 +27,6 @@ from serving.status import refuse
 from serving.tally import CallTally
 from vae.errors import DeadlinePassed, InvalidInput, Overloaded, ShuttingDown
 from vae.v1 import vae_pb2 as pb
-
-_log = logging.getLogger(__name__)
 
 _WINDOW_CALLS = 1024
 _CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for those that are refused
@@ -120,6 +117,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
             self._silence()
             self._calls.on_close.discard(self._wake.set)
             for pending in self._waiting.values():
+                self._count(pending, grpc.StatusCode.CANCELLED)
                 if pending.answer is not None:
                     pending.answer.cancel()
             for _ in range(self._in_flight):
@@ -326,7 +324,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         if pending.reply is not None or self._is_over:
             return
         pending.reply = reply
-        self._tally.count(self._kind.rpc.name, "stream", code.name, time.monotonic() - pending.arrived)
+        self._count(pending, code)
         if self._waiting.get(pending.id) is pending:
             del self._waiting[pending.id]
         if pending.answer is not None:
@@ -334,3 +332,6 @@ class CallStream(Generic[AnyRows, A, Reply]):
         if self._any_order:
             self._replies.append(pending)
         self._wake.set()
+
+    def _count(self, pending: _Pending[A, Reply], code: grpc.StatusCode) -> None:
+        self._tally.count(self._kind.rpc.name, "stream", code.name, time.monotonic() - pending.arrived)
