@@ -14,6 +14,8 @@ from vae.parser import verb_parser
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+_METAVARS: dict[object, str] = {Path: "DIR", Path | None: "FILE"}  # else the last word of a setting's name, its unit
+
 
 def serve(arguments: list[str]) -> int:
     """Serves model packages until SIGTERM or SIGINT.
@@ -61,8 +63,9 @@ def _parse(arguments: list[str]) -> dict[str, str]:
 
 def _add_flag(group: argparse._ActionsContainer, name: str, field: "FieldInfo") -> None:
     flag = f"--{name.replace('_', '-')}"
-    is_off = field.default is None or field.default is False
-    default = f"{field.default:g}" if isinstance(field.default, float) else field.default
+    default = field.get_default(call_default_factory=True)
+    is_off = default is None or default is False
+    default = f"{default:g}" if isinstance(default, float) else default
     about = (field.description or "") if is_off else f"{field.description} (default {default})"
     about = about.replace("%", "%%")
     if field.annotation is bool:
@@ -70,7 +73,7 @@ def _add_flag(group: argparse._ActionsContainer, name: str, field: "FieldInfo") 
     elif get_origin(field.annotation) is Literal:
         group.add_argument(flag, choices=get_args(field.annotation), help=about)
     else:
-        unit = "FILE" if field.annotation == Path | None else name.rpartition("_")[2].upper()
+        unit = _METAVARS.get(field.annotation) or name.rpartition("_")[2].upper()
         group.add_argument(flag, metavar=unit, help=about)
 
 
