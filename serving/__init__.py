@@ -21,6 +21,8 @@ A call:
     servicer       one method per RPC: parse, wait, render
     sample_stream  one request, any number of rows
     streams        many calls over one connection: read no faster than answered, write what is ready together
+    window         the bytes and calls that a stream has in flight
+    alarm          one clock for many deadlines
     rpcs           what each RPC does with a request: its parser, its batcher, its reply
     in_flight      calls not answered yet, for an orderly stop
     images         images of calls, decoded and encoded on threads of their own

@@ -39,44 +39,56 @@ async def sample(request: pb.SampleStreamRequest, streams: Streams, context: Con
         ShuttingDown: the server stops; what it had begun is answered.
     """
     with streams.models.find(request.request.model, request.request.version) as served:
-        await _sample(request, streams, served, context)
+        await _Sampling(request, streams, served, context).run()
 
 
-async def _sample(request: pb.SampleStreamRequest, streams: Streams, served: Served, context: Context) -> None:
-    calls, bulk = streams.calls, is_bulk(context, default=True)
-    waiting = _messages(request, served.accepts)
-    begun: deque[_Begun] = deque()
+class _Sampling:
+    """One SampleStream."""
 
-    def begin(rows: PriorRows) -> None:
-        queued = SAMPLE.queue(served).submit(rows, context.time_remaining(), bulk=bulk, patient=bulk)
-        begun.append(_Begun(rows, time.monotonic(), asyncio.create_task(queued)))
-        calls.enter()
+    def __init__(self, request: pb.SampleStreamRequest, streams: Streams, served: Served, context: Context) -> None:
+        self._request = request.request
+        self._streams = streams
+        self._served = served
+        self._context = context
+        self._bulk = is_bulk(context, default=True)
+        self._waiting = _messages(request, served.accepts)
+        self._begun: deque[_Begun] = deque()
 
-    def end(one: _Begun, code: grpc.StatusCode) -> None:
-        one.answer.cancel()
-        calls.leave(context)
-        streams.tally.count(SAMPLE.name, "stream", code.name, time.monotonic() - one.began)
+    async def run(self) -> None:
+        code = grpc.StatusCode.CANCELLED
+        try:
+            while self._begin_some():
+                await self._write(self._begun[0])
+                self._end(grpc.StatusCode.OK)
+        except Exception as exc:
+            code = refusal_of(exc).code
+            raise
+        finally:
+            while self._begun:
+                self._end(code)
+        if next(self._waiting, None) is not None:
+            raise ShuttingDown("the server is shutting down")
 
-    code = grpc.StatusCode.CANCELLED
-    try:
-        while True:
-            while len(begun) < _AHEAD and not calls.closed and (rows := next(waiting, None)) is not None:
-                begin(rows)
-            if not begun:
-                break
-            rows, _, answer = begun[0]
-            manifest = served.accepts.manifest
-            response = await SAMPLE.finish(request.request, rows, await answer, manifest, streams.images)
-            await context.write(pb.SampleStreamResponse(first_row=rows.noise.first_row, response=response))
-            end(begun.popleft(), grpc.StatusCode.OK)
-    except Exception as exc:
-        code = refusal_of(exc).code
-        raise
-    finally:
-        for one in begun:
-            end(one, code)
-    if next(waiting, None) is not None:
-        raise ShuttingDown("the server is shutting down")
+    def _begin_some(self) -> bool:
+        """Queues the rows of the next messages, unless the server stops. Says whether any are begun."""
+        calls, timeout_seconds = self._streams.calls, self._context.time_remaining()
+        while len(self._begun) < _AHEAD and not calls.closed and (rows := next(self._waiting, None)) is not None:
+            queue = SAMPLE.queue(self._served)
+            answer = asyncio.create_task(queue.submit(rows, timeout_seconds, bulk=self._bulk, patient=self._bulk))
+            self._begun.append(_Begun(rows, time.monotonic(), answer))
+            calls.enter()
+        return bool(self._begun)
+
+    async def _write(self, begun: _Begun) -> None:
+        answer, manifest = await begun.answer, self._served.accepts.manifest
+        response = await SAMPLE.finish(self._request, begun.rows, answer, manifest, self._streams.images)
+        await self._context.write(pb.SampleStreamResponse(first_row=begun.rows.noise.first_row, response=response))
+
+    def _end(self, code: grpc.StatusCode) -> None:
+        begun = self._begun.popleft()
+        begun.answer.cancel()
+        self._streams.calls.leave(self._context)
+        self._streams.tally.count(SAMPLE.name, "stream", code.name, time.monotonic() - begun.began)
 
 
 def _messages(request: pb.SampleStreamRequest, accepts: Accepts) -> Iterator[PriorRows]:
