@@ -1,47 +1,63 @@
-"""A gRPC service over a pair of ONNX graphs.
+"""A gRPC service over pairs of ONNX graphs.
 
     request -> server -> servicer -> requests -> batcher -> engine (noise, then session) -> servicer -> response
 
-    cli        the verbs `vae serve` and `vae health`
-    tune       the verb `vae tune`
-    settings   every setting, from flags and VAE_... variables; the only reader of the environment
-    app        puts the parts together, starts, and stops on a signal
-    reloading  brings what is served in line with what the repository holds
-    server     gRPC transport: port, reflection, limits
-    health     grpc.health.v1, told and asked
-    credentials  TLS: certificates shown and asked for
-    door       what every call passes before its method: request id, token, number of calls
-    tokens     who may call
-    watched    files that are read again when they change
-    servicer   one method per RPC: parse, wait, render
-    streams    many calls over one connection: read no faster than answered, write what is ready together
+The commands, and what lives as long as the process:
+
+    cli            the verbs `vae serve` and `vae health`
+    tune           the verb `vae tune`
+    app            puts the parts together, starts, and stops on a signal
+    metrics        what was counted, for Prometheus; the only import of prometheus_client
+    reloading      brings what is served in line with what the repository holds
+
+A call:
+
+    server         gRPC transport: port, reflection, limits of connections
+    credentials    TLS: certificates shown and asked for
+    door           what every call passes before its method: request id, token, number of calls
+    tokens         who may call
+    watched        files that are read again when they change
+    health         grpc.health.v1, told and asked
+    servicer       one method per RPC: parse, wait, render
     sample_stream  one request, any number of rows
-    rpcs       what each RPC does with a request: its parser, its batcher, its reply
-    in_flight  calls not answered yet, for an orderly stop
-    models     the models that are served, by name and version
-    metrics    what was counted, for Prometheus; the only import of prometheus_client
-    loading    loading a model means proving it
-    exactness  whether a row's bits depend on its batch
-    execution  how a model's graphs are run: as told, as known, or as measured
-    tuning     measures graphs with several numbers of threads and batch sizes
-    repository finds packages below a directory, and notices changes
-    requests   messages -> rows that cannot be wrong
-    images     images of calls, decoded and encoded on threads of their own
-    batcher    rows of many callers -> batches; knows rows and time, nothing else
-    room       where calls wait until a queue has room
-    executor   runs batches, gives every call its own answer
-    line       the calls that wait, in two classes, and how a batch is made of them
-    device     the slots that batches run in, and the threads that run them
-    pace       how long batches take
-    tally      what is counted
-    interrupt  how a batch that nobody wants any more is stopped
-    engine     a batch of rows -> a batch of answers
-    rows       what callers want done with rows, and what becomes of them
-    session    the only import of onnxruntime
-    logs       the log, as text or JSON
-    request_ids  what lines of the log about one call have in common
-    status     errors -> gRPC status, the one total table
-    cpus       how many processors this process may use
+    streams        many calls over one connection: read no faster than answered, write what is ready together
+    window         the bytes and calls that a stream has in flight
+    alarm          one clock for many deadlines
+    rpcs           what each RPC does with a request: its parser, its batcher, its reply
+    in_flight      calls not answered yet, for an orderly stop
+    images         images of calls, decoded and encoded on threads of their own
+    models         the models that are served, by name and version
+    requests       messages -> rows that cannot be wrong
+
+A model:
+
+    repository     finds packages below a directory, and notices changes
+    loading        loading a model means proving it
+    exactness      whether a row's bits depend on its batch
+    execution      how a model's graphs are run: as told, as known, or as measured
+    tuning         measures graphs with several numbers of threads and batch sizes
+
+A batch:
+
+    batcher        rows of many callers -> batches; knows rows and time, nothing else
+    room           where calls wait until a queue has room
+    executor       runs batches, gives every call its own answer
+    line           the calls that wait, in two classes, and how a batch is made of them
+    device         the slots that batches run in, and the threads that run them
+    pace           how long batches take
+    engine         a batch of rows -> a batch of answers
+    rows           what callers want done with rows, and what becomes of them
+    session        the only import of onnxruntime
+    interrupt      how a batch that nobody wants any more is stopped
+
+What all of them use:
+
+    tally          what is counted
+    status         errors -> gRPC status, the one total table
+    logs           the log, as text or JSON
+    request_ids    what lines of the log about one call have in common
+    cpus           how many processors this process may use
+    settings       every setting, from flags and VAE_... variables; the only reader of the environment
 
 Each file imports only what is below it, and `vae`.
 """

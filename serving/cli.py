@@ -14,6 +14,8 @@ from vae.parser import verb_parser
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+_METAVARS: dict[object, str] = {Path: "DIR", Path | None: "FILE"}  # else the last word of a setting's name, its unit
+
 
 def serve(arguments: list[str]) -> int:
     """Serves model packages until SIGTERM or SIGINT.
@@ -71,7 +73,7 @@ def _add_flag(group: argparse._ActionsContainer, name: str, field: "FieldInfo") 
     elif get_origin(field.annotation) is Literal:
         group.add_argument(flag, choices=get_args(field.annotation), help=about)
     else:
-        unit = "FILE" if field.annotation == Path | None else name.rpartition("_")[2].upper()
+        unit = _METAVARS.get(field.annotation) or name.rpartition("_")[2].upper()
         group.add_argument(flag, metavar=unit, help=about)
 
 

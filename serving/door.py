@@ -7,6 +7,7 @@ import grpc
 
 from serving.request_ids import KEY, RequestId, identify
 from serving.status import Refusal, refusal_of
+from serving.tally import CallTally
 from serving.tokens import Tokens
 from vae.errors import Overloaded, VaeError
 
@@ -25,11 +26,13 @@ class Door(grpc.GenericRpcHandler):
     Args:
         tokens: who may call; None is everyone.
         most_calls: calls that may be in flight; 0 is any number.
+        tally: where to count those that are refused.
     """
 
-    def __init__(self, tokens: Tokens | None, most_calls: int) -> None:
+    def __init__(self, tokens: Tokens | None, most_calls: int, tally: CallTally) -> None:
         self._tokens = tokens
         self._most_calls = most_calls
+        self._tally = tally
         self._calls = 0
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
@@ -50,7 +53,9 @@ class Door(grpc.GenericRpcHandler):
                 self._count()
         except VaeError as exc:
             _log.debug("refused %s: %s", handler_call_details.method[:128], exc)
-            return _refusing(refusal_of(exc), request_id)
+            refusal = refusal_of(exc)
+            self._tally.refused[refusal.code.name] += 1
+            return _refusing(refusal, request_id)
         return None
 
     def _count(self) -> None:

@@ -61,13 +61,17 @@ class ServiceCollector(Collector):
         yield GaugeMetricFamily(
             "vae_calls_in_flight", "Calls that are not answered yet.", value=self._sources.calls.in_flight
         )
+        refused = CounterMetricFamily("vae_door_refused_calls", "Calls refused before they were read.", labels=["code"])
+        for code, count in sorted(self._sources.tally.refused.items()):
+            refused.add_metric([code], count)
+        yield refused
 
     def _batches(self) -> Iterator[Metric]:
         queued = HistogramMetricFamily("vae_queued_seconds", "Time of calls in the queue.", labels=_GRAPH)
         running = HistogramMetricFamily("vae_running_seconds", "Time of batches on the device.", labels=_GRAPH)
         batch_rows = HistogramMetricFamily("vae_batch_rows", "Rows of batches.", labels=_GRAPH)
         waiting = GaugeMetricFamily("vae_queue_rows", "Rows that wait.", labels=_GRAPH)
-        refused = CounterMetricFamily("vae_refused_calls", "Calls refused at the door.", labels=[*_GRAPH, "reason"])
+        refused = CounterMetricFamily("vae_refused_calls", "Calls refused by a queue.", labels=[*_GRAPH, "reason"])
         dropped = CounterMetricFamily("vae_dropped_rows", "Rows that never ran.", labels=[*_GRAPH, "reason"])
         wasted = CounterMetricFamily("vae_wasted_rows", "Rows that ran for nobody.", labels=_GRAPH)
         broken = CounterMetricFamily("vae_non_finite_rows", "Rows answered with NaN or infinity.", labels=_GRAPH)

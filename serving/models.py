@@ -140,10 +140,8 @@ class Models:
                 self._asked |= {("", version): served for version, served in versions.items()}
                 self._asked["", 0] = self._asked[name, 0]
 
-    def _unknown(self, name: str, version: int) -> InvalidInput | UnknownName | NotReady:
-        described = self.describe() if not self._is_loading else None
-        if described is None:
-            return NotReady("the model is still being loaded")
+    def _unknown(self, name: str, version: int) -> InvalidInput | UnknownName:
+        described = self.describe()
         names = sorted({model.name for model in described})
         if not name and len(names) > 1:
             return InvalidInput("model", f"is empty, and there are several: name one of {_listed(names)}")

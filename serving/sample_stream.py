@@ -1,66 +1,105 @@
 """SampleStream: one request, any number of rows, a message at a time."""
 
 import asyncio
+import time
 from collections import deque
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import grpc
 
 from serving.line import Answer
 from serving.models import Served
-from serving.requests import parse_sample
+from serving.requests import Accepts, parse_sample
 from serving.rows import Decoded, PriorRows
 from serving.rpcs import SAMPLE, is_bulk
+from serving.status import refusal_of
 from serving.streams import MESSAGE_BYTES, Streams
 from vae.errors import InvalidInput, ShuttingDown
 from vae.noise import ROW_LIMIT
 from vae.v1 import vae_pb2 as pb
 
-_PIECES = 3  # one that is written, one that runs, one that waits
+_AHEAD = 3  # messages: one that is written, one that runs, one that waits
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+class _Begun(NamedTuple):
+    """A message's rows, which wait or run."""
+
+    rows: PriorRows
+    began: float
+    answer: asyncio.Task[Answer[Decoded]]
+
+
 async def sample(request: pb.SampleStreamRequest, streams: Streams, context: Context) -> None:
-    """Answers one SampleStream: a few pieces are queued ahead of the one that is written.
+    """Answers one SampleStream: the rows of a few messages are queued ahead of the one that is written.
 
     Raises:
         InvalidInput: a field is wrong.
         ShuttingDown: the server stops; what it had begun is answered.
     """
     with streams.models.find(request.request.model, request.request.version) as served:
-        await _sample(request, streams, served, context)
+        await _Sampling(request, streams, served, context).run()
 
 
-async def _sample(request: pb.SampleStreamRequest, streams: Streams, served: Served, context: Context) -> None:
-    calls, bulk = streams.calls, is_bulk(context, default=True)
-    manifest, call_rows = served.accepts
-    rows = parse_sample(request.request, served.accepts._replace(call_rows=ROW_LIMIT))
-    if not 0 <= request.message_rows <= call_rows:
-        raise InvalidInput("message_rows", f"is {request.message_rows}, must lie in [0, {call_rows}]")
-    row_bytes = SAMPLE.reply_bytes(rows.part(0, 1), manifest)
-    step = request.message_rows or max(1, min(call_rows, MESSAGE_BYTES // row_bytes))
-    starts = iter(range(0, len(rows), step))
-    begun: deque[tuple[PriorRows, asyncio.Task[Answer[Decoded]]]] = deque()
+class _Sampling:
+    """One SampleStream."""
 
-    def begin(piece: PriorRows) -> None:
-        queued = SAMPLE.queue(served).submit(piece, context.time_remaining(), bulk=bulk, patient=bulk)
-        begun.append((piece, asyncio.create_task(queued)))
-        calls.enter()
+    def __init__(self, request: pb.SampleStreamRequest, streams: Streams, served: Served, context: Context) -> None:
+        self._request = request.request
+        self._streams = streams
+        self._served = served
+        self._context = context
+        self._bulk = is_bulk(context, default=True)
+        self._waiting = _messages(request, served.accepts)
+        self._begun: deque[_Begun] = deque()
 
-    try:
-        while True:
-            while len(begun) < _PIECES and not calls.closed and (start := next(starts, None)) is not None:
-                begin(rows.part(start, min(start + step, len(rows))))
-            if not begun:
-                break
-            piece, answer = begun[0]
-            response = await SAMPLE.finish(request.request, piece, await answer, manifest, streams.images)
-            await context.write(pb.SampleStreamResponse(first_row=piece.noise.first_row, response=response))
-            begun.popleft()
-            calls.leave(context)
-    finally:
-        for _, answer in begun:
-            answer.cancel()
-            calls.leave(context)
-    if next(starts, None) is not None:
-        raise ShuttingDown("the server is shutting down")
+    async def run(self) -> None:
+        code = grpc.StatusCode.CANCELLED
+        try:
+            while self._begin_some():
+                await self._write(self._begun[0])
+                self._end(grpc.StatusCode.OK)
+        except Exception as exc:
+            code = refusal_of(exc).code
+            raise
+        finally:
+            while self._begun:
+                self._end(code)
+        if next(self._waiting, None) is not None:
+            raise ShuttingDown("the server is shutting down")
+
+    def _begin_some(self) -> bool:
+        """Queues the rows of the next messages, unless the server stops. Says whether any are begun."""
+        calls, timeout_seconds = self._streams.calls, self._context.time_remaining()
+        while len(self._begun) < _AHEAD and not calls.closed and (rows := next(self._waiting, None)) is not None:
+            queue = SAMPLE.queue(self._served)
+            answer = asyncio.create_task(queue.submit(rows, timeout_seconds, bulk=self._bulk, patient=self._bulk))
+            self._begun.append(_Begun(rows, time.monotonic(), answer))
+            calls.enter()
+        return bool(self._begun)
+
+    async def _write(self, begun: _Begun) -> None:
+        answer, manifest = await begun.answer, self._served.accepts.manifest
+        response = await SAMPLE.finish(self._request, begun.rows, answer, manifest, self._streams.images)
+        await self._context.write(pb.SampleStreamResponse(first_row=begun.rows.noise.first_row, response=response))
+
+    def _end(self, code: grpc.StatusCode) -> None:
+        begun = self._begun.popleft()
+        begun.answer.cancel()
+        self._streams.calls.leave(self._context)
+        self._streams.tally.count(SAMPLE.name, "stream", code.name, time.monotonic() - begun.began)
+
+
+def _messages(request: pb.SampleStreamRequest, accepts: Accepts) -> Iterator[PriorRows]:
+    """Returns the rows of each message.
+
+    Raises:
+        InvalidInput: a field is wrong.
+    """
+    rows = parse_sample(request.request, accepts._replace(call_rows=ROW_LIMIT))
+    if not 0 <= request.message_rows <= accepts.call_rows:
+        raise InvalidInput("message_rows", f"is {request.message_rows}, must lie in [0, {accepts.call_rows}]")
+    row_bytes = SAMPLE.reply_bytes(rows.part(0, 1), accepts.manifest)
+    step = request.message_rows or max(1, min(accepts.call_rows, MESSAGE_BYTES // row_bytes))
+    return (rows.part(start, min(start + step, len(rows))) for start in range(0, len(rows), step))

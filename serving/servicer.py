@@ -1,7 +1,6 @@
 """Servicer: one method per RPC: parse, wait, render."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
@@ -21,8 +20,6 @@ from serving.tally import CallTally
 from vae.errors import InvalidInput, ShuttingDown
 from vae.v1 import vae_pb2 as pb
 from vae.v1 import vae_pb2_grpc
-
-_log = logging.getLogger(__name__)
 
 _CANCEL_SECONDS = 5.0  # by then gRPC has cancelled the handler of a call whose caller left
 

@@ -27,9 +27,8 @@ GROUPS = {
 """Title of each group of settings, by the name of its first."""
 
 
-def default_cache() -> Path:
-    """Returns the directory in which `vae tune` keeps what it finds unless told otherwise."""
-    home = os.environ.get("HOME") or tempfile.gettempdir()  # a user of a container may have no home
+def _default_cache() -> Path:
+    home = os.environ.get("HOME") or tempfile.gettempdir()  # a user that a container made up has none
     return Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "vaeserve"
 
 
@@ -52,7 +51,7 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0, le=1024, description="threads of one batch; 0 is what pays")
     batch_rows: int = Field(0, ge=0, le=65_536, description="most rows in one batch; 0 is what pays")
     tuning_cache: Path = Field(
-        default_factory=default_cache, description="directory in which `vae tune` keeps what pays"
+        default_factory=_default_cache, description="directory in which `vae tune` keeps what pays"
     )
     wait_milliseconds: float = Field(
         0.0, ge=0, le=1000, description="longest time a free device waits for a batch to fill"
@@ -130,7 +129,6 @@ class Settings(BaseSettings):
         description="port to answer Prometheus on; without it there are no metrics; 0 takes a free one",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe message logged")
-
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line")
 
     @model_validator(mode="after")

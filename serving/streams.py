@@ -7,7 +7,6 @@ one, is what makes a call over a stream cheap.
 """
 
 import asyncio
-import logging
 import math
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import grpc
 
+from serving.alarm import Alarm
 from serving.images import Images
 from serving.in_flight import Calls
 from serving.line import Answer
@@ -26,17 +26,14 @@ from serving.requests import Undecoded
 from serving.rpcs import DECODE, ENCODE, A, AnyRows, Rpc, is_bulk
 from serving.status import refuse
 from serving.tally import CallTally
+from serving.window import Window
 from vae.errors import DeadlinePassed, InvalidInput, Overloaded, ShuttingDown
 from vae.v1 import vae_pb2 as pb
 
-_log = logging.getLogger(__name__)
-
-_WINDOW_CALLS = 1024
 _CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for those that are refused
 _ROW_BYTES = 256  # what a row takes at least, or a stream of small rows would fill the batcher's queue
 MESSAGE_BYTES = 2**20
 """Replies that are ready together share a message of about so much."""
-_LONGEST_ALARM_SECONDS = 3600.0  # a clock cannot count to every deadline that a caller can name
 _CANCELLED = pb.Error(code=grpc.StatusCode.CANCELLED.value[0], message="the caller cancelled the call")
 
 Reply = TypeVar("Reply", bound=pb.EncodeReply | pb.DecodeReply)
@@ -88,18 +85,15 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     def __init__(self, kind: StreamKind[AnyRows, A, Reply], streams: Streams, context: Context) -> None:
         self._kind = kind
-        self._models, self._images, self._calls, self._tally, self._window_bytes = streams
+        self._models, self._images, self._calls, self._tally, window_bytes = streams
         self._context = context
         self._bulk = is_bulk(context, default=True)
         self._any_order = False
         self._waiting: dict[int, _Pending[A, Reply]] = {}  # for their answers, by id
         self._replies: deque[_Pending[A, Reply]] = deque()  # in the order in which they are written
-        self._bytes = self._in_flight = 0
-        self._next_deadline = math.inf
-        self._alarm: asyncio.TimerHandle | None = None  # for that deadline
-        self._is_over = False
+        self._window = Window(window_bytes)
+        self._alarm = Alarm(self._expire)
         self._wake = asyncio.Event()  # for the writer: a reply is ready, or the stream may end
-        self._room = asyncio.Event()  # for the reader: a reply was written, or the stream is over
 
     async def run(self) -> None:
         """Answers until the client has sent its last call and got its last reply.
@@ -115,14 +109,14 @@ class CallStream(Generic[AnyRows, A, Reply]):
         try:
             await self._write(reading)
         finally:
-            self._is_over = True
-            self._room.set()
-            self._silence()
+            self._window.close()
+            self._alarm.stop()
             self._calls.on_close.discard(self._wake.set)
             for pending in self._waiting.values():
+                self._count(pending, grpc.StatusCode.CANCELLED)
                 if pending.answer is not None:
                     pending.answer.cancel()
-            for _ in range(self._in_flight):
+            for _ in range(self._window.calls):
                 self._calls.leave(self._context)
 
     async def _write(self, reading: "asyncio.Task[None]") -> None:
@@ -131,9 +125,9 @@ class CallStream(Generic[AnyRows, A, Reply]):
             if batch:
                 await self._context.write(self._kind.message(replies=[pending.reply for pending in batch]))
                 self._release(batch)
-            elif not self._in_flight and reading.done():
+            elif not self._window.calls and reading.done():
                 return reading.result()
-            elif not self._in_flight and self._calls.closed:
+            elif not self._window.calls and self._calls.closed:
                 raise ShuttingDown("the server is shutting down")
             else:
                 self._wake.clear()
@@ -151,11 +145,9 @@ class CallStream(Generic[AnyRows, A, Reply]):
         return batch
 
     def _release(self, written: list[_Pending[A, Reply]]) -> None:
-        self._in_flight -= len(written)
         for pending in written:
-            self._bytes -= pending.size
+            self._window.remove(pending.size)
             self._calls.leave(self._context)
-        self._room.set()
 
     async def _read(self) -> None:
         is_first = True
@@ -163,14 +155,16 @@ class CallStream(Generic[AnyRows, A, Reply]):
             try:
                 message = await self._context.read()
             except Exception:
-                if self._is_over:
+                if self._window.is_closed:
                     return
                 raise
             if message is grpc.aio.EOF:
                 return
             if message is None:
-                await self._wait_for_room(_CALL_BYTES)
-                self._refuse(self._accept(0, _CALL_BYTES), InvalidInput("request", "is no message of the RPC's type"))
+                await self._window.wait_for_room(_CALL_BYTES)
+                if not self._stops_reading:
+                    error = InvalidInput("request", "is no message of the RPC's type")
+                    self._refuse(self._accept(0, _CALL_BYTES), error)
             else:
                 if is_first:
                     self._any_order = message.any_order
@@ -179,7 +173,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     @property
     def _stops_reading(self) -> bool:
-        return self._is_over or self._calls.closed
+        return self._window.is_closed or self._calls.closed
 
     async def _begin_all(self, message: pb.EncodeStreamRequest | pb.DecodeStreamRequest) -> None:
         cancelled = set(message.cancelled_ids)
@@ -188,7 +182,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
                 self._cancel(self._waiting[number])
         for call in message.calls:
             size = call.ByteSize() + _CALL_BYTES
-            await self._wait_for_room(size)
+            await self._window.wait_for_room(size)
             if self._stops_reading:
                 return
             pending = self._accept(call.id, size)
@@ -197,18 +191,10 @@ class CallStream(Generic[AnyRows, A, Reply]):
             else:
                 self._begin(pending, call)
 
-    async def _wait_for_room(self, size: int) -> None:
-        while self._in_flight and (self._in_flight == _WINDOW_CALLS or self._bytes + size > self._window_bytes):
-            if self._stops_reading:
-                return
-            self._room.clear()
-            await self._room.wait()
-
     def _accept(self, number: int, size: int) -> _Pending[A, Reply]:
         """Counts a call."""
         pending: _Pending[A, Reply] = _Pending(number, size)
-        self._bytes += size
-        self._in_flight += 1
+        self._window.add(size)
         self._calls.enter()
         if not self._any_order:
             self._replies.append(pending)
@@ -256,7 +242,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
     def _enlarge(self, pending: _Pending[A, Reply], size: int) -> None:
         """Counts the reply that will come, so that the window holds it too."""
         pending.size += size
-        self._bytes += size
+        self._window.enlarge(size)
 
     def _queue(self, served: Served, rows: AnyRows, timeout_seconds: float | None) -> "asyncio.Future[Answer[A]]":
         """Queues rows without a task of their own, unless they must wait for room."""
@@ -275,30 +261,17 @@ class CallStream(Generic[AnyRows, A, Reply]):
         if not microseconds:
             return None
         pending.deadline = time.monotonic() + microseconds / 1e6
-        self._expire_at(pending.deadline)
+        self._alarm.set(pending.deadline)
         return microseconds / 1e6
-
-    def _expire_at(self, deadline: float) -> None:
-        """Sets the alarm for the earliest deadline: one for all, since most calls are answered long before theirs."""
-        if deadline < self._next_deadline:
-            self._next_deadline = deadline
-            self._silence()
-            seconds = min(deadline - time.monotonic(), _LONGEST_ALARM_SECONDS)
-            self._alarm = asyncio.get_running_loop().call_later(seconds, self._expire)
-
-    def _silence(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
 
     def _expire(self) -> None:
         """Answers the calls that are late, and sets the next alarm."""
         now = time.monotonic()
-        self._next_deadline = math.inf
         for pending in list(self._waiting.values()):
             if pending.deadline <= now:
                 self._refuse(pending, DeadlinePassed("the call's time ran out before its answer"))
             elif pending.deadline < math.inf:
-                self._expire_at(pending.deadline)
+                self._alarm.set(pending.deadline)
 
     def _cancel(self, pending: _Pending[A, Reply]) -> None:
         self._settle(pending, self._kind.reply(id=pending.id, error=_CANCELLED), grpc.StatusCode.CANCELLED)
@@ -323,10 +296,10 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     def _settle(self, pending: _Pending[A, Reply], reply: Reply, code: grpc.StatusCode) -> None:
         """Readies a call's reply for the writer, once; what its rows still bring is not waited for."""
-        if pending.reply is not None or self._is_over:
+        if pending.reply is not None or self._window.is_closed:
             return
         pending.reply = reply
-        self._tally.count(self._kind.rpc.name, "stream", code.name, time.monotonic() - pending.arrived)
+        self._count(pending, code)
         if self._waiting.get(pending.id) is pending:
             del self._waiting[pending.id]
         if pending.answer is not None:
@@ -334,3 +307,6 @@ class CallStream(Generic[AnyRows, A, Reply]):
         if self._any_order:
             self._replies.append(pending)
         self._wake.set()
+
+    def _count(self, pending: _Pending[A, Reply], code: grpc.StatusCode) -> None:
+        self._tally.count(self._kind.rpc.name, "stream", code.name, time.monotonic() - pending.arrived)

@@ -1,6 +1,7 @@
 """What the service counts: plain numbers, cheap enough for every call; `metrics` shows them to the world."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -53,9 +54,11 @@ class BatchTally:
 
 
 class CallTally:
-    """Calls that have ended, by RPC and status, with the time that they took."""
+    """Calls that have ended, with the time that they took, and those that were refused at the door."""
 
     def __init__(self) -> None:
+        self.refused: Counter[str] = Counter()
+        """At the door, by the status code's name."""
         self.seconds: dict[tuple[str, str, str], Histogram] = {}
         """By the RPC's name, what it came over, and the status code's name."""
 

@@ -1,13 +1,14 @@
 """The verb `vae tune`: measures how a package is best run on this machine, and keeps it for `vae serve`."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from vae.parser import verb_parser
 
 if TYPE_CHECKING:
     from serving.tuning import Point
+
+_ROUNDS = 1000  # more than there is time for
 
 
 def tune(arguments: list[str]) -> int:
@@ -16,35 +17,33 @@ def tune(arguments: list[str]) -> int:
     Raises:
         InvalidInput: the cache cannot be written.
         PackageError: the package is damaged.
-        StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
+        StartupError: a setting is wrong, or ONNX Runtime or the provider is not to be had.
     """
-    from serving.session import ProviderChoice
-    from serving.settings import default_cache
-
-    parser = verb_parser("tune", "Measures how a model is best run on this machine, and keeps it for `vae serve`.")
-    parser.add_argument("package", type=Path, metavar="PACKAGE", help="the model package")
-    parser.add_argument("--provider", choices=get_args(ProviderChoice), default="auto", help="default: auto")
-    parser.add_argument("--seconds", type=float, default=10.0, help="time to measure for (default %(default)g)")
-    parser.add_argument(
-        "--tuning-cache",
-        type=Path,
-        default=default_cache(),
-        metavar="DIR",
-        help="where to keep it (default %(default)s)",
+    parser = verb_parser(
+        "tune",
+        "Measures how a model is best run on this machine, and keeps it for `vae serve`.",
+        "VAE_PROVIDER and VAE_TUNING_CACHE count here as they do for `vae serve`.",
     )
-    options = parser.parse_args(arguments)
+    parser.add_argument("package", metavar="PACKAGE", help="the model package")
+    parser.add_argument("--provider", choices=("auto", "cpu", "cuda"), help="as of `vae serve`")
+    parser.add_argument("--tuning-cache", metavar="DIR", help="where to keep it, as of `vae serve`")
+    parser.add_argument("--seconds", type=float, default=10.0, help="time to measure for (default %(default)g)")
+    flags = vars(parser.parse_args(arguments))
+    seconds: float = flags.pop("seconds")
     from serving.execution import Place, remember
     from serving.loading import Graphs
+    from serving.settings import read_settings
     from serving.tuning import choose, measure, thread_counts
     from vae.package import ModelPackage
 
-    package = ModelPackage.open(options.package)
-    graphs = Graphs(package, options.provider)
+    settings = read_settings({name: value for name, value in flags.items() if value is not None})
+    package = ModelPackage.open(settings.package)
+    graphs = Graphs(package, settings.provider)
     place = Place.here(package.manifest.fingerprint, graphs.provider)
-    points = measure(graphs.open_runner, thread_counts(place.cpus), place.cpus, options.seconds, rounds=1000)
+    points = measure(graphs.open_runner, thread_counts(place.cpus), place.cpus, seconds, rounds=_ROUNDS)
     chosen = choose(points)
     _show(points, chosen)
-    path = remember(place, chosen, options.tuning_cache)
+    path = remember(place, chosen, settings.tuning_cache)
     print(f"kept in {path}; measured on {graphs.provider} with {place.cpus} processor{'s' * (place.cpus > 1)}")
     return 0
 

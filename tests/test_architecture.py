@@ -1,6 +1,7 @@
 """What holds the project together and no single module can test."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,24 @@ def test_the_tiny_package_is_what_its_generator_makes(tiny: Path, tmp_path: Path
 
 def _without_the_archives_checksum(manifest: Manifest) -> Manifest:
     return manifest.model_copy(update={"probes": manifest.probes.model_copy(update={"sha256": ""})})
+
+
+@pytest.mark.parametrize("package", ["serving", "training", "vae", "vae/bench"])
+def test_a_package_lists_all_its_files(package: str) -> None:
+    files = {file.stem for file in (ROOT / package).glob("*.py")} - {"__init__"}
+    assert files - set(re.findall(r"\w+", _list_of(package))) == set()
+
+
+def test_the_files_of_serving_import_only_what_is_listed_below_them() -> None:
+    listed = re.findall(r"^    (\w+)  ", _list_of("serving"), re.MULTILINE)
+    for place, name in enumerate(listed):
+        content = (ROOT / "serving" / f"{name}.py").read_text()
+        imported = re.findall(r"^ *from serving\.(\w+) import", content, re.MULTILINE)
+        assert [other for other in imported if listed.index(other) <= place] == [], name
+
+
+def _list_of(package: str) -> str:
+    return (ROOT / package / "__init__.py").read_text().split('"""')[1]
 
 
 HEAVY = {"numpy", "grpc", "google.protobuf", "pydantic", "PIL", "torch", "onnxruntime"}

@@ -23,13 +23,13 @@ A client's call goes client -> calls -> channel -> replies:
     failures      a failed RPC -> CallError, or a pause before the next try
     replies       the replies to a call's parts -> one result
 
-Over streams it goes stream_client -> streams -> line:
+Over streams it goes stream_client -> streams -> open_stream:
 
     stream_client        Client's long jobs; async_stream_client AsyncClient's
     streams              what is sent, what was answered, what is sent again when a stream broke
     samples              the rows of a SampleStream that are still to come
     shared_stream        the concurrent calls of an AsyncClient over one stream
-    line                 one open stream
+    open_stream          one of them, from its opening to its end
 
 The `vae` command goes cli -> commands:
 

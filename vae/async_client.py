@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from vae import calls
 from vae.async_stream_client import AsyncStreamClient
 from vae.calls import Call, EncodeOutput, ReconstructLatent, Reply, Result
+from vae.channel import open_async_channel
 from vae.description import Model, parse_model
 from vae.endpoint import Options
 from vae.failures import client_closed, pause_before_retry
@@ -169,11 +170,7 @@ class AsyncClient(AsyncStreamClient):
         if self._closed:
             raise client_closed()
         if self._channel is None:
-            target, credentials, options, _ = self._connection
-            if credentials is None:
-                self._channel = grpc.aio.insecure_channel(target, options)
-            else:
-                self._channel = grpc.aio.secure_channel(target, credentials, options)
+            self._channel = open_async_channel(self._connection)
         return VaeServiceStub(self._channel)
 
     async def _call(self, call: Call[Reply, Result], timeout_seconds: float | None) -> Result:

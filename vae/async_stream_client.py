@@ -16,7 +16,7 @@ from vae.description import Model
 from vae.endpoint import Endpoint
 from vae.errors import InvalidInput
 from vae.failures import Patience, client_closed
-from vae.line import AsyncLine, Take
+from vae.open_stream import AsyncOpenStream, Take
 from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Sampled
 from vae.samples import Samples
 from vae.streams import Batch, Conversation, Made, decode_each, encode_each
@@ -108,8 +108,8 @@ class AsyncStreamClient(Endpoint):
         ahead = _Ahead(self._made(make, route, batches))
         try:
             while True:
-                line: AsyncLine[Any] = self._line(talk.kind.method, talk.take_message)
-                exchange = _exchange(talk, line, ahead, seconds)
+                stream: AsyncOpenStream[Any] = self._open(talk.kind.method, talk.take_message)
+                exchange = _exchange(talk, stream, ahead, seconds)
                 try:
                     async for result in exchange:
                         yield result
@@ -141,10 +141,10 @@ class AsyncStreamClient(Endpoint):
         patience = Patience(self._connection.target, seconds)
         model = await self.get_model(*samples.route)
         while True:
-            line: AsyncLine[pb.SampleStreamResponse] = self._line("SampleStream", samples.request(model))
+            stream: AsyncOpenStream[pb.SampleStreamResponse] = self._open("SampleStream", samples.request(model))
             try:
                 while not samples.is_done:
-                    message = await asyncio.wait_for(line.read(), seconds)
+                    message = await asyncio.wait_for(stream.read(), seconds)
                     patience.answered()
                     yield samples.receive(message, self._join, model)
                 return
@@ -153,14 +153,14 @@ class AsyncStreamClient(Endpoint):
             except grpc.RpcError as exc:
                 pause = self._pause(patience, exc)
             finally:
-                line.close()
-                await line.ended()
+                stream.close()
+                await stream.ended()
             await asyncio.sleep(pause)
 
-    def _line(self, method: str, sent: Message | Take) -> AsyncLine[Any]:
+    def _open(self, method: str, sent: Message | Take) -> AsyncOpenStream[Any]:
         """Opens a stream, of one request or of those that are taken."""
         rpc = partial(getattr(self._stub, method), metadata=self._connection.metadata)
-        return AsyncLine(rpc(sent)) if isinstance(sent, Message) else AsyncLine(rpc(), sent)
+        return AsyncOpenStream(rpc(sent)) if isinstance(sent, Message) else AsyncOpenStream(rpc(), sent)
 
     def _pause(self, patience: Patience, error: grpc.RpcError) -> float:
         if self._closed:
@@ -199,10 +199,10 @@ class _Ahead(Generic[Reply, Result]):
 
 
 async def _exchange(
-    talk: Conversation[Reply, Result], line: AsyncLine[Any], ahead: _Ahead[Reply, Result], seconds: float
+    talk: Conversation[Reply, Result], stream: AsyncOpenStream[Any], ahead: _Ahead[Reply, Result], seconds: float
 ) -> AsyncGenerator[Result, None]:
     """Takes what comes and sends what there is room for, until there is no more of either."""
-    line.wake()
+    stream.wake()
     reading: asyncio.Task[Any] | None = None
     try:
         while True:
@@ -211,7 +211,7 @@ async def _exchange(
             if talk.has_room:
                 ahead.start()
             if reading is None and talk.is_waiting:
-                reading = asyncio.create_task(line.read())
+                reading = asyncio.create_task(stream.read())
             tasks = {task for task in (reading, ahead.fetching) if task is not None}
             if not tasks:
                 return
@@ -223,13 +223,13 @@ async def _exchange(
             batch = ahead.take()
             if batch is not None:
                 talk.add(batch)
-                line.wake()
+                stream.wake()
             if reading in done:
                 finished, reading = reading, None
                 talk.receive(finished.result())
     finally:
-        line.close()
-        await line.ended(reading)
+        stream.close()
+        await stream.ended(reading)
 
 
 async def _each(batches: Batches) -> AsyncIterator[Any]:

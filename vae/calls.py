@@ -32,9 +32,10 @@ from vae.replies import (
     total,
 )
 from vae.scalars import choice, integer, positive, text
-from vae.tensors import as_rows, fit_latent
+from vae.tensors import Array, as_rows, fit_latent
 from vae.v1 import vae_pb2 as pb
 
+Request = TypeVar("Request", bound=Message)
 Reply = TypeVar("Reply", bound=Message)
 Result = TypeVar("Result", bound=Encoded | Decoded | Sampled | Reconstructed)
 
@@ -102,8 +103,7 @@ def encode(
     request = partial(pb.EncodeRequest, model=to.model, version=to.version, output=wanted, seed=drawn, dtype=floats)
 
     def requests(known: Model) -> Iterator[pb.EncodeRequest]:
-        parts = split_data(rows, "data", known, request().ByteSize())
-        return (request(**part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
+        return _data_requests(request, rows, known, drawn, first)
 
     def join(known: Model, replies: Sequence[pb.EncodeResponse]) -> Encoded:
         fingerprint, timing = one_pair(replies), total(replies)
@@ -228,8 +228,7 @@ def reconstruct(
     )
 
     def requests(known: Model) -> Iterator[pb.ReconstructRequest]:
-        parts = split_data(rows, "data", known, request().ByteSize())
-        return (request(**part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
+        return _data_requests(request, rows, known, drawn, first)
 
     def join(known: Model, replies: Sequence[pb.ReconstructResponse]) -> Reconstructed:
         def score(name: Score) -> npt.NDArray[np.float32] | None:
@@ -251,6 +250,14 @@ def reconstruct(
         )
 
     return Call(to, "Reconstruct", requests, join)
+
+
+def _data_requests(
+    request: Callable[..., Request], rows: Array | list[bytes], known: Model, drawn: int | None, first: int
+) -> Iterator[Request]:
+    """Returns what carries parts of rows of data, each with its first row's number if anything is drawn."""
+    parts = split_data(rows, "data", known, request().ByteSize())
+    return (request(**part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
 
 
 def _draw(field: str, wanted: str, seed: int | None, first_row: int, rows: int) -> tuple[int | None, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import grpc
+import grpc.aio
 
 from vae.errors import InvalidInput
 from vae.scalars import text
@@ -105,6 +106,13 @@ def open_channel(connection: Connection) -> grpc.Channel:
     if connection.credentials is None:
         return grpc.insecure_channel(connection.target, connection.options)
     return grpc.secure_channel(connection.target, connection.credentials, connection.options)
+
+
+def open_async_channel(connection: Connection) -> grpc.aio.Channel:
+    """Returns a channel of the running event loop."""
+    if connection.credentials is None:
+        return grpc.aio.insecure_channel(connection.target, connection.options)
+    return grpc.aio.secure_channel(connection.target, connection.credentials, connection.options)
 
 
 def is_loopback(target: str) -> bool:

@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from vae.calls import Reply
 from vae.errors import VaeError
 from vae.failures import StreamFailure, stream_pause
-from vae.line import AsyncLine
+from vae.open_stream import AsyncOpenStream
 from vae.streams import StreamKind, take_calls
 from vae.v1 import vae_pb2 as pb
 
@@ -31,13 +31,13 @@ class SharedStream(Generic[Reply]):
 
     Args:
         kind: what the stream's messages are.
-        open_stream: begins the RPC.
+        begin: begins the RPC.
     """
 
-    def __init__(self, kind: StreamKind, open_stream: Callable[..., "grpc.aio.StreamStreamCall[Any, Any]"]) -> None:
+    def __init__(self, kind: StreamKind, begin: Callable[..., "grpc.aio.StreamStreamCall[Any, Any]"]) -> None:
         self._kind = kind
-        self._open = open_stream
-        self._session: _Session[Reply] | None = None
+        self._begin = begin
+        self._stream: _OneStream[Reply] | None = None
 
     async def __call__(
         self,
@@ -64,17 +64,17 @@ class SharedStream(Generic[Reply]):
 
     async def close(self, error: VaeError) -> None:
         """Ends the stream; calls in progress fail with the error."""
-        if self._session is not None:
-            self._session.close(lambda: error)
-            await self._session.ended()
+        if self._stream is not None:
+            self._stream.close(lambda: error)
+            await self._stream.ended()
 
-    def _current(self, metadata: tuple[tuple[str, str], ...]) -> "_Session[Reply]":
-        if self._session is None or self._session.is_over:
-            self._session = _Session(self._kind, self._open(metadata=(*metadata, _INTERACTIVE)))
-        return self._session
+    def _current(self, metadata: tuple[tuple[str, str], ...]) -> "_OneStream[Reply]":
+        if self._stream is None or self._stream.is_over:
+            self._stream = _OneStream(self._kind, self._begin(metadata=(*metadata, _INTERACTIVE)))
+        return self._stream
 
 
-class _Session(Generic[Reply]):
+class _OneStream(Generic[Reply]):
     """One stream, until it breaks."""
 
     def __init__(self, kind: StreamKind, call: "grpc.aio.StreamStreamCall[Any, Any]") -> None:
@@ -84,7 +84,7 @@ class _Session(Generic[Reply]):
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._unsent: deque[pb.EncodeCall | pb.DecodeCall] = deque()
         self._cancelled: list[int] = []
-        self._line: AsyncLine[Any] = AsyncLine(call, self._take_message)
+        self._stream: AsyncOpenStream[Any] = AsyncOpenStream(call, self._take_message)
         self._reader = asyncio.create_task(self._read())
 
     async def call(self, request: Message, seconds: float) -> Reply:
@@ -98,7 +98,7 @@ class _Session(Generic[Reply]):
         self._waiting[number] = future
         microseconds = max(1, round(seconds * 1e6))
         self._unsent.append(self._kind.call(id=number, request=request, timeout_microseconds=microseconds))
-        self._line.wake()
+        self._stream.wake()
         try:
             async with asyncio.timeout(seconds):
                 return await future
@@ -107,7 +107,7 @@ class _Session(Generic[Reply]):
         finally:
             if self._waiting.pop(number, None) is not None:
                 self._cancelled.append(number)
-                self._line.wake()
+                self._stream.wake()
 
     def close(self, error: Callable[[], Exception]) -> None:
         """Ends the stream; calls in progress fail, each with an error of its own."""
@@ -116,11 +116,11 @@ class _Session(Generic[Reply]):
         for future in waiting.values():
             if not future.done():
                 future.set_exception(error())
-        self._line.close()
+        self._stream.close()
 
     async def ended(self) -> None:
         """Waits, after `close`, until gRPC is done with the stream."""
-        await self._line.ended(self._reader)
+        await self._stream.ended(self._reader)
 
     def _take_message(self) -> Message | None:
         """Returns what has gathered; a call that was cancelled before it was sent is left out."""
@@ -137,7 +137,7 @@ class _Session(Generic[Reply]):
     async def _read(self) -> None:
         try:
             while True:
-                message = await self._line.read()
+                message = await self._stream.read()
                 for reply in message.replies:
                     self._settle(reply)
         except grpc.RpcError as exc:

@@ -16,7 +16,7 @@ from vae.description import Model
 from vae.endpoint import Endpoint
 from vae.errors import InvalidInput
 from vae.failures import Patience, client_closed
-from vae.line import Line, M, Take
+from vae.open_stream import M, OpenStream, Take
 from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Sampled
 from vae.samples import Samples
 from vae.streams import Batch, Conversation, Made, decode_each, encode_each
@@ -159,14 +159,14 @@ class StreamClient(Endpoint):
         talk: Conversation[Reply, Result] = Conversation(method, self._join, patience)
         made = self._made(make, route, batches)
         while True:
-            line: Line[Any] = self._line(talk.kind.method, talk.take_message)
+            stream: OpenStream[Any] = self._open(talk.kind.method, talk.take_message)
             try:
-                yield from self._exchange(talk, line, made, patience)
+                yield from self._exchange(talk, stream, made, patience)
                 return
             except grpc.RpcError as exc:
                 pause = self._pause(patience, exc)
             finally:
-                line.close()
+                stream.close()
             talk.resend()
             time.sleep(pause)
 
@@ -185,23 +185,23 @@ class StreamClient(Endpoint):
     def _exchange(
         self,
         talk: Conversation[Reply, Result],
-        line: Line[Any],
+        stream: OpenStream[Any],
         made: Iterator[Made[Reply, Result]],
         patience: Patience,
     ) -> Iterator[Result]:
         """Takes what has come, else sends what there is room for, else waits, until there is no more of either."""
-        line.wake()
+        stream.wake()
         has_more = True
         while True:
             yield from talk.results()
-            if has_more and talk.has_room and not line.has_message:
+            if has_more and talk.has_room and not stream.has_message:
                 batch = next(made, None)
                 has_more = batch is not None
                 if batch is not None:
                     talk.add(batch)
-                    line.wake()
-            elif talk.is_waiting or line.has_message:  # perhaps only that the stream broke
-                talk.receive(self._read(line, patience))
+                    stream.wake()
+            elif talk.is_waiting or stream.has_message:  # perhaps only that the stream broke
+                talk.receive(self._read(stream, patience))
             else:
                 return
 
@@ -209,32 +209,32 @@ class StreamClient(Endpoint):
         patience = Patience(self._connection.target, seconds)
         model = self.get_model(*samples.route)
         while True:
-            line: Line[pb.SampleStreamResponse] = self._line("SampleStream", samples.request(model))
+            stream: OpenStream[pb.SampleStreamResponse] = self._open("SampleStream", samples.request(model))
             try:
                 while not samples.is_done:
-                    message = self._read(line, patience)
+                    message = self._read(stream, patience)
                     patience.answered()
                     yield samples.receive(message, self._join, model)
                 return
             except grpc.RpcError as exc:
                 pause = self._pause(patience, exc)
             finally:
-                line.close()
+                stream.close()
             time.sleep(pause)
 
-    def _line(self, method: str, sent: "Message | Take") -> Line[Any]:
+    def _open(self, method: str, sent: "Message | Take") -> OpenStream[Any]:
         """Opens a stream, of one request or of those that are taken."""
         rpc = partial(getattr(self._stub, method), metadata=self._connection.metadata)
         try:
-            return Line(partial(rpc, sent)) if isinstance(sent, Message) else Line(rpc, sent)
+            return OpenStream(partial(rpc, sent)) if isinstance(sent, Message) else OpenStream(rpc, sent)
         except ValueError as exc:
             if not self._closed:
                 raise
             raise client_closed() from exc
 
-    def _read(self, line: Line[M], patience: Patience) -> M:
+    def _read(self, stream: OpenStream[M], patience: Patience) -> M:
         try:
-            return line.read(patience.timeout_seconds)
+            return stream.read(patience.timeout_seconds)
         except TimeoutError as exc:
             raise patience.too_late() from exc
 

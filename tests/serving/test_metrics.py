@@ -1,8 +1,11 @@
 """What Prometheus is told, by a real server after real calls."""
 
 import socket
+import time
 import urllib.request
+from pathlib import Path
 
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -74,3 +77,37 @@ def test_a_port_that_is_taken(vae: RunVae, start_server: StartServer, port: str)
     done = vae("serve", "tests/data/tiny", "--port", "0", "--metrics-port", port)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"cannot listen for metrics on 127.0.0.1:{port}" in done.stderr
+
+
+def test_a_sample_stream_counts_message_by_message(start_server: StartServer, port: str) -> None:
+    server = start_server("--metrics-port", port)
+    with Client(server.target) as client:
+        assert len(list(client.sample_stream(50, message_rows=10))) == 5
+        with pytest.raises(CallError):
+            list(client.sample_stream(50, message_rows=20_000))
+    told = _read(port)
+    assert told["vae_call_seconds_count", "OK", "Sample", "stream"] == 5
+    assert [key for key in told if key[:3:2] == ("vae_call_seconds_count", "Sample")] == [
+        ("vae_call_seconds_count", "OK", "Sample", "stream")
+    ]
+
+
+def test_a_stream_that_is_left_counts_as_cancelled(start_server: StartServer, port: str) -> None:
+    flags = ("--metrics-port", port, "--wait-milliseconds", "1000", "--batch-rows", "100")
+    server = start_server(*flags)
+    with Client(server.target) as client:
+        latent = np.zeros((1, 3), np.float32)
+        with pytest.raises(CallError):
+            list(client.decode_stream([latent, latent], timeout_seconds=0.2))
+    end = time.monotonic() + 10
+    while ("vae_call_seconds_count", "CANCELLED", "Decode", "stream") not in (told := _read(port)):
+        assert time.monotonic() < end
+    assert told["vae_call_seconds_count", "CANCELLED", "Decode", "stream"] == 2
+
+
+def test_calls_refused_at_the_door_are_counted(start_server: StartServer, port: str, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("good\n")
+    server = start_server("--metrics-port", port, "--token-file", str(tmp_path / "tokens"))
+    with Client(server.target, token="bad") as client, pytest.raises(CallError):
+        client.get_model()
+    assert _read(port)["vae_door_refused_calls_total", "UNAUTHENTICATED"] == 1

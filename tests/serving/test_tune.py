@@ -31,3 +31,9 @@ def test_a_cache_that_cannot_be_written(vae: RunVae, tiny: Path, tmp_path: Path)
     done = vae("tune", tiny, "--seconds", "0", "--tuning-cache", tmp_path / "file")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "file" in done.stderr
+
+
+def test_the_settings_of_the_server_count(vae: RunVae, tiny: Path, tmp_path: Path) -> None:
+    done = vae("tune", tiny, "--seconds", "0", VAE_TUNING_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "cache").iterdir())) == 1

@@ -7,4 +7,5 @@ processes  processes of their own that send calls; what they return, also when i
 loops      closed-loop and open-loop load in one process -> a log of calls
 figures    log of calls -> rates, percentiles, errors; pure
 report     figures -> table, notes, JSON
+progress   how far a run has come: a bar on a terminal
 """

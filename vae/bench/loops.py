@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 
 from vae.bench.plan import ClosedLoop, OpenLoop, Rpc
-from vae.channel import Connection
+from vae.channel import Connection, open_async_channel
 from vae.v1 import vae_pb2 as pb
 
 _PAUSE_SECONDS = 0.1  # of a caller whose call failed: to fail is no load
@@ -74,13 +74,9 @@ async def measure(connection: Connection, share: Share, start: float, stop: int)
         start: on the monotonic clock.
         stop: file descriptor; when it can be read the load ends at once, and calls in flight are cancelled, uncounted.
     """
-    options = [option for option in connection.options if option[0] != "grpc.enable_retries"]
-    options.append(("grpc.enable_retries", 0))  # a failure is to be counted, not hidden
-    if connection.credentials is None:
-        channel = grpc.aio.insecure_channel(connection.target, options)
-    else:
-        channel = grpc.aio.secure_channel(connection.target, connection.credentials, options)
-    async with channel:
+    # A failure is to be counted, not hidden.
+    options = tuple((name, 0 if name == "grpc.enable_retries" else value) for name, value in connection.options)
+    async with open_async_channel(connection._replace(options=options)) as channel:
         return await _Generator(channel, connection.metadata, share, start).run(stop)
 
 

@@ -1,4 +1,4 @@
-"""Lines: one open stream, as its two ends use it: messages go out as fast as they are taken, and are read in turn."""
+"""An open stream, as a client uses it: messages go out as fast as they are taken, and are read in turn."""
 
 import asyncio
 import threading
@@ -21,22 +21,22 @@ _BROKEN_WRITE = "Internal error from Core"  # what grpc.aio makes of a connectio
 _AHEAD = 4  # messages that are read before they are asked for
 
 
-class Line(Generic[M]):
+class OpenStream(Generic[M]):
     """A stream for a thread that reads from it, and tells when there is something to send.
 
     Args:
-        open_stream: begins the RPC; given the messages to send if there is `take`.
+        begin: begins the RPC; given the messages to send if there is `take`.
         take: called on a thread of gRPC's, never after `close`.
     """
 
-    def __init__(self, open_stream: Callable[..., Any], take: Take | None = None) -> None:
+    def __init__(self, begin: Callable[..., Any], take: Take | None = None) -> None:
         self._take = take
         self._is_closed = False
         self._lock = threading.Lock()
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._inbox: SimpleQueue[M | grpc.RpcError] = SimpleQueue()
         self._room = threading.Semaphore(_AHEAD)
-        self._call = open_stream(self._outgoing(take)) if take else open_stream()
+        self._call = begin(self._outgoing(take)) if take else begin()
         threading.Thread(target=self._receive, daemon=True).start()
 
     def wake(self) -> None:
@@ -94,7 +94,7 @@ class Line(Generic[M]):
             self._inbox.put(exc)
 
 
-class AsyncLine(Generic[M]):
+class AsyncOpenStream(Generic[M]):
     """A stream for a task that reads from it, and tells when there is something to send.
 
     Args:
