@@ -30,6 +30,7 @@ _RARE_COMPANY = 0.05  # a share of batches; where fewer hold several calls the t
 _TRY_AGAIN = 16  # ... but for one batch in so many
 # Shorter batches run on the event loop itself: handing one to a thread and back takes about as long.
 _INLINE_SECONDS = 0.0003
+_BULK_PART = 3 / 4  # of the queue: bulk calls wait for room, and would leave none to calls that do not
 _CAUTION = 1.2  # on the time that a call would wait, when its deadline is weighed at the door
 
 
@@ -39,7 +40,7 @@ class Batcher(Generic[R, A]):
     Args:
         run, device: as the executor takes them.
         batch_rows: most rows in a batch.
-        queue_rows: most rows waiting; past it calls are refused.
+        queue_rows: most rows waiting; past it calls are refused. Bulk calls leave a quarter of it to others.
         width: slots of the device that one batch takes.
         wait_seconds: longest time that a free device waits for a batch to fill, from the oldest row's arrival.
         quiet_turns: turns of the event loop without a new call after which a free device starts.
@@ -104,9 +105,9 @@ class Batcher(Generic[R, A]):
             OutOfMemory: the rows need more memory than there is.
             EngineFailure: the batch failed.
         """
-        if patient and not self._has_room(len(rows)):
+        if patient and not self._has_room(len(rows), bulk):
             arrived = time.monotonic()
-            await self._room.wait(lambda: self._need_not_wait(len(rows)), timeout_seconds)
+            await self._room.wait(lambda: self._need_not_wait(len(rows), bulk), timeout_seconds)
             if timeout_seconds is not None:
                 timeout_seconds -= time.monotonic() - arrived
         return await self.enqueue(rows, timeout_seconds, bulk=bulk)
@@ -123,10 +124,11 @@ class Batcher(Generic[R, A]):
         """
         if self.worker.done():
             raise ShuttingDown("the server is shutting down")
-        if not self._has_room(len(rows)):
+        if not self._has_room(len(rows), bulk):
             self.tally.refused_full += 1
             raise Overloaded(
-                f"{self._line.rows} rows are waiting, {len(rows)} more would pass the limit of {self._queue_rows}",
+                f"{self._line.rows} rows are waiting, {len(rows)} more would pass the limit of {self._queue_rows}"
+                + " or bulk's share of it" * bulk,
                 retry_seconds=max(0.01, self._seconds_until(self._line.rows) or 0.0),
             )
         now = time.monotonic()
@@ -174,12 +176,15 @@ class Batcher(Generic[R, A]):
         self.worker.cancel()
         await asyncio.wait([self.worker])
 
-    def _has_room(self, rows: int) -> bool:
+    def _has_room(self, rows: int, bulk: bool) -> bool:
+        """Says whether rows fit into the queue; a bulk call of any size does where no other one waits."""
+        if bulk and self._line.bulk_rows and self._line.bulk_rows + rows > _BULK_PART * self._queue_rows:
+            return False
         return self._line.rows + rows <= self._queue_rows
 
-    def _need_not_wait(self, rows: int) -> bool:
+    def _need_not_wait(self, rows: int, bulk: bool) -> bool:
         """Says whether rows have room, or never will: then they go on, and are refused."""
-        return self._has_room(rows) or rows > self._queue_rows or self.worker.done()
+        return self._has_room(rows, bulk) or rows > self._queue_rows or self.worker.done()
 
     def _check_deadline(self, rows: R, timeout_seconds: float, bulk: bool) -> None:
         """Refuses rows that are not likely to be answered in time."""

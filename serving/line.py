@@ -84,6 +84,8 @@ class Line(Generic[R, A]):
     def __init__(self, batch_rows: int) -> None:
         self.rows = 0
         """Rows that wait, of both classes."""
+        self.bulk_rows = 0
+        """Those of them that are bulk."""
         self._batch_rows = batch_rows
         self._calls: dict[bool, dict[Call[R, A], None]] = {False: {}, True: {}}  # by whether they are bulk
         self._turn_rows = {False: 0, True: 0}  # that run when each call had one turn
@@ -101,7 +103,7 @@ class Line(Generic[R, A]):
     def add(self, call: Call[R, A]) -> None:
         """Puts a call at the end of its class."""
         self._calls[call.bulk][call] = None
-        self.rows += call.waiting
+        self._count(call, call.waiting)
         self._turn_rows[call.bulk] += self._turn(call)
 
     def drop(self, call: Call[R, A]) -> int:
@@ -111,7 +113,7 @@ class Line(Generic[R, A]):
         del self._calls[call.bulk][call]
         self._turn_rows[call.bulk] -= self._turn(call)
         dropped, call.waiting = call.waiting, 0
-        self.rows -= dropped
+        self._count(call, -dropped)
         return dropped
 
     def take(self, is_wanted: Callable[[Call[R, A]], bool]) -> list[Piece[R, A]]:
@@ -157,11 +159,16 @@ class Line(Generic[R, A]):
         self._turn_rows[call.bulk] -= self._turn(call)
         del self._calls[call.bulk][call]
         call.waiting -= share
-        self.rows -= share
+        self._count(call, -share)
         if call.waiting:
             self._calls[call.bulk][call] = None
             self._turn_rows[call.bulk] += self._turn(call)
         return Piece(call, start, rows)
+
+    def _count(self, call: Call[R, A], rows: int) -> None:
+        self.rows += rows
+        if call.bulk:
+            self.bulk_rows += rows
 
     def _turn(self, call: Call[R, A]) -> int:
         return min(call.waiting, self._batch_rows)

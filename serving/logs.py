@@ -5,6 +5,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Literal
 
+import grpc
+
 from serving.request_ids import current_request_id
 
 
@@ -13,6 +15,12 @@ def set_up_logs(level: str, style: Literal["text", "json"]) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if style == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_worth_a_line)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Leaves out answers that found their caller gone: gRPC logs a traceback for each, and overload makes many."""
+    return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError))
 
 
 class _Text(logging.Formatter):

@@ -437,6 +437,26 @@ def test_a_patient_call_waits_for_room_and_others_are_refused() -> None:
     assert 9 not in play(scenario, queue_rows=3).rows_run
 
 
+def test_bulk_calls_leave_room_in_the_queue_for_others() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        bulk = [asyncio.create_task(batcher.submit(Numbers([i] * 2), bulk=True, patient=True)) for i in range(9)]
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 6
+        with pytest.raises(Overloaded):
+            await batcher.submit(Numbers([9]), bulk=True)
+        interactive = asyncio.create_task(batcher.submit(Numbers([10, 11])))
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 8
+        doubler.free.set()
+        assert joined(await interactive) == [20, 22]
+        assert [joined(await task) for task in bulk] == [[2 * i] * 2 for i in range(9)]
+        assert joined(await batcher.submit(Numbers(range(8)), bulk=True)) == list(range(0, 16, 2))  # the whole queue
+        await held
+
+    play(scenario, queue_rows=8)
+
+
 def test_a_patient_call_that_can_never_fit_is_refused() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         with pytest.raises(Overloaded):

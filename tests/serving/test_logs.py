@@ -58,6 +58,26 @@ def test_text_ends_with_the_id() -> None:
     ]
 
 
+_LEAVE = """
+import logging
+from grpc._cython import cygrpc
+from serving.logs import set_up_logs
+set_up_logs("error", "text")
+log = logging.getLogger("grpc._cython.cygrpc")
+for error in (cygrpc.ExecuteBatchError("an answer"), ValueError("a bug")):
+    try:
+        raise error
+    except Exception:
+        log.exception("in a method")
+"""
+
+
+def test_callers_who_leave_during_an_answer_do_not_fill_the_log() -> None:
+    said = subprocess.run([sys.executable, "-c", _LEAVE], check=True, capture_output=True, text=True, cwd=ROOT).stderr
+    assert "a bug" in said
+    assert "an answer" not in said
+
+
 def test_a_server_logs_json_alone(start_server: StartServer) -> None:
     server = start_server("--log-format", "json", "--log-level", "debug")
     with Client(server.target) as client:
