@@ -167,7 +167,7 @@ def serve(proved: Proved, device: Device, settings: Settings) -> Served:
             run,
             device,
             batch_rows=execution.batch_rows,
-            queue_rows=max(call_rows, min(settings.queue_rows, settings.queue_bytes // bytes_of(graph.inputs))),
+            queue_rows=max(call_rows, min(settings.queue_rows, settings.queue_bytes // _row_bytes(graph.inputs))),
             width=max(1, device.slots // execution.executors),
             wait_seconds=settings.wait_milliseconds / 1000,
         )
@@ -213,7 +213,7 @@ def describe(proved: Proved, limits: pb.Limits) -> pb.Model:
     )
 
 
-def bytes_of(tensors: Sequence[TensorSpec]) -> int:
+def _row_bytes(tensors: Sequence[TensorSpec]) -> int:
     """Returns the bytes that one row of the tensors takes."""
     return sum(prod(spec.row_shape) * np.dtype(spec.dtype).itemsize for spec in tensors)
 
@@ -223,5 +223,5 @@ def _call_rows(manifest: Manifest, settings: Settings) -> int:
     data, widest = manifest.data, 4 * manifest.data.size
     if data.kind == "image":  # a small image is longer as a PNG: a byte a line, and what surrounds it
         widest = max(widest, data.size + data.shape[0] + _PNG_BYTES)
-    bytes_of_reply_row = max(widest + 4 * (manifest.latent_size + 4), 8 * manifest.latent_size)
-    return max(1, min(settings.call_rows, settings.message_bytes // bytes_of_reply_row))
+    reply_row_bytes = max(widest + 4 * (manifest.latent_size + 4), 8 * manifest.latent_size)
+    return max(1, min(settings.call_rows, settings.message_bytes // reply_row_bytes))

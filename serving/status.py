@@ -30,7 +30,6 @@ CODES: dict[type[errors.VaeError], grpc.StatusCode] = {
     errors.EngineFailure: grpc.StatusCode.INTERNAL,
 }
 
-
 _REASONS: dict[type[Exception], str] = {
     errors.DeadlineUnreachable: "DEADLINE_UNREACHABLE",
     errors.OutOfMemory: "OUT_OF_MEMORY",

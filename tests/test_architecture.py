@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serving.settings import Settings
 from tests.make_tiny_package import make
 from tests.servers import ROOT
 from vae.manifest import Manifest
@@ -61,6 +62,14 @@ def test_the_files_of_serving_import_only_what_is_listed_below_them() -> None:
 
 def _list_of(package: str) -> str:
     return (ROOT / package / "__init__.py").read_text().split('"""')[1]
+
+
+def test_operators_find_every_setting_in_its_order_and_every_metric() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    listed = re.findall(r"`VAE_([A-Z_]+)`(?=[^|]*\|)", page.partition("## How a model is run")[0])
+    assert [name.lower() for name in listed] == list(Settings.model_fields)
+    metrics = set(re.findall(r'"(vae_\w+)"', (ROOT / "serving" / "metrics.py").read_text()))
+    assert {name for name in metrics if f"`{name}" not in page} == set()
 
 
 HEAVY = {"numpy", "grpc", "google.protobuf", "pydantic", "PIL", "torch", "onnxruntime"}

@@ -62,7 +62,7 @@ class Route(NamedTuple):
     """Which model a call is for."""
 
     model: str
-    """Empty: the server's default."""
+    """Empty: the only one."""
     version: int
     """0: the newest."""
 

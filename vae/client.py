@@ -62,7 +62,7 @@ class Client(StreamClient):
             seed: of a sample, in [0, 2^64 - 1]; picked, and told in the result, if None.
             first_row: number of the first row, in [0, 2^63 - rows]; row k of a sample draws the noise of first_row + k.
             dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
-            model: name; empty means the server's default.
+            model: name; empty means the only one.
             version: 1 or more; 0 means the newest.
             timeout_seconds: deadline of each request, its retries included; the client's own if None.
 
@@ -95,7 +95,7 @@ class Client(StreamClient):
             fingerprint: the pair to insist on. None means the pair that an `Encoded` came from, and any pair for an
                 array.
             dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
-            model: name; empty means the server's default.
+            model: name; empty means the only one.
             version: 1 or more; 0 means the newest.
             timeout_seconds: deadline of each request, its retries included; the client's own if None.
 
@@ -134,7 +134,7 @@ class Client(StreamClient):
                 as files.
             include_latent: whether to answer the latents too.
             dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
-            model: name; empty means the server's default.
+            model: name; empty means the only one.
             version: 1 or more; 0 means the newest.
             timeout_seconds: deadline of each request, its retries included; the client's own if None.
 
@@ -179,7 +179,7 @@ class Client(StreamClient):
             output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
                 as files.
             dtype: as in `encode`; the scores are float32.
-            model: name; empty means the server's default.
+            model: name; empty means the only one.
             version: 1 or more; 0 means the newest.
             timeout_seconds: deadline of each request, its retries included; the client's own if None.
 
@@ -200,7 +200,7 @@ class Client(StreamClient):
         return self._call(call, timeout_seconds)
 
     def get_model(self, model: str = "", version: int = 0, *, timeout_seconds: float | None = None) -> Model:
-        """Describes one model, as it is now. Empty and 0 mean the server's default and the newest version."""
+        """Describes one model, as it is now. Empty and 0 mean the only model and the newest version."""
         route = calls.route(model, version)
         request = pb.GetModelRequest(model=route.model, version=route.version)
         return self._remember(route, self._send(self._stub.GetModel, request, self._seconds(timeout_seconds)))

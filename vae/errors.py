@@ -83,7 +83,7 @@ class DeadlineUnreachable(VaeError):
 
 
 class DeadlinePassed(VaeError):
-    """The caller's deadline passed while its rows were still queued."""
+    """The caller's deadline passed before the answer."""
 
 
 class NotReady(VaeError):

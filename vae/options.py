@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Adds what tells a server and a model of it."""
     parser.add_argument("--target", required=True, metavar="HOST:PORT", help="the server")
-    parser.add_argument("--model", default="", help="name of the model; default: the server's own default")
+    parser.add_argument("--model", default="", help="name of the model; default: the only one")
     parser.add_argument("--version", type=int, default=0, help="version of the model; default: the newest")
     add_connection_options(parser)
 

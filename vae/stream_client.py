@@ -54,7 +54,7 @@ class StreamClient(Endpoint):
             seed: of a sample, for all batches; picked, and told in the results, if None.
             first_row: number of the first batch's first row; a sample counts on from batch to batch.
             dtype: of the latents, as in `encode`.
-            model: name; empty means the server's default.
+            model: name; empty means the only one.
             version: 1 or more; 0 means the newest.
             timeout_seconds: longest time without any answer, broken connections included; the client's own if None.
 
@@ -83,7 +83,7 @@ class StreamClient(Endpoint):
             output: "data", "expectation" or "png", as in `decode`.
             fingerprint: the pair to insist on, as in `decode`.
             dtype: of floating-point rows, as in `decode`.
-            model: name; empty means the server's default.
+            model: name; empty means the only one.
             version: 1 or more; 0 means the newest.
             timeout_seconds: longest time without any answer, broken connections included; the client's own if None.
 
@@ -122,7 +122,7 @@ class StreamClient(Endpoint):
             include_latent: whether to answer the latents too.
             dtype: of floating-point rows, as in `sample`.
             message_rows: most rows in one result; 0 lets the server choose.
-            model: name; empty means the server's default.
+            model: name; empty means the only one.
             version: 1 or more; 0 means the newest.
             timeout_seconds: longest time without any answer, broken connections included; the client's own if None.
 

@@ -1,6 +1,5 @@
 """What Prometheus is told, by a real server after real calls."""
 
-import socket
 import time
 import urllib.request
 from pathlib import Path
@@ -14,12 +13,6 @@ from vae import Client
 from vae.errors import CallError
 
 Samples = dict[tuple[str, ...], float]
-
-
-@pytest.fixture
-def port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return str(free.getsockname()[1])
 
 
 def _read(port: str) -> Samples:

@@ -171,11 +171,8 @@ def test_no_package_is_a_wrong_call(vae: RunVae) -> None:
     assert ended.stderr == "vae: no PACKAGE, and VAE_PACKAGE is not set; `vae serve --help` tells the options\n"
 
 
-def test_settings_are_read_from_the_environment(start_server: StartServer) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = start_server("--port", str(port), VAE_BATCH_ROWS="8", VAE_LOG_LEVEL="warning")
+def test_settings_are_read_from_the_environment(start_server: StartServer, port: str) -> None:
+    server = start_server("--port", port, VAE_BATCH_ROWS="8", VAE_LOG_LEVEL="warning")
     with grpc.insecure_channel(server.target) as channel:
         assert VaeServiceStub(channel).GetModel(pb.GetModelRequest()).model.limits.batch_rows == 8
     assert server.stop() == ""

@@ -212,6 +212,21 @@ def test_the_smallest_window_holds_a_call(start_server: StartServer) -> None:
         assert {reply.response.timing.batch_rows for reply in talk.replies()} == {1}
 
 
+class Flood:
+    """Messages of one call each, counted as gRPC takes them."""
+
+    def __init__(self, call: pb.DecodeCall, messages: int) -> None:
+        self._call = call
+        self._messages = messages
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[pb.DecodeStreamRequest]:
+        while self.taken < self._messages:
+            self.taken += 1
+            self._call.id = self.taken
+            yield pb.DecodeStreamRequest(calls=[self._call])
+
+
 def resident_mebibytes(server: RunningServer) -> float:
     pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
     return pages * 4096 / 2**20
@@ -221,25 +236,18 @@ def test_who_does_not_read_is_not_read_from(start_server: StartServer) -> None:
     server = start_server()
     call = decode(1, 8000)  # its reply takes 500 KiB, its message 94 KiB
     call.request.output = pb.DECODE_OUTPUT_EXPECTATION
-    taken = 0
-
-    def messages() -> Iterator[pb.DecodeStreamRequest]:
-        nonlocal taken
-        for taken in range(1, 2001):
-            call.id = taken
-            yield pb.DecodeStreamRequest(calls=[call])
-
+    flood = Flood(call, 2000)
     with grpc.insecure_channel(server.target) as channel:
         stub = VaeServiceStub(channel)
         list(stub.DecodeStream(iter([pb.DecodeStreamRequest(calls=[call])])))
         before = resident_mebibytes(server)
-        silent = stub.DecodeStream(messages())
+        silent = stub.DecodeStream(iter(flood))
         grown, seen = [0.0], -1
-        while seen != taken:  # until it is held back
-            seen = taken
+        while seen != flood.taken:  # until it is held back
+            seen = flood.taken
             time.sleep(0.5)
             grown.append(resident_mebibytes(server) - before)
-        assert taken < 1000
+        assert flood.taken < 1000
         assert max(grown) < 64  # the window, some of it twice; 2,000 replies take 1,000 MiB
         assert stub.Decode(decode(1).request).data.shape[0] == 1  # the others are served all the while
         silent.cancel()
@@ -248,23 +256,15 @@ def test_who_does_not_read_is_not_read_from(start_server: StartServer) -> None:
 
 def test_who_sends_faster_than_the_device_works_is_held_back(start_server: StartServer) -> None:
     server = start_server()
-    call = decode(1, 4000)
-    taken = 0
-
-    def messages() -> Iterator[pb.DecodeStreamRequest]:
-        nonlocal taken
-        for taken in range(1, 100_001):
-            call.id = taken
-            yield pb.DecodeStreamRequest(calls=[call])
-
+    flood = Flood(decode(1, 4000), 100_000)
     with grpc.insecure_channel(server.target) as channel:
         before = resident_mebibytes(server)
-        reading = VaeServiceStub(channel).DecodeStream(messages())
+        reading = VaeServiceStub(channel).DecodeStream(iter(flood))
         end = time.monotonic() + 1.5
         answered = 0
         while time.monotonic() < end:
             answered += len(next(reading).replies)
-        assert answered < taken < answered + 1000  # the window, and what HTTP/2 holds on both sides
+        assert answered < flood.taken < answered + 1000  # the window, and what HTTP/2 holds on both sides
         assert resident_mebibytes(server) - before < 64
         reading.cancel()
 
@@ -279,6 +279,23 @@ def test_what_a_client_leaves_behind_never_runs(start_server: StartServer) -> No
         started = time.monotonic()
         server.stop()
         assert time.monotonic() - started < 5  # what it had accepted would take several times as long
+
+
+def test_what_is_read_when_its_stream_is_over_is_not_waited_for(start_server: StartServer) -> None:
+    flags = ("--stream-bytes", "1", "--wait-milliseconds", "1000", "--batch-rows", "10000", "--grace-seconds", "100")
+    server = start_server(*flags)
+    sent: SimpleQueue[bytes] = SimpleQueue()
+    with grpc.insecure_channel(server.target) as channel:
+        stream: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream("/vae.v1.VaeService/DecodeStream")
+        call = stream(iter(sent.get, b""), timeout=60)
+        sent.put(pb.DecodeStreamRequest(calls=[decode(1)]).SerializeToString())
+        sent.put(b"no message")  # for which there is no room
+        time.sleep(0.3)
+        call.cancel()
+        time.sleep(0.3)
+        started = time.monotonic()
+        server.stop()
+        assert time.monotonic() - started < 10
 
 
 def test_an_orderly_stop_answers_what_was_accepted(start_server: StartServer) -> None:

@@ -194,7 +194,7 @@ class GetModelRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the only model, or the server's default."""
+    """Name of the model; empty means the only one, which a server of several refuses."""
     version: _builtins.int
     """Version of the model, 1 or more; 0 means the newest."""
     def __init__(
@@ -291,7 +291,7 @@ class EncodeRequest(_message.Message):
     FIRST_ROW_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the only model, or the server's default."""
+    """Name of the model; empty means the only one, which a server of several refuses."""
     version: _builtins.int
     """Version of the model, 1 or more; 0 means the newest."""
     output: Global___EncodeOutput.ValueType
@@ -396,7 +396,7 @@ class DecodeRequest(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the only model, or the server's default."""
+    """Name of the model; empty means the only one, which a server of several refuses."""
     version: _builtins.int
     """Version of the model, 1 or more; 0 means the newest."""
     output: Global___DecodeOutput.ValueType
@@ -492,7 +492,7 @@ class SampleRequest(_message.Message):
     INCLUDE_LATENT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the only model, or the server's default."""
+    """Name of the model; empty means the only one, which a server of several refuses."""
     version: _builtins.int
     """Version of the model, 1 or more; 0 means the newest."""
     count: _builtins.int
@@ -614,7 +614,7 @@ class ReconstructRequest(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the only model, or the server's default."""
+    """Name of the model; empty means the only one, which a server of several refuses."""
     version: _builtins.int
     """Version of the model, 1 or more; 0 means the newest."""
     latent: Global___ReconstructLatent.ValueType
