@@ -34,7 +34,7 @@ proto: setup
 		proto/vae/v1/vae.proto
 
 # Every figure of benchmarks/README.md, or those named: make bench FIGURES="small_calls lone_call". About half an hour.
-FIGURES := limits small_calls lone_call mlp_calls bulk_rows priorities overload waiting memory
+FIGURES := limits small_calls lone_call shared_stream mlp_calls bulk_rows priorities overload reload tuning waiting memory
 bench: setup
 	for figure in $(FIGURES); do echo "== $$figure"; $(BIN)/python -m benchmarks.$$figure || exit $$?; done
 
