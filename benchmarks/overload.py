@@ -17,7 +17,7 @@ import grpc
 import numpy as np
 
 from benchmarks import counters
-from benchmarks.h2load import load
+from benchmarks.h2load import h2load, load
 from benchmarks.harness import (
     ANY_SIZE,
     Server,
@@ -33,10 +33,12 @@ from benchmarks.harness import (
     table,
 )
 from benchmarks.packages import NAMES, package
+from vae.v1 import vae_pb2 as pb
 
 POINTS = (("conv", 64), ("conv", 8), ("mlp", 64))
 CALLERS = (4, 16)  # of the closed loops, of which the better is the peak
 LOOK_SECONDS = 0.001
+REFUSALS = 1000
 REFUSED = "RESOURCE_EXHAUSTED"
 
 
@@ -54,6 +56,10 @@ class Round(NamedTuple):
     refused_p99: float
     refused_handling: float
     """Mean time between the handler's beginning and its refusal, in the server."""
+    refusal_microseconds: float
+    """Of the server's processor time, a call that is refused once it is read."""
+    bound: float
+    """Most answers a second over the peak that refusing the rest leaves time for."""
     load_lag_p99: float
     """Of the load generator's event loop."""
     server_cores: float
@@ -108,7 +114,10 @@ def main() -> None:
 def measure(server: Server, port: int, request: bytes, *, factor: float, patience: float, seconds: float) -> Round:
     """Finds the peak, then passes it."""
     short = min(seconds, 2.0)
-    peak = max(load(server, "Decode", request, callers=n, seconds=short).calls_a_second for n in CALLERS)
+    loads = [load(server, "Decode", request, callers=n, seconds=short) for n in CALLERS]
+    peak = max(one.calls_a_second for one in loads)
+    refusal = refusal_microseconds(server, request)
+    share = refusal / min(one.server_microseconds for one in loads)
     lone = load(server, "Decode", request, callers=1, seconds=1.0).p50_milliseconds
     counted, before = counters.read(port), clock(server.pid)
     storm = asyncio.run(send(server.target, request, factor * peak, patience * lone / 1000, seconds))
@@ -127,12 +136,23 @@ def measure(server: Server, port: int, request: bytes, *, factor: float, patienc
         refused_p50=percentile(took, 50),
         refused_p99=percentile(took, 99),
         refused_handling=1e3 * counted["vae_call_seconds_sum", REFUSED] / handled if handled else math.nan,
+        refusal_microseconds=refusal,
+        bound=max(0.0, (1 - factor * share) / (1 - share)),
         load_lag_p99=percentile(storm.lags, 99),
         server_cores=spent.processor / spent.wall,
         dropped_rows=counted["vae_dropped_rows_total", "late"] + counted["vae_dropped_rows_total", "cancelled"],
         started_late_rows=counted["vae_started_late_rows_total", ""],
         wasted_rows=counted["vae_wasted_rows_total", ""],
     )
+
+
+def refusal_microseconds(server: Server, request: bytes) -> float:
+    """Returns what a refusal costs a server: that of a model that is not there, which comes as late as any."""
+    unknown = pb.DecodeRequest.FromString(request)
+    unknown.model = "unknown"
+    before = clock(server.pid)
+    h2load(server.target, "Decode", unknown.SerializeToString(), REFUSALS, CALLERS[-1])
+    return since(server.pid, before).processor / REFUSALS * 1e6
 
 
 async def send(target: str, request: bytes, rate: float, deadline: float, seconds: float) -> Storm:
