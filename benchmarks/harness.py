@@ -69,7 +69,7 @@ Side = Callable[[], Load]
 """Loads one side of a comparison."""
 
 
-def arguments(description: str | None, *, seconds: float = 5.0, repeats: int = 3) -> argparse.ArgumentParser:
+def arguments(description: str | None, *, seconds: float = 3.0, repeats: int = 3) -> argparse.ArgumentParser:
     """Returns a parser of what every figure takes; leaves with 77 where no figure can be had."""
     if len(os.sched_getaffinity(0)) < 2:
         _give_up("needs two processors: one for the server, one for the load")

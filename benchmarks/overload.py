@@ -82,7 +82,7 @@ class Storm(NamedTuple):
 
 
 def main() -> None:
-    parser = arguments(__doc__, seconds=8.0)
+    parser = arguments(__doc__, seconds=5.0)
     parser.add_argument("--package", choices=NAMES)
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--factor", type=float, default=3.0, help="calls that come, over the peak")

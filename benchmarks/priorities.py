@@ -42,7 +42,7 @@ class Round(NamedTuple):
 
 
 def main() -> None:
-    parser = arguments(__doc__, seconds=8.0)
+    parser = arguments(__doc__, seconds=6.0)
     parser.add_argument("--package", choices=NAMES, default="conv")
     parser.add_argument("--rate", type=int, default=47, help="of interactive calls, a second")
     options = parser.parse_args()

@@ -91,7 +91,7 @@ class Traffic:
 
 
 def main() -> None:
-    parser = arguments(__doc__, seconds=1.0)
+    parser = arguments(__doc__, seconds=0.5, repeats=2)
     parser.add_argument("--package", choices=NAMES, default="digits")
     parser.add_argument("--reloads", type=int, default=20)
     parser.add_argument("--callers", type=int, default=16)

@@ -34,13 +34,13 @@ CORES = (SERVER_CORE, LOAD_CORE)
 EXECUTION = ((2, 1), (1, 2), (1, 1))  # executors, threads
 BATCH_ROWS = tuple(2**power for power in range(9))
 ROWS, CALLERS = 64, 8
-FINALISTS = 4
+FINALISTS = 3
 FIRST_SECONDS = 0.3
 CHOSEN = {"vae tune": "tuned", "start-up": "untuned"}  # by the cache that each serves from
 
 
 def main() -> None:
-    parser = arguments(__doc__, seconds=2.0)
+    parser = arguments(__doc__, seconds=1.5)
     parser.add_argument("--package", choices=NAMES, action="append")
     options = parser.parse_args()
     for name in options.package or ("mlp", "conv"):
