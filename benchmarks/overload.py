@@ -39,6 +39,7 @@ POINTS = (("conv", 64), ("conv", 8), ("mlp", 64))
 CALLERS = (4, 16)  # of the closed loops, of which the better is the peak
 LOOK_SECONDS = 0.001
 REFUSALS = 1000
+IDLE_REFUSALS, IDLE_RATE = 200, 100  # a second
 REFUSED = "RESOURCE_EXHAUSTED"
 
 
@@ -56,6 +57,8 @@ class Round(NamedTuple):
     refused_p99: float
     refused_handling: float
     """Mean time between the handler's beginning and its refusal, in the server."""
+    idle_refused_p99: float
+    """Of refusals by an idle server, at a steady rate."""
     refusal_microseconds: float
     """Of the server's processor time, a call that is refused once it is read."""
     bound: float
@@ -116,7 +119,7 @@ def measure(server: Server, port: int, request: bytes, *, factor: float, patienc
     short = min(seconds, 2.0)
     loads = [load(server, "Decode", request, callers=n, seconds=short) for n in CALLERS]
     peak = max(one.calls_a_second for one in loads)
-    refusal = refusal_microseconds(server, request)
+    refusal, idle_p99 = refusals(server, request)
     share = refusal / min(one.server_microseconds for one in loads)
     lone = load(server, "Decode", request, callers=1, seconds=1.0).p50_milliseconds
     counted, before = counters.read(port), clock(server.pid)
@@ -136,6 +139,7 @@ def measure(server: Server, port: int, request: bytes, *, factor: float, patienc
         refused_p50=percentile(took, 50),
         refused_p99=percentile(took, 99),
         refused_handling=1e3 * counted["vae_call_seconds_sum", REFUSED] / handled if handled else math.nan,
+        idle_refused_p99=idle_p99,
         refusal_microseconds=refusal,
         bound=max(0.0, (1 - factor * share) / (1 - share)),
         load_lag_p99=percentile(storm.lags, 99),
@@ -146,13 +150,19 @@ def measure(server: Server, port: int, request: bytes, *, factor: float, patienc
     )
 
 
-def refusal_microseconds(server: Server, request: bytes) -> float:
-    """Returns what a refusal costs a server: that of a model that is not there, which comes as late as any."""
-    unknown = pb.DecodeRequest.FromString(request)
-    unknown.model = "unknown"
+def refusals(server: Server, request: bytes) -> tuple[float, float]:
+    """Returns a refusal's microseconds of the server, and the p99 in milliseconds where nothing else is to do.
+
+    The calls name a model that is not there, and are refused about where the others are.
+    """
+    message = pb.DecodeRequest.FromString(request)
+    message.model = "unknown"
+    unknown = message.SerializeToString()
     before = clock(server.pid)
-    h2load(server.target, "Decode", unknown.SerializeToString(), REFUSALS, CALLERS[-1])
-    return since(server.pid, before).processor / REFUSALS * 1e6
+    h2load(server.target, "Decode", unknown, REFUSALS, CALLERS[-1])
+    spent = since(server.pid, before)
+    idle = h2load(server.target, "Decode", unknown, IDLE_REFUSALS, 1, connections=1, rate=IDLE_RATE)
+    return spent.processor / REFUSALS * 1e6, percentile(idle.latencies, 99)
 
 
 async def send(target: str, request: bytes, rate: float, deadline: float, seconds: float) -> Storm:
