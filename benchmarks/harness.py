@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
@@ -39,6 +39,8 @@ class Server(NamedTuple):
 
     target: str
     pid: int
+    announced: str
+    """All that it said."""
 
 
 class Clock(NamedTuple):
@@ -67,7 +69,7 @@ Side = Callable[[], Load]
 """Loads one side of a comparison."""
 
 
-def arguments(description: str | None, *, seconds: float = 5.0, repeats: int = 3) -> argparse.ArgumentParser:
+def arguments(description: str | None, *, seconds: float = 3.0, repeats: int = 3) -> argparse.ArgumentParser:
     """Returns a parser of what every figure takes; leaves with 77 where no figure can be had."""
     if len(os.sched_getaffinity(0)) < 2:
         _give_up("needs two processors: one for the server, one for the load")
@@ -86,18 +88,18 @@ def _give_up(reason: str) -> NoReturn:
 
 
 @contextmanager
-def serve(package: Path, *flags: str, patch: str = "") -> Iterator[Server]:
-    """Runs `vae serve` on the server's core. `patch` is Python to run before it."""
+def serve(package: Path, *flags: str, patch: str = "", cores: Collection[int] = (SERVER_CORE,)) -> Iterator[Server]:
+    """Runs `vae serve` on the server's core, or those given. `patch` is Python to run before it."""
     code = f"{patch}\nfrom vae.cli import main\nmain()"
     quiet = ("--port", "0", "--log-level", "error")
-    with start("-c", code, "serve", str(package), *quiet, *flags) as server:
+    with start("-c", code, "serve", str(package), *quiet, *flags, cores=cores) as server:
         yield server
 
 
 @contextmanager
-def start(*arguments: str) -> Iterator[Server]:
-    """Runs Python on the server's core; what it starts must say `on HOST:PORT` in its first line."""
-    command = ["taskset", "-c", str(SERVER_CORE), sys.executable, *arguments]
+def start(*arguments: str, cores: Collection[int] = (SERVER_CORE,)) -> Iterator[Server]:
+    """Runs Python on the server's core, or those given; what it starts must say `on HOST:PORT` in its first line."""
+    command = ["taskset", "-c", ",".join(map(str, cores)), sys.executable, *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -105,7 +107,7 @@ def start(*arguments: str) -> Iterator[Server]:
             found = re.search(r" on (\S+:\d+)", line)
             if found is None:
                 raise SystemExit(f"the server did not start: {line}")
-            yield Server(found[1], process.pid)
+            yield Server(found[1], process.pid, line.strip())
         finally:
             process.terminate()
             try:
@@ -132,6 +134,11 @@ def steal_of(spent: Clock) -> float:
     return spent.stolen / (spent.wall * (os.cpu_count() or 1))
 
 
+def resident_bytes(pid: int) -> int:
+    """Returns a process's resident memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def decode_request(package: Path, rows: int) -> bytes:
     """Returns a serialised Decode of so many rows."""
     shape = ModelPackage.open(package).manifest.latent_shape
@@ -155,7 +162,12 @@ def answer(server: Server, method: str, request: bytes) -> bytes:
 
 def call_of(channel: grpc.Channel, method: str) -> "grpc.UnaryUnaryMultiCallable[bytes, bytes]":
     """Returns a method that takes and returns serialised messages."""
-    return channel.unary_unary(f"/{SERVICE}/{method}", request_serializer=bytes, response_deserializer=bytes)
+    return channel.unary_unary(call_path(method), request_serializer=bytes, response_deserializer=bytes)
+
+
+def call_path(method: str) -> str:
+    """Returns a method's path."""
+    return f"/{SERVICE}/{method}"
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -90,7 +90,7 @@ def beside_minimal(name: str, *, rows: int, callers: int, seconds: float, repeat
 
 
 def main() -> None:
-    parser = arguments(__doc__, seconds=1.0)
+    parser = arguments(__doc__, seconds=0.5, repeats=2)
     parser.add_argument("--package", choices=NAMES, action="append")
     options = parser.parse_args()
     for name in options.package or NAMES:

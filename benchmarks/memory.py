@@ -8,16 +8,14 @@ deadline too short to meet, or makes no sense.
 
 import asyncio
 import random
-import re
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import grpc
 import numpy as np
 from google.protobuf.message import Message
 
-from benchmarks.harness import ANY_SIZE, SERVICE, Server, arguments, claim, serve
+from benchmarks.harness import ANY_SIZE, Server, arguments, call_path, claim, resident_bytes, serve
 from benchmarks.packages import NAMES, package
 from vae.manifest import Manifest
 from vae.package import ModelPackage
@@ -81,7 +79,7 @@ async def send(server: Server, make: Callable[[random.Random], Request], calls: 
         async def worker() -> None:
             for _ in waiting:
                 method, content = make(source)
-                rpc = channel.unary_unary(f"/{SERVICE}/{method}", request_serializer=bytes, response_deserializer=bytes)
+                rpc = channel.unary_unary(call_path(method), request_serializer=bytes, response_deserializer=bytes)
                 fate = source.random()
                 call = rpc(content, timeout=source.uniform(0, 0.02) if fate < 0.1 else 60)
                 if fate > 0.9:
@@ -91,13 +89,6 @@ async def send(server: Server, make: Callable[[random.Random], Request], calls: 
         await asyncio.gather(*(worker() for _ in range(WORKERS)))
     await asyncio.sleep(SETTLE_SECONDS)
     return codes
-
-
-def resident_bytes(pid: int) -> int:
-    """Returns a process's resident memory."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) * 1024
 
 
 if __name__ == "__main__":

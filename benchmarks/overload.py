@@ -2,107 +2,175 @@
 
     python -m benchmarks.overload [--package conv] [--rows 8]
 
-The peak is the best rate of a closed loop. Calls then come at random moments, three times as many, and leave when their
-deadline passes. A refusal must be fast, and rows whose caller is gone must not run.
+The peak is the best rate of a closed loop. Calls then come at random moments, three times as many, and leave when
+their deadline passes. A refusal must be fast, and rows whose caller is gone must not begin to run. Latencies are the
+caller's: beside them stands how late the caller's own event loop was.
 """
 
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import grpc
 import numpy as np
 
-from benchmarks.h2load import load
+from benchmarks import counters
+from benchmarks.h2load import h2load, load
 from benchmarks.harness import (
     ANY_SIZE,
-    SERVICE,
     Server,
     arguments,
+    call_path,
     claim,
+    clock,
     decode_request,
     medians,
     percentile,
     serve,
+    since,
     table,
 )
 from benchmarks.packages import NAMES, package
+from vae.v1 import vae_pb2 as pb
 
+POINTS = (("conv", 64), ("conv", 8), ("mlp", 64))
 CALLERS = (4, 16)  # of the closed loops, of which the better is the peak
-Outcomes = dict[str, list[float]]
-"""Milliseconds that each call took, by gRPC's code."""
+LOOK_SECONDS = 0.001
+REFUSALS = 1000
+IDLE_REFUSALS, IDLE_RATE = 200, 100  # a second
+REFUSED = "RESOURCE_EXHAUSTED"
 
 
 class Round(NamedTuple):
-    """What one round saw."""
+    """What one round saw. Rates are calls a second, times milliseconds."""
 
     peak: float
-    """Calls a second."""
-    deadline_milliseconds: float
+    deadline: float
     offered: float
-    """Calls a second."""
     in_time: float
-    """Answers a second."""
     late: float
-    """Calls a second that met their deadline first."""
+    """That met their deadline first."""
     refused: float
-    """Calls a second."""
     refused_p50: float
     refused_p99: float
-    """Milliseconds."""
+    refused_handling: float
+    """Mean time between the handler's beginning and its refusal, in the server."""
+    idle_refused_p99: float
+    """Of refusals by an idle server, at a steady rate."""
+    refusal_microseconds: float
+    """Of the server's processor time, a call that is refused once it is read."""
+    bound: float
+    """Most answers a second over the peak that refusing the rest leaves time for."""
+    load_lag_p99: float
+    """Of the load generator's event loop."""
+    server_cores: float
+    """Processors that the server used."""
+    dropped_rows: float
+    """Of calls that were over or late while they waited."""
+    started_late_rows: float
+    """Of calls that were over or late when their batch began."""
     wasted_rows: float
+    """Of calls that were over or late when their batch ended."""
+
+
+class Storm(NamedTuple):
+    """What became of the calls, and when the load generator was late."""
+
+    outcomes: dict[str, list[float]]
+    """Milliseconds that each call took, by gRPC's code."""
+    lags: list[float]
+    """Milliseconds."""
 
 
 def main() -> None:
-    parser = arguments(__doc__, seconds=10.0)
-    parser.add_argument("--package", choices=NAMES, action="append")
+    parser = arguments(__doc__, seconds=5.0)
+    parser.add_argument("--package", choices=NAMES)
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--factor", type=float, default=3.0, help="calls that come, over the peak")
     parser.add_argument("--patience", type=float, default=10.0, help="deadline, over the time of a lone call")
     options = parser.parse_args()
-    for name in options.package or ("conv", "mlp"):
-        request = decode_request(package(name), options.rows)
-        with serve(package(name), "--threads", "1") as server:
+    for name, rows in [(options.package, options.rows)] if options.package else POINTS:
+        request, port = decode_request(package(name), rows), counters.free_port()
+        with serve(package(name), "--threads", "1", "--metrics-port", str(port)) as server:
             rounds = [
-                measure(server, request, options.factor, options.patience, options.seconds)
+                measure(
+                    server,
+                    port,
+                    request,
+                    factor=options.factor,
+                    patience=options.patience,
+                    seconds=options.seconds,
+                )
                 for _ in range(options.repeats)
             ]
         seen = medians(rounds)
-        print(f"{name}, {options.rows}-row calls")
-        table("", "calls/s, or ms", rows=list(seen._asdict().items()))
+        print(f"{name}, {rows}-row calls")
+        table("", "value", rows=list(seen._asdict().items()))
         claim("answers in time a second over the peak", seen.in_time / seen.peak, 0.9, 0.98)
         claim("ms, p99 of refusals", seen.refused_p99, 5.0, is_limit=True)
-        claim("rows run after their deadline or cancellation", seen.wasted_rows, 0.0, is_limit=True)
+        late = sum(one.started_late_rows for one in rounds)
+        claim("rows that began to run after their deadline or cancellation", late, 0.0, is_limit=True)
 
 
-def measure(server: Server, request: bytes, factor: float, patience: float, seconds: float) -> Round:
+def measure(server: Server, port: int, request: bytes, *, factor: float, patience: float, seconds: float) -> Round:
     """Finds the peak, then passes it."""
-    short = min(seconds, 3.0)
-    peak = max(load(server, "Decode", request, callers=n, seconds=short).calls_a_second for n in CALLERS)
+    short = min(seconds, 2.0)
+    loads = [load(server, "Decode", request, callers=n, seconds=short) for n in CALLERS]
+    peak = max(one.calls_a_second for one in loads)
+    refusal, idle_p99 = refusals(server, request)
+    share = refusal / min(one.server_microseconds for one in loads)
     lone = load(server, "Decode", request, callers=1, seconds=1.0).p50_milliseconds
-    deadline = patience * lone / 1000
-    outcomes = asyncio.run(storm(server.target, request, factor * peak, deadline, seconds))
-    refused = outcomes.get("RESOURCE_EXHAUSTED", [math.nan])
-    each_second = {code: len(times) / seconds for code, times in outcomes.items()}
-    in_time, late, refusals = (each_second.get(c, 0.0) for c in ("OK", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"))
-    percentiles = percentile(refused, 50), percentile(refused, 99)
+    counted, before = counters.read(port), clock(server.pid)
+    storm = asyncio.run(send(server.target, request, factor * peak, patience * lone / 1000, seconds))
+    spent, counted = since(server.pid, before), counters.since(port, counted)
+    rates = {code: len(times) / seconds for code, times in storm.outcomes.items()}
+    in_time, late, refused = (rates.get(code, 0.0) for code in ("OK", "DEADLINE_EXCEEDED", REFUSED))
+    took = storm.outcomes.get(REFUSED, [math.nan])
+    handled = counted["vae_call_seconds_count", REFUSED]
     return Round(
-        peak, deadline * 1000, sum(each_second.values()), in_time, late, refusals, *percentiles, wasted_rows(server)
+        peak=peak,
+        deadline=patience * lone,
+        offered=sum(rates.values()),
+        in_time=in_time,
+        late=late,
+        refused=refused,
+        refused_p50=percentile(took, 50),
+        refused_p99=percentile(took, 99),
+        refused_handling=1e3 * counted["vae_call_seconds_sum", REFUSED] / handled if handled else math.nan,
+        idle_refused_p99=idle_p99,
+        refusal_microseconds=refusal,
+        bound=max(0.0, (1 - factor * share) / (1 - share)),
+        load_lag_p99=percentile(storm.lags, 99),
+        server_cores=spent.processor / spent.wall,
+        dropped_rows=counted["vae_dropped_rows_total", "late"] + counted["vae_dropped_rows_total", "cancelled"],
+        started_late_rows=counted["vae_started_late_rows_total", ""],
+        wasted_rows=counted["vae_wasted_rows_total", ""],
     )
 
 
-def wasted_rows(_: Server) -> float:
-    """Returns how many rows ran though nobody waited for them; nan, since the server does not count them yet."""
-    return math.nan
+def refusals(server: Server, request: bytes) -> tuple[float, float]:
+    """Returns a refusal's microseconds of the server, and the p99 in milliseconds where nothing else is to do.
+
+    The calls name a model that is not there, and are refused about where the others are.
+    """
+    message = pb.DecodeRequest.FromString(request)
+    message.model = "unknown"
+    unknown = message.SerializeToString()
+    before = clock(server.pid)
+    h2load(server.target, "Decode", unknown, REFUSALS, CALLERS[-1])
+    spent = since(server.pid, before)
+    idle = h2load(server.target, "Decode", unknown, IDLE_REFUSALS, 1, connections=1, rate=IDLE_RATE)
+    return spent.processor / REFUSALS * 1e6, percentile(idle.latencies, 99)
 
 
-async def storm(target: str, request: bytes, rate: float, deadline: float, seconds: float) -> Outcomes:
-    """Sends calls at random moments whatever becomes of those before, and returns what became of each."""
-    outcomes: Outcomes = {}
+async def send(target: str, request: bytes, rate: float, deadline: float, seconds: float) -> Storm:
+    """Sends calls at random moments whatever becomes of those before."""
+    storm = Storm({}, [])
     random = np.random.default_rng(0)
-    async with grpc.aio.insecure_channel(target, options=ANY_SIZE) as channel, asyncio.TaskGroup() as group:
-        method = channel.unary_unary(f"/{SERVICE}/Decode", request_serializer=bytes, response_deserializer=bytes)
+    async with grpc.aio.insecure_channel(target, options=ANY_SIZE) as channel:
+        method = channel.unary_unary(call_path("Decode"), request_serializer=bytes, response_deserializer=bytes)
 
         async def call() -> None:
             sent, code = time.perf_counter(), "OK"
@@ -110,14 +178,25 @@ async def storm(target: str, request: bytes, rate: float, deadline: float, secon
                 await method(request, timeout=deadline)
             except grpc.aio.AioRpcError as exc:
                 code = exc.code().name
-            outcomes.setdefault(code, []).append((time.perf_counter() - sent) * 1e3)
+            storm.outcomes.setdefault(code, []).append((time.perf_counter() - sent) * 1e3)
 
-        started = due = time.perf_counter()
-        while due < started + seconds:
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            group.create_task(call())
-            due += random.exponential(1 / rate)
-    return outcomes
+        watching = asyncio.create_task(watch(storm.lags.append))
+        async with asyncio.TaskGroup() as group:
+            started = due = time.perf_counter()
+            while due < started + seconds:
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                group.create_task(call())
+                due += random.exponential(1 / rate)
+        watching.cancel()
+    return storm
+
+
+async def watch(tell: Callable[[float], None]) -> None:
+    """Tells again and again by how many milliseconds the event loop is late."""
+    while True:
+        due = time.perf_counter() + LOOK_SECONDS
+        await asyncio.sleep(LOOK_SECONDS)
+        tell((time.perf_counter() - due) * 1e3)
 
 
 if __name__ == "__main__":

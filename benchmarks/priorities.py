@@ -5,6 +5,7 @@
 The interactive side sends one-row calls at a steady rate, not in step with the batches; the bulk side 64-row calls.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +13,12 @@ from benchmarks.bulk_stream import streaming
 from benchmarks.h2load import paced
 from benchmarks.harness import (
     Server,
+    alternate,
     arguments,
     claim,
     decode_request,
-    medians,
     percentile,
+    sample_request,
     serve,
     table,
 )
@@ -40,41 +42,45 @@ class Round(NamedTuple):
 
 
 def main() -> None:
-    parser = arguments(__doc__, seconds=10.0)
+    parser = arguments(__doc__, seconds=6.0)
     parser.add_argument("--package", choices=NAMES, default="conv")
     parser.add_argument("--rate", type=int, default=47, help="of interactive calls, a second")
     options = parser.parse_args()
     directory = package(options.package)
+    requests = {"Decode": decode_request(directory, 1), "Sample": sample_request(1)}
     with serve(directory, "--threads", "1") as server:
-        rounds = [measure(server, directory, options.rate, options.seconds) for _ in range(options.repeats)]
-    seen = medians(rounds)
+        sides = {
+            method: partial(measure, server, directory, method, request, rate=options.rate, seconds=options.seconds)
+            for method, request in requests.items()
+        }
+        rounds = alternate(sides, options.repeats)
+    for method, seen in rounds.items():
+        show(method, seen)
+
+
+def show(method: str, seen: Round) -> None:
+    """Prints the medians, and what they make of the claims."""
     lines: list[tuple[str, float | str, float | str, float | str]] = [
-        ("interactive alone", seen.alone_p50, seen.alone_p99, "-"),
+        (f"one-row {method} alone", seen.alone_p50, seen.alone_p99, "-"),
         ("bulk alone", "-", "-", seen.bulk_alone),
         ("both", seen.beside_p50, seen.beside_p99, seen.bulk_beside),
         ("session.run of a batch", seen.batch, "-", "-"),
     ]
     table("side", "p50 ms", "p99 ms", "bulk rows/s", rows=lines)
-    claim(
-        "interactive p99 over p99 alone + a batch",
-        seen.beside_p99 / (seen.alone_p99 + seen.batch),
-        2.0,
-        1.3,
-        is_limit=True,
-    )
-    claim("bulk rows/s over those alone", seen.bulk_beside / seen.bulk_alone, 0.9)
+    ratio = seen.beside_p99 / (seen.alone_p99 + seen.batch)
+    claim(f"{method}, p99 over p99 alone + a batch", ratio, 2.0, 1.3, is_limit=True)
+    claim(f"bulk rows/s beside {method} over those alone", seen.bulk_beside / seen.bulk_alone, 0.9)
 
 
-def measure(server: Server, directory: Path, rate: int, seconds: float) -> Round:
+def measure(server: Server, directory: Path, method: str, request: bytes, *, rate: int, seconds: float) -> Round:
     """Measures both sides alone and together."""
-    request = decode_request(directory, 1)
     with Client(server.target) as client:
         batch = bare(directory, client.get_model().limits.batch_rows, 1.0).p50_milliseconds
-    alone = paced(server, "Decode", request, rate=rate, seconds=seconds)
+    alone = paced(server, method, request, rate=rate, seconds=seconds)
     with streaming(server, directory, ROWS, seconds) as finish:
         bulk_alone = finish()
     with streaming(server, directory, ROWS, seconds) as finish:
-        beside = paced(server, "Decode", request, rate=rate, seconds=seconds)
+        beside = paced(server, method, request, rate=rate, seconds=seconds)
         bulk_beside = finish()
     return Round(
         alone_p50=percentile(alone, 50),

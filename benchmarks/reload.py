@@ -1,28 +1,35 @@
-"""Does a reload cost a caller anything? Drops new versions into a served directory while calls run.
+"""Whether a reload costs a caller anything: new versions are dropped into a served directory while calls run.
 
-    python benchmarks/reload.py [--package DIR] [--reloads 20] [--seconds 1] [--callers 16]
+    python -m benchmarks.reload [--package digits] [--reloads 20] [--callers 16]
 
-The server is pinned to one core and the load to another; callers send one row each and wait for its answer. Quiet
-seconds and reloads take turns, so a slow minute falls on both. A reload is over when the new version answers.
+Callers send one row each and wait for its answer. Quiet seconds and reloads take turns, so a slow minute falls on both.
+A reload is over when the new version answers.
 """
 
-import argparse
 import asyncio
-import os
-import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 import numpy as np
 
+from benchmarks.harness import (
+    Server,
+    arguments,
+    claim,
+    clock,
+    medians,
+    percentile,
+    resident_bytes,
+    serve,
+    since,
+    steal_of,
+    table,
+)
+from benchmarks.packages import NAMES, package
 from vae.package import ModelPackage
 from vae.tensors import to_message
 from vae.v1 import vae_pb2 as pb
@@ -31,88 +38,128 @@ from vae.v1.vae_pb2_grpc import VaeServiceStub
 if TYPE_CHECKING:
     from vae.v1.vae_pb2_grpc import VaeServiceAsyncStub
 
-ROOT = Path(__file__).parent.parent
-VAE = "from vae.cli import main; main()"
+WARM_UP_SECONDS = 1.0
+LOOK_SECONDS = 0.005
+
+
+class Round(NamedTuple):
+    """What one server and its reloads saw: milliseconds, seconds, bytes."""
+
+    calls: float
+    failed: float
+    quiet_p50: float
+    quiet_p99: float
+    reloading_p50: float
+    reloading_p99: float
+    longest: float
+    reload_seconds: float
+    """From the rename to the new version's first answer, median."""
+    half_way_bytes: float
+    """Resident, after half of the reloads."""
+    last_bytes: float
+    steal: float
 
 
 class Call(NamedTuple):
     """What became of a call."""
 
-    seconds: float
+    milliseconds: float
     was_reloading: bool
     """When it was sent or answered."""
     failed: bool
 
 
+class Traffic:
+    """Calls that run until they are told to end."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.is_reloading = False
+        self.is_over = False
+
+    async def send(self, stub: "VaeServiceAsyncStub", request: pb.DecodeRequest) -> None:
+        """Makes one call after the other."""
+        while not self.is_over:
+            sent, was_reloading, failed = time.perf_counter(), self.is_reloading, False
+            try:
+                await stub.Decode(request)
+            except grpc.aio.AioRpcError as error:
+                print(error.code(), error.details())
+                failed = True
+            took = (time.perf_counter() - sent) * 1e3
+            self.calls.append(Call(took, was_reloading or self.is_reloading, failed))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--package", type=Path, default=ROOT / "tests" / "data" / "tiny")
+    parser = arguments(__doc__, seconds=0.5, repeats=2)
+    parser.add_argument("--package", choices=NAMES, default="digits")
     parser.add_argument("--reloads", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of quiet before each reload")
     parser.add_argument("--callers", type=int, default=16)
     options = parser.parse_args()
+    directory = package(options.package)
+    rounds = [measure(directory, options.reloads, options.callers, options.seconds) for _ in range(options.repeats)]
+    seen = medians(rounds)
+    print(f"{options.package}, {options.reloads} reloads, {options.callers} in flight")
+    table("", "value", rows=list(seen._asdict().items()))
+    claim("failed calls", sum(one.failed for one in rounds), 0, is_limit=True)
+    claim("p99 during reloads over p99 without", seen.reloading_p99 / seen.quiet_p99, 2, is_limit=True)
+    growth = seen.last_bytes / seen.half_way_bytes
+    claim("resident memory after the last reload over that half-way", growth, 1.02, is_limit=True)
+
+
+def measure(directory: Path, reloads: int, callers: int, seconds: float) -> Round:
+    """Serves a directory, and reloads it while calls run."""
     with tempfile.TemporaryDirectory() as folder:
-        publish(options.package, Path(folder), 1)
-        with serving(Path(folder)) as (target, pid):
-            stolen, began = stolen_seconds(), time.perf_counter()
-            calls, took, resident = asyncio.run(measure(options, Path(folder), target, pid))
-            steal = (stolen_seconds() - stolen) / (time.perf_counter() - began) / (os.cpu_count() or 1)
-    failed = sum(call.failed for call in calls)
-    quiet, reloading = (sorted(c.seconds * 1e3 for c in calls if c.was_reloading == when) for when in (False, True))
-    print(f"calls: {len(quiet)} quiet, {len(reloading)} during reloads; failed: {failed}")
-    print(f"reloads: {len(took)}, median {np.median(took):.2f} s from the rename to the new version's first answer")
-    for name, sample in (("quiet", quiet), ("reloading", reloading)):
-        p50, p99 = np.percentile(sample, [50, 99])
-        print(f"{name:>10}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, longest {sample[-1]:.2f} ms")
-    ratio = np.percentile(reloading, 99) / np.percentile(quiet, 99)
-    print(f"p99 during reloads over p99 without: {ratio:.2f}")
-    half = resident[len(resident) // 2]
-    print(f"resident memory: {half / 2**20:.0f} MiB half-way, after the last over that {resident[-1] / half:.3f}")
-    print(f"steal {steal:.1%}")
-    sys.exit(bool(failed))
+        publish(directory, Path(folder), 1)
+        with serve(Path(folder), "--threads", "1") as server:
+            return asyncio.run(
+                reload(server, directory, Path(folder), reloads=reloads, callers=callers, seconds=seconds)
+            )
 
 
-async def measure(
-    options: argparse.Namespace, folder: Path, target: str, pid: int
-) -> tuple[list[Call], list[float], list[int]]:
-    """Returns what became of every call, the seconds that each reload took, and the server's memory before each."""
-    calls: list[Call] = []
-    took: list[float] = []
-    resident: list[int] = []
-    is_reloading = is_over = False
-    async with grpc.aio.insecure_channel(target) as channel:
+async def reload(server: Server, directory: Path, folder: Path, *, reloads: int, callers: int, seconds: float) -> Round:
+    """Drops one version after the other while calls run."""
+    traffic, took, resident = Traffic(), [], []
+    async with grpc.aio.insecure_channel(server.target) as channel, asyncio.TaskGroup() as group:
         stub = VaeServiceStub(channel)
         shape = (await stub.GetModel(pb.GetModelRequest())).model.latent_shape
         request = pb.DecodeRequest(latent=to_message(np.zeros((1, *shape), np.float32)))
-
-        async def caller() -> None:
-            while not is_over:
-                sent, was_reloading = time.perf_counter(), is_reloading
-                try:
-                    await stub.Decode(request)
-                    failed = False
-                except grpc.aio.AioRpcError as error:
-                    print(error.code(), error.details())
-                    failed = True
-                calls.append(Call(time.perf_counter() - sent, was_reloading or is_reloading, failed))
-
-        callers = [asyncio.create_task(caller()) for _ in range(options.callers)]
-        await asyncio.sleep(1)
-        calls.clear()  # the first second warms up
-        for version in range(2, options.reloads + 2):
-            await asyncio.sleep(options.seconds)
-            resident.append(resident_bytes(pid))
-            staged = await asyncio.to_thread(publish, options.package, folder / ".staged", version)
-            is_reloading, began = True, time.perf_counter()
+        for _ in range(callers):
+            group.create_task(traffic.send(stub, request))
+        await asyncio.sleep(WARM_UP_SECONDS)
+        traffic.calls.clear()
+        before = clock(server.pid)
+        for version in range(2, reloads + 2):
+            await asyncio.sleep(seconds)
+            staged = await asyncio.to_thread(publish, directory, folder / ".staged", version)
+            traffic.is_reloading, began = True, time.perf_counter()
             staged.rename(folder / staged.name)
             await answers(stub, version)
             took.append(time.perf_counter() - began)
-            is_reloading = False
+            traffic.is_reloading = False
+            resident.append(resident_bytes(server.pid))
             if version > 2:
                 await asyncio.to_thread(shutil.rmtree, folder / str(version - 2))
-        is_over = True
-        await asyncio.gather(*callers)
-    return calls, took, resident
+        traffic.is_over = True
+    return summary(traffic.calls, took, resident, steal_of(since(server.pid, before)))
+
+
+def summary(calls: list[Call], took: list[float], resident: list[int], steal: float) -> Round:
+    """Returns the figures of a round."""
+    quiet, reloading = ([one.milliseconds for one in calls if one.was_reloading == when] for when in (False, True))
+    return Round(
+        len(calls),
+        sum(one.failed for one in calls),
+        percentile(quiet, 50),
+        percentile(quiet, 99),
+        percentile(reloading, 50),
+        percentile(reloading, 99),
+        max(quiet + reloading),
+        percentile(took, 50),
+        resident[len(resident) // 2 - 1],
+        resident[-1],
+        steal,
+    )
 
 
 async def answers(stub: "VaeServiceAsyncStub", version: int) -> None:
@@ -120,38 +167,15 @@ async def answers(stub: "VaeServiceAsyncStub", version: int) -> None:
     while True:
         if (await stub.GetModel(pb.GetModelRequest())).model.version == version:
             return
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
-def publish(package: Path, folder: Path, version: int) -> Path:
+def publish(directory: Path, folder: Path, version: int) -> Path:
     """Writes a package once more, as another version."""
-    found = ModelPackage.open(package)
+    found = ModelPackage.open(directory)
     files = {file.file: found.read(file) for file in found.manifest.files}
     manifest = found.manifest.model_copy(update={"version": version})
     return ModelPackage.write(folder / str(version), manifest, files).directory
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, int]]:
-    """Serves what lies below a directory on one core, and keeps this process to the other."""
-    command = [sys.executable, "-c", VAE, "serve", str(folder), "--port", "0", "--log-level", "error"]
-    with subprocess.Popen(["taskset", "-c", "0", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        found = re.search(r"on (\S+:\d+),", server.stdout.readline())
-        assert found is not None, "the server did not start"
-        os.sched_setaffinity(0, {1})
-        try:
-            yield found[1], server.pid
-        finally:
-            server.terminate()
-
-
-def resident_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def stolen_seconds() -> float:
-    return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

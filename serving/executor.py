@@ -29,6 +29,10 @@ class Batch(Generic[R, A]):
         self.rows = sum(len(piece.rows) for piece in pieces)
         self.interrupt = Interrupt()
 
+    def unwanted_rows(self, now: float) -> int:
+        """Returns how many of its rows belong to calls that are over or late."""
+        return sum(len(piece.rows) for piece in self.pieces if piece.call.future.done() or piece.call.deadline < now)
+
 
 class Executor(Generic[R, A]):
     """Runs batches; whatever goes wrong in one is its own calls' alone.
@@ -101,11 +105,16 @@ class Executor(Generic[R, A]):
         started = time.monotonic()
         self._running.add(batch)
         try:
-            shares = [piece.rows for piece in batch.pieces]
-            answers = await self._device.run(self._run, shares, batch.interrupt)
+            answers, unwanted_rows = await self._device.run(self._start, batch)
         finally:
             self._running.discard(batch)
+        self._tally.started_late_rows += unwanted_rows
         self._deliver(batch, answers, started)
+
+    def _start(self, batch: Batch[R, A]) -> tuple[Sequence[A | NonFiniteOutput], int]:
+        """Runs a batch on a thread. Returns its answers, and how many rows nobody wanted any more when it began."""
+        unwanted_rows = batch.unwanted_rows(time.monotonic())
+        return self._run([piece.rows for piece in batch.pieces], batch.interrupt), unwanted_rows
 
     def _deliver(self, batch: Batch[R, A], answers: Sequence[A | NonFiniteOutput], started: float) -> None:
         now = time.monotonic()

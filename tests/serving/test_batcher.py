@@ -510,6 +510,7 @@ def test_rows_are_counted_by_what_became_of_them() -> None:
         await batcher.submit(Numbers([6]))
         tally = batcher.tally
         assert (tally.late_rows, tally.cancelled_rows, tally.wasted_rows) == (2, 3, 1)
+        assert tally.started_late_rows == 0
         assert tally.batch_rows.total == 2
 
     play(scenario)

@@ -45,8 +45,9 @@ def test_calls_batches_and_models_are_counted(start_server: StartServer, port: s
     assert told["vae_batch_rows_bucket", "decoder", "8.0", "tiny", "1"] == told["vae_batch_rows_count", *decoder]
     assert told["vae_queued_seconds_count", "encoder", "tiny", "1"] == 1
     assert told["vae_running_seconds_count", *decoder] == told["vae_batch_rows_count", *decoder]
-    for name in ("vae_queue_rows", "vae_wasted_rows_total", "vae_non_finite_rows_total", "vae_failed_batches_total"):
-        assert told[name, *decoder] == 0
+    for name in ("wasted_rows_total", "started_late_rows_total", "non_finite_rows_total", "failed_batches_total"):
+        assert told[f"vae_{name}", *decoder] == 0
+    assert told["vae_queue_rows", *decoder] == 0
     assert told["vae_reloads_total", "tiny", "ok"] == 1
     assert told["vae_calls_in_flight",] == 0
     assert [fingerprint in key for key in told if key[0] == "vae_model_info"] == [True]

@@ -1,0 +1,93 @@
+"""Whether the server chooses well how it runs a model: beside every combination set by hand, on two processors.
+
+    python -m benchmarks.tuning [--package mlp]
+
+Executors x threads x rows a batch, under 64-row calls that keep all of it busy; the figure is the server's processor
+time a row. Every combination is measured once; the best of them, what `vae tune` chose and what a start without it
+chose are then measured again by turns, so that the winner is no child of chance.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from benchmarks.h2load import load
+from benchmarks.harness import (
+    LOAD_CORE,
+    ROOT,
+    SERVER_CORE,
+    Side,
+    alternate,
+    arguments,
+    claim,
+    decode_request,
+    print_loads,
+    serve,
+)
+from benchmarks.packages import NAMES, package
+
+CORES = (SERVER_CORE, LOAD_CORE)
+EXECUTION = ((2, 1), (1, 2), (1, 1))  # executors, threads
+BATCH_ROWS = tuple(2**power for power in range(9))
+ROWS, CALLERS = 64, 8
+FINALISTS = 3
+FIRST_SECONDS = 0.3
+CHOSEN = {"vae tune": "tuned", "start-up": "untuned"}  # by the cache that each serves from
+
+
+def main() -> None:
+    parser = arguments(__doc__, seconds=1.5)
+    parser.add_argument("--package", choices=NAMES, action="append")
+    options = parser.parse_args()
+    for name in options.package or ("mlp", "conv"):
+        compare(name, options.seconds, options.repeats)
+
+
+def compare(name: str, seconds: float, repeats: int) -> None:
+    """Measures the choices beside the best of the grid."""
+    directory = package(name)
+    by_hand = {f"{e} x {t} threads, {rows} rows": (e, t, rows) for e, t in EXECUTION for rows in BATCH_ROWS}
+    request = decode_request(directory, ROWS)
+    first = {}
+    for side, execution in by_hand.items():
+        with serve(directory, *flags_of(execution), cores=CORES) as server:
+            first[side] = load(server, "Decode", request, callers=CALLERS, seconds=FIRST_SECONDS)
+    best = sorted(first, key=lambda side: first[side].server_microseconds)[:FINALISTS]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        tune(directory, Path(folder, "tuned"))
+        flags = {side: ["--tuning-cache", str(Path(folder, cache))] for side, cache in CHOSEN.items()}
+        flags |= {side: flags_of(by_hand[side]) for side in best}
+        servers = {side: stack.enter_context(serve(directory, *words, cores=CORES)) for side, words in flags.items()}
+        sides: dict[str, Side] = {
+            side: partial(load, server, "Decode", request, callers=CALLERS, seconds=seconds)
+            for side, server in servers.items()
+        }
+        loads = alternate(sides, repeats)
+    print(f"{name}, {ROWS}-row calls, {CALLERS} in flight")
+    print_loads({**first, **loads}, ROWS)
+    least = min(best, key=lambda side: loads[side].server_microseconds)
+    for side in CHOSEN:
+        print(f"{side} chose {servers[side].announced.rpartition(', provider cpu, ')[2]}; best by hand: {least}")
+        ratio = loads[side].server_microseconds / loads[least].server_microseconds
+        claim(f"server us a row, {side} over the best by hand", ratio, 1.1, is_limit=True)
+
+
+def flags_of(execution: Sequence[int]) -> list[str]:
+    """Returns the flags that set executors, threads and rows a batch."""
+    names = ("--executors", "--threads", "--batch-rows")
+    return [word for name, value in zip(names, execution, strict=True) for word in (name, str(value))]
+
+
+def tune(directory: Path, cache: Path) -> None:
+    """Runs `vae tune` on all processors."""
+    command = ["taskset", "-c", ",".join(map(str, CORES)), sys.executable, "-c", "from vae.cli import main; main()"]
+    command += ["tune", str(directory), "--tuning-cache", str(cache)]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    main()
