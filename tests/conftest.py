@@ -1,5 +1,6 @@
 """A tiny real package, and real servers of it."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,13 @@ def tiny() -> Path:
 def vae() -> RunVae:
     """Runs the `vae` command to its end."""
     return run_vae
+
+
+@pytest.fixture
+def port() -> str:
+    """A port that is free."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return str(free.getsockname()[1])
 
 
 @pytest.fixture

@@ -1,33 +1,10 @@
 """What Prometheus is told, by a real server after real calls."""
 
-import socket
-import urllib.request
-
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from tests.servers import RunVae, StartServer
+from tests.servers import RunVae, StartServer, read_metrics
 from vae import Client
 from vae.errors import CallError
-
-Samples = dict[tuple[str, ...], float]
-
-
-@pytest.fixture
-def port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return str(free.getsockname()[1])
-
-
-def _read(port: str) -> Samples:
-    """Returns every sample by its name and its labels' values, in the order of the labels' names."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
-        families = list(text_string_to_metric_families(response.read().decode()))
-    return {
-        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
-        for family in families
-        for sample in family.samples
-    }
 
 
 def test_calls_batches_and_models_are_counted(start_server: StartServer, port: str) -> None:
@@ -39,7 +16,7 @@ def test_calls_batches_and_models_are_counted(start_server: StartServer, port: s
         with pytest.raises(CallError):
             client.decode(latent.latent, fingerprint="another")
         fingerprint = client.get_model().fingerprint
-    told = _read(port)
+    told = read_metrics(port)
     assert told["vae_call_seconds_count", "OK", "Sample", "unary"] == 1
     assert told["vae_call_seconds_count", "OK", "Decode", "unary"] == 1
     assert told["vae_call_seconds_count", "OK", "Decode", "stream"] == 2
@@ -63,7 +40,7 @@ def test_rows_of_a_caller_who_left_are_counted(start_server: StartServer, port: 
         client.sample(1)
         with pytest.raises(CallError):
             client.sample(16_000, timeout_seconds=0.05)
-    told = _read(port)
+    told = read_metrics(port)
     # Who comes first, gRPC who cancels the call or the batcher who sees that it is late, is chance.
     dropped = [told["vae_dropped_rows_total", "decoder", "tiny", reason, "1"] for reason in ("late", "cancelled")]
     assert sum(dropped) > 1000

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -169,16 +168,9 @@ def test_the_wrong_options_are_refused_before_anything_is_sent() -> None:
                 use(client)
 
 
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @both
-def test_long_jobs_outlive_their_server(start_server: StartServer, port: int, stream: Stream) -> None:
-    server = start_server("--port", str(port))
+def test_long_jobs_outlive_their_server(start_server: StartServer, port: str, stream: Stream) -> None:
+    server = start_server("--port", port)
     everything = np.resize(DATA, (16_000, 4, 4, 1))
     jobs = [everything[start : start + 20] for start in range(0, len(everything), 20)]
     options: dict[str, Any] = {"seed": 3, "include_latent": True}
@@ -187,7 +179,7 @@ def test_long_jobs_outlive_their_server(start_server: StartServer, port: int, st
     encoded, drawn = ([next(results) for _ in range(20)] for results in (encoding, drawing))
     server.process.kill()
     server.process.wait()
-    again = threading.Thread(target=start_server, args=("--port", str(port)))
+    again = threading.Thread(target=start_server, args=("--port", port))
     again.start()
     encoded.extend(encoding)
     drawn.extend(drawing)
@@ -332,15 +324,15 @@ def test_a_deadline_is_its_own_calls(start_server: StartServer) -> None:
     sharing(server.target, use)
 
 
-def test_calls_that_share_a_stream_survive_a_restart(start_server: StartServer, port: int) -> None:
-    server = start_server("--port", str(port))
+def test_calls_that_share_a_stream_survive_a_restart(start_server: StartServer, port: str) -> None:
+    server = start_server("--port", port)
     restarted: list[RunningServer] = []
 
     async def use(client: AsyncClient) -> None:
         await client.decode(LATENT)
         server.process.kill()
         server.process.wait()
-        restarted.append(await asyncio.to_thread(start_server, "--port", str(port)))
+        restarted.append(await asyncio.to_thread(start_server, "--port", port))
         results = await asyncio.gather(*(client.decode(LATENT) for _ in range(20)))
         assert len(results) == 20
         restarted[0].process.kill()
