@@ -99,26 +99,29 @@ class Executor(Generic[R, A]):
 
     def _compute_here(self, batch: Batch[R, A]) -> None:
         started = time.monotonic()
-        self._deliver(batch, self._run([piece.rows for piece in batch.pieces], None), started)
+        answers = self._run([piece.rows for piece in batch.pieces], None)
+        self._deliver(batch, answers, started, time.monotonic() - started)
 
     async def _compute_on_thread(self, batch: Batch[R, A]) -> None:
-        started = time.monotonic()
         self._running.add(batch)
         try:
-            answers, unwanted_rows = await self._device.run(self._start, batch)
+            answers, started, ended, unwanted_rows = await self._device.run(self._compute, batch)
         finally:
             self._running.discard(batch)
         self._tally.started_late_rows += unwanted_rows
-        self._deliver(batch, answers, started)
+        self._deliver(batch, answers, started, ended - started)
 
-    def _start(self, batch: Batch[R, A]) -> tuple[Sequence[A | NonFiniteOutput], int]:
-        """Runs a batch on a thread. Returns its answers, and how many rows nobody wanted any more when it began."""
-        unwanted_rows = batch.unwanted_rows(time.monotonic())
-        return self._run([piece.rows for piece in batch.pieces], batch.interrupt), unwanted_rows
+    def _compute(self, batch: Batch[R, A]) -> tuple[Sequence[A | NonFiniteOutput], float, float, int]:
+        """Runs a batch on a thread. Returns its answers, when it began and ended, and rows that nobody wanted then."""
+        started = time.monotonic()
+        unwanted_rows = batch.unwanted_rows(started)
+        answers = self._run([piece.rows for piece in batch.pieces], batch.interrupt)
+        return answers, started, time.monotonic(), unwanted_rows
 
-    def _deliver(self, batch: Batch[R, A], answers: Sequence[A | NonFiniteOutput], started: float) -> None:
+    def _deliver(
+        self, batch: Batch[R, A], answers: Sequence[A | NonFiniteOutput], started: float, seconds: float
+    ) -> None:
         now = time.monotonic()
-        seconds = now - started
         self._pace.learn(batch.rows, seconds)
         self._tally.running_seconds.observe(seconds)
         self._tally.batch_rows.observe(batch.rows)

@@ -1,6 +1,7 @@
 """Pace: how long batches take, learned from those that ran."""
 
 _WEIGHT = 0.1  # of the newest measurement
+_OUTLIER = 3.0  # times the average: what took longer was held up by something else, and counts as so much
 
 
 class Pace:
@@ -36,4 +37,4 @@ class Pace:
 
 
 def _averaged(old: float | None, new: float) -> float:
-    return new if old is None else old + _WEIGHT * (new - old)
+    return new if old is None else old + _WEIGHT * (min(new, _OUTLIER * old) - old)

@@ -5,12 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import grpc
 from google.rpc.status_pb2 import Status
+from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parent.parent
 VAE = [sys.executable, "-W", "error", "-c", "from vae.cli import main; main()"]
@@ -75,3 +77,14 @@ def status_of(error: grpc.RpcError) -> Status:
     content = trailers["grpc-status-details-bin"]
     assert isinstance(content, bytes)
     return Status.FromString(content)
+
+
+def read_metrics(port: str) -> dict[tuple[str, ...], float]:
+    """Returns every sample by its name and its labels' values, in the order of the labels' names."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        families = list(text_string_to_metric_families(response.read().decode()))
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }

@@ -1,29 +1,14 @@
 """What Prometheus is told, by a real server after real calls."""
 
 import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from tests.servers import RunVae, StartServer
+from tests.servers import RunVae, StartServer, read_metrics
 from vae import Client
 from vae.errors import CallError
-
-Samples = dict[tuple[str, ...], float]
-
-
-def _read(port: str) -> Samples:
-    """Returns every sample by its name and its labels' values, in the order of the labels' names."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
-        families = list(text_string_to_metric_families(response.read().decode()))
-    return {
-        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
-        for family in families
-        for sample in family.samples
-    }
 
 
 def test_calls_batches_and_models_are_counted(start_server: StartServer, port: str) -> None:
@@ -35,7 +20,7 @@ def test_calls_batches_and_models_are_counted(start_server: StartServer, port: s
         with pytest.raises(CallError):
             client.decode(latent.latent, fingerprint="another")
         fingerprint = client.get_model().fingerprint
-    told = _read(port)
+    told = read_metrics(port)
     assert told["vae_call_seconds_count", "OK", "Sample", "unary"] == 1
     assert told["vae_call_seconds_count", "OK", "Decode", "unary"] == 1
     assert told["vae_call_seconds_count", "OK", "Decode", "stream"] == 2
@@ -60,7 +45,7 @@ def test_rows_of_a_caller_who_left_are_counted(start_server: StartServer, port: 
         client.sample(1)
         with pytest.raises(CallError):
             client.sample(16_000, timeout_seconds=0.05)
-    told = _read(port)
+    told = read_metrics(port)
     # Who comes first, gRPC who cancels the call or the batcher who sees that it is late, is chance.
     dropped = [told["vae_dropped_rows_total", "decoder", "tiny", reason, "1"] for reason in ("late", "cancelled")]
     assert sum(dropped) > 1000
@@ -79,7 +64,7 @@ def test_a_sample_stream_counts_message_by_message(start_server: StartServer, po
         assert len(list(client.sample_stream(50, message_rows=10))) == 5
         with pytest.raises(CallError):
             list(client.sample_stream(50, message_rows=20_000))
-    told = _read(port)
+    told = read_metrics(port)
     assert told["vae_call_seconds_count", "OK", "Sample", "stream"] == 5
     assert [key for key in told if key[:3:2] == ("vae_call_seconds_count", "Sample")] == [
         ("vae_call_seconds_count", "OK", "Sample", "stream")
@@ -94,7 +79,7 @@ def test_a_stream_that_is_left_counts_as_cancelled(start_server: StartServer, po
         with pytest.raises(CallError):
             list(client.decode_stream([latent, latent], timeout_seconds=0.2))
     end = time.monotonic() + 10
-    while ("vae_call_seconds_count", "CANCELLED", "Decode", "stream") not in (told := _read(port)):
+    while ("vae_call_seconds_count", "CANCELLED", "Decode", "stream") not in (told := read_metrics(port)):
         assert time.monotonic() < end
     assert told["vae_call_seconds_count", "CANCELLED", "Decode", "stream"] == 2
 
@@ -104,4 +89,4 @@ def test_calls_refused_at_the_door_are_counted(start_server: StartServer, port: 
     server = start_server("--metrics-port", port, "--token-file", str(tmp_path / "tokens"))
     with Client(server.target, token="bad") as client, pytest.raises(CallError):
         client.get_model()
-    assert _read(port)["vae_door_refused_calls_total", "UNAUTHENTICATED"] == 1
+    assert read_metrics(port)["vae_door_refused_calls_total", "UNAUTHENTICATED"] == 1

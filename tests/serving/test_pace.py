@@ -38,3 +38,10 @@ def test_a_cycle_is_a_batch_until_it_is_measured() -> None:
     assert pace.cycle_seconds(64) == 0.010
     pace.learn_cycle(0.015)
     assert pace.cycle_seconds(64) == 0.015
+
+
+def test_one_that_was_held_up_counts_little() -> None:
+    pace = Pace()
+    for seconds in [0.001] * 20 + [10.0]:
+        pace.learn(8, seconds)
+    assert pace.seconds(8) == pytest.approx(0.0012)
