@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from onnx import TensorProto, helper
 from serving.exactness import Exactness, probe_exactness
 from serving.loading import load
 from serving.session import Session
-from serving.settings import read_settings
+from serving.settings import Settings
 from vae.manifest import Graph, TensorSpec
 from vae.tensors import Array
 
@@ -82,6 +81,5 @@ def test_small_batches_will_do(batch_rows: int) -> None:
     assert _probe(("Sigmoid", ["x"], "y"), batch_rows=batch_rows).is_exact
 
 
-def test_loading_tells(tiny: Path) -> None:
-    settings = read_settings({"package": str(tiny), "provider": "cpu", "threads": "1", "batch_rows": "64"})
-    assert load(tiny, settings).exactness == Exactness(True, 0.0)
+def test_loading_tells(settings: Settings) -> None:
+    assert load(settings.package, settings).exactness == Exactness(True, 0.0)

@@ -10,16 +10,11 @@ import numpy as np
 import pytest
 
 from serving.loading import load
-from serving.settings import Settings, read_settings
+from serving.settings import Settings
 from vae.errors import PackageError
 from vae.package import sha256_of
 
 Edit = Callable[[dict[str, np.ndarray]], None]
-
-
-@pytest.fixture
-def settings(tiny: Path) -> Settings:
-    return read_settings({"package": str(tiny), "provider": "cpu", "threads": "1", "batch_rows": "64"})
 
 
 def _with_probes(tiny: Path, target: Path, edit: Edit) -> Path:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,16 +10,15 @@ from serving.device import Device
 from serving.loading import Proved, load
 from serving.models import Models, Served, serve
 from serving.rows import LatentRows
-from serving.settings import read_settings
+from serving.settings import Settings
 from vae.errors import InvalidInput, NotReady, ShuttingDown, UnknownName
 
 Make = Callable[..., Served]
 
 
-def _with_models(tiny: Path, use: Callable[[Models, Make], Awaitable[None]]) -> None:
+def _with_models(settings: Settings, use: Callable[[Models, Make], Awaitable[None]]) -> None:
     """Runs a test on a loop, with a maker of served models of any name and version."""
-    settings = read_settings({"package": str(tiny), "provider": "cpu", "threads": "1", "batch_rows": "64"})
-    proved = load(tiny, settings)
+    proved = load(settings.package, settings)
 
     async def run() -> None:
         device = Device()
@@ -41,7 +39,7 @@ def test_says_so_while_nothing_is_loaded() -> None:
         Models().describe()
 
 
-def test_the_newest_version_is_the_default_and_older_ones_can_be_asked_for(tiny: Path) -> None:
+def test_the_newest_version_is_the_default_and_older_ones_can_be_asked_for(settings: Settings) -> None:
     async def use(models: Models, make: Make) -> None:
         served = {version: make("a", version) for version in (2, 10, 1)}
         for one in served.values():
@@ -60,10 +58,10 @@ def test_the_newest_version_is_the_default_and_older_ones_can_be_asked_for(tiny:
         with pytest.raises(UnknownName, match=r"^version 10 is not served here; a version 1, a version 2 are$"):
             models.find("", 10)
 
-    _with_models(tiny, use)
+    _with_models(settings, use)
 
 
-def test_of_several_names_one_must_be_named(tiny: Path) -> None:
+def test_of_several_names_one_must_be_named(settings: Settings) -> None:
     async def use(models: Models, make: Make) -> None:
         for name, version in (("b", 1), ("a", 2), ("a", 1)):
             models.put(make(name, version))
@@ -81,10 +79,10 @@ def test_of_several_names_one_must_be_named(tiny: Path) -> None:
         ):
             models.find("c", 0)
 
-    _with_models(tiny, use)
+    _with_models(settings, use)
 
 
-def test_nothing_is_served_after_the_last_is_removed(tiny: Path) -> None:
+def test_nothing_is_served_after_the_last_is_removed(settings: Settings) -> None:
     async def use(models: Models, make: Make) -> None:
         models.put(make("a", 1))
         models.remove(("a", 1))
@@ -92,10 +90,10 @@ def test_nothing_is_served_after_the_last_is_removed(tiny: Path) -> None:
         with pytest.raises(UnknownName, match=r"^a model is not served here; nothing is$"):
             models.find("", 0)
 
-    _with_models(tiny, use)
+    _with_models(settings, use)
 
 
-def test_who_uses_a_model_has_it_to_the_end(tiny: Path) -> None:
+def test_who_uses_a_model_has_it_to_the_end(settings: Settings) -> None:
     rows = LatentRows(np.zeros((2, 3), np.float32), "data")
 
     async def use(models: Models, make: Make) -> None:
@@ -113,4 +111,4 @@ def test_who_uses_a_model_has_it_to_the_end(tiny: Path) -> None:
             await old.decoder.submit(rows)
         await new.decoder.submit(rows)
 
-    _with_models(tiny, use)
+    _with_models(settings, use)

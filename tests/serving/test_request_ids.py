@@ -48,7 +48,7 @@ def test_an_id_that_would_spoil_the_log_is_not_taken(server: RunningServer, sent
 
 
 def test_every_call_is_logged_at_level_debug(start_server: StartServer) -> None:
-    server = start_server("--log-level", "debug", "--wait-milliseconds", "500", "--batch-rows", "10000")
+    server = start_server("--log-level", "debug", "--wait-milliseconds", "1000", "--batch-rows", "10000")
     _told(server, GOOD, "mine")
     failed = _told(server, BAD)
     with grpc.insecure_channel(server.target) as channel:
