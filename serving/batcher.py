@@ -86,6 +86,12 @@ class Batcher(Generic[R, A]):
         """Rows accepted and not yet running."""
         return self._line.rows
 
+    def has_room(self, rows: int, *, bulk: bool) -> bool:
+        """Says whether rows fit into the queue; a bulk call of any size does where no other one waits."""
+        if bulk and self._line.bulk_rows and self._line.bulk_rows + rows > _BULK_PART * self._queue_rows:
+            return False
+        return self._line.rows + rows <= self._queue_rows
+
     async def submit(
         self, rows: R, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
     ) -> Answer[A]:
@@ -105,7 +111,7 @@ class Batcher(Generic[R, A]):
             OutOfMemory: the rows need more memory than there is.
             EngineFailure: the batch failed.
         """
-        if patient and not self._has_room(len(rows), bulk):
+        if patient and not self.has_room(len(rows), bulk=bulk):
             arrived = time.monotonic()
             await self._room.wait(lambda: self._need_not_wait(len(rows), bulk), timeout_seconds)
             if timeout_seconds is not None:
@@ -123,8 +129,8 @@ class Batcher(Generic[R, A]):
             ShuttingDown: the batcher was closed.
         """
         if self.worker.done():
-            raise ShuttingDown("the server is shutting down")
-        if not self._has_room(len(rows), bulk):
+            raise ShuttingDown()
+        if not self.has_room(len(rows), bulk=bulk):
             self.tally.refused_full += 1
             raise Overloaded(
                 f"{self._line.rows} rows are waiting, {len(rows)} more would pass the limit of {self._queue_rows}"
@@ -176,15 +182,9 @@ class Batcher(Generic[R, A]):
         self.worker.cancel()
         await asyncio.wait([self.worker])
 
-    def _has_room(self, rows: int, bulk: bool) -> bool:
-        """Says whether rows fit into the queue; a bulk call of any size does where no other one waits."""
-        if bulk and self._line.bulk_rows and self._line.bulk_rows + rows > _BULK_PART * self._queue_rows:
-            return False
-        return self._line.rows + rows <= self._queue_rows
-
     def _need_not_wait(self, rows: int, bulk: bool) -> bool:
         """Says whether rows have room, or never will: then they go on, and are refused."""
-        return self._has_room(rows, bulk) or rows > self._queue_rows or self.worker.done()
+        return self.has_room(rows, bulk=bulk) or rows > self._queue_rows or self.worker.done()
 
     def _check_deadline(self, rows: R, timeout_seconds: float, bulk: bool) -> None:
         """Refuses rows that are not likely to be answered in time."""
@@ -212,7 +212,7 @@ class Batcher(Generic[R, A]):
         if not worker.cancelled():
             _log.critical("the batcher's worker died. This is a bug.", exc_info=worker.exception())
         for call in list(self._line):
-            fail(call, ShuttingDown("the server is shutting down"))
+            fail(call, ShuttingDown())
         self._room.call_all_in()
 
     def _let_go(self, call: Call[R, A]) -> None:

@@ -14,7 +14,7 @@ from serving.session import Session
 from vae.errors import NonFiniteOutput
 from vae.manifest import Manifest
 from vae.noise import Purpose, RowRange, standard_normals
-from vae.tensors import Array
+from vae.tensors import Array, join
 
 T = TypeVar("T")
 S = TypeVar("S", bound=np.generic)
@@ -49,7 +49,7 @@ class Engine:
             Encoded(latent, log_variance if rows.log_variance else None)
             for rows, latent, log_variance in zip(batch, latents, log_variances, strict=True)
         ]
-        return _refuse_non_finite("encoder", answers, batch, _join(latents))
+        return _refuse_non_finite("encoder", answers, batch, join(latents))
 
     def reconstruct(
         self, batch: Sequence[ReconstructRows], interrupt: Interrupt | None = None
@@ -93,13 +93,13 @@ class Engine:
     ) -> dict[str, Array]:
         """Returns the outputs to show, the extra ones, and the expectation: rounded data would hide NaN."""
         wanted = [*sorted(shown | {"expectation"}), *extra]
-        return dict(zip(wanted, self._decoder.run({"latent": _join(latents)}, wanted, interrupt), strict=True))
+        return dict(zip(wanted, self._decoder.run({"latent": join(latents)}, wanted, interrupt), strict=True))
 
     def _infer(
         self, batch: Sequence[DataRows], wants_moments: bool, interrupt: Interrupt | None
     ) -> "tuple[Array, _Moments | None, list[Array]]":
         """Returns the joined data, the joined moments if wanted, and the latent of each element: its mean or a draw."""
-        data = _join([rows.data for rows in batch])
+        data = join([rows.data for rows in batch])
         if not wants_moments:
             (mean,) = self._encoder.run({"data": data}, ["mean"], interrupt)
             return data, None, _split(mean, batch)
@@ -177,10 +177,6 @@ def _reparameterize(mean: Array, log_variance: Array, noise: Array) -> Array:
     """Returns mean + sqrt(variance) noise; in float64, so that its bits do not follow the last bit of exp."""
     with np.errstate(over="ignore"):
         return (mean + np.exp(0.5 * log_variance.astype(np.float64)) * noise).astype(np.float32)
-
-
-def _join(parts: Sequence[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _split(joined: npt.NDArray[S], batch: Sequence[Sized]) -> list[npt.NDArray[S]]:

@@ -24,7 +24,7 @@ from serving.rows import (
 )
 from vae.errors import InvalidInput
 from vae.manifest import Manifest
-from vae.tensors import Array, to_float16, to_message
+from vae.tensors import Array, join, to_float16, to_message
 from vae.v1 import vae_pb2 as pb
 
 AnyRequest = TypeVar("AnyRequest", bound=pb.EncodeRequest | pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest)
@@ -46,6 +46,10 @@ class _Output(TypedDict, total=False):
 
 class Queue(Protocol[Rows_contra, A]):
     """What a batcher is to those who bring rows; see `Batcher`."""
+
+    def has_room(self, rows: int, *, bulk: bool) -> bool:
+        """As `Batcher.has_room`."""
+        ...
 
     async def submit(
         self, rows: Rows_contra, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
@@ -120,7 +124,7 @@ class Rpc(NamedTuple, Generic[AnyRequest, AnyRows, A, P]):
         """Returns the reply, once its images are encoded if it asked for such."""
         files = None
         if self.writes_images(request):
-            files = await images.encode(_join(self.outputs(answer.parts)), manifest.data)
+            files = await images.encode(join(self.outputs(answer.parts)), manifest.data)
         return self.render(request, rows, answer, manifest, files)
 
 
@@ -198,7 +202,7 @@ def _reconstructed(
         log_likelihood=_score(log_likelihood),
         kl=_score(kl),
         elbo=_score(elbo),
-        squared_error=_score(_join([part.squared_error for part in parts])),
+        squared_error=_score(join([part.squared_error for part in parts])),
         seed=rows.noise and rows.noise.seed,
         **_output(_outputs(parts), rows.output, request.dtype, files),
     )
@@ -236,12 +240,8 @@ def _output(parts: Sequence[Array], output: Output, dtype: int, files: Sequence[
 
 def _joined(parts: Sequence[Array], field: str, dtype: int) -> pb.Tensor:
     """Returns rows as a message; floating-point ones in the type that the caller asked for."""
-    rows = _join(parts)
+    rows = join(parts)
     return to_message(to_float16(rows, field) if dtype == pb.DATA_TYPE_FLOAT16 else rows)
-
-
-def _join(parts: Sequence[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _wants_images(request: pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest) -> bool:

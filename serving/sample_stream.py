@@ -67,7 +67,7 @@ class _Sampling:
             while self._begun:
                 self._end(code)
         if next(self._waiting, None) is not None:
-            raise ShuttingDown("the server is shutting down")
+            raise ShuttingDown()
 
     def _begin_some(self) -> bool:
         """Queues the rows of the next messages, unless the server stops. Says whether any are begun."""

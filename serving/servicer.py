@@ -156,6 +156,6 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
 
     def _check(self, request: object) -> None:
         if self.calls.closed:
-            raise ShuttingDown("the server is shutting down")
+            raise ShuttingDown()
         if request is None:
             raise InvalidInput("request", "is no message of the RPC's type")

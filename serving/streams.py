@@ -27,7 +27,7 @@ from serving.rpcs import DECODE, ENCODE, A, AnyRows, Rpc, is_bulk
 from serving.status import refuse
 from serving.tally import CallTally
 from serving.window import Window
-from vae.errors import DeadlinePassed, InvalidInput, Overloaded, ShuttingDown
+from vae.errors import DeadlinePassed, InvalidInput, ShuttingDown
 from vae.v1 import vae_pb2 as pb
 
 _CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for those that are refused
@@ -128,7 +128,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
             elif not self._window.calls and reading.done():
                 return reading.result()
             elif not self._window.calls and self._calls.closed:
-                raise ShuttingDown("the server is shutting down")
+                raise ShuttingDown()
             else:
                 self._wake.clear()
                 await self._wake.wait()
@@ -247,12 +247,9 @@ class CallStream(Generic[AnyRows, A, Reply]):
     def _queue(self, served: Served, rows: AnyRows, timeout_seconds: float | None) -> "asyncio.Future[Answer[A]]":
         """Queues rows without a task of their own, unless they must wait for room."""
         queue = self._kind.rpc.queue(served)
-        try:
-            return queue.enqueue(rows, timeout_seconds, bulk=self._bulk)
-        except Overloaded:
-            if not self._bulk:
-                raise
+        if self._bulk and not queue.has_room(len(rows), bulk=True):
             return asyncio.ensure_future(queue.submit(rows, timeout_seconds, bulk=True, patient=True))
+        return queue.enqueue(rows, timeout_seconds, bulk=self._bulk)
 
     def _timeout(self, pending: _Pending[A, Reply], microseconds: int) -> float | None:
         """Returns a call's timeout in seconds, and sees to it that it is kept."""

@@ -93,6 +93,9 @@ class NotReady(VaeError):
 class ShuttingDown(VaeError):
     """The server no longer takes work."""
 
+    def __init__(self, message: str = "the server is shutting down") -> None:
+        super().__init__(message)
+
 
 class OutOfMemory(VaeError):
     """The device has not enough memory for the rows."""

@@ -25,6 +25,11 @@ DATA_TYPES = {"uint8": pb.DATA_TYPE_UINT8, "float32": pb.DATA_TYPE_FLOAT32, "flo
 """Wire type by the name that manifests and NumPy use."""
 
 
+def join(parts: Sequence[Array]) -> Array:
+    """Returns the rows of all parts, without a copy if there is but one."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
 def to_message(array: Array) -> pb.Tensor:
     """Returns the message that holds an array of uint8, float32 or float16."""
     number = _NUMBERS[array.dtype.char]
