@@ -31,7 +31,7 @@ _TRY_AGAIN = 16  # ... but for one batch in so many
 # Shorter batches run on the event loop itself: handing one to a thread and back takes about as long.
 _INLINE_SECONDS = 0.0003
 _BULK_PART = 3 / 4  # of the queue: bulk calls wait for room, and would leave none to calls that do not
-_CAUTION = 1.2  # on the time that a call would wait, when its deadline is weighed at the door
+_CAUTION = 1.2  # on the time until an answer, when a deadline is weighed
 
 
 class Batcher(Generic[R, A]):
@@ -140,7 +140,7 @@ class Batcher(Generic[R, A]):
         now = time.monotonic()
         call: Call[R, A] = Call(rows, asyncio.get_running_loop().create_future(), now, bulk=bulk, start_by=now)
         if timeout_seconds is not None:
-            self._check_deadline(rows, timeout_seconds, bulk)
+            call.expected_seconds = self._expect(len(rows), timeout_seconds, bulk)
             call.deadline = now + timeout_seconds
         if self._wait_seconds:
             call.start_by = now + min(self._wait_seconds, (call.deadline - now) / 2)
@@ -186,17 +186,22 @@ class Batcher(Generic[R, A]):
         """Says whether rows have room, or never will: then they go on, and are refused."""
         return self.has_room(rows, bulk=bulk) or rows > self._queue_rows or self.worker.done()
 
-    def _check_deadline(self, rows: R, timeout_seconds: float, bulk: bool) -> None:
-        """Refuses rows that are not likely to be answered in time."""
-        wanted = self._line.rows_until(len(rows), bulk=bulk)
-        expected = self._seconds_until(wanted)
-        if expected is None or (not self._line.rows and not self._executor.is_busy):
-            return  # an idle device is always worth a try
-        if expected > timeout_seconds:
+    def _expect(self, rows: int, timeout_seconds: float, bulk: bool) -> float | None:
+        """Returns when rows are likely to be answered, in seconds; None while nothing is known.
+
+        Raises:
+            DeadlineUnreachable: that is too late. An idle device is worth a try that half the time might do for.
+        """
+        expected = self._seconds_until(self._line.rows_until(rows, bulk=bulk))
+        if expected is None:
+            return None
+        is_idle = not self._line.rows and not self._executor.is_busy
+        if (expected / 2 if is_idle else _CAUTION * expected + self._pace.slip_seconds) > timeout_seconds:
             self.tally.refused_unreachable += 1
             raise DeadlineUnreachable(
                 f"the answer is expected in {expected:.3g} s, the deadline allows {timeout_seconds:.3g} s"
             )
+        return expected
 
     def _seconds_until(self, rows: int) -> float | None:
         """Returns when the last of so many waiting rows is likely to be answered; None while nothing is known."""
@@ -205,7 +210,7 @@ class Batcher(Generic[R, A]):
         if cycle is None or last is None:
             return None
         until_free = max(0.0, self._last_start + cycle - time.monotonic()) if self._executor.is_busy else 0.0
-        return _CAUTION * (until_free + full_batches * cycle) + last
+        return until_free + full_batches * cycle + last
 
     def _ended(self, worker: "asyncio.Task[None]") -> None:
         """Answers those who wait when the worker is no more."""
@@ -294,6 +299,8 @@ class Batcher(Generic[R, A]):
             return False
         if call.deadline <= now:
             self.tally.late_rows += self._line.drop(call)
+            if call.expected_seconds is not None:
+                self._pace.learn_slip(now - call.arrived - call.expected_seconds)
             fail(call, DeadlinePassed("the deadline passed while the rows were queued"))
             return False
         return True

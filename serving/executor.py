@@ -11,7 +11,7 @@ from serving.interrupt import Interrupt
 from serving.line import A, Answer, Call, Piece, R
 from serving.pace import Pace
 from serving.tally import BatchTally
-from vae.errors import EngineFailure, NonFiniteOutput, OutOfMemory, ShuttingDown, VaeError
+from vae.errors import DeadlinePassed, EngineFailure, NonFiniteOutput, OutOfMemory, ShuttingDown, VaeError
 
 _log = logging.getLogger(__name__)
 
@@ -22,16 +22,20 @@ E = TypeVar("E", bound=VaeError)
 class Batch(Generic[R, A]):
     """Pieces that run together."""
 
-    __slots__ = ("interrupt", "pieces", "rows")
+    __slots__ = ("interrupt", "pieces", "rows", "unwanted")
 
     def __init__(self, pieces: Sequence[Piece[R, A]]) -> None:
         self.pieces = pieces
         self.rows = sum(len(piece.rows) for piece in pieces)
+        self.unwanted: Sequence[Piece[R, A]] = ()
         self.interrupt = Interrupt()
 
-    def unwanted_rows(self, now: float) -> int:
-        """Returns how many of its rows belong to calls that are over or late."""
-        return sum(len(piece.rows) for piece in self.pieces if piece.call.future.done() or piece.call.deadline < now)
+    def leave_out_unwanted(self, now: float) -> None:
+        """Leaves out what belongs to calls that are over or late, which some are by the time that a thread begins."""
+        self.unwanted = [piece for piece in self.pieces if piece.call.future.done() or piece.call.deadline <= now]
+        if self.unwanted:
+            self.pieces = [piece for piece in self.pieces if piece not in self.unwanted]
+            self.rows = sum(len(piece.rows) for piece in self.pieces)
 
 
 class Executor(Generic[R, A]):
@@ -105,18 +109,28 @@ class Executor(Generic[R, A]):
     async def _compute_on_thread(self, batch: Batch[R, A]) -> None:
         self._running.add(batch)
         try:
-            answers, started, ended, unwanted_rows = await self._device.run(self._compute, batch)
+            answers, started, ended = await self._device.run(self._compute, batch)
         finally:
             self._running.discard(batch)
-        self._tally.started_late_rows += unwanted_rows
-        self._deliver(batch, answers, started, ended - started)
+        for piece in batch.unwanted:
+            self._drop(piece)
+        if batch.pieces:
+            self._deliver(batch, answers, started, ended - started)
 
-    def _compute(self, batch: Batch[R, A]) -> tuple[Sequence[A | NonFiniteOutput], float, float, int]:
-        """Runs a batch on a thread. Returns its answers, when it began and ended, and rows that nobody wanted then."""
+    def _compute(self, batch: Batch[R, A]) -> tuple[Sequence[A | NonFiniteOutput], float, float]:
+        """Runs on a thread what is still wanted of a batch. Returns the answers, and when it began and ended."""
         started = time.monotonic()
-        unwanted_rows = batch.unwanted_rows(started)
-        answers = self._run([piece.rows for piece in batch.pieces], batch.interrupt)
-        return answers, started, time.monotonic(), unwanted_rows
+        batch.leave_out_unwanted(started)
+        answers = self._run([piece.rows for piece in batch.pieces], batch.interrupt) if batch.pieces else []
+        return answers, started, time.monotonic()
+
+    def _drop(self, piece: Piece[R, A]) -> None:
+        """Answers a call whose rows were not run since it was over or late by then."""
+        if piece.call.future.cancelled():
+            self._tally.cancelled_rows += len(piece.rows)
+        else:
+            self._tally.late_rows += len(piece.rows)
+            fail(piece.call, DeadlinePassed("the deadline passed while the rows were queued"))
 
     def _deliver(
         self, batch: Batch[R, A], answers: Sequence[A | NonFiniteOutput], started: float, seconds: float
@@ -139,6 +153,8 @@ class Executor(Generic[R, A]):
             call.running_seconds += seconds
             call.batch_rows = max(call.batch_rows, batch.rows)
             if not call.unanswered and not call.future.done():  # a call may be cancelled while its rows run
+                if call.expected_seconds is not None:
+                    self._pace.learn_slip(now - call.arrived - call.expected_seconds)
                 self._tally.queued_seconds.observe(call.queued_seconds)
                 call.future.set_result(_answer(call))
 

@@ -1,7 +1,8 @@
 """Line: the calls that wait for one graph, in two classes, and how a batch is made of them.
 
 Interactive calls go first. Bulk calls fill the room that is left, and while both wait one row in eight is theirs.
-Within a class calls take turns: one with more rows than a batch has room for is cut, and its rest goes to the end.
+Within a class calls take turns. One with more rows than a batch has room for is cut; when its turn has given it a
+batch, or 64 rows where batches are smaller, its rest goes to the end.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 _BULK_SHARE = 1 / 8
+_LEAST_TURN_ROWS = 64  # calls of middling size are done one after the other: in turns all of them would be late
 
 
 class Rows(Protocol):
@@ -51,6 +53,10 @@ class Call(Generic[R, A]):
     start_by: float = 0.0
     """How long it may be kept waiting for company."""
     bulk: bool = False
+    expected_seconds: float | None = None
+    """From its arrival to its answer, as expected when it came; None where nobody asked."""
+    turn: int = 0
+    """Rows taken in its present turn."""
     waiting: int = field(init=False)
     """Rows not yet taken for a batch."""
     unanswered: int = field(init=False)
@@ -87,6 +93,7 @@ class Line(Generic[R, A]):
         self.bulk_rows = 0
         """Those of them that are bulk."""
         self._batch_rows = batch_rows
+        self._turn_limit = max(batch_rows, _LEAST_TURN_ROWS)
         self._calls: dict[bool, dict[Call[R, A], None]] = {False: {}, True: {}}  # by whether they are bulk
         self._turn_rows = {False: 0, True: 0}  # that run when each call had one turn
         self._owed_to_bulk = 0.0  # rows
@@ -128,7 +135,7 @@ class Line(Generic[R, A]):
     def rows_until(self, rows: int, *, bulk: bool) -> int:
         """Returns how many rows are likely to run until those of a new call have, its own included."""
         before = (False, True) if bulk else (False,)
-        if rows <= self._batch_rows:
+        if rows <= self._turn_limit:
             return rows + sum(self._turn_rows[kind] for kind in before)
         return rows + sum(min(call.waiting, rows) for kind in before for call in self._calls[kind])
 
@@ -152,17 +159,20 @@ class Line(Generic[R, A]):
         return batch
 
     def _cut(self, call: Call[R, A], room: int) -> Piece[R, A]:
-        """Takes the next rows of a call; one with more of them goes to the end of its class."""
+        """Takes the next rows of a call; one whose turn is over goes to the end of its class with the rest."""
         share = min(room, call.waiting)
         start = len(call.rows) - call.waiting
         rows = call.rows if share == len(call.rows) else call.rows.part(start, start + share)
         self._turn_rows[call.bulk] -= self._turn(call)
-        del self._calls[call.bulk][call]
         call.waiting -= share
+        call.turn += share
         self._count(call, -share)
-        if call.waiting:
-            self._calls[call.bulk][call] = None
-            self._turn_rows[call.bulk] += self._turn(call)
+        if not call.waiting or call.turn >= self._turn_limit:
+            del self._calls[call.bulk][call]
+            call.turn = 0
+            if call.waiting:
+                self._calls[call.bulk][call] = None
+        self._turn_rows[call.bulk] += self._turn(call)
         return Piece(call, start, rows)
 
     def _count(self, call: Call[R, A], rows: int) -> None:
@@ -171,4 +181,4 @@ class Line(Generic[R, A]):
             self.bulk_rows += rows
 
     def _turn(self, call: Call[R, A]) -> int:
-        return min(call.waiting, self._batch_rows)
+        return min(call.waiting, self._turn_limit - call.turn)

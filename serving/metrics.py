@@ -74,9 +74,6 @@ class ServiceCollector(Collector):
         refused = CounterMetricFamily("vae_refused_calls", "Calls refused by a queue.", labels=[*_GRAPH, "reason"])
         dropped = CounterMetricFamily("vae_dropped_rows", "Rows that never ran.", labels=[*_GRAPH, "reason"])
         wasted = CounterMetricFamily("vae_wasted_rows", "Rows that ran for nobody.", labels=_GRAPH)
-        started_late = CounterMetricFamily(
-            "vae_started_late_rows", "Rows that began to run though nobody wanted them.", labels=_GRAPH
-        )
         broken = CounterMetricFamily("vae_non_finite_rows", "Rows answered with NaN or infinity.", labels=_GRAPH)
         failed = CounterMetricFamily("vae_failed_batches", "Batches that failed.", labels=_GRAPH)
         halved = CounterMetricFamily("vae_halved_batches", "Batches that ran out of memory once.", labels=_GRAPH)
@@ -91,12 +88,11 @@ class ServiceCollector(Collector):
             dropped.add_metric([*labels, "late"], tally.late_rows)
             dropped.add_metric([*labels, "cancelled"], tally.cancelled_rows)
             wasted.add_metric(labels, tally.wasted_rows)
-            started_late.add_metric(labels, tally.started_late_rows)
             broken.add_metric(labels, tally.non_finite_rows)
             failed.add_metric(labels, tally.failed_batches)
             halved.add_metric(labels, tally.halved_batches)
         yield from (queued, running, batch_rows, waiting)
-        yield from (refused, dropped, wasted, started_late, broken, failed, halved)
+        yield from (refused, dropped, wasted, broken, failed, halved)
 
     def _models(self) -> Iterator[Metric]:
         info = InfoMetricFamily("vae_model", "Models that are served.")

@@ -10,6 +10,8 @@ class Pace:
     def __init__(self) -> None:
         self._seconds: dict[int, float] = {}
         self._cycle_seconds: float | None = None
+        self.slip_seconds = 0.0
+        """How much later than expected calls were answered of late: what the front takes, and what nobody foresees."""
 
     def learn(self, rows: int, seconds: float) -> None:
         """Takes in that a batch of `rows` ran for `seconds`."""
@@ -19,6 +21,10 @@ class Pace:
     def learn_cycle(self, seconds: float) -> None:
         """Takes in the time between the beginnings of two batches while full ones were waiting."""
         self._cycle_seconds = _averaged(self._cycle_seconds, seconds)
+
+    def learn_slip(self, seconds: float) -> None:
+        """Takes in by how much later than expected a call was answered, or given up."""
+        self.slip_seconds += _WEIGHT * (max(0.0, seconds) - self.slip_seconds)
 
     def seconds(self, rows: int) -> float | None:
         """Returns how long a batch of `rows` is likely to run, at most; None while nothing is known."""

@@ -46,8 +46,6 @@ class BatchTally:
     """Rows dropped from the queue since their caller had left."""
     wasted_rows: int = 0
     """Rows that ran though nobody wanted them any more by the end."""
-    started_late_rows: int = 0
-    """Rows of calls that were over or late when their batch began to run; none, or it is a bug."""
     non_finite_rows: int = 0
     """Rows that the graph answered with NaN or infinity."""
     failed_batches: int = 0

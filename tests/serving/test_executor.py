@@ -13,6 +13,7 @@ from serving.interrupt import Interrupt
 from serving.line import Call, Piece
 from serving.pace import Pace
 from serving.tally import BatchTally
+from vae.errors import DeadlinePassed
 
 
 class Numbers(list[int]):
@@ -20,12 +21,14 @@ class Numbers(list[int]):
         return type(self)(self[start:stop])
 
 
-def double(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
-    return [[2 * number for number in rows] for rows in batch]
-
-
 @pytest.mark.parametrize(("is_late", "is_cancelled"), [(False, False), (True, False), (False, True)])
-def test_rows_that_begin_to_run_for_nobody_are_counted(is_late: bool, is_cancelled: bool) -> None:
+def test_rows_that_nobody_wants_by_the_time_a_thread_begins_are_not_run(is_late: bool, is_cancelled: bool) -> None:
+    ran: list[int] = []
+
+    def double(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
+        ran.extend(number for rows in batch for number in rows)
+        return [[2 * number for number in rows] for rows in batch]
+
     async def scenario() -> BatchTally:
         tally, device = BatchTally(), Device()
         executor: Executor[Numbers, list[int]] = Executor(double, device, Pace(), 0.0, tally)
@@ -41,6 +44,10 @@ def test_rows_that_begin_to_run_for_nobody_are_counted(is_late: bool, is_cancell
         await executor.run(Batch([Piece(call, 0, call.rows) for call in (wanted, other)]))
         device.close()
         assert wanted.future.result().parts == [[2]]
+        assert not is_late or isinstance(other.future.exception(), DeadlinePassed)
         return tally
 
-    assert asyncio.run(scenario()).started_late_rows == (3 if is_late or is_cancelled else 0)
+    tally = asyncio.run(scenario())
+    assert ran == ([1] if is_late or is_cancelled else [1, 2, 3, 4])
+    assert (tally.late_rows, tally.cancelled_rows) == (3 * is_late, 3 * is_cancelled)
+    assert tally.wasted_rows == 0

@@ -32,9 +32,18 @@ def rows_of(batch: Sequence[Piece[Numbers, list[int]]]) -> list[int]:
 
 def test_calls_of_a_class_take_turns() -> None:
     line: Line[Numbers, list[int]] = Line(4)
-    for numbers in (range(6), [10], [20, 21]):
+    for numbers in (range(66), [70], [80, 81]):
         line.add(call(numbers))
-    assert [rows_of(line.take(wanted)) for _ in range(4)] == [[0, 1, 2, 3], [10, 20, 21, 4], [5], []]
+    batches = [rows_of(line.take(wanted)) for _ in range(19)]
+    assert batches[:16] == [list(range(start, start + 4)) for start in range(0, 64, 4)]  # its turn: 64 rows
+    assert batches[16:] == [[70, 80, 81, 64], [65], []]
+
+
+def test_a_turn_is_a_batch_where_batches_are_large() -> None:
+    line: Line[Numbers, list[int]] = Line(100)
+    for start in (0, 1000):
+        line.add(call(range(start, start + 150)))
+    assert [rows_of(line.take(wanted))[0] for _ in range(3)] == [0, 1000, 100]
 
 
 def test_the_share_of_bulk_is_saved_up() -> None:
@@ -51,9 +60,9 @@ def test_rows_until_counts_who_goes_first() -> None:
     line.add(call(range(3)))
     line.add(call(range(100), bulk=True))
     assert line.rows_until(2, bulk=False) == 5
-    assert line.rows_until(2, bulk=True) == 9  # three, and one turn of the hundred
-    assert line.rows_until(40, bulk=False) == 43
-    assert line.rows_until(40, bulk=True) == 83
+    assert line.rows_until(2, bulk=True) == 69  # three, and one turn of the hundred
+    assert line.rows_until(70, bulk=False) == 73
+    assert line.rows_until(70, bulk=True) == 143
 
 
 def test_a_call_that_is_not_wanted_leaves() -> None:

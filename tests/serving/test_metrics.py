@@ -1,5 +1,6 @@
 """What Prometheus is told, by a real server after real calls."""
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.servers import RunVae, StartServer, read_metrics
-from vae import Client
+from vae import AsyncClient, Client
 from vae.errors import CallError
 
 
@@ -30,7 +31,7 @@ def test_calls_batches_and_models_are_counted(start_server: StartServer, port: s
     assert told["vae_batch_rows_bucket", "decoder", "8.0", "tiny", "1"] == told["vae_batch_rows_count", *decoder]
     assert told["vae_queued_seconds_count", "encoder", "tiny", "1"] == 1
     assert told["vae_running_seconds_count", *decoder] == told["vae_batch_rows_count", *decoder]
-    for name in ("wasted_rows_total", "started_late_rows_total", "non_finite_rows_total", "failed_batches_total"):
+    for name in ("wasted_rows_total", "non_finite_rows_total", "failed_batches_total"):
         assert told[f"vae_{name}", *decoder] == 0
     assert told["vae_queue_rows", *decoder] == 0
     assert told["vae_reloads_total", "tiny", "ok"] == 1
@@ -41,14 +42,29 @@ def test_calls_batches_and_models_are_counted(start_server: StartServer, port: s
 
 def test_rows_of_a_caller_who_left_are_counted(start_server: StartServer, port: str) -> None:
     server = start_server("--metrics-port", port, "--batch-rows", "1", "--executors", "1")
+
+    async def leave() -> None:
+        async with AsyncClient(server.target) as client:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.sample(16_000), 0.3)
+
+    asyncio.run(leave())
+    for _ in range(100):
+        told = read_metrics(port)
+        if told["vae_dropped_rows_total", "decoder", "tiny", "cancelled", "1"]:
+            return
+        time.sleep(0.05)
+    pytest.fail("no row was counted as cancelled")
+
+
+def test_calls_that_cannot_be_in_time_are_counted(start_server: StartServer, port: str) -> None:
+    server = start_server("--metrics-port", port, "--batch-rows", "1", "--executors", "1")
     with Client(server.target) as client:
         client.sample(1)
-        with pytest.raises(CallError):
+        with pytest.raises(CallError, match="the answer is expected in") as refused:
             client.sample(16_000, timeout_seconds=0.05)
-    told = read_metrics(port)
-    # Who comes first, gRPC who cancels the call or the batcher who sees that it is late, is chance.
-    dropped = [told["vae_dropped_rows_total", "decoder", "tiny", reason, "1"] for reason in ("late", "cancelled")]
-    assert sum(dropped) > 1000
+        assert refused.value.reason == "DEADLINE_UNREACHABLE"
+    assert read_metrics(port)["vae_refused_calls_total", "decoder", "tiny", "deadline", "1"] == 1
 
 
 def test_a_port_that_is_taken(vae: RunVae, start_server: StartServer, port: str) -> None:
