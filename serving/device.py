@@ -1,12 +1,15 @@
 """Device: the slots that batches run in, lent to interactive work first; and the threads that run them."""
 
 import asyncio
+import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
+_NICE = 5  # of the threads
 _MOST_PASSED_OVER = 8  # turns of interactive batches in a row while a bulk one waits
 
 P = ParamSpec("P")
@@ -25,7 +28,7 @@ class Device:
         self._free = slots
         self._passed_over = 0
         self._waiting: dict[bool, deque[_Waiter]] = {True: deque(), False: deque()}  # by whether they are interactive
-        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="device")
+        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="device", initializer=_yield_to_front)
 
     async def take(self, width: int, *, interactive: bool = True) -> None:
         """Waits for `width` free slots, at most all there are, and takes them; give them back with `give`."""
@@ -83,3 +86,9 @@ class Device:
         if not self._waiting[False]:
             return True
         return bool(self._waiting[True]) and self._passed_over < _MOST_PASSED_OVER
+
+
+def _yield_to_front() -> None:
+    """Lets the event loop go first where it shares a processor with this thread: it has little to do, and callers wait."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

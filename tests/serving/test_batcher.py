@@ -187,7 +187,7 @@ def test_large_call_is_cut_and_interleaved() -> None:
         assert await small == [2]
         await held
 
-    batches = play(scenario).batches
+    batches = play(scenario, queue_rows=200).batches
     assert order == ["small", "large"]
     assert [sum(map(len, batch)) for batch in batches] == [1, *[4] * 32, 3]
 
