@@ -3,9 +3,22 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 _QUIET_SECONDS = 0.05
 _MOST_QUIET_WAITS = 20
+
+
+@dataclass(slots=True)
+class Held:
+    """Bytes of calls and replies in flight that many streams hold together."""
+
+    most_bytes: int
+    bytes: int = 0
+
+    def has_room(self, size: int) -> bool:
+        """Says whether so many more bytes fit."""
+        return self.bytes + size <= self.most_bytes
 
 
 class Calls:

@@ -40,16 +40,25 @@ async def _sample(request: pb.SampleStreamRequest, streams: Streams, served: Ser
     row_bytes = SAMPLE.reply_bytes(rows.part(0, 1), manifest)
     step = request.message_rows or max(1, min(call_rows, MESSAGE_BYTES // row_bytes))
     starts = iter(range(0, len(rows), step))
+    piece_bytes = min(step, len(rows)) * row_bytes
     begun: deque[tuple[PriorRows, asyncio.Task[Answer[Decoded]]]] = deque()
 
     def begin(piece: PriorRows) -> None:
         queued = SAMPLE.queue(served).submit(piece, context.time_remaining(), bulk=bulk, patient=bulk)
         begun.append((piece, asyncio.create_task(queued)))
+        streams.held.bytes += piece_bytes
         calls.enter()
+
+    def end() -> None:
+        streams.held.bytes -= piece_bytes
+        calls.leave(context)
+
+    def may_begin() -> bool:
+        return not calls.closed and (not begun or (len(begun) < _PIECES and streams.held.has_room(piece_bytes)))
 
     try:
         while True:
-            while len(begun) < _PIECES and not calls.closed and (start := next(starts, None)) is not None:
+            while may_begin() and (start := next(starts, None)) is not None:
                 begin(rows.part(start, min(start + step, len(rows))))
             if not begun:
                 break
@@ -57,10 +66,10 @@ async def _sample(request: pb.SampleStreamRequest, streams: Streams, served: Ser
             response = await SAMPLE.finish(request.request, piece, await answer, manifest, streams.images)
             await context.write(pb.SampleStreamResponse(first_row=piece.noise.first_row, response=response))
             begun.popleft()
-            calls.leave(context)
+            end()
     finally:
         for _, answer in begun:
             answer.cancel()
-            calls.leave(context)
+            end()
     if next(starts, None) is not None:
         raise ShuttingDown("the server is shutting down")

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import grpc
 
 from serving.images import Images
-from serving.in_flight import Calls
+from serving.in_flight import Calls, Held
 from serving.models import Models
 from serving.request_ids import RequestId, follow
 from serving.rpcs import DECODE, ENCODE, RECONSTRUCT, SAMPLE, A, AnyRequest, AnyRows, P, Rpc, is_bulk
@@ -24,6 +24,7 @@ from vae.v1 import vae_pb2_grpc
 
 _log = logging.getLogger(__name__)
 
+_WINDOWS = 32  # that all streams may fill together
 _CANCEL_SECONDS = 5.0  # by then gRPC has cancelled the handler of a call whose caller left
 
 Q = TypeVar("Q")
@@ -94,7 +95,7 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         self.tally = CallTally()
         self._models = models
         self._images = images
-        self._streams = Streams(models, images, self.calls, self.tally, stream_bytes)
+        self._streams = Streams(models, images, self.calls, self.tally, stream_bytes, Held(_WINDOWS * stream_bytes))
 
     @_unary
     async def GetModel(  # noqa: N802, the names of RPCs are given

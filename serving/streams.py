@@ -2,8 +2,9 @@
 
 A stream has a window of bytes and calls in flight, from a call's arrival until its reply is written. While it is full
 the server does not read, so HTTP/2's flow control holds the sender back; while the client does not read, the writer
-waits and the window stays full. Replies that are ready together travel in one message: that, and calls that arrive in
-one, is what makes a call over a stream cheap.
+waits and the window stays full. All streams together hold no more than some windows, or many callers who do not read
+would fill the memory; past that each has one call in flight. Replies that are ready together travel in one message:
+that, and calls that arrive in one, is what makes a call over a stream cheap.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import grpc
 
 from serving.images import Images
-from serving.in_flight import Calls
+from serving.in_flight import Calls, Held
 from serving.line import Answer
 from serving.models import Models, Served
 from serving.requests import Undecoded
@@ -64,6 +65,8 @@ class Streams(NamedTuple):
     tally: CallTally
     window_bytes: int
     """Most bytes of one stream's calls and replies in flight."""
+    held: Held
+    """What all of them have in flight."""
 
 
 @dataclass(eq=False, slots=True)
@@ -88,7 +91,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     def __init__(self, kind: StreamKind[AnyRows, A, Reply], streams: Streams, context: Context) -> None:
         self._kind = kind
-        self._models, self._images, self._calls, self._tally, self._window_bytes = streams
+        self._models, self._images, self._calls, self._tally, self._window_bytes, self._held = streams
         self._context = context
         self._bulk = is_bulk(context, default=True)
         self._any_order = False
@@ -122,6 +125,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
             for pending in self._waiting.values():
                 if pending.answer is not None:
                     pending.answer.cancel()
+            self._held.bytes -= self._bytes
             for _ in range(self._in_flight):
                 self._calls.leave(self._context)
 
@@ -153,7 +157,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
     def _release(self, written: list[_Pending[A, Reply]]) -> None:
         self._in_flight -= len(written)
         for pending in written:
-            self._bytes -= pending.size
+            self._hold(-pending.size)
             self._calls.leave(self._context)
         self._room.set()
 
@@ -169,8 +173,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
             if message is grpc.aio.EOF:
                 return
             if message is None:
-                await self._wait_for_room(_CALL_BYTES)
-                self._refuse(self._accept(0, _CALL_BYTES), InvalidInput("request", "is no message of the RPC's type"))
+                await self._refuse_message()
             else:
                 if is_first:
                     self._any_order = message.any_order
@@ -180,6 +183,11 @@ class CallStream(Generic[AnyRows, A, Reply]):
     @property
     def _stops_reading(self) -> bool:
         return self._is_over or self._calls.closed
+
+    async def _refuse_message(self) -> None:
+        await self._wait_for_room(_CALL_BYTES)
+        if not self._stops_reading:
+            self._refuse(self._accept(0, _CALL_BYTES), InvalidInput("request", "is no message of the RPC's type"))
 
     async def _begin_all(self, message: pb.EncodeStreamRequest | pb.DecodeStreamRequest) -> None:
         cancelled = set(message.cancelled_ids)
@@ -198,16 +206,24 @@ class CallStream(Generic[AnyRows, A, Reply]):
                 self._begin(pending, call)
 
     async def _wait_for_room(self, size: int) -> None:
-        while self._in_flight and (self._in_flight == _WINDOW_CALLS or self._bytes + size > self._window_bytes):
+        while self._in_flight and not self._has_room(size):
             if self._stops_reading:
                 return
             self._room.clear()
             await self._room.wait()
 
+    def _has_room(self, size: int) -> bool:
+        is_open = self._in_flight < _WINDOW_CALLS and self._bytes + size <= self._window_bytes
+        return is_open and self._held.has_room(size)
+
+    def _hold(self, size: int) -> None:
+        self._bytes += size
+        self._held.bytes += size
+
     def _accept(self, number: int, size: int) -> _Pending[A, Reply]:
         """Counts a call."""
         pending: _Pending[A, Reply] = _Pending(number, size)
-        self._bytes += size
+        self._hold(size)
         self._in_flight += 1
         self._calls.enter()
         if not self._any_order:
@@ -256,7 +272,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
     def _enlarge(self, pending: _Pending[A, Reply], size: int) -> None:
         """Counts the reply that will come, so that the window holds it too."""
         pending.size += size
-        self._bytes += size
+        self._hold(size)
 
     def _queue(self, served: Served, rows: AnyRows, timeout_seconds: float | None) -> "asyncio.Future[Answer[A]]":
         """Queues rows without a task of their own, unless they must wait for room."""
