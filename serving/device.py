@@ -89,6 +89,6 @@ class Device:
 
 
 def _yield_to_front() -> None:
-    """Lets the event loop go first where it shares a processor with this thread: it has little to do, and callers wait."""
+    """Lets the event loop go first where it shares a processor with this thread: many wait for the little it does."""
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -72,12 +72,24 @@ class _Sampling:
     def _begin_some(self) -> bool:
         """Queues the rows of the next messages, unless the server stops. Says whether any are begun."""
         calls, timeout_seconds = self._streams.calls, self._context.time_remaining()
-        while len(self._begun) < _AHEAD and not calls.closed and (rows := next(self._waiting, None)) is not None:
+        while self._may_begin and (rows := next(self._waiting, None)) is not None:
             queue = SAMPLE.queue(self._served)
             answer = asyncio.create_task(queue.submit(rows, timeout_seconds, bulk=self._bulk, patient=self._bulk))
             self._begun.append(_Begun(rows, time.monotonic(), answer))
             calls.enter()
+            self._streams.held.add(self._size(rows))
         return bool(self._begun)
+
+    @property
+    def _may_begin(self) -> bool:
+        if self._streams.calls.closed:
+            return False
+        if not self._begun:
+            return True
+        return len(self._begun) < _AHEAD and self._streams.held.fits(self._size(self._begun[0].rows))
+
+    def _size(self, rows: PriorRows) -> int:
+        return SAMPLE.reply_bytes(rows, self._served.accepts.manifest)
 
     async def _write(self, begun: _Begun) -> None:
         answer, manifest = await begun.answer, self._served.accepts.manifest
@@ -87,6 +99,7 @@ class _Sampling:
     def _end(self, code: grpc.StatusCode) -> None:
         begun = self._begun.popleft()
         begun.answer.cancel()
+        self._streams.held.add(-self._size(begun.rows))
         self._streams.calls.leave(self._context)
         self._streams.tally.count(SAMPLE.name, "stream", code.name, time.monotonic() - begun.began)
 

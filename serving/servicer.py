@@ -17,10 +17,12 @@ from serving.sample_stream import sample
 from serving.status import Refusal, refuse
 from serving.streams import DECODE_STREAM, ENCODE_STREAM, CallStream, Streams
 from serving.tally import CallTally
+from serving.window import Held
 from vae.errors import InvalidInput, ShuttingDown
 from vae.v1 import vae_pb2 as pb
 from vae.v1 import vae_pb2_grpc
 
+_WINDOWS = 32  # that all streams may fill together
 _CANCEL_SECONDS = 5.0  # by then gRPC has cancelled the handler of a call whose caller left
 
 Q = TypeVar("Q")
@@ -91,7 +93,7 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         self.tally = CallTally()
         self._models = models
         self._images = images
-        self._streams = Streams(models, images, self.calls, self.tally, stream_bytes)
+        self._streams = Streams(models, images, self.calls, self.tally, stream_bytes, Held(_WINDOWS * stream_bytes))
 
     @_unary
     async def GetModel(  # noqa: N802, the names of RPCs are given

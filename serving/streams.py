@@ -26,7 +26,7 @@ from serving.requests import Undecoded
 from serving.rpcs import DECODE, ENCODE, A, AnyRows, Rpc, is_bulk
 from serving.status import refuse
 from serving.tally import CallTally
-from serving.window import Window
+from serving.window import Held, Window
 from vae.errors import DeadlinePassed, InvalidInput, ShuttingDown
 from vae.v1 import vae_pb2 as pb
 
@@ -61,6 +61,7 @@ class Streams(NamedTuple):
     tally: CallTally
     window_bytes: int
     """Most bytes of one stream's calls and replies in flight."""
+    held: Held
 
 
 @dataclass(eq=False, slots=True)
@@ -85,13 +86,13 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     def __init__(self, kind: StreamKind[AnyRows, A, Reply], streams: Streams, context: Context) -> None:
         self._kind = kind
-        self._models, self._images, self._calls, self._tally, window_bytes = streams
+        self._models, self._images, self._calls, self._tally, window_bytes, held = streams
         self._context = context
         self._bulk = is_bulk(context, default=True)
         self._any_order = False
         self._waiting: dict[int, _Pending[A, Reply]] = {}  # for their answers, by id
         self._replies: deque[_Pending[A, Reply]] = deque()  # in the order in which they are written
-        self._window = Window(window_bytes)
+        self._window = Window(window_bytes, held)
         self._alarm = Alarm(self._expire)
         self._wake = asyncio.Event()  # for the writer: a reply is ready, or the stream may end
 
