@@ -40,7 +40,7 @@ class Batcher(Generic[R, A]):
     Args:
         run, device: as the executor takes them.
         batch_rows: most rows in a batch.
-        queue_rows: most rows waiting; past it calls are refused. Bulk calls leave a quarter of it to others.
+        queue_rows: most rows waiting, beside one bulk call; past it calls are refused. Bulk leaves a quarter to others.
         width: slots of the device that one batch takes.
         wait_seconds: longest time that a free device waits for a batch to fill, from the oldest row's arrival.
         quiet_turns: turns of the event loop without a new call after which a free device starts.
@@ -105,11 +105,12 @@ class Batcher(Generic[R, A]):
             OutOfMemory: the rows need more memory than there is.
             EngineFailure: the batch failed.
         """
-        if patient and not self._has_room(len(rows), bulk):
+        if patient and (self._room.is_sought or not self._has_room(len(rows), bulk)):
             arrived = time.monotonic()
             await self._room.wait(lambda: self._need_not_wait(len(rows), bulk), timeout_seconds)
             if timeout_seconds is not None:
                 timeout_seconds -= time.monotonic() - arrived
+            return await self._enqueue(rows, timeout_seconds, bulk)
         return await self.enqueue(rows, timeout_seconds, bulk=bulk)
 
     def enqueue(
@@ -122,15 +123,23 @@ class Batcher(Generic[R, A]):
             DeadlineUnreachable: the rows would not be answered in time.
             ShuttingDown: the batcher was closed.
         """
+        if bulk and self._room.is_sought and not self.worker.done():
+            raise self._full(len(rows))
+        return self._enqueue(rows, timeout_seconds, bulk)
+
+    def _full(self, rows: int) -> Overloaded:
+        self.tally.refused_full += 1
+        return Overloaded(
+            f"{self._line.rows} rows are waiting, the limit of {self._queue_rows} leaves no room for {rows} more",
+            retry_seconds=max(0.01, self._seconds_until(self._line.rows) or 0.0),
+        )
+
+    def _enqueue(self, rows: R, timeout_seconds: float | None, bulk: bool) -> "asyncio.Future[Answer[A]]":
+        """Queues rows whose turn it is."""
         if self.worker.done():
             raise ShuttingDown("the server is shutting down")
         if not self._has_room(len(rows), bulk):
-            self.tally.refused_full += 1
-            raise Overloaded(
-                f"{self._line.rows} rows are waiting, {len(rows)} more would pass the limit of {self._queue_rows}"
-                + " or bulk's share of it" * bulk,
-                retry_seconds=max(0.01, self._seconds_until(self._line.rows) or 0.0),
-            )
+            raise self._full(len(rows))
         now = time.monotonic()
         call: Call[R, A] = Call(rows, asyncio.get_running_loop().create_future(), now, bulk=bulk, start_by=now)
         if timeout_seconds is not None:
@@ -177,8 +186,10 @@ class Batcher(Generic[R, A]):
         await asyncio.wait([self.worker])
 
     def _has_room(self, rows: int, bulk: bool) -> bool:
-        """Says whether rows fit into the queue; a bulk call of any size does where no other one waits."""
-        if bulk and self._line.bulk_rows and self._line.bulk_rows + rows > _BULK_PART * self._queue_rows:
+        """Says whether rows fit into the queue; one bulk call does always, or a crowd of others would starve them."""
+        if bulk and not self._line.bulk_rows:
+            return rows <= self._queue_rows
+        if bulk and self._line.bulk_rows + rows > _BULK_PART * self._queue_rows:
             return False
         return self._line.rows + rows <= self._queue_rows
 
@@ -213,7 +224,7 @@ class Batcher(Generic[R, A]):
             _log.critical("the batcher's worker died. This is a bug.", exc_info=worker.exception())
         for call in list(self._line):
             fail(call, ShuttingDown("the server is shutting down"))
-        self._room.call_all_in()
+        self._room.call_in()
 
     def _let_go(self, call: Call[R, A]) -> None:
         """Lets go of a call that is over, and gives back the room of its rows that will never run."""
