@@ -40,7 +40,7 @@ class Batcher(Generic[R, A]):
     Args:
         run, device: as the executor takes them.
         batch_rows: most rows in a batch.
-        queue_rows: most rows waiting; past it calls are refused. Bulk calls leave a quarter of it to others.
+        queue_rows: most rows waiting, beside one bulk call; past it calls are refused. Bulk leaves a quarter to others.
         width: slots of the device that one batch takes.
         wait_seconds: longest time that a free device waits for a batch to fill, from the oldest row's arrival.
         quiet_turns: turns of the event loop without a new call after which a free device starts.
@@ -87,10 +87,8 @@ class Batcher(Generic[R, A]):
         return self._line.rows
 
     def has_room(self, rows: int, *, bulk: bool) -> bool:
-        """Says whether rows fit into the queue; a bulk call of any size does where no other one waits."""
-        if bulk and self._line.bulk_rows and self._line.bulk_rows + rows > _BULK_PART * self._queue_rows:
-            return False
-        return self._line.rows + rows <= self._queue_rows
+        """Says whether a call would be taken now. A bulk one does not pass those who wait for room."""
+        return not (bulk and self._room.is_sought) and self._fits(rows, bulk)
 
     async def submit(
         self, rows: R, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
@@ -116,6 +114,7 @@ class Batcher(Generic[R, A]):
             await self._room.wait(lambda: self._need_not_wait(len(rows), bulk), timeout_seconds)
             if timeout_seconds is not None:
                 timeout_seconds -= time.monotonic() - arrived
+            return await self._enqueue(rows, timeout_seconds, bulk)
         return await self.enqueue(rows, timeout_seconds, bulk=bulk)
 
     def enqueue(
@@ -128,15 +127,23 @@ class Batcher(Generic[R, A]):
             DeadlineUnreachable: the rows would not be answered in time.
             ShuttingDown: the batcher was closed.
         """
+        if bulk and self._room.is_sought and not self.worker.done():
+            raise self._full(len(rows))
+        return self._enqueue(rows, timeout_seconds, bulk)
+
+    def _full(self, rows: int) -> Overloaded:
+        self.tally.refused_full += 1
+        return Overloaded(
+            f"{self._line.rows} rows are waiting, the limit of {self._queue_rows} leaves no room for {rows} more",
+            retry_seconds=max(0.01, self._seconds_until(self._line.rows) or 0.0),
+        )
+
+    def _enqueue(self, rows: R, timeout_seconds: float | None, bulk: bool) -> "asyncio.Future[Answer[A]]":
+        """Queues rows whose turn it is."""
         if self.worker.done():
             raise ShuttingDown()
-        if not self.has_room(len(rows), bulk=bulk):
-            self.tally.refused_full += 1
-            raise Overloaded(
-                f"{self._line.rows} rows are waiting, {len(rows)} more would pass the limit of {self._queue_rows}"
-                + " or bulk's share of it" * bulk,
-                retry_seconds=max(0.01, self._seconds_until(self._line.rows) or 0.0),
-            )
+        if not self._fits(len(rows), bulk):
+            raise self._full(len(rows))
         now = time.monotonic()
         call: Call[R, A] = Call(rows, asyncio.get_running_loop().create_future(), now, bulk=bulk, start_by=now)
         if timeout_seconds is not None:
@@ -182,9 +189,17 @@ class Batcher(Generic[R, A]):
         self.worker.cancel()
         await asyncio.wait([self.worker])
 
+    def _fits(self, rows: int, bulk: bool) -> bool:
+        """Says whether rows fit into the queue; one bulk call does always, or a crowd of others would starve them."""
+        if bulk and not self._line.bulk_rows:
+            return rows <= self._queue_rows
+        if bulk and self._line.bulk_rows + rows > _BULK_PART * self._queue_rows:
+            return False
+        return self._line.rows + rows <= self._queue_rows
+
     def _need_not_wait(self, rows: int, bulk: bool) -> bool:
         """Says whether rows have room, or never will: then they go on, and are refused."""
-        return self.has_room(rows, bulk=bulk) or rows > self._queue_rows or self.worker.done()
+        return self._fits(rows, bulk) or rows > self._queue_rows or self.worker.done()
 
     def _expect(self, rows: int, timeout_seconds: float, bulk: bool) -> float | None:
         """Returns when rows are likely to be answered, in seconds; None while nothing is known.
@@ -218,7 +233,7 @@ class Batcher(Generic[R, A]):
             _log.critical("the batcher's worker died. This is a bug.", exc_info=worker.exception())
         for call in list(self._line):
             fail(call, ShuttingDown())
-        self._room.call_all_in()
+        self._room.call_in()
 
     def _let_go(self, call: Call[R, A]) -> None:
         """Lets go of a call that is over, and gives back the room of its rows that will never run."""

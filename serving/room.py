@@ -1,17 +1,24 @@
 """Room: where calls wait, one behind the other, until there is room for them in a queue."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
 from vae.errors import DeadlinePassed
 
 
 class Room:
-    """Those who wait; whoever makes room calls the first one in."""
+    """Those who wait, in the order in which they came; whoever makes room calls the first one in.
+
+    Nobody passes the first one, however little room he needs: one who needs much would wait for ever.
+    """
 
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: dict[object, asyncio.Future[None]] = {}
+
+    @property
+    def is_sought(self) -> bool:
+        """Whether anyone waits."""
+        return bool(self._waiting)
 
     async def wait(self, is_enough: Callable[[], bool], timeout_seconds: float | None) -> None:
         """Waits behind those who wait already, until there is enough room.
@@ -19,26 +26,20 @@ class Room:
         Raises:
             DeadlinePassed: the time ran out.
         """
+        place = object()
         try:
             async with asyncio.timeout(timeout_seconds):
-                while not is_enough():
-                    turn = asyncio.get_running_loop().create_future()
-                    self._waiting.append(turn)
+                while next(iter(self._waiting), place) is not place or not is_enough():
+                    turn = self._waiting[place] = asyncio.get_running_loop().create_future()
                     await turn
         except TimeoutError as exc:
             raise DeadlinePassed("the deadline passed while the rows waited for room in the queue") from exc
         finally:
-            self.call_in()  # there may be room for the next one too, or the turn of one who leaves is free
+            self._waiting.pop(place, None)
+            self.call_in()  # there may be room for the next one too
 
     def call_in(self) -> None:
-        """Lets the first one look."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-
-    def call_all_in(self) -> None:
-        """Lets everyone look."""
-        while self._waiting:
-            self.call_in()
+        """Lets the first one look; who leaves lets the next one."""
+        first = next(iter(self._waiting.values()), None)
+        if first is not None and not first.done():
+            first.set_result(None)

@@ -457,6 +457,29 @@ def test_bulk_calls_leave_room_in_the_queue_for_others() -> None:
     play(scenario, queue_rows=8)
 
 
+@pytest.mark.parametrize("others_are_bulk", [False, True])
+def test_a_large_bulk_call_is_not_kept_out_of_the_queue_by_a_crowd(others_are_bulk: bool) -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        async def eager() -> None:
+            while not large.done():
+                try:
+                    await batcher.submit(Numbers([1, 2]), bulk=others_are_bulk, patient=others_are_bulk)
+                except Overloaded:
+                    await asyncio.sleep(0)
+
+        held = await hold(batcher, doubler)
+        crowd = [asyncio.create_task(batcher.submit(Numbers([1, 2]), bulk=others_are_bulk)) for _ in range(6)]
+        await asyncio.sleep(0)
+        large = asyncio.create_task(batcher.submit(Numbers(range(10)), 10, bulk=True, patient=True))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        await asyncio.gather(*(eager() for _ in range(20)))
+        assert joined(await large) == list(range(0, 20, 2))
+        await asyncio.gather(held, *crowd)
+
+    play(scenario, queue_rows=16)
+
+
 def test_a_patient_call_that_can_never_fit_is_refused() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         with pytest.raises(Overloaded):
