@@ -44,7 +44,8 @@ A batch:
     executor       runs batches, gives every call its own answer
     line           the calls that wait, in two classes, and how a batch is made of them
     device         the slots that batches run in, and the threads that run them
-    pace           how long batches take
+    front          whether calls come in crowds, and the turns that bring one together
+    pace           how long batches take, and when waiting rows are likely to be answered
     engine         a batch of rows -> a batch of answers
     rows           what callers want done with rows, and what becomes of them
     session        the only import of onnxruntime

@@ -13,6 +13,7 @@ from typing import Generic
 
 from serving.device import Device
 from serving.executor import Batch, Executor, Run, fail
+from serving.front import QUIET_TURNS, Front
 from serving.line import A, Answer, Call, Line, Piece, R
 from serving.pace import Pace
 from serving.room import Room
@@ -21,13 +22,6 @@ from vae.errors import DeadlinePassed, DeadlineUnreachable, Overloaded, Shutting
 
 _log = logging.getLogger(__name__)
 
-# Turns of the event loop without a new call after which the front is taken to hold no more of them. A turn takes
-# microseconds; with 64 callers on two cores 0 turns give batches of 1.1 rows, 8 give 8 and half the processor time a
-# call (benchmarks/README.md).
-QUIET_TURNS = 8
-_MOST_TURNS = 256  # whatever the callers do, the device does not wait for more than some milliseconds
-_RARE_COMPANY = 0.05  # a share of batches; where fewer hold several calls the turns are spared ...
-_TRY_AGAIN = 16  # ... but for one batch in so many
 # Shorter batches run on the event loop itself: handing one to a thread and back takes about as long.
 _INLINE_SECONDS = 0.0003
 _BULK_PART = 3 / 4  # of the queue: bulk calls wait for room, and would leave none to calls that do not
@@ -64,16 +58,11 @@ class Batcher(Generic[R, A]):
         self._queue_rows = queue_rows
         self._width = min(width, device.slots)
         self._wait_seconds = wait_seconds
-        self._quiet_turns = quiet_turns
+        self._front = Front(quiet_turns)
         self.tally = BatchTally()
         self._line: Line[R, A] = Line(batch_rows)
         self._pace = Pace()
         self._executor = Executor(run, device, self._pace, inline_seconds, self.tally)
-        self._last_start = 0.0
-        self._was_full = False
-        self._arrivals = 0
-        self._company = 1.0
-        self._spared = 0
         self._arrival = asyncio.Event()
         self._forming = asyncio.Lock()
         self._room = Room()
@@ -156,7 +145,7 @@ class Batcher(Generic[R, A]):
             return call.future
         call.future.add_done_callback(lambda _: self._let_go(call))
         self._line.add(call)
-        self._arrivals += 1
+        self._front.arrived()
         self._arrival.set()
         return call.future
 
@@ -164,7 +153,7 @@ class Batcher(Generic[R, A]):
         """Says whether a call may run at once: nobody else is there or likely to come, and it is short."""
         return (
             not self._arrival.is_set()
-            and self._is_lonely
+            and self._front.is_lonely
             and not self._wait_seconds
             and not self._executor.is_busy
             and rows <= self._batch_rows
@@ -174,15 +163,10 @@ class Batcher(Generic[R, A]):
 
     def _run_alone(self, call: Call[R, A]) -> None:
         try:
-            self._spared += 1
+            self._front.spare_turns()
             self._executor.run_now(Batch([Piece(call, 0, call.rows)]))
         finally:
             self._device.give(self._width)
-
-    @property
-    def _is_lonely(self) -> bool:
-        """Says whether calls have seldom had company of late; now and then says no, so as to find out."""
-        return self._company < _RARE_COMPANY and self._spared < _TRY_AGAIN
 
     async def close(self) -> None:
         """Stops. Calls that still wait get ShuttingDown; a server lets its calls finish first."""
@@ -220,12 +204,7 @@ class Batcher(Generic[R, A]):
 
     def _seconds_until(self, rows: int) -> float | None:
         """Returns when the last of so many waiting rows is likely to be answered; None while nothing is known."""
-        full_batches, rest = divmod(max(rows - 1, 0), self._batch_rows)
-        cycle, last = self._pace.cycle_seconds(self._batch_rows), self._pace.seconds(rest + 1)
-        if cycle is None or last is None:
-            return None
-        until_free = max(0.0, self._last_start + cycle - time.monotonic()) if self._executor.is_busy else 0.0
-        return until_free + full_batches * cycle + last
+        return self._pace.seconds_until(rows, self._batch_rows, is_busy=self._executor.is_busy)
 
     def _ended(self, worker: "asyncio.Task[None]") -> None:
         """Answers those who wait when the worker is no more."""
@@ -255,7 +234,7 @@ class Batcher(Generic[R, A]):
                 await self._wait_for_company()
                 await self._device.take(self._width, interactive=self._line.is_interactive)
                 try:
-                    await self._let_front_catch_up()
+                    await self._front.catch_up(lambda: 0 < self._line.rows < self._batch_rows)
                     batch = self._form()
                 except BaseException:
                     self._device.give(self._width)
@@ -274,23 +253,6 @@ class Batcher(Generic[R, A]):
                 return
             await asyncio.sleep(min(left, 0.001))
 
-    async def _let_front_catch_up(self) -> None:
-        """Gives the event loop turns until the front has handed over the calls that it already holds.
-
-        Where calls have seldom had company of late it is left out, so that a lone caller does not pay for it.
-        """
-        if self._is_lonely:
-            self._spared += 1
-            return
-        self._spared = quiet = 0
-        seen = self._arrivals
-        for _ in range(_MOST_TURNS):
-            if quiet == self._quiet_turns or not 0 < self._line.rows < self._batch_rows:
-                break
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if self._arrivals == seen else 0
-            seen = self._arrivals
-
     def _form(self) -> Batch[R, A] | None:
         """Takes the next batch from the line; nothing of a call that is over or late gets into it."""
         now = time.monotonic()
@@ -300,12 +262,8 @@ class Batcher(Generic[R, A]):
         self._room.call_in()
         if not pieces:
             return None
-        if self._was_full:
-            self._pace.learn_cycle(now - self._last_start)
-        if not self._spared:  # the front was given its turns
-            self._company += 0.1 * ((len(pieces) > 1) - self._company)
-        self._was_full = self._line.rows >= self._batch_rows
-        self._last_start = now
+        self._front.learn(len(pieces))
+        self._pace.begin(now, is_backlogged=self._line.rows >= self._batch_rows)
         return Batch(pieces)
 
     def _is_wanted(self, call: Call[R, A], now: float) -> bool:

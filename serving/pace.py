@@ -1,5 +1,7 @@
 """Pace: how long batches take, learned from those that ran."""
 
+import time
+
 _WEIGHT = 0.1  # of the newest measurement
 _OUTLIER = 3.0  # times the average: what took longer was held up by something else, and counts as so much
 # A call that is admitted and late is worse than one that is refused, so slips are believed sooner than their end.
@@ -12,6 +14,8 @@ class Pace:
     def __init__(self) -> None:
         self._seconds: dict[int, float] = {}
         self._cycle_seconds: float | None = None
+        self._last_begin = 0.0
+        self._is_backlogged = False
         self.slip_seconds = 0.0
         """How much later than expected calls were answered of late: what the front takes, and what nobody foresees."""
 
@@ -20,9 +24,11 @@ class Pace:
         size = (rows - 1).bit_length()
         self._seconds[size] = _averaged(self._seconds.get(size), seconds)
 
-    def learn_cycle(self, seconds: float) -> None:
-        """Takes in the time between the beginnings of two batches while full ones were waiting."""
-        self._cycle_seconds = _averaged(self._cycle_seconds, seconds)
+    def begin(self, now: float, *, is_backlogged: bool) -> None:
+        """Takes in that a batch begins, and whether another full one waits behind it."""
+        if self._is_backlogged:
+            self._cycle_seconds = _averaged(self._cycle_seconds, now - self._last_begin)
+        self._last_begin, self._is_backlogged = now, is_backlogged
 
     def learn_slip(self, seconds: float) -> None:
         """Takes in by how much later than expected a call was answered, or given up."""
@@ -40,9 +46,22 @@ class Pace:
         largest = max(self._seconds)
         return float(self._seconds[largest] * 2 ** (size - largest))
 
-    def cycle_seconds(self, rows: int) -> float | None:
-        """Returns the time from one full batch of `rows` to the next, whoever else is served in between."""
-        return self.seconds(rows) if self._cycle_seconds is None else self._cycle_seconds
+    def seconds_until(self, rows: int, batch_rows: int, *, is_busy: bool) -> float | None:
+        """Returns when the last of so many waiting rows is likely to be answered; None while nothing is known.
+
+        Args:
+            rows: at least one, or 0 for none.
+            batch_rows: most rows in a batch.
+            is_busy: whether a batch runs.
+        """
+        full_batches, rest = divmod(max(rows - 1, 0), batch_rows)
+        # From one full batch to the next, whoever else is served in between.
+        cycle = self.seconds(batch_rows) if self._cycle_seconds is None else self._cycle_seconds
+        last = self.seconds(rest + 1)
+        if cycle is None or last is None:
+            return None
+        until_free = max(0.0, self._last_begin + cycle - time.monotonic()) if is_busy else 0.0
+        return until_free + full_batches * cycle + last
 
 
 def _averaged(old: float | None, new: float) -> float:

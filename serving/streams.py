@@ -34,6 +34,7 @@ _CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for t
 _ROW_BYTES = 256  # what a row takes at least, or a stream of small rows would fill the batcher's queue
 MESSAGE_BYTES = 2**20
 """Replies that are ready together share a message of about so much."""
+_MOST_CANCELLED = 65_536  # ids in a message: millions would hold up the event loop
 _CANCELLED = pb.Error(code=grpc.StatusCode.CANCELLED.value[0], message="the caller cancelled the call")
 
 Reply = TypeVar("Reply", bound=pb.EncodeReply | pb.DecodeReply)
@@ -162,15 +163,21 @@ class CallStream(Generic[AnyRows, A, Reply]):
             if message is grpc.aio.EOF:
                 return
             if message is None:
-                await self._window.wait_for_room(_CALL_BYTES)
-                if not self._stops_reading:
-                    error = InvalidInput("request", "is no message of the RPC's type")
-                    self._refuse(self._accept(0, _CALL_BYTES), error)
+                await self._refuse_message(InvalidInput("request", "is no message of the RPC's type"))
+            elif len(message.cancelled_ids) > _MOST_CANCELLED:
+                many = f"holds {len(message.cancelled_ids)} ids, a message takes at most {_MOST_CANCELLED}"
+                await self._refuse_message(InvalidInput("cancelled_ids", many))
             else:
                 if is_first:
                     self._any_order = message.any_order
                 await self._begin_all(message)
             is_first = False
+
+    async def _refuse_message(self, error: InvalidInput) -> None:
+        """Answers a whole message with one error."""
+        await self._window.wait_for_room(_CALL_BYTES)
+        if not self._stops_reading:
+            self._refuse(self._accept(0, _CALL_BYTES), error)
 
     @property
     def _stops_reading(self) -> bool:

@@ -1,5 +1,7 @@
 """What is learned of how long batches take."""
 
+import time
+
 import pytest
 
 from serving.pace import Pace
@@ -8,7 +10,7 @@ from serving.pace import Pace
 def test_knows_nothing_at_first() -> None:
     pace = Pace()
     assert pace.seconds(1) is None
-    assert pace.cycle_seconds(64) is None
+    assert pace.seconds_until(64, 64, is_busy=False) is None
 
 
 def test_takes_the_next_larger_size_for_one_it_has_not_seen() -> None:
@@ -32,12 +34,30 @@ def test_follows_what_it_sees() -> None:
     assert pace.seconds(8) == pytest.approx(0.002, rel=0.01)
 
 
-def test_a_cycle_is_a_batch_until_it_is_measured() -> None:
+def test_waiting_rows_take_a_cycle_for_each_full_batch_before_theirs() -> None:
     pace = Pace()
     pace.learn(64, 0.010)
-    assert pace.cycle_seconds(64) == 0.010
-    pace.learn_cycle(0.015)
-    assert pace.cycle_seconds(64) == 0.015
+    pace.learn(1, 0.001)
+    assert pace.seconds_until(1, 64, is_busy=False) == 0.001
+    assert pace.seconds_until(2 * 64 + 1, 64, is_busy=False) == pytest.approx(2 * 0.010 + 0.001)
+    for now in (100.0, 100.015, 100.030):
+        pace.begin(now, is_backlogged=True)
+    assert pace.seconds_until(2 * 64 + 1, 64, is_busy=False) == pytest.approx(2 * 0.015 + 0.001)
+
+
+def test_a_batch_that_runs_ends_when_the_next_one_is_due() -> None:
+    pace = Pace()
+    pace.learn(1, 60.0)
+    pace.begin(time.monotonic() - 20, is_backlogged=False)
+    assert pace.seconds_until(1, 1, is_busy=True) == pytest.approx(100, abs=5)
+
+
+def test_only_what_waited_tells_of_cycles() -> None:
+    pace = Pace()
+    pace.learn(1, 0.010)
+    for now in (100.0, 200.0):
+        pace.begin(now, is_backlogged=False)
+    assert pace.seconds_until(3, 1, is_busy=False) == pytest.approx(0.030)
 
 
 def test_one_that_was_held_up_counts_little() -> None:

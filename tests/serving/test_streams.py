@@ -151,6 +151,17 @@ def test_a_message_that_cannot_be_read_is_answered_and_the_stream_goes_on(server
     assert replies[0].response.data == replies[2].response.data
 
 
+def test_a_message_of_too_many_cancelled_ids_is_refused_and_the_stream_goes_on(server: RunningServer) -> None:
+    with grpc.insecure_channel(server.target) as channel:
+        talk = Talk(VaeServiceStub(channel))
+        talk.send(decode(1), cancelled_ids=range(65_537))
+        talk.send(decode(2), cancelled_ids=range(3, 65_539))
+        talk.close()
+        refused, answered = talk.replies()
+        assert (refused.id, field_at_fault(refused.error)) == (0, "cancelled_ids")
+        assert (answered.id, answered.WhichOneof("result")) == (2, "response")
+
+
 def test_cancelled_calls_are_answered_at_once_and_never_run(start_server: StartServer) -> None:
     server = start_server("--wait-milliseconds", "1000", "--batch-rows", "10000")
     with grpc.insecure_channel(server.target) as channel:

@@ -763,7 +763,7 @@ class EncodeStreamRequest(_message.Message):
 
     @_builtins.property
     def cancelled_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Ids of calls whose answers are no longer wanted; those not answered yet get the error CANCELLED."""
+        """Ids of calls whose answers are no longer wanted, at most 65536; those not answered yet get the error CANCELLED."""
 
     def __init__(
         self,
@@ -889,7 +889,7 @@ class DecodeStreamRequest(_message.Message):
 
     @_builtins.property
     def cancelled_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Ids of calls whose answers are no longer wanted; those not answered yet get the error CANCELLED."""
+        """Ids of calls whose answers are no longer wanted, at most 65536; those not answered yet get the error CANCELLED."""
 
     def __init__(
         self,
