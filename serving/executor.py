@@ -71,7 +71,7 @@ class Executor(Generic[R, A]):
 
     def is_short(self, rows: int) -> bool:
         """Says whether a batch of so many rows is likely to end before a thread could have taken it over."""
-        expected = self._pace.seconds(rows)
+        expected = self._pace.at_most(rows)
         return expected is not None and expected < self._inline_seconds
 
     def run_now(self, batch: Batch[R, A]) -> None:

@@ -21,7 +21,7 @@ class Pace:
 
     def learn(self, rows: int, seconds: float) -> None:
         """Takes in that a batch of `rows` ran for `seconds`."""
-        size = (rows - 1).bit_length()
+        size = _size(rows)
         self._seconds[size] = _averaged(self._seconds.get(size), seconds)
 
     def begin(self, now: float, *, is_backlogged: bool) -> None:
@@ -35,19 +35,20 @@ class Pace:
         weight = _SLIP_RISES if seconds > self.slip_seconds else _SLIP_FALLS
         self.slip_seconds += weight * (max(0.0, seconds) - self.slip_seconds)
 
-    def seconds(self, rows: int) -> float | None:
-        """Returns how long a batch of `rows` is likely to run, at most; None while nothing is known."""
-        if not self._seconds:
-            return None
-        size = (rows - 1).bit_length()
-        larger = [known for known in self._seconds if known >= size]
-        if larger:
-            return self._seconds[min(larger)]
-        largest = max(self._seconds)
-        return float(self._seconds[largest] * 2 ** (size - largest))
+    def at_most(self, rows: int) -> float | None:
+        """Returns how long a batch of `rows` takes at most; None while none as large has run."""
+        larger = [size for size in self._seconds if size >= _size(rows)]
+        return self._seconds[min(larger)] if larger else None
+
+    def at_least(self, rows: int) -> float | None:
+        """Returns how long a batch of `rows` takes at least: as a smaller one, and per row as a larger one."""
+        bounds = [seconds * min(1.0, 2.0 ** (_size(rows) - size)) for size, seconds in self._seconds.items()]
+        return max(bounds, default=None)
 
     def seconds_until(self, rows: int, batch_rows: int, *, is_busy: bool) -> float | None:
-        """Returns when the last of so many waiting rows is likely to be answered; None while nothing is known.
+        """Returns in how many seconds the last of so many waiting rows is likely to be answered; None if nothing is known.
+
+        Where a size has not run yet the time is the least that it may be, so that nobody is refused by a guess.
 
         Args:
             rows: at least one, or 0 for none.
@@ -56,12 +57,16 @@ class Pace:
         """
         full_batches, rest = divmod(max(rows - 1, 0), batch_rows)
         # From one full batch to the next, whoever else is served in between.
-        cycle = self.seconds(batch_rows) if self._cycle_seconds is None else self._cycle_seconds
-        last = self.seconds(rest + 1)
+        cycle = self.at_least(batch_rows) if self._cycle_seconds is None else self._cycle_seconds
+        last = self.at_least(rest + 1)
         if cycle is None or last is None:
             return None
         until_free = max(0.0, self._last_begin + cycle - time.monotonic()) if is_busy else 0.0
         return until_free + full_batches * cycle + last
+
+
+def _size(rows: int) -> int:
+    return (rows - 1).bit_length()
 
 
 def _averaged(old: float | None, new: float) -> float:

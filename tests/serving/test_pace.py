@@ -9,29 +9,27 @@ from serving.pace import Pace
 
 def test_knows_nothing_at_first() -> None:
     pace = Pace()
-    assert pace.seconds(1) is None
+    assert pace.at_most(1) is None
     assert pace.seconds_until(64, 64, is_busy=False) is None
 
 
-def test_takes_the_next_larger_size_for_one_it_has_not_seen() -> None:
+def test_bounds_a_size_that_it_has_not_seen() -> None:
     pace = Pace()
     pace.learn(1, 0.001)
     pace.learn(64, 0.010)
-    assert pace.seconds(1) == 0.001
-    assert pace.seconds(33) == pace.seconds(3) == 0.010
-
-
-def test_scales_the_largest_size_it_has_seen() -> None:
-    pace = Pace()
-    pace.learn(4, 0.001)
-    assert pace.seconds(64) == pytest.approx(0.016)
+    assert pace.at_most(1) == pace.at_least(1) == 0.001
+    assert pace.at_most(33) == pace.at_most(3) == 0.010
+    assert pace.at_most(65) is None
+    assert pace.at_least(32) == pytest.approx(0.005)  # half as many rows
+    assert pace.at_least(2) == 0.001
+    assert pace.at_least(1000) == 0.010
 
 
 def test_follows_what_it_sees() -> None:
     pace = Pace()
     for seconds in [0.001] + 60 * [0.002]:
         pace.learn(8, seconds)
-    assert pace.seconds(8) == pytest.approx(0.002, rel=0.01)
+    assert pace.at_most(8) == pytest.approx(0.002, rel=0.01)
 
 
 def test_waiting_rows_take_a_cycle_for_each_full_batch_before_theirs() -> None:
@@ -64,4 +62,4 @@ def test_one_that_was_held_up_counts_little() -> None:
     pace = Pace()
     for seconds in [0.001] * 20 + [10.0]:
         pace.learn(8, seconds)
-    assert pace.seconds(8) == pytest.approx(0.0012)
+    assert pace.at_most(8) == pytest.approx(0.0012)
