@@ -46,7 +46,7 @@ class Pace:
         return max(bounds, default=None)
 
     def seconds_until(self, rows: int, batch_rows: int, *, is_busy: bool) -> float | None:
-        """Returns in how many seconds the last of so many waiting rows is likely to be answered; None if nothing is known.
+        """Returns in how many seconds the last of so many waiting rows is likely to be answered; None if unknown.
 
         Where a size has not run yet the time is the least that it may be, so that nobody is refused by a guess.
 
