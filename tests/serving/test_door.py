@@ -1,5 +1,6 @@
 """What every call passes: the limit of calls in flight."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import grpc
@@ -39,12 +40,21 @@ def test_calls_past_the_limit_are_refused_and_told_when_to_return(slow: RunningS
         assert stub.Sample(pb.SampleRequest(count=1, seed=9)).seed == 9  # there is room again
 
 
+def _is_full(stub: VaeServiceStub) -> bool:
+    try:
+        stub.GetModel(pb.GetModelRequest())
+    except grpc.RpcError as error:
+        assert "RESOURCE_EXHAUSTED" in str(error)
+        return True
+    return False
+
+
 def test_cancelled_calls_no_longer_count(slow: RunningServer) -> None:
     with grpc.insecure_channel(slow.target) as channel:
         stub = VaeServiceStub(channel)
         futures = [stub.Sample.future(pb.SampleRequest(count=1)) for _ in range(2)]
-        with pytest.raises(grpc.RpcError, match="RESOURCE_EXHAUSTED"):  # so both have arrived
-            stub.GetModel(pb.GetModelRequest())
+        while not _is_full(stub):  # so both have arrived
+            time.sleep(0.01)
         for future in futures:
             future.cancel()
         with Client(slow.target, timeout_seconds=5) as client:
