@@ -17,7 +17,7 @@ from vae.errors import TrainingError
 from vae.files import write_whole
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
-FORMAT = "vaeserve-checkpoint-1"
+FORMAT = "vaeserve-checkpoint-2"
 
 
 class _Header(BaseModel):
@@ -26,6 +26,8 @@ class _Header(BaseModel):
     config: Config
     data_sha256: str
     epoch: int
+    kl_weight: float
+    rollbacks: int
     tensors_sha256: str
 
 
@@ -36,6 +38,10 @@ class Checkpoint(NamedTuple):
     data_sha256: str
     epoch: int
     """Epochs done."""
+    kl_weight: float
+    """As in `State`."""
+    rollbacks: int
+    """As in `State`."""
     tensors: dict[str, Tensor]
     """By name: `networks.*`, `average.*`, `optimizer.<parameter>.*`, `generator`."""
 
@@ -44,13 +50,14 @@ def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
     """Returns a copy of the state."""
     tensors = {"generator": state.generator.get_state()}
     for name, value in state.networks.state_dict().items():
-        tensors[f"networks.{name}"] = value.clone()
+        tensors[f"networks.{name}"] = value
     for name, value in state.average.state_dict().items():
-        tensors[f"average.{name}"] = value.clone()
+        tensors[f"average.{name}"] = value
     for name, parameter in state.networks.named_parameters():
         for key, value in state.optimizer.state[parameter].items():
-            tensors[f"optimizer.{name}.{key}"] = value.clone()
-    return Checkpoint(config, dataset.sha256, state.epoch, tensors)
+            tensors[f"optimizer.{name}.{key}"] = value
+    copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+    return Checkpoint(config, dataset.sha256, state.epoch, state.kl_weight, state.rollbacks, copies)
 
 
 def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
@@ -67,11 +74,13 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
         state.average.load_state_dict(_within(checkpoint.tensors, "average."))
         for name, parameter in state.networks.named_parameters():
             if moments := _within(checkpoint.tensors, f"optimizer.{name}."):
-                state.optimizer.state[parameter] = {key: value.clone() for key, value in moments.items()}
+                state.optimizer.state[parameter] = {
+                    key: value.to(parameter.device, copy=True) for key, value in moments.items()
+                }
         state.generator.set_state(checkpoint.tensors["generator"].clone())
     except (RuntimeError, KeyError) as exc:
         raise TrainingError("the checkpoint's tensors are not those of its configuration") from exc
-    state.epoch = checkpoint.epoch
+    state.epoch, state.kl_weight, state.rollbacks = checkpoint.epoch, checkpoint.kl_weight, checkpoint.rollbacks
     return state
 
 
@@ -85,6 +94,8 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
         config=checkpoint.config,
         data_sha256=checkpoint.data_sha256,
         epoch=checkpoint.epoch,
+        kl_weight=checkpoint.kl_weight,
+        rollbacks=checkpoint.rollbacks,
         tensors_sha256=_digest(checkpoint.tensors),
     )
     # One key only: safetensors writes several in random order, and equal states are to give equal files.
@@ -115,7 +126,7 @@ def read(path: Path) -> Checkpoint:
         raise TrainingError(f"{path}: is no checkpoint that this version understands") from exc
     if header.tensors_sha256 != _digest(tensors):
         raise TrainingError(f"{path}: was altered: its checksum does not match")
-    return Checkpoint(header.config, header.data_sha256, header.epoch, tensors)
+    return Checkpoint(header.config, header.data_sha256, header.epoch, header.kl_weight, header.rollbacks, tensors)
 
 
 def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -6,12 +6,15 @@ Standard library and configuration only at its top, so that `vae train --help` d
 import argparse
 import shlex
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from training.config import Config, DatasetName, parse_config, read_settings
+from training.config import Config, complete, parse_config, preset_names, read_settings
+from training.likelihoods import FAMILIES
+from training.models import MODELS
+from training.networks import NETWORKS
 from vae.errors import TrainingError
 from vae.package import check_place
 from vae.parser import verb_parser
@@ -19,6 +22,41 @@ from vae.runtime import prepare_onnxruntime
 
 if TYPE_CHECKING:
     from training.run import Outcome
+
+
+def _sizes(text: str) -> list[int]:
+    """Returns the whole numbers of "300,300", or of "64x64"."""
+    return [int(size) for size in text.replace("x", ",").split(",")]
+
+
+FLAGS: dict[str, tuple[Callable[[str], object], str, str]] = {  # setting: how it is read, its metavar, its help
+    "data_dir": (str, "DIR", "folder of the original files of mnist or fashion-mnist; else they are downloaded"),
+    "model": (str, "MODEL", f"one of {', '.join(MODELS)}"),
+    "network": (str, "NETWORK", f"one of {', '.join(NETWORKS)}"),
+    "likelihood": (str, "FAMILY", f"one of {', '.join(FAMILIES)}; default: what fits the data"),
+    "latent_size": (int, "N", "values in a latent"),
+    "hidden_sizes": (_sizes, "N,N", "widths of the encoder's layers or levels; the decoder mirrors them"),
+    "samples": (int, "K", "latents a row and step, the k of iwae"),
+    "beta": (float, "B", "weight of the KL; 1 is the ELBO"),
+    "free_bits": (float, "BITS", "of KL a latent dimension that cost nothing"),
+    "target_rate": (float, "NATS", "of KL a row that the KL's weight is steered towards"),
+    "epochs": (int, "N", "passes over the training rows"),
+    "batch_size": (int, "N", "rows a step"),
+    "learning_rate": (float, "RATE", "at its highest"),
+    "validation_rows": (int, "N", "of the training rows, to choose settings on"),
+    "image_size": (_sizes, "H,W", "what images of a folder are brought to"),
+    "image_fit": (str, "HOW", "crop, pad, stretch or exact"),
+    "channels": (int, "N", "of images: 1 grey, 3 colour"),
+    "seed": (int, "N", "where the random numbers start"),
+    "device": (str, "DEVICE", "auto, cpu or cuda"),
+    "threads": (int, "N", "CPU threads of one operation"),
+}
+SWITCHES = {
+    "binarised": "draw every pixel as on or off, with its grey level as probability",
+    "skip_bad": "leave out, count and list what cannot be used",
+    "compile": "let torch.compile make the step faster",
+    "tensorboard": "write figures and pictures for TensorBoard",
+}
 
 
 def train(arguments: list[str]) -> int:
@@ -35,7 +73,9 @@ def train(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     try:
         given = _given(asked)
-        config = parse_config(given)
+        config = parse_config(complete(given, asked.preset))
+        if asked.preset is not None:
+            given = complete(given, asked.preset)
     except TrainingError as exc:
         parser.exit(2, f"vae: {exc}\n")
     prepare_onnxruntime("training,serving")  # before training: its lack would otherwise show only at the end
@@ -79,16 +119,22 @@ def _train_parser() -> argparse.ArgumentParser:
         "The same settings give the same bits, on the same kind of machine with the same library versions; "
         f"so does a run that was interrupted and resumed. Keys of FILE.toml: {', '.join(Config.model_fields)}.",
     )
-    parser.add_argument("dataset", choices=get_args(DatasetName), help="what to train on; it comes with scikit-learn")
+    parser.add_argument(
+        "dataset",
+        metavar="DATA",
+        help="digits (comes with scikit-learn), mnist, fashion-mnist, a folder of images, or a .npy, .npz, .csv or "
+        ".parquet file",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's directory")
-    parser.add_argument("--seed", type=int, metavar="N", help=_with_default("seed", "where the random numbers start"))
     parser.add_argument(
-        "--epochs", type=int, metavar="N", help=_with_default("epochs", "passes over the training rows")
+        "--preset",
+        choices=preset_names(),
+        help="a set of settings, which flags and --config override; default: the one for the data",
     )
-    parser.add_argument("--latent-size", type=int, metavar="N", help=_with_default("latent_size", "values in a latent"))
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help=_with_default("threads", "CPU threads of one operation")
-    )
+    for key, (kind, metavar, text) in FLAGS.items():
+        parser.add_argument(f"--{key.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    for key, text in SWITCHES.items():
+        parser.add_argument(f"--{key.replace('_', '-')}", action="store_true", default=None, help=text)
     parser.add_argument(
         "--config",
         type=Path,
@@ -109,12 +155,8 @@ def _given(asked: argparse.Namespace) -> dict[str, object]:
     if asked.config:
         settings = read_settings(asked.config)
         parse_config(settings, str(asked.config))
-    flags = ("dataset", "seed", "epochs", "latent_size", "threads")
+    flags = ("dataset", *FLAGS, *SWITCHES)
     return settings | {flag: value for flag in flags if (value := getattr(asked, flag)) is not None}
-
-
-def _with_default(key: str, text: str) -> str:
-    return f"{text} (default {Config.model_fields[key].default})"
 
 
 def _export_parser() -> argparse.ArgumentParser:

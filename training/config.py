@@ -1,17 +1,26 @@
 """What a training run can be told: one frozen value, read once."""
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from training.likelihoods import FAMILIES
+from training.models import MODELS
+from training.networks import NETWORKS
+from training.source import Source
 from vae.errors import TrainingError
 
-DatasetName = Literal["digits"]
+PRESETS = Path(__file__).parent / "presets"  # TOML files of settings, which flags and --config override
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 HiddenSize = Annotated[int, Field(ge=1, le=65_536)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
+Pixels = Annotated[int, Field(ge=1, le=65_536)]
+ModelName = Annotated[str, AfterValidator(lambda name: _one_of(name, MODELS))]
+NetworkName = Annotated[str, AfterValidator(lambda name: _one_of(name, NETWORKS))]
+Family = Annotated[str, AfterValidator(lambda name: _one_of(name, FAMILIES))]
 Setting = str | int | float | bool | None
 
 
@@ -20,15 +29,56 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    dataset: DatasetName = "digits"
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """The run's random numbers start here; the split into training and held-out rows does not depend on it."""
-    threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """CPU threads of one operation. More of them only pay for larger networks, and may change the last bits."""
+    dataset: Annotated[str, Field(min_length=1)] = "digits"
+    """digits, mnist, fashion-mnist, or the path of a folder of images or of a .npy, .npz, .csv or .parquet file."""
+    data_dir: str | None = None
+    """Folder of the original files of mnist or fashion-mnist; without it they are downloaded."""
+    validation_rows: Annotated[int, Field(ge=0)] = 0
+    """Taken from the training rows, by a split that no seed changes, to choose settings on."""
+    binarised: bool = False
+    """Draw every pixel as on or off, with its grey level as probability: at every step anew, held-out rows once."""
+    image_size: Annotated[tuple[Pixels, Pixels], Field(strict=False)] | None = None
+    """Height and width that images of a folder are brought to."""
+    image_fit: Literal["crop", "pad", "stretch", "exact"] = "crop"
+    """How: cut off what is too long, pad what is too short, stretch, or refuse other sizes."""
+    channels: Literal[1, 3] | None = None
+    """Of a folder's images: grey or colour; as they are if not given."""
+    skip_bad: bool = False
+    """Leave out, count and list what cannot be used, instead of refusing the data."""
 
+    model: ModelName = "vae"
+    network: NetworkName = "mlp"
+    likelihood: Family | None = None
+    """Family of the data's distribution; the one that fits what the values are if not given."""
     latent_size: Annotated[int, Field(ge=1, le=1024)] = 8
     hidden_sizes: Annotated[tuple[HiddenSize, ...], Field(min_length=1, max_length=16, strict=False)] = (256, 128)
-    """Widths of the encoder's hidden layers; the decoder mirrors them."""
+    """Widths of the encoder's hidden layers, or of a convolution's levels; the decoder mirrors them."""
+    blocks: Annotated[int, Field(ge=0, le=64)] = 1
+    """Residual blocks of a convolution's level."""
+    samples: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Latents drawn a row and step, by vae and iwae: the k of the importance-weighted bound."""
+
+    beta: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the KL; 1 is the ELBO."""
+    free_bits: Annotated[float, Field(ge=0)] = 0.0
+    """Bits of KL a latent dimension that cost nothing; of vae alone."""
+    target_rate: Annotated[float, Field(gt=0)] | None = None
+    """Nats of KL a row that the KL's weight is steered towards; it then starts at beta."""
+    kl_warmup: Fraction = 0.1
+    """Fraction of all steps over which the KL's weight grows linearly from 0."""
+    input_noise: Fraction = 0.4
+    """How noisy the encoder's input is in training; for counts, the probability with which each one is missed."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """The run's random numbers start here; the split into training and held-out rows does not depend on it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU if PyTorch finds one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the networks' products; auto: bfloat16 on a GPU. Likelihood and KL are float32 always."""
+    compile: bool = False
+    """Let torch.compile make the step faster; it takes a minute at the start, and a C++ compiler on the CPU."""
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """CPU threads of one operation. More of them only pay for larger networks, and may change the last bits."""
 
     epochs: Epochs = 350
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 128
@@ -37,22 +87,36 @@ class Config(BaseModel):
     """At its highest; a short linear warm-up leads there, a cosine from there to 1 % of it."""
     learning_rate_warmup: Fraction = 0.02
     """Fraction of all steps."""
-    kl_warmup: Fraction = 0.1
-    """Fraction of all steps over which the KL's weight grows linearly from 0 to 1."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.2
     """AdamW's, on weights and not on biases; it is multiplied by the learning rate."""
-    input_noise: Fraction = 0.4
-    """How noisy the encoder's input is in training; for counts, the probability with which each one is missed."""
+    gradient_norm: Annotated[float, Field(gt=0)] | None = None
+    """Longer gradients are shortened to it."""
     average_decay: Fraction = 0.99
     """Decay a step of the running average of the weights, which is what is evaluated and exported."""
 
+    mixture_components: Annotated[int, Field(ge=0, le=1000)] = 10
+    """Of the Gaussian mixture that is fitted to the latents afterwards and becomes the prior `mixture`; 0: none."""
+    evaluation_rows: Annotated[int, Field(ge=1)] = 1000
+    """Held-out rows on which the importance-weighted likelihood is estimated."""
+    evaluation_samples: Annotated[int, Field(ge=1)] = 500
+    """Latents a row for it."""
+
     checkpoint_epochs: Epochs = 25
     """Epochs between checkpoints."""
+    tensorboard: bool = False
+    """Write figures and pictures for TensorBoard into the run's directory."""
+
+    @property
+    def source(self) -> Source:
+        """What the data is read from."""
+        return Source(**{name: getattr(self, name) for name in Source._fields})
 
     def to_settings(self) -> dict[str, Setting]:
         """Returns the fields as plain values; sizes become text such as "256-128"."""
-        settings = self.model_dump()
+        settings = self.model_dump(exclude={"data_dir"})
+        settings["dataset"] = Path(self.dataset).name  # paths are nobody's business
         settings["hidden_sizes"] = "-".join(map(str, self.hidden_sizes))
+        settings["image_size"] = None if self.image_size is None else "x".join(map(str, self.image_size))
         return settings
 
 
@@ -74,8 +138,42 @@ def parse_config(settings: dict[str, object], source: str = "") -> Config:
         place = f"{source}: {key}" if source else _flag(key)
         if first["type"] == "extra_forbidden":
             raise TrainingError(f"{place}: no such key; known are {', '.join(Config.model_fields)}") from exc
-        message = first["msg"][0].lower() + first["msg"][1:]
+        message = first["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
         raise TrainingError(f"{place}: {message}, not {_brief(first['input'])}") from exc
+
+
+def preset_names() -> tuple[str, ...]:
+    """Returns the names of the presets."""
+    return tuple(sorted(path.stem for path in PRESETS.glob("*.toml")))
+
+
+def preset_for(dataset: str) -> str:
+    """Returns the name of the preset that a run on this data takes when told nothing."""
+    if dataset in ("mnist", "fashion-mnist"):
+        return "mnist"
+    if dataset == "digits":
+        return "digits"
+    return "table" if Path(dataset).suffix else "images"
+
+
+def complete(given: dict[str, object], preset: str | None) -> dict[str, object]:
+    """Returns the settings of a run: what a preset says, under what its model asks for, under what was given.
+
+    Args:
+        given: settings by name, from a file and flags.
+        preset: its name; None takes the one for the data.
+
+    Raises:
+        TrainingError: a setting that was given contradicts the model.
+    """
+    base = read_settings(PRESETS / f"{preset or preset_for(str(given.get('dataset', 'digits')))}.toml")
+    model = given.get("model", base.get("model", "vae"))
+    needed = MODELS.get(model, {}) if isinstance(model, str) else {}
+    for key, value in needed.items():
+        if given.get(key, value) != value:
+            raise TrainingError(f"{_flag(key)}: the model {model} is defined with {value}, not {given[key]}")
+    return {**base, **needed, **given}
 
 
 def read_settings(path: Path) -> dict[str, object]:
@@ -105,6 +203,12 @@ def refuse_changes(saved: Config, given: dict[str, object]) -> None:
         before = getattr(saved, key)
         if value != before:
             raise TrainingError(f"{_flag(key)}: the run was started with {before}, it cannot be resumed with {value}")
+
+
+def _one_of(name: str, known: Iterable[str]) -> str:
+    if name not in known:
+        raise ValueError(f"must be one of {', '.join(known)}")
+    return name
 
 
 def _flag(key: str) -> str:

@@ -10,7 +10,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from vae.manifest import DataSpec, Likelihood
+from training.source import Source
+from vae.manifest import DataSpec
 
 
 class Dataset(NamedTuple):
@@ -20,17 +21,24 @@ class Dataset(NamedTuple):
     title: str
     """What it is, in one line."""
     spec: DataSpec
-    likelihood: Likelihood
-    """The distribution that fits what the values are."""
+    family: str
+    """The likelihood that fits what the values are."""
     train: Tensor  # [rows, *spec.shape]
+    validation: Tensor
     test: Tensor  # [rows, *spec.shape]
     sha256: str
     """Of all rows' bytes, in their original order."""
+    binarised: bool = False
 
 
-def load_dataset(name: str) -> Dataset:
+def draw_binary(rows: Tensor, maximum: float, generator: torch.Generator) -> Tensor:
+    """Returns rows of 0 and `maximum`, a value being the maximum with probability value / maximum."""
+    return (torch.bernoulli(rows.float() / maximum, generator=generator) * maximum).to(torch.uint8)
+
+
+def load_dataset(source: Source) -> Dataset:
     """Returns a data set by its name, one of DATASETS."""
-    return DATASETS[name]()
+    return DATASETS[source.dataset]()
 
 
 def load_handwritten_digits() -> Dataset:
@@ -47,8 +55,9 @@ def load_handwritten_digits() -> Dataset:
         name="digits",
         title="1797 handwritten digits of 8 x 8 pixels, each a count from 0 to 16 (UCI, through scikit-learn)",
         spec=DataSpec(kind="image", shape=(8, 8, 1), dtype="uint8", minimum=0, maximum=16),
-        likelihood=Likelihood(family="binomial", constants={"trials": 16}),
+        family="binomial",
         train=torch.from_numpy(train),
+        validation=torch.from_numpy(train)[:0],
         test=torch.from_numpy(test),
         sha256=hashlib.sha256(rows.tobytes()).hexdigest(),
     )

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from training.data import Dataset
 from training.loop import active_units
-from training.networks import Networks
-from training.objective import elbo_terms
+from training.networks.pair import Networks
+from training.objective import draw, kl_by_dimension, log_likelihoods
 from vae.noise import Purpose, RowRange, standard_normals
 
 DRAWS = 16  # latents a row; the estimate's own error is then far below the difference between two rows
@@ -43,10 +43,11 @@ def evaluate(networks: Networks, dataset: Dataset) -> HeldOut:
     with torch.inference_mode():
         posterior = networks.encoder(data)
         drawn = [
-            torch.stack(elbo_terms(posterior, networks.decoder, data, _noise(seed, posterior.mean)))
+            -log_likelihoods(networks, data, draw(posterior, _noise(seed, posterior.mean)[None]))
             for seed in range(DRAWS)
         ]
-        reconstruction, kl = torch.stack(drawn).double().mean((0, 2)).tolist()
+        reconstruction = float(torch.stack(drawn).double().mean())
+        kl = float(kl_by_dimension(posterior).sum(1).double().mean())
         expectation = networks.decoder(posterior.mean).expectation
     return HeldOut(
         negative_elbo_nats=reconstruction + kl,

@@ -2,20 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, cos, isfinite, pi
+from math import ceil, cos, exp, pi
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
 from training.config import Config
-from training.data import Dataset
-from training.likelihood import likelihood_of
-from training.networks import Networks, initialise
-from training.objective import elbo_terms
+from training.data import Dataset, draw_binary
+from training.guard import Guard
+from training.likelihoods import likelihood_of
+from training.models import model_of
+from training.networks.pair import Networks
+from training.objective import Weights
+from training.scaling import scaling_of
 from vae.errors import TrainingError
 
 ACTIVE_VARIANCE = 0.01  # above it a unit's posterior mean says something (Burda et al., "IWAE", 2016)
+STEERING = 0.01  # change of the KL weight's logarithm a step, for each time that the KL misses its target by all of it
+STEERED = (1e-3, 1e3)  # where the weight stays
 
 
 @dataclass
@@ -27,9 +32,13 @@ class State:
     """Running average of the networks' weights: what is evaluated and exported."""
     optimizer: torch.optim.AdamW
     generator: Generator
-    """Source of every random number: first weights, order of rows, noise."""
-    epoch: int
+    """Source of every random number but the first weights: order of rows, noise."""
+    epoch: int = 0
     """Epochs done."""
+    kl_weight: float = 1.0
+    """After the warm-up: beta, or what it was steered to so far."""
+    rollbacks: int = 0
+    """How often the run went back to the last whole epoch, each time at half the learning rate."""
 
 
 class Epoch(NamedTuple):
@@ -37,33 +46,64 @@ class Epoch(NamedTuple):
 
     epoch: int
     """Epochs done, this one included."""
-    negative_elbo_nats: float
+    loss_nats: float
+    """What was lowered: the negative ELBO, or another bound, or a part of one."""
+    negative_elbo_nats: float | None
+    """None for a model without a posterior."""
     reconstruction_nats: float
-    kl_nats: float
-    """As it is, not as the warm-up weighs it."""
+    kl_nats: float | None
+    """As it is, not as it is weighed."""
     active_units: int
+    validation_nats: float | None
+    """The loss of the average of the weights on the validation rows, at the KL's full weight; None without such."""
     kl_weight: float
     """At its last step."""
     learning_rate: float
     """At its last step."""
+    skipped_steps: int
+    """Steps without a finite gradient."""
+
+
+def device_of(config: Config) -> torch.device:
+    """Returns where a run computes.
+
+    Raises:
+        TrainingError: a GPU was asked for and PyTorch finds none.
+    """
+    found = torch.cuda.is_available()
+    if config.device == "cuda" and not found:
+        raise TrainingError("--device: PyTorch finds no GPU that it can use")
+    return torch.device("cuda" if found and config.device != "cpu" else "cpu")
+
+
+def build(config: Config, dataset: Dataset) -> Networks:
+    """Returns networks with first weights, which the seed alone decides."""
+    scaling = scaling_of(dataset.spec, dataset.train)
+    likelihood = likelihood_of(config.likelihood or dataset.family, dataset.spec, scaling)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        networks = Networks(config, likelihood, scaling, model_of(config.model).posterior)
+    with torch.no_grad():
+        networks.decoder.bias.copy_(likelihood.initial_parameters(dataset.train))
+    return networks
 
 
 def start(config: Config, dataset: Dataset) -> State:
     """Returns the state before the first step; the seed alone decides it."""
-    likelihood = likelihood_of(dataset.likelihood)
-    generator = Generator().manual_seed(config.seed)
-    networks = Networks(dataset.spec, config.hidden_sizes, config.latent_size, likelihood)
-    initialise(networks, likelihood.initial_parameters(dataset.train), generator)
-    average = Networks(dataset.spec, config.hidden_sizes, config.latent_size, likelihood).requires_grad_(False)
-    average.load_state_dict(networks.state_dict())
+    device = device_of(config)
+    networks, average = build(config, dataset).to(device), build(config, dataset).to(device).requires_grad_(False)
     weights = [parameter for parameter in networks.parameters() if parameter.ndim > 1]
     biases = [parameter for parameter in networks.parameters() if parameter.ndim <= 1]
+    if networks.decoder.bias.ndim > 1:
+        weights = [parameter for parameter in weights if parameter is not networks.decoder.bias]
+        biases.append(networks.decoder.bias)
     groups = [
         {"params": weights, "weight_decay": config.weight_decay},
         {"params": biases, "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), foreach=True)
-    return State(networks, average, optimizer, generator, epoch=0)
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
+    generator = Generator(device).manual_seed(config.seed)
+    return State(networks, average, optimizer, generator, kl_weight=config.beta)
 
 
 def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
@@ -72,40 +112,56 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
     Between two yields the state is halfway through an epoch: who may be interrupted copies it at every yield.
 
     Raises:
-        TrainingError: the ELBO is no longer finite.
+        Diverged: several steps in a row had no finite gradient.
     """
-    rows, encoder, decoder = dataset.train, state.networks.encoder, state.networks.decoder
+    device, networks, generator = device_of(config), state.networks, state.generator
+    rows = dataset.train.to(device)
+    model = model_of(config.model)
+    if model.step is None:
+        raise AssertionError(f"{config.model} is fitted, it has no steps. This is a bug.")
+    objective = torch.compile(model.step) if config.compile else model.step
+    likelihood, parameters = networks.decoder.likelihood, list(networks.parameters())
     steps_per_epoch = ceil(len(rows) / config.batch_size)
+    narrow = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
     while state.epoch < config.epochs:
         step = state.epoch * steps_per_epoch
-        terms, means = [], []
-        order = torch.randperm(len(rows), generator=state.generator)
+        guard, terms, means = Guard(), [], []
+        order = torch.randperm(len(rows), generator=generator, device=device)
         for batch in torch.split(order, config.batch_size):
+            pace = pace_at(config, state, step, config.epochs * steps_per_epoch)
             data = rows[batch]
-            seen = decoder.likelihood.noisy(data, config.input_noise, state.generator)
-            noise = torch.randn(len(batch), config.latent_size, generator=state.generator)
-            pace = pace_at(config, step, config.epochs * steps_per_epoch)
+            if dataset.binarised:
+                data = draw_binary(data, dataset.spec.maximum, generator)
+            seen = likelihood.noisy(data, config.input_noise, generator)
+            noise = torch.randn(model.draws(config), len(batch), config.latent_size, generator=generator, device=device)
 
-            posterior = encoder(seen)
-            elbo = elbo_terms(posterior, decoder, data, noise)
-            loss = (elbo.reconstruction + pace.kl_weight * elbo.kl).mean()
+            with torch.autocast(device.type, torch.bfloat16, enabled=narrow):
+                found = objective(networks, seen, data, noise, Weights(pace.kl_weight, config.free_bits))
+            loss = found.loss.mean()
             state.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            for group in state.optimizer.param_groups:
-                group["lr"] = pace.learning_rate
-            state.optimizer.step()
-            follow(state.average, state.networks, pace.average_decay)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, config.gradient_norm or float("inf"))
+            if guard.admits(float(loss.detach()), float(norm)):
+                for group in state.optimizer.param_groups:
+                    group["lr"] = pace.learning_rate
+                state.optimizer.step()
+                follow(state.average, networks, pace.average_decay)
+                if config.target_rate is not None:
+                    state.kl_weight = steered(state.kl_weight, float(found.kl.mean()), config.target_rate)
 
-            terms.append(torch.stack(elbo).detach())
-            means.append(posterior.mean.detach())
+            terms.append(torch.stack((found.loss, found.reconstruction, found.kl)).detach())
+            means.append(found.mean.detach())
             step += 1
-        figures = summary(state.epoch + 1, torch.cat(terms, 1), torch.cat(means), pace)
-        if not isfinite(figures.negative_elbo_nats):
-            raise TrainingError(
-                f"training diverged in epoch {figures.epoch}: try a learning_rate below {config.learning_rate:g}"
-            )
         state.epoch += 1
-        yield figures
+        yield summary(
+            config,
+            state,
+            torch.cat(terms, 1),
+            torch.cat(means),
+            pace=pace,
+            skipped=guard.skipped,
+            validated=validate(config, dataset, state),
+        )
 
 
 class Pace(NamedTuple):
@@ -116,16 +172,26 @@ class Pace(NamedTuple):
     average_decay: float
 
 
-def pace_at(config: Config, step: int, steps: int) -> Pace:
+def pace_at(config: Config, state: State, step: int, steps: int) -> Pace:
     """Returns the schedules' values at a step of so many: linear warm-ups, then a cosine down to 1 % for the rate."""
     warmup = min(1.0, (step + 1) / max(1.0, config.learning_rate_warmup * steps))
     cosine = 0.01 + 0.99 * 0.5 * (1 + cos(pi * step / steps))
     return Pace(
-        learning_rate=config.learning_rate * warmup * cosine,
-        kl_weight=min(1.0, step / max(1.0, config.kl_warmup * steps)),
+        learning_rate=config.learning_rate * warmup * cosine / 2**state.rollbacks,
+        kl_weight=state.kl_weight * min(1.0, step / max(1.0, config.kl_warmup * steps)),
         # A young average follows closely, so that it forgets the first weights.
         average_decay=min(config.average_decay, (1 + step) / (10 + step)),
     )
+
+
+def steered(kl_weight: float, kl_nats: float, target_nats: float) -> float:
+    """Returns the KL's weight after a step: larger where the KL was above its target, smaller where it was below.
+
+    The weight is a Lagrange multiplier, moved in the logarithm (Rezende and Viola, "Taming VAEs", 2018).
+    """
+    low, high = STEERED
+    missed = max(-1.0, min(1.0, kl_nats / target_nats - 1))
+    return max(low, min(high, kl_weight * exp(STEERING * missed)))
 
 
 def follow(average: Networks, networks: Networks, decay: float) -> None:
@@ -134,17 +200,42 @@ def follow(average: Networks, networks: Networks, decay: float) -> None:
         torch._foreach_lerp_(list(average.parameters()), list(networks.parameters()), 1 - decay)
 
 
-def summary(epoch: int, terms: Tensor, means: Tensor, pace: Pace) -> Epoch:
-    """Returns an epoch's figures from every row's terms [2, rows] and posterior means [rows, latent]."""
-    reconstruction, kl = terms.double().mean(1).tolist()
+def validate(config: Config, dataset: Dataset, state: State) -> float | None:
+    """Returns the average's loss on the validation rows, the same noise at every call; None where there are none."""
+    rows = dataset.validation
+    step = model_of(config.model).step
+    if len(rows) == 0 or step is None:
+        return None
+    device = device_of(config)
+    generator = Generator().manual_seed(0)
+    draws = model_of(config.model).draws(config)
+    weights, total = Weights(state.kl_weight, config.free_bits), 0.0
+    with torch.inference_mode():
+        for data in rows.split(1000):
+            noise = torch.randn(draws, len(data), config.latent_size, generator=generator)
+            found = step(state.average, data.to(device), data.to(device), noise.to(device), weights)
+            total += float(found.loss.double().sum())
+    return total / len(rows)
+
+
+def summary(
+    config: Config, state: State, terms: Tensor, means: Tensor, *, pace: Pace, skipped: int, validated: float | None
+) -> Epoch:
+    """Returns an epoch's figures from every row's loss, reconstruction and KL [3, rows] and means [rows, latent]."""
+    finite = terms[:, terms.isfinite().all(0)]
+    loss, reconstruction, kl = finite.double().mean(1).tolist()
+    has_posterior = model_of(config.model).posterior == "gaussian"
     return Epoch(
-        epoch=epoch,
-        negative_elbo_nats=reconstruction + kl,
+        epoch=state.epoch,
+        loss_nats=loss,
+        negative_elbo_nats=reconstruction + kl if has_posterior else None,
         reconstruction_nats=reconstruction,
-        kl_nats=kl,
+        kl_nats=kl if has_posterior else None,
         active_units=active_units(means),
+        validation_nats=validated,
         kl_weight=pace.kl_weight,
         learning_rate=pace.learning_rate,
+        skipped_steps=skipped,
     )
 
 

@@ -3,21 +3,19 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from training.checkpoint import Checkpoint
-from training.data import Dataset
-from training.evaluate import HeldOut
-from training.export import ExportedGraph
-from training.networks import Networks
+from training.graphs import ExportedGraph
 from training.parity import TOLERANCE, prove, runtime_version
-from training.probes import probe_all, to_npz
-from training.report import model_card
+from training.probes import Probe, to_npz
 from vae.manifest import (
+    DataSpec,
     File,
     Graph,
     Graphs,
+    Likelihood,
     Manifest,
     Parity,
     Prior,
@@ -30,10 +28,25 @@ from vae.package import ModelPackage, sha256_of
 
 LIBRARIES = ("torch", "onnx", "onnxscript", "numpy", "scikit-learn")
 CUDA_TOLERANCE = Tolerance(absolute=1e-4, relative=1e-3)
-PREPROCESSING = (
-    "Inside the graphs: the encoder casts uint8 data to float and scales [{minimum:g}, {maximum:g}] to [-1, 1]; "
-    "the decoder rounds the expectation, clips it to the same range and casts it to uint8."
-)
+
+
+class Contents(NamedTuple):
+    """What a package is made of."""
+
+    name: str
+    data: DataSpec
+    latent_shape: tuple[int, ...]
+    posterior: Literal["gaussian", "none"]
+    likelihood: Likelihood
+    graphs: Mapping[str, ExportedGraph]
+    """Encoder, decoder and, if there is one, likelihood."""
+    probes: Mapping[str, Probe]
+    """Of every graph."""
+    card: Mapping[str, bytes]
+    """README.md and the pictures that it shows, by file name."""
+    metrics: Mapping[str, float]
+    preprocessing: str
+    provenance: Provenance | None
 
 
 class Proved(NamedTuple):
@@ -43,66 +56,42 @@ class Proved(NamedTuple):
     parity: Parity
 
 
-def write_package(
-    directory: Path,
-    *,
-    graphs: Mapping[str, ExportedGraph],
-    networks: Networks,
-    dataset: Dataset,
-    checkpoint: Checkpoint,
-    metrics: HeldOut,
-    overwrite: bool,
-) -> Proved:
+def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> Proved:
     """Proves the graphs and writes them: nothing reaches the disk unproved.
 
     Args:
         directory: where the package goes.
-        graphs: the encoder, the decoder and the likelihood as ONNX.
-        networks: what the graphs were exported from.
-        dataset: what the networks were trained on.
-        checkpoint: where the networks come from.
-        metrics: held-out figures.
+        contents: what it is made of.
         overwrite: whether a package that is there may be replaced.
 
     Raises:
         TrainingError: a graph does not answer as its network does.
         PackageError: the directory exists, or the disk refused the files.
     """
-    probes = probe_all(networks, dataset)
-    parity = prove({name: graph.content for name, graph in graphs.items()}, probes, dataset.spec)
+    graphs = {name: graph.content for name, graph in contents.graphs.items()}
+    parity = prove(graphs, contents.probes, contents.data)
     files = {
-        **{f"{name}.onnx": graph.content for name, graph in graphs.items()},
-        "probes.npz": to_npz(probes),
-        "README.md": model_card(dataset, checkpoint.config, metrics).encode(),
+        **{f"{name}.onnx": content for name, content in graphs.items()},
+        "probes.npz": to_npz(contents.probes),
+        **contents.card,
     }
-    manifest = describe(
-        graphs=graphs, files=files, dataset=dataset, checkpoint=checkpoint, metrics=metrics, parity=parity
-    )
+    manifest = describe(contents, files, parity)
     return Proved(ModelPackage.write(directory, manifest, files, overwrite=overwrite), parity)
 
 
-def describe(
-    *,
-    graphs: Mapping[str, ExportedGraph],
-    files: Mapping[str, bytes],
-    dataset: Dataset,
-    checkpoint: Checkpoint,
-    metrics: HeldOut,
-    parity: Parity,
-) -> Manifest:
+def describe(contents: Contents, files: Mapping[str, bytes], parity: Parity) -> Manifest:
     """Returns the manifest of a package with these files."""
-    config = checkpoint.config
-    listed = {name: _graph(f"{name}.onnx", graph) for name, graph in graphs.items()}
+    listed = {name: _graph(f"{name}.onnx", graph) for name, graph in contents.graphs.items()}
     return Manifest(
-        name=dataset.name,
+        name=contents.name,
         version=1,
         created_at=datetime.now(UTC).replace(microsecond=0),
         fingerprint=fingerprint_of(listed["encoder"].sha256, listed["decoder"].sha256),
-        data=dataset.spec,
-        latent_shape=(config.latent_size,),
-        posterior="gaussian",
-        likelihood=dataset.likelihood,
-        priors=(Prior(name="standard", noise_size=config.latent_size),),
+        data=contents.data,
+        latent_shape=contents.latent_shape,
+        posterior=contents.posterior,
+        likelihood=contents.likelihood,
+        priors=(Prior(name="standard", noise_size=prod(contents.latent_shape)),),
         graphs=Graphs(**listed),
         probes=Probes(
             file="probes.npz",
@@ -110,16 +99,16 @@ def describe(
             tolerances={"cpu": TOLERANCE, "cuda": CUDA_TOLERANCE},
         ),
         readme=File(file="README.md", sha256=sha256_of(files["README.md"])),
-        preprocessing=PREPROCESSING.format(minimum=dataset.spec.minimum, maximum=dataset.spec.maximum),
-        provenance=Provenance(
-            dataset=dataset.name,
-            data_sha256=dataset.sha256,
-            config={**config.to_settings(), "epochs_done": checkpoint.epoch},
-            libraries={**{name: version(name) for name in LIBRARIES}, "onnxruntime": runtime_version()},
-        ),
-        metrics=metrics._asdict(),
+        preprocessing=contents.preprocessing,
+        provenance=contents.provenance,
+        metrics=dict(contents.metrics),
         parity=parity,
     )
+
+
+def libraries() -> dict[str, str]:
+    """Returns the versions of what a package is made with."""
+    return {**{name: version(name) for name in LIBRARIES}, "onnxruntime": runtime_version()}
 
 
 def _graph(file: str, graph: ExportedGraph) -> Graph:

@@ -2,16 +2,15 @@
 
 import io
 from collections.abc import Mapping
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from training.data import Dataset
-from training.export import modules_of
-from training.networks import Decoded, Networks, Posterior
+from vae.manifest import DataSpec
 from vae.noise import Purpose, RowRange, standard_normals
 
 Arrays = dict[str, npt.NDArray[np.number]]
@@ -21,6 +20,15 @@ REAL, RANDOM = 40, 16  # of these; the other 8 are extreme
 LARGE = 10.0  # standard deviations: no prior draws such a latent, but a caller may send one
 
 
+class GraphModule(NamedTuple):
+    """A module that becomes a graph."""
+
+    module: nn.Module
+    """Takes the inputs in order; answers a tensor, or a tuple of as many as there are outputs."""
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
 class Probe(NamedTuple):
     """Inputs of one graph, and its module's outputs for them, by name; ROWS rows each."""
 
@@ -28,51 +36,64 @@ class Probe(NamedTuple):
     outputs: Arrays
 
 
-def probe_all(networks: Networks, dataset: Dataset) -> dict[str, Probe]:
-    """Returns every graph's probe: real, random and extreme rows."""
-    data = data_rows(dataset)
-    with torch.inference_mode():
-        encoded = networks.encoder(data)
-        latent = latent_rows(encoded.mean)
-        decoded = networks.decoder(latent)
+def probe_all(modules: Mapping[str, GraphModule], data: DataSpec, rows: Tensor) -> dict[str, Probe]:
+    """Returns every graph's probe: real, random and extreme rows.
+
+    Args:
+        modules: encoder, decoder and, if there is one, likelihood.
+        data: what a row is.
+        rows: real ones, REAL or more: [rows, *data.shape].
+    """
+    inputs = {"encoder": {"data": data_rows(data, rows)}}
+    mean = _run(modules["encoder"], inputs["encoder"])["mean"]
+    inputs["decoder"] = {"latent": latent_rows(mean)}
+    if "likelihood" in modules:
+        parameters = _run(modules["decoder"], inputs["decoder"])["parameters"]
         # Shifted by one row, so that data also meets parameters that do not fit it.
-        parameters = torch.cat((decoded.parameters[: ROWS // 2], decoded.parameters[ROWS // 2 :].roll(1, 0)))
-    inputs: dict[str, dict[str, Tensor]] = {
-        "encoder": {"data": data},
-        "decoder": {"latent": latent},
-        "likelihood": {"data": data, "parameters": parameters},
-    }
-    return {graph: Probe(_arrays(given), answers(networks, graph, given)) for graph, given in inputs.items()}
+        shifted = torch.cat((parameters[: ROWS // 2], parameters[ROWS // 2 :].roll(1, 0)))
+        inputs["likelihood"] = {**inputs["encoder"], "parameters": shifted}
+    return {graph: probe(modules[graph], given) for graph, given in inputs.items()}
 
 
-def answers(networks: Networks, graph: str, inputs: Mapping[str, Tensor]) -> Arrays:
-    """Returns PyTorch's outputs of one graph's module, by name."""
-    module = modules_of(networks)[graph].eval()
+def probe(module: GraphModule, inputs: Mapping[str, Tensor]) -> Probe:
+    """Returns the probe of one graph: inputs by name, and PyTorch's answers for them."""
+    return Probe(_arrays(inputs), _arrays(_run(module, inputs)))
+
+
+def _run(module: GraphModule, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     with torch.inference_mode():
-        found: Posterior | Decoded | Tensor = module(*inputs.values())
-    return _arrays({"log_likelihood": found} if isinstance(found, Tensor) else found._asdict())
+        found: Tensor | tuple[Tensor, ...] = module.module.eval()(*(inputs[name] for name in module.inputs))
+    return dict(zip(module.outputs, (found,) if isinstance(found, Tensor) else found, strict=True))
 
 
-def data_rows(dataset: Dataset) -> Tensor:
-    """Returns held-out rows, random rows, and rows of the least and the largest values."""
-    spec = dataset.spec
+def data_rows(data: DataSpec, rows: Tensor) -> Tensor:
+    """Returns real rows, random rows, and rows of the least and the largest values.
+
+    A table has no least and largest value; rows three times as far out as any real one stand for them.
+    """
+    real = rows[torch.arange(REAL) % len(rows)]
+    low, high = torch.tensor(data.minimum).double(), torch.tensor(data.maximum).double()
+    if data.kind == "table":
+        seen = rows.double()
+        center, reach = (seen.amax(0) + seen.amin(0)) / 2, (seen.amax(0) - seen.amin(0)) / 2
+        low, high = (center - 3 * reach).clamp(low, high), (center + 3 * reach).clamp(low, high)
     generator = torch.Generator().manual_seed(0)
-    uniform = torch.rand(RANDOM, *spec.shape, generator=generator, dtype=torch.float64)
-    random = spec.minimum + uniform * (spec.maximum - spec.minimum)
-    extreme = torch.full((ROWS - REAL - RANDOM, *spec.shape), spec.minimum, dtype=torch.float64)
-    extreme[1::2] = spec.maximum
+    uniform = torch.rand(RANDOM, *data.shape, generator=generator, dtype=torch.float64)
+    random = low + uniform * (high - low)
+    extreme = low.expand(ROWS - REAL - RANDOM, *data.shape).clone()
+    extreme[1::2] = high
     made = torch.cat((random, extreme))
-    if spec.dtype == "uint8":
+    if data.dtype == "uint8":
         made = made.round()
-    return torch.cat((dataset.test[:REAL], made.to(dataset.test.dtype)))
+    return torch.cat((real, made.to(rows.dtype)))
 
 
 def latent_rows(encodings: Tensor) -> Tensor:
-    """Returns encodings of real rows, draws from N(0, I), and latents far from both."""
-    size = encodings.shape[1]
+    """Returns encodings of real rows, draws from N(0, I), and latents far from both, of the encodings' shape."""
+    size = prod(encodings.shape[1:])
     drawn = torch.from_numpy(standard_normals(Purpose.PRIOR, [RowRange(0, 0, ROWS - REAL)], size))
     drawn[RANDOM:] = LARGE * drawn[RANDOM:].sign()
-    return torch.cat((encodings[:REAL], drawn))
+    return torch.cat((encodings[:REAL], drawn.reshape(-1, *encodings.shape[1:])))
 
 
 def to_npz(probes: Mapping[str, Probe]) -> bytes:

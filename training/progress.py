@@ -1,8 +1,10 @@
 """Progress for who watches: a bar on a terminal, a few plain lines anywhere else."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from math import ceil
+from time import monotonic
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -27,12 +29,15 @@ class Progress:
         epochs: of the whole run.
         epoch: those done already.
         latent_size: how many units could be active.
+        rows: of an epoch.
         stream: where to, stderr if None; a bar is drawn if it is a terminal and there is something left to do.
     """
 
-    def __init__(self, epochs: int, epoch: int, latent_size: int, stream: TextIO | None = None) -> None:
+    def __init__(self, epochs: int, epoch: int, latent_size: int, rows: int, stream: TextIO | None = None) -> None:
         self._epochs = epochs
         self._latent_size = latent_size
+        self._rows = rows
+        self._since = monotonic()
         self._stream = stream
         self._every = ceil(epochs / LINES)
         self._bar = Bar(
@@ -46,15 +51,27 @@ class Progress:
 
     def show(self, figures: Epoch) -> None:
         """Shows one more epoch."""
-        terms = f"reconstruction {figures.reconstruction_nats:.1f}  KL {figures.kl_nats:.1f}"
-        active = f"active {figures.active_units}/{self._latent_size}"
-        self._bar.set_postfix_str(f"ELBO {-figures.negative_elbo_nats:.1f}  {terms}  {active}", refresh=False)
+        said = "  ".join(self._terms(figures))
+        self._bar.set_postfix_str(said, refresh=False)
         self._bar.update()
         is_due = figures.epoch % self._every == 0 or figures.epoch == self._epochs
         if self._bar.disable and is_due:
             done = f"epoch {figures.epoch:>{len(str(self._epochs))}}/{self._epochs}"
-            line = f"{done}  ELBO {-figures.negative_elbo_nats:.1f}  {terms} nats  {active}"
-            say(line, self._stream)
+            say(f"{done}  {said}", self._stream)
+
+    def _terms(self, figures: Epoch) -> Iterator[str]:
+        if figures.negative_elbo_nats is not None:
+            yield f"ELBO {-figures.negative_elbo_nats:.1f}"
+        yield f"reconstruction {figures.reconstruction_nats:.1f}"
+        if figures.kl_nats is not None:
+            yield f"KL {figures.kl_nats:.1f}"
+        if figures.validation_nats is not None:
+            yield f"validation {figures.validation_nats:.2f}"
+        yield f"active {figures.active_units}/{self._latent_size}"
+        yield f"{self._rows / max(monotonic() - self._since, 1e-9):,.0f} rows/s"
+        self._since = monotonic()
+        if figures.skipped_steps:
+            yield f"{figures.skipped_steps} steps skipped"
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from training.checkpoint import Checkpoint
 from training.config import Config
 from training.data import Dataset
 from training.evaluate import HeldOut
-from vae.manifest import Parity
+from vae.manifest import DataSpec, Parity
 
 
 def opening(last: Checkpoint, dataset: Dataset) -> str:
@@ -35,14 +35,13 @@ def model_card(dataset: Dataset, config: Config, metrics: HeldOut) -> str:
     """Returns the README of the package, in Markdown."""
     figures = "\n".join(f"| {label} | {value} | {remark} |" for label, value, remark in _lines(metrics, config))
     shape = " x ".join(map(str, dataset.spec.shape))
-    constants = ", ".join(f"{name} {value:g}" for name, value in dataset.likelihood.constants.items())
     return f"""# {dataset.name}
 
 A variational autoencoder: data of shape {shape} ({dataset.spec.dtype}, {dataset.spec.minimum:g} to \
 {dataset.spec.maximum:g}) to {config.latent_size} latent values and back.
 
 - **Data**: {dataset.title}. {len(dataset.train)} rows to train on, {len(dataset.test)} held out.
-- **Likelihood**: {dataset.likelihood.family} ({constants}), exact, every constant included.
+- **Likelihood**: {config.likelihood or dataset.family}, every constant included.
 - **Posterior and prior**: Gaussian with a diagonal covariance; N(0, I).
 - **Networks**: perceptrons with hidden layers of {", ".join(map(str, config.hidden_sizes))} units, mirrored in the \
 decoder. The graphs hold the running average of the weights, and no random operator.
@@ -72,3 +71,15 @@ def _lines(metrics: HeldOut, config: Config) -> list[tuple[str, str, str]]:
         ("squared error", f"{metrics.squared_error:.1f}", f"of the expectation; {comparison}"),
         ("PCA", f"{metrics.pca_squared_error:.1f}", f"squared error with {config.latent_size} components"),
     ]
+
+
+def preprocessing_of(data: DataSpec) -> str:
+    """Returns what the graphs do to the data, in a sentence."""
+    if data.kind == "table":
+        return "Inside the graphs: the encoder scales every column to mean 0 and variance 1, the decoder scales back."
+    rounded = "rounds the expectation, clips it to the same range and casts it to uint8"
+    if data.dtype == "float32":
+        rounded = "clips the expectation to the same range"
+    return (
+        f"Inside the graphs: the encoder scales [{data.minimum:g}, {data.maximum:g}] to [-1, 1]; the decoder {rounded}."
+    )

@@ -10,15 +10,19 @@ from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config, refuse_changes
 from training.data import Dataset, load_dataset
 from training.evaluate import HeldOut, evaluate
-from training.export import export_graphs
+from training.graphs import export_graphs, modules_of
+from training.guard import ROLLBACKS, Diverged
 from training.journal import JOURNAL_FILE, Journal
 from training.loop import State, epochs, start
-from training.package import write_package
+from training.models import model_of
+from training.networks.pair import Networks
+from training.package import Contents, libraries, write_package
+from training.probes import probe_all
 from training.progress import Progress, say
-from training.report import opening
+from training.report import model_card, opening, preprocessing_of
 from vae.errors import TrainingError
 from vae.files import PARTIAL
-from vae.manifest import Parity
+from vae.manifest import Parity, Provenance
 from vae.package import ModelPackage
 
 PACKAGE_DIRECTORY = "model"
@@ -48,7 +52,7 @@ def begin(config: Config, directory: Path) -> Checkpoint:
     except OSError as exc:
         raise TrainingError(f"{directory}: cannot be created: {exc.strerror}") from exc
     prepare_torch(config)
-    dataset = load_dataset(config.dataset)
+    dataset = load_dataset(config.source)
     first = checkpoint.take(config, dataset, start(config, dataset))
     checkpoint.write(directory / CHECKPOINT_FILE, first)
     return first
@@ -82,53 +86,117 @@ def train(directory: Path, last: Checkpoint) -> Outcome:
     Whatever ends it early, the directory then holds the state after the last whole epoch.
 
     Raises:
-        TrainingError: the disk refused a file, or the exported graphs do not answer as the networks do.
+        TrainingError: the disk refused a file, training diverged again and again, or the exported graphs do not answer
+            as the networks do.
     """
     prepare_torch(last.config)
-    dataset = load_dataset(last.config.dataset)
-    state = checkpoint.restore(last, dataset)
+    dataset = load_dataset(last.config.source)
     say(opening(last, dataset))
-    with Journal(directory / JOURNAL_FILE, state.epoch) as journal:
-        last = fit(directory, last, dataset, state, journal)
-        metrics = evaluate(state.average, dataset)
-        journal.write("test", {"epoch": state.epoch, **metrics._asdict()})
-    return publish(directory / PACKAGE_DIRECTORY, last, dataset, state, metrics, overwrite=True)
+    with Journal(directory / JOURNAL_FILE, last.epoch) as journal:
+        last = fit(directory, last, dataset, journal)
+        outcome = publish(directory / PACKAGE_DIRECTORY, last, dataset, overwrite=True)
+        journal.write("test", {"epoch": last.epoch, **outcome.metrics._asdict()})
+    return outcome
 
 
-def fit(directory: Path, last: Checkpoint, dataset: Dataset, state: State, journal: Journal) -> Checkpoint:
-    """Trains a state to the last epoch and returns that one's checkpoint; figures go to the journal and to stderr."""
+def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -> Checkpoint:
+    """Trains from a checkpoint to the last epoch and returns that one's; figures go to the journal and to stderr.
+
+    A run whose gradients are no longer finite goes back to the last whole epoch, and on at half the learning rate.
+
+    Raises:
+        TrainingError: it diverged again and again, or the disk refused a file.
+    """
     config, saved = last.config, last
+    state = checkpoint.restore(last, dataset)
+    if model_of(config.model).fit is not None:
+        last = fit_at_once(config, dataset, state)
     try:
-        with Progress(config.epochs, state.epoch, config.latent_size) as progress:
-            for figures in epochs(config, dataset, state):
-                journal.write("train", figures._asdict())  # first: a resumed run drops a line too many, but adds none
-                last = checkpoint.take(config, dataset, state)
-                progress.show(figures)
-                if state.epoch % config.checkpoint_epochs == 0:
-                    checkpoint.write(directory / CHECKPOINT_FILE, last)
-                    saved = last
+        with Progress(config.epochs, last.epoch, config.latent_size, len(dataset.train)) as progress:
+            while last.epoch < config.epochs:
+                try:
+                    for figures in epochs(config, dataset, state):
+                        # First: a resumed run drops a line too many, but adds none.
+                        journal.write("train", figures._asdict())
+                        last = checkpoint.take(config, dataset, state)
+                        progress.show(figures)
+                        if state.epoch % config.checkpoint_epochs == 0:
+                            checkpoint.write(directory / CHECKPOINT_FILE, last)
+                            saved = last
+                except Diverged as exc:
+                    state = roll_back(last, dataset, state.rollbacks, exc)
     finally:
         if saved is not last:
             checkpoint.write(directory / CHECKPOINT_FILE, last)
     return last
 
 
-def publish(
-    directory: Path, last: Checkpoint, dataset: Dataset, state: State, metrics: HeldOut, *, overwrite: bool
-) -> Outcome:
+def fit_at_once(config: Config, dataset: Dataset, state: State) -> Checkpoint:
+    """Returns the checkpoint of a model that has no steps: fitted, and all its epochs done."""
+    for networks in (state.networks, state.average):
+        model_of(config.model).fit(networks, dataset.train)
+    state.epoch = config.epochs
+    return checkpoint.take(config, dataset, state)
+
+
+def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverged) -> State:
+    """Returns the state after the last whole epoch, to go on from at half the learning rate.
+
+    Raises:
+        TrainingError: the run was rolled back often enough.
+    """
+    if rollbacks >= ROLLBACKS:
+        raise TrainingError(
+            f"training diverged in epoch {last.epoch + 1}, also at 1/{2**rollbacks} of the learning rate: "
+            f"try one below {last.config.learning_rate / 2**rollbacks:g}"
+        ) from cause
+    state = checkpoint.restore(last, dataset)
+    state.rollbacks = rollbacks + 1
+    say(f"epoch {last.epoch + 1}: {cause}; back to epoch {last.epoch}, at half the learning rate")
+    return state
+
+
+def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: bool) -> Outcome:
     """Exports the running average of the weights, proves the graphs and writes them as a model package."""
+    config, networks = last.config, average_of(last, dataset)
+    metrics = evaluate(networks, dataset)
     say("exporting, and proving the graphs against PyTorch")
-    graphs = export_graphs(state.average, dataset.spec, last.config.latent_size)
-    package, parity = write_package(
-        directory,
-        graphs=graphs,
-        networks=state.average,
-        dataset=dataset,
-        checkpoint=last,
-        metrics=metrics,
-        overwrite=overwrite,
+    modules = modules_of(networks)
+    probes = probe_all(modules, dataset.spec, dataset.test)
+    inputs = {
+        graph: {name: torch.from_numpy(array) for name, array in probe.inputs.items()}
+        for graph, probe in probes.items()
+    }
+    contents = Contents(
+        name=dataset.name,
+        data=dataset.spec,
+        latent_shape=(config.latent_size,),
+        posterior=model_of(config.model).posterior,
+        likelihood=networks.decoder.likelihood.describe(),
+        graphs=export_graphs(modules, probes),
+        probes=probes,
+        card={"README.md": model_card(dataset, config, metrics).encode()},
+        metrics=metrics._asdict(),
+        preprocessing=preprocessing_of(dataset.spec),
+        provenance=Provenance(
+            dataset=dataset.name,
+            data_sha256=dataset.sha256,
+            config={**config.to_settings(), "epochs_done": last.epoch},
+            libraries=libraries(),
+        ),
     )
-    return Outcome(package, parity, metrics, dataset, last.config)
+    package, parity = write_package(directory, contents, overwrite=overwrite)
+    return Outcome(package, parity, metrics, dataset, config)
+
+
+def average_of(last: Checkpoint, dataset: Dataset) -> Networks:
+    """Returns the running average of a checkpoint's weights on the CPU, as it is exported."""
+    networks = checkpoint.restore(last, dataset).average.cpu()
+    standard = networks.encoder.standard
+    if standard is not None:
+        with torch.inference_mode():
+            standard.fit(torch.cat([networks.encoder(rows).mean for rows in dataset.train.split(1000)]))
+    return networks
 
 
 def export(source: Path, directory: Path) -> Outcome:
@@ -144,9 +212,7 @@ def export(source: Path, directory: Path) -> Outcome:
     """
     last = checkpoint.read(source / CHECKPOINT_FILE if source.is_dir() else source)
     prepare_torch(last.config)
-    dataset = load_dataset(last.config.dataset)
-    state = checkpoint.restore(last, dataset)
-    return publish(directory, last, dataset, state, evaluate(state.average, dataset), overwrite=False)
+    return publish(directory, last, load_dataset(last.config.source), overwrite=False)
 
 
 def _holds_nothing(directory: Path) -> bool:

@@ -4,7 +4,15 @@ import torch
 from scipy.stats import binom
 
 from training.data import Dataset
-from training.likelihood import Binomial, likelihood_of
+from training.likelihoods.binomial import Binomial
+from training.scaling import scaling_of
+from vae.manifest import DataSpec
+
+DIGITS = DataSpec(kind="image", shape=(8, 8, 1), dtype="uint8", minimum=0, maximum=16)
+
+
+def binomial() -> Binomial:
+    return Binomial(DIGITS, scaling_of(DIGITS, torch.zeros(1)))
 
 
 def test_log_likelihoods_are_scipys() -> None:
@@ -12,44 +20,39 @@ def test_log_likelihoods_are_scipys() -> None:
     data = torch.randint(0, 17, (50, 8, 8, 1), generator=generator, dtype=torch.uint8)
     logits = 4 * torch.randn(50, 8, 8, 1, generator=generator)
     by_value = np.asarray(binom.logpmf(data.numpy(), 16, torch.sigmoid(logits.double()).numpy()))
-    np.testing.assert_allclose(Binomial(16)(data, logits).numpy(), by_value.sum((1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(binomial()(data, logits).numpy(), by_value.sum((1, 2, 3)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("logit", [-30.0, -2.0, 0.0, 0.7, 30.0])
 def test_probabilities_of_every_count_sum_to_one(logit: float) -> None:
     counts = torch.arange(17, dtype=torch.uint8).unsqueeze(1)
-    log_likelihood = Binomial(16)(counts, torch.full((17, 1), logit))
+    log_likelihood = binomial()(counts, torch.full((17, 1), logit))
     assert float(log_likelihood.exp().sum()) == pytest.approx(1, abs=1e-6)
 
 
 def test_a_count_above_the_trials_is_impossible() -> None:
     rows = torch.tensor([[17], [255]], dtype=torch.uint8)
-    assert Binomial(16)(rows, torch.zeros(2, 1)).tolist() == [-np.inf, -np.inf]
+    assert binomial()(rows, torch.zeros(2, 1)).tolist() == [-np.inf, -np.inf]
 
 
 def test_the_expectation_is_the_mean_of_the_distribution() -> None:
     logits = torch.tensor([[-3.0, 0.0, 2.5]])
     counts = torch.arange(17, dtype=torch.uint8).reshape(17, 1)
-    likelihood = Binomial(16)
+    likelihood = binomial()
     for logit, expectation in zip(logits[0], likelihood.expectation(logits)[0], strict=True):
         probabilities = likelihood(counts, logit.expand(17, 1)).exp()
         assert float((probabilities * counts[:, 0]).sum()) == pytest.approx(float(expectation), rel=1e-5)
 
 
 def test_initial_parameters_give_the_mean_row(dataset: Dataset) -> None:
-    likelihood = likelihood_of(dataset.likelihood)
+    likelihood = binomial()
     expectation = likelihood.expectation(likelihood.initial_parameters(dataset.train))
     torch.testing.assert_close(expectation, dataset.train.float().mean(0), atol=0.01, rtol=0)
 
 
 def test_noise_thins_counts_and_keeps_their_mean() -> None:
     data = torch.full((4000, 1), 10, dtype=torch.uint8)
-    noisy = Binomial(16).noisy(data, 0.3, torch.Generator().manual_seed(0))
+    noisy = binomial().noisy(data, 0.3, torch.Generator().manual_seed(0))
     assert float(noisy.mean()) == pytest.approx(10, abs=0.2)
     assert float(noisy.var()) == pytest.approx(10 * 0.3 / 0.7, rel=0.1)
-    assert torch.equal(Binomial(16).noisy(data, 0.0, torch.Generator()), data.float())
-
-
-def test_its_description_builds_it_again() -> None:
-    description = Binomial(16).describe()
-    assert likelihood_of(description).describe() == description
+    assert torch.equal(binomial().noisy(data, 0.0, torch.Generator()), data.float())

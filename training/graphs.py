@@ -9,23 +9,18 @@ from typing import Literal, NamedTuple
 import onnx
 import onnxscript  # noqa: F401  PyTorch's exporter needs it: missing, it is missed before training and not after
 import torch
-from torch import Tensor, nn
 from torch.export import Dim
 
-from training.networks import Networks
+from training.networks.pair import Networks
+from training.probes import Arrays, GraphModule, Probe
 from vae.errors import TrainingError
-from vae.manifest import BATCH, DataSpec, TensorSpec
+from vae.manifest import BATCH, TensorSpec
 
 OPSET = 18  # what PyTorch's operators are written in; a newer one would pass through a converter
 _RANDOM = ("Random", "Dropout", "Bernoulli", "Multinomial")
 _DTYPES: dict[int, Literal["uint8", "float32"]] = {
     onnx.TensorProto.UINT8: "uint8",
     onnx.TensorProto.FLOAT: "float32",
-}
-_OUTPUTS = {
-    "encoder": ["mean", "log_variance"],
-    "decoder": ["data", "expectation", "parameters"],
-    "likelihood": ["log_likelihood"],
 }
 
 
@@ -38,39 +33,36 @@ class ExportedGraph(NamedTuple):
     outputs: tuple[TensorSpec, ...]
 
 
-def modules_of(networks: Networks) -> dict[str, nn.Module]:
+def modules_of(networks: Networks) -> dict[str, GraphModule]:
     """Returns the modules that become graphs, by graph name."""
+    moments = ("mean",) if networks.encoder.standard is not None else ("mean", "log_variance")
     return {
-        "encoder": networks.encoder,
-        "decoder": networks.decoder,
-        "likelihood": networks.decoder.likelihood,
+        "encoder": GraphModule(networks.encoder, ("data",), moments),
+        "decoder": GraphModule(networks.decoder, ("latent",), ("data", "expectation", "parameters")),
+        "likelihood": GraphModule(networks.decoder.likelihood, ("data", "parameters"), ("log_likelihood",)),
     }
 
 
-def export_graphs(networks: Networks, data: DataSpec, latent_size: int) -> dict[str, ExportedGraph]:
-    """Returns every graph by name; the same weights give the same bytes.
+def export_graphs(modules: Mapping[str, GraphModule], probes: Mapping[str, Probe]) -> dict[str, ExportedGraph]:
+    """Returns every module as a graph, by name; the same weights give the same bytes.
+
+    Args:
+        modules: by graph name.
+        probes: of every graph; their inputs are what it is traced with.
 
     Raises:
         TrainingError: PyTorch could not export a graph, or it is not of the kind that can be served.
     """
-    # Two rows: tracing with one would freeze the batch axis.
-    rows = torch.zeros(2, *data.shape, dtype=getattr(torch, data.dtype))
-    parameters = torch.zeros(2, *networks.decoder.parameters_shape)
-    examples = {
-        "encoder": {"data": rows},
-        "decoder": {"latent": torch.zeros(2, latent_size)},
-        "likelihood": {"data": rows, "parameters": parameters},
-    }
-    return {name: export_graph(name, module, examples[name]) for name, module in modules_of(networks).items()}
+    return {name: export_graph(name, module, probes[name].inputs) for name, module in modules.items()}
 
 
-def export_graph(name: str, module: nn.Module, example: Mapping[str, Tensor]) -> ExportedGraph:
+def export_graph(name: str, module: GraphModule, example: Arrays) -> ExportedGraph:
     """Returns a module as a graph.
 
     Args:
-        name: the graph's, for errors; it decides the outputs' names.
-        module: takes the example's tensors, in order.
-        example: inputs by name, of two rows or more.
+        name: the graph's, for errors.
+        module: what becomes one.
+        example: its inputs by name, of two rows or more: tracing with one would freeze the batch axis.
 
     Raises:
         TrainingError: as `export_graphs` does.
@@ -79,14 +71,14 @@ def export_graph(name: str, module: nn.Module, example: Mapping[str, Tensor]) ->
     try:
         with _quiet(), torch.inference_mode():
             program = torch.onnx.export(
-                module.eval(),
-                tuple(example.values()),
+                module.module.eval(),
+                tuple(torch.from_numpy(example[tensor][:2]) for tensor in module.inputs),
                 dynamo=True,
                 verbose=False,
                 opset_version=OPSET,
-                input_names=list(example),
-                output_names=_OUTPUTS[name],
-                dynamic_shapes=tuple({0: batch} for _ in example),
+                input_names=list(module.inputs),
+                output_names=list(module.outputs),
+                dynamic_shapes=tuple({0: batch} for _ in module.inputs),
                 external_data=False,
             )
     except torch.onnx.OnnxExporterError as exc:

@@ -4,13 +4,19 @@ from torch import Generator
 
 from training.config import Config
 from training.data import Dataset
-from training.likelihood import likelihood_of
+from training.likelihoods import likelihood_of
 from training.loop import start
-from training.networks import Networks, smooth_clamp
-from vae.manifest import DataSpec, Likelihood
+from training.networks.pair import Networks
+from training.scaling import scaling_of, smooth_clamp
+from vae.manifest import DataSpec
 
 DATA = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum=16)
-BINOMIAL = likelihood_of(Likelihood(family="binomial", constants={"trials": 16}))
+
+
+def pair(posterior: str = "gaussian") -> Networks:
+    scaling = scaling_of(DATA, torch.zeros(1))
+    config = Config(hidden_sizes=(8, 4), latent_size=2)
+    return Networks(config, likelihood_of("binomial", DATA, scaling), scaling, posterior)
 
 
 def test_the_clamp_keeps_its_range_and_a_gradient() -> None:
@@ -24,7 +30,7 @@ def test_the_clamp_keeps_its_range_and_a_gradient() -> None:
 
 
 def test_as_data_rounds_and_clips_before_the_cast() -> None:
-    decoder = Networks(DATA, (4,), 2, BINOMIAL).decoder
+    decoder = pair().decoder
     expectation = torch.tensor([-1.0, 0.4, 7.5, 8.5, 15.6, 400.0])
     assert decoder.as_data(expectation).tolist() == [0, 0, 8, 8, 16, 16]
     assert decoder.as_data(expectation).dtype == torch.uint8
@@ -49,9 +55,22 @@ def test_first_weights_come_from_the_generator_alone(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("rows", [1, 5])
 def test_shapes(rows: int) -> None:
-    networks = Networks(DATA, (8, 4), 2, BINOMIAL)
+    networks = pair()
     data = torch.randint(0, 17, (rows, *DATA.shape), generator=Generator().manual_seed(0), dtype=torch.uint8)
     posterior = networks.encoder(data)
     decoded = networks.decoder(posterior.mean)
     assert posterior.mean.shape == posterior.log_variance.shape == (rows, 2)
     assert decoded.data.shape == decoded.expectation.shape == decoded.parameters.shape == (rows, *DATA.shape)
+
+
+def test_points_have_mean_0_and_variance_1_once_fitted_and_decode_to_what_they_did() -> None:
+    networks = pair("none")
+    data = torch.randint(0, 17, (500, *DATA.shape), generator=Generator().manual_seed(0), dtype=torch.uint8)
+    with torch.inference_mode():
+        own = networks.encoder(data).mean
+        before = networks.decoder(own).parameters
+        networks.encoder.standard.fit(own)
+        standard = networks.encoder(data).mean
+        torch.testing.assert_close(standard.mean(0), torch.zeros(2), atol=1e-4, rtol=0)
+        torch.testing.assert_close(standard.std(0, correction=0), torch.ones(2), atol=1e-4, rtol=0)
+        torch.testing.assert_close(networks.decoder(standard).parameters, before, atol=1e-4, rtol=1e-4)

@@ -1,0 +1,35 @@
+"""The gradient guard: a step whose loss or gradient is not finite changes nothing, and several in a row are the end."""
+
+from math import isfinite
+
+from vae.errors import TrainingError
+
+STREAK = 5  # steps in a row: a single one may be a rare batch, these are the weights
+ROLLBACKS = 3  # of a run, each at half the learning rate
+
+
+class Diverged(TrainingError):
+    """The weights lead to no finite gradient any more."""
+
+
+class Guard:
+    """Counts the steps of an epoch that were skipped."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self._streak = 0
+
+    def admits(self, loss: float, gradient_norm: float) -> bool:
+        """Tells whether a step may be taken.
+
+        Raises:
+            Diverged: none of the last STREAK steps could be.
+        """
+        if isfinite(loss) and isfinite(gradient_norm):
+            self._streak = 0
+            return True
+        self.skipped += 1
+        self._streak += 1
+        if self._streak >= STREAK:
+            raise Diverged(f"{STREAK} steps in a row without a finite loss and gradient")
+        return False

@@ -1,0 +1,40 @@
+"""How probable a row of data is, given the parameters that the decoder answers: one file a family.
+
+    likelihood  what a family is: loss, expectation, parameters, and the graph, in one class
+    bernoulli   values between 0 and a maximum, each as a probability
+    binomial    counts out of so many trials
+    gaussian    real numbers, with a learned scale
+    logistic    levels 0 to 255, with a learned scale for every value
+
+To add a family, write its file with a class of that interface and add a line to FAMILIES.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from training.likelihoods.likelihood import Likelihood
+    from training.scaling import Scaling
+    from vae.manifest import DataSpec
+
+FAMILIES = {  # family: class in the file of that name; imported when asked for, since it brings PyTorch
+    "bernoulli": "Bernoulli",
+    "binomial": "Binomial",
+    "gaussian": "Gaussian",
+    "logistic": "Logistic",
+}
+
+
+def likelihood_of(family: str, data: "DataSpec", scaling: "Scaling") -> "Likelihood":
+    """Returns the likelihood of a family for such data.
+
+    Args:
+        family: one of FAMILIES.
+        data: what a row is.
+        scaling: how rows are scaled for the networks.
+
+    Raises:
+        TrainingError: the family does not fit the data; says what it needs.
+    """
+    found: type[Likelihood] = getattr(import_module(f"training.likelihoods.{family}"), FAMILIES[family])
+    return found(data, scaling)

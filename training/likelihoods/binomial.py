@@ -1,0 +1,75 @@
+"""Binomial: counts out of so many trials."""
+
+from math import lgamma
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from training.likelihoods.likelihood import Likelihood
+from training.scaling import Scaling
+from vae.manifest import DataSpec
+
+
+class Binomial(Likelihood):
+    """Counts out of `trials`: log p(x) = log C(n, x) + x log s(l) + (n - x) log s(-l), with s(l) the logistic function.
+
+    The parameters are the logits l. Both logarithms are taken as -softplus, so that nothing cancels at large logits.
+    """
+
+    family = "binomial"
+    log_coefficients: Tensor
+
+    def __init__(self, data: DataSpec, scaling: Scaling) -> None:
+        super().__init__(data, scaling)
+        self.trials = int(data.maximum)
+        # ONNX has no lgamma: the coefficients are a table. A count above the trials has probability 0.
+        table = [_log_coefficient(self.trials, count) for count in range(256)]
+        self.register_buffer("log_coefficients", torch.tensor(table, dtype=torch.float32), persistent=False)
+
+    def check(self, data: DataSpec) -> None:
+        """Needs whole numbers from 0 up."""
+        if data.dtype != "uint8" or data.minimum != 0:
+            raise self.refuse("whole numbers from 0 up")
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """The number of trials."""
+        return {"trials": self.trials}
+
+    def initial_parameters(self, train: Tensor) -> Tensor:
+        """Returns the logits of the mean counts; half a count is added to both sides, so that they are finite."""
+        successes = train.float().sum(0) + 0.5
+        failures = (self.trials - train.float()).sum(0) + 0.5
+        return torch.log(successes / failures)
+
+    def expectation(self, parameters: Tensor) -> Tensor:
+        """Returns trials * s(logits)."""
+        return self.trials * torch.sigmoid(parameters)
+
+    def noisy(self, data: Tensor, strength: float, generator: Generator) -> Tensor:
+        """Returns float rows in which every success was missed with probability `strength`, at the same mean.
+
+        A thinned binomial is a binomial: the encoder sees a coarser scan of the same row, and never one twice.
+        """
+        counts = data.float()
+        if strength == 0:
+            return counts
+        return torch.binomial(counts, torch.full_like(counts, 1 - strength), generator=generator) / (1 - strength)
+
+    def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
+        """Returns the log-likelihood [batch] of uint8 rows given logits of the same shape, in nats."""
+        counts = data.float()
+        log_probabilities = (
+            self.log_coefficients[data.long()]
+            - counts * functional.softplus(-parameters)
+            - (self.trials - counts) * functional.softplus(parameters)
+        )
+        return log_probabilities.flatten(1).sum(1)
+
+
+def _log_coefficient(trials: int, count: int) -> float:
+    """Returns log C(trials, count); -inf where there is no such count."""
+    if count > trials:
+        return float("-inf")
+    return lgamma(trials + 1) - lgamma(count + 1) - lgamma(trials - count + 1)

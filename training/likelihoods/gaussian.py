@@ -1,0 +1,72 @@
+"""Gaussian with a learned scale (Rybkin et al., "Simple and effective VAE training with calibrated decoders", 2021)."""
+
+from math import expm1, log, pi
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from training.likelihoods.likelihood import Likelihood, mean_of
+from training.scaling import Scaling
+from vae.manifest import DataSpec
+
+LOG_SCALE_FLOOR = -6.0  # of scaled data; a scale that could reach 0 would make the density of constant pixels infinite
+
+
+class Gaussian(Likelihood):
+    """Densities N(x; m, s^2) of real values; the parameters are m, as scaled data.
+
+    s is learned, not answered by the decoder: one for all values of an image, one for each column of a table. With it
+    the weight between reconstruction and KL is estimated instead of chosen. The density is that of the data in its own
+    units, so that nats and bits can be compared between scalings.
+    """
+
+    family = "gaussian"
+
+    def __init__(self, data: DataSpec, scaling: Scaling) -> None:
+        super().__init__(data, scaling)
+        self.raw_log_scale = nn.Parameter(torch.zeros(data.shape if data.kind == "table" else ()))
+
+    def check(self, data: DataSpec) -> None:
+        """Takes any data."""
+
+    @property
+    def log_scale(self) -> Tensor:
+        """Log s of scaled data, softly above the floor: there is a gradient everywhere."""
+        return LOG_SCALE_FLOOR + functional.softplus(self.raw_log_scale - LOG_SCALE_FLOOR)
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """The scale in the data's units, where there is one for all values."""
+        if self.data.kind == "table":
+            return {}
+        return {"scale": float(self.log_scale.detach().exp() * self.scale)}
+
+    def initial_parameters(self, train: Tensor) -> Tensor:
+        """Returns the mean row, scaled."""
+        return self.scaled(mean_of(train).float())
+
+    def expectation(self, parameters: Tensor) -> Tensor:
+        """Returns the means in the data's units."""
+        return parameters * self.scale + self.center
+
+    def noisy(self, data: Tensor, strength: float, generator: Generator) -> Tensor:
+        """Returns rows with Gaussian noise of `strength` times the data's scale added."""
+        values = data.float()
+        if strength == 0:
+            return values
+        noise = torch.empty_like(values).normal_(generator=generator)
+        return values + strength * self.scale * noise
+
+    def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
+        """Returns the log-density [batch] of rows given means of the same shape, in nats."""
+        log_scale = self.log_scale
+        distance = (self.scaled(data) - parameters) * torch.exp(-log_scale)
+        log_density = -0.5 * distance.square() - (log_scale + torch.log(self.scale) + 0.5 * log(2 * pi))
+        return log_density.flatten(1).sum(1)
+
+    def set_scale(self, scale: float) -> None:
+        """Makes `scale`, that of scaled data, the scale of every value; as near as the floor lets it come."""
+        above = max(log(max(scale, 1e-30)) - LOG_SCALE_FLOOR, 1e-4)
+        with torch.no_grad():
+            self.raw_log_scale.fill_(LOG_SCALE_FLOOR + above + log(-expm1(-above)))  # softplus backwards

@@ -1,0 +1,79 @@
+"""Discretised logistic: levels 0 to 255 (Kingma et al., "Improving variational inference with IAF", 2016)."""
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from training.likelihoods.likelihood import Likelihood, mean_of
+from training.scaling import smooth_clamp
+from vae.manifest import DataSpec
+
+LEVELS = 256
+HALF_LEVEL = 1 / (LEVELS - 1)  # of scaled data, in which the levels span [-1, 1]
+LOG_SCALE_RANGE = (-7.0, 1.0)  # the floor of Child, "Very deep VAEs", 2021; the ceiling is flat over the whole range
+
+
+class Logistic(Likelihood):
+    """The mass that a logistic distribution with mean m and scale s has within half a level of each level.
+
+    What lies below the lowest or above the highest level counts as that level. The parameters are m and log s for
+    every value, behind one another on the last axis, of data scaled to [-1, 1].
+    """
+
+    family = "logistic"
+
+    def check(self, data: DataSpec) -> None:
+        """Needs all 256 levels."""
+        if (data.dtype, data.minimum, data.maximum) != ("uint8", 0, LEVELS - 1):
+            raise self.refuse("images of 256 levels")
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """The number of levels."""
+        return {"levels": LEVELS}
+
+    @property
+    def parameters_shape(self) -> tuple[int, ...]:
+        """Shape of one row's parameters: twice as many on the last axis."""
+        *axes, last = self.data.shape
+        return (*axes, 2 * last)
+
+    def initial_parameters(self, train: Tensor) -> Tensor:
+        """Returns the mean row, and a scale of half the range."""
+        mean = self.scaled(mean_of(train).float())
+        return torch.cat((mean, torch.full_like(mean, -1.0)), -1)
+
+    def expectation(self, parameters: Tensor) -> Tensor:
+        """Returns E[max(min(y, 255), 0)] of the continuous y: the distribution's mean, but for rounding to levels."""
+        mean, log_scale = self._split(parameters)
+        scale = torch.exp(log_scale)
+        above_low = functional.softplus((mean + 1) / scale)
+        above_high = functional.softplus((mean - 1) / scale)
+        return (scale * (above_low - above_high)).clamp(0, 2) * self.scale
+
+    def noisy(self, data: Tensor, strength: float, generator: Generator) -> Tensor:
+        """Returns rows with Gaussian noise of `strength` times half the range added."""
+        values = data.float()
+        if strength == 0:
+            return values
+        return values + strength * self.scale * torch.empty_like(values).normal_(generator=generator)
+
+    def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
+        """Returns the log-likelihood [batch] of uint8 rows, in nats.
+
+        s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)), of whose logarithm no part cancels.
+        """
+        mean, log_scale = self._split(parameters)
+        inverse = torch.exp(-log_scale)
+        distance = self.scaled(data) - mean
+        upper, lower = (distance + HALF_LEVEL) * inverse, (distance - HALF_LEVEL) * inverse
+        below = torch.where(data == LEVELS - 1, 0.0, -functional.softplus(-upper))
+        above = torch.where(data == 0, 0.0, -functional.softplus(lower))
+        between = torch.log(1 - torch.exp(-2 * HALF_LEVEL * inverse))
+        inner = (data > 0) & (data < LEVELS - 1)
+        return (below + above + torch.where(inner, between, 0.0)).flatten(1).sum(1)
+
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns means and log-scales, both [batch, *row_shape]."""
+        mean, log_scale = parameters.chunk(2, -1)
+        return mean, smooth_clamp(log_scale, *LOG_SCALE_RANGE)

@@ -1,0 +1,25 @@
+"""What a model is."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+from training.config import Config
+from training.networks.pair import Networks
+from training.objective import Step, Weights
+
+
+class Model(NamedTuple):
+    """What is learned with a pair of networks."""
+
+    title: str
+    """For people."""
+    posterior: Literal["gaussian", "none"]
+    """What the encoder answers."""
+    step: Callable[[Networks, Tensor, Tensor, Tensor, Weights], Step] | None = None
+    """(networks, rows as the encoder sees them, rows, noise [draws, batch, latent], weights) -> Step."""
+    draws: Callable[[Config], int] = lambda _: 1
+    """Latents drawn a row and step."""
+    fit: Callable[[Networks, Tensor], None] | None = None
+    """Where it is fitted at once instead: sets the networks' weights from all training rows."""

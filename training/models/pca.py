@@ -1,0 +1,39 @@
+"""Principal component analysis, exported as a linear pair."""
+
+import torch
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from training.likelihoods.gaussian import Gaussian
+from training.models.model import Model
+from training.networks.pair import Networks
+from vae.errors import TrainingError
+
+
+def fit(networks: Networks, train: Tensor) -> None:
+    """Sets a linear pair to the principal components of the training rows, and the likelihood's scale to what is left.
+
+    The scale is that of probabilistic PCA: the root of the mean variance in the directions that were dropped (Tipping
+    and Bishop, 1999, eq. 8). Latents are whitened by the pair's own standardisation.
+
+    Raises:
+        TrainingError: there are fewer rows or values than components, or the likelihood is not Gaussian.
+    """
+    likelihood = networks.decoder.likelihood
+    encoder, decoder = networks.encoder.body[1], networks.decoder.body[0]
+    if not isinstance(likelihood, Gaussian):
+        raise TrainingError("--likelihood: pca is the linear model of gaussian data")
+    scaled = likelihood.scaled(train).flatten(1).double().numpy()
+    if encoder.out_features > min(scaled.shape):
+        raise TrainingError(f"--latent-size: {min(scaled.shape)} principal components are all there are")
+    pca = PCA(encoder.out_features, svd_solver="covariance_eigh").fit(scaled)
+    components, mean = torch.from_numpy(pca.components_), torch.from_numpy(pca.mean_)
+    with torch.no_grad():
+        encoder.weight.copy_(components)
+        encoder.bias.copy_(-components @ mean)
+        decoder.weight.copy_(components.T)
+        networks.decoder.bias.copy_(mean.reshape(networks.decoder.bias.shape))
+        likelihood.set_scale(float(pca.noise_variance_) ** 0.5)
+
+
+MODEL = Model(title="principal component analysis", posterior="none", fit=fit)

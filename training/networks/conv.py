@@ -1,0 +1,105 @@
+"""Residual convolutions without norms: each level halves the picture, nearest-neighbour resizing doubles it again.
+
+No transposed convolution (checkerboards, no int8 kernel) and no normalisation (one answer a row). A residual branch
+begins as nothing (Child, "Very deep VAEs", 2021). Pictures of any size: the encoder pads them with their own border
+until the levels divide them, the decoder cuts the same off.
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.config import Config
+from vae.errors import TrainingError
+
+
+class Residual(nn.Module):
+    """x + conv(silu(conv(silu(x)))): [batch, channels, height, width] -> the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Returns the values and what the branch adds to them."""
+        return values + self.second(functional.silu(self.first(functional.silu(values))))
+
+
+class ConvEncoder(nn.Module):
+    """Scaled rows [batch, height, width, channels] -> [batch, outputs]."""
+
+    def __init__(self, row_shape: tuple[int, ...], outputs: int, config: Config) -> None:
+        super().__init__()
+        widths = config.hidden_sizes
+        height, width, channels = _image(row_shape)
+        small_height, small_width = _smallest(height, width, len(widths))
+        self.padding = (0, (small_width << len(widths)) - width, 0, (small_height << len(widths)) - height)
+        layers: list[nn.Module] = []
+        for inputs, outputs_here in pairwise((channels, *widths)):
+            layers.append(nn.Conv2d(inputs, outputs_here, 3, stride=2, padding=1))
+            layers += [Residual(outputs_here) for _ in range(config.blocks)]
+        self.levels = nn.Sequential(*layers, nn.SiLU())
+        self.last = nn.Linear(widths[-1] * small_height * small_width, outputs)
+
+    def forward(self, data: Tensor) -> Tensor:
+        """Returns what the last level says."""
+        image = data.permute(0, 3, 1, 2)
+        if any(self.padding):
+            image = functional.pad(image, self.padding, mode="replicate")
+        return self.last(self.levels(image).flatten(1))
+
+
+class ConvDecoder(nn.Module):
+    """Latents [batch, latent] -> [batch, height, width, channels]."""
+
+    def __init__(self, latent_size: int, outputs_shape: tuple[int, ...], config: Config) -> None:
+        super().__init__()
+        widths = tuple(reversed(config.hidden_sizes))
+        self.height, self.width, channels = _image(outputs_shape)
+        smallest = _smallest(self.height, self.width, len(widths))
+        self.first = nn.Sequential(
+            nn.Linear(latent_size, widths[0] * smallest[0] * smallest[1]), nn.Unflatten(1, (widths[0], *smallest))
+        )
+        finest = max(1, widths[-1] // 2)
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise((*widths, finest)):
+            layers += [Residual(inputs) for _ in range(config.blocks)]
+            layers += [nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2)]  # the cheaper way round
+        self.levels = nn.Sequential(*layers, nn.Conv2d(finest, finest, 3, padding=1), nn.SiLU())
+        self.last = nn.Conv2d(finest, channels, 3, padding=1)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Returns the picture that the levels paint."""
+        image = self.last(self.levels(self.first(latent)))
+        return image[:, :, : self.height, : self.width].permute(0, 2, 3, 1)
+
+
+def encoder(row_shape: tuple[int, ...], outputs: int, config: Config) -> nn.Module:
+    """Returns rows [batch, height, width, channels] -> [batch, outputs]."""
+    return ConvEncoder(row_shape, outputs, config)
+
+
+def decoder(latent_size: int, outputs_shape: tuple[int, ...], config: Config) -> nn.Module:
+    """Returns latents [batch, latent_size] -> [batch, *outputs_shape]."""
+    return ConvDecoder(latent_size, outputs_shape, config)
+
+
+def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Returns height, width and channels."""
+    if len(shape) != 3:
+        raise TrainingError("--network: conv is for images, and this data is a table: choose mlp")
+    height, width, channels = shape
+    return height, width, channels
+
+
+def _smallest(height: int, width: int, levels: int) -> tuple[int, int]:
+    """Returns the size of the last level, rounded up."""
+    if min(height, width) >> (levels - 1) < 2:
+        raise TrainingError(
+            f"--hidden-sizes: {levels} levels would halve {height} x {width} pixels to less than one: give fewer"
+        )
+    return -(-height >> levels), -(-width >> levels)

@@ -1,0 +1,37 @@
+"""Scaling: data <-> values of about one, which is what networks work on. It is part of the graphs."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae.manifest import DataSpec
+
+
+class Scaling(NamedTuple):
+    """scaled = (data - center) / scale; scalars for images, one value a column for tables."""
+
+    center: Tensor
+    scale: Tensor
+
+
+def scaling_of(data: DataSpec, train: Tensor) -> Scaling:
+    """Returns how rows are scaled: images from their range to [-1, 1], columns of tables to mean 0 and variance 1.
+
+    Args:
+        data: what a row is.
+        train: the rows, [rows, *data.shape], from which a table's columns take mean and standard deviation.
+    """
+    if data.kind == "table":
+        rows = train.double()
+        return Scaling(
+            rows.mean(0).float(), rows.std(0, correction=0).clamp_min(torch.finfo(torch.float32).tiny).float()
+        )
+    half_range = (data.maximum - data.minimum) / 2
+    return Scaling(torch.tensor(data.minimum + half_range), torch.tensor(half_range))
+
+
+def smooth_clamp(values: Tensor, low: float, high: float) -> Tensor:
+    """Returns values pressed into (low, high) by a hyperbolic tangent, so that a gradient is left everywhere."""
+    middle, half = (high + low) / 2, (high - low) / 2
+    return middle + half * torch.tanh((values - middle) / half)
