@@ -147,7 +147,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
                 state.optimizer.step()
                 follow(state.average, networks, pace.average_decay)
                 if config.target_rate is not None:
-                    state.kl_weight = steered(state.kl_weight, float(found.kl.mean()), config.target_rate)
+                    state.kl_weight = steered(state.kl_weight, float(found.kl.detach().mean()), config.target_rate)
 
             terms.append(torch.stack((found.loss, found.reconstruction, found.kl)).detach())
             means.append(found.mean.detach())

@@ -163,10 +163,6 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: b
     say("exporting, and proving the graphs against PyTorch")
     modules = modules_of(networks)
     probes = probe_all(modules, dataset.spec, dataset.test)
-    inputs = {
-        graph: {name: torch.from_numpy(array) for name, array in probe.inputs.items()}
-        for graph, probe in probes.items()
-    }
     contents = Contents(
         name=dataset.name,
         data=dataset.spec,

@@ -4,20 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from training import checkpoint, cli
+from training import checkpoint, cli, run
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config
 from training.data import Dataset, load_dataset
 from training.evaluate import HeldOut, evaluate
-from training.export import ExportedGraph, export_graphs
-from training.networks import Networks
+from training.graphs import ExportedGraph, export_graphs, modules_of
+from training.networks.pair import Networks
+from training.probes import probe_all
 from training.run import PACKAGE_DIRECTORY
+from training.source import Source
 from vae.package import ModelPackage
 
 
 @pytest.fixture(scope="session")
 def dataset() -> Dataset:
-    return load_dataset("digits")
+    return load_dataset(Source("digits"))
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def last(run_directory: Path) -> Checkpoint:
 @pytest.fixture(scope="session")
 def networks(last: Checkpoint, dataset: Dataset) -> Networks:
     """The networks that the run exported."""
-    return checkpoint.restore(last, dataset).average
+    return run.average_of(last, dataset)
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +51,8 @@ def package(run_directory: Path) -> ModelPackage:
 
 
 @pytest.fixture(scope="session")
-def graphs(networks: Networks, last: Checkpoint, dataset: Dataset) -> dict[str, ExportedGraph]:
-    return export_graphs(networks, dataset.spec, last.config.latent_size)
+def graphs(networks: Networks, dataset: Dataset) -> dict[str, ExportedGraph]:
+    return export_graphs(modules_of(networks), probe_all(modules_of(networks), dataset.spec, dataset.test))
 
 
 @pytest.fixture(scope="session")

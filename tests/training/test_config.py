@@ -2,7 +2,18 @@ from pathlib import Path
 
 import pytest
 
-from training.config import Config, parse_config, read_settings, refuse_changes
+from training.config import (
+    PRESETS,
+    Config,
+    complete,
+    parse_config,
+    preset_for,
+    preset_names,
+    read_settings,
+    refuse_changes,
+)
+from training.models import MODELS, model_of
+from training.networks import NETWORKS, network_of
 from vae.errors import TrainingError
 
 
@@ -37,7 +48,13 @@ def test_settings_override_defaults() -> None:
         ({"learning_rate": float("nan")}, "run.toml: learning_rate: "),
         ({"hidden_sizes": []}, "run.toml: hidden_sizes: "),
         ({"hidden_sizes": [16, "8"]}, "run.toml: hidden_sizes.1: "),
-        ({"dataset": "cifar"}, "run.toml: dataset: input should be 'digits', not 'cifar'"),
+        ({"model": "gan"}, "run.toml: model: must be one of pca, linear-ae, ae, vae, iwae, not 'gan'"),
+        ({"network": "transformer"}, "run.toml: network: must be one of linear, mlp, gated-mlp, conv, not"),
+        ({"likelihood": "cauchy"}, "run.toml: likelihood: must be one of bernoulli, binomial, gaussian, logistic, not"),
+        ({"beta": -1}, "run.toml: beta: input should be greater than or equal to 0, not -1"),
+        ({"target_rate": 0}, "run.toml: target_rate: input should be greater than 0, not 0"),
+        ({"image_size": [28]}, "run.toml: image_size"),
+        ({"channels": 2}, "run.toml: channels: input should be 1 or 3, not 2"),
     ],
 )
 def test_a_wrong_setting_is_named_on_one_line(settings: dict[str, object], message: str) -> None:
@@ -88,4 +105,49 @@ def test_a_resumed_run_keeps_its_settings() -> None:
 
 def test_settings_are_plain_values() -> None:
     assert Config().to_settings()["hidden_sizes"] == "256-128"
-    assert all(isinstance(value, str | int | float) for value in Config().to_settings().values())
+    settings = Config(dataset="/home/someone/rows.csv", data_dir="/home/someone", image_size=(28, 32)).to_settings()
+    assert (settings["dataset"], settings["image_size"]) == ("rows.csv", "28x32")
+    assert "someone" not in str(settings)
+    assert all(value is None or isinstance(value, str | int | float) for value in settings.values())
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_is_a_configuration(preset: str) -> None:
+    config = parse_config(read_settings(PRESETS / f"{preset}.toml"), preset)
+    assert preset == "digits" or config != Config()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "preset"),
+    [
+        ("digits", "digits"),
+        ("mnist", "mnist"),
+        ("fashion-mnist", "mnist"),
+        ("pictures", "images"),
+        ("a/rows.csv", "table"),
+        ("rows.npz", "table"),
+    ],
+)
+def test_data_has_its_preset(dataset: str, preset: str) -> None:
+    assert preset_for(dataset) == preset
+
+
+def test_flags_override_a_preset_which_overrides_defaults() -> None:
+    config = parse_config(complete({"dataset": "mnist", "epochs": 3}, None))
+    assert (config.epochs, config.network, config.latent_size, config.blocks) == (3, "gated-mlp", 40, 1)
+    assert parse_config(complete({"dataset": "mnist"}, "serve")).network == "conv"
+
+
+def test_a_model_brings_what_it_is_defined_with() -> None:
+    config = parse_config(complete({"dataset": "mnist", "model": "pca"}, None))
+    assert (config.network, config.likelihood) == ("linear", "gaussian")
+    with pytest.raises(TrainingError, match=r"^--network: the model pca is defined with linear, not mlp$"):
+        complete({"model": "pca", "network": "mlp"}, None)
+
+
+def test_a_name_is_a_file_in_every_registry() -> None:
+    for name in MODELS:
+        assert (model_of(name).step is None) != (model_of(name).fit is None)
+    for name in NETWORKS:
+        assert callable(network_of(name).encoder)
+        assert callable(network_of(name).decoder)

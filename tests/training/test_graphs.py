@@ -1,14 +1,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
 from torch import Tensor, nn
 
 from training.data import Dataset
-from training.export import ExportedGraph, describe, export_graph, export_graphs
-from training.networks import Networks
+from training.graphs import ExportedGraph, describe, export_graph, export_graphs, modules_of
+from training.networks.pair import Networks
+from training.probes import GraphModule, probe_all
 from vae.errors import TrainingError
 from vae.manifest import TensorSpec
 
@@ -23,7 +25,8 @@ class Module(nn.Module):
 
 
 def export(function: Callable[[Tensor], Tensor]) -> ExportedGraph:
-    return export_graph("likelihood", Module(function), {"values": torch.zeros(2, 3)})
+    module = GraphModule(Module(function), ("values",), ("answer",))
+    return export_graph("likelihood", module, {"values": np.zeros((2, 3), np.float32)})
 
 
 def test_inputs_and_outputs(graphs: dict[str, ExportedGraph]) -> None:
@@ -62,7 +65,7 @@ def test_nothing_tells_where_it_was_made(graphs: dict[str, ExportedGraph]) -> No
 def test_the_same_weights_give_the_same_bytes(
     graphs: dict[str, ExportedGraph], networks: Networks, dataset: Dataset
 ) -> None:
-    assert export_graphs(networks, dataset.spec, 4) == graphs
+    assert export_graphs(modules_of(networks), probe_all(modules_of(networks), dataset.spec, dataset.test)) == graphs
 
 
 def test_a_random_operator_is_refused() -> None:

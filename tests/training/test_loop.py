@@ -1,5 +1,6 @@
 from dataclasses import replace
 from itertools import islice
+from math import isfinite
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from torch import Tensor, nn
 from training import checkpoint
 from training.config import Config
 from training.data import Dataset
-from training.loop import State, active_units, epochs, follow, pace_at, start
+from training.guard import Diverged
+from training.loop import State, active_units, epochs, follow, pace_at, start, validate
+from training.networks.pair import Posterior
 from vae.errors import TrainingError
 
 
@@ -67,29 +70,33 @@ def test_a_checkpoint_does_not_change_with_the_state(tiny: Config, dataset: Data
     assert all(torch.equal(before[name], tensor) for name, tensor in kept.tensors.items())
 
 
-def test_the_schedules() -> None:
-    config = Config()
-    assert pace_at(config, 0, 1000).kl_weight == 0
-    assert pace_at(config, 50, 1000).kl_weight == pytest.approx(0.5)
-    assert pace_at(config, 100, 1000).kl_weight == 1
-    assert pace_at(config, 0, 1000).learning_rate == pytest.approx(config.learning_rate / 20)
-    assert pace_at(config, 20, 1000).learning_rate == pytest.approx(config.learning_rate, rel=0.01)
-    assert pace_at(config, 999, 1000).learning_rate == pytest.approx(config.learning_rate / 100, rel=0.01)
-    assert pace_at(config, 0, 1000).average_decay == pytest.approx(0.1)
-    assert pace_at(config, 999, 1000).average_decay == config.average_decay
+def test_the_schedules(dataset: Dataset) -> None:
+    config, state = Config(), start(Config(), dataset)
+    assert pace_at(config, state, 0, 1000).kl_weight == 0
+    assert pace_at(config, state, 50, 1000).kl_weight == pytest.approx(0.5)
+    assert pace_at(config, state, 100, 1000).kl_weight == 1
+    assert pace_at(config, state, 0, 1000).learning_rate == pytest.approx(config.learning_rate / 20)
+    assert pace_at(config, state, 20, 1000).learning_rate == pytest.approx(config.learning_rate, rel=0.01)
+    assert pace_at(config, state, 999, 1000).learning_rate == pytest.approx(config.learning_rate / 100, rel=0.01)
+    assert pace_at(config, state, 0, 1000).average_decay == pytest.approx(0.1)
+    assert pace_at(config, state, 999, 1000).average_decay == config.average_decay
 
 
-def test_no_warm_up_means_none() -> None:
+def test_no_warm_up_means_none(dataset: Dataset) -> None:
     config = Config(kl_warmup=0.0, learning_rate_warmup=0.0)
-    assert pace_at(config, 1, 1000).kl_weight == 1
-    assert pace_at(config, 0, 1000).learning_rate == config.learning_rate
+    state = start(config, dataset)
+    assert pace_at(config, state, 1, 1000).kl_weight == 1
+    assert pace_at(config, state, 0, 1000).learning_rate == config.learning_rate
 
 
 def test_weight_decay_spares_biases(tiny: Config, dataset: Dataset) -> None:
-    weighed, spared = start(tiny, dataset).optimizer.param_groups
+    state = start(tiny, dataset)
+    weighed, spared = state.optimizer.param_groups
     assert weighed["weight_decay"] == tiny.weight_decay
     assert spared["weight_decay"] == 0
-    assert all(parameter.ndim == 1 for parameter in spared["params"])
+    names = {parameter: name for name, parameter in state.networks.named_parameters()}
+    assert all(names[parameter].endswith("bias") for parameter in spared["params"])
+    assert all(names[parameter].endswith("weight") for parameter in weighed["params"])
 
 
 def test_the_average_follows(tiny: Config, dataset: Dataset) -> None:
@@ -112,7 +119,77 @@ def test_a_finished_run_has_no_epochs_left(tiny: Config, dataset: Dataset) -> No
     assert list(epochs(tiny, dataset, state)) == []
 
 
-def test_a_run_that_diverges_says_so(tiny: Config, dataset: Dataset) -> None:
-    config = tiny.model_copy(update={"learning_rate": 1e30, "learning_rate_warmup": 0.0})
-    with pytest.raises(TrainingError, match="training diverged in epoch 1: try a learning_rate below 1e\\+30"):
+def test_steps_that_lead_nowhere_end_an_epoch(tiny: Config, dataset: Dataset) -> None:
+    config = tiny.model_copy(update={"learning_rate": 1e30, "learning_rate_warmup": 0.0, "batch_size": 64})
+    with pytest.raises(Diverged, match="5 steps in a row without a finite loss and gradient"):
         list(epochs(config, dataset, start(config, dataset)))
+
+
+def test_a_single_bad_step_changes_nothing_and_is_counted(tiny: Config, dataset: Dataset) -> None:
+    state = start(tiny, dataset)
+    calls = iter(range(100))
+
+    def spoil(_module: nn.Module, _inputs: object, output: Posterior) -> Posterior:
+        return output._replace(mean=output.mean * float("inf")) if next(calls) == 2 else output
+
+    state.networks.encoder.register_forward_hook(spoil)
+    figures = next(epochs(tiny, dataset, state))
+    assert figures.skipped_steps == 1
+    assert isfinite(figures.loss_nats)
+    assert bool(weights(state).isfinite().all())
+
+
+def test_the_kl_is_steered_to_its_target(dataset: Dataset) -> None:
+    config = Config(target_rate=6.0, epochs=60, hidden_sizes=(64,))
+    state = start(config, dataset)
+    *_, last = epochs(config, dataset, state)
+    assert last.kl_nats == pytest.approx(6.0, rel=0.1)
+    assert state.kl_weight > 1.5
+
+
+def test_a_steered_run_goes_on_where_it_was(dataset: Dataset) -> None:
+    config = Config(target_rate=6.0, epochs=4, hidden_sizes=(16,), samples=2)
+    whole = start(config, dataset)
+    going = epochs(config, dataset, whole)
+    next(going)
+    kept = checkpoint.restore(checkpoint.take(config, dataset, whole), dataset)
+    list(going)
+    list(epochs(config, dataset, kept))
+    assert kept.kl_weight == whole.kl_weight
+    assert torch.equal(weights(kept), weights(whole))
+
+
+def test_the_average_is_validated_with_the_same_noise_every_time(tiny: Config, dataset: Dataset) -> None:
+    held_out = dataset._replace(validation=dataset.test)
+    state = start(tiny, held_out)
+    first, *_ = epochs(tiny, held_out, state)
+    assert first.validation_nats is not None
+    assert validate(tiny, held_out, state) == validate(tiny, held_out, state)
+    assert next(epochs(tiny, dataset, start(tiny, dataset))).validation_nats is None
+
+
+def test_narrow_products_train_as_well(tiny: Config, dataset: Dataset) -> None:
+    config = tiny.model_copy(update={"precision": "bfloat16", "epochs": 10})
+    narrow = list(epochs(config, dataset, start(config, dataset)))[-1]
+    config = config.model_copy(update={"precision": "float32"})
+    wide = list(epochs(config, dataset, start(config, dataset)))[-1]
+    assert narrow.loss_nats == pytest.approx(wide.loss_nats, rel=0.02)
+    assert narrow.loss_nats != wide.loss_nats
+
+
+def test_binary_rows_are_drawn_anew_at_every_step(tiny: Config, dataset: Dataset) -> None:
+    config = tiny.model_copy(update={"likelihood": "bernoulli", "input_noise": 0.0, "epochs": 1})
+    binary = dataset._replace(binarised=True)
+    state = start(config, binary)
+    seen = []
+    state.networks.encoder.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    list(epochs(config, binary, state))
+    values = torch.cat(seen)
+    assert values.unique().tolist() == [0, 16]
+    torch.testing.assert_close(values.mean(0), dataset.train.float().mean(0), atol=1.5, rtol=0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_missed_in_one_line(tiny: Config, dataset: Dataset) -> None:
+    with pytest.raises(TrainingError, match="--device: PyTorch finds no GPU"):
+        start(tiny.model_copy(update={"device": "cuda"}), dataset)

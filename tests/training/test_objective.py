@@ -1,13 +1,34 @@
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 from torch.distributions import Normal
 
 from training.config import Config
 from training.data import Dataset
-from training.loop import start
-from training.networks import Posterior
-from training.objective import draw, elbo_terms, kl_to_standard_normal
+from training.loop import build
+from training.networks.pair import Networks, Posterior
+from training.objective import (
+    Step,
+    Weights,
+    autoencoder,
+    draw,
+    free,
+    iwae_bound,
+    kl_by_dimension,
+    log_density,
+    log_standard_normal,
+    negative_elbo,
+    negative_iwae_bound,
+)
+
+Objective = Callable[[Networks, Tensor, Tensor, Tensor, Weights], Step]
+WHOLE = Weights(kl=1.0)
+
+
+def noise_of(draws: int, rows: int, latent: int = 8) -> Tensor:
+    return torch.randn(draws, rows, latent, generator=Generator().manual_seed(0))
 
 
 def test_the_kl_is_what_monte_carlo_estimates() -> None:
@@ -16,33 +37,78 @@ def test_the_kl_is_what_monte_carlo_estimates() -> None:
     latent = draw(posterior, torch.randn(200_000, 3, 4, generator=generator))
     q = Normal(posterior.mean, torch.exp(0.5 * posterior.log_variance))
     estimate = (q.log_prob(latent) - Normal(0.0, 1.0).log_prob(latent)).sum(2).mean(0)  # type: ignore[no-untyped-call]
-    torch.testing.assert_close(kl_to_standard_normal(posterior), estimate, rtol=0.01, atol=0.01)
+    torch.testing.assert_close(kl_by_dimension(posterior).sum(1), estimate, rtol=0.01, atol=0.01)
 
 
 def test_the_kl_of_the_prior_is_zero() -> None:
-    assert kl_to_standard_normal(Posterior(torch.zeros(2, 5), torch.zeros(2, 5))).tolist() == [0, 0]
+    assert kl_by_dimension(Posterior(torch.zeros(2, 5), torch.zeros(2, 5))).sum(1).tolist() == [0, 0]
 
 
 def test_both_terms_are_sums_over_dimensions(dataset: Dataset) -> None:
-    networks = start(Config(), dataset).networks
+    networks = build(Config(), dataset)
     data = dataset.test[:7]
-    posterior = networks.encoder(data)
-    elbo = elbo_terms(posterior, networks.decoder, data, torch.zeros(7, 8))
-    parameters = networks.decoder(posterior.mean).parameters
-    by_value = [
-        networks.decoder.likelihood(data.flatten(1)[:, [i]], parameters.flatten(1)[:, [i]].detach()) for i in range(64)
-    ]
-    torch.testing.assert_close(elbo.reconstruction.detach(), -torch.stack(by_value).sum(0))
-    assert elbo.kl.shape == (7,)
+    step = negative_elbo(networks, data, data, torch.zeros(1, 7, 8), WHOLE)
+    parameters = networks.decoder(networks.encoder(data).mean).parameters.detach()
+    by_value = [networks.decoder.likelihood(data.flatten(1)[:, [i]], parameters.flatten(1)[:, [i]]) for i in range(64)]
+    torch.testing.assert_close(step.reconstruction.detach(), -torch.stack(by_value).sum(0))
+    torch.testing.assert_close(step.loss, step.reconstruction + step.kl)
+    assert step.kl.shape == (7,)
 
 
-@pytest.mark.parametrize("term", ["reconstruction", "kl"])
-def test_every_terms_gradient_reaches_its_parameters(dataset: Dataset, term: str) -> None:
-    networks = start(Config(), dataset).networks
+@pytest.mark.parametrize("objective", [negative_elbo, negative_iwae_bound])
+@pytest.mark.parametrize("term", ["loss", "reconstruction", "kl"])
+def test_every_terms_gradient_reaches_its_parameters(dataset: Dataset, objective: Objective, term: str) -> None:
+    networks = build(Config(likelihood="gaussian"), dataset)
     data = dataset.train[:16]
-    noise = torch.randn(16, 8, generator=Generator().manual_seed(0))
-    elbo = elbo_terms(networks.encoder(data), networks.decoder, data, noise)
-    getattr(elbo, term).mean().backward()
-    reached = {name for name, p in networks.named_parameters() if p.grad is not None and bool((p.grad != 0).any())}
-    expected = {name for name, _ in networks.named_parameters() if term == "reconstruction" or "encoder" in name}
-    assert reached == expected
+    getattr(objective(networks, data, data, noise_of(2, 16), WHOLE), term).mean().backward()
+    assert reached(networks) == {name for name, _ in networks.named_parameters() if term != "kl" or "encoder" in name}
+
+
+def test_an_autoencoders_gradient_reaches_every_parameter(dataset: Dataset) -> None:
+    networks = build(Config(model="ae"), dataset)
+    data = dataset.train[:16]
+    step = autoencoder(networks, data, data, noise_of(1, 16), WHOLE)
+    step.loss.mean().backward()  # type: ignore[no-untyped-call]
+    assert reached(networks) == {name for name, _ in networks.named_parameters()}
+    assert float(step.kl.abs().sum()) == 0
+
+
+def reached(networks: Networks) -> set[str]:
+    return {name for name, p in networks.named_parameters() if p.grad is not None and bool((p.grad != 0).any())}
+
+
+def test_the_importance_weighted_bound_rises_with_the_number_of_draws(dataset: Dataset) -> None:
+    networks = build(Config(), dataset)
+    data = dataset.test
+    with torch.inference_mode():
+        bounds = [
+            float(-negative_iwae_bound(networks, data, data, noise_of(draws, len(data)), WHOLE).loss.mean())
+            for draws in (1, 5, 50)
+        ]
+        elbo = float(-negative_elbo(networks, data, data, noise_of(50, len(data)), WHOLE).loss.mean())
+    assert bounds[0] == pytest.approx(elbo, abs=0.2)
+    assert bounds[0] < bounds[1] < bounds[2]
+
+
+def test_the_bound_of_equal_weights_is_their_logarithm() -> None:
+    torch.testing.assert_close(iwae_bound(torch.full((7, 3), -500.0)), torch.full((3,), -500.0))
+
+
+def test_densities_are_those_of_torch() -> None:
+    posterior = Posterior(torch.randn(5, 3), torch.randn(5, 3))
+    noise = torch.randn(4, 5, 3)
+    latent = draw(posterior, noise)
+    q = Normal(posterior.mean, torch.exp(0.5 * posterior.log_variance))
+    torch.testing.assert_close(log_density(posterior, noise), q.log_prob(latent).sum(-1))  # type: ignore[no-untyped-call]
+    p = Normal(0.0, 1.0).log_prob(latent).sum(-1)  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(log_standard_normal(latent), p)
+
+
+def test_free_bits_cost_nothing_a_dimension() -> None:
+    kl = torch.tensor([[2.0, 0.0], [4.0, 0.1]], requires_grad=True)
+    loss = free(kl, 1.0).mean()
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert float(loss) == pytest.approx(3.0 + 0.6931, abs=1e-3)
+    assert kl.grad is not None
+    assert kl.grad.tolist() == [[0.5, 0.0], [0.5, 0.0]]
+    assert free(kl.detach(), 0.0).tolist() == pytest.approx([2.0, 4.1])

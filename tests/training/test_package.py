@@ -9,7 +9,7 @@ from training import checkpoint
 from training.checkpoint import Checkpoint
 from training.data import Dataset
 from training.evaluate import HeldOut
-from training.export import ExportedGraph
+from training.graphs import ExportedGraph
 from training.package import write_package
 from vae.errors import TrainingError
 from vae.manifest import Tolerance

@@ -4,8 +4,8 @@ import pytest
 from onnx import numpy_helper
 
 from training.data import Dataset
-from training.export import ExportedGraph
-from training.networks import Networks
+from training.graphs import ExportedGraph, modules_of
+from training.networks.pair import Networks
 from training.parity import BATCH_SIZES, open_session, prove, run_in_batches
 from training.probes import probe_all
 from vae.errors import TrainingError
@@ -18,7 +18,7 @@ def contents(graphs: dict[str, ExportedGraph]) -> dict[str, bytes]:
 def test_exported_graphs_pass_and_the_report_says_how_closely(
     graphs: dict[str, ExportedGraph], networks: Networks, dataset: Dataset
 ) -> None:
-    parity = prove(contents(graphs), probe_all(networks, dataset), dataset.spec)
+    parity = prove(contents(graphs), probe_all(modules_of(networks), dataset.spec, dataset.test), dataset.spec)
     assert parity.batch_sizes == (1, 2, 3, 7, 64)
     assert {check.output for check in parity.checks} == {
         "encoder.mean",
@@ -37,7 +37,7 @@ def test_a_graph_with_one_altered_weight_is_refused(
 ) -> None:
     altered = contents(graphs) | {graph: perturbed(graphs[graph].content)}
     with pytest.raises(TrainingError, match=rf"^{graph}\.\w+: ONNX Runtime's answers lie up to [\d.e+-]+ from"):
-        prove(altered, probe_all(networks, dataset), dataset.spec)
+        prove(altered, probe_all(modules_of(networks), dataset.spec, dataset.test), dataset.spec)
 
 
 def test_what_is_no_graph_is_refused() -> None:

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import subspace_angles
+from sklearn.decomposition import PCA
+
+from training.config import Config, complete, parse_config
+from training.data import Dataset
+from training.loop import build, epochs, start
+from training.models import model_of
+from vae.errors import TrainingError
+
+CONFIG = parse_config(complete({"model": "pca", "latent_size": 5}, None))
+
+
+def test_the_pair_is_scikit_learns(dataset: Dataset) -> None:
+    networks = build(CONFIG, dataset)
+    model_of("pca").fit(networks, dataset.train)
+    rows = dataset.test.flatten(1).double().numpy()
+    pca = PCA(5).fit(dataset.train.flatten(1).double().numpy())
+    with torch.inference_mode():
+        latent = networks.encoder(dataset.test).mean
+        expectation = networks.decoder(latent).expectation.flatten(1).numpy()
+    np.testing.assert_allclose(expectation, pca.inverse_transform(pca.transform(rows)), atol=1e-3)
+    left = networks.decoder.likelihood.log_scale.exp().item() * 8
+    assert left == pytest.approx(pca.noise_variance_**0.5, rel=1e-3)
+
+
+def test_other_likelihoods_and_too_many_components_are_refused(dataset: Dataset) -> None:
+    with pytest.raises(TrainingError, match="--likelihood: pca is the linear model of gaussian data"):
+        model_of("pca").fit(build(Config(network="linear", model="pca", likelihood="binomial"), dataset), dataset.train)
+    with pytest.raises(TrainingError, match="--latent-size: 64 principal components are all there are"):
+        model_of("pca").fit(build(CONFIG.model_copy(update={"latent_size": 65}), dataset), dataset.train)
+
+
+def test_a_linear_autoencoder_spans_the_same_subspace(dataset: Dataset) -> None:
+    config = parse_config(
+        {"model": "linear-ae", "network": "linear", "likelihood": "gaussian", "latent_size": 3, "input_noise": 0.0}
+        | {"epochs": 120, "batch_size": 1437, "learning_rate": 2e-2, "weight_decay": 0.0, "average_decay": 0.9}
+    )
+    state = start(config, dataset)
+    list(epochs(config, dataset, state))
+    learned = state.average.decoder.body[0].weight.detach().double().numpy()
+    pca = PCA(3).fit(dataset.train.flatten(1).double().numpy())
+    assert float(subspace_angles(learned, pca.components_.T).max()) < 0.02
