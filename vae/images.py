@@ -17,9 +17,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from vae.errors import InvalidInput
+from vae.files import AnyArray
 from vae.image_files import Format, ImageFile, read_image_file
 from vae.manifest import DataSpec
-from vae.files import AnyArray
 
 Pixels = npt.NDArray[np.uint8]
 """[height, width, channels], or rows of them."""

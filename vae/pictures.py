@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from vae.errors import InvalidInput
+from vae.files import AnyArray
 from vae.images import Pixels, png, to_pixels
 from vae.manifest import DataSpec
-from vae.files import AnyArray
 
 _CELL = 48  # pixels; smaller images are enlarged to about this
 _GAP = 2  # pixels between cells

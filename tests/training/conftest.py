@@ -12,12 +12,13 @@ from training.evaluate import HeldOut, evaluate
 from training.export import ExportedGraph, export_graphs
 from training.networks import Networks
 from training.run import PACKAGE_DIRECTORY
+from training.source import Source
 from vae.package import ModelPackage
 
 
 @pytest.fixture(scope="session")
 def dataset() -> Dataset:
-    return load_dataset("digits")
+    return load_dataset(Source("digits"))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """From what `vae train` is told about its data to rows of it.
 
-    source    what it is told: names, paths and how to read them
     load      source -> the reader that fits -> content -> Dataset
+    settings  which settings go with which kind of data
     digits    scikit-learn's digits
     idx       one file of the format that MNIST came in -> an array
     mnist     MNIST and Fashion-MNIST: original files, or a download
@@ -22,6 +22,5 @@ Bad data is refused with one line that names the file, and the row or column. Wh
 from training.data.binary import draw_binary
 from training.data.dataset import Dataset, Labels
 from training.data.load import load_dataset
-from training.data.source import Source
 
-__all__ = ["Dataset", "Labels", "Source", "draw_binary", "load_dataset"]
+__all__ = ["Dataset", "Labels", "draw_binary", "load_dataset"]

@@ -34,6 +34,7 @@ def read_npy(path: Path, skip_bad: bool) -> Content:
         TrainingError: the file cannot be read, or holds neither images nor rows of numbers.
     """
     with _translated(path):
+        _check_start(path, np.lib.format.MAGIC_PREFIX)
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies costs no memory
     return _content(path, {"train": _rows(array, shown(path))}, None, skip_bad, "")
 
@@ -46,9 +47,8 @@ def read_npz(path: Path, skip_bad: bool) -> Content:
             images nor rows of numbers.
     """
     with _translated(path):
+        _check_start(path, b"PK")
         archive = np.load(path, allow_pickle=False)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise TrainingError(f"{shown(path)}: is a .npy file by its content: rename it")
     parts, labels, said = Parts(), list[ClassLabels](), list[str]()
     with archive:
         for field, part in choose(archive.files, shown(path)).taken.items():
@@ -60,6 +60,13 @@ def read_npz(path: Path, skip_bad: bool) -> Content:
                 said.append(f"classes {shown(part.labels)}")
     whole = np.concatenate(labels) if len(labels) == len(parts) else None
     return _content(path, parts, whole, skip_bad, f": {', '.join(said)}")
+
+
+def _check_start(path: Path, expected: bytes) -> None:
+    """Makes sure that a file begins as its name says: what begins otherwise NumPy takes for a pickle."""
+    with path.open("rb") as file:
+        if file.read(len(expected)) != expected:
+            raise ValueError("begins otherwise")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from training.data.content import Array, Content, refuse_too_large, room_for, table_spec
 from training.data.names import quoted, shown
-from training.data.table import LIMIT, Table, describe, leave_out_bad, to_float32
+from training.data.table import LIMIT, Table, and_more, describe, leave_out_bad, to_float32
 from vae.errors import TrainingError
 
 _DELIMITERS = ",;\t"
@@ -69,7 +69,7 @@ def read_csv(path: Path, skip_bad: bool) -> Content:
         for row in ragged
     ]
     if lines and not skip_bad:
-        raise TrainingError(f"{lines[0]}; rows count from 0; --skip-bad leaves out what is bad and lists it")
+        raise TrainingError(f"{lines[0]} (the first row is 0){and_more(len(lines))}")
     numbers = np.delete(np.arange(len(cells) + len(ragged)), [row.number - 1 for row in ragged])[head.is_header :]
     content = _content(path, cells.slice(int(head.is_header)), numbers - head.is_header, _names(head), skip_bad)
     return content._replace(skipped=(*lines, *content.skipped))

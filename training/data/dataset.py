@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from vae.manifest import DataSpec, Likelihood
+from vae.manifest import DataSpec
 
 
 class Labels(NamedTuple):
@@ -35,9 +35,3 @@ class Dataset(NamedTuple):
     """One line for each thing that was left out because it was bad."""
     binarised: bool = False
     """`train` holds grey levels, from which every step draws anew by `draw_binary`; the other rows were drawn once."""
-
-    @property
-    def likelihood(self) -> Likelihood:
-        """The family and its constants."""
-        constants = {"trials": self.spec.maximum} if self.family == "binomial" else {}
-        return Likelihood(family=self.family, constants=constants)

@@ -1,6 +1,7 @@
 """Source -> Dataset."""
 
 import hashlib
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ from training.data.binary import TEST_SEED, VALIDATION_SEED, draw_once
 from training.data.content import Content, describe_rows
 from training.data.dataset import Dataset, Labels
 from training.data.names import fit_name, quoted, shown
-from training.data.source import Kind, Source, check_source
+from training.data.settings import Kind, check_settings
 from training.data.split import Split, reorder, split
 from training.data.table import leave_out_constant
+from training.source import Source
 from vae.errors import TrainingError
 
 KNOWN: dict[str, Kind] = {"digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist"}
@@ -29,7 +31,7 @@ def load_dataset(source: Source) -> Dataset:
             the file, row, column or flag.
     """
     kind = _kind_of(source.dataset)
-    check_source(source, kind)
+    check_settings(source, kind)
     content, name = _read(source, kind), shown(source.dataset)
     parts = split(content, source.validation_rows, name)
     if content.spec.kind == "table":
@@ -44,17 +46,18 @@ def _kind_of(dataset: str) -> Kind:
         return KNOWN[dataset]
     path = Path(dataset)
     try:
-        if path.is_dir():
-            return "pictures"
-        if not path.exists():
-            raise TrainingError(
-                f"{shown(dataset)}: there is no such file or folder; known by name are {', '.join(KNOWN)}"
-            )
-    except (OSError, ValueError) as exc:  # a name that no file can have
-        raise TrainingError(f"{quoted(dataset)}: cannot be read: {exc}") from exc
-    if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+        mode = path.stat().st_mode
+    except FileNotFoundError as exc:
         raise TrainingError(
-            f"{shown(dataset)}: must be a folder of pictures, or a file ending in {', '.join(_SUFFIXES)}"
+            f"{quoted(dataset)}: there is no such file or folder; known by name are {', '.join(KNOWN)}"
+        ) from exc
+    except (OSError, ValueError) as exc:  # a ValueError for a name that no file can have
+        raise TrainingError(f"{quoted(dataset)}: cannot be read: {getattr(exc, 'strerror', exc)}") from exc
+    if stat.S_ISDIR(mode):
+        return "pictures"
+    if path.suffix.lower() not in _SUFFIXES or not stat.S_ISREG(mode):
+        raise TrainingError(
+            f"{shown(dataset)}: must be a folder of pictures, or a file that ends in {', '.join(_SUFFIXES)}"
         )
     return _SUFFIXES[path.suffix.lower()]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from training.data.content import Array, Content, colours, images_spec, room_for
 from training.data.names import shown
 from training.data.picture import Wanted, read_picture
-from training.data.source import Source
+from training.source import Source
 from vae.errors import TrainingError
 
 _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"))

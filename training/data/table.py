@@ -69,7 +69,7 @@ def leave_out_bad(table: Table, skip_bad: bool) -> Good:
     if not lines:
         return Good(table.values, table.columns, ~bad_rows, ())
     if not skip_bad:
-        raise TrainingError(f"{lines[0]}{_and_more(len(lines))}; rows count from 0")
+        raise TrainingError(f"{lines[0]} (the first row is 0){and_more(len(lines))}")
     names = tuple(name for name, is_bad in zip(table.columns, bad_columns, strict=True) if not is_bad)
     return Good(table.values[~bad_rows][:, ~bad_columns], names, ~bad_rows, tuple(lines))
 
@@ -97,7 +97,7 @@ def leave_out_constant(content: Content, train: npt.NDArray[np.intp], name: str,
     if not varies.any():
         raise TrainingError(f"{name}: no column varies over the rows to train on")
     if not skip_bad:
-        raise TrainingError(f"{lines[0]}{_and_more(len(lines))}")
+        raise TrainingError(f"{lines[0]}{and_more(len(lines))}")
     values = np.ascontiguousarray(content.values[:, varies])
     return content._replace(values=values, spec=table_spec(values.shape[1], LIMIT), skipped=(*content.skipped, *lines))
 
@@ -116,7 +116,7 @@ def _about_row(table: Table, bad: Mask, row: int) -> str:
     return f"{table.name}: row {table.numbers[row]}: {table.columns[column]} {table.problem(row, column)}"
 
 
-def _and_more(lines: int) -> str:
+def and_more(lines: int) -> str:
     """Returns how an error goes on after the first of so many faults that --skip-bad would leave out."""
-    more = f"; {lines - 1} more like it" if lines > 1 else ""
+    more = f"; {lines - 1} more fault{'s' * (lines > 2)}" if lines > 1 else ""
     return f"{more}; --skip-bad leaves out what is bad and lists it"

@@ -1,6 +1,7 @@
 import torch
 
-from training.data import Dataset, Source, load_dataset
+from training.data import Dataset, load_dataset
+from training.source import Source
 
 
 def test_digits_are_counts_split_the_same_way_every_time(dataset: Dataset) -> None:
