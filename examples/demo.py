@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from training.data import load_dataset
+from training.source import Source
 from vae import Client
 from vae.pictures import grid_png, pairs_png
 
@@ -40,7 +41,7 @@ def main() -> None:
     """Trains, serves, samples, reconstructs."""
     shutil.rmtree(DEMO, ignore_errors=True)
     subprocess.run([VAE, "train", "digits", "--out", str(DEMO / "run")], check=True)
-    held_out = load_dataset("digits")
+    held_out = load_dataset(Source("digits"))
     with serving(DEMO / "run" / "model") as target, Client(target) as client:
         sampled = client.sample(64, seed=7)
         (DEMO / "samples.png").write_bytes(grid_png(sampled.output, held_out.spec))

@@ -28,7 +28,7 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 _NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 # What NumPy and zipfile raise for files that are cut short, altered, encrypted or made to mislead.
-_MALFORMED = (
+MALFORMED = (
     *(ValueError, EOFError, KeyError, AttributeError, TypeError, MemoryError, OverflowError, RuntimeError),
     *(SyntaxError, RecursionError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
@@ -76,7 +76,7 @@ def parse_array(file: BinaryIO) -> AnyArray:
     """Returns the array of a `.npy` file. Raises ValueError if there is none, or one of Python objects."""
     try:
         loaded = np.load(file, allow_pickle=False)
-    except _MALFORMED as exc:
+    except MALFORMED as exc:
         raise ValueError("is no .npy file of plain values") from exc
     if not isinstance(loaded, np.ndarray):
         raise ValueError("holds several arrays, must be a .npy file")
@@ -88,7 +88,7 @@ def parse_arrays(file: BinaryIO) -> dict[str, AnyArray]:
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except _MALFORMED as exc:
+    except MALFORMED as exc:
         raise ValueError("is no .npz file of plain values") from exc
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise ValueError("holds something that is no array")

@@ -17,9 +17,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from vae.errors import InvalidInput
+from vae.files import AnyArray
 from vae.image_files import Format, ImageFile, read_image_file
 from vae.manifest import DataSpec
-from vae.tensors import Array
 
 Pixels = npt.NDArray[np.uint8]
 """[height, width, channels], or rows of them."""
@@ -63,7 +63,7 @@ def check_image(content: bytes, field: str, spec: DataSpec) -> ImageFile:
     return file
 
 
-def decode_images(images: Sequence[bytes], field: str, first_row: int, spec: DataSpec) -> Array:
+def decode_images(images: Sequence[bytes], field: str, first_row: int, spec: DataSpec) -> AnyArray:
     """Returns images as rows of data: [rows, *spec.shape] of spec.dtype, in [spec.minimum, spec.maximum].
 
     Args:
@@ -79,17 +79,22 @@ def decode_images(images: Sequence[bytes], field: str, first_row: int, spec: Dat
     return _levels(spec.minimum, spec.maximum, spec.dtype)[np.stack(pixels)]
 
 
-def encode_images(rows: Array, spec: DataSpec) -> list[bytes]:
+def encode_images(rows: AnyArray, spec: DataSpec) -> list[bytes]:
     """Returns rows of data as PNG files; `takes_images` must hold."""
     return [png(picture, _FAST) for picture in to_pixels(rows, spec)]
 
 
-def to_pixels(rows: Array, spec: DataSpec) -> Pixels:
+def to_pixels(rows: AnyArray, spec: DataSpec) -> Pixels:
     """Returns rows rescaled linearly from the spec's range to 0..255; values past it are clipped, NaN is black."""
     if rows.dtype == np.uint8:
         shades: Pixels = _shades(spec.minimum, spec.maximum)[rows]
         return shades
     return _shade(rows, spec.minimum, spec.maximum)
+
+
+def open_image(file: ImageFile) -> Image.Image:
+    """Returns an image of which nothing is decoded yet; Pillow may see another size in it than its header says."""
+    return _PLUGINS[file.format](io.BytesIO(file.content))
 
 
 def png(picture: Pixels, compression: int = 6) -> bytes:
@@ -103,7 +108,7 @@ def png(picture: Pixels, compression: int = 6) -> bytes:
 def _decode(content: bytes, field: str, spec: DataSpec) -> Pixels:
     file = check_image(content, field, spec)
     try:
-        with _PLUGINS[file.format](io.BytesIO(file.content)) as image:
+        with open_image(file) as image:
             _check_size(*image.size, field, spec)  # as Pillow sees it, before it makes room
             image.load()
             return _pixels(image, field, spec.shape[2])
@@ -134,7 +139,7 @@ def _pixels(image: Image.Image, field: str, channels: int) -> Pixels:
 
 
 @lru_cache(maxsize=64)
-def _levels(minimum: float, maximum: float, dtype: str) -> Array:
+def _levels(minimum: float, maximum: float, dtype: str) -> AnyArray:
     """Returns the value of each shade 0..255: [256]."""
     share = np.arange(256) / 255
     values = minimum * (1 - share) + maximum * share
@@ -147,7 +152,7 @@ def _shades(minimum: float, maximum: float) -> Pixels:
     return _shade(np.arange(256), minimum, maximum)
 
 
-def _shade(values: Array, minimum: float, maximum: float) -> Pixels:
+def _shade(values: AnyArray, minimum: float, maximum: float) -> Pixels:
     share = (values.astype(np.float64) - minimum) / (maximum - minimum)
     shades: npt.NDArray[np.float64] = np.rint(np.clip(np.nan_to_num(share), 0.0, 1.0) * 255.0)
     return shades.astype(np.uint8)

@@ -5,16 +5,16 @@ import math
 import numpy as np
 
 from vae.errors import InvalidInput
+from vae.files import AnyArray
 from vae.images import Pixels, png, to_pixels
 from vae.manifest import DataSpec
-from vae.tensors import Array
 
 _CELL = 48  # pixels; smaller images are enlarged to about this
 _GAP = 2  # pixels between cells
 _BACKGROUND = 96  # grey: neither the black nor the white of a picture
 
 
-def grid_png(rows: Array, spec: DataSpec, *, columns: int | None = None) -> bytes:
+def grid_png(rows: AnyArray, spec: DataSpec, *, columns: int | None = None) -> bytes:
     """Returns a PNG that shows every row, in reading order.
 
     Args:
@@ -29,7 +29,7 @@ def grid_png(rows: Array, spec: DataSpec, *, columns: int | None = None) -> byte
     return png(_tile(pixels, columns or math.ceil(math.sqrt(len(pixels)))))
 
 
-def pairs_png(originals: Array, reconstructions: Array, spec: DataSpec, *, columns: int = 16) -> bytes:
+def pairs_png(originals: AnyArray, reconstructions: AnyArray, spec: DataSpec, *, columns: int = 16) -> bytes:
     """Returns a PNG with each line of originals above the line of their reconstructions.
 
     Args:
@@ -52,7 +52,7 @@ def pairs_png(originals: Array, reconstructions: Array, spec: DataSpec, *, colum
     return png(_stack(lines))
 
 
-def _pixels(rows: Array, spec: DataSpec) -> Pixels:
+def _pixels(rows: AnyArray, spec: DataSpec) -> Pixels:
     """Returns rows rescaled linearly from the spec's range to 0..255, and enlarged."""
     if spec.kind != "image" or rows.shape[1:] != spec.shape or len(rows) == 0:
         raise InvalidInput("rows", f"of shape {list(rows.shape)} are no images of shape {list(spec.shape)}")

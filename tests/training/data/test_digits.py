@@ -1,6 +1,7 @@
 import torch
 
 from training.data import Dataset, load_dataset
+from training.source import Source
 
 
 def test_digits_are_counts_split_the_same_way_every_time(dataset: Dataset) -> None:
@@ -8,7 +9,7 @@ def test_digits_are_counts_split_the_same_way_every_time(dataset: Dataset) -> No
     assert dataset.train.dtype == torch.uint8
     rows = torch.cat((dataset.train, dataset.test))
     assert (int(rows.min()), int(rows.max())) == (dataset.spec.minimum, dataset.spec.maximum)
-    assert torch.equal(load_dataset("digits").test, dataset.test)
+    assert torch.equal(load_dataset(Source("digits")).test, dataset.test)
 
 
 def test_the_digits_are_those_that_scikit_learn_has_always_carried(dataset: Dataset) -> None:

@@ -1,0 +1,26 @@
+"""From what `vae train` is told about its data to rows of it.
+
+    load      source -> the reader that fits -> content -> Dataset
+    settings  which settings go with which kind of data
+    digits    scikit-learn's digits
+    idx       one file of the format that MNIST came in -> an array
+    mnist     MNIST and Fashion-MNIST: original files, or a download
+    pictures  a folder -> its pictures, all of one shape
+    picture   one picture file -> pixels
+    arrays    .npy and .npz -> images or a table
+    columns   .csv and .parquet -> a table
+    table     a table -> float32, without what is missing, infinite or constant
+    content   what a reader found, not yet split
+    names     names that come from outside -> names fit for a package, and for a message
+    split     content -> which rows to train on, to validate on and to test on; no seed changes it
+    binary    grey levels -> black and white, drawn
+    dataset   Dataset: the rows, split
+
+Bad data is refused with one line that names the file, and the row or column. What `skip_bad` leaves out is listed.
+"""
+
+from training.data.binary import draw_binary
+from training.data.dataset import Dataset, Labels
+from training.data.load import load_dataset
+
+__all__ = ["Dataset", "Labels", "draw_binary", "load_dataset"]

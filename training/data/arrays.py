@@ -1,0 +1,179 @@
+"""`.npy` and `.npz` files -> images or a table. Nothing that a file holds is run: objects are refused."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from training.data.archive import choose
+from training.data.content import (
+    Array,
+    ClassLabels,
+    Content,
+    images_spec,
+    refuse_too_large,
+    room_for,
+    table_spec,
+)
+from training.data.names import shown
+from training.data.table import LIMIT, Table, describe, leave_out_bad, to_float32
+from vae.errors import TrainingError
+from vae.files import MALFORMED
+
+Parts = dict[str, Array]  # [rows, ...] each: train; validation and test where the file tells which they are
+_CHANNELS = (1, 3, 4)
+_LARGEST_CLASS = 2**53
+
+
+def read_npy(path: Path, skip_bad: bool) -> Content:
+    """Returns the rows of a `.npy` file.
+
+    Raises:
+        TrainingError: the file cannot be read, or holds neither images nor rows of numbers.
+    """
+    with _translated(path):
+        _check_start(path, np.lib.format.MAGIC_PREFIX)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies costs no memory
+    return _content(path, {"train": _rows(array, shown(path))}, None, skip_bad, "")
+
+
+def read_npz(path: Path, skip_bad: bool) -> Content:
+    """Returns the rows of a `.npz` file; `archive.choose` tells which of its arrays they are.
+
+    Raises:
+        TrainingError: the file cannot be read, or it is not clear which array to take, or that one holds neither
+            images nor rows of numbers.
+    """
+    with _translated(path):
+        _check_start(path, b"PK")
+        archive = np.load(path, allow_pickle=False)
+    parts, labels, said = Parts(), list[ClassLabels](), list[str]()
+    with archive:
+        for field, part in choose(archive.files, shown(path)).taken.items():
+            parts[field] = _rows(_member(archive, part.rows, path), f"{shown(path)}: {shown(part.rows)}")
+            said.append(shown(part.rows))
+            classes = _classes(archive, part.labels, path, len(parts[field])) if part.labels else None
+            if classes is not None:
+                labels.append(classes)
+                said.append(f"classes {shown(part.labels)}")
+    whole = np.concatenate(labels) if len(labels) == len(parts) else None
+    return _content(path, parts, whole, skip_bad, f": {', '.join(said)}")
+
+
+def _check_start(path: Path, expected: bytes) -> None:
+    """Makes sure that a file begins as its name says: what begins otherwise NumPy takes for a pickle."""
+    with path.open("rb") as file:
+        if file.read(len(expected)) != expected:
+            raise ValueError("begins otherwise")
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turns what NumPy raises into an error that names the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that an old Python wrote
+            yield
+    except MALFORMED as exc:
+        if "object" in str(exc).lower():
+            problem = "holds Python objects, which are never read: they could run anything"
+        else:
+            problem = f"is no intact {path.suffix} file of plain values"
+        raise TrainingError(f"{shown(path)}: {problem}") from exc
+    except OSError as exc:
+        raise TrainingError(
+            f"{shown(path)}: cannot be read: {exc.strerror or 'its parts do not fit together'}"
+        ) from exc
+
+
+def _member(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> Array:
+    with _translated(path):
+        members = archive.zip.infolist() if archive.zip else []
+        sizes = [info.file_size for info in members if info.filename in (key, f"{key}.npy")]
+        refuse_too_large(max(sizes, default=0), path)
+        array = archive[key]
+    if not isinstance(array, np.ndarray):
+        raise TrainingError(f"{shown(path)}: {shown(key)} is no array")
+    return array
+
+
+def _rows(array: Array, name: str) -> Array:
+    """Returns images [rows, height, width, channels] of uint8 or bool, or numbers [rows, columns]."""
+    if array.dtype.kind in "buif" and array.ndim == 2:
+        return array
+    if array.dtype in (np.uint8, np.bool_) and array.ndim == 3:
+        return array[..., np.newaxis]
+    if array.dtype in (np.uint8, np.bool_) and array.ndim == 4 and array.shape[3] in _CHANNELS:
+        return array
+    raise TrainingError(
+        f"{name}: is {array.dtype} {list(array.shape)}; images are uint8 [rows, height, width] or "
+        "[rows, height, width, channels] with 1, 3 or 4 channels, tables are numbers [rows, columns]"
+    )
+
+
+def _classes(archive: np.lib.npyio.NpzFile, key: str, path: Path, rows: int) -> ClassLabels | None:
+    """Returns whole numbers, or numbers that stand for names; None for what holds no classes."""
+    labels = _member(archive, key, path)
+    if not labels.ndim or len(labels) != rows:
+        raise TrainingError(
+            f"{shown(path)}: {shown(key)} is {list(labels.shape)}, must hold a label for each of {rows} rows"
+        )
+    if labels.size != rows:
+        return None
+    labels = labels.reshape(rows)
+    if labels.dtype.kind in "US":
+        return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    if labels.dtype.kind not in "buif" or not (np.abs(labels.astype(np.float64)) < _LARGEST_CLASS).all():
+        return None
+    classes: ClassLabels = labels.astype(np.int64)
+    return classes if (classes == labels).all() else None
+
+
+def _content(path: Path, parts: Parts, labels: ClassLabels | None, skip_bad: bool, said: str) -> Content:
+    shapes = {rows.shape[1:] for rows in parts.values()}
+    if len(shapes) > 1:
+        raise TrainingError(f"{shown(path)}: its arrays differ in the shape of a row: {' and '.join(map(str, shapes))}")
+    (shape,) = shapes
+    if len(shape) == 1:
+        return _table(path, parts, labels, skip_bad, said)
+    values = room_for((sum(map(len, parts.values())), *shape), np.uint8, path)
+    np.concatenate([*parts.values()], out=values)
+    maximum = 255 if values.max(initial=0) > 1 else 1
+    return Content(
+        title=shown(path.name) + said,
+        spec=images_spec(shape, maximum),
+        family="gaussian" if maximum > 1 else "bernoulli",
+        values=values,
+        labels=labels,
+        validation_rows=len(parts.get("validation", ())),
+        test_rows=len(parts.get("test", ())),
+    )
+
+
+def _table(path: Path, parts: Parts, labels: ClassLabels | None, skip_bad: bool, said: str) -> Content:
+    arrays = [*parts.values()]
+    starts = np.cumsum([0, *map(len, arrays)])
+
+    def problem(row: int, column: int) -> str:
+        part = int(np.searchsorted(starts, row, "right")) - 1
+        return describe(float(arrays[part][row - starts[part], column]))
+
+    values = room_for((int(starts[-1]), arrays[0].shape[1]), np.float32, path)
+    for array, start in zip(arrays, starts, strict=False):
+        values[start : start + len(array)] = to_float32(array)
+    names = tuple(f"column {column}" for column in range(values.shape[1]))
+    good = leave_out_bad(Table(shown(path), names, values, np.arange(len(values)), problem), skip_bad)
+    left = dict(zip(parts, (int(rows.sum()) for rows in np.split(good.rows, starts[1:-1])), strict=True))
+    return Content(
+        title=shown(path.name) + said,
+        spec=table_spec(good.values.shape[1], LIMIT),
+        family="gaussian",
+        values=good.values,
+        labels=None if labels is None else labels[good.rows],
+        validation_rows=left.get("validation", 0),
+        test_rows=left.get("test", 0),
+        skipped=good.skipped,
+        columns=good.columns,
+    )

@@ -1,0 +1,187 @@
+"""`.csv` and `.parquet` files -> a table, through Arrow."""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
+import pyarrow.parquet
+
+from training.data.content import Array, Content, refuse_too_large, room_for, table_spec
+from training.data.names import quoted, shown
+from training.data.table import LIMIT, Table, and_more, describe, leave_out_bad, to_float32
+from vae.errors import TrainingError
+
+_DELIMITERS = ",;\t"
+_BLOCK = 2**24  # bytes; no line can be longer
+
+
+class RaggedRow(Protocol):
+    """What Arrow tells of a row that has more or fewer cells than the first."""
+
+    number: int
+    """The first of the file is 1."""
+    expected_columns: int
+    actual_columns: int
+
+
+class Head(NamedTuple):
+    """What the first line of a CSV file tells."""
+
+    delimiter: str
+    cells: list[str]
+    is_header: bool
+
+
+def read_csv(path: Path, skip_bad: bool) -> Content:
+    """Returns the rows of a `.csv` file: UTF-8; commas, semicolons or tabs; a first line of names, or none.
+
+    Raises:
+        TrainingError: the file cannot be read, a line has more or fewer cells than the first, or a cell is no number.
+    """
+    ragged: list[RaggedRow] = []
+
+    def leave_out(row: RaggedRow) -> str:
+        ragged.append(row)
+        return "skip"
+
+    with _translated(path), path.open("rb") as file:
+        head = _read_head(file.read(_BLOCK), shown(path))
+        file.seek(0)
+        cells = pyarrow.csv.read_csv(
+            file,
+            # One thread, so that Arrow tells the numbers of ragged rows.
+            pyarrow.csv.ReadOptions(use_threads=False, block_size=_BLOCK, autogenerate_column_names=True),
+            pyarrow.csv.ParseOptions(delimiter=head.delimiter, newlines_in_values=True, invalid_row_handler=leave_out),
+            # All as text, so that an error can show what a cell holds.
+            pyarrow.csv.ConvertOptions(column_types={f"f{place}": pa.string() for place in range(len(head.cells))}),
+        )
+    first = 1 + head.is_header
+    lines = [
+        f"{shown(path)}: row {row.number - first}: has {row.actual_columns} cells, not {row.expected_columns}"
+        for row in ragged
+    ]
+    if lines and not skip_bad:
+        raise TrainingError(f"{lines[0]} (the first row is 0){and_more(len(lines))}")
+    numbers = np.delete(np.arange(len(cells) + len(ragged)), [row.number - 1 for row in ragged])[head.is_header :]
+    content = _content(path, cells.slice(int(head.is_header)), numbers - head.is_header, _names(head), skip_bad)
+    return content._replace(skipped=(*lines, *content.skipped))
+
+
+def read_parquet(path: Path, skip_bad: bool) -> Content:
+    """Returns the rows of a `.parquet` file.
+
+    Raises:
+        TrainingError: the file cannot be read, or a cell is no number.
+    """
+    with _translated(path), path.open("rb") as file:
+        opened = pyarrow.parquet.ParquetFile(file)
+        about = opened.metadata
+        refuse_too_large(about.num_rows * about.num_columns, path)  # a byte a cell, at the very least
+        cells = opened.read()
+    names = [f"column {quoted(name)}" for name in cells.column_names]
+    return _content(path, cells, np.arange(len(cells)), names, skip_bad)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turns what Arrow raises into an error that names the file."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, MemoryError, csv.Error) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else f"is no intact {path.suffix} file"
+        detail = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        raise TrainingError(f"{shown(path)}: {reason}: {shown(detail[:200])}") from exc
+
+
+def _read_head(start: bytes, name: str) -> Head:
+    text = start.decode("utf-8-sig", "replace")  # Arrow refuses what is no UTF-8
+    line = text.partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=line.count)
+    cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    filled = [cell for cell in cells if cell.strip()]
+    numbers = [cell for cell in filled if not np.isnan(_number(cell)) or cell.strip().lower() == "nan"]
+    if 0 < len(numbers) < len(filled):
+        other = next(cell for cell in filled if cell not in numbers)
+        raise TrainingError(
+            f"{name}: its first line holds names ({quoted(other)}) and numbers ({quoted(numbers[0])}): "
+            "it must be all names or all numbers"
+        )
+    return Head(delimiter, cells, is_header=bool(filled) and not numbers)
+
+
+def _names(head: Head) -> list[str]:
+    return [f"column {quoted(cell) if head.is_header else place}" for place, cell in enumerate(head.cells)]
+
+
+def _content(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: list[str], skip_bad: bool) -> Content:
+    def problem(row: int, column: int) -> str:
+        return _problem(cells.column(column)[row])
+
+    values = room_for((len(cells), len(names)), np.float32, path)
+    for place, column in enumerate(cells.columns):
+        with _translated(path):
+            values[:, place] = to_float32(_numbers(column))
+    good = leave_out_bad(Table(shown(path), tuple(names), values, numbers, problem), skip_bad)
+    return Content(
+        title=shown(path.name),
+        spec=table_spec(good.values.shape[1], LIMIT),
+        family="gaussian",
+        values=good.values,
+        skipped=good.skipped,
+        columns=good.columns,
+    )
+
+
+def _numbers(column: pa.ChunkedArray) -> Array:
+    """Returns a column's numbers, float64 [rows], with NaN for what is missing or no number."""
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        try:
+            return _float64(pa.compute.utf8_trim_whitespace(column))
+        except pa.ArrowInvalid:
+            return np.array([_number(cell or "") for cell in column.to_pylist()])
+    if (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+    ):
+        return _float64(column)
+    return np.full(len(column), np.nan)
+
+
+def _float64(column: pa.ChunkedArray) -> Array:
+    values: Array = pa.compute.cast(column, pa.float64(), safe=False).to_numpy()
+    return values
+
+
+def _number(text: str) -> float:
+    """Returns what a text says, as Arrow would: no underscores, no digits of other scripts. NaN if it is no number."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else np.nan
+    except ValueError:
+        return np.nan
+
+
+def _problem(cell: pa.Scalar) -> str:
+    """Returns what is wrong with a cell that holds no number."""
+    try:
+        value = cell.as_py()
+    except (pa.ArrowException, ValueError, OverflowError):  # a time that Python cannot tell, for example
+        return f"holds {cell.type}, no number"
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return "is missing"
+    if isinstance(value, str):
+        return f"holds {quoted(value)}"
+    try:
+        return describe(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return f"holds {quoted(str(value))}, no number"

@@ -1,0 +1,114 @@
+"""Source -> Dataset."""
+
+import hashlib
+import stat
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from training.data.binary import TEST_SEED, VALIDATION_SEED, draw_once
+from training.data.content import Content, describe_rows
+from training.data.dataset import Dataset, Labels
+from training.data.names import fit_name, quoted, shown
+from training.data.settings import Kind, check_settings
+from training.data.split import Split, reorder, split
+from training.data.table import leave_out_constant
+from training.source import Source
+from vae.errors import TrainingError
+
+KNOWN: dict[str, Kind] = {"digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist"}
+_SUFFIXES: dict[str, Kind] = {".npy": "arrays", ".npz": "arrays", ".csv": "columns", ".parquet": "columns"}
+
+
+def load_dataset(source: Source) -> Dataset:
+    """Returns a data set, split. The same source and files give the same rows in the same parts, whatever the seed.
+
+    Rows that the source itself holds out are the test; otherwise a tenth is drawn, and of the digits 360.
+
+    Raises:
+        TrainingError: there is no such data, it is bad, or a setting does not fit it. The message is one line and names
+            the file, row, column or flag.
+    """
+    kind = _kind_of(source.dataset)
+    check_settings(source, kind)
+    content, name = _read(source, kind), shown(source.dataset)
+    parts = split(content, source.validation_rows, name)
+    if content.spec.kind == "table":
+        content = leave_out_constant(content, parts.train, name, source.skip_bad)
+    if source.dataset not in KNOWN:
+        content = content._replace(title=f"{describe_rows(len(content.values), content.spec)} ({content.title})")
+    return _dataset(source, content, parts)
+
+
+def _kind_of(dataset: str) -> Kind:
+    if dataset in KNOWN:
+        return KNOWN[dataset]
+    path = Path(dataset)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as exc:
+        raise TrainingError(
+            f"{quoted(dataset)}: there is no such file or folder; known by name are {', '.join(KNOWN)}"
+        ) from exc
+    except (OSError, ValueError) as exc:  # a ValueError for a name that no file can have
+        raise TrainingError(f"{quoted(dataset)}: cannot be read: {getattr(exc, 'strerror', exc)}") from exc
+    if stat.S_ISDIR(mode):
+        return "pictures"
+    if path.suffix.lower() not in _SUFFIXES or not stat.S_ISREG(mode):
+        raise TrainingError(
+            f"{shown(dataset)}: must be a folder of pictures, or a file that ends in {', '.join(_SUFFIXES)}"
+        )
+    return _SUFFIXES[path.suffix.lower()]
+
+
+def _read(source: Source, kind: Kind) -> Content:
+    """Returns what the reader of that kind finds. Each is loaded when it is needed: Arrow takes its time."""
+    path = Path(source.dataset)
+    match kind:
+        case "digits":
+            from training.data.digits import read_digits
+
+            return read_digits()
+        case "mnist":
+            from training.data.mnist import read_mnist
+
+            return read_mnist(source.dataset, Path(source.data_dir) if source.data_dir is not None else None)
+        case "pictures":
+            from training.data.pictures import read_pictures
+
+            return read_pictures(path, source)
+        case "arrays":
+            from training.data.arrays import read_npy, read_npz
+
+            return (read_npy if path.suffix.lower() == ".npy" else read_npz)(path, source.skip_bad)
+        case "columns":
+            from training.data.columns import read_csv, read_parquet
+
+            return (read_csv if path.suffix.lower() == ".csv" else read_parquet)(path, source.skip_bad)
+
+
+def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
+    if source.binarised and content.spec.dtype != "uint8":
+        raise TrainingError(f"--binarised: is for images, not for {shown(source.dataset)}")
+    values = np.ascontiguousarray(content.values)
+    sha256 = hashlib.sha256(values.data).hexdigest()
+    reorder(values, parts.order)
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    train, validation, test = np.split(values, ends)
+    if source.binarised:
+        maximum = content.spec.maximum
+        validation, test = draw_once(validation, maximum, VALIDATION_SEED), draw_once(test, maximum, TEST_SEED)
+    return Dataset(
+        name=source.dataset if source.dataset in KNOWN else fit_name(Path(source.dataset).resolve()),
+        title=content.title,
+        spec=content.spec,
+        family="bernoulli" if source.binarised else content.family,
+        train=torch.from_numpy(train),
+        validation=torch.from_numpy(validation),
+        test=torch.from_numpy(test),
+        labels=None if content.labels is None else Labels(*(torch.from_numpy(content.labels[part]) for part in parts)),
+        sha256=sha256,
+        skipped=content.skipped,
+        binarised=source.binarised,
+    )

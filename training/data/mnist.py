@@ -1,0 +1,135 @@
+"""MNIST and Fashion-MNIST: from a folder of the four original files, or downloaded from OpenML by scikit-learn."""
+
+import hashlib
+import socket
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.datasets import fetch_openml
+
+from training.data.content import Array, ClassLabels, Content, images_spec
+from training.data.idx import read_idx
+from training.data.names import shown
+from vae.errors import TrainingError
+
+TRAINING_ROWS, TEST_ROWS = 60_000, 10_000  # of the originals
+_PARTS = ("train", "t10k")
+_SECONDS = 60  # without a byte, until a download is given up
+
+
+class Original(NamedTuple):
+    """A data set that was published as four files."""
+
+    title: str
+    openml_name: str
+    sha256: str
+    """Of the pixels, training rows first: OpenML's copy must be the original."""
+
+
+ORIGINALS = {
+    "mnist": Original(
+        "70000 handwritten digits of 28 x 28 pixels (LeCun, Cortes and Burges)",
+        "mnist_784",
+        "5b92582eb909c82a9bfefcd44acbe9233be3eb5b419a44cf211022ad2bf4bf96",
+    ),
+    "fashion-mnist": Original(
+        "70000 pictures of clothing of 28 x 28 pixels (Xiao, Rasul and Vollgraf)",
+        "Fashion-MNIST",
+        "0fbbfcb392782b3b702472ead3688778e1509e8cf40f5c24d9d3303618b193ab",
+    ),
+}
+
+
+def read_mnist(name: str, data_dir: Path | None) -> Content:
+    """Returns one of ORIGINALS.
+
+    Raises:
+        TrainingError: a file is missing or wrong, or nothing could be downloaded.
+    """
+    if data_dir is None:
+        return _content(name, *download(name), TEST_ROWS)
+    found = [_read_part(data_dir, part) for part in _PARTS]
+    (training, _), (test, _) = found
+    if training.shape[1:] != test.shape[1:]:
+        raise TrainingError(
+            f"{shown(data_dir)}: images to train on are {_size(training)}, those to test on {_size(test)} pixels"
+        )
+    values, labels = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    return _content(name, values, labels, len(test))
+
+
+def download(name: str, fetch: Callable[..., Any] = fetch_openml) -> tuple[Array, ClassLabels]:
+    """Returns images [rows, height, width] and their labels from OpenML; scikit-learn keeps them for the next time.
+
+    Args:
+        name: one of ORIGINALS.
+        fetch: scikit-learn's function.
+
+    Raises:
+        TrainingError: there is no network, or what came is not the original.
+    """
+    original, hint = ORIGINALS[name], "; give the folder of the original files by --data-dir"
+    try:
+        with _patience(_SECONDS):
+            bunch = fetch(original.openml_name, version=1, as_frame=False, parser="liac-arff", n_retries=1)
+    except (OSError, HTTPException, ValueError) as exc:  # a URLError is an OSError; a wrong checksum, a ValueError
+        reason = shown(getattr(exc, "reason", None) or exc)
+        raise TrainingError(f"{name}: cannot be downloaded from openml.org: {reason}{hint}") from exc
+    values = np.asarray(bunch.data).astype(np.uint8)
+    if hashlib.sha256(values.tobytes()).hexdigest() != original.sha256:
+        raise TrainingError(f"{name}: what openml.org sent is not the original{hint}")
+    return values.reshape(-1, 28, 28), np.asarray(bunch.target).astype(np.int64)
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Bounds every wait for the network, which scikit-learn does not, and keeps its warnings of retries quiet."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _content(name: str, values: Array, labels: ClassLabels, test_rows: int) -> Content:
+    return Content(
+        title=ORIGINALS[name].title
+        if len(values) == TRAINING_ROWS + TEST_ROWS
+        else f"{len(values)} images like {name}",
+        spec=images_spec((*values.shape[1:], 1)),
+        family="bernoulli",
+        values=values[..., np.newaxis],
+        labels=labels,
+        test_rows=test_rows,
+    )
+
+
+def _read_part(data_dir: Path, part: str) -> tuple[Array, ClassLabels]:
+    images_file = _find(data_dir, f"{part}-images", "idx3-ubyte")
+    labels_file = _find(data_dir, f"{part}-labels", "idx1-ubyte")
+    images, labels = read_idx(images_file, 3), read_idx(labels_file, 1)
+    if len(images) != len(labels):
+        raise TrainingError(
+            f"{shown(images_file)}: holds {len(images)} images, {labels_file.name} {len(labels)} labels"
+        )
+    return images, labels.astype(np.int64)
+
+
+def _find(data_dir: Path, stem: str, kind: str) -> Path:
+    """Returns the file of that name, as it was published or as it is often unpacked."""
+    for name in (f"{stem}-{kind}.gz", f"{stem}-{kind}", f"{stem}.{kind}", f"{stem}.{kind}.gz"):
+        if (data_dir / name).is_file():
+            return data_dir / name
+    raise TrainingError(f"{shown(data_dir)}: there is no {stem}-{kind}.gz, nor the same unpacked")
+
+
+def _size(images: Array) -> str:
+    return f"{images.shape[2]} x {images.shape[1]}"

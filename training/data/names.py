@@ -1,0 +1,25 @@
+"""Names that come from outside -> names fit for a package, and for a message of one line."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+MOST = 128  # characters in the name of a package
+MOST_SHOWN = 60
+
+
+def fit_name(path: Path) -> str:
+    """Returns a package's name after a file or folder: its letters without accents, dashes for what does not fit."""
+    stem = path.name if path.is_dir() else path.stem
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:MOST].rstrip("._-") or "data"
+
+
+def shown(name: object) -> str:
+    """Returns a name with everything escaped that would not print, or break the line."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(name))
+
+
+def quoted(text: str) -> str:
+    """Returns a text that may be as long as a file, in quotes and cut."""
+    return f"'{shown(text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + '...')}'"

@@ -1,0 +1,109 @@
+"""One picture file -> pixels, brought to a size and to grey or colour.
+
+As in serving, an EXIF orientation turns nothing and a colour profile changes nothing.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from training.data.names import shown
+from vae.errors import TrainingError
+from vae.image_files import ImageFile, read_image_file
+from vae.images import Pixels, open_image
+
+MOST_PIXELS = 10**8  # before it is resized; such a picture takes 0.4 GB while it is decoded
+MOST_FILE_BYTES = 2**30
+_MODES = {1: "L", 3: "RGB"}  # by channels
+_GREY, _COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA")
+_DRAFT = 3  # times the size asked for: so much of a JPEG's resolution is decoded, by far less work for photographs
+
+
+class Wanted(NamedTuple):
+    """What pictures are brought to."""
+
+    size: tuple[int, int] | None = None  # (height, width)
+    fit: str = "crop"
+    channels: int | None = None
+
+
+def read_picture(path: Path, wanted: Wanted) -> Pixels:
+    """Returns a picture's pixels, uint8 [height, width, channels].
+
+    Raises:
+        TrainingError: the file cannot be read, is no intact PNG, JPEG or WebP, or cannot be brought to what is wanted.
+    """
+    try:
+        file = _read(path)
+    except OSError as exc:
+        raise TrainingError(f"{shown(path)}: cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise TrainingError(f"{shown(path)}: {exc}") from exc
+    try:
+        with open_image(file) as image:
+            return _pixels(image, file, wanted)
+    except _Unfit as exc:
+        raise TrainingError(f"{shown(path)}: {exc}") from exc
+    except Exception as exc:  # there is no list of what Pillow raises for bytes that were made to mislead
+        raise TrainingError(f"{shown(path)}: is no intact {file.format}") from exc
+
+
+class _Unfit(Exception):
+    """A picture is intact, but not what is wanted; the message says why."""
+
+
+def _read(path: Path) -> ImageFile:
+    if not path.is_file():
+        raise ValueError("is no file, or leads to none")
+    if path.stat().st_size > MOST_FILE_BYTES:
+        raise ValueError(f"takes {path.stat().st_size} bytes, more than any picture")
+    file = read_image_file(path.read_bytes())
+    if file.width * file.height > MOST_PIXELS:
+        raise ValueError(f"is {file.width} x {file.height} pixels, at most {MOST_PIXELS} are decoded")
+    if file.bits > 8:
+        raise ValueError(f"has {file.bits} bits a channel, must have at most 8")
+    if file.is_animated:
+        raise ValueError("is animated, must be a single picture")
+    return file
+
+
+def _pixels(image: Image.Image, file: ImageFile, wanted: Wanted) -> Pixels:
+    if image.size != (file.width, file.height):
+        raise ValueError(f"Pillow sees {image.size}")  # before it makes room
+    if wanted.size and wanted.fit != "exact":
+        image.draft(None, (_DRAFT * wanted.size[1], _DRAFT * wanted.size[0]))
+    image.load()
+    pixels = np.asarray(_resized(_converted(image, wanted.channels), wanted))
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _converted(image: Image.Image, channels: int | None) -> Image.Image:
+    """Returns an image in grey or colour, without an alpha channel that hides nothing."""
+    if channels is None:
+        if image.mode not in _GREY + _COLOUR:
+            raise _Unfit(f"has colours of mode {image.mode}, must have grey or RGB; --channels converts some others")
+        channels = 1 if image.mode in _GREY else 3
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise _Unfit("has transparent pixels: what is behind them is not known")
+    return image if image.mode == _MODES[channels] else image.convert(_MODES[channels])
+
+
+def _resized(image: Image.Image, wanted: Wanted) -> Image.Image:
+    if wanted.size is None or image.size == wanted.size[::-1]:
+        return image
+    size = wanted.size[::-1]  # as Pillow has it: (width, height)
+    match wanted.fit:
+        case "crop":
+            return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+        case "pad":
+            if 0 in ImageOps.contain(image, size, Image.Resampling.NEAREST).size:
+                raise _Unfit(f"is {image.width} x {image.height} pixels: too narrow to be padded")
+            return ImageOps.pad(image, size, Image.Resampling.LANCZOS)
+        case "stretch":
+            return image.resize(size, Image.Resampling.LANCZOS)
+        case _:
+            raise _Unfit(f"is {image.width} x {image.height} pixels, not {size[0]} x {size[1]}")

@@ -1,0 +1,32 @@
+"""Which settings of a source go with which kind of data."""
+
+from typing import Literal
+
+from training.source import Source
+from vae.errors import TrainingError
+
+Kind = Literal["digits", "mnist", "pictures", "arrays", "columns"]
+"""Who reads it."""
+
+_ONLY_FOR: dict[str, Kind] = {
+    "data_dir": "mnist",
+    "image_size": "pictures",
+    "image_fit": "pictures",
+    "channels": "pictures",
+}
+_MEANT_FOR: dict[Kind, str] = {"mnist": "mnist and fashion-mnist", "pictures": "a folder of pictures"}
+
+
+def check_settings(source: Source, kind: Kind) -> None:
+    """Makes sure that every setting has an effect.
+
+    Raises:
+        TrainingError: one does not fit the kind of data, or another setting; the message names its flag.
+    """
+    for key, only in _ONLY_FOR.items():
+        if kind != only and getattr(source, key) != Source._field_defaults[key]:
+            raise TrainingError(f"--{key.replace('_', '-')}: is for {_MEANT_FOR[only]}, not for {source.dataset}")
+    if source.binarised and kind == "columns":
+        raise TrainingError(f"--binarised: is for images, not for {source.dataset}")
+    if source.image_fit == "exact" and source.image_size is None:
+        raise TrainingError("--image-fit: exact needs --image-size")
