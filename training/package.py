@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from training.checkpoint import Checkpoint
 from training.data import Dataset
-from training.evaluate import HeldOut
+from training.evaluate.held_out import HeldOut
 from training.export import ExportedGraph
 from training.networks import Networks
 from training.parity import TOLERANCE, prove, runtime_version

@@ -3,7 +3,7 @@
 from training.checkpoint import Checkpoint
 from training.config import Config
 from training.data import Dataset
-from training.evaluate import HeldOut
+from training.evaluate.held_out import HeldOut
 from vae.manifest import Parity
 
 

@@ -9,7 +9,7 @@ from training import checkpoint
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config, refuse_changes
 from training.data import Dataset, load_dataset
-from training.evaluate import HeldOut, evaluate
+from training.evaluate.held_out import HeldOut, evaluate
 from training.export import export_graphs
 from training.journal import JOURNAL_FILE, Journal
 from training.loop import State, epochs, start

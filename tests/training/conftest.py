@@ -8,7 +8,7 @@ from training import checkpoint, cli
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config
 from training.data import Dataset, load_dataset
-from training.evaluate import HeldOut, evaluate
+from training.evaluate.held_out import HeldOut, evaluate
 from training.export import ExportedGraph, export_graphs
 from training.networks import Networks
 from training.run import PACKAGE_DIRECTORY

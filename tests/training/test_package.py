@@ -8,7 +8,7 @@ from onnx import numpy_helper
 from training import checkpoint
 from training.checkpoint import Checkpoint
 from training.data import Dataset
-from training.evaluate import HeldOut
+from training.evaluate.held_out import HeldOut
 from training.export import ExportedGraph
 from training.package import write_package
 from vae.errors import TrainingError

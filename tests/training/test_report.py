@@ -1,6 +1,6 @@
 from training.config import Config
 from training.data import Dataset
-from training.evaluate import HeldOut
+from training.evaluate.held_out import HeldOut
 from training.report import model_card, table
 
 METRICS = HeldOut(93.251, 76.58, 16.67, 2.1021, 7, 145.3, 403.8)

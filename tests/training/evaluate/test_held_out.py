@@ -5,7 +5,7 @@ import torch
 
 from training.config import Config
 from training.data import Dataset
-from training.evaluate import HeldOut, evaluate, pca_squared_error, squared_error
+from training.evaluate.held_out import HeldOut, evaluate, pca_squared_error, squared_error
 from training.loop import start
 
 
