@@ -113,11 +113,13 @@ class Served:
 
     def expectation(self, latent: Floats) -> Floats:
         """Returns the expectation [rows, *row_shape] of latents [rows, latent] alone."""
+        expectation: Floats
         (expectation,) = self._run("decoder", ["expectation"], {"latent": self._shaped(latent)})
         return expectation
 
     def log_likelihood(self, rows: Data, parameters: Floats) -> Wide:
         """Returns log p(row | parameters) [rows], in nats."""
+        nats: Floats
         (nats,) = self._run("likelihood", ["log_likelihood"], {"data": rows, "parameters": parameters})
         return nats.astype(np.float64)
 
@@ -145,6 +147,7 @@ class Served:
         if name == STANDARD:
             return noise * np.float32(temperature)
         inputs = {"noise": noise, "temperature": np.full(count, temperature, np.float32)}
+        latent: Floats
         (latent,) = _run_session(self._priors[name], ["latent"], inputs)
         return latent.reshape(count, self.latent_size)
 
