@@ -46,7 +46,20 @@ def _without_the_archives_checksum(manifest: Manifest) -> Manifest:
     return manifest.model_copy(update={"probes": manifest.probes.model_copy(update={"sha256": ""})})
 
 
-@pytest.mark.parametrize("package", ["serving", "training", "training/data", "vae", "vae/bench"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "serving",
+        "training",
+        "training/data",
+        "training/evaluate",
+        "training/likelihoods",
+        "training/models",
+        "training/networks",
+        "vae",
+        "vae/bench",
+    ],
+)
 def test_a_package_lists_all_its_files(package: str) -> None:
     files = {file.stem for file in (ROOT / package).glob("*.py")} - {"__init__"}
     assert files - set(re.findall(r"\w+", _list_of(package))) == set()

@@ -11,7 +11,7 @@
     checkpoint  the loop's state <-> one file
     journal     one line of figures an epoch -> metrics.jsonl
     progress    the same figures, for who watches
-    evaluate    held-out figures, and those of PCA beside them
+    evaluate/   evidence: held-out figures, and what the graphs answer under ONNX Runtime
     export      networks -> ONNX graphs
     probes      rows to try a graph on, and PyTorch's answers for them
     parity      ONNX Runtime's answers against those

@@ -181,7 +181,7 @@ def _closing(outcome: "Outcome") -> str:
 
     directory = outcome.package.directory
     return (
-        f"{table(outcome.metrics, outcome.dataset, outcome.config)}\n\n"
+        f"{table(outcome.evaluation, outcome.dataset, outcome.config)}\n\n"
         f"proved   {proof(outcome.parity)}\n"
         f"package  {directory}\n"
         f"next     vae serve {shlex.quote(str(directory))}"

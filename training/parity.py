@@ -49,8 +49,8 @@ def compare_graph(graph: str, content: bytes, probe: Probe, data: DataSpec) -> I
     yield from compare(by_size[min(BATCH_SIZES)], by_size[max(BATCH_SIZES)], data, TOLERANCE)
 
 
-def open_session(graph: str, content: bytes) -> "onnxruntime.InferenceSession":
-    """Returns a session on the CPU.
+def open_session(graph: str, content: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":
+    """Returns a session on the CPU, with so many threads for one operation.
 
     Raises:
         TrainingError: ONNX Runtime does not take the graph.
@@ -59,7 +59,7 @@ def open_session(graph: str, content: bytes) -> "onnxruntime.InferenceSession":
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -78,3 +78,37 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.close()
+
+
+class Stages:
+    """Tells on a terminal which stage of an evaluation is under way; anywhere else, one line at the beginning.
+
+    Args:
+        stream: where to, stderr if None.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._bar: Bar | None = None
+        self._stage = ""
+        self._stream = stream
+        say("evaluating the graphs on held-out rows", stream)
+
+    def __call__(self, stage: str, share: float) -> None:
+        """Takes what is being measured, and which share of that is done, in [0, 1]."""
+        if stage != self._stage:
+            self._stage, self._bar = (
+                stage,
+                Bar(
+                    total=100,
+                    desc=stage,
+                    file=self._stream,
+                    dynamic_ncols=True,
+                    leave=False,
+                    disable=not is_wide(self._stream or sys.stderr),
+                    bar_format="{desc} |{bar}| {remaining}",
+                ),
+            )
+        if self._bar is not None:
+            self._bar.update(round(100 * share) - self._bar.n)
+            if share >= 1:
+                self._bar.close()

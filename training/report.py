@@ -3,7 +3,7 @@
 from training.checkpoint import Checkpoint
 from training.config import Config
 from training.data import Dataset
-from training.evaluate import HeldOut
+from training.evaluate.evaluation import Evaluation
 from vae.manifest import DataSpec, Parity
 
 
@@ -17,10 +17,10 @@ def opening(last: Checkpoint, dataset: Dataset) -> str:
     )
 
 
-def table(metrics: HeldOut, dataset: Dataset, config: Config) -> str:
+def table(evaluation: Evaluation, dataset: Dataset, config: Config) -> str:
     """Returns the held-out figures as aligned lines for a terminal."""
     lines = [f"{len(dataset.test)} held-out rows, means a row"]
-    for label, value, remark in _lines(metrics, config):
+    for label, value, remark in _lines(evaluation, config):
         lines.append(f"  {label:<18} {value:>9}  {remark}".rstrip())
     return "\n".join(lines)
 
@@ -31,9 +31,9 @@ def proof(parity: Parity) -> str:
     return f"{len(parity.checks)} outputs agree with PyTorch's in batches of {sizes} rows"
 
 
-def model_card(dataset: Dataset, config: Config, metrics: HeldOut) -> str:
+def model_card(dataset: Dataset, config: Config, evaluation: Evaluation) -> str:
     """Returns the README of the package, in Markdown."""
-    figures = "\n".join(f"| {label} | {value} | {remark} |" for label, value, remark in _lines(metrics, config))
+    figures = "\n".join(f"| {label} | {value} | {remark} |" for label, value, remark in _lines(evaluation, config))
     shape = " x ".join(map(str, dataset.spec.shape))
     return f"""# {dataset.name}
 
@@ -58,18 +58,21 @@ manifest.json tells how it was trained, with which libraries, and how closely th
 """
 
 
-def _lines(metrics: HeldOut, config: Config) -> list[tuple[str, str, str]]:
+def _lines(evaluation: Evaluation, config: Config) -> list[tuple[str, str, str]]:
     """Returns (label, value, remark) a figure."""
-    saved = 1 - metrics.squared_error / metrics.pca_squared_error
+    saved = 1 - evaluation.squared_error / evaluation.pca_squared_error
     comparison = f"{abs(saved):.0%} {'below' if saved >= 0 else 'above'} PCA"
+    found = evaluation.metrics
+    lines = [
+        ("negative ELBO", "negative_elbo_nats", "nats"),
+        ("reconstruction", "reconstruction_nats", "nats"),
+        ("KL", "kl_nats", "nats"),
+    ]
+    told = [(label, f"{found[key]:.2f}", unit) for label, key, unit in lines if key in found]
     return [
-        ("negative ELBO", f"{metrics.negative_elbo_nats:.2f}", "nats"),
-        ("reconstruction", f"{metrics.reconstruction_nats:.2f}", "nats"),
-        ("KL", f"{metrics.kl_nats:.2f}", "nats"),
-        ("bits per dimension", f"{metrics.bits_per_dimension:.3f}", "negative ELBO / (values in a row * ln 2)"),
-        ("active units", str(metrics.active_units), f"of {config.latent_size}"),
-        ("squared error", f"{metrics.squared_error:.1f}", f"of the expectation; {comparison}"),
-        ("PCA", f"{metrics.pca_squared_error:.1f}", f"squared error with {config.latent_size} components"),
+        *told,
+        ("squared error", f"{evaluation.squared_error:.1f}", f"of the expectation; {comparison}"),
+        ("PCA", f"{evaluation.pca_squared_error:.1f}", f"squared error with {config.latent_size} components"),
     ]
 
 

@@ -8,8 +8,10 @@ import torch
 from training import checkpoint
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config, refuse_changes
-from training.data import Dataset, load_dataset
-from training.evaluate import HeldOut, evaluate
+from training.data import Dataset, draw_binary, load_dataset
+from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
+from training.evaluate.evidence import Rows, evaluate
+from training.evaluate.served import Served
 from training.graphs import export_graphs, modules_of
 from training.guard import ROLLBACKS, Diverged
 from training.journal import JOURNAL_FILE, Journal
@@ -18,10 +20,10 @@ from training.models import model_of
 from training.networks.pair import Networks
 from training.package import Contents, libraries, write_package
 from training.probes import probe_all
-from training.progress import Progress, say
+from training.progress import Progress, Stages, say
 from training.report import model_card, opening, preprocessing_of
 from vae.errors import TrainingError
-from vae.files import PARTIAL
+from vae.files import PARTIAL, write_whole
 from vae.manifest import Parity, Provenance
 from vae.package import ModelPackage
 
@@ -33,7 +35,7 @@ class Outcome(NamedTuple):
 
     package: ModelPackage
     parity: Parity
-    metrics: HeldOut
+    evaluation: Evaluation
     dataset: Dataset
     config: Config
 
@@ -44,7 +46,7 @@ def begin(config: Config, directory: Path) -> Checkpoint:
     Raises:
         TrainingError: the directory holds a run, or cannot be written to.
     """
-    for name in (CHECKPOINT_FILE, JOURNAL_FILE, PACKAGE_DIRECTORY):
+    for name in (CHECKPOINT_FILE, JOURNAL_FILE, EVALUATION_FILE, PACKAGE_DIRECTORY):
         if (directory / name).exists():
             raise TrainingError(f"{directory} holds a run already: go on with it by --resume, or choose another --out")
     try:
@@ -95,7 +97,8 @@ def train(directory: Path, last: Checkpoint) -> Outcome:
     with Journal(directory / JOURNAL_FILE, last.epoch) as journal:
         last = fit(directory, last, dataset, journal)
         outcome = publish(directory / PACKAGE_DIRECTORY, last, dataset, overwrite=True)
-        journal.write("test", {"epoch": last.epoch, **outcome.metrics._asdict()})
+        journal.write("test", {"epoch": last.epoch, **outcome.evaluation.metrics})
+    write_whole(directory / EVALUATION_FILE, outcome.evaluation.to_json().encode())
     return outcome
 
 
@@ -157,32 +160,57 @@ def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverge
 
 
 def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: bool) -> Outcome:
-    """Exports the running average of the weights, proves the graphs and writes them as a model package."""
+    """Exports the running average of the weights, evaluates the graphs and writes them, proved, as a model package."""
     config, networks = last.config, average_of(last, dataset)
-    metrics = evaluate(networks, dataset)
     say("exporting, and proving the graphs against PyTorch")
-    modules = modules_of(networks)
+    modules, posterior = modules_of(networks), model_of(config.model).posterior
     probes = probe_all(modules, dataset.spec, dataset.test)
-    contents = Contents(
-        name=dataset.name,
-        data=dataset.spec,
-        latent_shape=(config.latent_size,),
-        posterior=model_of(config.model).posterior,
-        likelihood=networks.decoder.likelihood.describe(),
-        graphs=export_graphs(modules, probes),
-        probes=probes,
-        card={"README.md": model_card(dataset, config, metrics).encode()},
-        metrics=metrics._asdict(),
-        preprocessing=preprocessing_of(dataset.spec),
-        provenance=Provenance(
-            dataset=dataset.name,
-            data_sha256=dataset.sha256,
-            config={**config.to_settings(), "epochs_done": last.epoch},
-            libraries=libraries(),
+    graphs = export_graphs(modules, probes)
+    contents = {name: graph.content for name, graph in graphs.items()}
+    served = Served(contents, dataset.spec, config.latent_size, posterior, threads=config.threads)
+    evaluation = evaluate(served, rows_of(dataset), budget_of(config), Stages())
+    package, parity = write_package(
+        directory,
+        Contents(
+            name=dataset.name,
+            data=dataset.spec,
+            latent_shape=(config.latent_size,),
+            posterior=posterior,
+            likelihood=networks.decoder.likelihood.describe(),
+            graphs=graphs,
+            probes=probes,
+            card={"README.md": model_card(dataset, config, evaluation).encode()},
+            metrics=evaluation.metrics,
+            preprocessing=preprocessing_of(dataset.spec),
+            provenance=Provenance(
+                dataset=dataset.name,
+                data_sha256=dataset.sha256,
+                config={**config.to_settings(), "epochs_done": last.epoch},
+                libraries=libraries(),
+            ),
         ),
+        overwrite=overwrite,
     )
-    package, parity = write_package(directory, contents, overwrite=overwrite)
-    return Outcome(package, parity, metrics, dataset, config)
+    return Outcome(package, parity, evaluation, dataset, config)
+
+
+def rows_of(dataset: Dataset) -> Rows:
+    """Returns the rows to evaluate on; where data is binarised, training rows are drawn once, as held-out ones are."""
+    train = dataset.train
+    if dataset.binarised:
+        train = draw_binary(train, dataset.spec.maximum, torch.Generator().manual_seed(0))
+    labels = dataset.labels
+    return Rows(
+        train=train.numpy(),
+        test=dataset.test.numpy(),
+        train_labels=None if labels is None else labels.train.numpy(),
+        test_labels=None if labels is None else labels.test.numpy(),
+    )
+
+
+def budget_of(config: Config) -> Budget:
+    """Returns what a run's evaluation may cost."""
+    return Budget(rows=config.evaluation_rows, samples=config.evaluation_samples, threads=config.threads)
 
 
 def average_of(last: Checkpoint, dataset: Dataset) -> Networks:

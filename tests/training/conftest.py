@@ -8,7 +8,6 @@ from training import checkpoint, cli, run
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config
 from training.data import Dataset, load_dataset
-from training.evaluate import HeldOut, evaluate
 from training.graphs import ExportedGraph, export_graphs, modules_of
 from training.networks.pair import Networks
 from training.probes import probe_all
@@ -53,8 +52,3 @@ def package(run_directory: Path) -> ModelPackage:
 @pytest.fixture(scope="session")
 def graphs(networks: Networks, dataset: Dataset) -> dict[str, ExportedGraph]:
     return export_graphs(modules_of(networks), probe_all(modules_of(networks), dataset.spec, dataset.test))
-
-
-@pytest.fixture(scope="session")
-def metrics(networks: Networks, dataset: Dataset) -> HeldOut:
-    return evaluate(networks, dataset)

@@ -8,6 +8,8 @@ from training import checkpoint, run
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config
 from training.data import Dataset
+from training.evaluate.evaluation import EVALUATION_FILE
+from training.guard import Diverged
 from training.journal import JOURNAL_FILE, Journal
 from vae.errors import TrainingError
 from vae.files import PARTIAL
@@ -18,7 +20,7 @@ GRAPHS = ("encoder.onnx", "decoder.onnx", "likelihood.onnx", "probes.npz")
 
 def test_the_directory_holds_checkpoint_journal_and_package(run_directory: Path, last: Checkpoint) -> None:
     names = {path.name for path in run_directory.iterdir()}
-    assert names == {CHECKPOINT_FILE, JOURNAL_FILE, run.PACKAGE_DIRECTORY}
+    assert names == {CHECKPOINT_FILE, JOURNAL_FILE, EVALUATION_FILE, run.PACKAGE_DIRECTORY}
     assert last.epoch == last.config.epochs == 3
 
 
@@ -80,12 +82,12 @@ def test_a_run_ended_at_any_moment_keeps_every_epoch_and_its_line(
     first = run.begin(config, tmp_path)
     journal_file = tmp_path / JOURNAL_FILE
     with Ended(journal_file, error, 2, after) as journal, pytest.raises(type(error)):
-        run.fit(tmp_path, first, dataset, checkpoint.restore(first, dataset), journal)
+        run.fit(tmp_path, first, dataset, journal)
 
     last = run.resume(config, tmp_path, {})
     assert last.epoch == 1
     with Journal(journal_file, last.epoch) as journal:
-        run.fit(tmp_path, last, dataset, checkpoint.restore(last, dataset), journal)
+        run.fit(tmp_path, last, dataset, journal)
     assert [json.loads(line)["epoch"] for line in journal_file.read_text().splitlines()] == [1, 2, 3]
     assert checkpoint.read(tmp_path / CHECKPOINT_FILE).epoch == 3
 
@@ -112,3 +114,28 @@ def test_export_gives_the_graphs_that_training_gave(tmp_path: Path, run_director
     assert exported.manifest.fingerprint == package.manifest.fingerprint
     for name in GRAPHS:
         assert (exported.directory / name).read_bytes() == (package.directory / name).read_bytes()
+
+
+def test_a_run_that_diverges_goes_back_at_half_the_rate_and_gives_up_in_one_line(
+    tmp_path: Path, dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Config(hidden_sizes=(4,), epochs=2, batch_size=64, learning_rate=1e30, learning_rate_warmup=0.0)
+    with pytest.raises(
+        TrainingError, match=r"^training diverged in epoch 1, also at 1/8 of the learning rate: try one"
+    ):
+        run.train(tmp_path, run.begin(config, tmp_path))
+    assert capsys.readouterr().err.count("back to epoch 0, at half the learning rate") == 3
+    assert checkpoint.read(tmp_path / CHECKPOINT_FILE).epoch == 0
+
+
+def test_a_rolled_back_run_ends_well_and_remembers(tmp_path: Path, dataset: Dataset) -> None:
+    config = Config(hidden_sizes=(4,), epochs=2)
+    first = run.begin(config, tmp_path)
+    state = run.roll_back(first, dataset, 0, Diverged("5 steps"))
+    assert state.rollbacks == 1
+    rolled = checkpoint.take(config, dataset, state)
+    with Journal(tmp_path / JOURNAL_FILE, 0) as journal:
+        last = run.fit(tmp_path, rolled, dataset, journal)
+    assert (last.epoch, last.rollbacks) == (2, 1)
+    rates = [json.loads(line)["learning_rate"] for line in (tmp_path / JOURNAL_FILE).read_text().splitlines()]
+    assert max(rates) < config.learning_rate / 2

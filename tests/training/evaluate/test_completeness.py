@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from training.evaluate.completeness import NEIGHBOURS, Balls
+from training.evaluate.served import Wide
+
+
+def normal(rows: int, seed: int, scale: float = 1.0) -> Wide:
+    return scale * np.random.default_rng(seed).normal(size=(rows, 8))
+
+
+@pytest.fixture(scope="module")
+def balls() -> Balls:
+    return Balls(normal(800, 0))
+
+
+def test_real_rows_reach_one(balls: Balls) -> None:
+    found = balls.measure(normal(800, 1))
+    assert found.density == pytest.approx(1, abs=0.15)
+    assert found.coverage == pytest.approx(0.97, abs=0.03)  # 1 - 2^-5, by combinatorics
+
+
+def test_noise_reaches_nothing(balls: Balls) -> None:
+    assert balls.measure(normal(800, 1, scale=30)) == pytest.approx((0, 0, 0), abs=0.01)
+
+
+def test_one_good_row_over_and_over_is_dense_and_covers_nothing(balls: Balls) -> None:
+    found = balls.measure(np.zeros((800, 8)))
+    assert found.density > 1.5
+    assert found.coverage < 0.1
+
+
+def test_density_counts_balls_and_coverage_rows() -> None:
+    line = Balls(np.arange(12.0)[:, np.newaxis])  # the fifth neighbour of 0 is 5 away, that of 5 or 6 is 3
+    found = line.measure(np.array([[-4.5]]))
+    assert found.density == pytest.approx(1 / NEIGHBOURS)  # the ball around 0 alone: 1 reaches back to -3
+    assert found.coverage == pytest.approx(1 / 12)
+    assert found.precision == 1
+    assert line.measure(np.array([[-5.0]])) == (0, 0, 0)  # a ball's edge is outside

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from tests.training.evaluate.conftest import (
+    BUDGET,
+    FEATURES,
+    LATENT,
+    LinearGaussian,
+    affine_prior,
+    linear_decoder,
+    linear_encoder,
+    pair,
+)
+from training.evaluate.evaluation import Evaluation
+from training.evaluate.evidence import Rows, evaluate
+from training.evaluate.served import Served
+from vae.errors import TrainingError
+
+
+def test_a_model_that_is_the_data_passes(model: LinearGaussian, evaluation: Evaluation, rows: Rows) -> None:
+    nll = evaluation.likelihoods.nll
+    elbo = evaluation.likelihoods.negative_elbo_nats
+    assert nll is not None
+    assert elbo is not None
+    truth = -model.log_density(np.asarray(rows.test, np.float32)).mean()
+    assert nll.nats.value == pytest.approx(truth, abs=0.05)
+    assert truth < nll.negative_elbo_nats
+    assert nll.bits_per_dimension == pytest.approx(nll.nats.value / FEATURES / np.log(2))
+    assert (evaluation.active_units, nll.rows, nll.samples) == (LATENT, len(rows.test), BUDGET.samples)
+    assert evaluation.aggregate_kl_nats == pytest.approx(0, abs=0.1)
+    assert evaluation.smoothness.tear_index == pytest.approx(1, abs=1e-3)
+    standard = evaluation.priors[0]
+    assert standard.hole_fraction < 0.05
+    assert standard.mmd_squared < 4 * standard.mmd_squared_chance
+    assert standard.cycle_deviations == pytest.approx(0, abs=1)
+    assert evaluation.squared_error == pytest.approx(evaluation.pca_squared_error, rel=0.2)
+
+
+def test_only_the_wrong_prior_fails(model: LinearGaussian, rows: Rows) -> None:
+    served = model.served(priors={"far": affine_prior(1.0, 30.0)})
+    standard, far = evaluate(served, rows, BUDGET).priors
+    assert far.hole_fraction == 1
+    assert far.mmd_squared > 10 * far.mmd_squared_chance
+    assert far.samples[0].density < 0.01
+    assert standard.samples[0].density > 0.5
+    assert far.samples[0].coverage < 0.01
+
+
+def test_labels_give_a_second_feature_space(evaluation: Evaluation, codes_evaluation: Evaluation) -> None:
+    assert [space.name for space in evaluation.features] == ["values", "classifier"]
+    assert [drawn.features for drawn in evaluation.priors[0].samples] == ["values", "classifier"]
+    assert [space.name for space in codes_evaluation.features] == ["values"]
+
+
+def test_codes_have_what_codes_can_have(codes_evaluation: Evaluation) -> None:
+    found = codes_evaluation.likelihoods
+    assert found.reconstruction_nats is not None
+    assert found.model_dump(exclude={"reconstruction_nats"}, exclude_none=True) == {}
+    assert codes_evaluation.active_units is None
+    assert codes_evaluation.priors[0].cycle_deviations is None
+    assert codes_evaluation.priors[0].cycle_distance < 1e-4
+
+
+def test_the_same_graphs_and_rows_give_the_same_figures(
+    model: LinearGaussian, evaluation: Evaluation, rows: Rows
+) -> None:
+    np.random.default_rng().normal(size=3)
+    assert evaluate(model.served(), rows, BUDGET) == evaluation
+    assert evaluate(model.served(), rows, BUDGET._replace(seed=5)) != evaluation
+
+
+def test_progress_is_told_in_order(model: LinearGaussian, rows: Rows) -> None:
+    told: list[tuple[str, float]] = []
+    evaluate(model.served(), rows, BUDGET, lambda name, share: told.append((name, share)))
+    assert list(dict(told)) == ["ELBO", "importance weights", "continuity", "completeness"]
+    assert all(0 <= share <= 1 for _, share in told)
+    assert told[-1] == ("completeness", 1)
+
+
+def test_a_pair_without_a_likelihood_has_no_nats(rows: Rows, model: LinearGaussian) -> None:
+    encoder = linear_encoder(np.zeros((FEATURES, LATENT), np.float32), np.zeros(LATENT, np.float32), None)
+    served = pair(encoder, linear_decoder(model.weights), "none")
+    del served._graphs["likelihood"]
+    assert evaluate(served, rows, BUDGET).likelihoods.reconstruction_nats is None
+
+
+def test_too_few_rows_are_refused(served: Served, rows: Rows) -> None:
+    with pytest.raises(TrainingError, match=r"more than 5 training rows .* not 5 and 200"):
+        evaluate(served, rows._replace(train=rows.train[:5]))
+
+
+def test_a_broken_encoder_is_named(model: LinearGaussian, rows: Rows) -> None:
+    encoder = linear_encoder(np.full((FEATURES, LATENT), np.nan, np.float32), np.zeros(LATENT, np.float32), None)
+    with pytest.raises(TrainingError, match=r"encoder\.mean: .* not finite"):
+        evaluate(pair(encoder, linear_decoder(model.weights), "none"), rows, BUDGET)

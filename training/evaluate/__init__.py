@@ -1,0 +1,12 @@
+"""Evidence: what a pair is worth, measured on the graphs that are served, through ONNX Runtime.
+
+served          a pair's graphs as callables on arrays
+bounds          ELBO and importance-weighted log-likelihood
+reconstruction  squared error, and PCA's
+aggregate       all rows' latents together against a prior: distance, holes
+continuity      do near latents decode to near outputs?
+features        what rows are compared by
+completeness    do a prior's latents decode to something that could be data?
+evaluation      what was found, as one value and as JSON
+evidence        the evaluation itself: the above, in order
+"""

@@ -1,0 +1,149 @@
+"""How probable held-out rows are: the ELBO, and the importance-weighted estimate of log p(x), which is nearer.
+
+Both come from log w = log p(x|z) + log p(z) - log q(z|x) with z ~ q(z|x): the ELBO is E[log w], and log p(x) =
+log E[w], estimated by the logarithm of a mean of K weights (Burda, Grosse and Salakhutdinov, "Importance Weighted
+Autoencoders", 2016). That estimate is below log p(x) on average and rises with K. Rows are encoded once.
+"""
+
+from collections.abc import Callable
+from math import log
+from typing import NamedTuple
+
+import numpy as np
+
+from training.evaluate.served import Data, Floats, Posterior, Served, Wide
+from vae.noise import Purpose, RowRange, standard_normals
+
+Progress = Callable[[float], None]
+"""Is told which share of the work is done, in [0, 1]."""
+
+
+class Mean(NamedTuple):
+    """A mean over rows."""
+
+    value: float
+    standard_error: float
+
+
+class Elbo(NamedTuple):
+    """The negative ELBO and its two terms, in nats a row."""
+
+    total: Mean
+    reconstruction: Mean
+    """Distortion: the expected negative log-likelihood."""
+    kl: Mean
+    """Rate: what a latent tells about its row."""
+
+
+class Weighted(NamedTuple):
+    """Importance-weighted estimate of -log p(x), in nats a row."""
+
+    nll: Mean
+    effective_samples: float
+    """(sum w)^2 / sum w^2, a mean over rows: how many equal weights would tell as much."""
+    negative_elbo: float
+    """Of the same rows and the same draws."""
+
+
+def elbo(served: Served, rows: Data, posterior: Posterior, draws: int, *, seed: int, progress: Progress) -> Elbo:
+    """Returns the negative ELBO of rows, its expectation over q being estimated by so many draws a row."""
+    kl = kl_per_dimension(posterior).sum(1)
+    reconstruction = np.zeros(len(rows))
+    for number in range(draws):
+        reconstruction -= served.score(rows, draw(posterior, seed + number)) / draws
+        progress((number + 1) / draws)
+    return Elbo(mean_of(reconstruction + kl), mean_of(reconstruction), mean_of(kl))
+
+
+def weighted_nll(
+    served: Served, rows: Data, posterior: Posterior, samples: int, *, seed: int, progress: Progress
+) -> Weighted:
+    """Returns the estimate with so many samples a row. Memory does not grow with them."""
+    weights = WeightSums(len(rows))
+    for number in range(samples):
+        noise = noise_of(len(rows), served.latent_size, seed + number)
+        latent = _shifted(posterior, noise)
+        weights.add(served.score(rows, latent) + _log_ratio(posterior, noise, latent))
+        progress((number + 1) / samples)
+    return Weighted(mean_of(-weights.log_mean), float(weights.effective_samples.mean()), -float(weights.mean.mean()))
+
+
+class WeightSums:
+    """Sums of weights [rows], taken in as logarithms one sample at a time."""
+
+    def __init__(self, rows: int) -> None:
+        self._count = 0
+        self._total = np.zeros(rows)
+        self._largest = np.full(rows, -np.inf)
+        self._sum = np.zeros(rows)  # of w / exp(largest), and of its square
+        self._squares = np.zeros(rows)
+
+    def add(self, log_weights: Wide) -> None:
+        """Takes in one more log-weight a row."""
+        largest = np.maximum(self._largest, log_weights)
+        fade, weight = np.exp(self._largest - largest), np.exp(log_weights - largest)
+        self._sum = self._sum * fade + weight
+        self._squares = self._squares * fade**2 + weight**2
+        self._largest = largest
+        self._total += log_weights
+        self._count += 1
+
+    @property
+    def mean(self) -> Wide:
+        """The mean of the log-weights."""
+        return self._total / self._count
+
+    @property
+    def log_mean(self) -> Wide:
+        """The logarithm of the mean weight."""
+        result: Wide = self._largest + np.log(self._sum) - log(self._count)
+        return result
+
+    @property
+    def effective_samples(self) -> Wide:
+        """(sum w)^2 / sum w^2, between 1 and the count."""
+        result: Wide = self._sum**2 / self._squares
+        return result
+
+
+def kl_per_dimension(posterior: Posterior) -> Wide:
+    """Returns KL(q(z|x) || N(0, I)) by row and latent dimension [rows, latent], in nats."""
+    mean, log_variance = posterior.mean.astype(np.float64), _log_variance(posterior)
+    kl: Wide = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance)
+    return kl
+
+
+def draw(posterior: Posterior, seed: int) -> Floats:
+    """Returns one latent a row: what the server's Encode SAMPLE answers; the code itself if there is no posterior."""
+    if posterior.log_variance is None:
+        return posterior.mean
+    return _shifted(posterior, noise_of(len(posterior.mean), posterior.mean.shape[1], seed))
+
+
+def noise_of(rows: int, size: int, seed: int) -> Floats:
+    """Returns the posterior noise of rows 0 to rows - 1 under a seed."""
+    return standard_normals(Purpose.POSTERIOR, [RowRange(seed, 0, rows)], size)
+
+
+def mean_of(values: Wide) -> Mean:
+    """Returns the mean, and its standard error, of values [rows]; of one row alone the error is 0."""
+    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return Mean(float(values.mean()), spread / len(values) ** 0.5)
+
+
+def _shifted(posterior: Posterior, noise: Floats) -> Floats:
+    latent: Floats = (posterior.mean + np.exp(0.5 * _log_variance(posterior)) * noise).astype(np.float32)
+    return latent
+
+
+def _log_ratio(posterior: Posterior, noise: Floats, latent: Floats) -> Wide:
+    """Returns log p(z) - log q(z|x) [rows]; the normal distributions' constants cancel."""
+    log_q = noise.astype(np.float64) ** 2 + _log_variance(posterior)
+    ratio: Wide = 0.5 * (log_q - latent.astype(np.float64) ** 2).sum(1)
+    return ratio
+
+
+def _log_variance(posterior: Posterior) -> Wide:
+    if posterior.log_variance is None:
+        raise AssertionError("there is no posterior to draw from. This is a bug.")
+    return posterior.log_variance.astype(np.float64)

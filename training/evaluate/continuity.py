@@ -1,0 +1,103 @@
+"""Continuity: do near latents decode to near outputs, without tears?"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from training.evaluate.served import Data, Floats, Served, Wide
+from vae.noise import Purpose, RowRange, standard_normals
+
+STEP = 0.05  # in latent units; a prior's standard deviation is 1
+DIRECTIONS = 8  # at most; the same at every latent, so that a linear decoder answers the same everywhere
+POINTS = 11  # of an interpolation, both ends included
+
+
+class Lipschitz(NamedTuple):
+    """How much outputs change for a step, over latents: |G(z + e u) - G(z)| / e, root mean square over directions u."""
+
+    median: float
+    """Of scaled values (see `Scale`) a latent unit."""
+    p99: float
+    tear_index: float | None
+    """p99 / median: 1 for a linear decoder; large where small steps tear outputs apart. None where nothing changes."""
+
+
+class Interpolation(NamedTuple):
+    """Straight lines between two rows' latents."""
+
+    largest_step: float | None
+    """Largest step / mean step, the median over lines: 1 where outputs change evenly. None where nothing changes."""
+    midpoints: Floats
+    """Expectations [lines, *row_shape] halfway."""
+
+
+class Cycle(NamedTuple):
+    """How far latents come back from where they were sent: encode(decode(z)) against z, medians over latents."""
+
+    distance: float
+    """Root mean square over dimensions, in latent units."""
+    deviations: float | None
+    """The same in standard deviations of the posterior, 1 being within its own noise; None without a posterior."""
+
+
+class Scale:
+    """What one unit of a value is: the range of an image's values, a column's standard deviation of a table's.
+
+    Args:
+        served: tells whether it is an image.
+        train: rows that the columns' deviations are taken from.
+    """
+
+    def __init__(self, served: Served, train: Data) -> None:
+        if served.data.kind == "image":
+            self._unit: float | Wide = served.data.maximum - served.data.minimum
+        else:
+            spread = train.reshape(len(train), -1).astype(np.float64).std(0)
+            self._unit = np.where(spread > 0, spread, 1.0)
+
+    def flat(self, values: Data) -> Wide:
+        """Returns values [rows, *row_shape] in units, [rows, values]."""
+        result: Wide = values.reshape(len(values), -1).astype(np.float64) / self._unit
+        return result
+
+
+def lipschitz(served: Served, latents: Floats, scale: Scale) -> Lipschitz:
+    """Returns the local Lipschitz constant of the decoder around latents [rows, latent]."""
+    here = scale.flat(served.expectation(latents))
+    steps = directions(served.latent_size)
+    squares = np.zeros(len(latents))
+    for step in steps:
+        there = scale.flat(served.expectation(latents + np.float32(STEP) * step))
+        squares += ((there - here) ** 2).sum(1) / len(steps)
+    slopes = np.sqrt(squares) / STEP
+    median, p99 = (float(value) for value in np.quantile(slopes, (0.5, 0.99)))
+    return Lipschitz(median, p99, p99 / median if median else None)
+
+
+def directions(size: int) -> Floats:
+    """Returns fixed orthonormal directions [directions, size]."""
+    count = min(size, DIRECTIONS)
+    random = standard_normals(Purpose.PRIOR, [RowRange(0, 0, size)], count)
+    orthonormal: Floats = np.linalg.qr(random.astype(np.float64))[0].T.astype(np.float32)
+    return orthonormal
+
+
+def interpolation(served: Served, starts: Floats, ends: Floats, scale: Scale) -> Interpolation:
+    """Returns what lines between latents [lines, latent] pass through."""
+    shares = np.linspace(0, 1, POINTS, dtype=np.float32)
+    outputs = [served.expectation(starts + share * (ends - starts)) for share in shares]
+    flat = np.stack([scale.flat(output) for output in outputs])
+    steps = np.sqrt(((flat[1:] - flat[:-1]) ** 2).sum(2))  # [steps, lines]
+    moving = steps[:, steps.max(0) > 0]
+    largest = float(np.median(moving.max(0) / moving.mean(0))) if moving.size else None
+    return Interpolation(largest, outputs[POINTS // 2])
+
+
+def cycle(served: Served, latents: Floats) -> Cycle:
+    """Returns how far latents [rows, latent] come back."""
+    back = served.encode(served.decode(latents).data)
+    squares = (back.mean.astype(np.float64) - latents) ** 2
+    deviations = None
+    if back.log_variance is not None:
+        deviations = float(np.median(np.sqrt((squares / np.exp(back.log_variance.astype(np.float64))).mean(1))))
+    return Cycle(float(np.median(np.sqrt(squares.mean(1)))), deviations)

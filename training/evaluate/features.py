@@ -1,0 +1,78 @@
+"""What two rows are compared by: nothing here is downloaded, so every machine sees the same."""
+
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+
+from training.evaluate.continuity import Scale
+from training.evaluate.served import Data, Wide
+
+COMPONENTS = 64
+UNITS = 64  # of the classifier's hidden layer
+FITTED_ROWS = 10_000  # at most
+PASSES = 30
+
+Labels = npt.NDArray[np.int64]
+
+
+class Features(NamedTuple):
+    """A map from rows to what they are compared by."""
+
+    name: str
+    description: str
+    """What they are, for people: printed wherever a figure rests on them."""
+    of: Callable[[Data], Wide]
+    """Data [rows, *row_shape] -> [rows, features]."""
+
+
+def value_components(train: Data, scale: Scale) -> Features:
+    """Returns the principal components of the values themselves."""
+    flat = scale.flat(train[evenly(len(train), FITTED_ROWS)])
+    pca = PCA(min(COMPONENTS, *flat.shape), random_state=0).fit(flat)
+    kept = pca.explained_variance_ratio_.sum()
+    description = f"{pca.n_components_} principal components of the values, {kept:.0%} of their variance"
+
+    def of(rows: Data) -> Wide:
+        projected: Wide = pca.transform(scale.flat(rows))
+        return projected
+
+    return Features("values", description, of)
+
+
+def classifier_features(values: Features, train: tuple[Data, Labels], test: tuple[Data, Labels]) -> Features:
+    """Returns the hidden layer of a small classifier, trained on what `values` gives of labelled rows.
+
+    Args:
+        values: what the classifier looks at.
+        train: rows to train it on, and their labels [rows].
+        test: rows that say how good it is, and theirs.
+    """
+    some = evenly(len(train[0]), FITTED_ROWS)
+    given = values.of(train[0][some])
+    center, spread = given.mean(0), given.std()
+    classifier = MLPClassifier((UNITS,), max_iter=PASSES, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # so many passes are enough to tell classes apart
+        classifier.fit((given - center) / spread, train[1][some])
+    accuracy = classifier.score((values.of(test[0]) - center) / spread, test[1])
+
+    def of(rows: Data) -> Wide:
+        hidden: Wide = np.maximum(
+            0, (values.of(rows) - center) / spread @ classifier.coefs_[0] + classifier.intercepts_[0]
+        )
+        return hidden
+
+    description = f"{UNITS} hidden units of a classifier that names {accuracy:.1%} of the held-out rows rightly"
+    return Features("classifier", description, of)
+
+
+def evenly(rows: int, wanted: int) -> npt.NDArray[np.intp]:
+    """Returns so many places, spread evenly over rows; all of them where there are fewer."""
+    count = min(rows, wanted)
+    return np.arange(count) * rows // max(count, 1)

@@ -1,0 +1,173 @@
+"""A pair as it will be served: what is measured is what a caller gets."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from training.parity import open_session
+from vae.errors import TrainingError
+from vae.manifest import DataSpec
+from vae.noise import Purpose, RowRange, standard_normals
+from vae.package import ModelPackage
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+BATCH_ROWS = 256  # rows that one call of a graph takes: enough to keep a core busy, few enough for its caches
+STANDARD = "standard"
+
+Floats = npt.NDArray[np.float32]
+Wide = npt.NDArray[np.float64]
+Data = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+
+
+class PriorGraph(NamedTuple):
+    """A prior that is a graph: noise [batch, noise_size], temperature [batch] -> latent."""
+
+    content: bytes
+    noise_size: int
+
+
+class Posterior(NamedTuple):
+    """Distribution N(mean, exp(log_variance)) of the rows' latents, or their codes where there is no distribution."""
+
+    mean: Floats  # [rows, latent]
+    log_variance: Floats | None  # [rows, latent]
+
+
+class Decoded(NamedTuple):
+    """What latents decode to."""
+
+    data: Data  # [rows, *row_shape]
+    expectation: Floats  # [rows, *row_shape]
+    parameters: Floats  # [rows, *parameters_shape]
+
+
+class Served:
+    """A pair as it will be served: its ONNX graphs under ONNX Runtime on the CPU.
+
+    Args:
+        graphs: ONNX by name: encoder, decoder and, where rows are to be scored, likelihood.
+        data: what a row of data is.
+        latent_size: values in a row's latent.
+        posterior: whether the encoder answers a log_variance.
+        priors: the priors that are graphs, by name; `standard`, N(0, I), is there without one.
+        threads: CPU threads of one operation.
+
+    Raises:
+        TrainingError: ONNX Runtime does not take a graph.
+        StartupError: there is not exactly one ONNX Runtime.
+    """
+
+    def __init__(
+        self,
+        graphs: Mapping[str, bytes],
+        data: DataSpec,
+        latent_size: int,
+        posterior: Literal["gaussian", "none"],
+        *,
+        priors: Mapping[str, PriorGraph] | None = None,
+        threads: int = 1,
+    ) -> None:
+        self.data = data
+        self.latent_size = latent_size
+        self.posterior = posterior
+        self._graphs = {name: open_session(name, content, threads) for name, content in graphs.items()}
+        self._latent_shape = tuple(self._graphs["decoder"].get_inputs()[0].shape[1:])
+        self._noise_sizes = {name: prior.noise_size for name, prior in (priors or {}).items()}
+        self._priors = {name: open_session(name, prior.content, threads) for name, prior in (priors or {}).items()}
+
+    @classmethod
+    def from_package(cls, package: ModelPackage, threads: int = 1) -> Self:
+        """Returns a package's pair.
+
+        Raises:
+            PackageError: a file is missing or altered.
+            TrainingError: ONNX Runtime does not take a graph.
+        """
+        manifest = package.manifest
+        graphs = {name: package.read(graph) for name, graph in manifest.graphs.by_name.items()}
+        return cls(graphs, manifest.data, manifest.latent_size, manifest.posterior, threads=threads)
+
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """Names of the distributions that latents can be drawn from, `standard` first."""
+        return (STANDARD, *self._priors)
+
+    @property
+    def scores(self) -> bool:
+        """Whether there is a likelihood to score rows with."""
+        return "likelihood" in self._graphs
+
+    def encode(self, rows: Data) -> Posterior:
+        """Returns the posterior of data [rows, *row_shape]."""
+        names = ["mean", "log_variance"] if self.posterior == "gaussian" else ["mean"]
+        found = [array.reshape(len(rows), self.latent_size) for array in self._run("encoder", names, {"data": rows})]
+        return Posterior(found[0], found[1] if len(found) > 1 else None)
+
+    def decode(self, latent: Floats) -> Decoded:
+        """Returns what latents [rows, latent] decode to."""
+        return Decoded(*self._run("decoder", list(Decoded._fields), {"latent": self._shaped(latent)}))
+
+    def expectation(self, latent: Floats) -> Floats:
+        """Returns the expectation [rows, *row_shape] of latents [rows, latent] alone."""
+        expectation: Floats
+        (expectation,) = self._run("decoder", ["expectation"], {"latent": self._shaped(latent)})
+        return expectation
+
+    def log_likelihood(self, rows: Data, parameters: Floats) -> Wide:
+        """Returns log p(row | parameters) [rows], in nats."""
+        nats: Floats
+        (nats,) = self._run("likelihood", ["log_likelihood"], {"data": rows, "parameters": parameters})
+        return nats.astype(np.float64)
+
+    def score(self, rows: Data, latent: Floats) -> Wide:
+        """Returns log p(row | latent) [rows], in nats. No more than a batch of parameters is ever held."""
+        return np.concatenate(
+            [
+                self.log_likelihood(
+                    rows[part], *self._run("decoder", ["parameters"], {"latent": self._shaped(latent[part])})
+                )
+                for part in batches(len(rows))
+            ]
+        )
+
+    def draw_prior(self, name: str, seed: int, count: int, temperature: float = 1.0, first_row: int = 0) -> Floats:
+        """Returns latents [count, latent] from a prior, the same bits that the server's Sample draws.
+
+        Raises:
+            TrainingError: there is no such prior; the message names those that there are.
+        """
+        if name not in self.priors:
+            raise TrainingError(f"prior {name!r}: there is no such prior; known are {', '.join(self.priors)}")
+        noise_size = self._noise_sizes.get(name, self.latent_size)
+        noise = standard_normals(Purpose.PRIOR, [RowRange(seed, first_row, count)], noise_size)
+        if name == STANDARD:
+            return noise * np.float32(temperature)
+        inputs = {"noise": noise, "temperature": np.full(count, temperature, np.float32)}
+        latent: Floats
+        (latent,) = _run_session(self._priors[name], ["latent"], inputs)
+        return latent.reshape(count, self.latent_size)
+
+    def _shaped(self, latent: Floats) -> Floats:
+        return latent.reshape(len(latent), *self._latent_shape)
+
+    def _run(self, graph: str, outputs: list[str], inputs: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
+        return _run_session(self._graphs[graph], outputs, inputs)
+
+
+def batches(rows: int, size: int = BATCH_ROWS) -> Iterator[slice]:
+    """Yields slices that cover so many rows in order; one empty slice where there are none."""
+    for first in range(0, max(rows, 1), size):
+        yield slice(first, first + size)
+
+
+def _run_session(
+    session: "onnxruntime.InferenceSession", outputs: list[str], inputs: Mapping[str, npt.NDArray[Any]]
+) -> list[Any]:
+    """Returns the outputs for all rows, in order, computed a batch at a time."""
+    rows = len(next(iter(inputs.values())))
+    parts = [session.run(outputs, {name: array[part] for name, array in inputs.items()}) for part in batches(rows)]
+    return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
