@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
 from vae.errors import TrainingError
+from vae.manifest import Sha256
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -122,6 +123,8 @@ class Evaluation(_Part):
     version: Literal[1] = 1
     rows: PositiveInt
     """Held out."""
+    rows_sha256: Sha256
+    """Of the held-out rows' bytes, in order: figures of other rows are not to be compared."""
     latent_size: PositiveInt
     posterior: Literal["gaussian", "none"]
     seed: NonNegativeInt

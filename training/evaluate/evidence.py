@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from math import log
 from typing import NamedTuple
 
@@ -84,6 +85,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
     told("completeness", 1)
     return Evaluation(
         rows=len(rows.test),
+        rows_sha256=sha256(np.ascontiguousarray(rows.test).tobytes()).hexdigest(),
         latent_size=served.latent_size,
         posterior=served.posterior,
         seed=budget.seed,

@@ -1,0 +1,50 @@
+from training.evaluate.evaluation import Estimate, Evaluation
+from training.evaluate.report import markdown, sections, table
+
+
+def test_the_table_is_aligned_and_names_units(evaluation: Evaluation) -> None:
+    likelihoods = evaluation.likelihoods.model_copy(
+        update={
+            "negative_elbo_nats": Estimate(value=93.251, standard_error=0.25),
+            "kl_per_dimension_nats": (0.5, 2.25),
+            "kl_nats": Estimate(value=2.75, standard_error=0.1),
+        }
+    )
+    lines = table(evaluation.model_copy(update={"likelihoods": likelihoods})).splitlines()
+    assert lines[0] == "200 held-out rows, means a row"
+    assert lines[1] == "  negative ELBO          93.25 +- 0.25  nats"
+    assert lines[3] == "  KL                      2.75 +- 0.10  nats, the rate; 0.50 to 2.25 per latent dimension"
+    assert "  active units                       2  of 2" in lines
+    assert "completeness under N(0, I)" in lines
+    assert max(map(len, lines)) <= 120
+
+
+def test_what_rows_were_compared_by_is_always_said(evaluation: Evaluation, codes_evaluation: Evaluation) -> None:
+    for found in (evaluation, codes_evaluation):
+        for space in found.features:
+            assert f"  {space.name}: {space.description}" in table(found).splitlines()
+            assert f"- {space.name}: {space.description}" in markdown(found).splitlines()
+
+
+def test_what_a_model_does_not_have_is_a_dash(codes_evaluation: Evaluation) -> None:
+    values = {line.label: line.value for section in sections(codes_evaluation) for line in section.lines}
+    missing = {label for label, value in values.items() if value == "-"}
+    assert missing == {
+        *("negative ELBO", "KL", "bits per dimension", "-log p(x)", "-log p(x) in bits"),
+        *("active units", "cycle in deviations"),
+    }
+    assert "nan" not in table(codes_evaluation).lower()
+
+
+def test_a_pair_that_is_worse_than_pca_is_told_so(evaluation: Evaluation) -> None:
+    worse = evaluation.model_copy(update={"squared_error": 20.0, "pca_squared_error": 10.0})
+    assert "of the expectation; 100% above PCA" in table(worse)
+    perfect = evaluation.model_copy(update={"pca_squared_error": 0.0})
+    assert "PCA leaves none" in table(perfect)
+
+
+def test_markdown_has_every_figure(evaluation: Evaluation) -> None:
+    text = markdown(evaluation)
+    for section in sections(evaluation):
+        for line in section.lines:
+            assert f"| {line.label} | {line.value} | {line.remark} |" in text

@@ -1,0 +1,144 @@
+"""Several evaluations side by side."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from training.evaluate.evaluation import Drawn, Estimate, Evaluation, Nll, PriorEvidence
+from training.evaluate.report import number, prior_name
+
+WIDTH = 120  # columns that six models fit into
+_BEST = "*"
+_GAP = "  "
+
+Key = Callable[[float], float]
+"""Of two values, the better one has the lower key."""
+
+
+def lower(value: float) -> float:
+    """The lower the better."""
+    return value
+
+
+def higher(value: float) -> float:
+    """The higher the better."""
+    return -value
+
+
+def near_one(value: float) -> float:
+    """The nearer to 1 the better."""
+    return abs(value - 1)
+
+
+class Row(NamedTuple):
+    """One figure of every model."""
+
+    label: str
+    cells: tuple[str, ...]
+    best: frozenset[int]
+    """Places of the best of them; none where no value is better than another."""
+
+
+def comparison(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
+    """Returns a table for a terminal: a column a model, the best values marked, "-" where there is none."""
+    rows = list(comparison_rows([evaluation for _, evaluation in evaluations]))
+    labels = max(len(row.label) for row in rows)
+    widest = max(len(cell) for row in rows for cell in row.cells)
+    room = (WIDTH - labels) // len(evaluations) - len(_GAP + _BEST)
+    width = max(widest, min(room, max(len(name) for name, _ in evaluations)))
+    lines = [" " * labels + "".join(f"{_GAP}{_shortened(name, width):>{width}} " for name, _ in evaluations)]
+    for row in rows:
+        cells = (f"{_GAP}{cell:>{width}}{_BEST if place in row.best else ' '}" for place, cell in enumerate(row.cells))
+        lines.append(f"{row.label:<{labels}}" + "".join(cells))
+    return "\n".join([*(line.rstrip() for line in lines), *notes(evaluations, _BEST)])
+
+
+def comparison_markdown(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
+    """Returns the same table in Markdown; the best values are bold."""
+    lines = ["| | " + " | ".join(name for name, _ in evaluations) + " |", "| --- |" + " ---: |" * len(evaluations)]
+    for row in comparison_rows([evaluation for _, evaluation in evaluations]):
+        cells = (f"**{cell}**" if place in row.best else cell for place, cell in enumerate(row.cells))
+        lines.append(f"| {row.label} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", *(f"- {note}" for note in notes(evaluations, "bold"))]) + "\n"
+
+
+def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:
+    """Yields the figures, one by one."""
+
+    def row(label: str, figure: Callable[[Evaluation], float | None], key: Key | None = None, digits: int = 2) -> Row:
+        return _row(label, [figure(evaluation) for evaluation in evaluations], key, digits)
+
+    def nll(label: str, figure: Callable[[Nll], float], key: Key | None = None, digits: int = 2) -> Row:
+        found = (evaluation.likelihoods.nll for evaluation in evaluations)
+        return _row(label, [figure(each) if each else None for each in found], key, digits)
+
+    yield row("latent values", lambda each: each.latent_size, digits=0)
+    yield row("negative ELBO", lambda each: _value(each.likelihoods.negative_elbo_nats), lower)
+    yield nll("-log p(x)", lambda each: each.nats.value, lower)
+    yield nll("  standard error", lambda each: each.nats.standard_error)
+    yield nll("  bits per dimension", lambda each: each.bits_per_dimension, lower, 3)
+    yield row("rate (KL)", lambda each: _value(each.likelihoods.kl_nats))
+    yield row("distortion", lambda each: _value(each.likelihoods.reconstruction_nats))
+    yield row("active units", lambda each: each.active_units, digits=0)
+    yield row("squared error", lambda each: each.squared_error, lower, 1)
+    yield row("aggregate KL", lambda each: each.aggregate_kl_nats, lower)
+    yield row("tear index", lambda each: each.smoothness.tear_index, near_one)
+    yield row("largest step", lambda each: each.interpolation_largest_step, near_one)
+    for name in dict.fromkeys(prior.name for evaluation in evaluations for prior in evaluation.priors):
+        yield from _prior_rows(prior_name(name), [_named(evaluation.priors, name) for evaluation in evaluations])
+
+
+def notes(evaluations: Sequence[tuple[str, Evaluation]], mark: str) -> list[str]:
+    """Returns what a reader must know: what the marks mean, what rows were compared by, and what does not compare."""
+    said = [f"{mark}: the best; means a row in nats; density and coverage as shares of what held-out rows reach"]
+    every = [evaluation for _, evaluation in evaluations]
+    for name, description in sorted({(s.name, s.description) for evaluation in every for s in evaluation.features}):
+        said.append(f"{name}: {description}")
+    if len({evaluation.rows_sha256 for evaluation in every}) > 1:
+        said.append("not comparable: the models were not measured on the same rows")
+    budgets = {(nll.rows, nll.samples) for evaluation in every if (nll := evaluation.likelihoods.nll)}
+    if len(budgets) > 1:
+        listed = ", ".join(f"{rows} x {samples}" for rows, samples in sorted(budgets))
+        said.append(f"-log p(x) falls with the samples, which differ: {listed} (rows x samples)")
+    return said
+
+
+def _prior_rows(name: str, priors: Sequence[PriorEvidence | None]) -> Iterator[Row]:
+    def row(label: str, figure: Callable[[PriorEvidence], float | None], key: Key, digits: int = 2) -> Row:
+        return _row(f"{name}: {label}", [figure(prior) if prior else None for prior in priors], key, digits)
+
+    yield row("holes", lambda prior: prior.hole_fraction, lower, 3)
+    yield row("mismatch", lambda prior: prior.mmd_squared, lower, 4)
+    yield row("cycle", lambda prior: prior.cycle_distance, lower)
+    for features in dict.fromkeys(drawn.features for prior in priors if prior for drawn in prior.samples):
+        drawn = [_drawn(prior.samples, features) if prior else None for prior in priors]
+        density, coverage = ([each and each[place] for each in drawn] for place in (0, 1))
+        yield _row(f"{name}: density ({features})", density, higher)
+        yield _row(f"{name}: coverage ({features})", coverage, higher)
+
+
+def _row(label: str, values: Sequence[float | None], key: Key | None, digits: int = 2) -> Row:
+    return Row(label, tuple(number(value, digits) for value in values), _best(values, key, digits))
+
+
+def _best(values: Sequence[float | None], key: Key | None, digits: int) -> frozenset[int]:
+    """Returns where the best values are, of those that can be told apart as they are shown; nowhere if none can."""
+    keys = {place: key(round(value, digits)) for place, value in enumerate(values) if key and value is not None}
+    if len(set(keys.values())) < 2:
+        return frozenset()
+    return frozenset(place for place, value in keys.items() if value == min(keys.values()))
+
+
+def _value(estimate: Estimate | None) -> float | None:
+    return estimate.value if estimate else None
+
+
+def _named(priors: Sequence[PriorEvidence], name: str) -> PriorEvidence | None:
+    return next((prior for prior in priors if prior.name == name), None)
+
+
+def _drawn(samples: Sequence[Drawn], features: str) -> tuple[float, float] | None:
+    return next(((drawn.density, drawn.coverage) for drawn in samples if drawn.features == features), None)
+
+
+def _shortened(name: str, width: int) -> str:
+    return name if len(name) <= width else f"{name[: width - 2]}.."

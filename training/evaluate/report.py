@@ -1,0 +1,132 @@
+"""An evaluation for people: one table, on a terminal or in Markdown."""
+
+from typing import NamedTuple
+
+from training.evaluate.evaluation import Estimate, Evaluation, Likelihoods, PriorEvidence
+from training.evaluate.served import STANDARD
+
+NONE = "-"
+
+
+class Line(NamedTuple):
+    """One figure."""
+
+    label: str
+    value: str
+    remark: str = ""
+
+
+class Section(NamedTuple):
+    """Figures that belong together."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+def table(evaluation: Evaluation) -> str:
+    """Returns every figure as aligned lines for a terminal."""
+    found = sections(evaluation)
+    labels = max(len(line.label) for section in found for line in section.lines)
+    values = max(len(line.value) for section in found for line in section.lines)
+    text = []
+    for section in found:
+        text.append(section.title)
+        text += [f"  {label:<{labels}}  {value:>{values}}  {remark}".rstrip() for label, value, remark in section.lines]
+    return "\n".join([*text, "rows are compared by", *(f"  {space}" for space in _spaces(evaluation))])
+
+
+def markdown(evaluation: Evaluation) -> str:
+    """Returns every figure as Markdown tables."""
+    parts = []
+    for section in sections(evaluation):
+        title = section.title[0].upper() + section.title[1:]
+        lines = "\n".join(f"| {label} | {value} | {remark} |" for label, value, remark in section.lines)
+        parts.append(f"| {title} | | |\n| --- | ---: | --- |\n{lines}")
+    spaces = "\n".join(f"- {space}" for space in _spaces(evaluation))
+    return "\n\n".join([*parts, "Rows are compared by:", spaces]) + "\n"
+
+
+def sections(evaluation: Evaluation) -> tuple[Section, ...]:
+    """Returns every figure, by what it tells about; "-" where the model does not have it."""
+    found, linear = evaluation, f"{evaluation.latent_size} components"
+    latents = (
+        Line("active units", number(found.active_units, 0), f"of {found.latent_size}"),
+        Line("aggregate KL", number(found.aggregate_kl_nats), "nats, all rows' latents together against N(0, I)"),
+        Line("squared error", number(found.squared_error, 1), f"of the expectation; {_against_pca(found)}"),
+        Line("PCA", number(found.pca_squared_error, 1), f"squared error with {linear}"),
+    )
+    slope = "p99 / median slope of the decoder around held-out rows; a linear one has 1"
+    continuity = [
+        Line("tear index", number(found.smoothness.tear_index), slope),
+        Line("largest step", number(found.interpolation_largest_step), "/ mean step, on lines between held-out rows"),
+    ]
+    for space in found.features:
+        remark = f"of the lines' midpoints are near real rows, of real rows {space.precision:.0%}"
+        continuity.append(Line(f"midpoints, {space.name}", f"{space.midpoint_precision:.0%}", remark))
+    return (
+        Section(f"{found.rows} held-out rows, means a row", (*_likelihoods(found.likelihoods), *latents)),
+        Section("continuity", tuple(continuity)),
+        *(Section(f"completeness under {prior_name(prior.name)}", _prior(prior)) for prior in found.priors),
+    )
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Returns a figure as text; "-" where there is none."""
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def estimate(value: Estimate | None) -> str:
+    """Returns a mean and its standard error as text; "-" where there is none."""
+    return NONE if value is None else f"{value.value:.2f} +- {value.standard_error:.2f}"
+
+
+def prior_name(name: str) -> str:
+    """Returns what people call a prior."""
+    return "N(0, I)" if name == STANDARD else name
+
+
+def _likelihoods(found: Likelihoods) -> tuple[Line, ...]:
+    nll = found.nll
+    how = (
+        f"nats; {nll.samples} samples for each of {nll.rows} rows, {nll.effective_samples:.0f} effective"
+        if nll
+        else "nats"
+    )
+    return (
+        Line("negative ELBO", estimate(found.negative_elbo_nats), "nats"),
+        Line("reconstruction", estimate(found.reconstruction_nats), "nats, the distortion"),
+        Line("KL", estimate(found.kl_nats), f"nats, the rate{_by_dimension(found.kl_per_dimension_nats)}"),
+        Line("bits per dimension", number(found.bits_per_dimension, 3), "negative ELBO / (values in a row * ln 2)"),
+        Line("-log p(x)", estimate(nll.nats if nll else None), how),
+        Line("-log p(x) in bits", number(nll.bits_per_dimension if nll else None, 3), "per dimension"),
+    )
+
+
+def _by_dimension(kl: tuple[float, ...] | None) -> str:
+    return f"; {min(kl):.2f} to {max(kl):.2f} per latent dimension" if kl else ""
+
+
+def _against_pca(found: Evaluation) -> str:
+    if not found.pca_squared_error:
+        return "PCA leaves none"
+    saved = 1 - found.squared_error / found.pca_squared_error
+    return f"{abs(saved):.0%} {'below' if saved >= 0 else 'above'} PCA"
+
+
+def _prior(prior: PriorEvidence) -> tuple[Line, ...]:
+    chance = f"MMD^2 to all rows' latents; {prior.mmd_squared_chance:.4f} by chance"
+    lines = [
+        Line("holes", f"{prior.hole_fraction:.1%}", "of draws lie where no row's latent does; 1% of held-out rows do"),
+        Line("mismatch", number(prior.mmd_squared, 4), chance),
+        Line("tear index", number(prior.smoothness.tear_index), "around draws"),
+        Line("cycle", number(prior.cycle_distance), "latent units from a draw to the encoding of its output"),
+        Line("cycle in deviations", number(prior.cycle_deviations), "of the posterior; below 1 is within its noise"),
+    ]
+    for features, density, coverage in ((drawn.features, drawn.density, drawn.coverage) for drawn in prior.samples):
+        lines.append(Line(f"density, {features}", number(density), "of samples among real rows / of held-out rows"))
+        lines.append(Line(f"coverage, {features}", number(coverage), "of real rows by samples / by held-out rows"))
+    return tuple(lines)
+
+
+def _spaces(evaluation: Evaluation) -> list[str]:
+    return [f"{space.name}: {space.description}" for space in evaluation.features]
