@@ -136,7 +136,7 @@ def _named(priors: Sequence[PriorEvidence], name: str) -> PriorEvidence | None:
     return next((prior for prior in priors if prior.name == name), None)
 
 
-def _drawn(samples: Sequence[Drawn], features: str) -> tuple[float, float] | None:
+def _drawn(samples: Sequence[Drawn], features: str) -> tuple[float | None, float | None] | None:
     return next(((drawn.density, drawn.coverage) for drawn in samples if drawn.features == features), None)
 
 

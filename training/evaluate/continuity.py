@@ -22,15 +22,6 @@ class Lipschitz(NamedTuple):
     """p99 / median: 1 for a linear decoder; large where small steps tear outputs apart. None where nothing changes."""
 
 
-class Interpolation(NamedTuple):
-    """Straight lines between two rows' latents."""
-
-    largest_step: float | None
-    """Largest step / mean step, the median over lines: 1 where outputs change evenly. None where nothing changes."""
-    midpoints: Floats
-    """Expectations [lines, *row_shape] halfway."""
-
-
 class Cycle(NamedTuple):
     """How far latents come back from where they were sent: encode(decode(z)) against z, medians over latents."""
 
@@ -82,15 +73,17 @@ def directions(size: int) -> Floats:
     return orthonormal
 
 
-def interpolation(served: Served, starts: Floats, ends: Floats, scale: Scale) -> Interpolation:
-    """Returns what lines between latents [lines, latent] pass through."""
+def largest_step(served: Served, starts: Floats, ends: Floats, scale: Scale) -> float | None:
+    """Returns how evenly outputs change on straight lines between latents [lines, latent].
+
+    Largest step / mean step of POINTS points, the median over lines: 1 where outputs change evenly. None where nothing
+    changes.
+    """
     shares = np.linspace(0, 1, POINTS, dtype=np.float32)
-    outputs = [served.expectation(starts + share * (ends - starts)) for share in shares]
-    flat = np.stack([scale.flat(output) for output in outputs])
+    flat = np.stack([scale.flat(served.expectation(starts + share * (ends - starts))) for share in shares])
     steps = np.sqrt(((flat[1:] - flat[:-1]) ** 2).sum(2))  # [steps, lines]
     moving = steps[:, steps.max(0) > 0]
-    largest = float(np.median(moving.max(0) / moving.mean(0))) if moving.size else None
-    return Interpolation(largest, outputs[POINTS // 2])
+    return float(np.median(moving.max(0) / moving.mean(0))) if moving.size else None
 
 
 def cycle(served: Served, latents: Floats) -> Cycle:

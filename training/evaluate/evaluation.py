@@ -27,7 +27,7 @@ class Budget(NamedTuple):
     draws: int = 16
     """Latents a row for the ELBO, which takes every held-out row."""
     points: int = 1000
-    """Held-out rows, training rows and draws from each prior for everything else."""
+    """Held-out rows, training rows and draws from each prior for continuity and completeness."""
     seed: int = 0
     threads: int = 1
     """CPU threads of one operation, for who opens the graphs."""
@@ -74,11 +74,11 @@ class FeatureSpace(_Part):
 
 
 class Drawn(_Part):
-    """What a prior's samples reach in one feature space, as a share of what held-out rows reach."""
+    """What a prior's samples reach in one feature space, as a share of what held-out rows reach; None of nothing."""
 
     features: str
-    density: float
-    coverage: float
+    density: float | None
+    coverage: float | None
 
 
 class PriorEvidence(_Part):

@@ -26,6 +26,8 @@ from training.evaluate.reconstruction import pca_squared_error, squared_error
 from training.evaluate.served import Data, Floats, Posterior, Served
 from vae.errors import TrainingError
 
+LEAST_BALLS = 32  # training rows to make balls around, also where fewer rows are held out
+
 Progress = Callable[[str, float], None]
 """Is told what is being measured, and which share of that is done, in [0, 1]."""
 
@@ -48,14 +50,14 @@ class _Space(NamedTuple):
 
 
 class _Sets(NamedTuple):
-    """What neighbours are looked for in: a latent for each of as many training rows as held-out ones."""
+    """What everything is measured against: some training rows and held-out rows, and one latent for each."""
 
     test_latents: Floats
     holes: aggregate.Holes
     spaces: tuple[_Space, ...]
     scale: continuity.Scale
-    binary: bool
-    """Rows hold the least and the greatest value alone: what is decoded is then drawn, as they were."""
+    two_valued: bool
+    """Whether rows hold no value but the least and the largest."""
 
 
 def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress: Progress | None = None) -> Evaluation:
@@ -65,9 +67,9 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
         TrainingError: there are too few rows, or the encoder's answers are not finite.
     """
     budget, told = budget or Budget(), progress or (lambda _, __: None)
-    if min(len(rows.train), len(rows.test)) <= NEIGHBOURS:
+    if len(rows.train) <= NEIGHBOURS or len(rows.test) < 2:
         raise TrainingError(
-            f"an evaluation takes more than {NEIGHBOURS} training rows and as many held-out ones, "
+            f"an evaluation takes more than {NEIGHBOURS} training rows and at least 2 held-out ones, "
             f"not {len(rows.train)} and {len(rows.test)}"
         )
     test = served.encode(rows.test)
@@ -76,12 +78,13 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
     likelihoods = _likelihoods(served, rows.test, test, budget, told)
     told("continuity", 0)
     sets = _sets(served, rows, test, budget)
-    lines = continuity.interpolation(served, *_pairs(sets.test_latents), sets.scale)
+    starts, ends = _halves(sets.test_latents)
+    midpoints = _made(served, (starts + ends) / 2, sets.two_valued, budget.seed)
     smoothness = _smoothness(continuity.lipschitz(served, sets.test_latents, sets.scale))
     priors = []
     for number, name in enumerate(served.priors):
         told("completeness", number / len(served.priors))
-        priors.append(_prior(served, name, sets, budget.seed))
+        priors.append(_prior(served, name, sets, budget))
     told("completeness", 1)
     return Evaluation(
         rows=len(rows.test),
@@ -95,10 +98,8 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
         squared_error=squared_error(served.expectation(test.mean), rows.test),
         pca_squared_error=pca_squared_error(rows.train, rows.test, served.latent_size),
         smoothness=smoothness,
-        interpolation_largest_step=lines.largest_step,
-        features=tuple(
-            _feature_space(space, _as_rows(served, sets, lines.midpoints, budget.seed)) for space in sets.spaces
-        ),
+        interpolation_largest_step=continuity.largest_step(served, starts, ends, sets.scale),
+        features=tuple(_feature_space(space, midpoints) for space in sets.spaces),
         priors=tuple(priors),
     )
 
@@ -141,34 +142,24 @@ def _nll(served: Served, rows: Data, posterior: Posterior, budget: Budget, told:
 
 
 def _sets(served: Served, rows: Rows, test: Posterior, budget: Budget) -> _Sets:
-    points = min(budget.points, len(rows.train), len(rows.test))
-    of_train, of_test = evenly(len(rows.train), points), evenly(len(rows.test), points)
+    of_test = evenly(len(rows.test), budget.points)
+    of_train = evenly(len(rows.train), min(budget.points, max(len(of_test), LEAST_BALLS)))
     train_rows, test_rows = rows.train[of_train], rows.test[of_test]
     # Seeds that differ: where latents say little, equal noise would make every pair of rows neighbours.
     train_latents = bounds.draw(served.encode(train_rows), budget.seed + 1)
     test_latents = bounds.draw(test, budget.seed)[of_test]
     scale = continuity.Scale(served, rows.train)
     spaces = [value_components(rows.train, scale)]
-    if rows.train_labels is not None and rows.test_labels is not None:
-        labels = (rows.train_labels, rows.test_labels)
-        spaces.append(classifier_features(spaces[0], (rows.train, labels[0]), (rows.test, labels[1])))
+    if rows.train_labels is not None and rows.test_labels is not None and len(np.unique(rows.train_labels)) > 1:
+        labelled = (rows.train, rows.train_labels), (rows.test, rows.test_labels)
+        spaces.append(classifier_features(spaces[0], *labelled))
     return _Sets(
         test_latents=test_latents,
         holes=aggregate.Holes(train_latents, test_latents),
         spaces=tuple(_space(features, train_rows, test_rows) for features in spaces),
         scale=scale,
-        binary=bool(np.isin(test_rows, (served.data.minimum, served.data.maximum)).all()),
+        two_valued=bool(np.isin(test_rows, (served.data.minimum, served.data.maximum)).all()),
     )
-
-
-def _as_rows(served: Served, sets: _Sets, expectation: Floats, seed: int) -> Data:
-    """Returns expectations [rows, *row_shape] as rows of the data's own kind: grey is no value of binary data."""
-    if not sets.binary:
-        return expectation
-    low, high = served.data.minimum, served.data.maximum
-    drawn = np.random.default_rng(seed).random(expectation.shape, np.float32) * (high - low) + low
-    binary: Floats = np.where(drawn < expectation, high, low).astype(np.float32)
-    return binary
 
 
 def _space(features: Features, train: Data, test: Data) -> _Space:
@@ -176,15 +167,31 @@ def _space(features: Features, train: Data, test: Data) -> _Space:
     return _Space(features, balls, balls.measure(features.of(test)))
 
 
-def _pairs(latents: Floats) -> tuple[Floats, Floats]:
+def _halves(latents: Floats) -> tuple[Floats, Floats]:
     half = len(latents) // 2
     return latents[:half], latents[half : 2 * half]
 
 
-def _prior(served: Served, name: str, sets: _Sets, seed: int) -> PriorEvidence:
-    latents = served.draw_prior(name, seed, len(sets.test_latents))
-    made = _as_rows(served, sets, served.expectation(latents), seed)
-    mmd = aggregate.mmd(sets.test_latents, latents, seed)
+def _made(served: Served, latents: Floats, two_valued: bool, seed: int) -> Data:
+    """Returns what latents decode to, as rows that can be compared with real ones.
+
+    That is what is served; but where real rows hold two values alone, shades between them would be nearer to every
+    row than any row is: there one of the two is drawn, with the probability that the expectation tells.
+    """
+    if not two_valued:
+        return served.decode(latents).data
+    low, high = served.data.minimum, served.data.maximum
+    share = (served.expectation(latents) - low) / (high - low)
+    uniforms = np.random.Generator(np.random.Philox(key=seed)).random(share.shape, np.float32)
+    drawn: Data = np.where(uniforms < share, high, low).astype(served.data.dtype)
+    return drawn
+
+
+def _prior(served: Served, name: str, sets: _Sets, budget: Budget) -> PriorEvidence:
+    latents = served.draw_prior(name, budget.seed, budget.points)
+    as_many = latents[: len(sets.test_latents)]  # coverage and MMD are of sets of one size
+    made = _made(served, as_many, sets.two_valued, budget.seed)
+    mmd = aggregate.mmd(sets.test_latents, as_many, budget.seed)
     cycle = continuity.cycle(served, latents)
     return PriorEvidence(
         name=name,
@@ -202,12 +209,12 @@ def _drawn(space: _Space, made: Data) -> Drawn:
     found = space.balls.measure(space.features.of(made))
     return Drawn(
         features=space.features.name,
-        density=found.density / space.real.density,
-        coverage=found.coverage / space.real.coverage,
+        density=found.density / space.real.density if space.real.density else None,
+        coverage=found.coverage / space.real.coverage if space.real.coverage else None,
     )
 
 
-def _feature_space(space: _Space, midpoints: Floats) -> FeatureSpace:
+def _feature_space(space: _Space, midpoints: Data) -> FeatureSpace:
     return FeatureSpace(
         name=space.features.name,
         description=space.features.description,

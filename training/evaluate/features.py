@@ -55,7 +55,7 @@ def classifier_features(values: Features, train: tuple[Data, Labels], test: tupl
     """
     some = evenly(len(train[0]), FITTED_ROWS)
     given = values.of(train[0][some])
-    center, spread = given.mean(0), given.std()
+    center, spread = given.mean(0), given.std() or 1.0
     classifier = MLPClassifier((UNITS,), max_iter=PASSES, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # so many passes are enough to tell classes apart

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.make_tiny_package import TINY
 from tests.training.evaluate.conftest import (
     BUDGET,
     FEATURES,
@@ -12,9 +13,10 @@ from tests.training.evaluate.conftest import (
     pair,
 )
 from training.evaluate.evaluation import Evaluation
-from training.evaluate.evidence import Rows, evaluate
+from training.evaluate.evidence import Rows, _made, evaluate
 from training.evaluate.served import Served
 from vae.errors import TrainingError
+from vae.package import ModelPackage
 
 
 def test_a_model_that_is_the_data_passes(model: LinearGaussian, evaluation: Evaluation, rows: Rows) -> None:
@@ -38,12 +40,13 @@ def test_a_model_that_is_the_data_passes(model: LinearGaussian, evaluation: Eval
 
 def test_only_the_wrong_prior_fails(model: LinearGaussian, rows: Rows) -> None:
     served = model.served(priors={"far": affine_prior(1.0, 30.0)})
-    standard, far = evaluate(served, rows, BUDGET).priors
+    found = evaluate(served, rows, BUDGET)
+    standard, far = found.priors
     assert far.hole_fraction == 1
     assert far.mmd_squared > 10 * far.mmd_squared_chance
-    assert far.samples[0].density < 0.01
-    assert standard.samples[0].density > 0.5
-    assert far.samples[0].coverage < 0.01
+    assert found.metrics["far_values_density"] == found.metrics["far_values_coverage"] == 0
+    assert found.metrics["standard_values_density"] > 0.5
+    assert standard.hole_fraction < 0.05
 
 
 def test_labels_give_a_second_feature_space(evaluation: Evaluation, codes_evaluation: Evaluation) -> None:
@@ -84,9 +87,31 @@ def test_a_pair_without_a_likelihood_has_no_nats(rows: Rows, model: LinearGaussi
     assert evaluate(served, rows, BUDGET).likelihoods.reconstruction_nats is None
 
 
-def test_too_few_rows_are_refused(served: Served, rows: Rows) -> None:
+def test_few_held_out_rows_are_enough_and_too_few_are_refused(served: Served, rows: Rows) -> None:
+    few = evaluate(served, rows._replace(test=rows.test[:4], test_labels=None), BUDGET)
+    assert few.rows == 4
+    assert 0 <= few.priors[0].hole_fraction <= 1
     with pytest.raises(TrainingError, match=r"more than 5 training rows .* not 5 and 200"):
         evaluate(served, rows._replace(train=rows.train[:5]))
+
+
+def test_one_class_makes_no_classifier(served: Served, rows: Rows) -> None:
+    found = evaluate(served, rows._replace(train_labels=np.zeros(len(rows.train), np.int64)), BUDGET)
+    assert [space.name for space in found.features] == ["values"]
+
+
+def test_where_rows_are_black_and_white_so_are_samples() -> None:
+    """A decoder that knows only grey makes rows like those of noise: half of each, whatever the threshold."""
+    served = Served.from_package(ModelPackage.open(TINY))
+    random = np.random.default_rng(0)
+    train, test = (16 * random.integers(0, 2, (rows, 4, 4, 1)).astype(np.uint8) for rows in (200, 200))
+    grey = _made(served, np.zeros((50, 3), np.float32), False, 0)
+    drawn = _made(served, np.zeros((50, 3), np.float32), True, 0)
+    assert set(np.unique(grey)) == {8}
+    assert set(np.unique(drawn)) == {0, 16}
+    assert drawn.mean() == pytest.approx(8, abs=1)
+    metrics = evaluate(served, Rows(train, test), BUDGET).metrics
+    assert metrics["standard_values_density"] == pytest.approx(1, abs=0.5)
 
 
 def test_a_broken_encoder_is_named(model: LinearGaussian, rows: Rows) -> None:
