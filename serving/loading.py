@@ -62,7 +62,8 @@ def load(directory: Path, settings: Settings, known: Execution | None = None) ->
     for name, session in sessions.items():
         _replay(name, session, probes, manifest, graphs.provider)
     exactness = _probe_exactness(sessions, probes, manifest, execution.batch_rows)
-    engine = Engine(manifest, **sessions)
+    priors = {prior.name: sessions[f"prior.{prior.name}"] for prior in manifest.priors if prior.graph}
+    engine = Engine(manifest, sessions["encoder"], sessions["decoder"], sessions.get("likelihood"), priors)
     _warm_up(engine, manifest, execution.batch_rows)
     return Proved(manifest, engine, graphs.provider, exactness, execution)
 
@@ -106,7 +107,7 @@ class Graphs:
 
     def _sessions(self, provider: Provider, threads: int) -> dict[str, Session]:
         sessions = {}
-        for name, graph in self._package.manifest.graphs.by_name.items():
+        for name, graph in self._package.manifest.served_graphs.items():
             time.sleep(_BREATH_SECONDS)
             sessions[name] = Session(self._package.read(graph), graph, provider, threads)
         return sessions
@@ -115,11 +116,11 @@ class Graphs:
 def _replay(name: str, session: Session, probes: Mapping[str, Array], manifest: Manifest, provider: Provider) -> None:
     """Runs a graph on the trainer's inputs, and compares every output with the trainer's answers."""
     file = manifest.probes.file
-    graph = manifest.graphs.by_name[name]
+    graph = manifest.served_graphs[name]
     tolerance = manifest.probes.tolerances.get(provider)
     if tolerance is None:
         raise PackageError(f"{file}: states no tolerance for {provider}")
-    rows = {len(probe) if probe.ndim else 0 for key, probe in probes.items() if key.startswith(f"{name}.")}
+    rows = {len(probe) if probe.ndim else 0 for key, probe in probes.items() if key.rpartition(".")[0] == name}
     if len(rows) != 1 or rows == {0}:
         raise PackageError(f"{file}: holds no probes of the {name}, or not as many rows of each tensor")
     feeds, references = (_probes_of(name, specs, probes, file) for specs in (graph.inputs, graph.outputs))
@@ -150,7 +151,7 @@ def _probe_exactness(
     found: list[Exactness] = []
     end = time.monotonic() + _EXACTNESS_SECONDS
     for name, session in sessions.items():
-        graph = manifest.graphs.by_name[name]
+        graph = manifest.served_graphs[name]
         feeds = _probes_of(name, graph.inputs, probes, manifest.probes.file)
         run = partial(session.run, outputs=[spec.name for spec in graph.outputs])
         share = (end - time.monotonic()) / (len(sessions) - len(found))
@@ -163,8 +164,11 @@ def _warm_up(engine: Engine, manifest: Manifest, batch_rows: int) -> None:
         data = _blank(manifest, rows)
         engine.encode([DataRows(data)])
         engine.reconstruct([ReconstructRows(data)])
-        engine.decode([PriorRows(RowRange(0, 0, rows), 1.0, "data")])
+        for prior in manifest.priors:
+            engine.decode([PriorRows(RowRange(0, 0, rows), 1.0, "data", prior=prior.name)])
 
 
 def _blank(manifest: Manifest, rows: int) -> Array:
-    return np.full((rows, *manifest.data.shape), manifest.data.minimum, manifest.data.dtype)
+    """Returns rows of zeros, or of what is nearest: at the ends of a wide range a graph may answer infinity."""
+    value = min(max(0.0, manifest.data.minimum), manifest.data.maximum)
+    return np.full((rows, *manifest.data.shape), value, manifest.data.dtype)

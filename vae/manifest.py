@@ -224,14 +224,6 @@ class Manifest(_Part):
         of_priors = {f"prior.{prior.name}": prior.graph for prior in self.priors if prior.graph is not None}
         return self.graphs.by_name | of_priors
 
-    def prior(self, name: str) -> Prior:
-        """Returns a prior by its name, the default one for an empty name.
-
-        Raises:
-            KeyError: there is no such prior.
-        """
-        return {prior.name: prior for prior in self.priors}[name or self.default_prior]
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         self._check_names()

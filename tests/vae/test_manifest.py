@@ -72,7 +72,6 @@ def test_priors_have_graphs(document: dict[str, Any]) -> None:
     assert list(manifest.served_graphs) == ["encoder", "decoder", "prior.gmm", "prior.other"]
     assert list(manifest.priors[1].graphs) == ["prior.gmm", "density.gmm"]
     assert [file.file for file in manifest.files[2:5]] == ["prior-gmm.onnx", "density-gmm.onnx", "prior-other.onnx"]
-    assert (manifest.prior("").name, manifest.prior("standard").graph) == ("gmm", None)
     assert Manifest.parse(manifest.to_json()) == manifest
 
 
