@@ -20,7 +20,7 @@ from vae.errors import PackageError, StartupError
 from vae.manifest import Manifest, TensorSpec
 from vae.noise import RowRange
 from vae.package import ModelPackage
-from vae.probes import compare
+from vae.probes import Reach, compare, reach_of
 from vae.tensors import Array
 
 _log = logging.getLogger(__name__)
@@ -59,8 +59,10 @@ def load(directory: Path, settings: Settings, known: Execution | None = None) ->
     execution = decide(place, settings, known, graphs.open_runner)
     sessions = graphs.open(execution.threads)
     probes = package.read_probes()
+    rows = _probes_of("encoder", manifest.graphs.encoder.inputs, probes, manifest.probes.file)["data"]
+    proof = _Proof(manifest, probes, graphs.provider, reach_of(manifest.data, rows))
     for name, session in sessions.items():
-        _replay(name, session, probes, manifest, graphs.provider)
+        proof.replay(name, session)
     exactness = _probe_exactness(sessions, probes, manifest, execution.batch_rows)
     priors = {prior.name: sessions[f"prior.{prior.name}"] for prior in manifest.priors if prior.graph}
     engine = Engine(manifest, sessions["encoder"], sessions["decoder"], sessions.get("likelihood"), priors)
@@ -113,24 +115,33 @@ class Graphs:
         return sessions
 
 
-def _replay(name: str, session: Session, probes: Mapping[str, Array], manifest: Manifest, provider: Provider) -> None:
-    """Runs a graph on the trainer's inputs, and compares every output with the trainer's answers."""
-    file = manifest.probes.file
-    graph = manifest.served_graphs[name]
-    tolerance = manifest.probes.tolerances.get(provider)
-    if tolerance is None:
-        raise PackageError(f"{file}: states no tolerance for {provider}")
-    rows = {len(probe) if probe.ndim else 0 for key, probe in probes.items() if key.rpartition(".")[0] == name}
-    if len(rows) != 1 or rows == {0}:
-        raise PackageError(f"{file}: holds no probes of the {name}, or not as many rows of each tensor")
-    feeds, references = (_probes_of(name, specs, probes, file) for specs in (graph.inputs, graph.outputs))
-    answers = session.run(feeds, list(references))
-    for result in compare(dict(zip(references, answers, strict=True)), references, manifest.data, tolerance):
-        if not result.passed:
-            raise PackageError(
-                f"probe {name}.{result.output} on {provider}: differs from the trainer's by"
-                f" {result.largest_difference:.3g}, allowed is {result.bound}"
-            )
+class _Proof(NamedTuple):
+    """What the graphs have to answer, and how nearly."""
+
+    manifest: Manifest
+    probes: Mapping[str, Array]
+    provider: Provider
+    reach: Reach
+
+    def replay(self, name: str, session: Session) -> None:
+        """Runs a graph on the trainer's inputs, and compares every output with the trainer's answers."""
+        file = self.manifest.probes.file
+        graph = self.manifest.served_graphs[name]
+        tolerance = self.manifest.probes.tolerances.get(self.provider)
+        if tolerance is None:
+            raise PackageError(f"{file}: states no tolerance for {self.provider}")
+        own = [probe for key, probe in self.probes.items() if key.rpartition(".")[0] == name]
+        rows = {len(probe) if probe.ndim else 0 for probe in own}
+        if len(rows) != 1 or rows == {0}:
+            raise PackageError(f"{file}: holds no probes of the {name}, or not as many rows of each tensor")
+        feeds, references = (_probes_of(name, specs, self.probes, file) for specs in (graph.inputs, graph.outputs))
+        answers = session.run(feeds, list(references))
+        for result in compare(dict(zip(references, answers, strict=True)), references, self.reach, tolerance):
+            if not result.passed:
+                raise PackageError(
+                    f"probe {name}.{result.output} on {self.provider}: differs from the trainer's by"
+                    f" {result.largest_difference:.3g}, allowed is {result.bound}"
+                )
 
 
 def _probes_of(name: str, specs: Sequence[TensorSpec], probes: Mapping[str, Array], file: str) -> dict[str, Array]:
