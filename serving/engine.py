@@ -1,8 +1,10 @@
 """Engine: a batch of rows -> a batch of answers. Noise is drawn here, once a batch, from the rows' addresses."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from collections.abc import Set as AbstractSet
 from itertools import accumulate, pairwise
+from math import prod
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -21,14 +23,23 @@ S = TypeVar("S", bound=np.generic)
 
 
 class Engine:
-    """Runs one pair, and the likelihood that scores it. One thread at a time calls its methods, with whole batches."""
+    """Runs one pair, its priors, and the likelihood that scores it. Takes whole batches, from one thread at a time."""
 
     def __init__(
-        self, manifest: Manifest, encoder: Session, decoder: Session, likelihood: Session | None = None
+        self,
+        manifest: Manifest,
+        encoder: Session,
+        decoder: Session,
+        likelihood: Session | None = None,
+        priors: Mapping[str, Session] = MappingProxyType({}),
     ) -> None:
         self._latent_shape = manifest.latent_shape
-        self._latent_size = manifest.latent_size
         self._has_posterior = manifest.posterior == "gaussian"
+        self._noise_shapes = {
+            prior.name: (prior.noise_size,) if prior.name in priors else manifest.latent_shape
+            for prior in manifest.priors
+        }
+        self._priors = priors
         self._likelihood = likelihood
         self._encoder = encoder
         self._decoder = decoder
@@ -78,15 +89,16 @@ class Engine:
 
         Raises:
             OutOfMemory: the batch needs more memory than there is.
-            EngineFailure: the graph could not be run.
+            EngineFailure: a graph could not be run.
         """
-        drawn = iter(self._draw([rows for rows in batch if isinstance(rows, PriorRows)]))
+        drawn = iter(self._draw([rows for rows in batch if isinstance(rows, PriorRows)], interrupt))
         latents = [rows.latent if isinstance(rows, LatentRows) else next(drawn) for rows in batch]
         shown = {rows.output for rows in batch}
         decoded = self._run_decoder(latents, shown, [], interrupt)
         parts = {name: _split(decoded[name], batch) for name in shown}
-        answers = [Decoded(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
-        return _refuse_non_finite("decoder", answers, batch, decoded["expectation"])
+        decodings = [Decoded(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
+        answers = _refuse_non_finite("decoder", decodings, batch, decoded["expectation"])
+        return _refuse_non_finite("prior", answers, batch, join(latents)) if self._priors else answers
 
     def _run_decoder(
         self, latents: Sequence[Array], shown: AbstractSet[str], extra: Sequence[str], interrupt: Interrupt | None
@@ -104,7 +116,7 @@ class Engine:
             (mean,) = self._encoder.run({"data": data}, ["mean"], interrupt)
             return data, None, _split(mean, batch)
         moments = _Moments(*self._encoder.run({"data": data}, ["mean", "log_variance"], interrupt))
-        noise = iter(self._noise(Purpose.POSTERIOR, [rows.noise for rows in batch if rows.noise]))
+        noise = iter(self._noise(Purpose.POSTERIOR, [rows.noise for rows in batch if rows.noise], self._latent_shape))
         pieces = zip(batch, _split(moments.mean, batch), _split(moments.log_variance, batch), strict=True)
         latents = [
             _reparameterize(mean, log_variance, next(noise)) if rows.noise else mean
@@ -121,16 +133,28 @@ class Engine:
         (nats,) = self._likelihood.run({"data": data, "parameters": parameters}, ["log_likelihood"], interrupt)
         return _split(nats, batch)
 
-    def _draw(self, batch: Sequence[PriorRows]) -> list[Array]:
-        """Returns the latents of each element: its noise times its temperature."""
-        noise = self._noise(Purpose.PRIOR, [rows.noise for rows in batch])
-        return [part * np.float32(rows.temperature) for part, rows in zip(noise, batch, strict=True)]
+    def _draw(self, batch: Sequence[PriorRows], interrupt: Interrupt | None) -> list[Array]:
+        """Returns the latents of each element; what is drawn from one prior is drawn in one go."""
+        drawn = {
+            prior: iter(self._draw_from(prior, [rows for rows in batch if rows.prior == prior], interrupt))
+            for prior in dict.fromkeys(rows.prior for rows in batch)
+        }
+        return [next(drawn[rows.prior]) for rows in batch]
 
-    def _noise(self, purpose: Purpose, ranges: Sequence[RowRange]) -> list[Array]:
-        """Returns the noise of each range, drawn in one go."""
+    def _draw_from(self, prior: str, batch: Sequence[PriorRows], interrupt: Interrupt | None) -> list[Array]:
+        """Returns the latents of each element: its noise times its temperature, or what the prior's graph answers."""
+        noise = self._noise(Purpose.PRIOR, [rows.noise for rows in batch], self._noise_shapes[prior])
+        temperatures = [np.float32(rows.temperature) for rows in batch]
+        if prior not in self._priors:
+            return [part * factor for part, factor in zip(noise, temperatures, strict=True)]
+        feeds = {"noise": join(noise), "temperature": np.repeat(temperatures, [len(rows) for rows in batch])}
+        return _split(self._priors[prior].run(feeds, ["latent"], interrupt)[0], batch)
+
+    def _noise(self, purpose: Purpose, ranges: Sequence[RowRange], shape: Sequence[int]) -> list[Array]:
+        """Returns the noise of each range, [rows, *shape], drawn in one go."""
         if not ranges:
             return []
-        joined = standard_normals(purpose, ranges, self._latent_size).reshape(-1, *self._latent_shape)
+        joined = standard_normals(purpose, ranges, prod(shape)).reshape(-1, *shape)
         return _split(joined, [range(addresses.rows) for addresses in ranges])
 
 

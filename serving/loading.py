@@ -20,7 +20,7 @@ from vae.errors import PackageError, StartupError
 from vae.manifest import Manifest, TensorSpec
 from vae.noise import RowRange
 from vae.package import ModelPackage
-from vae.probes import compare
+from vae.probes import Reach, compare, reach_of
 from vae.tensors import Array
 
 _log = logging.getLogger(__name__)
@@ -59,10 +59,13 @@ def load(directory: Path, settings: Settings, known: Execution | None = None) ->
     execution = decide(place, settings, known, graphs.open_runner)
     sessions = graphs.open(execution.threads)
     probes = package.read_probes()
+    rows = _probes_of("encoder", manifest.graphs.encoder.inputs, probes, manifest.probes.file)["data"]
+    proof = _Proof(manifest, probes, graphs.provider, reach_of(manifest.data, rows))
     for name, session in sessions.items():
-        _replay(name, session, probes, manifest, graphs.provider)
+        proof.replay(name, session)
     exactness = _probe_exactness(sessions, probes, manifest, execution.batch_rows)
-    engine = Engine(manifest, **sessions)
+    priors = {prior.name: sessions[f"prior.{prior.name}"] for prior in manifest.priors if prior.graph}
+    engine = Engine(manifest, sessions["encoder"], sessions["decoder"], sessions.get("likelihood"), priors)
     _warm_up(engine, manifest, execution.batch_rows)
     return Proved(manifest, engine, graphs.provider, exactness, execution)
 
@@ -106,30 +109,39 @@ class Graphs:
 
     def _sessions(self, provider: Provider, threads: int) -> dict[str, Session]:
         sessions = {}
-        for name, graph in self._package.manifest.graphs.by_name.items():
+        for name, graph in self._package.manifest.served_graphs.items():
             time.sleep(_BREATH_SECONDS)
             sessions[name] = Session(self._package.read(graph), graph, provider, threads)
         return sessions
 
 
-def _replay(name: str, session: Session, probes: Mapping[str, Array], manifest: Manifest, provider: Provider) -> None:
-    """Runs a graph on the trainer's inputs, and compares every output with the trainer's answers."""
-    file = manifest.probes.file
-    graph = manifest.graphs.by_name[name]
-    tolerance = manifest.probes.tolerances.get(provider)
-    if tolerance is None:
-        raise PackageError(f"{file}: states no tolerance for {provider}")
-    rows = {len(probe) if probe.ndim else 0 for key, probe in probes.items() if key.startswith(f"{name}.")}
-    if len(rows) != 1 or rows == {0}:
-        raise PackageError(f"{file}: holds no probes of the {name}, or not as many rows of each tensor")
-    feeds, references = (_probes_of(name, specs, probes, file) for specs in (graph.inputs, graph.outputs))
-    answers = session.run(feeds, list(references))
-    for result in compare(dict(zip(references, answers, strict=True)), references, manifest.data, tolerance):
-        if not result.passed:
-            raise PackageError(
-                f"probe {name}.{result.output} on {provider}: differs from the trainer's by"
-                f" {result.largest_difference:.3g}, allowed is {result.bound}"
-            )
+class _Proof(NamedTuple):
+    """What the graphs have to answer, and how nearly."""
+
+    manifest: Manifest
+    probes: Mapping[str, Array]
+    provider: Provider
+    reach: Reach
+
+    def replay(self, name: str, session: Session) -> None:
+        """Runs a graph on the trainer's inputs, and compares every output with the trainer's answers."""
+        file = self.manifest.probes.file
+        graph = self.manifest.served_graphs[name]
+        tolerance = self.manifest.probes.tolerances.get(self.provider)
+        if tolerance is None:
+            raise PackageError(f"{file}: states no tolerance for {self.provider}")
+        own = [probe for key, probe in self.probes.items() if key.rpartition(".")[0] == name]
+        rows = {len(probe) if probe.ndim else 0 for probe in own}
+        if len(rows) != 1 or rows == {0}:
+            raise PackageError(f"{file}: holds no probes of the {name}, or not as many rows of each tensor")
+        feeds, references = (_probes_of(name, specs, self.probes, file) for specs in (graph.inputs, graph.outputs))
+        answers = session.run(feeds, list(references))
+        for result in compare(dict(zip(references, answers, strict=True)), references, self.reach, tolerance):
+            if not result.passed:
+                raise PackageError(
+                    f"probe {name}.{result.output} on {self.provider}: differs from the trainer's by"
+                    f" {result.largest_difference:.3g}, allowed is {result.bound}"
+                )
 
 
 def _probes_of(name: str, specs: Sequence[TensorSpec], probes: Mapping[str, Array], file: str) -> dict[str, Array]:
@@ -150,7 +162,7 @@ def _probe_exactness(
     found: list[Exactness] = []
     end = time.monotonic() + _EXACTNESS_SECONDS
     for name, session in sessions.items():
-        graph = manifest.graphs.by_name[name]
+        graph = manifest.served_graphs[name]
         feeds = _probes_of(name, graph.inputs, probes, manifest.probes.file)
         run = partial(session.run, outputs=[spec.name for spec in graph.outputs])
         share = (end - time.monotonic()) / (len(sessions) - len(found))
@@ -163,8 +175,11 @@ def _warm_up(engine: Engine, manifest: Manifest, batch_rows: int) -> None:
         data = _blank(manifest, rows)
         engine.encode([DataRows(data)])
         engine.reconstruct([ReconstructRows(data)])
-        engine.decode([PriorRows(RowRange(0, 0, rows), 1.0, "data")])
+        for prior in manifest.priors:
+            engine.decode([PriorRows(RowRange(0, 0, rows), 1.0, "data", prior=prior.name)])
 
 
 def _blank(manifest: Manifest, rows: int) -> Array:
-    return np.full((rows, *manifest.data.shape), manifest.data.minimum, manifest.data.dtype)
+    """Returns rows of zeros, or of what is nearest: at the ends of a wide range a graph may answer infinity."""
+    value = min(max(0.0, manifest.data.minimum), manifest.data.maximum)
+    return np.full((rows, *manifest.data.shape), value, manifest.data.dtype)

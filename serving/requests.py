@@ -113,11 +113,16 @@ def parse_sample(request: pb.SampleRequest, accepts: Accepts) -> PriorRows:
     temperature = request.temperature if request.HasField("temperature") else 1.0
     if not 0 < temperature <= HIGHEST_TEMPERATURE:  # NaN compares false
         raise InvalidInput("temperature", f"is {temperature:g}, must lie in (0, {HIGHEST_TEMPERATURE:g}]")
-    known = [prior.name for prior in accepts.manifest.priors]
-    if request.prior and request.prior not in known:
-        raise InvalidInput("prior", f"{request.prior[:128]!r} is unknown, must be one of {', '.join(known)}")
+    prior = _prior(request.prior, accepts.manifest)
     addresses = _addresses(request, request.count)
-    return PriorRows(addresses, temperature, _output(request, accepts), request.include_latent)
+    return PriorRows(addresses, temperature, _output(request, accepts), request.include_latent, prior)
+
+
+def _prior(name: str, manifest: Manifest) -> str:
+    known = [prior.name for prior in manifest.priors]
+    if name and name not in known:
+        raise InvalidInput("prior", f"{name[:128]!r} is unknown, must be one of {', '.join(known)}")
+    return name or manifest.default_prior
 
 
 def _check_posterior(manifest: Manifest, is_needed: bool) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Self
 
+from vae.manifest import STANDARD
 from vae.noise import RowRange
 from vae.tensors import Array
 
@@ -54,13 +55,15 @@ class LatentRows:
 
 @dataclass(frozen=True, slots=True)
 class PriorRows:
-    """Rows to draw from the standard prior and decode."""
+    """Rows to draw from a prior and decode."""
 
     noise: RowRange
     temperature: float
     output: Output
     include_latent: bool = False
     """Whether the latents are answered too."""
+    prior: str = STANDARD
+    """Name of one of the model's priors."""
 
     def __len__(self) -> int:
         return self.noise.rows

@@ -149,7 +149,10 @@ def _probes(weights: Arrays) -> Arrays:
 
 
 def make(directory: Path, **changes: object) -> ModelPackage:
-    """Writes the package. `changes` replace fields of its manifest, so that a test can make a wrong one."""
+    """Writes the package. `changes` replace fields of its manifest, so that a test can make a wrong one.
+
+    It keeps the first schema version: whatever is tested on it shows that such packages are still served.
+    """
     weights = _weights()
     made = {
         "encoder": Made(_encoder(weights), [DATA], ENCODER_OUTPUTS),
@@ -158,7 +161,10 @@ def make(directory: Path, **changes: object) -> ModelPackage:
     }
     data = DataSpec(kind="image", shape=SHAPE, dtype="uint8", minimum=0, maximum=TRIALS)
     likelihood = Likelihood(family="binomial", constants={"trials": TRIALS})
-    return write(directory, "tiny", made, _probes(weights), data=data, latent=LATENT, likelihood=likelihood, **changes)
+    old: dict[str, object] = {"schema_version": 1}
+    return write(
+        directory, "tiny", made, _probes(weights), data=data, latent=LATENT, likelihood=likelihood, **old | changes
+    )
 
 
 class Made(NamedTuple):

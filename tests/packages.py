@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.make_mixture_prior import add_prior
 from tests.servers import ROOT
 from vae.manifest import Probes, Tolerance
 from vae.package import ModelPackage
@@ -9,19 +10,29 @@ from vae.package import ModelPackage
 TINY = ROOT / "tests" / "data" / "tiny"
 
 
-def publish(directory: Path, *, name: str = "tiny", version: int = 1, is_right: bool = True) -> Path:
-    """Writes the tiny package, in place of what is there. One that is not right fails its probes."""
+def publish(directory: Path, *, name: str = "tiny", version: int = 1, is_right: bool = True, prior: str = "") -> Path:
+    """Writes the tiny package, in place of what is there. One that is not right fails its probes.
+
+    Args:
+        directory: the package.
+        name: what to call the model.
+        version: of the model.
+        is_right: whether it can be loaded.
+        prior: name of a mixture that becomes the default prior; none if empty.
+    """
     tiny = ModelPackage.open(TINY)
-    files = {file.file: tiny.read(file) for file in tiny.manifest.files}
+    manifest, files = tiny.manifest, {file.file: tiny.read(file) for file in tiny.manifest.files}
+    if prior:
+        manifest, files = add_prior(tiny, prior)
     changes: dict[str, object] = {"name": name, "version": version}
     if not is_right:
-        probes = tiny.manifest.probes
+        probes = manifest.probes
         exactly = Tolerance(absolute=0, relative=0)  # which float32 is not
         changes["probes"] = Probes(file=probes.file, sha256=probes.sha256, tolerances={"cpu": exactly, "cuda": exactly})
-    return ModelPackage.write(directory, tiny.manifest.model_copy(update=changes), files, overwrite=True).directory
+    return ModelPackage.write(directory, manifest.model_copy(update=changes), files, overwrite=True).directory
 
 
-def corrupt(directory: Path) -> None:
+def corrupt(directory: Path, file: str = "decoder.onnx") -> None:
     """Alters a file of a package, so that its checksum is wrong."""
-    content = (directory / "decoder.onnx").read_bytes()
-    (directory / "decoder.onnx").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    content = (directory / file).read_bytes()
+    (directory / file).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))

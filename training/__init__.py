@@ -13,6 +13,7 @@
     progress    the same figures, for who watches
     evaluate/   evidence: held-out figures, and what the graphs answer under ONNX Runtime
     export      networks -> ONNX graphs
+    priors      latents of training rows -> a mixture of Gaussians -> graphs to draw from and to score with
     probes      rows to try a graph on, and PyTorch's answers for them
     parity      ONNX Runtime's answers against those
     package     graphs, probes and manifest -> a model package, or a refusal

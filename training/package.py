@@ -1,6 +1,6 @@
 """From trained networks to a model package on disk, or to a refusal and nothing on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from math import prod
@@ -9,8 +9,10 @@ from typing import Literal, NamedTuple
 
 from training.graphs import ExportedGraph
 from training.parity import TOLERANCE, prove, runtime_version
+from training.priors import ExportedPrior
 from training.probes import Probe, to_npz
 from vae.manifest import (
+    STANDARD,
     DataSpec,
     File,
     Graph,
@@ -27,6 +29,7 @@ from vae.manifest import (
 from vae.package import ModelPackage, sha256_of
 
 LIBRARIES = ("torch", "onnx", "onnxscript", "numpy", "scikit-learn")
+README = "README.md"
 CUDA_TOLERANCE = Tolerance(absolute=1e-4, relative=1e-3)
 
 
@@ -47,6 +50,9 @@ class Contents(NamedTuple):
     metrics: Mapping[str, float]
     preprocessing: str
     provenance: Provenance | None
+    priors: Sequence[ExportedPrior] = ()
+    """What there is to sample from beside N(0, I)."""
+    default_prior: str = STANDARD
 
 
 class Proved(NamedTuple):
@@ -68,11 +74,13 @@ def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> Pr
         TrainingError: a graph does not answer as its network does.
         PackageError: the directory exists, or the disk refused the files.
     """
-    graphs = {name: graph.content for name, graph in contents.graphs.items()}
-    parity = prove(graphs, contents.probes, contents.data)
+    of_priors = {name: graph for prior in contents.priors for name, graph in prior.graphs.items()}
+    graphs = {name: graph.content for name, graph in {**contents.graphs, **of_priors}.items()}
+    probes = {**contents.probes, **{name: probe for prior in contents.priors for name, probe in prior.probes.items()}}
+    parity = prove(graphs, probes, contents.data)
     files = {
-        **{f"{name}.onnx": content for name, content in graphs.items()},
-        "probes.npz": to_npz(contents.probes),
+        **{_file(name): content for name, content in graphs.items()},
+        "probes.npz": to_npz(probes),
         **contents.card,
     }
     manifest = describe(contents, files, parity)
@@ -81,7 +89,7 @@ def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> Pr
 
 def describe(contents: Contents, files: Mapping[str, bytes], parity: Parity) -> Manifest:
     """Returns the manifest of a package with these files."""
-    listed = {name: _graph(f"{name}.onnx", graph) for name, graph in contents.graphs.items()}
+    listed = {name: _graph(name, graph) for name, graph in contents.graphs.items()}
     return Manifest(
         name=contents.name,
         version=1,
@@ -91,14 +99,16 @@ def describe(contents: Contents, files: Mapping[str, bytes], parity: Parity) -> 
         latent_shape=contents.latent_shape,
         posterior=contents.posterior,
         likelihood=contents.likelihood,
-        priors=(Prior(name="standard", noise_size=prod(contents.latent_shape)),),
+        priors=(Prior(name=STANDARD, noise_size=prod(contents.latent_shape)), *map(_prior, contents.priors)),
+        default_prior=contents.default_prior,
         graphs=Graphs(**listed),
         probes=Probes(
             file="probes.npz",
             sha256=sha256_of(files["probes.npz"]),
             tolerances={"cpu": TOLERANCE, "cuda": CUDA_TOLERANCE},
         ),
-        readme=File(file="README.md", sha256=sha256_of(files["README.md"])),
+        readme=File(file=README, sha256=sha256_of(files[README])),
+        assets=tuple(File(file=name, sha256=sha256_of(files[name])) for name in contents.card if name != README),
         preprocessing=contents.preprocessing,
         provenance=contents.provenance,
         metrics=dict(contents.metrics),
@@ -111,7 +121,21 @@ def libraries() -> dict[str, str]:
     return {**{name: version(name) for name in LIBRARIES}, "onnxruntime": runtime_version()}
 
 
-def _graph(file: str, graph: ExportedGraph) -> Graph:
+def _prior(prior: ExportedPrior) -> Prior:
+    graph, density = (_graph(name, graph) for name, graph in prior.graphs.items())
+    return Prior(name=prior.name, noise_size=prior.noise_size, graph=graph, density=density)
+
+
+def _graph(name: str, graph: ExportedGraph) -> Graph:
     return Graph(
-        file=file, sha256=sha256_of(graph.content), opset=graph.opset, inputs=graph.inputs, outputs=graph.outputs
+        file=_file(name),
+        sha256=sha256_of(graph.content),
+        opset=graph.opset,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
     )
+
+
+def _file(graph: str) -> str:
+    """Returns the name of a graph's file, for example prior-gmm.onnx for prior.gmm."""
+    return f"{graph.replace('.', '-', 1)}.onnx"

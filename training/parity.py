@@ -8,7 +8,7 @@ import numpy as np
 from training.probes import Arrays, Probe
 from vae.errors import TrainingError
 from vae.manifest import DataSpec, Parity, ParityCheck, Tolerance
-from vae.probes import Comparison, compare
+from vae.probes import Comparison, Reach, compare, reach_of
 from vae.runtime import prepare_onnxruntime
 
 if TYPE_CHECKING:
@@ -24,29 +24,30 @@ def prove(graphs: Mapping[str, bytes], probes: Mapping[str, Probe], data: DataSp
     Args:
         graphs: the ONNX graphs by name.
         probes: inputs and PyTorch's outputs by graph name.
-        data: the range that data lies in.
+        data: the range that data lies in; what a table's rows reach of it is seen from the encoder's probes.
 
     Raises:
         TrainingError: an output differs by more than the tolerance; names it, and by how much it differs.
         StartupError: there is not exactly one ONNX Runtime.
     """
     checks = []
+    reach = reach_of(data, probes["encoder"].inputs["data"] if "encoder" in probes else np.empty(0))
     for graph, content in graphs.items():
         comparisons: dict[str, list[Comparison]] = {}
-        for comparison in compare_graph(graph, content, probes[graph], data):
+        for comparison in compare_graph(graph, content, probes[graph], reach):
             comparisons.setdefault(comparison.output, []).append(comparison)
         rows = len(next(iter(probes[graph].inputs.values())))
         checks += [_check(f"{graph}.{output}", rows, found) for output, found in comparisons.items()]
     return Parity(batch_sizes=BATCH_SIZES, checks=tuple(checks))
 
 
-def compare_graph(graph: str, content: bytes, probe: Probe, data: DataSpec) -> Iterator[Comparison]:
+def compare_graph(graph: str, content: bytes, probe: Probe, reach: Reach) -> Iterator[Comparison]:
     """Yields every output's comparisons: with PyTorch at each batch size, then of rows alone with the largest batch."""
     session = open_session(graph, content)
     by_size = {size: run_in_batches(session, probe.inputs, size) for size in BATCH_SIZES}
     for outputs in by_size.values():
-        yield from compare(outputs, probe.outputs, data, TOLERANCE)
-    yield from compare(by_size[min(BATCH_SIZES)], by_size[max(BATCH_SIZES)], data, TOLERANCE)
+        yield from compare(outputs, probe.outputs, reach, TOLERANCE)
+    yield from compare(by_size[min(BATCH_SIZES)], by_size[max(BATCH_SIZES)], reach, TOLERANCE)
 
 
 def open_session(graph: str, content: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from vae.errors import PackageError
 
-SCHEMA_VERSION = 1  # `Manifest.schema_version` repeats it as a type
+SCHEMA_VERSIONS = (1, 2)  # that are read; `Manifest.schema_version` repeats them as a type
+STANDARD = "standard"  # the prior N(0, I)
 MANIFEST_FILE = "manifest.json"
 BATCH = "batch"  # name of the symbolic first axis in every graph
 
@@ -17,6 +18,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]  # no separators: stays in the package
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+Tensors = dict[str, tuple[str, tuple[int, ...]]]
+"""What a graph takes or gives: dtype and shape of a row by name."""
 
 
 class _Part(BaseModel):
@@ -36,6 +39,8 @@ class DataSpec(_Part):
     maximum: float
     missing_allowed: bool = False
     """Whether NaN stands for a missing value."""
+    columns: tuple[str, ...] = ()
+    """Names of a table's features, in order; empty where they have none."""
 
     @property
     def size(self) -> int:
@@ -52,6 +57,8 @@ class DataSpec(_Part):
             raise ValueError("uint8 data lies within [0, 255]")
         if self.dtype == "uint8" and self.missing_allowed:
             raise ValueError("missing_allowed needs float32: uint8 has no NaN")
+        if self.columns and (self.kind, len(self.columns)) != ("table", self.size):
+            raise ValueError(f"{len(self.columns)} columns cannot name {self.kind} rows of shape {list(self.shape)}")
         return self
 
 
@@ -116,11 +123,21 @@ class Graphs(_Part):
 
 
 class Prior(_Part):
-    """A distribution over latents to sample from. This schema version knows one: `standard`, N(0, I)."""
+    """A distribution over latents to sample from. `standard` is N(0, I) and has no graph, every other one has."""
 
     name: Name
     noise_size: PositiveInt
     """Number of standard normals that one row takes."""
+    graph: Graph | None = None
+    """noise [batch, noise_size], temperature [batch] -> latent."""
+    density: Graph | None = None
+    """latent -> log_prior, nats a row. No server runs it."""
+
+    @property
+    def graphs(self) -> dict[str, Graph]:
+        """The graphs that there are, by the name that their probes have."""
+        graphs = {f"prior.{self.name}": self.graph, f"density.{self.name}": self.density}
+        return {name: graph for name, graph in graphs.items() if graph is not None}
 
 
 class Tolerance(_Part):
@@ -166,7 +183,7 @@ class Provenance(_Part):
 class Manifest(_Part):
     """Describes a model package. Raises PackageError from `parse` where it is not understood."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     name: Name
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
     created_at: datetime
@@ -177,10 +194,12 @@ class Manifest(_Part):
     posterior: Literal["gaussian", "none"]
     likelihood: Likelihood
     priors: Annotated[tuple[Prior, ...], Field(min_length=1)]
-    default_prior: Name = "standard"
+    default_prior: Name = STANDARD
     graphs: Graphs
     probes: Probes
     readme: File | None = None
+    assets: tuple[File, ...] = ()
+    """What the readme shows, and figures in full."""
     preprocessing: str = ""
     """What the graphs already do to the data, stated for people."""
     provenance: Provenance | None = None
@@ -195,13 +214,19 @@ class Manifest(_Part):
     @property
     def files(self) -> tuple[File, ...]:
         """Every file of the package but the manifest itself."""
-        listed = (*self.graphs.by_name.values(), self.probes, self.readme)
+        of_priors = (graph for prior in self.priors for graph in prior.graphs.values())
+        listed = (*self.graphs.by_name.values(), *of_priors, self.probes, self.readme, *self.assets)
         return tuple(file for file in listed if file is not None)
+
+    @property
+    def served_graphs(self) -> dict[str, Graph]:
+        """Every graph that a server runs, by the name that its probes have: encoder, ..., prior.NAME."""
+        of_priors = {f"prior.{prior.name}": prior.graph for prior in self.priors if prior.graph is not None}
+        return self.graphs.by_name | of_priors
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.default_prior not in (prior.name for prior in self.priors):
-            raise ValueError(f"default_prior {self.default_prior!r} is not among the priors")
+        self._check_names()
         if self.fingerprint != fingerprint_of(self.graphs.encoder.sha256, self.graphs.decoder.sha256):
             raise ValueError("fingerprint does not match the graphs' checksums")
         latent = ("float32", self.latent_shape)
@@ -216,20 +241,44 @@ class Manifest(_Part):
             parameters = next((spec.row_shape for spec in decoder.outputs if spec.name == "parameters"), None)
             if parameters is None:
                 raise ValueError("decoder: must answer the parameters that the likelihood takes")
-            taken: dict[str, tuple[str, tuple[int, ...]]] = {"data": data, "parameters": ("float32", parameters)}
+            taken: Tensors = {"data": data, "parameters": ("float32", parameters)}
             _expect("likelihood", self.graphs.likelihood.inputs, taken, exactly=True)
             _expect("likelihood", self.graphs.likelihood.outputs, {"log_likelihood": ("float32", ())})
         for prior in self.priors:
-            if (prior.name, prior.noise_size) != ("standard", self.latent_size):
-                raise ValueError(
-                    f"prior {prior.name!r} of {prior.noise_size} normals a row: schema_version {SCHEMA_VERSION} knows "
-                    f"only 'standard', which takes {self.latent_size}"
-                )
+            self._check_prior(prior)
         return self
 
+    def _check_names(self) -> None:
+        names = [prior.name for prior in self.priors]
+        if self.default_prior not in names:
+            raise ValueError(f"default_prior {self.default_prior!r} is not among the priors")
+        if len(set(names)) < len(names):
+            raise ValueError("priors: lists a name twice")
+        files = [file.file for file in self.files]
+        if len(set(files)) < len(files) or MANIFEST_FILE in files:
+            raise ValueError(f"lists a file twice, or {MANIFEST_FILE} itself, among {', '.join(files)}")
+        if self.schema_version == 1 and (names != [STANDARD] or self.assets or self.data.columns):
+            raise ValueError("schema_version 1 knows the prior 'standard' alone, no assets and no columns")
+
+    def _check_prior(self, prior: Prior) -> None:
+        if prior.name == STANDARD:
+            if prior.noise_size != self.latent_size or prior.graphs:
+                raise ValueError(f"prior {STANDARD!r} takes {self.latent_size} normals a row, and no graph")
+            return
+        if prior.graph is None:
+            raise ValueError(f"prior {prior.name!r} needs a graph; {STANDARD!r} alone has none")
+        latent = {"latent": ("float32", self.latent_shape)}
+        taken: Tensors = {"noise": ("float32", (prior.noise_size,)), "temperature": ("float32", ())}
+        _expect(f"prior {prior.name!r}", prior.graph.inputs, taken, exactly=True)
+        _expect(f"prior {prior.name!r}", prior.graph.outputs, latent)
+        if prior.density is not None:
+            _expect(f"density of {prior.name!r}", prior.density.inputs, latent, exactly=True)
+            _expect(f"density of {prior.name!r}", prior.density.outputs, {"log_prior": ("float32", ())})
+
     def to_json(self) -> str:
-        """Returns the manifest as indented JSON."""
-        return self.model_dump_json(indent=2, exclude_none=True) + "\n"
+        """Returns the manifest as indented JSON, without keys that its schema version does not know."""
+        newer = _NEWER if self.schema_version == 1 else {}
+        return self.model_dump_json(indent=2, exclude_none=True, exclude=newer) + "\n"
 
     @classmethod
     def parse(cls, text: str | bytes, source: str = MANIFEST_FILE) -> Self:
@@ -244,10 +293,9 @@ class Manifest(_Part):
         """
         try:
             version = _AnyManifest.model_validate_json(text).schema_version
-            if version != SCHEMA_VERSION:
-                raise PackageError(
-                    f"{source}: schema_version {version} is unknown; this version reads {SCHEMA_VERSION}"
-                )
+            if version not in SCHEMA_VERSIONS:
+                known = " and ".join(map(str, SCHEMA_VERSIONS))
+                raise PackageError(f"{source}: schema_version {version} is unknown; this version reads {known}")
             return cls.model_validate_json(text)
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -259,7 +307,7 @@ class Manifest(_Part):
 def _expect(
     graph: str,
     listed: tuple[TensorSpec, ...],
-    expected: dict[str, tuple[str, tuple[int, ...]]],
+    expected: Tensors,
     *,
     exactly: bool = False,
 ) -> None:
@@ -268,7 +316,11 @@ def _expect(
         raise ValueError(f"{graph}: must list {', '.join(expected)}{' alone' if exactly else ''}, and nothing twice")
     for name, (dtype, shape) in expected.items():
         if found.get(name) != (dtype, shape):
-            raise ValueError(f"{graph}: {name} must be {dtype} [batch, {', '.join(map(str, shape))}]")
+            raise ValueError(f"{graph}: {name} must be {dtype} [{', '.join([BATCH, *map(str, shape)])}]")
+
+
+# Keys of the second schema version that are written even where they are empty.
+_NEWER: dict[str, bool | set[str]] = {"assets": True, "data": {"columns"}}
 
 
 class _AnyManifest(BaseModel):

@@ -9,6 +9,10 @@ import numpy.typing as npt
 from vae.manifest import DataSpec, Tolerance
 
 Arrays = Mapping[str, npt.NDArray[np.number]]
+Reach = npt.NDArray[np.float64] | float
+"""How far apart values of data lie: one number, or one a column."""
+
+_ROUNDING = 1e-6  # relative: what float32 leaves open of a value that is far larger than its column's reach
 
 
 class Comparison(NamedTuple):
@@ -21,17 +25,34 @@ class Comparison(NamedTuple):
     passed: bool
 
 
-def compare(outputs: Arrays, references: Arrays, data: DataSpec, tolerance: Tolerance) -> list[Comparison]:
+def reach_of(data: DataSpec, rows: npt.NDArray[np.number]) -> Reach:
+    """Returns how far apart values of data lie: maximum - minimum; in a float32 table what some rows show, by column.
+
+    A table's own range only keeps out what no row can hold, and may be wider than its rows by any factor.
+
+    Args:
+        data: the range that data lies in.
+        rows: probes of the encoder, [rows, *data.shape].
+    """
+    widest = float(data.maximum - data.minimum)
+    if data.kind == "image" or data.dtype == "uint8" or not len(rows):
+        return widest
+    missing, wide = np.isnan(rows), rows.astype(np.float64)
+    shown = np.where(missing, -np.inf, wide).max(0) - np.where(missing, np.inf, wide).min(0)
+    return np.minimum(np.where(shown > 0, shown, 1.0), widest)  # a column that never varies shows no scale
+
+
+def compare(outputs: Arrays, references: Arrays, reach: Reach, tolerance: Tolerance) -> list[Comparison]:
     """Compares every reference with the output of the same name.
 
-    `expectation` may differ by absolute * (maximum - minimum). Integer `data` must be equal, except that a value may
-    be one apart where the reference expectation lies within that distance of a rounding tie. Everything else may
-    differ by absolute + relative * |reference|. What is not finite never passes.
+    `expectation` may differ by absolute * reach, and in a table by float32's rounding. Integer `data` must be equal,
+    except that a value may be one apart where the reference expectation lies within that distance of a rounding tie.
+    Everything else may differ by absolute + relative * |reference|. What is not finite never passes.
 
     Args:
         outputs: arrays by name, [rows, ...].
         references: arrays by name, of the same shapes.
-        data: the range that `data` and `expectation` lie in.
+        reach: of the data, as `reach_of` tells it.
         tolerance: the provider's tolerance.
     """
     comparisons = []
@@ -40,14 +61,17 @@ def compare(outputs: Arrays, references: Arrays, data: DataSpec, tolerance: Tole
         if output.shape != reference.shape or output.dtype != reference.dtype:
             raise AssertionError(f"{name} is {output.dtype} {output.shape}, not {reference.dtype} {reference.shape}")
         wide, expected = output.astype(np.float64), reference.astype(np.float64)
-        scaled = tolerance.absolute * (data.maximum - data.minimum)
+        scaled = tolerance.absolute * reach
+        words = f"{scaled:.0e}" if isinstance(scaled, float) else f"{tolerance.absolute:.0e} of a column's reach"
         allowed: npt.NDArray[np.float64] | float
         if name == "data" and reference.dtype == np.uint8:
             expectation = references["expectation"].astype(np.float64)
             near_tie = np.abs(expectation - np.floor(expectation) - 0.5) <= scaled
-            allowed, bound = np.where(near_tie, 1.0, 0.0), f"0, or 1 within {scaled:.0e} of a rounding tie"
+            allowed, bound = np.where(near_tie, 1.0, 0.0), f"0, or 1 within {words} of a rounding tie"
         elif name in ("data", "expectation"):
-            allowed, bound = scaled, f"{scaled:.0e}"
+            allowed, bound = scaled, words
+            if not isinstance(scaled, float):
+                allowed = scaled + _ROUNDING * np.abs(expected)
         else:
             allowed = tolerance.absolute + tolerance.relative * np.abs(expected)
             bound = f"{tolerance.absolute:.0e} + {tolerance.relative:.0e} |reference|"

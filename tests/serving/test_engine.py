@@ -11,6 +11,8 @@ from serving.engine import Engine
 from serving.interrupt import Interrupt
 from serving.rows import DataRows, Decoded, LatentRows, PriorRows, ReconstructRows
 from serving.session import Session
+from tests.make_mixture_prior import draw
+from tests.packages import publish
 from vae.errors import EngineFailure, NonFiniteOutput
 from vae.noise import Purpose, RowRange, standard_normals
 from vae.package import ModelPackage
@@ -25,6 +27,18 @@ def engine(tiny: Path) -> Engine:
     graphs = package.manifest.graphs
     encoder, decoder = (Session(package.read(graph), graph, "cpu", 1) for graph in (graphs.encoder, graphs.decoder))
     return Engine(package.manifest, encoder, decoder)
+
+
+@pytest.fixture(scope="module")
+def with_priors(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """An engine that has the prior `gmm`, and the same under another name."""
+    package = ModelPackage.open(publish(tmp_path_factory.mktemp("priors") / "package", prior="gmm"))
+    manifest = package.manifest
+    other = manifest.priors[1].model_copy(update={"name": "other"})
+    sessions = {name: Session(package.read(graph), graph, "cpu", 1) for name, graph in manifest.served_graphs.items()}
+    priors = dict.fromkeys(("gmm", "other"), sessions["prior.gmm"])
+    manifest = manifest.model_copy(update={"priors": (*manifest.priors, other)})
+    return Engine(manifest, sessions["encoder"], sessions["decoder"], priors=priors)
 
 
 def good(answers: Sequence[T | NonFiniteOutput]) -> list[T]:
@@ -58,6 +72,35 @@ def test_samples_are_the_noise_of_their_rows_times_the_temperature(engine: Engin
     np.testing.assert_array_equal(
         cold.latent, standard_normals(Purpose.PRIOR, [RowRange(7, 10, 4)], 3) * np.float32(0.5)
     )
+
+
+def test_each_row_of_a_batch_is_drawn_from_its_own_prior(with_priors: Engine) -> None:
+    batch: list[LatentRows | PriorRows] = [
+        PriorRows(RowRange(7, 0, 4), 1.0, "data", prior="gmm"),
+        PriorRows(RowRange(7, 0, 4), 1.0, "data"),
+        LatentRows(np.ones((2, 3), np.float32), "expectation"),
+        PriorRows(RowRange(8, 5, 2), 0.5, "data", prior="other"),
+        PriorRows(RowRange(9, 0, 1), 0.25, "expectation", prior="gmm"),
+    ]
+    together = good(with_priors.decode(batch))
+    for answer, rows in zip(together, batch, strict=True):
+        _same(answer, good(with_priors.decode([rows]))[0])
+        if isinstance(rows, PriorRows) and rows.prior != "standard":
+            noise = standard_normals(Purpose.PRIOR, [rows.noise], 4)
+            expected = draw(noise, np.full(len(rows), rows.temperature, np.float32))
+            np.testing.assert_array_equal(answer.latent, expected)
+    np.testing.assert_array_equal(together[1].latent, standard_normals(Purpose.PRIOR, [RowRange(7, 0, 4)], 3))
+
+
+def test_a_draw_that_is_not_finite_fails_alone(with_priors: Engine) -> None:
+    first, second = with_priors.decode(
+        [
+            PriorRows(RowRange(7, 0, 2), np.inf, "data", prior="gmm"),  # no request may ask for it
+            PriorRows(RowRange(7, 0, 2), 1.0, "data", prior="gmm"),
+        ]
+    )
+    assert str(first) == "the prior answers NaN or infinity for row 0, 1"
+    assert isinstance(second, Decoded)
 
 
 def test_encodes_mean_moments_and_draw_in_one_batch(engine: Engine) -> None:
@@ -95,7 +138,7 @@ def test_reconstructions_in_a_batch_are_what_they_are_alone(tiny: Path) -> None:
         ReconstructRows(_data(2, seed=1), noise=RowRange(3, 7, 2), output="expectation"),
         ReconstructRows(_data(1, seed=2)),
     ]
-    engine = Engine(package.manifest, **sessions)
+    engine = Engine(package.manifest, sessions["encoder"], sessions["decoder"], sessions["likelihood"])
     for together, rows in zip(good(engine.reconstruct(batch)), batch, strict=True):
         for one, other in zip(together, good(engine.reconstruct([rows]))[0], strict=True):
             assert one is not None

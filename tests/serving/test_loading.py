@@ -11,16 +11,17 @@ import pytest
 
 from serving.loading import load
 from serving.settings import Settings
+from tests.packages import publish
 from vae.errors import PackageError
 from vae.package import sha256_of
 
 Edit = Callable[[dict[str, np.ndarray]], None]
 
 
-def _with_probes(tiny: Path, target: Path, edit: Edit) -> Path:
+def _with_probes(source: Path, target: Path, edit: Edit) -> Path:
     """Copies the package with other probes and the right checksum: what a careless trainer might publish."""
-    shutil.copytree(tiny, target)
-    with np.load(tiny / "probes.npz") as archive:
+    shutil.copytree(source, target)
+    with np.load(source / "probes.npz") as archive:
         probes = dict(archive)
     edit(probes)
     buffer = io.BytesIO()
@@ -83,6 +84,23 @@ def test_refuses_a_package_whose_probes_disagree(
 ) -> None:
     with pytest.raises(PackageError, match=said):
         load(_with_probes(tiny, tmp_path / "package", edit), settings)
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (_shift("prior.gmm.latent", 0.01), r"probe prior\.gmm\.latent on cpu: differs .* by 0\.01"),
+        (_drop("prior."), r"holds no probes of the prior\.gmm"),
+        (_drop("prior.gmm.temperature"), r"holds no prior\.gmm\.temperature"),
+    ],
+)
+def test_refuses_a_package_whose_prior_answers_otherwise(
+    tmp_path: Path, settings: Settings, edit: Edit, said: str
+) -> None:
+    mixture = publish(tmp_path / "mixture", prior="gmm")
+    assert load(mixture, settings).exactness.is_exact
+    with pytest.raises(PackageError, match=said):
+        load(_with_probes(mixture, tmp_path / "package", edit), settings)
 
 
 def test_refuses_an_altered_graph(tiny: Path, tmp_path: Path, settings: Settings) -> None:

@@ -20,6 +20,19 @@ def parse(document: dict[str, Any]) -> Manifest:
     return Manifest.parse(json.dumps(document), "demo/manifest.json")
 
 
+def mixture(name: str = "mixture", **changes: object) -> dict[str, Any]:
+    """A prior of 5 normals a row over latents [2], with a density."""
+
+    def tensor(name: str, *shape: int) -> dict[str, object]:
+        return {"name": name, "dtype": "float32", "shape": ["batch", *shape]}
+
+    file = {"sha256": "0" * 64, "opset": 18}
+    noise, temperature, latent = tensor("noise", 5), tensor("temperature"), tensor("latent", 2)
+    graph = {**file, "file": f"prior-{name}.onnx", "inputs": [noise, temperature], "outputs": [latent]}
+    density = {**file, "file": f"density-{name}.onnx", "inputs": [latent], "outputs": [tensor("log_prior")]}
+    return {"name": name, "noise_size": 5, "graph": graph, "density": density, **changes}
+
+
 def test_round_trip(contents: "Contents") -> None:
     assert Manifest.parse(contents.manifest.to_json()) == contents.manifest
     assert contents.manifest.latent_size == 2
@@ -34,9 +47,43 @@ def test_malformed(text: str | bytes) -> None:
 
 
 def test_unknown_schema_version_is_said_before_anything_else(document: dict[str, Any]) -> None:
-    for changed in ({**document, "schema_version": 2}, {"schema_version": 2, "quite": "different"}):
-        with pytest.raises(PackageError, match=r"schema_version 2 is unknown; this version reads 1$"):
+    for changed in ({**document, "schema_version": 3}, {"schema_version": 3, "quite": "different"}):
+        with pytest.raises(PackageError, match=r"schema_version 3 is unknown; this version reads 1 and 2$"):
             parse(changed)
+
+
+def test_the_first_schema_is_read_and_written_without_what_came_later(document: dict[str, Any]) -> None:
+    for key in ("assets", "columns"):
+        (document if key == "assets" else document["data"]).pop(key)
+    old = {**document, "schema_version": 1}
+    manifest = parse(old)
+    assert json.loads(manifest.to_json()) == old
+    assert manifest == parse(document).model_copy(update={"schema_version": 1})
+    for newer in ({"assets": [{"file": "a.png", "sha256": "0" * 64}]}, {"priors": [*old["priors"], mixture()]}):
+        with pytest.raises(PackageError, match="schema_version 1 knows the prior 'standard' alone, no assets"):
+            parse({**old, **newer})
+        assert parse({**document, **newer}).schema_version == 2
+
+
+def test_priors_have_graphs(document: dict[str, Any]) -> None:
+    priors = [*document["priors"], mixture("gmm"), mixture("other", density=None)]
+    manifest = parse({**document, "priors": priors, "default_prior": "gmm"})
+    assert manifest.fingerprint == parse(document).fingerprint
+    assert list(manifest.served_graphs) == ["encoder", "decoder", "prior.gmm", "prior.other"]
+    assert list(manifest.priors[1].graphs) == ["prior.gmm", "density.gmm"]
+    assert [file.file for file in manifest.files[2:5]] == ["prior-gmm.onnx", "density-gmm.onnx", "prior-other.onnx"]
+    assert Manifest.parse(manifest.to_json()) == manifest
+
+
+def test_assets_are_files_of_the_package(document: dict[str, Any]) -> None:
+    assets = [{"file": name, "sha256": "0" * 64} for name in ("samples.png", "evaluation.json")]
+    assert [file.file for file in parse({**document, "assets": assets}).files[-2:]] == [
+        "samples.png",
+        "evaluation.json",
+    ]
+    for name in ("encoder.onnx", "samples.png", "manifest.json"):
+        with pytest.raises(PackageError, match=rf"lists a file twice, or manifest\.json itself, among .*{name}"):
+            parse({**document, "assets": [*assets, {"file": name, "sha256": "0" * 64}]})
 
 
 def test_unknown_keys(document: dict[str, Any]) -> None:
@@ -63,11 +110,7 @@ def test_file_names_stay_in_the_package(document: dict[str, Any], name: str) -> 
         ({"latent_shape": [3]}, r"encoder: mean must be float32 \[batch, 3\]"),
         ({"default_prior": "mixture"}, "default_prior 'mixture' is not among the priors"),
         ({"priors": []}, "priors"),
-        ({"priors": [{"name": "standard", "noise_size": 3}]}, "prior 'standard' of 3 normals .* which takes 2"),
-        (
-            {"priors": [{"name": "standard", "noise_size": 2}, {"name": "mixture", "noise_size": 2}]},
-            "prior 'mixture' of 2 normals a row: schema_version 1 knows only 'standard'",
-        ),
+        ({"priors": [{"name": "standard", "noise_size": 3}]}, "prior 'standard' takes 2 normals a row, and no graph"),
         ({"fingerprint": "0" * 64}, "fingerprint does not match"),
         ({"fingerprint": "short"}, "fingerprint"),
         ({"metrics": {"elbo": float("nan")}}, "metrics"),
@@ -76,6 +119,30 @@ def test_file_names_stay_in_the_package(document: dict[str, Any], name: str) -> 
 def test_manifests_of_no_possible_package(document: dict[str, Any], change: dict[str, Any], said: str) -> None:
     with pytest.raises(PackageError, match=said):
         parse({**document, **change})
+
+
+def _of_graph(key: str, **changes: object) -> dict[str, Any]:
+    sound = mixture()
+    return {**sound, key: {**sound[key], **changes}}
+
+
+@pytest.mark.parametrize(
+    ("prior", "said"),
+    [
+        (mixture(graph=None), "prior 'mixture' needs a graph; 'standard' alone has none"),
+        (mixture("standard"), "lists a name twice"),
+        (mixture(noise_size=4), r"prior 'mixture': noise must be float32 \[batch, 4\]"),
+        (mixture(name="../gmm"), r"priors\.1\.name"),
+        (_of_graph("graph", inputs=mixture()["graph"]["inputs"][:1]), r"temperature must be float32 \[batch\]"),
+        (_of_graph("graph", outputs=[]), r"prior 'mixture': latent must be float32 \[batch, 2\]"),
+        (_of_graph("density", inputs=[]), r"density of 'mixture': latent must be float32 \[batch, 2\]"),
+        (_of_graph("density", outputs=[]), r"density of 'mixture': log_prior must be float32 \[batch\]"),
+        (_of_graph("density", file="prior-mixture.onnx"), "lists a file twice"),
+    ],
+)
+def test_priors_of_no_possible_package(document: dict[str, Any], prior: dict[str, Any], said: str) -> None:
+    with pytest.raises(PackageError, match=said):
+        parse({**document, "priors": [*document["priors"], prior]})
 
 
 def test_a_model_without_a_posterior_needs_no_log_variance(document: dict[str, Any]) -> None:
@@ -105,6 +172,7 @@ def test_the_first_axis_alone_is_the_batch(shape: list[int | str]) -> None:
         ({"missing_allowed": True}, "missing_allowed needs float32"),
         ({"shape": (8, 0, 1)}, "greater than 0"),
         ({"maximum": float("inf")}, "finite"),
+        ({"columns": ("a",)}, r"1 columns cannot name image rows of shape \[8, 8, 1\]"),
     ],
 )
 def test_specs_of_no_possible_data(change: dict[str, Any], said: str) -> None:
@@ -112,6 +180,14 @@ def test_specs_of_no_possible_data(change: dict[str, Any], said: str) -> None:
     assert DataSpec.model_validate(digits).size == 64
     with pytest.raises(ValueError, match=said):
         DataSpec.model_validate({**digits, **change})
+
+
+def test_a_table_may_name_its_columns() -> None:
+    table = {"kind": "table", "shape": (2,), "dtype": "float32", "minimum": -1, "maximum": 1}
+    assert DataSpec.model_validate({**table, "columns": ("age", "TSH, mU/l")}).columns == ("age", "TSH, mU/l")
+    assert DataSpec.model_validate(table).columns == ()
+    with pytest.raises(ValueError, match=r"3 columns cannot name table rows of shape \[2\]"):
+        DataSpec.model_validate({**table, "columns": ("a", "b", "c")})
 
 
 def test_fingerprint_is_of_the_pair_in_order() -> None:

@@ -110,7 +110,7 @@ def test_what_is_no_package_is_never_replaced(contents: "Contents", tmp_path: Pa
     ("text", "why"),
     [
         ('{"name": "an extension of a browser", "manifest_version": 3}', "schema_version: Field required"),
-        ('{"schema_version": 2}', "schema_version 2 is unknown"),
+        ('{"schema_version": 3}', "schema_version 3 is unknown"),
         ("{", "Invalid JSON"),
     ],
 )
