@@ -23,7 +23,7 @@ class About(NamedTuple):
     networks: str
     """What encoder and decoder are, in one phrase."""
     settings: Mapping[str, Setting]
-    """The run's configuration by key, as `vae train --config` takes it."""
+    """Keys of the run's configuration that differ from its defaults, with values as `vae train --config` takes them."""
     default_prior: str = "standard"
     columns: tuple[str, ...] = ()
     """Names of a table's columns."""

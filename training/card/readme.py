@@ -8,6 +8,7 @@ from training.card.about import About, Setting
 from training.card.picture import Picture
 from training.card.table_pictures import Column
 from training.evaluate.evaluation import Evaluation, PriorEvidence
+from training.evaluate.report import markdown
 from training.evaluate.served import STANDARD, Served
 
 _LINE = 100  # characters
@@ -30,7 +31,7 @@ def write(
     """
     parts = [
         _opening(served, about),
-        f"## Figures\n\n{_figures(evaluation)}",
+        f"## Figures\n\n{markdown(evaluation).strip()}",
         *([_columns_table(columns)] if columns else []),
         "## Pictures\n\nAll are made from the graphs in this package.",
         *(
@@ -122,19 +123,22 @@ The same seed gives the same rows. Latents fit this pair alone: the client refus
 
 
 def _training(about: About) -> str:
-    settings = "\n".join(f"    {key} = {_toml(value)}" for key, value in about.settings.items() if value is not None)
-    text = f"""## How it was trained
-
-By `vae train` with these settings, which `--config` takes as a file:
-
-{settings}
-
-manifest.json adds the checksum of the data, the library versions, and how closely the graphs follow PyTorch."""
+    text = f"## How it was trained\n\n{_settings(about)}"
     if not about.skipped:
         return text
     lines = "\n".join(_point(_line(line)) for line in about.skipped[:_SKIPPED])
     more = f"\n- and {len(about.skipped) - _SKIPPED} more" if len(about.skipped) > _SKIPPED else ""
     return f"{text}\n\nLeft out of the data, {len(about.skipped)} in all:\n\n{lines}{more}"
+
+
+def _settings(about: About) -> str:
+    told = {key: _toml(value) for key, value in about.settings.items() if value is not None}
+    rest = "manifest.json has them all, the data's checksum, the libraries' versions and the proof of the graphs."
+    if not told:
+        return _wrapped(f"By `vae train`, every setting at its default: {rest}")
+    lines = "\n".join(f"    {key} = {value}" for key, value in told.items())
+    opening = f"By `vae train` with `--config` and these settings, the others at their defaults: {rest}"
+    return f"{_wrapped(opening)}\n\n{lines}"
 
 
 def _limits(served: Served, evaluation: Evaluation) -> str:
@@ -156,11 +160,6 @@ def _limits(served: Served, evaluation: Evaluation) -> str:
 
 def _holes(prior: PriorEvidence) -> str:
     return f"{prior.hole_fraction:.0%} of the draws from prior `{prior.name}` lie where no row's latent does."
-
-
-def _figures(evaluation: Evaluation) -> str:
-    lines = "\n".join(f"| {name} | {value:.4g} |" for name, value in evaluation.metrics.items())
-    return f"| figure | value |\n| --- | ---: |\n{lines}"
 
 
 def _moments(moments: tuple[float, float]) -> str:
