@@ -12,6 +12,7 @@
     journal     one line of figures an epoch -> metrics.jsonl
     progress    the same figures, for who watches
     evaluate/   evidence: held-out figures, and what the graphs answer under ONNX Runtime
+    card/       the model card: pictures and README of a pair, made from its graphs
     export      networks -> ONNX graphs
     priors      latents of training rows -> a mixture of Gaussians -> graphs to draw from and to score with
     probes      rows to try a graph on, and PyTorch's answers for them

@@ -1,10 +1,14 @@
 """Figures for people: the table at the end of a run, and the model card, the package's README."""
 
+from training.card.about import About
 from training.checkpoint import Checkpoint
 from training.config import Config
 from training.data import Dataset
 from training.evaluate.evaluation import Evaluation
-from vae.manifest import DataSpec, Parity
+from training.models import model_of
+from vae.manifest import DataSpec, Likelihood, Parity
+
+_WHERE_DATA_LIES = ("dataset", "data_dir")  # paths are nobody's business
 
 
 def opening(last: Checkpoint, dataset: Dataset) -> str:
@@ -56,6 +60,38 @@ Means a row. The expectation over the posterior is estimated with 16 draws.
 
 manifest.json tells how it was trained, with which libraries, and how closely the graphs follow PyTorch.
 """
+
+
+def about(dataset: Dataset, config: Config, likelihood: Likelihood, default_prior: str) -> About:
+    """Returns what the model card tells besides what it measures."""
+    defaults = Config()
+    settings = {key: value for key, value in config if value != getattr(defaults, key)}
+    constants = ", ".join(f"{name} {value:g}" for name, value in likelihood.constants.items())
+    return About(
+        name=dataset.name,
+        model=model_of(config.model).title,
+        data=dataset.title,
+        train_rows=len(dataset.train),
+        validation_rows=len(dataset.validation),
+        test_rows=len(dataset.test),
+        likelihood=f"{likelihood.family} ({constants})" if constants else likelihood.family,
+        networks=_networks(config),
+        settings={key: value for key, value in settings.items() if key not in _WHERE_DATA_LIES},
+        default_prior=default_prior,
+        skipped=dataset.skipped,
+    )
+
+
+def _networks(config: Config) -> str:
+    sizes = ", ".join(map(str, config.hidden_sizes))
+    average = "the graphs hold the running average of the weights, and no random operator"
+    match config.network:
+        case "linear":
+            return "one linear map each way"
+        case "conv":
+            return f"convolutions with levels of {sizes} channels, mirrored in the decoder; {average}"
+        case name:
+            return f"{name} with hidden layers of {sizes} units, mirrored in the decoder; {average}"
 
 
 def _lines(evaluation: Evaluation, config: Config) -> list[tuple[str, str, str]]:

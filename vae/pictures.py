@@ -26,7 +26,7 @@ def grid_png(rows: AnyArray, spec: DataSpec, *, columns: int | None = None) -> b
         InvalidInput: the rows are no images of this spec.
     """
     pixels = _pixels(rows, spec)
-    return png(_tile(pixels, columns or math.ceil(math.sqrt(len(pixels)))))
+    return png(tile(pixels, columns or math.ceil(math.sqrt(len(pixels)))))
 
 
 def pairs_png(originals: AnyArray, reconstructions: AnyArray, spec: DataSpec, *, columns: int = 16) -> bytes:
@@ -44,12 +44,26 @@ def pairs_png(originals: AnyArray, reconstructions: AnyArray, spec: DataSpec, *,
     above, below = _pixels(originals, spec), _pixels(reconstructions, spec)
     if len(above) != len(below):
         raise InvalidInput("reconstructions", f"are {len(below)}, must be as many as the {len(above)} originals")
+    return png(pair(above, below, columns))
+
+
+def pair(above: Pixels, below: Pixels, columns: int) -> Pixels:
+    """Returns lines of cells [cells, height, width, channels], each above the line of its partners."""
     columns = min(columns, len(above))
     lines = []
     for start in range(0, len(above), columns):
         line = slice(start, start + columns)
-        lines.append(_tile(np.concatenate([_fill(above[line], columns), below[line]]), columns))
-    return png(_stack(lines))
+        lines.append(tile(np.concatenate([_fill(above[line], columns), below[line]]), columns))
+    return _stack(lines)
+
+
+def tile(cells: Pixels, columns: int) -> Pixels:
+    """Returns cells [cells, height, width, channels] side by side, `columns` a line: [height, width, channels]."""
+    cells = _fill(cells, columns)
+    framed = np.pad(cells, ((0, 0), (0, _GAP), (0, _GAP), (0, 0)), constant_values=_BACKGROUND)
+    count, height, width, channels = framed.shape
+    lines = framed.reshape(count // columns, columns, height, width, channels).swapaxes(1, 2)
+    return lines.reshape(count // columns * height, columns * width, channels)[:-_GAP, :-_GAP]
 
 
 def _pixels(rows: AnyArray, spec: DataSpec) -> Pixels:
@@ -67,15 +81,6 @@ def _fill(cells: Pixels, columns: int) -> Pixels:
     """Returns cells with empty ones appended, so that they fill whole lines."""
     missing = -len(cells) % columns
     return np.concatenate([cells, np.full((missing, *cells.shape[1:]), _BACKGROUND, np.uint8)])
-
-
-def _tile(cells: Pixels, columns: int) -> Pixels:
-    """Returns cells side by side, `columns` a line: [height, width, channels]."""
-    cells = _fill(cells, columns)
-    framed = np.pad(cells, ((0, 0), (0, _GAP), (0, _GAP), (0, 0)), constant_values=_BACKGROUND)
-    count, height, width, channels = framed.shape
-    lines = framed.reshape(count // columns, columns, height, width, channels).swapaxes(1, 2)
-    return lines.reshape(count // columns * height, columns * width, channels)[:-_GAP, :-_GAP]
 
 
 def _stack(blocks: list[Pixels]) -> Pixels:

@@ -1,0 +1,184 @@
+"""Charts: figures drawn by matplotlib, the same pixels for the same numbers whatever its settings on this machine."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image
+
+from training.evaluate.served import Wide
+from vae.images import Pixels
+
+_DPI = 100
+_WIDTH = 8.6  # inches
+_STYLE = {
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "0.5",
+    "text.parse_math": False,  # a column may be called $a$
+    "xtick.color": "0.35",
+    "ytick.color": "0.35",
+}
+_DRAWS = "0.80"  # grey
+_ACCENT = "#2f6f9f"
+_SECOND = "#c9622b"
+_MASSES = (0.5, 0.9, 0.99)  # of N(0, I), inside the circles of a map
+_CLASSES = 20  # that colours tell apart
+_DARK = ("#1a1a1a", "#00594d")  # instead of the greys in matplotlib's colours: grey is the prior's
+
+
+class Cloud(NamedTuple):
+    """Points of a map."""
+
+    name: str
+    points: Wide  # [points, 2]
+
+
+class Map(NamedTuple):
+    """Rows' latents in a plane, and what each prior draws there."""
+
+    rows: Wide  # [rows, 2]
+    labels: npt.NDArray[np.int64] | None  # [rows]
+    priors: list[Cloud]
+    axes: tuple[str, str]
+
+
+def latent_map(plane: Map) -> Pixels:
+    """Returns the rows over the draws of each prior, side by side; circles hold 50, 90 and 99 % of N(0, I)."""
+    wide = len(plane.priors) > 1
+    with _figure(_WIDTH if wide else 6.2, 4.6 if wide else 5.0) as (figure, pixels):
+        panels = figure.subplots(1, len(plane.priors), squeeze=False)[0]
+        everything = np.concatenate([plane.rows, *(prior.points for prior in plane.priors)])
+        reach = max(3.4, float(np.quantile(np.abs(everything), 0.999)) * 1.05)
+        for axes, prior in zip(panels, plane.priors, strict=True):
+            axes.scatter(
+                prior.points[:, 0], prior.points[:, 1], s=7, color=_DRAWS, linewidths=0, label="draws from the prior"
+            )
+            if prior.name == "standard":
+                _circles(axes)
+            _scatter(axes, plane)
+            axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", title=f"prior {prior.name}")
+            axes.set_xlabel(plane.axes[0])
+        panels[0].set_ylabel(plane.axes[1])
+        _legend(figure, panels[-1])
+    return pixels[0]
+
+
+def _circles(axes: Axes) -> None:
+    angles = np.linspace(0, 2 * np.pi, 200)
+    for mass in _MASSES:
+        radius = np.sqrt(-2 * np.log(1 - mass))
+        axes.plot(radius * np.cos(angles), radius * np.sin(angles), color="0.55", linewidth=0.8, zorder=1.5)
+
+
+def _scatter(axes: Axes, plane: Map) -> None:
+    classes = [] if plane.labels is None else np.unique(plane.labels).tolist()
+    if plane.labels is None or not 2 <= len(classes) <= _CLASSES:
+        axes.scatter(
+            plane.rows[:, 0], plane.rows[:, 1], color=_ACCENT, label="held-out rows", s=9, alpha=0.75, linewidths=0
+        )
+        return
+    colours = _colours()
+    # One call, in the rows' own order: class after class, the last would hide the others.
+    places = np.searchsorted(classes, plane.labels)
+    axes.scatter(
+        plane.rows[:, 0], plane.rows[:, 1], color=[colours[place] for place in places], s=9, alpha=0.75, linewidths=0
+    )
+    for colour, label in zip(colours, classes, strict=False):
+        axes.scatter([], [], color=colour, label=str(label), s=22)
+
+
+def _dots(axes: Axes, points: Wide, colour: str | list[str], label: str = "", size: int = 9) -> None:
+    axes.scatter(points[:, 0], points[:, 1], s=size, color=colour, alpha=0.75, linewidths=0, label=label or None)
+
+
+def _colours() -> list[str]:
+    """Returns 20 colours, the strong ones first."""
+    pairs = [to_hex(colour) for colour in mpl.color_sequences["tab20"]]
+    strong, light = pairs[::2], pairs[1::2]
+    strong[7], light[7] = _DARK
+    return strong + light
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False, markerscale=1.4, handletextpad=0.3)
+
+
+def weights_chart(values: Wide, names: list[str], telling: int, unit: str) -> Pixels:
+    """Returns a bar a dimension, in the order given; those past the telling ones are grey."""
+    with _figure(_WIDTH, 2.3) as (figure, pixels):
+        axes = figure.subplots()
+        colours = [_ACCENT if place < telling else "0.75" for place in range(len(values))]
+        axes.bar(range(len(values)), values, color=colours, width=0.8)
+        every = max(1, -(-len(values) // 40))
+        axes.set_xticks(range(0, len(values), every), names[::every], rotation=90 if len(values) > 20 else 0)
+        axes.set(ylabel=unit, xlim=(-0.6, len(values) - 0.4))
+    return pixels[0]
+
+
+def histograms(names: list[str], data: list[Wide], drawn: dict[str, list[Wide]]) -> Pixels:
+    """Returns a panel a column: data filled, each prior's samples as a line over it."""
+    across = min(5, len(names))
+    down = -(-len(names) // across)
+    with _figure(_WIDTH, 1.55 * down + 0.5) as (figure, pixels):
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for axes in panels[len(names) :]:
+            axes.set_axis_off()
+        for axes, name, column, *others in zip(panels, names, data, *drawn.values(), strict=False):
+            low, high = np.quantile(np.concatenate([column, others[0]]), (0.005, 0.995))
+            edges = np.linspace(low, high if high > low else low + 1, 31)
+            axes.hist(column, edges, density=True, color="0.8", label="held-out data")
+            for prior, values, colour in zip(drawn, others, (_ACCENT, _SECOND, "0.2"), strict=False):
+                axes.hist(values, edges, density=True, histtype="step", color=colour, label=f"samples, prior {prior}")
+            axes.set_title(shortened(name, 20), fontsize=9)
+            axes.set_yticks([])
+            axes.tick_params(labelsize=7.5)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    return pixels[0]
+
+
+def heat(panels: list[tuple[str, Wide]], lines: list[str], columns: list[str], unit: str) -> Pixels:
+    """Returns matrices [lines, columns] side by side, red above zero and blue below."""
+    height = min(9.0, 1.6 + 0.2 * len(lines))
+    with _figure(_WIDTH, height) as (figure, pixels):
+        most = max(float(np.abs(values).max(initial=0)) for _, values in panels) or 1.0
+        every = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for axes, (title, values) in zip(every, panels, strict=True):
+            image = axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest")
+            axes.set_title(title)
+            axes.set_xticks(range(len(columns)), [shortened(name, 16) for name in columns], rotation=90, fontsize=7.5)
+            axes.set_yticks(range(len(lines)), [shortened(name, 24) for name in lines], fontsize=7.5)
+        figure.colorbar(image, ax=list(every), label=unit, fraction=0.03, pad=0.02)
+    return pixels[0]
+
+
+def shortened(text: str, characters: int) -> str:
+    """Returns a name that fits its place."""
+    return text if len(text) <= characters else f"{text[: characters - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[tuple[Figure, list[Pixels]]]:
+    """Yields an empty figure, in inches, and a list that holds its pixels once it is drawn."""
+    pixels: list[Pixels] = []
+    with style.context(["default", _STYLE]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of characters that the font lacks, in a name
+        figure = Figure((width, height), dpi=_DPI, layout="constrained")
+        yield figure, pixels
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        with Image.open(file) as image:
+            pixels.append(np.asarray(image.convert("RGB")))

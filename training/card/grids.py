@@ -1,0 +1,36 @@
+"""Grids of images for a log that is watched while a model trains: no text, and no more than arrays."""
+
+from typing import NamedTuple
+
+from training.card.tiles import cells, layout
+from vae.images import Pixels
+from vae.manifest import DataSpec
+from vae.pictures import pair, tile
+from vae.tensors import Array
+
+_LINES = 4  # of samples, or of pairs: enough to see a run go wrong
+
+
+class Grids(NamedTuple):
+    """Pictures of a model, [height, width, 3]."""
+
+    reconstructions: Pixels
+    """Lines of data, each above the line of its reconstructions."""
+    samples: Pixels
+
+
+def grids(rows: Array, expectation: Array, samples: Array, spec: DataSpec) -> Grids:
+    """Returns pictures of an image model; rows beyond those that fit are left out.
+
+    Args:
+        rows: data [rows, height, width, channels], one or more.
+        expectation: their reconstructions, of the same shape.
+        samples: expectations decoded from a prior, [samples, height, width, channels], one or more.
+        spec: the range that becomes black to white.
+    """
+    columns = layout(spec).columns
+    some = slice(columns * _LINES)
+    return Grids(
+        pair(cells(rows[some], spec), cells(expectation[some], spec), columns),
+        tile(cells(samples[some], spec), columns),
+    )

@@ -1,0 +1,148 @@
+"""What an image model does, shown in its own images."""
+
+import numpy as np
+import numpy.typing as npt
+
+from training.card.dimensions import Dimensions, between, traversals
+from training.card.picture import Picture
+from training.card.sheet import Block, sheet
+from training.card.tiles import Layout, cells, layout
+from training.evaluate.evidence import Rows
+from training.evaluate.served import Data, Served
+from vae.images import Pixels
+
+SEED = 0  # of the prior's draws: `vae sample --seed 0` gives the same
+_PAIRS = 3  # lines of held-out images and their reconstructions
+_SAMPLE_LINES = 6
+_DIMENSIONS = 8  # at most, in traversals
+_STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+_SIGNED = tuple(f"{step:+.0f}".replace("+0", "0").replace("-", "\N{MINUS SIGN}") for step in _STEPS)
+_LINES = 6  # between held-out pairs
+
+Indices = npt.NDArray[np.intp]
+
+
+def pictures(served: Served, rows: Rows, dimensions: Dimensions) -> list[Picture]:
+    """Returns reconstructions, samples, traversals and interpolations."""
+    room = layout(served.data)
+    return [
+        reconstructions(served, rows, room),
+        samples(served, room),
+        traversed(served, rows, dimensions, room),
+        interpolations(served, rows, room),
+    ]
+
+
+def reconstructions(served: Served, rows: Rows, room: Layout) -> Picture:
+    """Returns lines of held-out images, each above the line of its reconstructions; a column a class where it fits."""
+    labels = None if rows.test_labels is None else np.asarray(rows.test_labels)
+    classes = [] if labels is None else np.unique(labels).tolist()
+    lines = max(1, min(_PAIRS, room.lines // 2))
+    if labels is not None and 2 <= len(classes) <= room.columns:
+        chosen = _of_each_class(labels, classes, lines)
+        which = f"The first {lines} held-out images of each class" if lines > 1 else "A held-out image of each class"
+    else:
+        columns = min(room.columns, len(rows.test))
+        lines = min(lines, len(rows.test) // columns)
+        chosen, classes = _spread(len(rows.test), lines * columns).reshape(lines, columns), []
+        which = "Held-out images, spread evenly over all of them"
+    data = rows.test[chosen.ravel()]
+    again = served.expectation(served.encode(data).mean)
+    shape = (*chosen.shape, *_cell_shape(served))
+    pairs = np.stack([cells(data, served.data).reshape(shape), cells(again, served.data).reshape(shape)], axis=1)
+    block = Block(
+        pairs.reshape(-1, *shape[1:]),
+        line_labels=("data", "reconstructed") * lines,
+        column_labels=tuple(map(str, classes)),
+        new_lines=tuple(range(2, 2 * lines, 2)),
+    )
+    of = "posterior mean" if served.posterior == "gaussian" else "code"
+    caption = f"{which}, above what their {of} decodes to."
+    return Picture("Reconstructions", "reconstructions.png", sheet([block]), caption)
+
+
+def samples(served: Served, room: Layout) -> Picture:
+    """Returns a block of decoded draws from each prior."""
+    lines = max(2, min(_SAMPLE_LINES, room.lines // len(served.priors)))
+    blocks = []
+    for name in served.priors:
+        drawn = served.expectation(served.draw_prior(name, SEED, lines * room.columns))
+        shown = cells(drawn, served.data).reshape(lines, room.columns, *_cell_shape(served))
+        blocks.append(Block(shown, heading=f"prior {name}"))
+    caption = (
+        f"Expectations decoded from each prior, the first rows of seed {SEED}, none left out: what "
+        f"`vae sample --expectation --seed {SEED}` draws."
+    )
+    return Picture("Samples", "samples.png", sheet(blocks), caption)
+
+
+def traversed(served: Served, rows: Rows, dimensions: Dimensions, room: Layout) -> Picture:
+    """Returns the dimensions that tell most, a line each, moved from -3 to 3: at the origin, and at a held-out row."""
+    shown = dimensions.order[: max(1, min(_DIMENSIONS, dimensions.telling, room.lines))]
+    starts = [np.zeros(served.latent_size, np.float32), served.encode(rows.test[:1]).mean[0]]
+    groups = 2 if 2 * len(_STEPS) <= room.columns + 2 else 1
+    moved = np.concatenate([traversals(served, start, shown, _STEPS) for start in starts[-groups:]], axis=1)
+    block = Block(
+        cells(moved.reshape(-1, *served.data.shape), served.data).reshape(*moved.shape[:2], *_cell_shape(served)),
+        line_labels=tuple(dimensions.label(dimension) for dimension in shown),
+        column_labels=_SIGNED * groups,
+        new_columns=(len(_STEPS),) if groups == 2 else (),
+    )
+    measure = "KL" if dimensions.unit == "nats" else "the variance it gives the output"
+    image = "around the first held-out image"
+    where = f"left, around the origin; right, {image}" if groups == 2 else image
+    caption = (
+        f"One latent dimension a line, moved from \N{MINUS SIGN}3 to 3 standard deviations of N(0, 1) with the others "
+        f"kept: {where}. "
+        f"The {len(shown)} of {served.latent_size} that tell most by {measure}."
+    )
+    return Picture("Traversals", "traversals.png", sheet([block]), caption)
+
+
+def interpolations(served: Served, rows: Rows, room: Layout) -> Picture:
+    """Returns lines from one held-out image to another, which stand at the ends."""
+    labels = None if rows.test_labels is None else np.asarray(rows.test_labels)
+    starts, ends = _partners(labels, len(rows.test), max(1, min(_LINES, room.lines)))
+    data = rows.test[starts], rows.test[ends]
+    steps = max(3, min(room.columns, 13) - 2)
+    shape = _cell_shape(served)
+    path = between(served, served.encode(data[0]).mean, served.encode(data[1]).mean, steps)
+    middle = cells(path.reshape(-1, *served.data.shape), served.data).reshape(len(starts), steps, *shape)
+    first, last = (cells(part, served.data)[:, np.newaxis] for part in data)
+    block = Block(
+        np.concatenate([first, middle, last], axis=1),
+        column_labels=("data", *[""] * steps, "data"),
+        new_columns=(1, steps + 1),
+    )
+    caption = (
+        "A straight line between the latents of two held-out images in even steps, both ends included; the images "
+        "themselves stand outside."
+    )
+    return Picture("Interpolations", "interpolations.png", sheet([block]), caption)
+
+
+def _cell_shape(served: Served) -> tuple[int, ...]:
+    zeros: Data = np.zeros((1, *served.data.shape), served.data.dtype)
+    cell: Pixels = cells(zeros, served.data)
+    return cell.shape[1:]
+
+
+def _of_each_class(labels: npt.NDArray[np.int64], classes: list[int], lines: int) -> Indices:
+    """Returns rows [lines, classes], the first of each class; a class of fewer rows repeats its last."""
+    found = [np.flatnonzero(labels == label) for label in classes]
+    return np.stack([rows[np.minimum(np.arange(lines), len(rows) - 1)] for rows in found], axis=1)
+
+
+def _spread(rows: int, count: int) -> Indices:
+    return np.linspace(0, rows - 1, count).round().astype(np.intp)
+
+
+def _partners(labels: npt.NDArray[np.int64] | None, rows: int, count: int) -> tuple[Indices, Indices]:
+    """Returns where lines start and end: among the first rows, each of another class than its partner if it can be."""
+    starts = _spread(rows, 2 * count)[::2]
+    ends = []
+    for number, start in enumerate(starts):
+        candidates = np.roll(np.arange(rows), -(start + 1 + rows // 2 + number))
+        other = candidates if labels is None else candidates[labels[candidates] != labels[start]]
+        ends.append(other[0] if len(other) else candidates[0])
+    return starts, np.array(ends, np.intp)

@@ -1,0 +1,89 @@
+"""Latents in two dimensions: a rotation, never a stretch, so that N(0, I) stays round."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from training.card.charts import Cloud, Map, latent_map
+from training.card.picture import Picture
+from training.evaluate.evidence import Rows
+from training.evaluate.features import evenly
+from training.evaluate.served import Floats, Posterior, Served, Wide
+from vae.noise import Purpose, RowRange, standard_normals
+
+_POINTS = 2000  # rows, and draws from each prior
+_PRIORS = 3  # panels, at most
+_SEED = 0
+_ROWS_PER_DIMENSION = 10  # or the directions in which classes part are those of chance
+
+
+Labels = npt.NDArray[np.int64]
+
+
+class _Basis(NamedTuple):
+    """Two orthonormal directions, and how they were found."""
+
+    directions: Wide  # [latent, 2]
+    found: Literal["axes", "widest", "classes"]
+
+
+def latent_picture(served: Served, rows: Rows) -> Picture:
+    """Returns the map of held-out rows' latents, over the draws of each prior. Needs two dimensions or more."""
+    chosen = evenly(len(rows.test), _POINTS)
+    posterior = served.encode(rows.test[chosen])
+    labels = None if rows.test_labels is None else np.asarray(rows.test_labels)[chosen]
+    basis = _basis(posterior.mean.astype(np.float64), labels)
+    priors = [
+        Cloud(name, served.draw_prior(name, _SEED, len(chosen)).astype(np.float64) @ basis.directions)
+        for name in served.priors[:_PRIORS]
+    ]
+    axes = ("z0", "z1") if basis.found == "axes" else ("first direction", "second direction")
+    plane = Map(_drawn(posterior).astype(np.float64) @ basis.directions, labels, priors, axes)
+    caption = _caption(served, len(chosen), labels is not None, basis)
+    return Picture("Map of the latents", "latents.png", latent_map(plane), caption)
+
+
+def _basis(means: Wide, labels: Labels | None) -> _Basis:
+    """Returns where to look from: the axes where there are two, else where classes part most, else PCA's directions."""
+    rows, size = means.shape
+    if size == 2:
+        return _Basis(np.eye(2), "axes")
+    counts = np.unique(labels, return_counts=True)[1] if labels is not None else np.zeros(0, np.int64)
+    if len(counts) > 2 and counts.min() > 1 and rows >= _ROWS_PER_DIMENSION * size:
+        model = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1).fit(means, labels)
+        return _Basis(_orthonormal(model.scalings_[:, :2]), "classes")
+    centred = means - means.mean(0)
+    return _Basis(_orthonormal(np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]), "widest")
+
+
+def _orthonormal(directions: Wide) -> Wide:
+    basis = np.linalg.qr(directions)[0]
+    signs = np.sign(basis[np.abs(basis).argmax(0), [0, 1]])  # which way a direction points is anyone's choice
+    turned: Wide = basis * signs
+    return turned
+
+
+def _drawn(posterior: Posterior) -> Floats:
+    """Returns a latent a row from its posterior, as the prior's draws are; its code where there is none."""
+    if posterior.log_variance is None:
+        return posterior.mean
+    count, size = posterior.mean.shape
+    noise = standard_normals(Purpose.POSTERIOR, [RowRange(_SEED, 0, count)], size)
+    latents: Floats = posterior.mean + np.exp(posterior.log_variance / np.float32(2)) * noise
+    return latents
+
+
+def _caption(served: Served, count: int, labelled: bool, basis: _Basis) -> str:
+    what = "one draw from each posterior" if served.posterior == "gaussian" else "their codes"
+    turned = {
+        "axes": "",
+        "widest": ", turned so that the two directions in which the rows spread most show",
+        "classes": ", turned so that the two directions in which classes part most show",
+    }
+    return (
+        f"{count} held-out rows, {what}{', coloured by class' if labelled else ''}, over as many draws from the prior "
+        f"in grey{turned[basis.found]}. Grey without colour is where samples come from and no row is. "
+        "Circles hold 50, 90 and 99 % of N(0, I)."
+    )

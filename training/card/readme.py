@@ -1,0 +1,202 @@
+"""The text of a card: Markdown that reads well on a page and in a terminal."""
+
+import json
+import textwrap
+from collections.abc import Sequence
+
+from training.card.about import About, Setting
+from training.card.picture import Picture
+from training.card.table_pictures import Column
+from training.evaluate.evaluation import Evaluation, PriorEvidence
+from training.evaluate.report import markdown
+from training.evaluate.served import STANDARD, Served
+
+_LINE = 100  # characters
+_COLUMNS = 60  # lines of a table's table
+_SKIPPED = 20  # lines that were left out of the data
+_HOLES = 0.05  # share of draws where no row is that is worth a warning
+
+
+def write(
+    served: Served, evaluation: Evaluation, about: About, pictures: Sequence[Picture], columns: Sequence[Column]
+) -> str:
+    """Returns the README.
+
+    Args:
+        served: the pair.
+        evaluation: what was measured.
+        about: what is told besides.
+        pictures: in their order.
+        columns: of a table; none for images.
+    """
+    parts = [
+        _opening(served, about),
+        f"## Figures\n\n{markdown(evaluation).strip()}",
+        *([_columns_table(columns)] if columns else []),
+        "## Pictures\n\nAll are made from the graphs in this package.",
+        *(
+            f"### {picture.title}\n\n![{picture.title}]({picture.file})\n\n{_wrapped(picture.caption)}"
+            for picture in pictures
+        ),
+        _use(served, about),
+        _training(about),
+        _limits(served, evaluation),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _opening(served: Served, about: About) -> str:
+    data = served.data
+    shape = " x ".join(map(str, data.shape))
+    numbers = f"{data.dtype}, {data.minimum:g} to {data.maximum:g}" if data.kind == "image" else data.dtype
+    what = "images" if data.kind == "image" else "table rows"
+    held = f"{about.test_rows} held out"
+    if about.validation_rows:
+        held = f"{about.validation_rows} to choose by, {held}"
+    opening = f"{_with_article(about.model)}: {what} of shape {shape} ({numbers}) to {served.latent_size} latent values"
+    points = [
+        f"**Data**: {_line(about.data)}. {about.train_rows} rows to train on, {held}.",
+        f"**Likelihood**: {about.likelihood}.",
+        f"**Latents**: {_latents(served)}",
+        f"**Priors**: {_priors(served, about)}",
+        f"**Networks**: {about.networks}.",
+    ]
+    return f"""# {about.name}
+
+{_wrapped(f"{opening} and back.")}
+
+{chr(10).join(map(_point, points))}"""
+
+
+def _latents(served: Served) -> str:
+    if served.posterior == "gaussian":
+        return "a Gaussian posterior with a diagonal covariance for each row."
+    return (
+        "one code a row and no posterior; in training rows, each dimension has mean 0 and variance 1. "
+        "What needs a posterior (samples of it, KL, ELBO) the server refuses."
+    )
+
+
+def _priors(served: Served, about: About) -> str:
+    trained = "" if served.posterior == "gaussian" else ", which training did not aim at"
+    named = [f"`{STANDARD}`, N(0, I){trained}", *(f"`{name}`" for name in served.priors if name != STANDARD)]
+    default = f"; `{about.default_prior}` unless another is asked for" if len(named) > 1 else ""
+    return f"{', '.join(named)}{default}."
+
+
+def _columns_table(columns: Sequence[Column]) -> str:
+    lines = [
+        f"| {_cell(column.name)} | {_moments(column.data)} | {_moments(column.samples)} | {_share(column.explained)} |"
+        for column in columns[:_COLUMNS]
+    ]
+    left_out = f"\n\nThe first {_COLUMNS} of {len(columns)} columns." if len(columns) > _COLUMNS else ""
+    return f"""### Columns
+
+Mean (standard deviation), in the data's own units, of held-out rows and of what the standard prior's
+draws decode to. R^2 is the share of a column's variance that its reconstruction explains.
+
+| column | held-out data | samples | R^2 |
+| --- | ---: | ---: | ---: |
+{chr(10).join(lines)}{left_out}"""
+
+
+def _use(served: Served, about: About) -> str:
+    out = "samples.png" if served.data.kind == "image" else "samples.npy"
+    others = [name for name in served.priors if name != about.default_prior]
+    prior = f" --prior {others[0]}" if others else ""
+    example = f"    vae sample --target 127.0.0.1:50051 --count 64 --seed 0{prior} --out {out}"
+    return f"""## How to serve it
+
+In this directory:
+
+    vae serve .                  # 127.0.0.1:50051
+{example}
+
+or from Python, with `from vae import Client`:
+
+    with Client("127.0.0.1:50051") as client:
+        rows = client.sample(64, seed=0).output
+        latents = client.encode(rows)
+        again = client.decode(latents).output
+
+The same seed gives the same rows. Latents fit this pair alone: the client refuses to decode another's."""
+
+
+def _training(about: About) -> str:
+    text = f"## How it was trained\n\n{_settings(about)}"
+    if not about.skipped:
+        return text
+    lines = "\n".join(_point(_line(line)) for line in about.skipped[:_SKIPPED])
+    more = f"\n- and {len(about.skipped) - _SKIPPED} more" if len(about.skipped) > _SKIPPED else ""
+    return f"{text}\n\nLeft out of the data, {len(about.skipped)} in all:\n\n{lines}{more}"
+
+
+def _settings(about: About) -> str:
+    told = {key: _toml(value) for key, value in about.settings.items() if value is not None}
+    rest = "manifest.json has them all, the data's checksum, the libraries' versions and the proof of the graphs."
+    if not told:
+        return _wrapped(f"By `vae train`, every setting at its default: {rest}")
+    lines = "\n".join(f"    {key} = {value}" for key, value in told.items())
+    opening = f"By `vae train` with `--config` and these settings, the others at their defaults: {rest}"
+    return f"{_wrapped(opening)}\n\n{lines}"
+
+
+def _limits(served: Served, evaluation: Evaluation) -> str:
+    points = [
+        "It knows the data that it was trained on. Other data is encoded as readily, and means nothing.",
+        "What it decodes to is an expectation, or that rounded: the likelihood's own noise is not drawn.",
+        *(_holes(prior) for prior in evaluation.priors if prior.hole_fraction > _HOLES),
+    ]
+    idle = served.latent_size - evaluation.active_units if evaluation.active_units is not None else 0
+    if idle:
+        points.append(
+            f"{idle} of {served.latent_size} latent dimensions are idle: moving them changes next to nothing."
+        )
+    points.append(
+        "Nothing here speaks of licences: those of the data, and what they allow of this model, are yours to add."
+    )
+    return "## Limits\n\n" + "\n".join(map(_point, points))
+
+
+def _holes(prior: PriorEvidence) -> str:
+    return f"{prior.hole_fraction:.0%} of the draws from prior `{prior.name}` lie where no row's latent does."
+
+
+def _moments(moments: tuple[float, float]) -> str:
+    mean, deviation = moments
+    return f"{mean:.3g} ({deviation:.2g})"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _toml(value: Setting) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _cell(text: str) -> str:
+    """Returns a name as one cell of a table, where a bar would begin the next."""
+    return _line(text).replace("|", "\\|")
+
+
+def _line(text: str) -> str:
+    """Returns a text as one line that Markdown and HTML leave alone."""
+    kept = " ".join(text.split())
+    for character in "\\`*_<[":
+        kept = kept.replace(character, f"\\{character}")
+    return kept
+
+
+def _point(text: str) -> str:
+    return _wrapped(f"- {text}", indent="  ")
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, _LINE, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _with_article(text: str) -> str:
+    return f"{'An' if text[:1].lower() in 'aeio' else 'A'} {text}"
