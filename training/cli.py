@@ -21,7 +21,7 @@ from vae.parser import verb_parser
 from vae.runtime import prepare_onnxruntime
 
 if TYPE_CHECKING:
-    from training.run import Outcome
+    from training.publish import Outcome
 
 
 def _sizes(text: str) -> list[int]:
@@ -177,11 +177,12 @@ def _export_parser() -> argparse.ArgumentParser:
 
 def _closing(outcome: "Outcome") -> str:
     """Returns what a verb prints at its end: the figures, where they lie, and what comes next."""
-    from training.report import proof, table
+    from training.evaluate.report import table
+    from training.report import proof
 
     directory = outcome.package.directory
     return (
-        f"{table(outcome.evaluation, outcome.dataset, outcome.config)}\n\n"
+        f"{table(outcome.evaluation)}\n\n"
         f"proved   {proof(outcome.parity)}\n"
         f"package  {directory}\n"
         f"next     vae serve {shlex.quote(str(directory))}"

@@ -111,6 +111,11 @@ class Config(BaseModel):
         """What the data is read from."""
         return Source(**{name: getattr(self, name) for name in Source._fields})
 
+    def changed(self) -> dict[str, Setting]:
+        """Returns the settings that are not the defaults, as a file of settings would tell them."""
+        default = Config().to_settings()
+        return {key: value for key, value in self.to_settings().items() if value != default[key]}
+
     def to_settings(self) -> dict[str, Setting]:
         """Returns the fields as plain values; sizes become text such as "256-128"."""
         settings = self.model_dump(exclude={"data_dir"})

@@ -1,43 +1,25 @@
 """A run from data to model package. Its directory holds the checkpoint, the journal and the package."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from training import checkpoint
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config, refuse_changes
-from training.data import Dataset, draw_binary, load_dataset
-from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
-from training.evaluate.evidence import Rows, evaluate
-from training.evaluate.served import Served
-from training.graphs import export_graphs, modules_of
+from training.data import Dataset, load_dataset
+from training.evaluate.evaluation import EVALUATION_FILE
 from training.guard import ROLLBACKS, Diverged
 from training.journal import JOURNAL_FILE, Journal
 from training.loop import State, epochs, start
 from training.models import model_of
-from training.networks.pair import Networks
-from training.package import Contents, libraries, write_package
-from training.probes import probe_all
-from training.progress import Progress, Stages, say
-from training.report import model_card, opening, preprocessing_of
+from training.progress import Progress, say
+from training.publish import Outcome, publish
+from training.report import opening
 from vae.errors import TrainingError
 from vae.files import PARTIAL, write_whole
-from vae.manifest import Parity, Provenance
-from vae.package import ModelPackage
 
 PACKAGE_DIRECTORY = "model"
-
-
-class Outcome(NamedTuple):
-    """What came of a run."""
-
-    package: ModelPackage
-    parity: Parity
-    evaluation: Evaluation
-    dataset: Dataset
-    config: Config
 
 
 def begin(config: Config, directory: Path) -> Checkpoint:
@@ -157,70 +139,6 @@ def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverge
     state.rollbacks = rollbacks + 1
     say(f"epoch {last.epoch + 1}: {cause}; back to epoch {last.epoch}, at half the learning rate")
     return state
-
-
-def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: bool) -> Outcome:
-    """Exports the running average of the weights, evaluates the graphs and writes them, proved, as a model package."""
-    config, networks = last.config, average_of(last, dataset)
-    say("exporting, and proving the graphs against PyTorch")
-    modules, posterior = modules_of(networks), model_of(config.model).posterior
-    probes = probe_all(modules, dataset.spec, dataset.test)
-    graphs = export_graphs(modules, probes)
-    contents = {name: graph.content for name, graph in graphs.items()}
-    served = Served(contents, dataset.spec, config.latent_size, posterior, threads=config.threads)
-    evaluation = evaluate(served, rows_of(dataset), budget_of(config), Stages())
-    package, parity = write_package(
-        directory,
-        Contents(
-            name=dataset.name,
-            data=dataset.spec,
-            latent_shape=(config.latent_size,),
-            posterior=posterior,
-            likelihood=networks.decoder.likelihood.describe(),
-            graphs=graphs,
-            probes=probes,
-            card={"README.md": model_card(dataset, config, evaluation).encode()},
-            metrics=evaluation.metrics,
-            preprocessing=preprocessing_of(dataset.spec),
-            provenance=Provenance(
-                dataset=dataset.name,
-                data_sha256=dataset.sha256,
-                config={**config.to_settings(), "epochs_done": last.epoch},
-                libraries=libraries(),
-            ),
-        ),
-        overwrite=overwrite,
-    )
-    return Outcome(package, parity, evaluation, dataset, config)
-
-
-def rows_of(dataset: Dataset) -> Rows:
-    """Returns the rows to evaluate on; where data is binarised, training rows are drawn once, as held-out ones are."""
-    train = dataset.train
-    if dataset.binarised:
-        train = draw_binary(train, dataset.spec.maximum, torch.Generator().manual_seed(0))
-    labels = dataset.labels
-    return Rows(
-        train=train.numpy(),
-        test=dataset.test.numpy(),
-        train_labels=None if labels is None else labels.train.numpy(),
-        test_labels=None if labels is None else labels.test.numpy(),
-    )
-
-
-def budget_of(config: Config) -> Budget:
-    """Returns what a run's evaluation may cost."""
-    return Budget(rows=config.evaluation_rows, samples=config.evaluation_samples, threads=config.threads)
-
-
-def average_of(last: Checkpoint, dataset: Dataset) -> Networks:
-    """Returns the running average of a checkpoint's weights on the CPU, as it is exported."""
-    networks = checkpoint.restore(last, dataset).average.cpu()
-    standard = networks.encoder.standard
-    if standard is not None:
-        with torch.inference_mode():
-            standard.fit(torch.cat([networks.encoder(rows).mean for rows in dataset.train.split(1000)]))
-    return networks
 
 
 def export(source: Path, directory: Path) -> Outcome:

@@ -1,0 +1,151 @@
+"""From a checkpoint to a model package: export, ex-post prior, evidence, card, proof."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from training import checkpoint
+from training.card.about import About
+from training.card.card import card
+from training.checkpoint import Checkpoint
+from training.config import Config
+from training.data import Dataset, draw_binary
+from training.evaluate.bounds import draw
+from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
+from training.evaluate.evidence import Rows, evaluate
+from training.evaluate.features import evenly
+from training.evaluate.served import PriorGraph, Served
+from training.graphs import ExportedGraph, export_graphs, modules_of
+from training.models import model_of
+from training.networks.pair import Networks
+from training.package import Contents, libraries, write_package
+from training.priors import LEAST_ROWS, ExportedPrior, export_prior, fit_mixture
+from training.probes import probe_all
+from training.progress import Stages, say
+from training.report import networks_of, preprocessing_of
+from vae.manifest import STANDARD, Parity, Provenance
+from vae.package import ModelPackage
+
+MIXTURE = "mixture"
+MIXTURE_ROWS = 20_000  # most latents that it is fitted on
+
+
+class Outcome(NamedTuple):
+    """What came of a run."""
+
+    package: ModelPackage
+    parity: Parity
+    evaluation: Evaluation
+    dataset: Dataset
+    config: Config
+
+
+def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: bool) -> Outcome:
+    """Exports the running average of the weights, evaluates the graphs and writes them, proved, as a model package.
+
+    Raises:
+        TrainingError: a graph cannot be exported, evaluated or proved.
+        PackageError: the directory exists, or the disk refused the files.
+    """
+    config, networks, rows = last.config, average_of(last, dataset), rows_of(dataset)
+    say("exporting, and proving the graphs against PyTorch")
+    modules, model = modules_of(networks), model_of(config.model)
+    probes = probe_all(modules, dataset.spec, dataset.test)
+    graphs = export_graphs(modules, probes)
+    served = serve(graphs, dataset, config)
+    priors = mixture_of(served, rows, config)
+    default_prior = MIXTURE if priors and model.posterior == "none" else STANDARD
+    served = serve(graphs, dataset, config, priors)
+    evaluation = evaluate(served, rows, budget_of(config), Stages())
+    likelihood = networks.decoder.likelihood.describe()
+    constants = "".join(f" ({name} {value:g})" for name, value in likelihood.constants.items())
+    about = About(
+        name=dataset.name,
+        model=model.title,
+        data=dataset.title,
+        train_rows=len(dataset.train),
+        validation_rows=len(dataset.validation),
+        test_rows=len(dataset.test),
+        likelihood=f"{likelihood.family}{constants}",
+        networks=networks_of(config),
+        settings=config.changed(),
+        default_prior=default_prior,
+        columns=dataset.spec.columns,
+        skipped=dataset.skipped,
+    )
+    contents = Contents(
+        name=dataset.name,
+        data=dataset.spec,
+        latent_shape=(config.latent_size,),
+        posterior=model.posterior,
+        likelihood=likelihood,
+        graphs=graphs,
+        probes=probes,
+        card={**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()},
+        metrics=evaluation.metrics,
+        preprocessing=preprocessing_of(dataset.spec),
+        provenance=Provenance(
+            dataset=dataset.name,
+            data_sha256=dataset.sha256,
+            config={**config.to_settings(), "epochs_done": last.epoch},
+            libraries=libraries(),
+        ),
+        priors=priors,
+        default_prior=default_prior,
+    )
+    package, parity = write_package(directory, contents, overwrite=overwrite)
+    return Outcome(package, parity, evaluation, dataset, config)
+
+
+def average_of(last: Checkpoint, dataset: Dataset) -> Networks:
+    """Returns the running average of a checkpoint's weights on the CPU, as it is exported."""
+    networks = checkpoint.restore(last, dataset).average.cpu()
+    standard = networks.encoder.standard
+    if standard is not None:
+        with torch.inference_mode():
+            standard.fit(torch.cat([networks.encoder(rows).mean for rows in dataset.train.split(1000)]))
+    return networks
+
+
+def serve(
+    graphs: Mapping[str, ExportedGraph], dataset: Dataset, config: Config, priors: tuple[ExportedPrior, ...] = ()
+) -> Served:
+    """Returns exported graphs as they will be served."""
+    return Served(
+        {name: graph.content for name, graph in graphs.items()},
+        dataset.spec,
+        config.latent_size,
+        model_of(config.model).posterior,
+        priors={prior.name: PriorGraph(prior.graph.content, prior.noise_size) for prior in priors},
+        threads=config.threads,
+    )
+
+
+def mixture_of(served: Served, rows: Rows, config: Config) -> tuple[ExportedPrior, ...]:
+    """Returns the ex-post prior, fitted on a draw from each training row's posterior; none where none is wanted."""
+    some = rows.train[evenly(len(rows.train), MIXTURE_ROWS)]
+    components = min(config.mixture_components, max(1, len(some) // LEAST_ROWS))
+    if config.mixture_components == 0:
+        return ()
+    return (export_prior(MIXTURE, fit_mixture(draw(served.encode(some), config.seed), components, config.seed)),)
+
+
+def rows_of(dataset: Dataset) -> Rows:
+    """Returns the rows to evaluate on; where data is binarised, training rows are drawn once, as held-out ones are."""
+    train = dataset.train
+    if dataset.binarised:
+        train = draw_binary(train, dataset.spec.maximum, torch.Generator().manual_seed(0))
+    labels = dataset.labels
+    return Rows(
+        train=train.numpy(),
+        test=dataset.test.numpy(),
+        train_labels=None if labels is None else labels.train.numpy(),
+        test_labels=None if labels is None else labels.test.numpy(),
+    )
+
+
+def budget_of(config: Config) -> Budget:
+    """Returns what a run's evaluation may cost."""
+    return Budget(rows=config.evaluation_rows, samples=config.evaluation_samples, threads=config.threads)
