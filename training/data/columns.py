@@ -125,6 +125,8 @@ def _content(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: 
     def problem(row: int, column: int) -> str:
         return _problem(cells.column(column)[row])
 
+    if not cells.num_rows or not names:
+        raise TrainingError(f"{shown(path)}: holds no rows")
     values = room_for((len(cells), len(names)), np.float32, path)
     for place, column in enumerate(cells.columns):
         with _translated(path):
