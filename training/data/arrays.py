@@ -1,5 +1,6 @@
 """`.npy` and `.npz` files -> images or a table. Nothing that a file holds is run: objects are refused."""
 
+import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,9 +85,9 @@ def _translated(path: Path) -> Iterator[None]:
             problem = f"is no intact {path.suffix} file of plain values"
         raise TrainingError(f"{shown(path)}: {problem}") from exc
     except OSError as exc:
-        raise TrainingError(
-            f"{shown(path)}: cannot be read: {exc.strerror or 'its parts do not fit together'}"
-        ) from exc
+        if exc.errno == errno.EINVAL:  # a place outside the file
+            raise TrainingError(f"{shown(path)}: is no intact {path.suffix} file of plain values") from exc
+        raise TrainingError(f"{shown(path)}: cannot be read: {exc.strerror}") from exc
 
 
 def _member(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> Array:

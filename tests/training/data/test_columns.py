@@ -85,8 +85,10 @@ def test_whole_numbers_that_turn_into_fractions_later_are_read(csv: Read) -> Non
         ("1,2\n3,4,5\n6,7,8\n", r"row 1: has 3 cells, not 2 \(the first row is 0\); 1 more fault; --skip-bad"),
         ("a,2\n1,2\n", r"its first line holds names \('a'\) and numbers \('2'\)"),
         ("", "is no intact .csv file: Empty CSV file"),
-        (b"a,b\n1,\xff\n", "is no intact .csv file: .*invalid UTF8"),
-        ("a,b\n1,2\n".encode("utf-16"), "is no intact .csv file|row 0"),
+        (b"a,b\n1,\xff\n", "is no UTF-8 text: line 2$"),
+        (b"a,b\n" + b"1,2\n" * 2**19 + b"3\xff\n", f"is no UTF-8 text: line {2**19 + 2}$"),
+        (b"a,b\n1,\xe2\x82", "is no intact .csv file"),
+        ("a,b\n1,2\n".encode("utf-16"), "is no UTF-8 text: line 1$"),
     ],
 )
 def test_what_is_refused_is_named_by_row_and_column(csv: Read, text: str | bytes, said: str) -> None:
