@@ -1,9 +1,11 @@
 """`.npy` and `.npz` files -> images or a table. Nothing that a file holds is run: objects are refused."""
 
+import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -34,7 +36,8 @@ def read_npy(path: Path, skip_bad: bool) -> Content:
         TrainingError: the file cannot be read, or holds neither images nor rows of numbers.
     """
     with _translated(path):
-        _check_start(path, np.lib.format.MAGIC_PREFIX)
+        with path.open("rb") as file:
+            _check_start(file, np.lib.format.MAGIC_PREFIX)
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies costs no memory
     return _content(path, {"train": _rows(array, shown(path))}, None, skip_bad, "")
 
@@ -46,11 +49,10 @@ def read_npz(path: Path, skip_bad: bool) -> Content:
         TrainingError: the file cannot be read, or it is not clear which array to take, or that one holds neither
             images nor rows of numbers.
     """
-    with _translated(path):
-        _check_start(path, b"PK")
-        archive = np.load(path, allow_pickle=False)
     parts, labels, said = Parts(), list[ClassLabels](), list[str]()
-    with archive:
+    with _translated(path), path.open("rb") as file:
+        _check_start(file, b"PK")
+        archive = np.load(file, allow_pickle=False)
         for field, part in choose(archive.files, shown(path)).taken.items():
             parts[field] = _rows(_member(archive, part.rows, path), f"{shown(path)}: {shown(part.rows)}")
             said.append(shown(part.rows))
@@ -62,11 +64,11 @@ def read_npz(path: Path, skip_bad: bool) -> Content:
     return _content(path, parts, whole, skip_bad, f": {', '.join(said)}")
 
 
-def _check_start(path: Path, expected: bytes) -> None:
+def _check_start(file: BinaryIO, expected: bytes) -> None:
     """Makes sure that a file begins as its name says: what begins otherwise NumPy takes for a pickle."""
-    with path.open("rb") as file:
-        if file.read(len(expected)) != expected:
-            raise ValueError("begins otherwise")
+    if file.read(len(expected)) != expected:
+        raise ValueError("begins otherwise")
+    file.seek(0)
 
 
 @contextmanager
@@ -83,17 +85,16 @@ def _translated(path: Path) -> Iterator[None]:
             problem = f"is no intact {path.suffix} file of plain values"
         raise TrainingError(f"{shown(path)}: {problem}") from exc
     except OSError as exc:
-        raise TrainingError(
-            f"{shown(path)}: cannot be read: {exc.strerror or 'its parts do not fit together'}"
-        ) from exc
+        if exc.errno == errno.EINVAL:  # a place outside the file
+            raise TrainingError(f"{shown(path)}: is no intact {path.suffix} file of plain values") from exc
+        raise TrainingError(f"{shown(path)}: cannot be read: {exc.strerror}") from exc
 
 
 def _member(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> Array:
-    with _translated(path):
-        members = archive.zip.infolist() if archive.zip else []
-        sizes = [info.file_size for info in members if info.filename in (key, f"{key}.npy")]
-        refuse_too_large(max(sizes, default=0), path)
-        array = archive[key]
+    members = archive.zip.infolist() if archive.zip else []
+    sizes = [info.file_size for info in members if info.filename in (key, f"{key}.npy")]
+    refuse_too_large(max(sizes, default=0), path)
+    array = archive[key]
     if not isinstance(array, np.ndarray):
         raise TrainingError(f"{shown(path)}: {shown(key)} is no array")
     return array
@@ -101,6 +102,8 @@ def _member(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> Array:
 
 def _rows(array: Array, name: str) -> Array:
     """Returns images [rows, height, width, channels] of uint8 or bool, or numbers [rows, columns]."""
+    if not array.size:
+        raise TrainingError(f"{name}: is {array.dtype} {list(array.shape)}: is empty")
     if array.dtype.kind in "buif" and array.ndim == 2:
         return array
     if array.dtype in (np.uint8, np.bool_) and array.ndim == 3:

@@ -1,11 +1,12 @@
 """`.csv` and `.parquet` files -> a table, through Arrow."""
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from vae.errors import TrainingError
 
 _DELIMITERS = ",;\t"
 _BLOCK = 2**24  # bytes; no line can be longer
+_CHUNK = 2**20
 
 
 class RaggedRow(Protocol):
@@ -53,6 +55,7 @@ def read_csv(path: Path, skip_bad: bool) -> Content:
         return "skip"
 
     with _translated(path), path.open("rb") as file:
+        _check_text(file, shown(path))
         head = _read_head(file.read(_BLOCK), shown(path))
         file.seek(0)
         cells = pyarrow.csv.read_csv(
@@ -101,8 +104,21 @@ def _translated(path: Path) -> Iterator[None]:
         raise TrainingError(f"{shown(path)}: {reason}: {shown(detail[:200])}") from exc
 
 
+def _check_text(file: BinaryIO, name: str) -> None:
+    """Makes sure that all of a file is UTF-8, and leaves it at its start. Arrow would not tell the line."""
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+    while chunk := file.read(_CHUNK):
+        try:
+            decoder.decode(chunk)
+        except UnicodeDecodeError as exc:
+            line += exc.object.count(b"\n", 0, exc.start)
+            raise TrainingError(f"{name}: is no UTF-8 text: line {line}") from exc
+        line += chunk.count(b"\n")
+    file.seek(0)
+
+
 def _read_head(start: bytes, name: str) -> Head:
-    text = start.decode("utf-8-sig", "replace")  # Arrow refuses what is no UTF-8
+    text = start.decode("utf-8-sig", "replace")  # the block may end within a letter
     line = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=line.count)
     cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
@@ -125,6 +141,8 @@ def _content(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: 
     def problem(row: int, column: int) -> str:
         return _problem(cells.column(column)[row])
 
+    if not cells.num_rows or not names:
+        raise TrainingError(f"{shown(path)}: holds no rows")
     values = room_for((len(cells), len(names)), np.float32, path)
     for place, column in enumerate(cells.columns):
         with _translated(path):

@@ -62,6 +62,13 @@ def _kind_of(dataset: str) -> Kind:
     return _SUFFIXES[path.suffix.lower()]
 
 
+def _name(dataset: str) -> str:
+    if dataset in KNOWN:
+        return dataset
+    path = Path(dataset).resolve()
+    return fit_name(path.name if path.is_dir() else path.stem)
+
+
 def _read(source: Source, kind: Kind) -> Content:
     """Returns what the reader of that kind finds. Each is loaded when it is needed: Arrow takes its time."""
     path = Path(source.dataset)
@@ -100,7 +107,7 @@ def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
         maximum = content.spec.maximum
         validation, test = draw_once(validation, maximum, VALIDATION_SEED), draw_once(test, maximum, TEST_SEED)
     return Dataset(
-        name=source.dataset if source.dataset in KNOWN else fit_name(Path(source.dataset).resolve()),
+        name=_name(source.dataset),
         title=content.title,
         spec=content.spec,
         family="bernoulli" if source.binarised else content.family,

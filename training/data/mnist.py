@@ -19,7 +19,7 @@ from vae.errors import TrainingError
 
 TRAINING_ROWS, TEST_ROWS = 60_000, 10_000  # of the originals
 _PARTS = ("train", "t10k")
-_SECONDS = 60  # without a byte, until a download is given up
+PATIENCE_SECONDS = 60  # without a byte, until a download is given up
 
 
 class Original(NamedTuple):
@@ -75,7 +75,7 @@ def download(name: str, fetch: Callable[..., Any] = fetch_openml) -> tuple[Array
     """
     original, hint = ORIGINALS[name], "; give the folder of the original files by --data-dir"
     try:
-        with _patience(_SECONDS):
+        with _patience(PATIENCE_SECONDS):
             bunch = fetch(original.openml_name, version=1, as_frame=False, parser="liac-arff", n_retries=1)
     except (OSError, HTTPException, ValueError) as exc:  # a URLError is an OSError; a wrong checksum, a ValueError
         reason = shown(getattr(exc, "reason", None) or exc)

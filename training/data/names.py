@@ -2,16 +2,14 @@
 
 import re
 import unicodedata
-from pathlib import Path
 
 MOST = 128  # characters in the name of a package
 MOST_SHOWN = 60
 
 
-def fit_name(path: Path) -> str:
-    """Returns a package's name after a file or folder: its letters without accents, dashes for what does not fit."""
-    stem = path.name if path.is_dir() else path.stem
-    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+def fit_name(name: str) -> str:
+    """Returns a package's name after that of a file or folder: no accents, and dashes for what does not fit."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:MOST].rstrip("._-") or "data"
 
 

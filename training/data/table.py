@@ -59,7 +59,7 @@ def leave_out_bad(table: Table, skip_bad: bool) -> Good:
     """Returns a table without its bad cells: a column that is mostly bad goes, then every row that still has one.
 
     Raises:
-        TrainingError: there is a bad cell, and `skip_bad` is not set.
+        TrainingError: there is a bad cell, and `skip_bad` is not set; or nothing would be left.
     """
     bad = np.isnan(table.values)
     bad_columns = bad.sum(0) > MOSTLY * max(len(bad), 1)
@@ -70,6 +70,8 @@ def leave_out_bad(table: Table, skip_bad: bool) -> Good:
         return Good(table.values, table.columns, ~bad_rows, ())
     if not skip_bad:
         raise TrainingError(f"{lines[0]} (the first row is 0){and_more(len(lines))}")
+    if bad_columns.all() or bad_rows.all():
+        raise TrainingError(f"{table.name}: no number is left: {lines[0]}")
     names = tuple(name for name, is_bad in zip(table.columns, bad_columns, strict=True) if not is_bad)
     return Good(table.values[~bad_rows][:, ~bad_columns], names, ~bad_rows, tuple(lines))
 

@@ -1,16 +1,36 @@
+import hashlib
+
+import pytest
 import torch
 
 from training.data import Dataset, load_dataset
 from training.source import Source
 
 
-def test_digits_are_counts_split_the_same_way_every_time(dataset: Dataset) -> None:
-    assert (dataset.train.shape, dataset.test.shape) == ((1437, 8, 8, 1), (360, 8, 8, 1))
-    assert dataset.train.dtype == torch.uint8
-    rows = torch.cat((dataset.train, dataset.test))
-    assert (int(rows.min()), int(rows.max())) == (dataset.spec.minimum, dataset.spec.maximum)
-    assert torch.equal(load_dataset(Source("digits")).test, dataset.test)
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset(Source("digits"))
 
 
-def test_the_digits_are_those_that_scikit_learn_has_always_carried(dataset: Dataset) -> None:
-    assert dataset.sha256 == "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
+def test_digits_are_counts_split_the_same_way_every_time(digits: Dataset) -> None:
+    assert (digits.train.shape, digits.test.shape) == ((1437, 8, 8, 1), (360, 8, 8, 1))
+    assert digits.train.dtype == torch.uint8
+    rows = torch.cat((digits.train, digits.test))
+    assert (int(rows.min()), int(rows.max())) == (digits.spec.minimum, digits.spec.maximum)
+    assert torch.equal(load_dataset(Source("digits")).test, digits.test)
+
+
+def test_the_digits_are_those_that_scikit_learn_has_always_carried(digits: Dataset) -> None:
+    assert digits.sha256 == "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
+
+
+def test_the_split_is_that_of_every_figure_so_far(digits: Dataset) -> None:
+    found = [hashlib.sha256(part.numpy().tobytes()).hexdigest()[:16] for part in (digits.train, digits.test)]
+    assert found == ["5760f944f9d45833", "3cc232bd25364446"]
+
+
+def test_validation_rows_come_from_the_training_rows(digits: Dataset) -> None:
+    with_validation = load_dataset(Source("digits", validation_rows=137))
+    assert (len(with_validation.train), len(with_validation.validation)) == (1300, 137)
+    assert torch.equal(with_validation.test, digits.test)
+    assert with_validation.sha256 == digits.sha256

@@ -1,0 +1,104 @@
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.data import load_dataset
+from training.source import Source
+from vae.errors import TrainingError
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(0, 256, (200, 3, 4, 1), np.uint8)
+TABLE = RANDOM.normal(size=(200, 3))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    np.savez(tmp_path / "My faces.npz", X=IMAGES, y=np.arange(200) % 4)
+    return tmp_path / "My faces.npz"
+
+
+def test_every_row_lands_in_one_part_with_its_label(images: Path) -> None:
+    found = load_dataset(Source(str(images), validation_rows=30))
+    assert (found.name, found.family, found.binarised) == ("My-faces", "gaussian", False)
+    assert found.title == "200 images of 4 x 3 pixels in grey (My faces.npz: X, classes y)"
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [150, 30, 20]
+    assert found.sha256 == hashlib.sha256(IMAGES.tobytes()).hexdigest()
+    assert found.labels is not None
+    place = {row.tobytes(): number for number, row in enumerate(IMAGES)}
+    seen = []
+    for rows, labels in zip((found.train, found.validation, found.test), found.labels, strict=True):
+        numbers = [place[row.tobytes()] for row in rows.numpy()]
+        assert labels.tolist() == [number % 4 for number in numbers]
+        seen += numbers
+    assert sorted(seen) == list(range(200))
+
+
+def test_without_validation_rows_that_part_is_empty(images: Path) -> None:
+    found = load_dataset(Source(str(images)))
+    assert found.validation.shape == (0, 3, 4, 1)
+    again = load_dataset(Source(str(images), validation_rows=30))
+    assert torch.equal(found.test, again.test)
+
+
+def test_binarised_rows_are_held_out_in_black_and_white_and_trained_on_in_grey(images: Path) -> None:
+    grey = load_dataset(Source(str(images), validation_rows=30))
+    found = load_dataset(Source(str(images), validation_rows=30, binarised=True))
+    assert torch.equal(found.train, grey.train)
+    assert (found.binarised, found.family, found.sha256) == (True, "bernoulli", grey.sha256)
+    for drawn, rows in ((found.validation, grey.validation), (found.test, grey.test)):
+        assert set(drawn.flatten().tolist()) == {0, 255}
+        assert not ((drawn == 255) & (rows == 0)).any()
+        assert not ((drawn == 0) & (rows == 255)).any()
+    # The test rows that figures are reported on do not depend on what is set aside for validation.
+    assert torch.equal(load_dataset(Source(str(images), binarised=True)).test, found.test)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv"])
+def test_tables_are_split_too(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t{suffix}"
+    np.save(path, TABLE) if suffix == ".npy" else np.savetxt(path, TABLE, delimiter=",")
+    found = load_dataset(Source(str(path)))
+    assert (found.train.shape, found.test.shape, found.labels) == ((180, 3), (20, 3), None)
+    assert (found.title, found.name) == (f"200 rows of 3 numbers (t{suffix})", "t")
+    assert found.sha256 == hashlib.sha256(TABLE.astype(np.float32).tobytes()).hexdigest()
+    with pytest.raises(TrainingError, match=r"^--binarised: is for images, not for .*/t\."):
+        load_dataset(Source(str(path), binarised=True))
+
+
+def test_a_column_may_not_be_constant(tmp_path: Path) -> None:
+    np.save(tmp_path / "t.npy", np.c_[TABLE, np.ones(200)])
+    with pytest.raises(TrainingError, match=r"t\.npy: column 3 is 1 in every row to train on; --skip-bad"):
+        load_dataset(Source(str(tmp_path / "t.npy")))
+    found = load_dataset(Source(str(tmp_path / "t.npy"), skip_bad=True))
+    assert (found.spec.shape, len(found.skipped)) == ((3,), 1)
+    assert found.title == "200 rows of 3 numbers (t.npy)"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "nowhere.csv",
+            "'nowhere.csv': there is no such file or folder; known by name are digits, mnist, fashion-mnist",
+        ),
+        ("a\0b", "'a.x00b': cannot be read"),
+        ("x" * 5000, "'x+...': cannot be read: File name too long"),
+        ("notes.txt", "notes.txt: must be a folder of pictures, or a file that ends in .npy, .npz, .csv, .parquet"),
+        ("pipe.csv", "pipe.csv: must be a folder of pictures, or a file"),
+    ],
+)
+def test_what_is_no_data_is_refused(name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("nothing")
+    os.mkfifo("pipe.csv")
+    with pytest.raises(TrainingError, match=f"^{said}"):
+        load_dataset(Source(name))
+
+
+def test_a_setting_that_would_have_no_effect_is_refused() -> None:
+    with pytest.raises(TrainingError, match="--channels: is for a folder of pictures, not for digits"):
+        load_dataset(Source("digits", channels=1))

@@ -1,0 +1,88 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.data.pictures import find_pictures, read_pictures
+from training.source import Source
+from vae.errors import TrainingError
+
+RANDOM = np.random.default_rng(0)
+PICTURES = RANDOM.integers(0, 256, (6, 4, 5, 3), np.uint8)
+NAMES = ["a/1.png", "a/2.PNG", "b/1.webp", "b/c/1.png", "z", "zz.png"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "faces"
+    for name, picture in zip(NAMES, PICTURES, strict=True):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(root / name, "WebP" if name.endswith("webp") else "PNG", lossless=True)
+    return root
+
+
+def test_pictures_are_found_in_folders_of_any_depth_in_the_order_of_their_paths(folder: Path) -> None:
+    content = read_pictures(folder, Source("x"))
+    np.testing.assert_array_equal(content.values, PICTURES)
+    assert (content.spec.shape, content.family, content.labels) == ((4, 5, 3), "gaussian", None)
+    assert (content.spec.minimum, content.spec.maximum) == (0, 255)
+
+
+def test_what_is_no_picture_is_passed_over(folder: Path) -> None:
+    (folder / "README.md").write_text("faces")
+    (folder / ".hidden.png").write_text("thumbnail")
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "a.png").write_text("thumbnail")
+    os.mkfifo(folder / "pipe")
+    assert [str(path.relative_to(folder)) for path in find_pictures(folder)] == NAMES
+
+
+def test_links_lead_out_but_not_in_circles(folder: Path, tmp_path: Path) -> None:
+    (folder / "circle").symlink_to(folder)
+    (tmp_path / "elsewhere").mkdir()
+    Image.fromarray(PICTURES[0]).save(tmp_path / "elsewhere" / "more.png")
+    (folder / "y").symlink_to(tmp_path / "elsewhere")
+    assert len(find_pictures(folder)) == 7
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(TrainingError, match=rf"^{tmp_path}: holds no pictures"):
+        read_pictures(tmp_path, Source("x"))
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (np.zeros((4, 6, 3), np.uint8), r"m\.png: is 6 x 4 pixels, .*1\.png is 5 x 4 pixels: .* --image-size$"),
+        (np.zeros((4, 5), np.uint8), r"m\.png: is in grey, .*1\.png in colour: .* --channels$"),
+    ],
+)
+def test_mixed_pictures_are_refused_even_if_bad_ones_are_skipped(folder: Path, picture: np.ndarray, said: str) -> None:
+    Image.fromarray(picture).save(folder / "m.png")
+    for skip_bad in (False, True):
+        with pytest.raises(TrainingError, match=said):
+            read_pictures(folder, Source("x", skip_bad=skip_bad))
+    content = read_pictures(folder, Source("x", image_size=(3, 2), channels=3))
+    assert content.values.shape == (7, 3, 2, 3)
+
+
+def test_bad_pictures_are_refused_or_left_out_and_listed(folder: Path) -> None:
+    (folder / "a" / "0.png").write_bytes(b"broken")
+    (folder / "m.jpg").symlink_to("/nowhere")
+    with pytest.raises(TrainingError, match=r"a/0\.png: is no PNG, JPEG or WebP"):
+        read_pictures(folder, Source("x"))
+    content = read_pictures(folder, Source("x", skip_bad=True))
+    np.testing.assert_array_equal(content.values, PICTURES)
+    assert content.skipped == (
+        f"{folder}/a/0.png: is no PNG, JPEG or WebP",
+        f"{folder}/m.jpg: is no file, or leads to none",
+    )
+
+
+def test_if_every_picture_is_bad_the_first_is_named(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(b"broken")
+    with pytest.raises(TrainingError, match=r"none of its 1 pictures can be used: .*0\.png: is no PNG"):
+        read_pictures(tmp_path, Source("x", skip_bad=True))

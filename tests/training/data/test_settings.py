@@ -1,0 +1,31 @@
+import pytest
+
+from training.data.settings import check_settings
+from training.source import Source
+from vae.errors import TrainingError
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (Source("digits", data_dir="there"), "--data-dir: is for mnist and fashion-mnist, not for digits"),
+        (Source("digits", image_size=(8, 8)), "--image-size: is for a folder of pictures"),
+        (Source("digits", image_fit="pad"), "--image-fit: is for a folder of pictures"),
+        (Source("digits", channels=3), "--channels: is for a folder of pictures"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(source: Source, said: str) -> None:
+    with pytest.raises(TrainingError, match=said):
+        check_settings(source, "digits")
+
+
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(TrainingError, match="--image-fit: exact needs --image-size"):
+        check_settings(Source("faces", image_fit="exact"), "pictures")
+    with pytest.raises(TrainingError, match=r"--binarised: is for images, not for a\.csv"):
+        check_settings(Source("a.csv", binarised=True), "columns")
+
+
+def test_settings_that_fit_pass() -> None:
+    check_settings(Source("faces", image_size=(8, 8), image_fit="exact", channels=1, skip_bad=True), "pictures")
+    check_settings(Source("mnist", data_dir="there", binarised=True, validation_rows=5), "mnist")
