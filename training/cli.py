@@ -69,19 +69,16 @@ def train(arguments: list[str]) -> int:
         TrainingError: the directory or a checkpoint forbids it, or the export proved wrong.
         StartupError: there is not exactly one ONNX Runtime, on which the export is to be proved.
     """
-    parser = _train_parser()
+    parser = train_parser()
     asked = parser.parse_args(arguments)
     try:
-        given = _given(asked)
-        config = parse_config(complete(given, asked.preset))
-        if asked.preset is not None:
-            given = complete(given, asked.preset)
+        given, config = settings_of(asked)
     except TrainingError as exc:
         parser.exit(2, f"vae: {exc}\n")
     prepare_onnxruntime("training,serving")  # before training: its lack would otherwise show only at the end
     from training import run
 
-    with _sigterm_interrupts():
+    with sigterm_interrupts():
         try:
             last = run.resume(config, asked.out, given) if asked.resume else run.begin(config, asked.out)
             outcome = run.train(asked.out, last)
@@ -111,7 +108,8 @@ def export(arguments: list[str]) -> int:
     return 0
 
 
-def _train_parser() -> argparse.ArgumentParser:
+def train_parser() -> argparse.ArgumentParser:
+    """Returns the parser of `vae train`; its namespace has every setting, None where it was not given."""
     parser = verb_parser(
         "train",
         "Trains a VAE, exports it and proves the export. DIR then holds checkpoint.safetensors, "
@@ -147,6 +145,17 @@ def _train_parser() -> argparse.ArgumentParser:
         help="go on from the checkpoint in DIR; start a new run if DIR is missing or empty, so a job can always say it",
     )
     return parser
+
+
+def settings_of(asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
+    """Returns the settings that a resumed run must have been started with, and what a new run is to be.
+
+    Raises:
+        TrainingError: a setting is wrong; the message names its flag, or its file and key.
+    """
+    given = _given(asked)
+    completed = complete(given, asked.preset)
+    return given if asked.preset is None else completed, parse_config(completed)
 
 
 def _given(asked: argparse.Namespace) -> dict[str, object]:
@@ -204,7 +213,7 @@ def _interrupted(asked: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def sigterm_interrupts() -> Iterator[None]:
     """Makes SIGTERM, by which containers are stopped, end a run as Ctrl-C does."""
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -79,7 +79,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
     told("continuity", 0)
     sets = _sets(served, rows, test, budget)
     starts, ends = _halves(sets.test_latents)
-    midpoints = _made(served, (starts + ends) / 2, sets.two_valued, budget.seed)
+    midpoints = _made(served, starts + np.float32(0.5) * (ends - starts), sets.two_valued, budget.seed)
     smoothness = _smoothness(continuity.lipschitz(served, sets.test_latents, sets.scale))
     priors = []
     for number, name in enumerate(served.priors):

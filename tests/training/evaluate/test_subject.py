@@ -1,0 +1,95 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.make_tiny_package import TINY
+from training.data import Dataset
+from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
+from training.evaluate.evidence import Progress
+from training.evaluate.subject import Subject, validation_rows_of
+from training.run import PACKAGE_DIRECTORY
+from training.source import Source
+from vae.errors import PackageError, TrainingError
+
+
+def never() -> Progress:
+    raise AssertionError("nothing was to be measured")
+
+
+def test_a_run_knows_its_data_its_budget_and_its_evaluation(run_directory: Path) -> None:
+    run = Subject.find(run_directory)
+    assert (run.name, run.source) == ("run", Source("digits"))
+    assert (run.budget.rows, run.budget.samples) == (1000, 500)
+    assert run.evaluation(never) == Evaluation.read(run_directory / EVALUATION_FILE)
+
+
+def test_a_package_of_well_known_data_tells_where_it_is(run_directory: Path) -> None:
+    package = Subject.find(run_directory / PACKAGE_DIRECTORY)
+    assert (package.name, package.config, package.source) == ("run", None, Source("digits"))
+    assert len(package.load({}).test) == 360
+
+
+def test_what_was_not_evaluated_yet_is_and_keeps_it(run_directory: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run_directory, tmp_path / "copy"))
+    (copy / EVALUATION_FILE).unlink()
+    found = Subject.find(copy).evaluation(lambda: lambda _, __: None)
+    kept = Evaluation.read(run_directory / EVALUATION_FILE)
+    assert found == kept == Evaluation.read(copy / EVALUATION_FILE)
+
+
+def test_a_package_is_left_as_it_is(run_directory: Path, tmp_path: Path) -> None:
+    package = Path(shutil.copytree(run_directory / PACKAGE_DIRECTORY, tmp_path / "package"))
+    found = Evaluation.read(run_directory / EVALUATION_FILE)
+    before = {path: path.read_bytes() for path in package.iterdir()}
+    assert Subject.find(package).keep(found) is None
+    assert {path: path.read_bytes() for path in package.iterdir()} == before
+
+
+def test_a_package_without_provenance_asks_for_data(tmp_path: Path) -> None:
+    package = Subject.find(TINY)
+    with pytest.raises(TrainingError, match=r"tiny: does not tell where its data is: name it by --data"):
+        package.load({})
+    path = tmp_path / "rows.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 17, (60, 4, 4, 1)).astype(np.uint8))
+    assert package.load({"dataset": str(path)}).spec.shape == (4, 4, 1)
+    with pytest.raises(TrainingError, match=r"digits: its rows are uint8 of 8 x 8 x 1, the model takes uint8 of 4 x"):
+        package.load({"dataset": "digits"})
+
+
+def test_other_data_forgets_what_fitted_the_first(run_directory: Path) -> None:
+    run = Subject.find(run_directory)
+    assert run.config is not None
+    shifted = run._replace(config=run.config.model_copy(update={"dataset": "mnist", "data_dir": "elsewhere"}))
+    assert len(shifted.load({"dataset": "digits"}).test) == 360
+    assert len(run.load({"dataset": "digits", "validation_rows": 100}).validation) == 100
+
+
+def test_what_is_no_run_or_not_done_is_said(run_directory: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"is neither a run, with checkpoint.* nor a package, with manifest"):
+        Subject.find(tmp_path)
+    with pytest.raises(TrainingError, match="is neither"):
+        Subject.find(tmp_path / "nowhere")
+    unfinished = Path(shutil.copytree(run_directory, tmp_path / "unfinished"))
+    shutil.rmtree(unfinished / PACKAGE_DIRECTORY)
+    with pytest.raises(TrainingError, match=r"not done: go on with it by vae train --resume"):
+        Subject.find(unfinished)
+
+
+def test_a_damaged_package_is_refused(run_directory: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run_directory, tmp_path / "copy"))
+    with (copy / PACKAGE_DIRECTORY / "decoder.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(PackageError, match=r"decoder\.onnx: wrong checksum"):
+        Subject.find(copy)
+
+
+def test_validation_rows_take_the_place_of_test_rows(dataset: Dataset, run_directory: Path) -> None:
+    with pytest.raises(TrainingError, match=r"digits: has no validation rows"):
+        validation_rows_of(dataset)
+    some = Subject.find(run_directory).load({"validation_rows": 100})
+    rows = validation_rows_of(some)
+    np.testing.assert_array_equal(rows.test, some.validation.numpy())
+    assert rows.test_labels is not None
+    assert (len(rows.test_labels), len(rows.train)) == (100, 1337)

@@ -1,0 +1,110 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from training.checkpoint import Checkpoint
+from training.config import Config
+from training.data import load_dataset
+from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
+from training.evaluate.subject import Subject
+from training.evaluate.sweep import FIGURES_FILE, PICTURE_FILE, Point, sweep, table, write_figures
+from training.run import Outcome
+from vae.errors import TrainingError
+from vae.manifest import Parity
+
+GIVEN: dict[str, object] = {"epochs": 3, "latent_size": 4}
+
+
+@pytest.fixture
+def points(evaluation: Evaluation) -> list[Point]:
+    found = []
+    for beta, rate, distortion in ((0.25, 24.0, 80.0), (1.0, 16.0, 83.0), (4.0, 8.0, 105.0)):
+        terms = {"kl_nats": rate, "reconstruction_nats": distortion}
+        update = {name: Estimate(value=value, standard_error=1) for name, value in terms.items()}
+        likelihoods = evaluation.likelihoods.model_copy(update=update)
+        found.append(Point(beta, f"beta-{beta:g}", evaluation.model_copy(update={"likelihoods": likelihoods})))
+    return found
+
+
+@pytest.fixture
+def config(run_directory: Path) -> Config:
+    found = Subject.find(run_directory).config
+    assert found is not None
+    return found
+
+
+def test_the_table_has_a_line_a_run(points: list[Point]) -> None:
+    lines = table(points).splitlines()
+    assert [line.split()[:4] for line in lines[1:4]] == [
+        ["0.25", "24.00", "80.00", "104.00"],
+        ["1", "16.00", "83.00", "99.00"],
+        ["4", "8.00", "105.00", "113.00"],
+    ]
+    assert len({len(line) for line in lines[:4]}) == 1
+
+
+def test_figures_and_picture_are_written_and_repeat(points: list[Point], tmp_path: Path) -> None:
+    write_figures(tmp_path, points)
+    listed = json.loads((tmp_path / FIGURES_FILE).read_text())
+    assert [(each["beta"], each["run"], each["metrics"]["kl_nats"]) for each in listed] == [
+        (0.25, "beta-0.25", 24),
+        (1, "beta-1", 16),
+        (4, "beta-4", 8),
+    ]
+    content = (tmp_path / PICTURE_FILE).read_bytes()
+    with Image.open(tmp_path / PICTURE_FILE) as picture:
+        assert picture.size == (720, 540)
+        assert len(set(picture.convert("L").tobytes())) > 10
+    write_figures(tmp_path, points)
+    assert (tmp_path / PICTURE_FILE).read_bytes() == content
+    with pytest.raises(TrainingError, match=r"nowhere/rate_distortion\.json: cannot be written"):
+        write_figures(tmp_path / "nowhere", points)
+
+
+def test_runs_that_are_done_are_left_alone(run_directory: Path, config: Config, tmp_path: Path) -> None:
+    done = Path(shutil.copytree(run_directory, tmp_path / "beta-1"))
+    before = {path: path.stat().st_mtime_ns for path in done.rglob("*")}
+    (point,) = sweep(config, GIVEN, [1.0], tmp_path)
+    assert (point.beta, point.run) == (1, "beta-1")
+    assert point.evaluation == Evaluation.read(run_directory / EVALUATION_FILE)
+    assert {path: path.stat().st_mtime_ns for path in done.rglob("*")} == before
+
+
+def test_what_is_missing_is_trained_in_order_of_beta(
+    evaluation: Evaluation, config: Config, run_directory: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run_directory, tmp_path / "beta-1")
+    trained = []
+
+    def train(directory: Path, last: Checkpoint) -> Outcome:
+        trained.append((directory.name, last.config.beta, last.epoch, last.config.latent_size))
+        package = Subject.find(run_directory).package
+        return Outcome(package, Parity(batch_sizes=(), checks=()), evaluation, dataset, last.config)
+
+    dataset = load_dataset(config.source)
+    points = sweep(config, GIVEN, [8, 0.25, 1, 8], tmp_path, train)
+    assert trained == [("beta-0.25", 0.25, 0, 4), ("beta-8", 8.0, 0, 4)]
+    assert [point.beta for point in points] == [0.25, 1, 8]
+    assert [point.evaluation == evaluation for point in points] == [True, False, True]
+    sweep(config, GIVEN, [8], tmp_path, train)  # it was interrupted before its evaluation: it goes on
+    assert trained[2:] == [("beta-8", 8.0, 0, 4)]
+
+
+def test_a_run_with_other_settings_is_not_taken_for_this_one(
+    run_directory: Path, config: Config, tmp_path: Path
+) -> None:
+    shutil.copytree(run_directory, tmp_path / "beta-1")
+    with pytest.raises(TrainingError, match="--epochs: the run was started with 3, it cannot be resumed with 9"):
+        sweep(config, {**GIVEN, "epochs": 9}, [1.0], tmp_path)
+    shutil.copytree(run_directory, tmp_path / "beta-2")
+    with pytest.raises(TrainingError, match=r"--beta: the run was started with 1\.0, it cannot be resumed with 2\.0"):
+        sweep(config, GIVEN, [2.0], tmp_path)
+
+
+def test_a_model_without_a_kl_is_refused(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="--model: ae has no KL"):
+        sweep(config.model_copy(update={"model": "ae"}), GIVEN, [1.0], tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,181 @@
+"""The verbs `vae evaluate`, `vae compare` and `vae sweep`.
+
+Standard library and configuration only at its top, so that `--help` does not wait for PyTorch.
+"""
+
+import argparse
+import json
+from math import inf
+from pathlib import Path
+
+from training.cli import FLAGS, SWITCHES, settings_of, sigterm_interrupts, train_parser
+from training.source import Source
+from vae.errors import TrainingError
+from vae.parser import verb_parser
+from vae.runtime import prepare_onnxruntime
+
+
+def evaluate(arguments: list[str]) -> int:
+    """Runs `vae evaluate`.
+
+    Returns:
+        0 when the figures were printed; exits with 2 when called wrongly.
+
+    Raises:
+        TrainingError: there is no such pair, its data is not there, or does not fit it.
+        PackageError: the package is damaged.
+        StartupError: there is not exactly one ONNX Runtime.
+    """
+    asked = _evaluate_parser().parse_args(arguments)
+    prepare_onnxruntime("training,serving")
+    from training.evaluate.report import table
+    from training.evaluate.subject import Subject, validation_rows_of
+    from training.progress import Stages
+    from training.run import rows_of
+
+    subject = Subject.find(asked.path)
+    changes = {key: value for key in Source._fields if (value := getattr(asked, key)) is not None}
+    dataset = subject.load(changes)
+    budget = subject.budget._replace(
+        **{key: value for key in ("rows", "samples", "threads") if (value := getattr(asked, key)) is not None}
+    )
+    rows = validation_rows_of(dataset) if asked.validation else rows_of(dataset)
+    found = subject.measure(rows, budget, Stages())
+    kept = None if asked.validation or changes.keys() - {"data_dir"} else subject.keep(found)
+    if asked.json:
+        print(found.to_json(), end="")
+    else:
+        print(table(found))
+        print(f"written to {kept}" if kept else "not written: it is no run's own evaluation on its test rows")
+    return 0
+
+
+def compare(arguments: list[str]) -> int:
+    """Runs `vae compare`.
+
+    Returns:
+        0 when the table was printed; exits with 2 when called wrongly.
+
+    Raises:
+        TrainingError: there is no such pair, or its evaluation is missing and cannot be made.
+        PackageError: a package is damaged.
+        StartupError: there is not exactly one ONNX Runtime.
+    """
+    asked = _compare_parser().parse_args(arguments)
+    prepare_onnxruntime("training,serving")
+    from training.evaluate.comparison import comparison, comparison_markdown
+    from training.evaluate.subject import Subject
+    from training.progress import Stages
+
+    subjects = [Subject.find(path) for path in asked.paths]
+    names = [subject.name for subject in subjects]
+    named = [
+        (name if names.count(name) == 1 else str(subject.directory), subject.evaluation(Stages))
+        for name, subject in zip(names, subjects, strict=True)
+    ]
+    if asked.json:
+        print(json.dumps({name: evaluation.model_dump() for name, evaluation in named}, indent=2))
+    else:
+        print((comparison_markdown if asked.markdown else comparison)(named).rstrip("\n"))
+    return 0
+
+
+def sweep(arguments: list[str]) -> int:
+    """Runs `vae sweep`.
+
+    Returns:
+        0 when every run is done, 130 when interrupted; exits with 2 when called wrongly.
+
+    Raises:
+        TrainingError: a run failed, or is there with other settings.
+        StartupError: there is not exactly one ONNX Runtime.
+    """
+    parser = _sweep_parser()
+    asked, settings = parser.parse_known_args(arguments)
+    told = train_parser().parse_args([asked.dataset, "--out", str(asked.out), *settings])
+    try:
+        given, config = settings_of(told)
+    except TrainingError as exc:
+        parser.exit(2, f"vae: {exc}\n")
+    prepare_onnxruntime("training,serving")
+    from training.evaluate.sweep import PICTURE_FILE, table, write_figures
+    from training.evaluate.sweep import sweep as train_all
+    from training.progress import say
+
+    with sigterm_interrupts():
+        try:
+            points = train_all(config, given, asked.beta, asked.out)
+        except KeyboardInterrupt:
+            say("vae: interrupted; the same command goes on")
+            return 130
+    write_figures(asked.out, points)
+    print(f"{table(points)}\n\npicture  {asked.out / PICTURE_FILE}")
+    return 0
+
+
+def _evaluate_parser() -> argparse.ArgumentParser:
+    parser = verb_parser(
+        "evaluate",
+        "Measures what a model is worth: how probable held-out rows are, whether near latents decode to near outputs, "
+        "and whether latents drawn from its priors decode to something that could be data. Everything is measured on "
+        "the graphs that are served, under ONNX Runtime on the CPU.",
+        "That of a run is kept in its directory as evaluation.json. Choose settings on --validation rows, and look at "
+        "the test rows once.",
+    )
+    parser.add_argument("path", type=Path, metavar="RUN_OR_PACKAGE", help="directory of a run, or of a model package")
+    parser.add_argument("--data", dest="dataset", metavar="DATA", help="what to measure on; default: as in training")
+    for key in Source._fields:
+        flag = f"--{key.replace('_', '-')}"
+        if key in FLAGS:
+            kind, metavar, text = FLAGS[key]
+            parser.add_argument(flag, type=kind, metavar=metavar, help=text)
+        elif key in SWITCHES:
+            parser.add_argument(flag, action="store_true", default=None, help=SWITCHES[key])
+    parser.add_argument("--validation", action="store_true", help="measure on validation rows, not on test rows")
+    parser.add_argument("--rows", type=_count, metavar="N", help="held-out rows for -log p(x) (default 1000)")
+    parser.add_argument("--samples", type=_count, metavar="K", help="importance samples for each (default 500)")
+    parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads of one operation (default 1)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _compare_parser() -> argparse.ArgumentParser:
+    parser = verb_parser(
+        "compare",
+        "Shows models side by side, the best values marked. A run that was not evaluated yet is evaluated.",
+    )
+    parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="directory of a run, or of a model package")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print JSON")
+    shape.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    return parser
+
+
+def _sweep_parser() -> argparse.ArgumentParser:
+    parser = verb_parser(
+        "sweep",
+        "Trains a run for every beta and draws the curve of rate and distortion that they lie on. Every setting of "
+        "`vae train` but --beta can be given too.",
+        "DIR then holds a run a beta, rate_distortion.png and rate_distortion.json. What was interrupted goes on when "
+        "the same command is called again.",
+    )
+    parser.add_argument("dataset", metavar="DATA", help="as `vae train` takes it")
+    parser.add_argument("--beta", type=_betas, required=True, metavar="B,B,..", help="weights of the KL, by commas")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the runs go")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def _betas(text: str) -> list[float]:
+    try:
+        values = [float(value) for value in text.split(",")]
+    except ValueError:
+        values = [-1.0]
+    if not all(0 <= value < inf for value in values):
+        raise argparse.ArgumentTypeError(f"must be numbers of 0 or more with commas between them, not {text!r}")
+    return values

@@ -1,0 +1,136 @@
+"""Runs that differ in the weight of the KL alone, and the curve of rate and distortion that they lie on."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from training import checkpoint, run
+from training.checkpoint import CHECKPOINT_FILE, Checkpoint
+from training.config import Config, parse_config, refuse_changes
+from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
+from training.evaluate.report import number
+from training.models import model_of
+from training.progress import say
+from training.run import Outcome
+from vae.errors import TrainingError
+from vae.files import write_whole
+
+PICTURE_FILE, FIGURES_FILE = "rate_distortion.png", "rate_distortion.json"
+
+
+class Point(NamedTuple):
+    """One run."""
+
+    beta: float
+    run: str
+    """Name of its directory."""
+    evaluation: Evaluation
+
+    @property
+    def rate(self) -> float:
+        """KL, nats a row."""
+        return _value(self.evaluation.likelihoods.kl_nats)
+
+    @property
+    def distortion(self) -> float:
+        """Expected negative log-likelihood, nats a row."""
+        return _value(self.evaluation.likelihoods.reconstruction_nats)
+
+
+def sweep(
+    config: Config,
+    given: dict[str, object],
+    betas: Iterable[float],
+    directory: Path,
+    train: Callable[[Path, Checkpoint], Outcome] = run.train,
+) -> list[Point]:
+    """Trains one run a beta, each in a directory of its own; those that are done are left alone, others resumed.
+
+    Args:
+        config: what the runs are to be, but for beta.
+        given: settings that were asked for; those of runs that are there must be the same.
+        betas: weights of the KL.
+        directory: where the runs' directories go.
+        train: what trains one.
+
+    Raises:
+        TrainingError: the model has no KL, a run is there with other settings, or training failed.
+    """
+    if model_of(config.model).posterior == "none":
+        raise TrainingError(f"--model: {config.model} has no KL whose weight could be varied")
+    points = []
+    for beta in sorted(set(betas)):
+        place, asked = directory / f"beta-{beta:g}", {**given, "beta": beta}
+        found = _done(place, asked)
+        if found is None:
+            say(f"beta {beta:g}")
+            last = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, asked)
+            found = train(place, last).evaluation
+        points.append(Point(beta, place.name, found))
+    return points
+
+
+def write_figures(directory: Path, points: Sequence[Point]) -> None:
+    """Writes the points as JSON and as a picture.
+
+    Raises:
+        TrainingError: the disk refused it.
+    """
+    listed = [{"beta": point.beta, "run": point.run, "metrics": point.evaluation.metrics} for point in points]
+    files = {FIGURES_FILE: f"{json.dumps(listed, indent=2)}\n".encode(), PICTURE_FILE: picture(points)}
+    for name, content in files.items():
+        try:
+            write_whole(directory / name, content)
+        except OSError as exc:
+            raise TrainingError(f"{directory / name}: cannot be written: {exc.strerror}") from exc
+
+
+def table(points: Sequence[Point]) -> str:
+    """Returns one line a run, in order of beta."""
+    lines = ["    beta      rate  distortion  negative ELBO  -log p(x)  active units  holes  coverage"]
+    for point in points:
+        found = point.evaluation
+        nll, prior = found.likelihoods.nll, found.priors[0]
+        lines.append(
+            f"{point.beta:>8g}  {point.rate:>8.2f}  {point.distortion:>10.2f}  {point.rate + point.distortion:>13.2f}"
+            f"  {number(nll.nats.value if nll else None):>9}  {number(found.active_units, 0):>12}"
+            f"  {prior.hole_fraction:>5.1%}  {number(prior.samples[0].coverage):>8}"
+        )
+    return "\n".join([*lines, "nats a row on held-out rows; holes and coverage are those of N(0, I)"])
+
+
+def picture(points: Sequence[Point]) -> bytes:
+    """Returns the curve as a PNG, with lines of equal negative ELBO."""
+    figure = Figure(figsize=(6, 4.5), dpi=120, layout="constrained")
+    axes = figure.add_subplot(
+        title="Rate and distortion", xlabel="rate: KL, nats a row", ylabel="distortion: -E[log p(x|z)], nats a row"
+    )
+    for point in points:
+        axes.axline((point.rate, point.distortion), slope=-1, color="0.85", linewidth=0.8, zorder=0)
+        axes.annotate(f"{point.beta:g}", (point.rate, point.distortion), (5, 4), textcoords="offset points")
+    ordered = sorted(points, key=lambda point: point.rate)
+    axes.plot([point.rate for point in ordered], [point.distortion for point in ordered], "o-", label="runs, by beta")
+    axes.plot([], [], color="0.85", label="equal negative ELBO")
+    axes.margins(0.12)
+    axes.legend()
+    content = BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()
+
+
+def _done(directory: Path, asked: dict[str, object]) -> Evaluation | None:
+    """Returns what came of a run that is done; None where there is none, or one to go on with."""
+    if not (directory / EVALUATION_FILE).exists():
+        return None
+    refuse_changes(checkpoint.read(directory / CHECKPOINT_FILE).config, asked)
+    return Evaluation.read(directory / EVALUATION_FILE)
+
+
+def _value(estimate: Estimate | None) -> float:
+    if estimate is None:
+        raise AssertionError("a model with a posterior was evaluated without a likelihood. This is a bug.")
+    return estimate.value
