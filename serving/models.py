@@ -198,6 +198,7 @@ def describe(proved: Proved, limits: pb.Limits) -> pb.Model:
             minimum=data.minimum,
             maximum=data.maximum,
             missing_allowed=data.missing_allowed,
+            columns=data.columns,
         ),
         latent_shape=manifest.latent_shape,
         posterior={"gaussian": pb.POSTERIOR_GAUSSIAN, "none": pb.POSTERIOR_NONE}[manifest.posterior],

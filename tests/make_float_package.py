@@ -16,15 +16,25 @@ from vae.package import ModelPackage
 LATENT = 2
 
 
-def make(directory: Path, shape: tuple[int, ...], *, scale: float = 1.0) -> ModelPackage:
-    """A package of rows [height, width, channels] or [features]; the first mean is scale times the first value."""
+def make(
+    directory: Path, shape: tuple[int, ...], *, scale: float = 1.0, posterior: str = "gaussian", **spec: object
+) -> ModelPackage:
+    """A package of rows [height, width, channels] or [features]; the first mean is scale times the first value.
+
+    Args:
+        directory: the package.
+        shape: of a row.
+        scale: as above.
+        posterior: "gaussian", or "none": then the encoder gives the mean alone.
+        spec: what the data spec says otherwise, for example a wider range.
+    """
     random, size = np.random.default_rng(0), prod(shape)
     weights = {name: random.normal(0, 0.5, (size, LATENT)).astype(np.float32) for name in "WV"}
     weights["U"] = random.normal(0, 1, (LATENT, size)).astype(np.float32)
     weights["W"][:, 0] = 0
     weights["W"][0, 0] = scale
     data, latent = floats("data", *shape), floats("latent", LATENT)
-    encoder_outputs = [floats("mean", LATENT), floats("log_variance", LATENT)]
+    encoder_outputs = [floats("mean", LATENT), floats("log_variance", LATENT)][: 1 if posterior == "none" else 2]
     decoder_outputs = [floats("data", *shape), floats("expectation", *shape)]
     encoder = [
         helper.make_node("Reshape", ["data", "flat"], ["features"]),
@@ -53,9 +63,20 @@ def make(directory: Path, shape: tuple[int, ...], *, scale: float = 1.0) -> Mode
             decoder_outputs,
         ),
     }
-    spec = DataSpec(kind="image" if len(shape) == 3 else "table", shape=shape, dtype="float32", minimum=-1, maximum=1)
-    likelihood = Likelihood(family="gaussian")
-    return write(directory, "floats", made, _probes(weights, shape), data=spec, latent=LATENT, likelihood=likelihood)
+    kind = "image" if len(shape) == 3 else "table"
+    described = {"kind": kind, "shape": shape, "dtype": "float32", "minimum": -1, "maximum": 1, **spec}
+    probes = _probes(weights, shape)
+    if posterior == "none":
+        del probes["encoder.log_variance"]
+    return write(
+        directory,
+        "floats",
+        made,
+        probes,
+        data=DataSpec.model_validate(described),
+        latent=LATENT,
+        likelihood=Likelihood(family="gaussian"),
+    )
 
 
 def _probes(weights: dict[str, np.ndarray], shape: tuple[int, ...]) -> dict[str, np.ndarray]:

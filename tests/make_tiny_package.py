@@ -202,7 +202,7 @@ def write(
         fingerprint=fingerprint_of(sums["encoder.onnx"], sums["decoder.onnx"]),
         data=data,
         latent_shape=(latent,),
-        posterior="gaussian",
+        posterior="gaussian" if len(made["encoder"].outputs) > 1 else "none",
         likelihood=likelihood,
         priors=(Prior(name="standard", noise_size=latent),),
         graphs=Graphs(**graphs),

@@ -135,6 +135,7 @@ def _data_spec(message: pb.DataSpec) -> DataSpec:
             "minimum": message.minimum,
             "maximum": message.maximum,
             "missing_allowed": message.missing_allowed,
+            "columns": tuple(message.columns),
         }
     )
 

@@ -66,6 +66,7 @@ def _pair_lines(pair: Manifest | Model) -> Lines:
     return [
         ("fingerprint", pair.fingerprint),
         ("data", f"{data.kind}, {data.dtype} {list(data.shape)} in [{data.minimum:g}, {data.maximum:g}]{missing}"),
+        *([("columns", ", ".join(data.columns))] if data.columns else []),
         ("latent", f"float32 {list(pair.latent_shape)}"),
         ("posterior", pair.posterior),
         ("likelihood", f"{likelihood.family} ({constants})" if constants else likelihood.family),

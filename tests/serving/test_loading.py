@@ -11,6 +11,7 @@ import pytest
 
 from serving.loading import load
 from serving.settings import Settings
+from tests.make_float_package import make
 from tests.packages import publish
 from vae.errors import PackageError
 from vae.package import sha256_of
@@ -101,6 +102,16 @@ def test_refuses_a_package_whose_prior_answers_otherwise(
     assert load(mixture, settings).exactness.is_exact
     with pytest.raises(PackageError, match=said):
         load(_with_probes(mixture, tmp_path / "package", edit), settings)
+
+
+def test_a_table_of_any_range_is_held_to_what_its_rows_reach(tmp_path: Path, settings: Settings) -> None:
+    table = make(tmp_path / "table", (6,), minimum=-1e30, maximum=1e30).directory
+    assert load(table, settings).exactness.is_exact
+    for name in ("expectation", "data"):
+        with pytest.raises(
+            PackageError, match=rf"probe decoder\.{name} on cpu: differs .* is 1e-05 of a column's reach"
+        ):
+            load(_with_probes(table, tmp_path / name, _shift(f"decoder.{name}", 1e-3)), settings)
 
 
 def test_refuses_an_altered_graph(tiny: Path, tmp_path: Path, settings: Settings) -> None:

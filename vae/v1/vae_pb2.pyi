@@ -502,7 +502,9 @@ class SampleRequest(_message.Message):
     first_row: _builtins.int
     """Number of the first row, in [0, 2^63 - count]."""
     temperature: _builtins.float
-    """Factor on the noise's standard deviation, in (0, 1e6]. Default 1."""
+    """Factor on the noise's standard deviation, in (0, 1e6]. Default 1. Of a mixture it scales the noise within a
+    component, not how often each component is drawn from.
+    """
     prior: _builtins.str
     """Name of the prior to draw from. Default Model.default_prior."""
     output: Global___DecodeOutput.ValueType
@@ -709,8 +711,9 @@ class ReconstructResponse(_message.Message):
 
     @_builtins.property
     def elbo(self) -> Global___Tensor:
-        """log_likelihood - kl, in nats, where both are there. For SAMPLE an unbiased one-draw estimate of the row's ELBO; for MEAN
-        the same with the posterior's mean in place of the draw: no bound, but a score by which rows compare.
+        """log_likelihood - kl, in nats, where both are there: under N(0, I), whichever prior is the default. For SAMPLE an
+        unbiased one-draw estimate of the row's ELBO; for MEAN the same with the posterior's mean in place of the draw: no
+        bound, but a score by which rows compare.
         """
 
     @_builtins.property
@@ -1274,6 +1277,7 @@ class DataSpec(_message.Message):
     MINIMUM_FIELD_NUMBER: _builtins.int
     MAXIMUM_FIELD_NUMBER: _builtins.int
     MISSING_ALLOWED_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
     kind: Global___DataKind.ValueType
     """Kind of data."""
     dtype: Global___DataType.ValueType
@@ -1288,6 +1292,10 @@ class DataSpec(_message.Message):
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Shape of one row: [height, width, channels] for images, [features] for tables."""
 
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of a table's features, in order; empty where they have none."""
+
     def __init__(
         self,
         *,
@@ -1297,10 +1305,11 @@ class DataSpec(_message.Message):
         minimum: _builtins.float = ...,
         maximum: _builtins.float = ...,
         missing_allowed: _builtins.bool = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "kind", b"kind", "maximum", b"maximum", "minimum", b"minimum", "missing_allowed", b"missing_allowed", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "dtype", b"dtype", "kind", b"kind", "maximum", b"maximum", "minimum", b"minimum", "missing_allowed", b"missing_allowed", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1363,7 +1372,7 @@ class Prior(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     NOISE_SIZE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name of the prior; "standard" is N(0, I)."""
+    """Name of the prior. "standard" is N(0, I); what any other one draws, a graph makes of the noise."""
     noise_size: _builtins.int
     """Number of standard normals that one row takes."""
     def __init__(

@@ -1,0 +1,74 @@
+"""A table of a wide range, of a model without a posterior, through a real server: what it answers, what it cannot."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from tests.make_float_package import make
+from tests.servers import RunningServer, RunVae, start
+from vae import Client
+from vae.errors import CallError
+from vae.noise import Purpose, RowRange, standard_normals
+
+COLUMNS = ("age", "TSH, mU/l", "T3")
+ROWS = np.array([[0.1, -0.5, 0.9], [1e6, 0, 0], [1e29, 0, 0]], np.float32)  # the last two are unlike any that was seen
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    directory = tmp_path_factory.mktemp("table") / "package"
+    make(directory, (3,), posterior="none", minimum=-1e30, maximum=1e30, columns=COLUMNS)
+    running = start(directory)
+    yield running
+    log = running.stop()
+    assert "Traceback" not in log
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[Client]:
+    with Client(server.target) as client:
+        yield client
+
+
+def test_the_columns_are_told(client: Client, vae: RunVae, server: RunningServer) -> None:
+    model = client.get_model()
+    assert (model.posterior, model.data.columns) == ("none", COLUMNS)
+    assert (model.data.minimum, model.data.maximum) == (-1e30, 1e30)
+    assert "columns      age, TSH, mU/l, T3" in vae("info", server.target).stdout
+
+
+def test_means_decodings_and_samples_are_answered(client: Client) -> None:
+    encoded = client.encode(ROWS)
+    assert encoded.log_variance is None
+    np.testing.assert_allclose(encoded.latent[:, 0], ROWS[:, 0])
+    decoded = client.decode(encoded).output
+    assert np.all(np.abs(decoded) <= 1)
+    sampled = client.sample(20, seed=3, include_latent=True)
+    noise = standard_normals(Purpose.PRIOR, [RowRange(3, 0, 20)], 2)
+    assert sampled.latent is not None
+    np.testing.assert_array_equal(sampled.latent, noise)
+    np.testing.assert_array_equal(client.decode(noise).output, sampled.output)
+
+
+def test_a_row_unlike_any_scores_without_a_posterior(client: Client) -> None:
+    scored = client.reconstruct(ROWS)
+    assert (scored.kl, scored.elbo, scored.log_likelihood) == (None, None, None)
+    expected = ((ROWS.astype(np.float64) - scored.output) ** 2).sum(1)
+    np.testing.assert_allclose(scored.squared_error[:2], expected[:2], rtol=1e-6)
+    assert scored.squared_error[2] == np.inf  # float32 holds no more than 3e38
+
+
+REFUSED: list[Callable[[Client], object]] = [
+    lambda client: client.encode(ROWS, output="sample"),
+    lambda client: client.encode(ROWS, output="moments"),
+    lambda client: client.reconstruct(ROWS, latent="sample"),
+    lambda client: list(client.encode_stream([ROWS], output="moments")),
+]
+
+
+@pytest.mark.parametrize("call", REFUSED)
+def test_what_needs_a_posterior_is_refused(client: Client, call: Callable[[Client], object]) -> None:
+    with pytest.raises(CallError, match="model floats has no posterior, only a mean") as refused:
+        call(client)
+    assert (refused.value.code, refused.value.reason) == ("FAILED_PRECONDITION", "NO_POSTERIOR")
