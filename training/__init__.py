@@ -19,6 +19,24 @@
     parity      ONNX Runtime's answers against those
     package     graphs, probes and manifest -> a model package, or a refusal
     report      the figures as a table, and the package's README
+    bring/      pairs that were made elsewhere -> a model package
 
 It never serves: nothing here knows gRPC.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from training.bring.bring import export
+    from training.bring.spec import Spec
+
+__all__ = ["Spec", "export"]
+
+_MODULES = {"Spec": "training.bring.spec", "export": "training.bring.bring"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -145,7 +145,7 @@ def parse_config(settings: dict[str, object], source: str = "") -> Config:
             raise TrainingError(f"{place}: no such key; known are {', '.join(Config.model_fields)}") from exc
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
-        raise TrainingError(f"{place}: {message}, not {_brief(first['input'])}") from exc
+        raise TrainingError(f"{place}: {message}, not {brief(first['input'])}") from exc
 
 
 def preset_names() -> tuple[str, ...]:
@@ -220,7 +220,7 @@ def _flag(key: str) -> str:
     return f"--{key.replace('_', '-')}"
 
 
-def _brief(value: object) -> str:
+def brief(value: object) -> str:
     """Shows a value that may be as large as a file."""
     try:
         shown = repr(value)

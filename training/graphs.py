@@ -67,6 +67,20 @@ def export_graph(name: str, module: GraphModule, example: Arrays) -> ExportedGra
     Raises:
         TrainingError: as `export_graphs` does.
     """
+    return describe(name, trace(name, module, example))
+
+
+def trace(name: str, module: GraphModule, example: Arrays) -> onnx.ModelProto:
+    """Returns a module as PyTorch's exporter writes it, for any number of rows.
+
+    Args:
+        name: the graph's, for errors.
+        module: what becomes one.
+        example: its inputs by name, of two rows or more.
+
+    Raises:
+        TrainingError: PyTorch could not export it.
+    """
     batch = Dim(BATCH)
     try:
         with _quiet(), torch.inference_mode():
@@ -82,10 +96,17 @@ def export_graph(name: str, module: GraphModule, example: Arrays) -> ExportedGra
                 external_data=False,
             )
     except torch.onnx.OnnxExporterError as exc:
-        raise TrainingError(f"{name}: PyTorch cannot export it: {str(exc).splitlines()[0]}") from exc
+        raise TrainingError(f"{name}: PyTorch cannot export it: {_innermost(exc)}") from exc
     if program is None:
         raise AssertionError("the exporter returned nothing though it was to write no file. This is a bug.")
-    return describe(name, strip(program.model_proto))
+    return strip(program.model_proto)
+
+
+def _innermost(exc: BaseException) -> str:
+    """Returns the first line of what an error began with: the exporter wraps it in pages of advice."""
+    while exc.__cause__ is not None:
+        exc = exc.__cause__
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0]
 
 
 def strip(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -105,15 +126,41 @@ def describe(name: str, model: onnx.ModelProto) -> ExportedGraph:
         TrainingError: it draws random numbers, or an input or output has a first axis other than the batch.
     """
     onnx.checker.check_model(model, full_check=True)
-    for operator in sorted({node.op_type for node in model.graph.node}):
-        if operator.startswith(_RANDOM):
-            raise TrainingError(f"{name}: the graph holds {operator}, so its answers would not repeat")
+    refuse_random(name, model)
     return ExportedGraph(
         content=model.SerializeToString(deterministic=True),
         opset=next(entry.version for entry in model.opset_import if entry.domain == ""),
         inputs=tuple(_tensor_spec(name, value) for value in model.graph.input),
         outputs=tuple(_tensor_spec(name, value) for value in model.graph.output),
     )
+
+
+def described(label: str, model: onnx.ModelProto) -> ExportedGraph:
+    """Returns a graph that a stranger wrote a part of, with its specs; see `describe`.
+
+    Raises:
+        TrainingError: what `describe` does, and that the graph is not sound.
+    """
+    try:
+        return describe(label, model)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, RuntimeError) as exc:
+        raise TrainingError(f"{label}: is no sound ONNX graph: {(str(exc).strip() or '?').splitlines()[0]}") from exc
+
+
+def refuse_random(name: str, model: onnx.ModelProto) -> None:
+    """Raises TrainingError if there is a node that draws random numbers, also within a branch or a loop."""
+    for operator in sorted({node.op_type for node in nodes_of(model.graph)}):
+        if operator.startswith(_RANDOM):
+            raise TrainingError(f"{name}: the graph holds {operator}, so its answers would not repeat")
+
+
+def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yields every node of a graph, those within branches and loops included."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
+                yield from nodes_of(inner)
 
 
 def _tensor_spec(graph: str, value: onnx.ValueInfoProto) -> TensorSpec:

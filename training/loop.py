@@ -211,7 +211,7 @@ def validate(config: Config, dataset: Dataset, state: State) -> float | None:
     draws = model_of(config.model).draws(config)
     weights, total = Weights(state.kl_weight, config.free_bits), 0.0
     with torch.inference_mode():
-        for data in rows.split(1000):
+        for data in torch.split(rows, 1000):
             noise = torch.randn(draws, len(data), config.latent_size, generator=generator)
             found = step(state.average, data.to(device), data.to(device), noise.to(device), weights)
             total += float(found.loss.double().sum())

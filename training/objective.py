@@ -75,7 +75,7 @@ def log_likelihoods(networks: Networks, data: Tensor, latent: Tensor) -> Tensor:
     parameters = networks.decoder.parameters_of(latent.flatten(0, 1))
     repeated = data if draws == 1 else data.repeat(draws, *[1] * (data.ndim - 1))
     log_likelihood: Tensor = networks.decoder.likelihood(repeated, parameters)
-    return log_likelihood.unflatten(0, (draws, batch))
+    return log_likelihood.reshape(draws, batch)
 
 
 def kl_by_dimension(posterior: Posterior) -> Tensor:

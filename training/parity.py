@@ -1,9 +1,11 @@
-"""The parity gate: a graph is packaged only if ONNX Runtime answers with it as PyTorch does."""
+"""The parity gate: a graph is packaged only if ONNX Runtime answers with it as what it was made from does."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from training.probes import Arrays, Probe
 from vae.errors import TrainingError
@@ -18,13 +20,16 @@ BATCH_SIZES = (1, 2, 3, 7, 64)
 TOLERANCE = Tolerance(absolute=1e-5, relative=1e-4)
 
 
-def prove(graphs: Mapping[str, bytes], probes: Mapping[str, Probe], data: DataSpec) -> Parity:
+def prove(
+    graphs: Mapping[str, bytes], probes: Mapping[str, Probe], data: DataSpec, tolerance: Tolerance = TOLERANCE
+) -> Parity:
     """Returns the report of a check that was passed: every batch size against PyTorch, rows alone against in company.
 
     Args:
         graphs: the ONNX graphs by name.
         probes: inputs and PyTorch's outputs by graph name.
         data: the range that data lies in; what a table's rows reach of it is seen from the encoder's probes.
+        tolerance: how far answers may lie apart.
 
     Raises:
         TrainingError: an output differs by more than the tolerance; names it, and by how much it differs.
@@ -34,24 +39,37 @@ def prove(graphs: Mapping[str, bytes], probes: Mapping[str, Probe], data: DataSp
     reach = reach_of(data, probes["encoder"].inputs["data"] if "encoder" in probes else np.empty(0))
     for graph, content in graphs.items():
         comparisons: dict[str, list[Comparison]] = {}
-        for comparison in compare_graph(graph, content, probes[graph], reach):
+        for comparison in compare_graph(graph, content, probes[graph], reach, tolerance):
             comparisons.setdefault(comparison.output, []).append(comparison)
         rows = len(next(iter(probes[graph].inputs.values())))
         checks += [_check(f"{graph}.{output}", rows, found) for output, found in comparisons.items()]
     return Parity(batch_sizes=BATCH_SIZES, checks=tuple(checks))
 
 
-def compare_graph(graph: str, content: bytes, probe: Probe, reach: Reach) -> Iterator[Comparison]:
+def compare_graph(
+    graph: str, content: bytes, probe: Probe, reach: Reach, tolerance: Tolerance = TOLERANCE
+) -> Iterator[Comparison]:
     """Yields every output's comparisons: with PyTorch at each batch size, then of rows alone with the largest batch."""
     session = open_session(graph, content)
-    by_size = {size: run_in_batches(session, probe.inputs, size) for size in BATCH_SIZES}
+    try:
+        by_size = {size: run_in_batches(session, probe.inputs, size) for size in BATCH_SIZES}
+    except TrainingError as exc:
+        raise TrainingError(f"{graph}: {exc}") from exc
     for outputs in by_size.values():
-        yield from compare(outputs, probe.outputs, reach, TOLERANCE)
-    yield from compare(by_size[min(BATCH_SIZES)], by_size[max(BATCH_SIZES)], reach, TOLERANCE)
+        yield from compare(outputs, probe.outputs, reach, tolerance)
+    yield from compare(by_size[min(BATCH_SIZES)], by_size[max(BATCH_SIZES)], reach, tolerance)
 
 
-def open_session(graph: str, content: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":
-    """Returns a session on the CPU, with so many threads for one operation.
+def open_session(
+    graph: str, content: bytes, threads: int = 1, *, optimised: bool = True
+) -> "onnxruntime.InferenceSession":
+    """Returns a session on the CPU.
+
+    Args:
+        graph: its name, for errors.
+        content: the graph.
+        threads: for one operation.
+        optimised: whether ONNX Runtime may fuse and reorder what is in it.
 
     Raises:
         TrainingError: ONNX Runtime does not take the graph.
@@ -61,11 +79,13 @@ def open_session(graph: str, content: bytes, threads: int = 1) -> "onnxruntime.I
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 4  # fatal: what fails is raised
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # its exceptions share no class of their own
-        raise TrainingError(f"{graph}: ONNX Runtime does not take the graph: {str(exc).splitlines()[0]}") from exc
+        raise TrainingError(f"{graph}: ONNX Runtime does not take the graph: {reason_of(exc)}") from exc
 
 
 def run_in_batches(session: "onnxruntime.InferenceSession", inputs: Arrays, size: int) -> Arrays:
@@ -73,10 +93,30 @@ def run_in_batches(session: "onnxruntime.InferenceSession", inputs: Arrays, size
     names = [output.name for output in session.get_outputs()]
     rows = len(next(iter(inputs.values())))
     batches = [
-        session.run(names, {name: array[first : first + size] for name, array in inputs.items()})
+        run(session, {name: array[first : first + size] for name, array in inputs.items()}, names)
         for first in range(0, rows, size)
     ]
     return {name: np.concatenate(parts) for name, parts in zip(names, zip(*batches, strict=True), strict=True)}
+
+
+def run(session: "onnxruntime.InferenceSession", inputs: Arrays, names: Sequence[str]) -> list[npt.NDArray[np.number]]:
+    """Returns the named outputs.
+
+    Raises:
+        TrainingError: ONNX Runtime could not compute them.
+    """
+    try:
+        answers: list[npt.NDArray[np.number]] = session.run(list(names), inputs)
+    except Exception as exc:  # as in open_session
+        rows = len(next(iter(inputs.values())))
+        raise TrainingError(f"ONNX Runtime cannot run it on {rows} rows: {reason_of(exc)}") from exc
+    return answers
+
+
+def reason_of(exc: Exception) -> str:
+    """Returns what ONNX Runtime complains of, in one line and without its own address in front."""
+    lines = [line for line in str(exc).splitlines() if line.strip()] or [type(exc).__name__]
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", lines[0])[:300]
 
 
 def runtime_version() -> str:

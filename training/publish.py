@@ -105,7 +105,7 @@ def average_of(last: Checkpoint, dataset: Dataset) -> Networks:
     standard = networks.encoder.standard
     if standard is not None:
         with torch.inference_mode():
-            standard.fit(torch.cat([networks.encoder(rows).mean for rows in dataset.train.split(1000)]))
+            standard.fit(torch.cat([networks.encoder(rows).mean for rows in torch.split(dataset.train, 1000)]))
     return networks
 
 

@@ -94,8 +94,12 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
     """
     config, saved = last.config, last
     state = checkpoint.restore(last, dataset)
-    if model_of(config.model).fit is not None:
-        last = fit_at_once(config, dataset, state)
+    fit_model = model_of(config.model).fit
+    if fit_model is not None and last.epoch < config.epochs:
+        for networks in (state.networks, state.average):
+            fit_model(networks, dataset.train)
+        state.epoch = config.epochs
+        last = checkpoint.take(config, dataset, state)
     try:
         with Progress(config.epochs, last.epoch, config.latent_size, len(dataset.train)) as progress:
             while last.epoch < config.epochs:
@@ -114,14 +118,6 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
         if saved is not last:
             checkpoint.write(directory / CHECKPOINT_FILE, last)
     return last
-
-
-def fit_at_once(config: Config, dataset: Dataset, state: State) -> Checkpoint:
-    """Returns the checkpoint of a model that has no steps: fitted, and all its epochs done."""
-    for networks in (state.networks, state.average):
-        model_of(config.model).fit(networks, dataset.train)
-    state.epoch = config.epochs
-    return checkpoint.take(config, dataset, state)
 
 
 def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverged) -> State:

@@ -35,3 +35,13 @@ def smooth_clamp(values: Tensor, low: float, high: float) -> Tensor:
     """Returns values pressed into (low, high) by a hyperbolic tangent, so that a gradient is left everywhere."""
     middle, half = (high + low) / 2, (high - low) / 2
     return middle + half * torch.tanh((values - middle) / half)
+
+
+def as_data(expectation: Tensor, data: DataSpec) -> Tensor:
+    """Returns an expectation as data: rounded, for whole numbers, and within the range.
+
+    Both happen in float: a cast to uint8 of a value outside 0..255 means something else in every runtime.
+    """
+    if data.dtype == "float32":
+        return expectation.clamp(data.minimum, data.maximum)
+    return expectation.round().clamp(data.minimum, data.maximum).to(torch.uint8)

@@ -24,6 +24,7 @@ class Verb(NamedTuple):
 VERBS = {
     "train": Verb("training.cli", "training,serving", "train a VAE, export it and prove the export"),
     "export": Verb("training.cli", "training,serving", "export a checkpoint as a model package"),
+    "package": Verb("training.bring.cli", "training,serving", "package ONNX graphs that were made elsewhere"),
     "serve": Verb("serving.cli", "serving", "serve a model package over gRPC"),
     "tune": Verb("serving.tune", "serving", "measure how a model is best run on this machine"),
     "health": Verb("serving.cli", "serving", "ask a server whether it is ready"),

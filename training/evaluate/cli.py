@@ -31,7 +31,7 @@ def evaluate(arguments: list[str]) -> int:
     from training.evaluate.report import table
     from training.evaluate.subject import Subject, validation_rows_of
     from training.progress import Stages
-    from training.run import rows_of
+    from training.publish import rows_of
 
     subject = Subject.find(asked.path)
     changes = {key: value for key in Source._fields if (value := getattr(asked, key)) is not None}

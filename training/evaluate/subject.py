@@ -12,7 +12,8 @@ from training.data.load import KNOWN
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
 from training.evaluate.evidence import Progress, Rows, evaluate
 from training.evaluate.served import Served
-from training.run import PACKAGE_DIRECTORY, budget_of, rows_of
+from training.publish import budget_of, rows_of
+from training.run import PACKAGE_DIRECTORY
 from training.source import Source
 from vae.errors import TrainingError
 from vae.files import write_whole
@@ -127,7 +128,7 @@ class Subject(NamedTuple):
 
 
 def validation_rows_of(dataset: Dataset) -> Rows:
-    """Returns rows to choose settings on: as `training.run.rows_of`, with validation rows in the place of test rows.
+    """Returns rows to choose settings on: as `training.publish.rows_of`, with validation rows in the place of test rows.
 
     Raises:
         TrainingError: the data has none.

@@ -15,7 +15,7 @@ from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
 from training.evaluate.report import number
 from training.models import model_of
 from training.progress import say
-from training.run import Outcome
+from training.publish import Outcome
 from vae.errors import TrainingError
 from vae.files import write_whole
 

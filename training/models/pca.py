@@ -2,7 +2,7 @@
 
 import torch
 from sklearn.decomposition import PCA
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.likelihoods.gaussian import Gaussian
 from training.models.model import Model
@@ -20,7 +20,11 @@ def fit(networks: Networks, train: Tensor) -> None:
         TrainingError: there are fewer rows or values than components, or the likelihood is not Gaussian.
     """
     likelihood = networks.decoder.likelihood
-    encoder, decoder = networks.encoder.body[1], networks.decoder.body[0]
+    encoder, decoder = (
+        part.get_submodule(name) for part, name in ((networks.encoder, "body.1"), (networks.decoder, "body.0"))
+    )
+    if not isinstance(encoder, nn.Linear) or not isinstance(decoder, nn.Linear):
+        raise AssertionError("the network linear is not linear. This is a bug.")
     if not isinstance(likelihood, Gaussian):
         raise TrainingError("--likelihood: pca is the linear model of gaussian data")
     scaled = likelihood.scaled(train).flatten(1).double().numpy()

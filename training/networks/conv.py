@@ -26,7 +26,8 @@ class Residual(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Returns the values and what the branch adds to them."""
-        return values + self.second(functional.silu(self.first(functional.silu(values))))
+        branch: Tensor = self.second(functional.silu(self.first(functional.silu(values))))
+        return values + branch
 
 
 class ConvEncoder(nn.Module):
@@ -50,7 +51,8 @@ class ConvEncoder(nn.Module):
         image = data.permute(0, 3, 1, 2)
         if any(self.padding):
             image = functional.pad(image, self.padding, mode="replicate")
-        return self.last(self.levels(image).flatten(1))
+        answer: Tensor = self.last(self.levels(image).flatten(1))
+        return answer
 
 
 class ConvDecoder(nn.Module):
@@ -74,7 +76,7 @@ class ConvDecoder(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Returns the picture that the levels paint."""
-        image = self.last(self.levels(self.first(latent)))
+        image: Tensor = self.last(self.levels(self.first(latent)))
         return image[:, :, : self.height, : self.width].permute(0, 2, 3, 1)
 
 

@@ -22,7 +22,8 @@ class Gated(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Returns the gated values."""
         through, gate = self.both(values).chunk(2, 1)
-        return through * torch.sigmoid(gate)
+        gated: Tensor = through * torch.sigmoid(gate)
+        return gated
 
 
 def encoder(row_shape: tuple[int, ...], outputs: int, config: Config) -> nn.Module:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from training.config import Config
 from training.likelihoods.likelihood import Likelihood
 from training.networks import network_of
-from training.scaling import Scaling, smooth_clamp
+from training.scaling import Scaling, as_data, smooth_clamp
 
 LOG_VARIANCE_RANGE = (-8.0, 4.0)  # standard deviations of 0.02 to 7.4: past any use, short of any overflow
 
@@ -102,23 +102,14 @@ class Decoder(nn.Module):
         """Returns what latents decode to."""
         parameters = self.parameters_of(latent)
         expectation = self.likelihood.expectation(parameters)
-        return Decoded(self.as_data(expectation), expectation, parameters)
+        return Decoded(as_data(expectation, self.likelihood.data), expectation, parameters)
 
     def parameters_of(self, latent: Tensor) -> Tensor:
         """Returns the likelihood's parameters [batch, *parameters_shape] alone."""
         if self.standard is not None:
             latent = latent * self.standard.spread + self.standard.shift
-        return self.body(latent).float() + self.bias
-
-    def as_data(self, expectation: Tensor) -> Tensor:
-        """Returns the expectation as data: rounded, for whole numbers, and within the range.
-
-        Both happen in float: a cast to uint8 of a value outside 0..255 means something else in every runtime.
-        """
-        data = self.likelihood.data
-        if data.dtype == "float32":
-            return expectation.clamp(data.minimum, data.maximum)
-        return expectation.round().clamp(data.minimum, data.maximum).to(torch.uint8)
+        parameters: Tensor = self.body(latent).float() + self.bias
+        return parameters
 
 
 class Networks(nn.Module):

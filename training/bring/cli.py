@@ -1,0 +1,57 @@
+"""The verb `vae package`."""
+
+import shlex
+from pathlib import Path
+
+from training.bring.spec import read_spec
+from vae.package import check_place
+from vae.parser import verb_parser
+from vae.runtime import prepare_onnxruntime
+
+
+def package(arguments: list[str]) -> int:
+    """Runs `vae package`.
+
+    Returns:
+        0 when the package was written; exits with 2 when called wrongly.
+
+    Raises:
+        TrainingError: the files cannot be served, or are not what the spec says.
+        PackageError: the package's directory exists, or cannot be written.
+        StartupError: there is not exactly one ONNX Runtime, on which the graphs are proved.
+    """
+    parser = verb_parser(
+        "package",
+        "Packages ONNX graphs that were made elsewhere, if they answer each row by itself and alike every time. "
+        "What they take and answer stands in SPEC.toml: see docs/bring-your-own.md.",
+    )
+    parser.add_argument("--encoder", type=Path, required=True, metavar="E.onnx", help="data -> mean, log_variance")
+    parser.add_argument("--decoder", type=Path, required=True, metavar="D.onnx", help="latent -> expectation")
+    parser.add_argument("--spec", type=Path, required=True, metavar="SPEC.toml", help="what they take and answer")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the package's directory, a new one")
+    parser.add_argument(
+        "--likelihood", type=Path, metavar="L.onnx", help="data, parameters -> log_likelihood, if it is none of ours"
+    )
+    parser.add_argument("--rows", type=Path, metavar="FILE", help=".npy or .npz of real data to try them on")
+    asked = parser.parse_args(arguments)
+    check_place(asked.out)
+    spec = read_spec(asked.spec)
+    prepare_onnxruntime("training,serving")
+    from training.bring.bring import package as package_files
+    from training.bring.trial import read_rows
+
+    proved = package_files(
+        asked.out,
+        encoder=asked.encoder,
+        decoder=asked.decoder,
+        spec=spec,
+        likelihood=asked.likelihood,
+        rows=None if asked.rows is None else read_rows(asked.rows),
+    )
+    sizes = ", ".join(map(str, proved.parity.batch_sizes))
+    print(
+        f"proved   {len(proved.parity.checks)} outputs agree with the graphs as they came, in batches of {sizes} rows\n"
+        f"package  {asked.out}\n"
+        f"next     vae serve {shlex.quote(str(asked.out))}"
+    )
+    return 0

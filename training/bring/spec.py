@@ -1,0 +1,162 @@
+"""Spec: what its maker says of a pair, in Python or as a TOML file."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from training.config import brief, read_settings
+from vae.errors import TrainingError
+from vae.manifest import DataSpec, Name, Shape
+
+Posterior = Literal["gaussian", "none"]
+EncoderRole = Literal["mean", "log_variance", "moments", "ignored"]
+DecoderRole = Literal["data", "expectation", "parameters", "logits", "ignored"]
+Sizes = Annotated[
+    Shape, BeforeValidator(lambda sizes: (sizes,) if isinstance(sizes, int) else sizes), Field(strict=False)
+]
+# What a decoder may answer; others of its outputs are left out.
+DECODER_CHOICES = (
+    {"expectation"},
+    {"logits"},
+    {"expectation", "parameters"},
+    {"data", "expectation"},
+    {"data", "expectation", "parameters"},
+)
+LEAST_SCALE = 0.003  # what the Gaussian's soft floor leaves room for
+
+
+class Spec(BaseModel):
+    """What a pair takes and answers; the keys of a TOML file are these fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: Name
+    """Of the model, as clients call it."""
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    title: str = ""
+    """What it is, in a line for people."""
+
+    kind: Literal["image", "table"]
+    shape: Sizes
+    """Of one row, as clients send it: [height, width, channels], or the number of columns."""
+    dtype: Literal["uint8", "float32"] | None = None
+    """As clients send it; images uint8 and tables float32 if not given."""
+    minimum: float | None = None
+    """Data outside minimum and maximum is refused; 0 and 255 for uint8 if not given."""
+    maximum: float | None = None
+
+    latent_shape: Sizes
+    """Of one row's latent."""
+    posterior: Posterior = "gaussian"
+    """none: the encoder answers a point instead of a distribution."""
+
+    layout: Literal["NHWC", "NCHW", "flat"] = "NHWC"
+    """Of the images that the pair itself takes and gives; flat: [channels * height * width]."""
+    scaled_to: Annotated[tuple[float, float], Field(strict=False)] | None = None
+    """What minimum and maximum are to the pair itself, for example [0, 1] or [-1, 1]; data as it is if not given."""
+    encoder_outputs: Annotated[tuple[EncoderRole, ...], Field(strict=False)] | None = None
+    """What the encoder's outputs are, in their order; moments: mean, and log_variance behind it on axis 1."""
+    decoder_outputs: Annotated[tuple[DecoderRole, ...], Field(strict=False)] | None = None
+    """What the decoder's outputs are, in their order; with data the expectation is taken as it is."""
+
+    likelihood: str | None = None
+    """Family of the data's distribution given a latent."""
+    likelihood_scale: Annotated[float, Field(ge=LEAST_SCALE)] | None = None
+    """Standard deviation of a gaussian, in the units that the pair itself works in."""
+    tolerance: Annotated[float, Field(ge=1e-6, le=0.01)] = 1e-5
+    """How far the packaged graphs' answers may lie from those of the pair as it came; ten times that, of their size."""
+
+    @property
+    def data(self) -> DataSpec:
+        """What a row is."""
+        dtype = self.dtype or ("uint8" if self.kind == "image" else "float32")
+        low, high = self.minimum, self.maximum
+        if low is None or high is None:
+            if dtype != "uint8":
+                raise ValueError("minimum and maximum: must be given for float32 data")
+            low, high = (0.0 if low is None else low), (255.0 if high is None else high)
+        return DataSpec(kind=self.kind, shape=self.shape, dtype=dtype, minimum=low, maximum=high)
+
+    @property
+    def own_shape(self) -> tuple[int, ...]:
+        """Shape of a row as the pair itself takes it."""
+        if self.layout == "flat":
+            return (self.data.size,)
+        if self.layout == "NCHW":
+            height, width, channels = self.shape
+            return (channels, height, width)
+        return self.shape
+
+    @property
+    def center(self) -> float:
+        """What 0 of the pair's own is as data: own = (data - center) / scale."""
+        return 0.0 if self.scaled_to is None else self.data.minimum - self.scaled_to[0] * self.scale
+
+    @property
+    def scale(self) -> float:
+        """What a step of 1 of the pair's own is as data."""
+        if self.scaled_to is None:
+            return 1.0
+        low, high = self.scaled_to
+        return (self.data.maximum - self.data.minimum) / (high - low)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        try:
+            data = self.data
+        except ValidationError as exc:
+            raise ValueError(exc.errors()[0]["msg"].removeprefix("Value error, ")) from exc
+        if data.kind == "table" and self.layout == "NCHW":
+            raise ValueError("layout: NCHW is for images")
+        if self.scaled_to is not None and self.scaled_to[0] >= self.scaled_to[1]:
+            raise ValueError("scaled_to: the first must be below the second")
+        _check_roles("encoder_outputs", self.encoder_outputs, *_encoder_choices(self.posterior))
+        _check_roles("decoder_outputs", self.decoder_outputs, *DECODER_CHOICES)
+        if (self.likelihood == "gaussian") < (self.likelihood_scale is not None):
+            raise ValueError("likelihood_scale: is the gaussian's, and the likelihood is another")
+        return self
+
+
+def _encoder_choices(posterior: Posterior) -> tuple[set[str], ...]:
+    return ({"mean", "log_variance"}, {"moments"}) if posterior == "gaussian" else ({"mean"},)
+
+
+def _check_roles(key: str, roles: tuple[str, ...] | None, *choices: set[str]) -> None:
+    if roles is None:
+        return
+    named = [role for role in roles if role != "ignored"]
+    if len(set(named)) < len(named) or set(named) not in choices:
+        known = "; or ".join(", ".join(sorted(choice)) for choice in choices)
+        raise ValueError(f"{key}: must name, once each, {known}; others are ignored")
+
+
+def read_spec(path: Path) -> Spec:
+    """Returns the spec in a TOML file.
+
+    Raises:
+        TrainingError: the file cannot be read, or a key is unknown, missing or wrong; names the file and the key.
+    """
+    return parse_spec(read_settings(path), str(path))
+
+
+def parse_spec(settings: dict[str, object], source: str) -> Spec:
+    """Returns the spec with these values by field name.
+
+    Raises:
+        TrainingError: a key is unknown, missing or wrong; names the source and the key.
+    """
+    try:
+        return Spec.model_validate(settings)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_context=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            raise TrainingError(f"{source}: {key}: no such key; known are {', '.join(Spec.model_fields)}") from exc
+        if first["type"] == "missing":
+            raise TrainingError(f"{source}: {key}: is missing") from exc
+        message = first["msg"].removeprefix("Value error, ")
+        if not key:
+            raise TrainingError(f"{source}: {message}") from exc
+        message = message[0].lower() + message[1:]
+        raise TrainingError(f"{source}: {key}: {message}, not {brief(first['input'])}") from exc

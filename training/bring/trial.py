@@ -1,0 +1,69 @@
+"""Trial rows: data that a pair is tried on, given by its maker or drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from training.bring.spec import Spec
+from training.probes import REAL
+from vae.errors import InvalidInput, TrainingError
+from vae.files import AnyArray, read_array, read_arrays
+
+WIDEST = 1e6  # range within which random values still mean something
+
+
+def read_rows(path: Path) -> AnyArray:
+    """Reads the rows of a .npy file, or of the one array (or the one named data) of a .npz file.
+
+    Raises:
+        TrainingError: the file cannot be read, or holds several arrays; names the file.
+    """
+    try:
+        if path.suffix != ".npz":
+            return read_array(path)
+        arrays = read_arrays(path)
+    except InvalidInput as exc:
+        raise TrainingError(str(exc)) from exc
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    if "data" not in arrays:
+        raise TrainingError(f"{path}: holds {', '.join(arrays) or 'nothing'}: one array, or one named data, is needed")
+    return arrays["data"]
+
+
+def trial_rows(rows: npt.ArrayLike | None, spec: Spec) -> Tensor:
+    """Returns rows to try a pair on [rows, *shape], checked against the spec; random ones where none are given.
+
+    Raises:
+        TrainingError: they are not what the spec says, or none can be drawn.
+    """
+    return _drawn(spec) if rows is None else _checked(np.asarray(rows)[:REAL], spec)
+
+
+def _drawn(spec: Spec) -> Tensor:
+    data = spec.data
+    width = data.maximum - data.minimum
+    if width > WIDEST:
+        raise TrainingError(
+            f"rows: must be given, since values of [{data.minimum:g}, {data.maximum:g}] drawn blindly say nothing"
+        )
+    values = data.minimum + width * torch.rand(REAL, *data.shape, generator=torch.Generator().manual_seed(0))
+    return values.round().to(torch.uint8) if data.dtype == "uint8" else values
+
+
+def _checked(rows: AnyArray, spec: Spec) -> Tensor:
+    data = spec.data
+    if not len(rows.shape) or not len(rows):
+        raise TrainingError("rows: holds none")
+    if rows.shape[1:] != data.shape:
+        raise TrainingError(f"rows: are of shape {list(rows.shape[1:])}, and the spec says {list(data.shape)}")
+    if rows.dtype.kind not in ("iu" if data.dtype == "uint8" else "iuf"):
+        raise TrainingError(f"rows: are {rows.dtype}, and the spec says {data.dtype}")
+    inside = (rows >= data.minimum) & (rows <= data.maximum)  # NaN is not
+    if not inside.all():
+        row = int(np.flatnonzero(~inside.reshape(len(rows), -1).all(1))[0])
+        raise TrainingError(f"rows: row {row} holds a value that is not within [{data.minimum:g}, {data.maximum:g}]")
+    return torch.from_numpy(rows.astype(data.dtype))
