@@ -123,10 +123,7 @@ def fit_mixture(latents: npt.NDArray[np.floating], components: int | Literal["au
     """
     rows = np.asarray(latents, np.float64)
     _check(rows, 1 if components == "auto" else components)
-    center, scale = rows.mean(0), rows.std(0)
-    scale[scale <= 1e-6 * max(scale.max(), np.abs(center).max(), 1e-30)] = (
-        scale.max() or 1.0
-    )  # a value that is constant
+    center, scale = rows.mean(0), _scales(rows)
     scaled = (rows - center) / scale
     with threadpool_limits(1):
         fitted = _fit(scaled, _choose(scaled, seed) if components == "auto" else components, seed)
@@ -165,6 +162,13 @@ def _check(rows: Float64, components: int) -> None:
         raise TrainingError(f"latents: NaN or infinity in row {row}; no prior can be fitted on them")
     if len(rows) < max(2, components):
         raise TrainingError(f"latents: {len(rows)} rows are too few for a mixture of {components} components")
+
+
+def _scales(rows: Float64) -> Float64:
+    """Returns each value's standard deviation; for a constant one (but for rounding) the largest of all."""
+    scales: Float64 = rows.std(0)
+    constant = scales <= np.maximum(1e-6 * scales.max(), 1e-7 * np.abs(rows).max(0))
+    return np.where(constant, 1.0 if constant.all() else scales.max(), scales)
 
 
 def _choose(rows: Float64, seed: int) -> int:
