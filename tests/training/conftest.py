@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from training import checkpoint, cli, run
+from training import checkpoint, cli
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config
 from training.data import Dataset, load_dataset
 from training.graphs import ExportedGraph, export_graphs, modules_of
 from training.networks.pair import Networks
 from training.probes import probe_all
+from training.publish import average_of
 from training.run import PACKAGE_DIRECTORY
 from training.source import Source
 from vae.package import ModelPackage
@@ -41,7 +42,7 @@ def last(run_directory: Path) -> Checkpoint:
 @pytest.fixture(scope="session")
 def networks(last: Checkpoint, dataset: Dataset) -> Networks:
     """The networks that the run exported."""
-    return run.average_of(last, dataset)
+    return average_of(last, dataset)
 
 
 @pytest.fixture(scope="session")

@@ -80,9 +80,8 @@ def test_export_packages_the_same_pair_and_says_what_comes_next(
     [
         ["train"],
         ["train", "digits"],
-        ["train", "cifar", "--out", "x"],
         ["train", "digits", "--out", "x", "--epochs", "many"],
-        ["train", "digits", "--out", "x", "--beta", "4"],
+        ["train", "digits", "--out", "x", "--gamma", "4"],
         ["export"],
         ["export", "x"],
     ],
@@ -97,13 +96,13 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
 def test_wrong_settings_are_said_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = str(tmp_path / "new")
     settings, fine = tmp_path / "run.toml", tmp_path / "fine.toml"
-    settings.write_text("beta = 4\n")
+    settings.write_text("gamma = 4\n")
     fine.write_text("epochs = 2\n")
     expected = {
         ("--epochs", "0"): "--epochs: input should be greater than or equal to 1, not 0",
         ("--threads", "2147483648"): "--threads: input should be less than or equal to 1024, not 2147483648",
         ("--config", str(fine), "--seed", "-1"): "--seed: input should be",
-        ("--config", str(settings)): f"{settings}: beta: no such key",
+        ("--config", str(settings)): f"{settings}: gamma: no such key",
         ("--config", "none.toml"): "none.toml: cannot be read",
     }
     for arguments, message in expected.items():

@@ -29,7 +29,7 @@ def trained(config: Config, dataset: Dataset) -> State:
 def test_training_lowers_the_negative_elbo(tiny: Config, dataset: Dataset) -> None:
     figures = list(epochs(tiny, dataset, start(tiny, dataset)))
     assert [epoch.epoch for epoch in figures] == [1, 2, 3]
-    assert figures[-1].negative_elbo_nats < figures[0].negative_elbo_nats
+    assert figures[-1].loss_nats < figures[0].loss_nats
     assert figures[-1].kl_weight == 1
 
 
@@ -185,7 +185,7 @@ def test_binary_rows_are_drawn_anew_at_every_step(tiny: Config, dataset: Dataset
     state.networks.encoder.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
     list(epochs(config, binary, state))
     values = torch.cat(seen)
-    assert values.unique().tolist() == [0, 16]
+    assert set(values.flatten().tolist()) == {0, 16}
     torch.testing.assert_close(values.mean(0), dataset.train.float().mean(0), atol=1.5, rtol=0)
 
 

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from training.card.tiles import cells, layout
+from training.evaluate.served import Data
 from vae.images import Pixels
 from vae.manifest import DataSpec
 from vae.pictures import pair, tile
-from vae.tensors import Array
 
 _LINES = 4  # of samples, or of pairs: enough to see a run go wrong
 
@@ -19,7 +19,7 @@ class Grids(NamedTuple):
     samples: Pixels
 
 
-def grids(rows: Array, expectation: Array, samples: Array, spec: DataSpec) -> Grids:
+def grids(rows: Data, expectation: Data, samples: Data, spec: DataSpec) -> Grids:
     """Returns pictures of an image model; rows beyond those that fit are left out.
 
     Args:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from training.evaluate.served import Data
 from vae.images import Pixels, to_pixels
 from vae.manifest import DataSpec
-from vae.tensors import Array
 
 GAP = 2  # pixels between cells
 _SIDE = 56  # pixels; smaller images are enlarged to about this
@@ -31,7 +31,7 @@ def layout(spec: DataSpec) -> Layout:
     return Layout(columns, max(2, _STORED // (columns * stored)))
 
 
-def cells(rows: Array, spec: DataSpec) -> Pixels:
+def cells(rows: Data, spec: DataSpec) -> Pixels:
     """Returns images as cells [rows, height, width, 3].
 
     The spec's range becomes black to white. Small images are enlarged by a whole factor, large ones shrunk. Where there

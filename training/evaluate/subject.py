@@ -128,7 +128,7 @@ class Subject(NamedTuple):
 
 
 def validation_rows_of(dataset: Dataset) -> Rows:
-    """Returns rows to choose settings on: as `training.publish.rows_of`, with validation rows in the place of test rows.
+    """Returns rows to choose settings on: as `rows_of`, with validation rows in the place of test rows.
 
     Raises:
         TrainingError: the data has none.

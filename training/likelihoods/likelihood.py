@@ -89,6 +89,6 @@ class Likelihood(nn.Module, ABC):
 def mean_of(train: Tensor) -> Tensor:
     """Returns the mean row, a few rows at a time: a double of every pixel would not fit beside a large set."""
     total = torch.zeros(train.shape[1:], dtype=torch.float64)
-    for rows in train.split(4096):
+    for rows in torch.split(train, 4096):
         total += rows.double().sum(0).cpu()
     return total / len(train)

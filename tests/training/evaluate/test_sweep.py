@@ -11,7 +11,7 @@ from training.data import load_dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
 from training.evaluate.subject import Subject
 from training.evaluate.sweep import FIGURES_FILE, PICTURE_FILE, Point, sweep, table, write_figures
-from training.run import Outcome
+from training.publish import Outcome
 from vae.errors import TrainingError
 from vae.manifest import Parity
 

@@ -31,7 +31,7 @@ def test_a_grey_value_counts_as_the_mean_over_rows_drawn_from_it() -> None:
 
 
 def test_the_expectation_is_in_grey_levels() -> None:
-    assert bernoulli().expectation(torch.zeros(1, 2, 2, 1)).unique().tolist() == [127.5]
+    assert set(bernoulli().expectation(torch.zeros(1, 2, 2, 1)).flatten().tolist()) == {127.5}
 
 
 def test_initial_parameters_give_the_mean_row_within_bounds() -> None:
@@ -43,7 +43,7 @@ def test_initial_parameters_give_the_mean_row_within_bounds() -> None:
 def test_noise_switches_off_and_keeps_the_mean() -> None:
     data = torch.full((4000, 2, 2, 1), 255, dtype=torch.uint8)
     noisy = bernoulli().noisy(data, 0.25, Generator().manual_seed(0))
-    assert noisy.unique().tolist() == [0, 340]
+    assert set(noisy.flatten().tolist()) == {0, 340}
     assert float(noisy.mean()) == pytest.approx(255, rel=0.02)
 
 

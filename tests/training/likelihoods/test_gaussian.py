@@ -57,8 +57,9 @@ def test_the_scale_stays_above_its_floor_with_a_gradient() -> None:
     likelihood = of_images()
     with torch.no_grad():
         likelihood.raw_log_scale.fill_(-10.0)
-    likelihood.log_scale.backward()
+    likelihood.log_scale.backward()  # type: ignore[no-untyped-call]
     assert likelihood.log_scale.item() > LOG_SCALE_FLOOR
+    assert likelihood.raw_log_scale.grad is not None
     assert likelihood.raw_log_scale.grad.item() > 0.01
     likelihood.set_scale(0.0)
     assert likelihood.log_scale.exp().item() == pytest.approx(exp(LOG_SCALE_FLOOR), rel=0.01)

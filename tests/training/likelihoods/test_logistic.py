@@ -55,7 +55,8 @@ def test_it_takes_two_parameters_a_value() -> None:
     likelihood = Logistic(colour, scaling_of(colour, torch.zeros(1)))
     train = torch.randint(0, 256, (10, 4, 5, 3), dtype=torch.uint8, generator=Generator().manual_seed(0))
     initial = likelihood.initial_parameters(train)
-    assert initial.shape == likelihood.parameters_shape == (4, 5, 6)
+    assert likelihood.parameters_shape == (4, 5, 6)
+    assert tuple(initial.shape) == (4, 5, 6)
     torch.testing.assert_close(initial[..., :3], likelihood.scaled(train.float().mean(0)), atol=1e-5, rtol=0)
 
 
