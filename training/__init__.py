@@ -1,25 +1,31 @@
 """From data to a model package.
 
-    cli         arguments -> Config
-    config      what a run can be told, and what it is when told nothing
-    run         the steps below, in order: `train` and `export`
-    data        a data set -> training rows and held-out rows
-    networks    data -> posterior; latent -> what the likelihood needs
-    likelihood  how probable data is, given what the decoder answers
-    objective   the negative ELBO
-    loop        gradient steps, epoch by epoch
-    checkpoint  the loop's state <-> one file
-    journal     one line of figures an epoch -> metrics.jsonl
-    progress    the same figures, for who watches
-    evaluate/   evidence: held-out figures, and what the graphs answer under ONNX Runtime
-    card/       the model card: pictures and README of a pair, made from its graphs
-    export      networks -> ONNX graphs
-    priors      latents of training rows -> a mixture of Gaussians -> graphs to draw from and to score with
-    probes      rows to try a graph on, and PyTorch's answers for them
-    parity      ONNX Runtime's answers against those
-    package     graphs, probes and manifest -> a model package, or a refusal
-    report      the figures as a table, and the package's README
-    bring/      pairs that were made elsewhere -> a model package
+    cli          arguments -> Config
+    config       what a run can be told, and what it is when told nothing; presets/ are files of settings
+    source       what of that is about data
+    run          the steps below, in order
+    data/        a source -> training, validation and held-out rows
+    scaling      data <-> values of about one, inside the graphs
+    networks/    data -> posterior; latent -> what the likelihood needs
+    likelihoods/ how probable data is, given what the decoder answers
+    objective    every bound and loss that is lowered
+    models/      which objective, with or without a posterior
+    loop         gradient steps, epoch by epoch
+    guard        which of them may be taken
+    checkpoint   the loop's state <-> one file
+    journal      one line of figures an epoch -> metrics.jsonl
+    progress     the same figures, for who watches
+    tensorboard  the same figures and pictures, for TensorBoard
+    publish      a checkpoint -> a model package, by the steps below
+    graphs       networks -> ONNX graphs
+    probes       rows to try a graph on, and PyTorch's answers for them
+    priors       latents of training rows -> a mixture of Gaussians -> graphs to draw from and to score with
+    evaluate/    evidence: held-out figures, and what the graphs answer under ONNX Runtime
+    card/        the model card: pictures and README of a pair, made from its graphs
+    parity       ONNX Runtime's answers against PyTorch's
+    package      graphs, probes and manifest -> a model package, or a refusal
+    report       what a run says in a line
+    bring/       pairs that were made elsewhere -> a model package
 
 It never serves: nothing here knows gRPC.
 """

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -142,7 +143,9 @@ def parse_config(settings: dict[str, object], source: str = "") -> Config:
         key = ".".join(map(str, first["loc"]))
         place = f"{source}: {key}" if source else _flag(key)
         if first["type"] == "extra_forbidden":
-            raise TrainingError(f"{place}: no such key; known are {', '.join(Config.model_fields)}") from exc
+            near = get_close_matches(key, Config.model_fields, n=1)
+            hint = f"did you mean {near[0]}?" if near else "`vae train --help` lists them"
+            raise TrainingError(f"{place}: no such key; {hint}") from exc
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
         raise TrainingError(f"{place}: {message}, not {brief(first['input'])}") from exc

@@ -1,6 +1,8 @@
 """A run from data to model package. Its directory holds the checkpoint, the journal and the package."""
 
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,6 +21,9 @@ from training.report import opening
 from vae.errors import TrainingError
 from vae.files import PARTIAL, write_whole
 
+if TYPE_CHECKING:
+    from training.tensorboard import TensorBoard
+
 PACKAGE_DIRECTORY = "model"
 
 
@@ -31,12 +36,12 @@ def begin(config: Config, directory: Path) -> Checkpoint:
     for name in (CHECKPOINT_FILE, JOURNAL_FILE, EVALUATION_FILE, PACKAGE_DIRECTORY):
         if (directory / name).exists():
             raise TrainingError(f"{directory} holds a run already: go on with it by --resume, or choose another --out")
+    prepare_torch(config)
+    dataset = load_dataset(config.source)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise TrainingError(f"{directory}: cannot be created: {exc.strerror}") from exc
-    prepare_torch(config)
-    dataset = load_dataset(config.source)
     first = checkpoint.take(config, dataset, start(config, dataset))
     checkpoint.write(directory / CHECKPOINT_FILE, first)
     return first
@@ -101,7 +106,11 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
         state.epoch = config.epochs
         last = checkpoint.take(config, dataset, state)
     try:
-        with Progress(config.epochs, last.epoch, config.latent_size, len(dataset.train)) as progress:
+        with ExitStack() as watched:
+            progress = watched.enter_context(
+                Progress(config.epochs, last.epoch, config.latent_size, len(dataset.train))
+            )
+            board = watched.enter_context(tensorboard(directory, last, dataset)) if config.tensorboard else None
             while last.epoch < config.epochs:
                 try:
                     for figures in epochs(config, dataset, state):
@@ -109,6 +118,8 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
                         journal.write("train", figures._asdict())
                         last = checkpoint.take(config, dataset, state)
                         progress.show(figures)
+                        if board is not None:
+                            board.show(figures, state)
                         if state.epoch % config.checkpoint_epochs == 0:
                             checkpoint.write(directory / CHECKPOINT_FILE, last)
                             saved = last
@@ -118,6 +129,19 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
         if saved is not last:
             checkpoint.write(directory / CHECKPOINT_FILE, last)
     return last
+
+
+def tensorboard(directory: Path, last: Checkpoint, dataset: Dataset) -> "TensorBoard":
+    """Returns what writes a run's events.
+
+    Raises:
+        TrainingError: tensorboardX is not installed.
+    """
+    try:
+        from training.tensorboard import TensorBoard
+    except ModuleNotFoundError as exc:
+        raise TrainingError(f"--tensorboard: {exc.name} is not installed: pip install tensorboardX") from exc
+    return TensorBoard(directory, last.config, dataset, last.epoch)
 
 
 def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverged) -> State:

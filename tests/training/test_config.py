@@ -26,7 +26,7 @@ def test_settings_override_defaults() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"latents": 8}, "run.toml: latents: no such key; known are dataset, data_dir"),
+        ({"latents": 8}, "run.toml: latents: no such key; did you mean latent_size?"),
         ({"epochs": "many"}, "run.toml: epochs: input should be a valid integer, not 'many'"),
         ({"epochs": 1.5}, "run.toml: epochs: "),
         ({"epochs": True}, "run.toml: epochs: "),
