@@ -8,6 +8,7 @@
     pictures  a folder -> its pictures, all of one shape
     picture   one picture file -> pixels
     arrays    .npy and .npz -> images or a table
+    archive   which arrays of a .npz file are rows, and which are the classes of those
     columns   .csv and .parquet -> a table
     table     a table -> float32, without what is missing, infinite or constant
     content   what a reader found, not yet split

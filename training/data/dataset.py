@@ -32,6 +32,6 @@ class Dataset(NamedTuple):
     sha256: str
     """Of all rows' bytes, in their original order."""
     skipped: tuple[str, ...] = ()
-    """One line for each thing that was left out because it was bad."""
+    """One line for each thing that was left out because it was bad; packages show them, so none tells a whole path."""
     binarised: bool = False
     """`train` holds grey levels, from which every step draws anew by `draw_binary`; the other rows were drawn once."""

@@ -32,7 +32,7 @@ def load_dataset(source: Source) -> Dataset:
     """
     kind = _kind_of(source.dataset)
     check_settings(source, kind)
-    content, name = _read(source, kind), shown(source.dataset)
+    content, name = _read(source, kind), shown(Path(source.dataset))
     parts = split(content, source.validation_rows, name)
     if content.spec.kind == "table":
         content = leave_out_constant(content, parts.train, name, source.skip_bad)
@@ -98,6 +98,7 @@ def _read(source: Source, kind: Kind) -> Content:
 def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
     if source.binarised and content.spec.dtype != "uint8":
         raise TrainingError(f"--binarised: is for images, not for {shown(source.dataset)}")
+    folder = f"{shown(Path(source.dataset).parent)}/"
     values = np.ascontiguousarray(content.values)
     sha256 = hashlib.sha256(values.data).hexdigest()
     reorder(values, parts.order)
@@ -116,6 +117,6 @@ def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
         test=torch.from_numpy(test),
         labels=None if content.labels is None else Labels(*(torch.from_numpy(content.labels[part]) for part in parts)),
         sha256=sha256,
-        skipped=content.skipped,
+        skipped=tuple(line.removeprefix(folder) for line in content.skipped),
         binarised=source.binarised,
     )

@@ -71,7 +71,7 @@ def _read(path: Path) -> ImageFile:
 
 def _pixels(image: Image.Image, file: ImageFile, wanted: Wanted) -> Pixels:
     if image.size != (file.width, file.height):
-        raise ValueError(f"Pillow sees {image.size}")  # before it makes room
+        raise _Unfit(f"is {image.width} x {image.height} pixels beside what its header says")  # before it makes room
     if wanted.size and wanted.fit != "exact":
         image.draft(None, (_DRAFT * wanted.size[1], _DRAFT * wanted.size[0]))
     image.load()

@@ -72,7 +72,7 @@ def find_pictures(directory: Path) -> list[Path]:
             found += [path for path in paths if _is_picture(path)]
     except OSError as exc:
         raise TrainingError(f"{shown(exc.filename or directory)}: cannot be read: {exc.strerror}") from exc
-    return sorted(found, key=lambda path: path.parts)
+    return sorted(found)
 
 
 def _raise(error: OSError) -> None:

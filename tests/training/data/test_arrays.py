@@ -1,5 +1,6 @@
 import io
 import struct
+import tracemalloc
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -165,6 +166,16 @@ def test_a_header_that_lies_costs_nothing(npy: Path, npz: Path) -> None:
         archive.writestr("X.npy", header("(1000000, 1000, 1000)"))
     with pytest.raises(TrainingError, match="is no intact"):
         read_npz(npz, True)
+
+
+def test_an_archive_that_swells_is_refused_before_it_does(npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(npz, X=np.zeros((100, 10_000)))
+    monkeypatch.setattr("os.sysconf", lambda _: 1024)  # pages of 1024 bytes, and as many of them
+    tracemalloc.start()
+    with pytest.raises(TrainingError, match=r"it\.npz: needs 0\.0 GiB of memory, this machine has 0\.0 GiB"):
+        read_npz(npz, True)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
 
 
 def archive_of(table: np.ndarray) -> bytes:

@@ -50,6 +50,7 @@ def parquet(tmp_path: Path) -> Read:
         "a\tb\n 1\t2.5 \n-3e4\t4\n5\t6\n",
         '"a, or b","c\nd"\n1,"2.5"\n"-3e4",4\n\n5,6\n',
         "\ufeffa,b\n1,2.5\n-3e4,4\n5,6\n",
+        "\ufeff1,2.5\n-3e4,4\n5,6\n",
         ",b\n1,2.5\n-3e4,4\n5,6\n",
     ],
 )
@@ -62,6 +63,7 @@ def test_tables_are_read_in_the_spellings_that_are_in_use(csv: Read, text: str) 
 def test_columns_are_called_by_name_or_number(csv: Read) -> None:
     assert csv("a,b\n1,2\n").columns == ("column 'a'", "column 'b'")
     assert csv("1,2\n").columns == ("column 0", "column 1")
+    assert csv("\ufeffa,b\n1,2\n").columns[0] == "column 'a'"
     assert csv("a,a\n1,2\n").columns == ("column 'a'", "column 'a'")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from training.data import load_dataset
 from training.source import Source
@@ -74,8 +75,18 @@ def test_a_column_may_not_be_constant(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"t\.npy: column 3 is 1 in every row to train on; --skip-bad"):
         load_dataset(Source(str(tmp_path / "t.npy")))
     found = load_dataset(Source(str(tmp_path / "t.npy"), skip_bad=True))
-    assert (found.spec.shape, len(found.skipped)) == ((3,), 1)
+    assert (found.spec.shape, found.skipped) == ((3,), ("t.npy: column 3 is 1 in every row to train on",))
     assert found.title == "200 rows of 3 numbers (t.npy)"
+
+
+def test_what_was_left_out_is_listed_without_the_way_to_it(tmp_path: Path) -> None:
+    (tmp_path / "faces" / "a").mkdir(parents=True)
+    for number, row in enumerate(IMAGES[:50]):
+        Image.fromarray(row[..., 0]).save(tmp_path / "faces" / f"{number}.png")
+    (tmp_path / "faces" / "a" / "b.png").write_text("broken")
+    found = load_dataset(Source(str(tmp_path / "faces"), skip_bad=True))
+    assert found.skipped == ("faces/a/b.png: is no PNG, JPEG or WebP",)
+    assert found.title == "50 images of 4 x 3 pixels in grey (faces)"
 
 
 @pytest.mark.parametrize(

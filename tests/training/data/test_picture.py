@@ -110,7 +110,7 @@ ANIMATED = encoded(Image.fromarray(COLOUR), save_all=True, append_images=[Image.
         (b"", Wanted(), "is no PNG, JPEG or WebP"),
         (b"GIF89a", Wanted(), "is no PNG, JPEG or WebP"),
         (PICTURE[:-20], Wanted(), "is no intact PNG"),
-        (PICTURE[:33] + header(60_000, 60_000)[8:33] + PICTURE[33:], Wanted(), "is no intact PNG"),
+        (PICTURE[:33] + header(60_000, 60_000)[8:33] + PICTURE[33:], Wanted(), "is 60000 x 60000 pixels beside what"),
         (header(60_000, 60_000), Wanted(), "is 60000 x 60000 pixels, at most 100000000 are decoded"),
         (header(9, 6, 16), Wanted(), "has 16 bits a channel, must have at most 8"),
         (ANIMATED, Wanted(), "is animated, must be a single picture"),

@@ -30,6 +30,13 @@ def test_pictures_are_found_in_folders_of_any_depth_in_the_order_of_their_paths(
     assert (content.spec.minimum, content.spec.maximum) == (0, 255)
 
 
+def test_the_order_is_not_that_of_the_disk(tmp_path: Path) -> None:
+    names = [f"{number:02}.png" for number in range(40)]
+    for number in RANDOM.permutation(40):
+        (tmp_path / names[number]).touch()
+    assert [path.name for path in find_pictures(tmp_path)] == names
+
+
 def test_what_is_no_picture_is_passed_over(folder: Path) -> None:
     (folder / "README.md").write_text("faces")
     (folder / ".hidden.png").write_text("thumbnail")
