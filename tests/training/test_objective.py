@@ -108,7 +108,7 @@ def test_free_bits_cost_nothing_a_dimension() -> None:
     kl = torch.tensor([[2.0, 0.0], [4.0, 0.1]], requires_grad=True)
     loss = free(kl, 1.0).mean()
     loss.backward()  # type: ignore[no-untyped-call]
-    assert float(loss) == pytest.approx(3.0 + 0.6931, abs=1e-3)
+    assert loss.item() == pytest.approx(3.0 + 0.6931, abs=1e-3)
     assert kl.grad is not None
     torch.testing.assert_close(kl.grad, torch.tensor([[0.5, 0.0], [0.5, 0.0]]))
     assert free(kl.detach(), 0.0).tolist() == pytest.approx([2.0, 4.1])
