@@ -9,7 +9,8 @@ from training.card.picture import Picture
 from training.card.table_pictures import Column
 from training.evaluate.evaluation import Evaluation, PriorEvidence
 from training.evaluate.report import markdown
-from training.evaluate.served import STANDARD, Served
+from training.evaluate.served import Served
+from vae.manifest import STANDARD
 
 _LINE = 100  # characters
 _COLUMNS = 60  # lines of a table's table

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from training.evaluate.evaluation import Estimate, Evaluation, Likelihoods, PriorEvidence
-from training.evaluate.served import STANDARD
+from vae.manifest import STANDARD
 
 NONE = "-"
 

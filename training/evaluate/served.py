@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from training.parity import open_session
 from vae.errors import TrainingError
-from vae.manifest import DataSpec
+from vae.manifest import STANDARD, DataSpec
 from vae.noise import Purpose, RowRange, standard_normals
 from vae.package import ModelPackage
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import onnxruntime
 
 BATCH_ROWS = 256  # rows that one call of a graph takes: enough to keep a core busy, few enough for its caches
-STANDARD = "standard"
 
 Floats = npt.NDArray[np.float32]
 Wide = npt.NDArray[np.float64]
@@ -89,7 +88,12 @@ class Served:
         """
         manifest = package.manifest
         graphs = {name: package.read(graph) for name, graph in manifest.graphs.by_name.items()}
-        return cls(graphs, manifest.data, manifest.latent_size, manifest.posterior, threads=threads)
+        priors = {
+            prior.name: PriorGraph(package.read(prior.graph), prior.noise_size)
+            for prior in manifest.priors
+            if prior.graph is not None
+        }
+        return cls(graphs, manifest.data, manifest.latent_size, manifest.posterior, priors=priors, threads=threads)
 
     @property
     def priors(self) -> tuple[str, ...]:

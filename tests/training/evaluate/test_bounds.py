@@ -99,5 +99,12 @@ def test_sums_of_weights_of_any_size(log_weights: Wide) -> None:
     assert (sums.effective_samples < count + 1e-9).all()
 
 
+def test_samples_count_by_their_weights() -> None:
+    sums = WeightSums(1)
+    for weight in (1.0, 2.0, 5.0):  # each outgrows those before it
+        sums.add(np.log([weight]))
+    assert sums.effective_samples == pytest.approx(8**2 / (1 + 4 + 25))
+
+
 def test_one_row_has_no_spread() -> None:
     assert mean_of(np.array([2.0])) == (2.0, 0.0)

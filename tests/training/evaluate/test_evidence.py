@@ -49,6 +49,16 @@ def test_only_the_wrong_prior_fails(model: LinearGaussian, rows: Rows) -> None:
     assert standard.hole_fraction < 0.05
 
 
+def test_a_posterior_that_is_the_prior_leaves_no_holes(model: LinearGaussian, rows: Rows) -> None:
+    zeros = np.zeros(LATENT, np.float32)
+    collapsed = pair(
+        linear_encoder(np.zeros((FEATURES, LATENT), np.float32), zeros, zeros), linear_decoder(model.weights)
+    )
+    found = evaluate(collapsed, rows, BUDGET)
+    assert found.active_units == 0
+    assert found.priors[0].hole_fraction < 0.05
+
+
 def test_labels_give_a_second_feature_space(evaluation: Evaluation, codes_evaluation: Evaluation) -> None:
     assert [space.name for space in evaluation.features] == ["values", "classifier"]
     assert [drawn.features for drawn in evaluation.priors[0].samples] == ["values", "classifier"]

@@ -6,7 +6,9 @@ from training.evaluate.reconstruction import pca_squared_error, squared_error
 
 def test_squared_errors_are_sums_over_a_row() -> None:
     assert squared_error(np.zeros((2, 3, 1), np.float32), np.full((2, 3, 1), 2, np.uint8)) == 12
-    assert squared_error(np.full((1, 2), 3, np.uint8), np.full((1, 2), 5, np.uint8)) == 8  # no wrap below 0
+    assert (
+        squared_error(np.full((1, 2), 3, np.uint8), np.full((1, 2), 100, np.uint8)) == 2 * 97**2
+    )  # past 255, and of a difference below 0
 
 
 def test_pca_with_every_component_is_exact() -> None:
