@@ -2,9 +2,8 @@
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional
 
-from training.likelihoods.likelihood import Likelihood, mean_of
+from training.likelihoods.likelihood import Likelihood, mean_of, softplus
 from vae.manifest import DataSpec
 
 
@@ -47,4 +46,4 @@ class Bernoulli(Likelihood):
         """Returns the log-likelihood [batch] of rows given logits of the same shape, in nats."""
         on = data.float() / self.data.maximum
         # log s(l) = l + log s(-l): one softplus a value
-        return (on * parameters - functional.softplus(parameters)).flatten(1).sum(1)
+        return (on * parameters - softplus(parameters)).flatten(1).sum(1)

@@ -4,9 +4,8 @@ from math import lgamma
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional
 
-from training.likelihoods.likelihood import Likelihood
+from training.likelihoods.likelihood import Likelihood, softplus
 from training.scaling import Scaling
 from vae.manifest import DataSpec
 
@@ -62,8 +61,8 @@ class Binomial(Likelihood):
         counts = data.float()
         log_probabilities = (
             self.log_coefficients[data.long()]
-            - counts * functional.softplus(-parameters)
-            - (self.trials - counts) * functional.softplus(parameters)
+            - counts * softplus(-parameters)
+            - (self.trials - counts) * softplus(parameters)
         )
         return log_probabilities.flatten(1).sum(1)
 

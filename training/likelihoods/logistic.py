@@ -2,9 +2,8 @@
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional
 
-from training.likelihoods.likelihood import Likelihood, mean_of
+from training.likelihoods.likelihood import Likelihood, mean_of, softplus
 from training.scaling import smooth_clamp
 from vae.manifest import DataSpec
 
@@ -47,8 +46,8 @@ class Logistic(Likelihood):
         """Returns E[max(min(y, 255), 0)] of the continuous y: the distribution's mean, but for rounding to levels."""
         mean, log_scale = self._split(parameters)
         scale = torch.exp(log_scale)
-        above_low = functional.softplus((mean + 1) / scale)
-        above_high = functional.softplus((mean - 1) / scale)
+        above_low = softplus((mean + 1) / scale)
+        above_high = softplus((mean - 1) / scale)
         return (scale * (above_low - above_high)).clamp(0, 2) * self.scale
 
     def noisy(self, data: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -67,8 +66,8 @@ class Logistic(Likelihood):
         inverse = torch.exp(-log_scale)
         distance = self.scaled(data) - mean
         upper, lower = (distance + HALF_LEVEL) * inverse, (distance - HALF_LEVEL) * inverse
-        below = torch.where(data == LEVELS - 1, 0.0, -functional.softplus(-upper))
-        above = torch.where(data == 0, 0.0, -functional.softplus(lower))
+        below = torch.where(data == LEVELS - 1, 0.0, -softplus(-upper))
+        above = torch.where(data == 0, 0.0, -softplus(lower))
         between = torch.log(1 - torch.exp(-2 * HALF_LEVEL * inverse))
         inner = (data > 0) & (data < LEVELS - 1)
         return (below + above + torch.where(inner, between, 0.0)).flatten(1).sum(1)
