@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.linear_pair import SPEC
+from tests.servers import ROOT
 from training.bring.spec import Spec, parse_spec, read_spec
 from vae.errors import TrainingError
 from vae.manifest import DataSpec
@@ -27,6 +28,14 @@ def test_a_file_says_what_the_fields_are(tmp_path: Path) -> None:
     assert found.data == DataSpec(kind="image", shape=(4, 6, 3), dtype="uint8", minimum=0, maximum=255)
     assert found.latent_shape == (8,)
     assert (found.center, found.scale) == (127.5, 127.5)
+
+
+def test_the_spec_of_the_documentation_is_one(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "bring-your-own.md").read_text()
+    (tmp_path / "faces.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
+    assert read_spec(tmp_path / "faces.toml").own_shape == (3, 64, 64)
+    keys = {key for row in page.splitlines() if row.startswith("| `") for key in row.split("|")[1].split("`")[1::2]}
+    assert keys == set(Spec.model_fields)
 
 
 @pytest.mark.parametrize(("layout", "shape"), [("NHWC", (4, 6, 3)), ("NCHW", (3, 4, 6)), ("flat", (72,))])
@@ -53,6 +62,7 @@ def test_data_as_it_is() -> None:
         ({"maximum": float("nan")}, "maximum: input should be a finite number, not nan"),
         ({"latent_shape": []}, "latent_shape: tuple should have at least 1 item"),
         ({"kind": "table", "shape": 4, "layout": "NCHW", "minimum": 0.0, "maximum": 1.0}, "layout: NCHW is for images"),
+        ({"columns": ["a"]}, "1 columns cannot name image rows of shape [4, 6, 3]"),
         ({"scaled_to": [1, 0]}, "scaled_to: the first must be below the second"),
         ({"encoder_outputs": ["mean"]}, "encoder_outputs: must name, once each, log_variance, mean; or moments"),
         ({"encoder_outputs": ["mean", "mean", "log_variance"]}, "encoder_outputs: must name, once each"),

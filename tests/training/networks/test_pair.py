@@ -7,7 +7,7 @@ from training.data import Dataset
 from training.likelihoods import likelihood_of
 from training.loop import start
 from training.networks.pair import Networks
-from training.scaling import as_data, scaling_of, smooth_clamp
+from training.scaling import scaling_of, smooth_clamp
 from vae.manifest import DataSpec
 
 DATA = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum=16)
