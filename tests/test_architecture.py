@@ -51,6 +51,7 @@ def _without_the_archives_checksum(manifest: Manifest) -> Manifest:
     [
         "serving",
         "training",
+        "training/bring",
         "training/data",
         "training/evaluate",
         "training/likelihoods",
@@ -107,6 +108,8 @@ def _imported(code: str) -> set[str]:
         ("from vae import Client", {"torch", "onnx", "onnxruntime", "sklearn"}),
         ("import serving.app", {"torch", "onnx", "sklearn", "training"}),
         ("import training.cli", {"torch", "grpc", "serving"}),
+        ("import training; training.Spec", {"torch", "onnx", "onnxruntime", "grpc"}),
+        ("from vae.cli import run; run(['package', '--help'])", {"torch", "onnx", "onnxruntime", "grpc"}),
     ],
 )
 def test_what_an_import_does_not_bring(code: str, absent: set[str]) -> None:

@@ -83,7 +83,7 @@ def trace(name: str, module: GraphModule, example: Arrays) -> onnx.ModelProto:
     """
     batch = Dim(BATCH)
     try:
-        with _quiet(), torch.inference_mode():
+        with quiet(), torch.inference_mode():
             program = torch.onnx.export(
                 module.module.eval(),
                 tuple(torch.from_numpy(example[tensor][:2]) for tensor in module.inputs),
@@ -96,17 +96,10 @@ def trace(name: str, module: GraphModule, example: Arrays) -> onnx.ModelProto:
                 external_data=False,
             )
     except torch.onnx.OnnxExporterError as exc:
-        raise TrainingError(f"{name}: PyTorch cannot export it: {_innermost(exc)}") from exc
+        raise TrainingError(f"{name}: PyTorch cannot export it: {innermost(exc)}") from exc
     if program is None:
         raise AssertionError("the exporter returned nothing though it was to write no file. This is a bug.")
     return strip(program.model_proto)
-
-
-def _innermost(exc: BaseException) -> str:
-    """Returns the first line of what an error began with: the exporter wraps it in pages of advice."""
-    while exc.__cause__ is not None:
-        exc = exc.__cause__
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0]
 
 
 def strip(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -144,7 +137,14 @@ def described(label: str, model: onnx.ModelProto) -> ExportedGraph:
     try:
         return describe(label, model)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, RuntimeError) as exc:
-        raise TrainingError(f"{label}: is no sound ONNX graph: {(str(exc).strip() or '?').splitlines()[0]}") from exc
+        raise TrainingError(f"{label}: is no sound ONNX graph: {innermost(exc)}") from exc
+
+
+def innermost(exc: BaseException) -> str:
+    """Returns the first line of what an error began with: the exporter wraps it in pages of advice."""
+    while exc.__cause__ is not None:
+        exc = exc.__cause__
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0][:300]
 
 
 def refuse_random(name: str, model: onnx.ModelProto) -> None:
@@ -174,7 +174,7 @@ def _tensor_spec(graph: str, value: onnx.ValueInfoProto) -> TensorSpec:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps the exporter from talking of operators of packages that are not installed, and of its own deprecations."""
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = registration.level

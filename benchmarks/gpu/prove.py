@@ -15,10 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from serving.session import CUDA_OPTIONS, Provider, Session, providers
-from training.export import ExportedGraph, export_graphs
-from training.likelihood import likelihood_of
-from training.networks import Networks, initialise
-from vae.manifest import DataSpec, Graph, Likelihood, Tolerance
+from training.config import Config
+from training.graphs import ExportedGraph, export_graphs, modules_of
+from training.likelihoods import likelihood_of
+from training.networks.pair import Networks
+from training.probes import probe_all
+from training.scaling import scaling_of
+from vae.manifest import DataSpec, Graph, Tolerance
 from vae.package import sha256_of
 from vae.probes import compare, reach_of
 from vae.tensors import Array
@@ -46,12 +49,13 @@ def models() -> Iterator[Model]:
 
     for name, shape, hidden, latent in (("digits", (8, 8, 1), (256, 128), 8), ("wide", (28, 28, 1), (512, 512), 32)):
         spec = DataSpec(kind="image", shape=shape, dtype="uint8", minimum=0, maximum=16)
-        networks = Networks(
-            spec, hidden, latent, likelihood_of(Likelihood(family="binomial", constants={"trials": 16}))
-        )
-        generator = torch.Generator().manual_seed(0)
-        initialise(networks, torch.zeros(shape), generator)
-        yield Model(name, spec, networks.eval(), export_graphs(networks, spec, latent))
+        torch.manual_seed(0)
+        rows = torch.randint(0, 17, (64, *shape), dtype=torch.uint8)
+        scaling = scaling_of(spec, rows)
+        config = Config(network="mlp", hidden_sizes=hidden, latent_size=latent)
+        networks = Networks(config, likelihood_of("binomial", spec, scaling), scaling, "gaussian").eval()
+        modules = modules_of(networks)
+        yield Model(name, spec, networks, export_graphs(modules, probe_all(modules, spec, rows)))
 
 
 def main() -> int:
@@ -158,15 +162,19 @@ def rate(run: Callable[[], object], rows: int, seconds: float = 0.3) -> float:
 
 
 def check_service(provider: Provider) -> bool:
-    """Trains a package, serves it on the provider and on the CPU, and compares what a client gets."""
+    """Serves a package on the provider and on the CPU, and compares what a client gets."""
+    from training import export
     from vae import Client
 
+    model = next(models())
+    spec = {"name": model.name, "kind": "image", "shape": model.spec.shape, "maximum": model.spec.maximum}
+    spec |= {"latent_shape": model.graphs["decoder"].inputs[0].row_shape, "likelihood": "binomial"}
+
     with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
-        subprocess.run([*VAE, "train", "digits", "--out", str(run), "--epochs", "20"], check=True, capture_output=True)
+        package = export(model.networks.encoder, model.networks.decoder, spec, Path(folder) / "model")
         answers = {}
         for place in ("cpu", provider):
-            command = [*VAE, "serve", str(run / "model"), "--port", "0", "--provider", place]
+            command = [*VAE, "serve", str(package.directory), "--port", "0", "--provider", place]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
                 assert server.stdout is not None
                 line = server.stdout.readline().strip()

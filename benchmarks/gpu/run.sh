@@ -4,7 +4,7 @@
 set -e
 cd "$(dirname "$0")/../.."
 if [ -x .venv/bin/python ]; then python=.venv/bin/python; else python=${PYTHON:-python3}; fi
-if ! "$python" -c 'import grpc, onnx, onnxruntime, pydantic, safetensors, torch' 2>/dev/null; then
+if ! "$python" -c 'import grpc, onnx, onnx_ir, onnxruntime, pydantic, sklearn, torch' 2>/dev/null; then
     echo "needs the extras training and serving-gpu: pip install '.[training,serving-gpu]'" >&2
     exit 1
 fi

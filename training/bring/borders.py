@@ -1,6 +1,7 @@
 """Borders: nodes between a stranger's graph and the tensors of a package. What they compute stands in `reference`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -10,7 +11,7 @@ from onnx_ir.passes.common import NameFixPass, RemoveUnusedNodesPass
 from onnx_ir.tape import Tape
 
 from training.bring.spec import Spec
-from training.graphs import strip
+from training.graphs import innermost, strip
 from vae.errors import TrainingError
 from vae.manifest import TensorSpec
 
@@ -31,7 +32,7 @@ class Nodes:
 
     def cast(self, value: ir.Value, dtype: ir.DataType) -> ir.Value:
         """Returns the value in another type; the value itself if it is known to have it."""
-        if value.dtype == dtype:
+        if value.dtype is dtype:
             return value
         made = self.tape.op("Cast", [value], {"to": dtype})
         made.dtype = dtype
@@ -82,14 +83,23 @@ After = Callable[[Nodes, Sequence[ir.Value]], Mapping[str, ir.Value]]
 """The stranger's outputs in their order -> the package's by name, in the types of the package."""
 
 
-def encoder_graph(model: onnx.ModelProto, dtype: torch.dtype, roles: Sequence[str], spec: Spec) -> onnx.ModelProto:
+class Own(NamedTuple):
+    """A graph as it came."""
+
+    label: str
+    """What to call it in an error."""
+    model: onnx.ModelProto
+    dtypes: tuple[torch.dtype, ...]
+    """What its inputs take."""
+    roles: tuple[str, ...]
+    """What its outputs are; of a likelihood, what its inputs are."""
+
+
+def encoder_graph(own: Own, spec: Spec) -> onnx.ModelProto:
     """Returns a stranger's encoder as data -> mean, log_variance.
 
-    Args:
-        model: the encoder as it came.
-        dtype: what its input takes.
-        roles: what its outputs are.
-        spec: the pair's.
+    Raises:
+        TrainingError: its nodes do not hang together.
     """
     latent = spec.latent_shape
     outputs = ("mean",) if spec.posterior == "none" else ("mean", "log_variance")
@@ -103,46 +113,36 @@ def encoder_graph(model: onnx.ModelProto, dtype: torch.dtype, roles: Sequence[st
             data = nodes.move_axes(data, 0, 3, 1, 2)
         if spec.layout == "flat":
             data = nodes.reshape(data, *spec.own_shape)
-        return [nodes.cast(data, _OWN_DTYPES[dtype])]
+        return [nodes.cast(data, _OWN_DTYPES[own.dtypes[0]])]
 
     def after(nodes: Nodes, values: Sequence[ir.Value]) -> Mapping[str, ir.Value]:
-        answer = dict(zip(roles, values, strict=True))
+        answer = dict(zip(own.roles, values, strict=True))
         if "moments" in answer:
             size, moments = latent[0], answer["moments"]
             answer = {"mean": nodes.part(moments, 0, size), "log_variance": nodes.part(moments, size, 2 * size)}
         return {name: nodes.cast(answer[name], ir.DataType.FLOAT) for name in outputs}
 
-    return attach(
-        model,
-        [_tensor("data", spec.data.dtype, spec.shape)],
-        before,
-        after,
-        [_floats(name, latent) for name in outputs],
-    )
+    given = [_tensor("data", spec.data.dtype, spec.shape)]
+    return attach(own, given, before, after, [_floats(name, latent) for name in outputs])
 
 
-def decoder_graph(
-    model: onnx.ModelProto,
-    dtype: torch.dtype,
-    roles: Sequence[str],
-    spec: Spec,
-    parameters_shape: tuple[int, ...] | None,
-) -> onnx.ModelProto:
+def decoder_graph(own: Own, spec: Spec, parameters_shape: tuple[int, ...] | None) -> onnx.ModelProto:
     """Returns a stranger's decoder as latent -> data, expectation, parameters.
 
     Args:
-        model: the decoder as it came.
-        dtype: what its input takes.
-        roles: what its outputs are.
+        own: the decoder as it came.
         spec: the pair's.
         parameters_shape: of a row; None where there are to be no parameters.
+
+    Raises:
+        TrainingError: its nodes do not hang together.
     """
 
     def before(nodes: Nodes, values: Sequence[ir.Value]) -> Sequence[ir.Value]:
-        return [nodes.cast(values[0], _OWN_DTYPES[dtype])]
+        return [nodes.cast(values[0], _OWN_DTYPES[own.dtypes[0]])]
 
     def after(nodes: Nodes, values: Sequence[ir.Value]) -> Mapping[str, ir.Value]:
-        answer = dict(zip(roles, values, strict=True))
+        answer = dict(zip(own.roles, values, strict=True))
         if "data" in answer:
             answer["expectation"] = nodes.cast(answer["expectation"], ir.DataType.FLOAT)
         elif "logits" in answer:
@@ -163,24 +163,19 @@ def decoder_graph(
     outputs = [_tensor("data", spec.data.dtype, spec.shape), _floats("expectation", spec.shape)]
     if parameters_shape is not None:
         outputs.append(_floats("parameters", parameters_shape))
-    return attach(model, [_floats("latent", spec.latent_shape)], before, after, outputs)
+    return attach(own, [_floats("latent", spec.latent_shape)], before, after, outputs)
 
 
-def likelihood_graph(
-    model: onnx.ModelProto,
-    dtypes: Sequence[torch.dtype],
-    names: Sequence[str],
-    spec: Spec,
-    parameters_shape: tuple[int, ...],
-) -> onnx.ModelProto:
+def likelihood_graph(own: Own, spec: Spec, parameters_shape: tuple[int, ...]) -> onnx.ModelProto:
     """Returns a stranger's likelihood as data, parameters -> log_likelihood.
 
     Args:
-        model: the likelihood as it came; its one output is the log-likelihood.
-        dtypes: what its inputs take.
-        names: what they are: data and parameters, in their order.
+        own: the likelihood as it came.
         spec: the pair's.
         parameters_shape: of a row.
+
+    Raises:
+        TrainingError: its nodes do not hang together.
     """
     inputs = {
         "data": _tensor("data", spec.data.dtype, spec.shape),
@@ -189,38 +184,45 @@ def likelihood_graph(
 
     def before(nodes: Nodes, values: Sequence[ir.Value]) -> Sequence[ir.Value]:
         given = dict(zip(inputs, values, strict=True))
-        return [nodes.cast(given[name], _OWN_DTYPES[dtype]) for name, dtype in zip(names, dtypes, strict=True)]
+        return [nodes.cast(given[name], _OWN_DTYPES[dtype]) for name, dtype in zip(own.roles, own.dtypes, strict=True)]
 
     def after(nodes: Nodes, values: Sequence[ir.Value]) -> Mapping[str, ir.Value]:
         return {"log_likelihood": nodes.cast(values[0], ir.DataType.FLOAT)}
 
-    return attach(model, list(inputs.values()), before, after, [_floats("log_likelihood", ())])
+    return attach(own, list(inputs.values()), before, after, [_floats("log_likelihood", ())])
 
 
 def attach(
-    model: onnx.ModelProto, inputs: Sequence[TensorSpec], before: Before, after: After, outputs: Sequence[TensorSpec]
+    own: Own, inputs: Sequence[TensorSpec], before: Before, after: After, outputs: Sequence[TensorSpec]
 ) -> onnx.ModelProto:
     """Returns a graph with other inputs and outputs, joined to its own by nodes.
 
     Raises:
-        TrainingError: its nodes and values do not hang together.
+        TrainingError: its nodes do not hang together.
     """
     try:
-        whole = ir.from_proto(model)
-    except Exception as exc:  # names that nobody defines, and whatever else altered bytes lead to
-        raise TrainingError(f"is no sound ONNX graph: {(str(exc).splitlines() or ['?'])[0]}") from exc
-    graph = whole.graph
+        whole = ir.from_proto(own.model)
+        _join(whole.graph, [_value(spec) for spec in inputs], before, after, outputs)
+        RemoveUnusedNodesPass()(whole)
+        NameFixPass()(whole)
+        return strip(ir.to_proto(whole))
+    except Exception as exc:  # names that nobody defines, and whatever else bytes that were altered lead to
+        raise TrainingError(f"{own.label}: is no sound ONNX graph: {innermost(exc)}") from exc
+
+
+def _join(
+    graph: ir.Graph, inputs: Sequence[ir.Value], before: Before, after: After, outputs: Sequence[TensorSpec]
+) -> None:
     for node in graph.all_nodes():
         for value in node.outputs:
             value.shape = None  # of batches, and perhaps of rows, as they were called and sized when it was made
             if not value.is_graph_output():
                 value.type = None
-    taken, entering = [_value(spec) for spec in inputs], Nodes()
-    for own, value in zip(list(graph.inputs), before(entering, taken), strict=True):
-        ir.convenience.replace_all_uses_with(own, value, replace_graph_outputs=True)
-    graph.inputs[:] = taken
-    own_outputs, leaving = list(graph.outputs), Nodes()
-    answers = after(leaving, own_outputs)
+    entering, leaving = Nodes(), Nodes()
+    for old, new in zip(list(graph.inputs), before(entering, inputs), strict=True):
+        ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+    graph.inputs[:] = inputs
+    answers = after(leaving, list(graph.outputs))
     del graph.outputs[:]
     for spec in outputs:
         value = leaving.same(answers[spec.name])
@@ -229,9 +231,6 @@ def attach(
     nodes = [*entering.tape.nodes, *graph, *leaving.tape.nodes]
     graph.remove(list(graph))
     graph.extend(nodes)
-    RemoveUnusedNodesPass()(whole)
-    NameFixPass()(whole)
-    return strip(ir.to_proto(whole))
 
 
 def _from_own(nodes: Nodes, value: ir.Value, spec: Spec) -> ir.Value:

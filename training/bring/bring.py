@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy.typing as npt
-import onnx
 import torch
 from torch import Tensor, nn
 
 from training.bring import checks, files, reference
-from training.bring.borders import decoder_graph, encoder_graph
+from training.bring.borders import Own, decoder_graph, encoder_graph
 from training.bring.card import card_of, preprocessing_of
 from training.bring.reference import DecoderReference, EncoderReference, Part, to_own
 from training.bring.roles import decoder_roles, encoder_roles
@@ -30,9 +29,7 @@ class Half(NamedTuple):
     """An encoder or a decoder as it came, and the graph that it is or becomes."""
 
     part: Part
-    dtype: torch.dtype
-    """What the graph's input takes."""
-    model: Callable[[Tensor], onnx.ModelProto]
+    own: Callable[[Tensor], Own]
     """Rows of its own, to trace a module with -> the graph."""
 
 
@@ -112,15 +109,16 @@ def package(
 
 def _half(label: str, module: nn.Module, roles_of: Callable[..., tuple[str, ...]], spec: Spec, example: Tensor) -> Half:
     """Returns a module as half of a pair."""
-    own, run = reference.runner_of(label, module)
+    copied, run = reference.runner_of(label, module)
     outputs = run(example)
     part = Part(label, run, roles_of(label, spec, len(outputs)))
 
-    def model(rows: Tensor) -> onnx.ModelProto:
+    def graph(rows: Tensor) -> Own:
         names = tuple(f"answer_{number}" for number in range(len(outputs)))
-        return trace(label, GraphModule(own, ("rows",), names), {"rows": rows.numpy()})
+        model = trace(label, GraphModule(copied, ("rows",), names), {"rows": rows.numpy()})
+        return Own(label, model, (torch.float32,), part.roles)
 
-    return Half(part, torch.float32, model)
+    return Half(part, graph)
 
 
 def _file_half(
@@ -138,7 +136,8 @@ def _file_half(
         )
     answered = [port.name for port in file.outputs]
     part = Part(file.label, files.runner_of(file), roles_of(file.label, spec, len(answered), answered))
-    return Half(part, taken.dtype, lambda _: file.model)
+    own = Own(file.label, file.model, (taken.dtype,), part.roles)
+    return Half(part, lambda _: own)
 
 
 def _write(directory: Path, pair: Pair, rows: npt.ArrayLike | None) -> Proved:
@@ -187,10 +186,10 @@ def _graphs(pair: Pair, probes: Mapping[str, Probe]) -> dict[str, ExportedGraph]
     latent = torch.from_numpy(probes["decoder"].inputs["latent"])
     parameters = probes["decoder"].outputs.get("parameters")
     shape = None if parameters is None else parameters.shape[1:]
-    model = encoder_graph(encoder.model(to_own(data, spec)), encoder.dtype, encoder.part.roles, spec)
-    graphs = {"encoder": described(encoder.part.label, model)}
-    model = decoder_graph(decoder.model(latent), decoder.dtype, decoder.part.roles, spec, shape)
-    graphs["decoder"] = described(decoder.part.label, model)
+    graphs = {
+        "encoder": described(encoder.part.label, encoder_graph(encoder.own(to_own(data, spec)), spec)),
+        "decoder": described(decoder.part.label, decoder_graph(decoder.own(latent), spec, shape)),
+    }
     if scorer is not None:
         graphs["likelihood"] = scorer.graph(probes["likelihood"].inputs)
     return graphs

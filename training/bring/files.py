@@ -10,7 +10,7 @@ import torch
 from onnx import TensorProto, external_data_helper
 from torch import Tensor
 
-from training.graphs import nodes_of, refuse_random
+from training.graphs import innermost, nodes_of, refuse_random
 from training.parity import open_session, run
 from vae.errors import TrainingError
 
@@ -53,8 +53,8 @@ def read_graph(path: Path) -> GraphFile:
     label = path.name
     _check(label, model)
     _drop_constant_inputs(model.graph)
-    inputs = tuple(_port(f"{label}: input", value) for value in model.graph.input)
-    outputs = tuple(_port(f"{label}: output", value) for value in model.graph.output)
+    inputs = tuple(_port(f"{label}: input", value, is_input=True) for value in model.graph.input)
+    outputs = tuple(_port(f"{label}: output", value, is_input=False) for value in model.graph.output)
     if not inputs or not outputs:
         raise TrainingError(f"{label}: has {len(inputs)} inputs and {len(outputs)} outputs, so it answers nothing")
     return GraphFile(label, model, inputs, outputs)
@@ -131,7 +131,7 @@ def _read_external(path: Path, model: onnx.ModelProto) -> None:
     except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as exc:
         raise TrainingError(
             f"{path}: its weights lie in {', '.join(sorted(locations))}, which cannot be read from beside it: "
-            f"{_line(exc)}"
+            f"{innermost(exc)}"
         ) from exc
 
 
@@ -163,19 +163,19 @@ def _check(label: str, model: onnx.ModelProto) -> None:
             f"{label}: opset {opset} is too old, the least is {OLDEST_OPSET}: export it anew, or convert it "
             "(onnx.version_converter)"
         )
+    try:
+        onnx.checker.check_model(model)
+    except Exception as exc:  # the checker's own, and whatever bytes that were altered lead to
+        raise TrainingError(f"{label}: is no sound ONNX graph: {innermost(exc)}") from exc
     if model.functions:
         try:
             model.CopyFrom(onnx.inliner.inline_local_functions(model))
         except Exception as exc:  # pybind raises what C++ threw
-            raise TrainingError(f"{label}: its functions cannot be put in place: {_line(exc)}") from exc
+            raise TrainingError(f"{label}: its functions cannot be put in place: {innermost(exc)}") from exc
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in nodes_of(model.graph) if node.domain not in _DOMAINS})
     if foreign:
         raise TrainingError(f"{label}: holds operators that ONNX Runtime does not carry: {', '.join(foreign[:5])}")
     refuse_random(label, model)
-    try:
-        onnx.checker.check_model(model)
-    except Exception as exc:  # the checker's own, and whatever bytes that were altered lead to
-        raise TrainingError(f"{label}: is no sound ONNX graph: {_line(exc)}") from exc
 
 
 def _drop_constant_inputs(graph: onnx.GraphProto) -> None:
@@ -188,7 +188,7 @@ def _drop_constant_inputs(graph: onnx.GraphProto) -> None:
     graph.input.extend(kept)
 
 
-def _port(place: str, value: onnx.ValueInfoProto) -> Port:
+def _port(place: str, value: onnx.ValueInfoProto, *, is_input: bool) -> Port:
     place = f"{place} {value.name}"
     if not value.type.HasField("tensor_type"):
         raise TrainingError(f"{place} is no tensor")
@@ -201,15 +201,9 @@ def _port(place: str, value: onnx.ValueInfoProto) -> Port:
     axes = [axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim]
     if not axes:
         raise TrainingError(f"{place} is a single value: must have one row for each row of the batch")
-    if axes[0] is not None:
+    if axes[0] is not None and is_input:  # what exporters say of outputs is often wrong: running it tells
         raise TrainingError(
             f"{place} takes batches of {axes[0]} alone: export it with a first axis of any length "
             "(dynamic_shapes of torch.onnx.export)"
         )
     return Port(value.name, _DTYPES[tensor.elem_type], tuple(axes[1:]))
-
-
-def _line(exc: Exception) -> str:
-    if isinstance(exc, OSError):
-        return exc.strerror or type(exc).__name__
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0][:300]

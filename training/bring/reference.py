@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from training.bring.spec import Spec
+from training.graphs import innermost
 from training.likelihoods import FAMILIES, likelihood_of
 from training.likelihoods.likelihood import Likelihood
 from training.scaling import Scaling, as_data, scaling_of
@@ -59,6 +60,8 @@ class DecoderReference(nn.Module):
         super().__init__()
         self.part, self.spec = part, spec
         self.with_parameters = with_parameters
+        if "logits" in part.roles and spec.data.minimum != 0:
+            raise TrainingError(f"{part.label}: answers logits, which are of data that begins at 0: see minimum")
 
     def forward(self, latent: Tensor) -> tuple[Tensor, ...]:
         """Returns what the decoder answers for latents.
@@ -160,14 +163,14 @@ def runner_of(label: str, module: nn.Module) -> tuple[nn.Module, Callable[[Tenso
     try:
         own = deepcopy(module).cpu().float().eval()
     except Exception as exc:  # whatever a stranger's module holds
-        raise TrainingError(f"{label}: cannot be copied: {_first_line(exc)}") from exc
+        raise TrainingError(f"{label}: cannot be copied: {innermost(exc)}") from exc
 
     def run(rows: Tensor) -> tuple[Tensor, ...]:
         try:
             with torch.inference_mode():
                 found: object = own(rows)
         except Exception as exc:  # whatever a stranger's module does
-            raise TrainingError(f"{label}: fails on float32 {list(rows.shape)}: {_first_line(exc)}") from exc
+            raise TrainingError(f"{label}: fails on float32 {list(rows.shape)}: {innermost(exc)}") from exc
         outputs = tuple(found) if isinstance(found, (tuple, list)) else (found,)
         if not all(isinstance(output, Tensor) for output in outputs):
             kinds = ", ".join(type(output).__name__ for output in outputs)
@@ -196,7 +199,3 @@ def _expect(label: str, role: str, answer: Tensor, row_shape: tuple[int, ...]) -
             f"{label}: answers {role} of shape {list(answer.shape[1:])} a row, and the spec says {list(row_shape)}"
         )
     return answer
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0][:300]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from training.bring import files
-from training.bring.borders import likelihood_graph
+from training.bring.borders import Own, likelihood_graph
 from training.bring.reference import OfExpectation, family_of
 from training.bring.spec import Spec
 from training.graphs import ExportedGraph, described, export_graph
@@ -60,9 +60,9 @@ def own_scorer(file: files.GraphFile, spec: Spec) -> Scorer:
         )
 
     def graph(example: Arrays) -> ExportedGraph:
-        dtypes = [port.dtype for port in file.inputs]
-        model = likelihood_graph(file.model, dtypes, names, spec, example["parameters"].shape[1:])
-        return described(file.label, model)
+        dtypes = tuple(port.dtype for port in file.inputs)
+        own = Own(file.label, file.model, dtypes, tuple(names))
+        return described(file.label, likelihood_graph(own, spec, example["parameters"].shape[1:]))
 
     module = GraphModule(_Own(file), INPUTS, ("log_likelihood",))
     return Scorer(file.label, module, graph, manifest.Likelihood(family=spec.likelihood or "own"))

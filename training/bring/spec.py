@@ -45,6 +45,8 @@ class Spec(BaseModel):
     minimum: float | None = None
     """Data outside minimum and maximum is refused; 0 and 255 for uint8 if not given."""
     maximum: float | None = None
+    columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Names of a table's columns, in order."""
 
     latent_shape: Sizes
     """Of one row's latent."""
@@ -76,7 +78,7 @@ class Spec(BaseModel):
             if dtype != "uint8":
                 raise ValueError("minimum and maximum: must be given for float32 data")
             low, high = (0.0 if low is None else low), (255.0 if high is None else high)
-        return DataSpec(kind=self.kind, shape=self.shape, dtype=dtype, minimum=low, maximum=high)
+        return DataSpec(kind=self.kind, shape=self.shape, dtype=dtype, minimum=low, maximum=high, columns=self.columns)
 
     @property
     def own_shape(self) -> tuple[int, ...]:

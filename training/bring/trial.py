@@ -40,7 +40,7 @@ def trial_rows(rows: npt.ArrayLike | None, spec: Spec) -> Tensor:
     Raises:
         TrainingError: they are not what the spec says, or none can be drawn.
     """
-    return _drawn(spec) if rows is None else _checked(np.asarray(rows)[:REAL], spec)
+    return _drawn(spec) if rows is None else _checked(np.asarray(rows), spec)
 
 
 def _drawn(spec: Spec) -> Tensor:
@@ -56,8 +56,9 @@ def _drawn(spec: Spec) -> Tensor:
 
 def _checked(rows: AnyArray, spec: Spec) -> Tensor:
     data = spec.data
-    if not len(rows.shape) or not len(rows):
+    if not rows.ndim or not len(rows):
         raise TrainingError("rows: holds none")
+    rows = rows[:REAL]
     if rows.shape[1:] != data.shape:
         raise TrainingError(f"rows: are of shape {list(rows.shape[1:])}, and the spec says {list(data.shape)}")
     if rows.dtype.kind not in ("iu" if data.dtype == "uint8" else "iuf"):

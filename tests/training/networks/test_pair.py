@@ -7,7 +7,7 @@ from training.data import Dataset
 from training.likelihoods import likelihood_of
 from training.loop import start
 from training.networks.pair import Networks
-from training.scaling import as_data, scaling_of, smooth_clamp
+from training.scaling import scaling_of, smooth_clamp
 from vae.manifest import DataSpec
 
 DATA = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum=16)
@@ -27,13 +27,6 @@ def test_the_clamp_keeps_its_range_and_a_gradient() -> None:
     assert values.grad is not None
     assert bool((values.grad[1:5] > 0).all())
     assert float(smooth_clamp(torch.tensor(-2.0), -8, 4)) == -2
-
-
-def test_as_data_rounds_and_clips_before_the_cast() -> None:
-    data = pair().decoder.likelihood.data
-    expectation = torch.tensor([-1.0, 0.4, 7.5, 8.5, 15.6, 400.0])
-    assert as_data(expectation, data).tolist() == [0, 0, 8, 8, 16, 16]
-    assert as_data(expectation, data).dtype == torch.uint8
 
 
 def test_the_decoder_starts_near_the_mean_row(dataset: Dataset) -> None:

@@ -1,0 +1,16 @@
+import torch
+
+from training.scaling import as_data
+from vae.manifest import DataSpec
+
+
+def test_as_data_rounds_and_clips_before_the_cast() -> None:
+    data = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum=16)
+    found = as_data(torch.tensor([-1.0, 0.4, 7.5, 8.5, 15.6, 400.0]), data)
+    assert found.tolist() == [0, 0, 8, 8, 16, 16]
+    assert found.dtype == torch.uint8
+
+
+def test_real_numbers_are_clipped_alone() -> None:
+    data = DataSpec(kind="table", shape=(2,), dtype="float32", minimum=-1, maximum=1)
+    assert as_data(torch.tensor([-3.0, 0.25, 7.0]), data).tolist() == [-1, 0.25, 1]
