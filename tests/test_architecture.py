@@ -51,6 +51,7 @@ def _without_the_archives_checksum(manifest: Manifest) -> Manifest:
     [
         "serving",
         "training",
+        "training/card",
         "training/data",
         "training/evaluate",
         "training/likelihoods",
@@ -106,7 +107,8 @@ def _imported(code: str) -> set[str]:
         ("import vae, vae.manifest", {"grpc", "torch", "onnxruntime"}),
         ("from vae import Client", {"torch", "onnx", "onnxruntime", "sklearn"}),
         ("import serving.app", {"torch", "onnx", "sklearn", "training"}),
-        ("import training.cli", {"torch", "grpc", "serving"}),
+        ("import training.cli", {"torch", "grpc", "serving", "matplotlib"}),
+        ("import training.card.grids", {"torch", "matplotlib", "onnxruntime"}),
     ],
 )
 def test_what_an_import_does_not_bring(code: str, absent: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a card says of a model and cannot measure on it: plain values, so that nothing here needs PyTorch."""
+"""What a card says of a model and cannot measure on it, as plain values."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

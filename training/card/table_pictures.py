@@ -72,7 +72,9 @@ def _histograms(data: Data, drawn: dict[str, Floats], names: list[str]) -> Pictu
 def _correlations(data: Data, drawn: dict[str, Floats], names: list[str]) -> Picture:
     shown = names[:_HEAT]
     panels = [("held-out data", _correlation(data[:, : len(shown)]))]
-    panels += [(f"samples of {prior}", _correlation(rows[:, : len(shown)])) for prior, rows in list(drawn.items())[:2]]
+    panels += [
+        (f"samples, prior {prior}", _correlation(rows[:, : len(shown)])) for prior, rows in list(drawn.items())[:2]
+    ]
     caption = (
         "Correlations between columns. Those of samples are the stronger, since expectations leave out what columns do "
         "not share."
