@@ -80,7 +80,7 @@ def _latents(served: Served) -> str:
 
 def _priors(served: Served, about: About) -> str:
     trained = "" if served.posterior == "gaussian" else ", which training did not aim at"
-    named = [f"`{STANDARD}`, N(0, I){trained}", *(f"`{name}`" for name in served.priors if name != STANDARD)]
+    named = [f"`{STANDARD}` (N(0, I){trained})", *(f"`{name}`" for name in served.priors if name != STANDARD)]
     default = f"; `{about.default_prior}` unless another is asked for" if len(named) > 1 else ""
     return f"{', '.join(named)}{default}."
 

@@ -29,9 +29,9 @@ class Column(NamedTuple):
     """R^2 of the reconstruction; None where the column does not vary."""
 
 
-def names_of(served: Served, columns: tuple[str, ...]) -> list[str]:
+def names_of(served: Served) -> list[str]:
     """Returns the columns' names, or their numbers where they have none."""
-    return list(columns) or [str(number) for number in range(served.data.size)]
+    return list(served.data.columns) or [str(number) for number in range(served.data.size)]
 
 
 def columns_of(served: Served, rows: Rows, names: list[str]) -> list[Column]:

@@ -1,5 +1,7 @@
 import re
 
+import pytest
+
 from tests.training.card.conftest import BUDGET, Subject
 from tests.training.evaluate.conftest import LinearGaussian, codes
 from training.card.about import About
@@ -30,8 +32,12 @@ def test_the_card_shows_every_picture_that_it_comes_with(images: Subject, about:
     assert card(*images, about) == files
 
 
-def test_a_tables_card_has_columns_instead_of_images(table: Subject, about: About) -> None:
-    files = card(*table, about._replace(columns=("a", "b", "c", "d", "e", "f")))
+def test_a_tables_card_has_columns_instead_of_images(
+    table: Subject, about: About, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = table.served.data.model_copy(update={"columns": ("a", "b", "c", "d", "e", "f")})
+    monkeypatch.setattr(table.served, "data", named)
+    files = card(*table, about)
     assert shown(files) == {"samples.png", "correlations.png", "traversals.png", "dimensions.png", "latents.png"}
     assert "| f | " in files["README.md"].decode()
 
@@ -46,4 +52,4 @@ def test_dimensions_are_ordered_by_kl_or_without_a_posterior_by_response(
     assert _dimensions(served, rows, evaluation).unit == "%"
     text = write(served, evaluation, about, [], [])
     assert "no posterior" in text
-    assert "`standard`, N(0, I), which training did not aim at." in text
+    assert "`standard` (N(0, I), which training did not aim at)." in text

@@ -52,3 +52,4 @@ def test_rows_are_shown_with_their_posteriors_noise() -> None:
 def test_the_map_tells_what_it_shows(images: Subject) -> None:
     caption = latent_picture(images.served, images.rows).caption
     assert caption.startswith("80 held-out rows, one draw from each posterior, coloured by class")
+    assert "in which classes part most" in caption

@@ -64,7 +64,7 @@ def test_a_table_is_described_by_columns(table: Subject, about: About) -> None:
 
 def test_priors_are_listed_and_the_example_draws_from_another(table: Subject, about: About) -> None:
     found = text(table, about._replace(default_prior="narrow"))
-    assert "`standard`, N(0, I), `narrow`; `narrow` unless another is asked for." in found
+    assert "`standard` (N(0, I)), `narrow`; `narrow` unless another is asked for." in found
     assert "--prior standard --out samples.npy" in found
 
 

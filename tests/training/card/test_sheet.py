@@ -40,6 +40,7 @@ def test_labels_are_written_whole_and_beside_the_cells() -> None:
     plain, page = sheet([block(1, 2)]), sheet([block(1, 2, line_labels=("a long label",), column_labels=("0", "1"))])
     (first, *_), (left, *_) = reds(page)
     assert left > reds(plain)[1][0] + 60
+    assert (page[first:, : left // 2] < 128).any()  # it begins far left of the cells
     label, above = page[first:, :left], page[:first, left:]
     for written in (label, above):
         assert (written < 128).any()
