@@ -112,10 +112,11 @@ class Config(BaseModel):
         """What the data is read from."""
         return Source(**{name: getattr(self, name) for name in Source._fields})
 
-    def changed(self) -> dict[str, Setting]:
+    def changed(self) -> dict[str, Setting | tuple[int, ...]]:
         """Returns the settings that are not the defaults, as a file of settings would tell them."""
-        default = Config().to_settings()
-        return {key: value for key, value in self.to_settings().items() if value != default[key]}
+        default, told = Config(), self.to_settings()
+        changed = {key: value for key, value in self if key in told and value != getattr(default, key)}
+        return {key: value if isinstance(value, tuple) else told[key] for key, value in changed.items()}
 
     def to_settings(self) -> dict[str, Setting]:
         """Returns the fields as plain values; sizes become text such as "256-128"."""

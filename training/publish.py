@@ -72,7 +72,6 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: b
         networks=networks_of(config),
         settings=config.changed(),
         default_prior=default_prior,
-        columns=dataset.spec.columns,
         skipped=dataset.skipped,
     )
     contents = Contents(

@@ -151,3 +151,11 @@ def test_a_name_is_a_file_in_every_registry() -> None:
     for name in NETWORKS:
         assert callable(network_of(name).encoder)
         assert callable(network_of(name).decoder)
+
+
+def test_what_was_changed_could_be_a_file_of_settings() -> None:
+    settings = {"latent_size": 3, "hidden_sizes": [300, 300], "image_size": [32, 48], "dataset": "some/where/photos"}
+    config = parse_config({**settings, "data_dir": "/home/someone"})
+    assert config.changed() == {**settings, "hidden_sizes": (300, 300), "image_size": (32, 48), "dataset": "photos"}
+    assert parse_config(dict(config.changed())).changed() == config.changed()
+    assert Config().changed() == {}

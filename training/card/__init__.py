@@ -14,5 +14,5 @@
     grids           grids for a log that is watched while a model trains
     picture         pixels, their words and their file
 
-Nothing here needs PyTorch.
+What is drawn comes out of ONNX Runtime: a card shows what a caller gets.
 """

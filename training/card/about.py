@@ -1,4 +1,4 @@
-"""What a card says of a model and cannot measure on it: plain values, so that nothing here needs PyTorch."""
+"""What a card says of a model and cannot measure on it, as plain values."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -25,7 +25,5 @@ class About(NamedTuple):
     settings: Mapping[str, Setting]
     """Keys of the run's configuration that differ from its defaults, with values as `vae train --config` takes them."""
     default_prior: str = "standard"
-    columns: tuple[str, ...] = ()
-    """Names of a table's columns."""
     skipped: tuple[str, ...] = ()
     """One line for each thing that was left out of the data."""

@@ -24,7 +24,7 @@ def card(served: Served, rows: Rows, evaluation: Evaluation, about: About) -> di
         about: what the text needs besides.
     """
     dimensions = _dimensions(served, rows, evaluation)
-    names = table_pictures.names_of(served, about.columns)
+    names = table_pictures.names_of(served)
     pictures: list[Picture]
     if served.data.kind == "image":
         pictures, columns = image_pictures.pictures(served, rows, dimensions), []

@@ -56,8 +56,9 @@ class Map(NamedTuple):
 
 def latent_map(plane: Map) -> Pixels:
     """Returns the rows over the draws of each prior, side by side; circles hold 50, 90 and 99 % of N(0, I)."""
-    wide = len(plane.priors) > 1
-    with _figure(_WIDTH if wide else 6.2, 4.6 if wide else 5.0) as (figure, pixels):
+    classes = _classes(plane)
+    width, height = (_WIDTH, 3.7) if len(plane.priors) > 1 else (6.2, 5.0)
+    with _figure(width, max(height, 0.22 * len(classes) + 0.6)) as (figure, pixels):
         panels = figure.subplots(1, len(plane.priors), squeeze=False)[0]
         everything = np.concatenate([plane.rows, *(prior.points for prior in plane.priors)])
         reach = max(3.4, float(np.quantile(np.abs(everything), 0.999)) * 1.05)
@@ -67,7 +68,7 @@ def latent_map(plane: Map) -> Pixels:
             )
             if prior.name == "standard":
                 _circles(axes)
-            _scatter(axes, plane)
+            _rows(axes, plane, classes)
             axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", title=f"prior {prior.name}")
             axes.set_xlabel(plane.axes[0])
         panels[0].set_ylabel(plane.axes[1])
@@ -82,12 +83,15 @@ def _circles(axes: Axes) -> None:
         axes.plot(radius * np.cos(angles), radius * np.sin(angles), color="0.55", linewidth=0.8, zorder=1.5)
 
 
-def _scatter(axes: Axes, plane: Map) -> None:
-    classes = [] if plane.labels is None else np.unique(plane.labels).tolist()
-    if plane.labels is None or not 2 <= len(classes) <= _CLASSES:
-        axes.scatter(
-            plane.rows[:, 0], plane.rows[:, 1], color=_ACCENT, label="held-out rows", s=9, alpha=0.75, linewidths=0
-        )
+def _classes(plane: Map) -> list[int]:
+    """Returns the classes to colour by; none where there is one alone, or more than can be told apart."""
+    found = [] if plane.labels is None else np.unique(plane.labels).tolist()
+    return found if 2 <= len(found) <= _CLASSES else []
+
+
+def _rows(axes: Axes, plane: Map, classes: list[int]) -> None:
+    if plane.labels is None or not classes:
+        _dots(axes, plane.rows, _ACCENT, "held-out rows")
         return
     colours = _colours()
     # One call, in the rows' own order: class after class, the last would hide the others.

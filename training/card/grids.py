@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from training.card.tiles import cells, layout
-from training.evaluate.served import Data
+from vae.files import AnyArray
 from vae.images import Pixels
 from vae.manifest import DataSpec
 from vae.pictures import pair, tile
@@ -19,7 +19,7 @@ class Grids(NamedTuple):
     samples: Pixels
 
 
-def grids(rows: Data, expectation: Data, samples: Data, spec: DataSpec) -> Grids:
+def grids(rows: AnyArray, expectation: AnyArray, samples: AnyArray, spec: DataSpec) -> Grids:
     """Returns pictures of an image model; rows beyond those that fit are left out.
 
     Args:

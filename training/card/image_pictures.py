@@ -17,6 +17,8 @@ _SAMPLE_LINES = 6
 _DIMENSIONS = 8  # at most, in traversals
 _STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 _SIGNED = tuple(f"{step:+.0f}".replace("+0", "0").replace("-", "\N{MINUS SIGN}") for step in _STEPS)
+_RANGE = "\N{MINUS SIGN}3 to 3"
+_PLANE = 13  # latents along each side of a plane of them
 _LINES = 6  # between held-out pairs
 
 Indices = npt.NDArray[np.intp]
@@ -78,6 +80,8 @@ def samples(served: Served, room: Layout) -> Picture:
 
 def traversed(served: Served, rows: Rows, dimensions: Dimensions, room: Layout) -> Picture:
     """Returns the dimensions that tell most, a line each, moved from -3 to 3: at the origin, and at a held-out row."""
+    if served.latent_size == 2:
+        return _both(served, room)
     shown = dimensions.order[: max(1, min(_DIMENSIONS, dimensions.telling, room.lines))]
     starts = [np.zeros(served.latent_size, np.float32), served.encode(rows.test[:1]).mean[0]]
     groups = 2 if 2 * len(_STEPS) <= room.columns + 2 else 1
@@ -92,9 +96,23 @@ def traversed(served: Served, rows: Rows, dimensions: Dimensions, room: Layout) 
     image = "around the first held-out image"
     where = f"left, around the origin; right, {image}" if groups == 2 else image
     caption = (
-        f"One latent dimension a line, moved from \N{MINUS SIGN}3 to 3 standard deviations of N(0, 1) with the others "
-        f"kept: {where}. "
+        f"One latent dimension a line, moved from {_RANGE} standard deviations of N(0, 1) with the others kept: "
+        f"{where}. "
         f"The {len(shown)} of {served.latent_size} that tell most by {measure}."
+    )
+    return Picture("Traversals", "traversals.png", sheet([block]), caption)
+
+
+def _both(served: Served, room: Layout) -> Picture:
+    """Returns a plane of latents, decoded."""
+    count = min(room.columns, room.lines, _PLANE)
+    steps = np.linspace(-3, 3, count, dtype=np.float32)
+    across, up = np.meshgrid(steps, steps[::-1])
+    decoded = served.expectation(np.stack([across.ravel(), up.ravel()], axis=1))
+    block = Block(cells(decoded, served.data).reshape(count, count, *_cell_shape(served)))
+    caption = (
+        f"The plane of latents, decoded: z0 goes from {_RANGE} from left to right, z1 from bottom to top, in standard "
+        "deviations of N(0, 1)."
     )
     return Picture("Traversals", "traversals.png", sheet([block]), caption)
 

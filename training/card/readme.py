@@ -3,6 +3,7 @@
 import json
 import textwrap
 from collections.abc import Sequence
+from math import floor, log10
 
 from training.card.about import About, Setting
 from training.card.picture import Picture
@@ -80,16 +81,13 @@ def _latents(served: Served) -> str:
 
 def _priors(served: Served, about: About) -> str:
     trained = "" if served.posterior == "gaussian" else ", which training did not aim at"
-    named = [f"`{STANDARD}`, N(0, I){trained}", *(f"`{name}`" for name in served.priors if name != STANDARD)]
+    named = [f"`{STANDARD}` (N(0, I){trained})", *(f"`{name}`" for name in served.priors if name != STANDARD)]
     default = f"; `{about.default_prior}` unless another is asked for" if len(named) > 1 else ""
     return f"{', '.join(named)}{default}."
 
 
 def _columns_table(columns: Sequence[Column]) -> str:
-    lines = [
-        f"| {_cell(column.name)} | {_moments(column.data)} | {_moments(column.samples)} | {_share(column.explained)} |"
-        for column in columns[:_COLUMNS]
-    ]
+    lines = [_column_line(column) for column in columns[:_COLUMNS]]
     left_out = f"\n\nThe first {_COLUMNS} of {len(columns)} columns." if len(columns) > _COLUMNS else ""
     return f"""### Columns
 
@@ -106,6 +104,7 @@ def _use(served: Served, about: About) -> str:
     others = [name for name in served.priors if name != about.default_prior]
     prior = f" --prior {others[0]}" if others else ""
     example = f"    vae sample --target 127.0.0.1:50051 --count 64 --seed 0{prior} --out {out}"
+    ending = "The same seed gives the same rows. Latents fit this pair alone: the client refuses to decode another's."
     return f"""## How to serve it
 
 In this directory:
@@ -120,7 +119,7 @@ or from Python, with `from vae import Client`:
         latents = client.encode(rows)
         again = client.decode(latents).output
 
-The same seed gives the same rows. Latents fit this pair alone: the client refuses to decode another's."""
+{_wrapped(ending)}"""
 
 
 def _training(about: About) -> str:
@@ -150,12 +149,8 @@ def _limits(served: Served, evaluation: Evaluation) -> str:
     ]
     idle = served.latent_size - evaluation.active_units if evaluation.active_units is not None else 0
     if idle:
-        points.append(
-            f"{idle} of {served.latent_size} latent dimensions are idle: moving them changes next to nothing."
-        )
-    points.append(
-        "Nothing here speaks of licences: those of the data, and what they allow of this model, are yours to add."
-    )
+        points.append(f"Idle latent dimensions: {idle} of {served.latent_size}. Moving them changes next to nothing.")
+    points.append("The licence of the data, and what it allows of this model, is for you to add: this card knows none.")
     return "## Limits\n\n" + "\n".join(map(_point, points))
 
 
@@ -163,9 +158,11 @@ def _holes(prior: PriorEvidence) -> str:
     return f"{prior.hole_fraction:.0%} of the draws from prior `{prior.name}` lie where no row's latent does."
 
 
-def _moments(moments: tuple[float, float]) -> str:
-    mean, deviation = moments
-    return f"{mean:.3g} ({deviation:.2g})"
+def _column_line(column: Column) -> str:
+    spread = column.data[1] or column.samples[1]
+    digits = min(8, max(0, 2 - floor(log10(spread)))) if spread else 2
+    data, samples = (f"{mean:.{digits}f} ({deviation:.{digits}f})" for mean, deviation in (column.data, column.samples))
+    return f"| {_cell(column.name)} | {data} | {samples} | {_share(column.explained)} |"
 
 
 def _share(value: float | None) -> str:

@@ -29,9 +29,9 @@ class Column(NamedTuple):
     """R^2 of the reconstruction; None where the column does not vary."""
 
 
-def names_of(served: Served, columns: tuple[str, ...]) -> list[str]:
+def names_of(served: Served) -> list[str]:
     """Returns the columns' names, or their numbers where they have none."""
-    return list(columns) or [str(number) for number in range(served.data.size)]
+    return list(served.data.columns) or [str(number) for number in range(served.data.size)]
 
 
 def columns_of(served: Served, rows: Rows, names: list[str]) -> list[Column]:
@@ -72,7 +72,9 @@ def _histograms(data: Data, drawn: dict[str, Floats], names: list[str]) -> Pictu
 def _correlations(data: Data, drawn: dict[str, Floats], names: list[str]) -> Picture:
     shown = names[:_HEAT]
     panels = [("held-out data", _correlation(data[:, : len(shown)]))]
-    panels += [(f"samples of {prior}", _correlation(rows[:, : len(shown)])) for prior, rows in list(drawn.items())[:2]]
+    panels += [
+        (f"samples, prior {prior}", _correlation(rows[:, : len(shown)])) for prior, rows in list(drawn.items())[:2]
+    ]
     caption = (
         "Correlations between columns. Those of samples are the stronger, since expectations leave out what columns do "
         "not share."

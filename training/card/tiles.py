@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from training.evaluate.served import Data
+from vae.files import AnyArray
 from vae.images import Pixels, to_pixels
 from vae.manifest import DataSpec
 
@@ -31,7 +31,7 @@ def layout(spec: DataSpec) -> Layout:
     return Layout(columns, max(2, _STORED // (columns * stored)))
 
 
-def cells(rows: Data, spec: DataSpec) -> Pixels:
+def cells(rows: AnyArray, spec: DataSpec) -> Pixels:
     """Returns images as cells [rows, height, width, 3].
 
     The spec's range becomes black to white. Small images are enlarged by a whole factor, large ones shrunk. Where there

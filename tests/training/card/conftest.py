@@ -1,0 +1,60 @@
+"""Pairs to make cards of: the tiny package's images, and a table's linear pair with what its algebra says."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from tests.make_tiny_package import TINY
+from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prior
+from training.card.about import About
+from training.evaluate.evaluation import Budget, Evaluation
+from training.evaluate.evidence import Rows, evaluate
+from training.evaluate.served import Served
+from vae.package import ModelPackage
+
+BUDGET = Budget(rows=10, samples=5, draws=2, points=60)
+
+
+class Subject(NamedTuple):
+    """What a card is made of."""
+
+    served: Served
+    rows: Rows
+    evaluation: Evaluation
+
+
+@pytest.fixture(scope="session")
+def images() -> Subject:
+    random = np.random.default_rng(0)
+    train, test = (random.integers(0, 17, (rows, 4, 4, 1)).astype(np.uint8) for rows in (90, 80))
+    rows = Rows(train, test, np.arange(90) % 3, np.arange(80) % 3)
+    served = Served.from_package(ModelPackage.open(TINY))
+    return Subject(served, rows, evaluate(served, rows, BUDGET))
+
+
+@pytest.fixture(scope="session")
+def model() -> LinearGaussian:
+    return LinearGaussian(np.random.default_rng(0).normal(size=(LATENT, 6)).astype(np.float32))
+
+
+@pytest.fixture(scope="session")
+def table(model: LinearGaussian) -> Subject:
+    served = model.served(priors={"narrow": affine_prior(0.1, 0.0)})
+    rows = Rows(model.draw(300, 3), model.draw(200, 4))
+    return Subject(served, rows, evaluate(served, rows, BUDGET))
+
+
+@pytest.fixture
+def about() -> About:
+    return About(
+        name="tiny",
+        model="variational autoencoder",
+        data="made-up rows",
+        train_rows=90,
+        validation_rows=0,
+        test_rows=80,
+        likelihood="binomial (trials 16)",
+        networks="one linear map each way",
+        settings={"latent_size": 3, "hidden_sizes": (16, 8), "binarised": True, "network": "linear", "beta": 0.5},
+    )

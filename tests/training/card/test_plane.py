@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from tests.training.card.conftest import Subject
+from training.card.plane import _basis, _drawn, latent_picture
+from training.evaluate.served import Posterior
+
+RANDOM = np.random.default_rng(0)
+
+
+def test_two_dimensions_are_shown_as_they_are() -> None:
+    basis = _basis(RANDOM.normal(size=(50, 2)), np.arange(50) % 3)
+    np.testing.assert_array_equal(basis.directions, np.eye(2))
+    assert basis.found == "axes"
+
+
+def test_without_classes_the_widest_directions_are_shown() -> None:
+    means = RANDOM.normal(size=(400, 5)) * [0.1, 3.0, 0.2, 0.1, 2.0]
+    basis = _basis(means, None)
+    np.testing.assert_allclose(np.abs(basis.directions), np.eye(5)[:, [1, 4]], atol=0.1)
+    assert basis.found == "widest"
+
+
+def test_classes_are_shown_from_where_they_part() -> None:
+    labels = np.arange(400) % 3
+    means = RANDOM.normal(size=(400, 5)) * [0.3, 9.0, 0.3, 9.0, 9.0]
+    means[:, [0, 2]] += np.array([[0, 2], [-2, -1], [2, -1]])[labels]
+    basis = _basis(means, labels)
+    assert basis.found == "classes"
+    np.testing.assert_allclose(basis.directions.T @ basis.directions, np.eye(2), atol=1e-12)
+    assert np.abs(basis.directions[[1, 3, 4]]).max() < 0.1
+
+
+@pytest.mark.parametrize("labels", [np.zeros(400, np.int64), np.arange(400) % 2, np.arange(400)])
+def test_classes_that_span_no_plane_are_not_looked_for(labels: np.ndarray) -> None:
+    assert _basis(RANDOM.normal(size=(400, 5)), labels).found == "widest"
+
+
+def test_collapsed_dimensions_are_no_obstacle() -> None:
+    means = np.concatenate([RANDOM.normal(size=(400, 3)), np.zeros((400, 3))], axis=1)
+    for labels in (None, np.arange(400) % 4):
+        assert np.isfinite(_basis(means, labels).directions).all()
+
+
+def test_rows_are_shown_with_their_posteriors_noise() -> None:
+    mean = np.zeros((2000, 3), np.float32)
+    posterior = Posterior(mean, np.full_like(mean, np.log(4)))
+    np.testing.assert_allclose(_drawn(posterior).std(0), 2, rtol=0.1)
+    assert _drawn(Posterior(mean, None)) is mean
+
+
+def test_the_map_tells_what_it_shows(images: Subject) -> None:
+    caption = latent_picture(images.served, images.rows).caption
+    assert caption.startswith("80 held-out rows, one draw from each posterior, coloured by class")
+    assert "in which classes part most" in caption
