@@ -219,11 +219,16 @@ def print_loads(loads: Mapping[str, Load], rows: int | Sequence[int]) -> None:
     table("side", "server us/call", "us/row", "rows/s", "p50 ms", "p99 ms", "steal", rows=lines)
 
 
-def claim(name: str, figure: float, must: float, reach: float | None = None, *, is_limit: bool = False) -> None:
-    """Prints a figure beside what it must reach and what is reached for; a limit is what it must not pass."""
+def claim(name: str, figure: float, must: float, reach: float | None = None, *, is_limit: bool = False) -> bool:
+    """Prints a figure beside what it must reach and what is reached for; a limit is what it must not pass.
+
+    Returns:
+        Whether it does.
+    """
     met = figure <= must if is_limit else figure >= must
     aim = "" if reach is None else f", reach for {reach:g}"
     print(
-        f"{'   ' if met else '!! '}{name}: {figure:.3f} (must {'stay within' if is_limit else 'reach'} {must:g}{aim})",
+        f"{'   ' if met else '!! '}{name}: {figure:.4g} (must {'stay within' if is_limit else 'reach'} {must:g}{aim})",
         flush=True,
     )
+    return met

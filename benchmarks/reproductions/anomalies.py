@@ -1,0 +1,121 @@
+"""Anomalies in tables: AUROC of the per-row score, of models that saw normal rows only, beside PyOD's VAE and PCA.
+
+    python -m benchmarks.reproductions.anomalies --data-dir DIR --pyod-python PYTHON [--out DIR] [--seeds 5]
+
+DIR holds ADBench's 2_annthyroid.npz, 6_cardio.npz and 38_thyroid.npz (arrays X and y, 1 for an anomaly); PYTHON is an
+interpreter that has PyOD. Each seed splits anew: half of the normal rows train, the others and all anomalies test.
+Every side gets the same rows, standardised by the training rows, and the same seed; PyOD has its default settings and
+the project its preset `table`. The score that counts is the negative ELBO as Reconstruct answers it; the others stand
+beside it.
+"""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.harness import claim, table
+from benchmarks.reproductions.runs import arguments, finish
+from training.evaluate.bounds import kl_per_dimension
+from training.evaluate.served import Served
+
+Floats = npt.NDArray[np.float32]
+Wide = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+SETS = {"thyroid": "38_thyroid.npz", "annthyroid": "2_annthyroid.npz", "cardio": "6_cardio.npz"}
+OURS, PYOD = "negative ELBO", ("PyOD VAE", "PyOD PCA")
+PYOD_SCRIPT = Path(__file__).with_name("pyod_scores.py")
+
+
+class Split(NamedTuple):
+    """Rows of one seed, standardised by the training rows; columns that do not vary over those are left out."""
+
+    train: Floats  # [rows, columns], normal ones
+    test: Floats  # [rows, columns]
+    anomalous: Mask  # [test rows]
+
+
+def split(rows: Wide, anomalous: Mask, seed: int) -> Split:
+    """Returns half of the normal rows to train on, and the others with all anomalies to test on."""
+    normal = np.random.default_rng(seed).permutation(np.flatnonzero(~anomalous))
+    half = len(normal) // 2
+    train, test = rows[normal[:half]], np.concatenate((rows[normal[half:]], rows[anomalous]))
+    varies = train.std(0) > 0
+    center, scale = train[:, varies].mean(0), train[:, varies].std(0)
+    scaled = (((part[:, varies] - center) / scale).astype(np.float32) for part in (train, test))
+    return Split(*scaled, np.arange(len(test)) >= len(normal) - half)
+
+
+def our_scores(file: Path, seed: int, test: Floats) -> dict[str, Wide]:
+    """Returns what Reconstruct answers for test rows, signed so that more is more unusual."""
+    run = finish(file.with_suffix(""), {"dataset": str(file), "seed": seed})
+    served = Served.from_package(run.package)
+    posterior = served.encode(test)
+    decoded = served.decode(posterior.mean)
+    log_likelihood = served.log_likelihood(test, decoded.parameters)
+    return {
+        OURS: kl_per_dimension(posterior).sum(1) - log_likelihood,
+        "reconstruction": -log_likelihood,
+        "squared error": ((decoded.expectation.astype(np.float64) - test) ** 2).sum(1),
+    }
+
+
+def pyod_scores(python: str, file: Path, seed: int) -> dict[str, Wide]:
+    """Returns what PyOD's detectors answer for the test rows of a split's file."""
+    found = file.with_name(f"{file.stem}-pyod.npz")
+    if not found.exists():
+        subprocess.run([python, str(PYOD_SCRIPT), str(file), str(found), str(seed)], check=True, stdout=sys.stderr)
+    with np.load(found) as scores:
+        return {"PyOD VAE": scores["vae"], "PyOD PCA": scores["pca"]}
+
+
+def areas(data: Path, out: Path, python: str, seed: int) -> dict[str, float]:
+    """Returns the AUROC of every score on one data set and seed."""
+    with np.load(data) as arrays:
+        rows, anomalous = arrays["X"], arrays["y"] == 1
+    parts = split(rows, anomalous, seed)
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / f"{data.stem}-{seed}.npz"
+    np.savez(file, train=parts.train, test=parts.test)
+    scores = our_scores(file, seed, parts.test) | pyod_scores(python, file, seed)
+    return {name: float(roc_auc_score(parts.anomalous, score)) for name, score in scores.items()}
+
+
+def compare(name: str, found: list[dict[str, float]]) -> bool:
+    """Prints the AUROC of every score on a data set, found with each seed, and tells whether ours is the best."""
+    columns: Mapping[str, Wide] = {score: np.array([one[score] for one in found]) for score in found[0]}
+    print(f"{name}, AUROC of {len(found)} seeds")
+    table(
+        "score", "mean", "deviation", "least", "most",
+        rows=[(score, f"{a.mean():.4f}", f"{a.std(ddof=1):.4f}", f"{a.min():.4f}", f"{a.max():.4f}")
+              for score, a in columns.items()],
+    )  # fmt: skip
+    return all(
+        [claim(f"AUROC over that of {other}", columns[OURS].mean() / columns[other].mean(), 1.0) for other in PYOD]
+    )
+
+
+def main() -> int:
+    parser = arguments(__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--pyod-python", required=True, metavar="PYTHON")
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    met = []
+    for name, file in SETS.items():
+        found = [
+            areas(options.data_dir / file, options.out / "anomalies", options.pyod_python, seed)
+            for seed in range(options.seeds)
+        ]
+        met.append(compare(name, found))
+    return 0 if all(met) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

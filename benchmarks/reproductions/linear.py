@@ -1,0 +1,124 @@
+"""Linear models against what is known of them in closed form, on scikit-learn's digits.
+
+    python -m benchmarks.reproductions.linear [--out DIR]
+
+A linear autoencoder's optimum spans the subspace of PCA (Baldi and Hornik, 1989). A linear VAE's optimum is
+probabilistic PCA (Lucas et al., "Don't blame the ELBO!", 2019), whose likelihood is known (Tipping and Bishop,
+"Probabilistic principal component analysis", 1999). Both are read off the exported graphs, as they are served.
+"""
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import subspace_angles
+from scipy.stats import multivariate_normal
+
+from benchmarks.harness import claim
+from benchmarks.reproductions.runs import Finished, arguments, finish
+from training.data import load_dataset
+from training.evaluate.served import Served
+from training.source import Source
+
+Wide = npt.NDArray[np.float64]
+
+LATENT_SIZE = 8
+LINEAR_AE = {
+    "dataset": "digits", "model": "linear-ae", "latent_size": LATENT_SIZE, "input_noise": 0.0, "weight_decay": 0.0,
+    "epochs": 1500, "batch_size": 1437, "learning_rate": 2e-2, "average_decay": 0.9, "checkpoint_epochs": 1000,
+}  # fmt: skip
+LINEAR_VAE = {
+    "dataset": "digits", "model": "vae", "network": "linear", "likelihood": "gaussian", "latent_size": LATENT_SIZE,
+    "input_noise": 0.0, "weight_decay": 0.0, "epochs": 2000, "batch_size": 1437, "learning_rate": 1e-2,
+    "average_decay": 0.99, "checkpoint_epochs": 1000,
+}  # fmt: skip
+
+
+class Affine(NamedTuple):
+    """What a linear decoder computes: mean + latent @ factors."""
+
+    mean: Wide  # [values]
+    factors: Wide  # [latent, values]
+
+
+class Gaussian(NamedTuple):
+    """A distribution of rows."""
+
+    mean: Wide  # [values]
+    covariance: Wide  # [values, values]
+
+    def nats(self, rows: Wide) -> Wide:
+        """Returns log p(row) [rows]."""
+        found: Wide = multivariate_normal(self.mean, self.covariance).logpdf(rows)
+        return found
+
+
+def affine(served: Served) -> Affine:
+    """Returns what the decoder's graph computes, given that it is linear."""
+    latents = np.concatenate((np.zeros((1, served.latent_size)), np.eye(served.latent_size))).astype(np.float32)
+    mean, *ends = served.expectation(latents).reshape(len(latents), -1).astype(np.float64)
+    return Affine(mean, np.stack(ends) - mean)
+
+
+def probabilistic_pca(rows: Wide, components: int) -> Gaussian:
+    """Returns the likeliest N(mean, W W' + s^2 I) with so many columns in W (Tipping and Bishop, 1999, eq. 7 and 8)."""
+    mean, covariance = rows.mean(0), np.cov(rows.T, ddof=0)
+    values, vectors = np.linalg.eigh(covariance)
+    noise = values[:-components].mean()
+    kept, excess = vectors[:, -components:], values[-components:] - noise
+    return Gaussian(mean, (kept * excess) @ kept.T + noise * np.eye(len(mean)))
+
+
+def principal_axes(rows: Wide, components: int) -> Wide:
+    """Returns the directions [values, components] of largest variance."""
+    return np.linalg.eigh(np.cov(rows.T, ddof=0))[1][:, -components:]
+
+
+def subspace(run: Finished, train: Wide) -> bool:
+    """Tells whether the linear autoencoder spans the principal subspace."""
+    found = affine(Served.from_package(run.package)).factors.T
+    angles = subspace_angles(found, principal_axes(train, LATENT_SIZE))
+    print(f"linear autoencoder, {LATENT_SIZE} latent values: {_took(run)}")
+    return claim("largest principal angle to PCA's subspace, radians", float(angles.max()), 1e-3, is_limit=True)
+
+
+def likelihood(run: Finished, train: Wide, test: Wide) -> bool:
+    """Tells whether the linear VAE is as likely as probabilistic PCA, and its evaluation as its own weights say."""
+    served, scale = Served.from_package(run.package), run.package.manifest.likelihood.constants["scale"]
+    mean, factors = affine(served)
+    marginal = Gaussian(mean, factors.T @ factors + scale**2 * np.eye(len(mean)))
+    closed = probabilistic_pca(train, LATENT_SIZE)
+    print(f"linear VAE, {LATENT_SIZE} latent values: {_took(run)}")
+    met = []
+    for name, rows in (("training", train), ("held-out", test)):
+        ours, theirs = marginal.nats(rows).mean(), closed.nats(rows).mean()
+        print(f"   log p(x) of {len(rows)} {name} rows: {ours:.4f} nats, probabilistic PCA {theirs:.4f}")
+        met.append(claim(f"its distance, {name} rows, nats", abs(ours - theirs), 1e-2, is_limit=True))
+    nll = run.evaluation.likelihoods.nll
+    if nll is None or nll.rows != len(test):
+        raise AssertionError("the run was not evaluated on all held-out rows. This is a bug.")
+    exact = -marginal.nats(test).mean()
+    print(
+        f"   -log p(x) of {len(test)} held-out rows: {nll.nats.value:.4f} +- {nll.nats.standard_error:.4f} nats by "
+        f"{nll.samples} importance samples ({nll.effective_samples:.0f} effective), {exact:.4f} by the weights"
+    )
+    met.append(claim("their distance, nats", abs(nll.nats.value - exact), 1e-2, is_limit=True))
+    return all(met)
+
+
+def main() -> int:
+    options = arguments(__doc__).parse_args()
+    dataset = load_dataset(Source("digits"))
+    train, test = (rows.flatten(1).double().numpy() for rows in (dataset.train, dataset.test))
+    met = subspace(finish(options.out / "linear-ae", LINEAR_AE), train)
+    met &= likelihood(finish(options.out / "linear-vae", LINEAR_VAE), train, test)
+    return 0 if met else 1
+
+
+def _took(run: Finished) -> str:
+    return "found on disk" if run.seconds is None else f"{run.seconds:.0f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
