@@ -31,6 +31,7 @@ def _sizes(text: str) -> list[int]:
 
 FLAGS: dict[str, tuple[Callable[[str], object], str, str]] = {  # setting: how it is read, its metavar, its help
     "data_dir": (str, "DIR", "folder of the original files of mnist or fashion-mnist; else they are downloaded"),
+    "name": (str, "NAME", "of the package, by which a server tells it from others; default: the data's"),
     "model": (str, "MODEL", f"one of {', '.join(MODELS)}"),
     "network": (str, "NETWORK", f"one of {', '.join(NETWORKS)}"),
     "likelihood": (str, "FAMILY", f"one of {', '.join(FAMILIES)}; default: what fits the data"),

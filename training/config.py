@@ -13,6 +13,7 @@ from training.models import MODELS
 from training.networks import NETWORKS
 from training.source import Source
 from vae.errors import TrainingError
+from vae.manifest import Name
 
 PRESETS = Path(__file__).parent / "presets"  # TOML files of settings, which flags and --config override
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -47,6 +48,8 @@ class Config(BaseModel):
     skip_bad: bool = False
     """Leave out, count and list what cannot be used, instead of refusing the data."""
 
+    name: Name | None = None
+    """The package's, by which a server tells it from others; the data's if not given."""
     model: ModelName = "vae"
     network: NetworkName = "mlp"
     likelihood: Family | None = None

@@ -62,7 +62,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: b
     likelihood = networks.decoder.likelihood.describe()
     constants = "".join(f" ({name} {value:g})" for name, value in likelihood.constants.items())
     about = About(
-        name=dataset.name,
+        name=config.name or dataset.name,
         model=model.title,
         data=dataset.title,
         train_rows=len(dataset.train),
@@ -75,7 +75,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: b
         skipped=dataset.skipped,
     )
     contents = Contents(
-        name=dataset.name,
+        name=about.name,
         data=dataset.spec,
         latent_shape=(config.latent_size,),
         posterior=model.posterior,

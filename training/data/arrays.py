@@ -166,12 +166,12 @@ def _table(path: Path, parts: Parts, labels: ClassLabels | None, skip_bad: bool,
     values = room_for((int(starts[-1]), arrays[0].shape[1]), np.float32, path)
     for array, start in zip(arrays, starts, strict=False):
         values[start : start + len(array)] = to_float32(array)
-    names = tuple(f"column {column}" for column in range(values.shape[1]))
+    names = tuple(range(values.shape[1]))
     good = leave_out_bad(Table(shown(path), names, values, np.arange(len(values)), problem), skip_bad)
     left = dict(zip(parts, (int(rows.sum()) for rows in np.split(good.rows, starts[1:-1])), strict=True))
     return Content(
         title=shown(path.name) + said,
-        spec=table_spec(good.values.shape[1], LIMIT),
+        spec=table_spec(good.columns, LIMIT),
         family="gaussian",
         values=good.values,
         labels=None if labels is None else labels[good.rows],

@@ -89,7 +89,7 @@ def read_parquet(path: Path, skip_bad: bool) -> Content:
         about = opened.metadata
         refuse_too_large(about.num_rows * about.num_columns, path)  # a byte a cell, at the very least
         cells = opened.read()
-    names = [f"column {quoted(name)}" for name in cells.column_names]
+    names: list[str | int] = list(cells.column_names)
     return _content(path, cells, np.arange(len(cells)), names, skip_bad)
 
 
@@ -133,11 +133,13 @@ def _read_head(start: bytes, name: str) -> Head:
     return Head(delimiter, cells, is_header=bool(filled) and not numbers)
 
 
-def _names(head: Head) -> list[str]:
-    return [f"column {quoted(cell) if head.is_header else place}" for place, cell in enumerate(head.cells)]
+def _names(head: Head) -> list[str | int]:
+    return [cell if head.is_header else place for place, cell in enumerate(head.cells)]
 
 
-def _content(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: list[str], skip_bad: bool) -> Content:
+def _content(
+    path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: list[str | int], skip_bad: bool
+) -> Content:
     def problem(row: int, column: int) -> str:
         return _problem(cells.column(column)[row])
 
@@ -150,7 +152,7 @@ def _content(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: 
     good = leave_out_bad(Table(shown(path), tuple(names), values, numbers, problem), skip_bad)
     return Content(
         title=shown(path.name),
-        spec=table_spec(good.values.shape[1], LIMIT),
+        spec=table_spec(good.columns, LIMIT),
         family="gaussian",
         values=good.values,
         skipped=good.skipped,

@@ -29,7 +29,7 @@ class Content(NamedTuple):
     drawn_test_rows: int | None = None
     """How many to draw for the test where the source holds out none; None: a tenth."""
     skipped: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
+    columns: tuple[str | int, ...] = ()
     """What to call each column of a table."""
 
 
@@ -38,9 +38,17 @@ def images_spec(shape: tuple[int, ...], maximum: int = 255) -> DataSpec:
     return DataSpec(kind="image", shape=shape, dtype="uint8", minimum=0, maximum=maximum)
 
 
-def table_spec(columns: int, limit: float) -> DataSpec:
+def table_spec(columns: tuple[str | int, ...], limit: float) -> DataSpec:
     """Returns the description of float32 tables whose values lie within [-limit, limit]."""
-    return DataSpec(kind="table", shape=(columns,), dtype="float32", minimum=-limit, maximum=limit)
+    names = tuple(name for name in columns if isinstance(name, str))
+    return DataSpec(
+        kind="table",
+        shape=(len(columns),),
+        dtype="float32",
+        minimum=-limit,
+        maximum=limit,
+        columns=names if len(names) == len(columns) else (),
+    )
 
 
 def describe_rows(rows: int, spec: DataSpec) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.content import Array, Content, table_spec
+from training.data.names import column_of
 from vae.errors import TrainingError
 
 LIMIT = 1e15
@@ -23,7 +24,7 @@ class Table(NamedTuple):
 
     name: str
     """What to call it in an error."""
-    columns: tuple[str, ...]
+    columns: tuple[str | int, ...]
     """What to call each of them: "column 3", "column 'age'"."""
     values: Array  # float32 [rows, columns], NaN where a cell is bad
     numbers: npt.NDArray[np.intp]  # [rows]: what to call each; the first of the file is 0
@@ -35,7 +36,7 @@ class Good(NamedTuple):
     """What is left of a table."""
 
     values: Array  # float32 [rows, columns], finite
-    columns: tuple[str, ...]
+    columns: tuple[str | int, ...]
     rows: Mask  # of the table: which are left
     skipped: tuple[str, ...]
 
@@ -92,7 +93,8 @@ def leave_out_constant(content: Content, train: npt.NDArray[np.intp], name: str,
     varies = rows.max(0) > rows.min(0)
     constant = [int(column) for column in np.flatnonzero(~varies)]
     lines = [
-        f"{name}: {content.columns[column]} is {rows[0, column]:g} in every row to train on" for column in constant
+        f"{name}: {column_of(content.columns[column])} is {rows[0, column]:g} in every row to train on"
+        for column in constant
     ]
     if not lines:
         return content
@@ -101,21 +103,23 @@ def leave_out_constant(content: Content, train: npt.NDArray[np.intp], name: str,
     if not skip_bad:
         raise TrainingError(f"{lines[0]}{and_more(len(lines))}")
     values = np.ascontiguousarray(content.values[:, varies])
-    return content._replace(values=values, spec=table_spec(values.shape[1], LIMIT), skipped=(*content.skipped, *lines))
+    columns = tuple(name for name, stays in zip(content.columns, varies.tolist(), strict=True) if stays)
+    return content._replace(
+        values=values, spec=table_spec(columns, LIMIT), columns=columns, skipped=(*content.skipped, *lines)
+    )
 
 
 def _about_column(table: Table, bad: Mask, column: int) -> str:
     row = int(bad[:, column].argmax())
     share = f"{bad[:, column].sum()} of {len(bad)}"
     problem = table.problem(row, column)
-    return (
-        f"{table.name}: {table.columns[column]} has no number in {share} rows: in row {table.numbers[row]} it {problem}"
-    )
+    name = column_of(table.columns[column])
+    return f"{table.name}: {name} has no number in {share} rows: in row {table.numbers[row]} it {problem}"
 
 
 def _about_row(table: Table, bad: Mask, row: int) -> str:
     column = int(bad[row].argmax())
-    return f"{table.name}: row {table.numbers[row]}: {table.columns[column]} {table.problem(row, column)}"
+    return f"{table.name}: row {table.numbers[row]}: {column_of(table.columns[column])} {table.problem(row, column)}"
 
 
 def and_more(lines: int) -> str:
