@@ -6,7 +6,7 @@ from onnx import numpy_helper
 from training.data import Dataset
 from training.graphs import ExportedGraph, modules_of
 from training.networks.pair import Networks
-from training.parity import BATCH_SIZES, open_session, prove, run_in_batches
+from training.parity import BATCH_SIZES, open_session, prove, reason_of, run_in_batches
 from training.probes import probe_all
 from vae.errors import TrainingError
 
@@ -43,6 +43,13 @@ def test_a_graph_with_one_altered_weight_is_refused(
 def test_what_is_no_graph_is_refused() -> None:
     with pytest.raises(TrainingError, match="encoder: ONNX Runtime does not take the graph"):
         open_session("encoder", b"nothing")
+
+
+def test_a_failure_is_told_without_places_in_a_strangers_source() -> None:
+    said = "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running Reshape node. "
+    said += "Name:'r' Status Message: /onnxruntime_src/a/b.h:91 a::B(const C&, bool) sizes differ\nand more"
+    assert reason_of(RuntimeError(said)) == "Reshape node. sizes differ"
+    assert reason_of(MemoryError()) == "MemoryError"
 
 
 @pytest.mark.parametrize("size", BATCH_SIZES)

@@ -71,23 +71,25 @@ def test_graphs_of_other_types_are_given_casts(bring: Bring, kind: str) -> None:
     near(answer(made, "decoder", latent=LATENT)["expectation"], LATENT @ U, 0.03)
 
 
-def test_pictures_in_another_layout_and_range(bring: Bring) -> None:
-    flat = (
-        "shape = Constant <value = int64[2] {-1, 6}> () h = Reshape(x, shape) mu = MatMul(h, W) logvar = MatMul(h, V)"
-    )
-    back = "h = MatMul(z, U) s = Sigmoid(h) shape = Constant <value = int64[4] {-1, 3, 1, 2}> () y = Reshape(s, shape)"
+@pytest.mark.parametrize("shape", [(1, 2, 3), (2, 3, 1)])
+def test_pictures_in_another_layout_and_range(bring: Bring, shape: tuple[int, int, int]) -> None:
+    height, width, channels = shape
+    there = "s = Constant <value = int64[2] {-1, 6}> () h = Reshape(x, s) mu = MatMul(h, W) logvar = MatMul(h, V)"
+    own_shape = f"{channels}, {height}, {width}"
+    back = f"h = MatMul(z, U) s = Sigmoid(h) n = Constant <value = int64[4] {{-1, {own_shape}}}> () y = Reshape(s, n)"
     made = bring(
-        encoder(flat, "float[N, 3, H, 2] x"),
-        decoder(back, outputs="float[N, 3, 1, 2] y"),
+        encoder(there, f"float[N, {channels}, H, {width}] x"),
+        decoder(back, outputs=f"float[N, {own_shape}] y"),
         layout="NCHW",
         scaled_to=[-1, 1],
-        **IMAGE,
+        **(IMAGE | {"shape": list(shape)}),
     )
-    own = (IMAGES.transpose(0, 3, 1, 2).reshape(7, 6) / 127.5 - 1).astype(np.float32)
-    near(answer(made, "encoder", data=IMAGES)["mean"], own @ W)
+    images = IMAGES.reshape(7, *shape)
+    own = (images.transpose(0, 3, 1, 2).reshape(7, 6) / 127.5 - 1).astype(np.float32)
+    near(answer(made, "encoder", data=images)["mean"], own @ W)
     found = answer(made, "decoder", latent=LATENT)
     expected = 127.5 * (1 / (1 + np.exp(-LATENT @ U)) + 1)
-    near(found["expectation"], expected.reshape(7, 3, 1, 2).transpose(0, 2, 3, 1), 1e-3)
+    near(found["expectation"], expected.reshape(7, channels, height, width).transpose(0, 2, 3, 1), 1e-3)
     assert found["data"].dtype == np.uint8
     assert float(np.abs(found["data"] - found["expectation"]).max()) <= 0.501
 
