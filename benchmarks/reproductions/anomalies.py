@@ -48,8 +48,11 @@ def split(rows: Wide, anomalous: Mask, seed: int) -> Split:
     train, test = rows[normal[:half]], np.concatenate((rows[normal[half:]], rows[anomalous]))
     varies = train.std(0) > 0
     center, scale = train[:, varies].mean(0), train[:, varies].std(0)
-    scaled = (((part[:, varies] - center) / scale).astype(np.float32) for part in (train, test))
-    return Split(*scaled, np.arange(len(test)) >= len(normal) - half)
+
+    def scaled(part: Wide) -> Floats:
+        return ((part[:, varies] - center) / scale).astype(np.float32)
+
+    return Split(scaled(train), scaled(test), np.arange(len(test)) >= len(normal) - half)
 
 
 def our_scores(file: Path, seed: int, test: Floats) -> dict[str, Wide]:

@@ -29,16 +29,15 @@ PANELS = (
 def draw(runs: Mapping[str, Finished], points: Sequence[Point], file: Path) -> None:
     """Writes the picture as a PNG: samples on the left, curves on the right."""
     figure = Figure(figsize=(10, 6.4), dpi=90, layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.25, 1))
-    panels = left.subplots(len(PANELS) + 1, 1)
+    grid = figure.add_gridspec(2 * (len(PANELS) + 1), 2, width_ratios=(1.25, 1))
+    panels = [figure.add_subplot(grid[2 * line : 2 * line + 2, 0]) for line in range(len(PANELS) + 1)]
     for axes, (model, prior, title) in zip(panels, PANELS, strict=False):
-        coverage = next(found for found in runs[model].evaluation.priors if found.name == prior).samples[0].coverage
-        _show(axes, f"{title}: coverage {coverage:.2f}", samples(runs[model], prior))
+        found = next(found for found in runs[model].evaluation.priors if found.name == prior)
+        _show(axes, f"{title}: coverage {found.samples[0].coverage or 0:.2f}", samples(runs[model], prior))
     real = load_dataset(Source("digits")).test[: COLUMNS * LINES].numpy()
     _show(panels[-1], "held-out digits", _tiled(real, runs["vae"]))
-    curve, trade = right.subplots(2, 1)
-    _curve(curve, points)
-    _trade(trade, points)
+    _curve(figure.add_subplot(grid[: len(PANELS) + 1, 1]), points)
+    _trade(figure.add_subplot(grid[len(PANELS) + 1 :, 1]), points)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, format="png", metadata={"Software": None})
 
@@ -72,7 +71,7 @@ def _curve(axes: Axes, points: Sequence[Point]) -> None:
 
 def _trade(axes: Axes, points: Sequence[Point]) -> None:
     betas, priors = [point.beta for point in points], [point.evaluation.priors[0] for point in points]
-    axes.plot(betas, [prior.samples[0].coverage for prior in priors], "o-", markersize=4, label="coverage")
+    axes.plot(betas, [prior.samples[0].coverage or 0.0 for prior in priors], "o-", markersize=4, label="coverage")
     axes.plot(betas, [prior.hole_fraction for prior in priors], "s--", markersize=4, label="share of draws in holes")
     axes.set_xscale("log", base=2)
     axes.set_ylim(bottom=0)

@@ -15,7 +15,9 @@ def test_a_linear_vae_becomes_probabilistic_pca(dataset: Dataset) -> None:
     state = start(config, dataset)
     list(epochs(config, dataset, state))
     decoder = state.average.decoder
-    weights = decoder.body[0].weight.detach().double().numpy() * 8  # images are scaled by half their range
+    weights = (
+        decoder.body.get_parameter("0.weight").detach().double().numpy() * 8
+    )  # images are scaled by half their range
     mean = decoder.likelihood.expectation(decoder.bias).detach().double().numpy().ravel()
     noise = (decoder.likelihood.constants["scale"]) ** 2
     rows = dataset.train.flatten(1).double().numpy()
