@@ -48,8 +48,11 @@ def split(rows: Wide, anomalous: Mask, seed: int) -> Split:
     train, test = rows[normal[:half]], np.concatenate((rows[normal[half:]], rows[anomalous]))
     varies = train.std(0) > 0
     center, scale = train[:, varies].mean(0), train[:, varies].std(0)
-    scaled = (((part[:, varies] - center) / scale).astype(np.float32) for part in (train, test))
-    return Split(*scaled, np.arange(len(test)) >= len(normal) - half)
+
+    def scaled(part: Wide) -> Floats:
+        return ((part[:, varies] - center) / scale).astype(np.float32)
+
+    return Split(scaled(train), scaled(test), np.arange(len(test)) >= len(normal) - half)
 
 
 def our_scores(file: Path, seed: int, test: Floats) -> dict[str, Wide]:
@@ -96,9 +99,9 @@ def compare(name: str, found: list[dict[str, float]]) -> bool:
         rows=[(score, f"{a.mean():.4f}", f"{a.std(ddof=1):.4f}", f"{a.min():.4f}", f"{a.max():.4f}")
               for score, a in columns.items()],
     )  # fmt: skip
-    return all(
-        [claim(f"AUROC over that of {other}", columns[OURS].mean() / columns[other].mean(), 1.0) for other in PYOD]
-    )
+    ratios = [(other, columns[OURS].mean() / columns[other].mean()) for other in PYOD]
+    met = [claim(f"AUROC over that of {other}", ratio, 1.0) for other, ratio in ratios]
+    return all(met)
 
 
 def main() -> int:

@@ -80,7 +80,7 @@ class Served:
 
     @classmethod
     def from_package(cls, package: ModelPackage, threads: int = 1) -> Self:
-        """Returns a package's pair.
+        """Returns a package's pair, with its priors.
 
         Raises:
             PackageError: a file is missing or altered.

@@ -24,6 +24,14 @@ def test_a_package_answers_its_probes() -> None:
     assert nats.dtype == np.float64
 
 
+def test_a_packages_priors_come_with_it(package: ModelPackage) -> None:
+    pair = Served.from_package(package)
+    assert pair.priors == ("standard", "mixture")
+    drawn = pair.draw_prior("mixture", 0, 5)
+    assert drawn.shape == (5, pair.latent_size)
+    assert np.abs(drawn - pair.draw_prior("standard", 0, 5)).min() > 0
+
+
 def test_more_rows_than_a_batch_come_in_order(model: LinearGaussian, served: Served) -> None:
     rows = model.draw(2 * BATCH_ROWS + 3, 0)
     latent = served.encode(rows).mean
