@@ -17,7 +17,7 @@ Arrays = dict[str, npt.NDArray[np.number]]
 
 ROWS = 64
 REAL, RANDOM = 40, 16  # of these; the other 8 are extreme
-LARGE = 10.0  # standard deviations: no prior draws such a latent, but a caller may send one
+LARGE = 4.0  # standard deviations in every dimension: no prior draws such a latent, but a caller may send one
 
 
 class GraphModule(NamedTuple):
