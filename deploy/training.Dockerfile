@@ -16,6 +16,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
 FROM ${BASE}
 COPY --from=build /opt/vae /opt/vae
 ENV PATH=/opt/vae/bin:$PATH \
+    MPLCONFIGDIR=/tmp/matplotlib \
     PYTHONUNBUFFERED=1 \
     ORT_DISABLE_TELEMETRY=1
 # A new volume mounted here takes over the folder's owner, so the job can write as a user without rights.
