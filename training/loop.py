@@ -140,7 +140,11 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
             loss = found.loss.mean()
             state.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(parameters, config.gradient_norm or float("inf"))
+            norm = torch.nn.utils.get_total_norm(
+                parameter.grad for parameter in parameters if parameter.grad is not None
+            )
+            if config.gradient_norm is not None:
+                torch.nn.utils.clip_grads_with_norm_(parameters, config.gradient_norm, norm)
             if guard.admits(float(loss.detach()), float(norm)):
                 for group in state.optimizer.param_groups:
                     group["lr"] = pace.learning_rate

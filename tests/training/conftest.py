@@ -30,7 +30,10 @@ def tiny() -> Config:
 @pytest.fixture(scope="session")
 def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("tiny") / "run"
-    assert cli.train(["digits", "--out", str(directory), "--epochs", "3", "--latent-size", "4"]) == 0
+    brief = directory.with_name("brief.toml")
+    brief.write_text("mixture_components = 2\nevaluation_samples = 10\n")
+    flags = ["--config", str(brief), "--epochs", "3", "--latent-size", "4"]
+    assert cli.train(["digits", "--out", str(directory), *flags]) == 0
     return directory
 
 

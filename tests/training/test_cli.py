@@ -14,7 +14,8 @@ from vae.package import ModelPackage
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-c", "from vae.cli import main; main()")
-SMALL = "hidden_sizes = [16]\nbatch_size = 2000\nepochs = 200\nlatent_size = 2\n"
+BRIEF = "mixture_components = 0\nevaluation_samples = 10\n"
+SMALL = "hidden_sizes = [16]\nbatch_size = 2000\nepochs = 200\nlatent_size = 2\n" + BRIEF
 
 
 def test_a_run_stopped_by_a_signal_and_resumed_equals_one_that_was_not(

@@ -23,7 +23,7 @@ def test_the_package_opens_and_says_what_it_is(package: ModelPackage, dataset: D
     assert manifest.created_at.tzinfo == UTC
     assert (manifest.data, manifest.latent_shape) == (dataset.spec, (4,))
     assert manifest.likelihood.constants == {"trials": 16}
-    assert [(prior.name, prior.noise_size) for prior in manifest.priors] == [("standard", 4)]
+    assert [(prior.name, prior.noise_size) for prior in manifest.priors] == [("standard", 4), ("mixture", 5)]
     assert manifest.probes.tolerances == {
         "cpu": Tolerance(absolute=5e-5, relative=2e-4),
         "cuda": Tolerance(absolute=5e-4, relative=2e-3),
@@ -55,7 +55,7 @@ def test_every_output_was_proved(package: ModelPackage) -> None:
         f"{name}.{output.name}"
         for name, graph in (("encoder", graphs.encoder), ("decoder", graphs.decoder), ("likelihood", graphs.likelihood))
         for output in graph.outputs
-    ]
+    ] + ["prior.mixture.latent", "density.mixture.log_prior"]
 
 
 def test_a_graph_that_answers_otherwise_is_not_packaged(
