@@ -30,7 +30,7 @@ def draw(runs: Mapping[str, Finished], points: Sequence[Point], file: Path) -> N
     """Writes the picture as a PNG: samples on the left, curves on the right."""
     figure = Figure(figsize=(11, 6.2), dpi=80)
     lines = figure.add_gridspec(len(PANELS) + 1, 1, left=0.02, right=0.52, top=0.95, bottom=0.03, hspace=0.4)
-    panels = [figure.add_subplot(line) for line in lines]
+    panels = [figure.add_subplot(lines[line]) for line in range(len(PANELS) + 1)]
     curves = figure.add_gridspec(2, 1, left=0.6, right=0.98, top=0.95, bottom=0.09, hspace=0.4)
     for axes, (model, prior, title) in zip(panels, PANELS, strict=False):
         found = next(found for found in runs[model].evaluation.priors if found.name == prior)
