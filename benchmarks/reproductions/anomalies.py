@@ -36,8 +36,8 @@ PYOD_SCRIPT = Path(__file__).with_name("pyod_scores.py")
 class Split(NamedTuple):
     """Rows of one seed, standardised by the training rows; columns that do not vary over those are left out."""
 
-    train: Floats  # [rows, columns], normal ones
-    test: Floats  # [rows, columns]
+    train: Wide  # [rows, columns], normal ones
+    test: Wide  # [rows, columns]
     anomalous: Mask  # [test rows]
 
 
@@ -46,19 +46,17 @@ def split(rows: Wide, anomalous: Mask, seed: int) -> Split:
     normal = np.random.default_rng(seed).permutation(np.flatnonzero(~anomalous))
     half = len(normal) // 2
     train, test = rows[normal[:half]], np.concatenate((rows[normal[half:]], rows[anomalous]))
-    varies = train.std(0) > 0
+    varies = train.max(0) > train.min(0)  # a deviation may be rounding alone
     center, scale = train[:, varies].mean(0), train[:, varies].std(0)
-
-    def scaled(part: Wide) -> Floats:
-        return ((part[:, varies] - center) / scale).astype(np.float32)
-
-    return Split(scaled(train), scaled(test), np.arange(len(test)) >= len(normal) - half)
+    scaled = ((part[:, varies] - center) / scale for part in (train, test))
+    return Split(next(scaled), next(scaled), np.arange(len(test)) >= len(normal) - half)
 
 
-def our_scores(file: Path, seed: int, test: Floats) -> dict[str, Wide]:
+def our_scores(file: Path, seed: int, rows: Wide) -> dict[str, Wide]:
     """Returns what Reconstruct answers for test rows, signed so that more is more unusual."""
     run = finish(file.with_suffix(""), {"dataset": str(file), "seed": seed})
     served = Served.from_package(run.package)
+    test = rows.astype(np.float32)
     posterior = served.encode(test)
     decoded = served.decode(posterior.mean)
     log_likelihood = served.log_likelihood(test, decoded.parameters)

@@ -28,16 +28,17 @@ PANELS = (
 
 def draw(runs: Mapping[str, Finished], points: Sequence[Point], file: Path) -> None:
     """Writes the picture as a PNG: samples on the left, curves on the right."""
-    figure = Figure(figsize=(10, 6.4), dpi=90, layout="constrained")
-    grid = figure.add_gridspec(2 * (len(PANELS) + 1), 2, width_ratios=(1.25, 1))
-    panels = [figure.add_subplot(grid[2 * line : 2 * line + 2, 0]) for line in range(len(PANELS) + 1)]
+    figure = Figure(figsize=(11, 6.2), dpi=80)
+    lines = figure.add_gridspec(len(PANELS) + 1, 1, left=0.02, right=0.52, top=0.95, bottom=0.03, hspace=0.4)
+    panels = [figure.add_subplot(lines[line]) for line in range(len(PANELS) + 1)]
+    curves = figure.add_gridspec(2, 1, left=0.6, right=0.98, top=0.95, bottom=0.09, hspace=0.4)
     for axes, (model, prior, title) in zip(panels, PANELS, strict=False):
         found = next(found for found in runs[model].evaluation.priors if found.name == prior)
         _show(axes, f"{title}: coverage {found.samples[0].coverage or 0:.2f}", samples(runs[model], prior))
     real = load_dataset(Source("digits")).test[: COLUMNS * LINES].numpy()
     _show(panels[-1], "held-out digits", _tiled(real, runs["vae"]))
-    _curve(figure.add_subplot(grid[: len(PANELS) + 1, 1]), points)
-    _trade(figure.add_subplot(grid[len(PANELS) + 1 :, 1]), points)
+    _curve(figure.add_subplot(curves[0]), points)
+    _trade(figure.add_subplot(curves[1]), points)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, format="png", metadata={"Software": None})
 
@@ -74,6 +75,7 @@ def _trade(axes: Axes, points: Sequence[Point]) -> None:
     axes.plot(betas, [prior.samples[0].coverage or 0.0 for prior in priors], "o-", markersize=4, label="coverage")
     axes.plot(betas, [prior.hole_fraction for prior in priors], "s--", markersize=4, label="share of draws in holes")
     axes.set_xscale("log", base=2)
+    axes.set_xticks(betas, [f"{beta:g}" for beta in betas])
     axes.set_ylim(bottom=0)
     axes.set_title("samples from N(0, I)", fontsize=9, loc="left")
     axes.set_xlabel("beta")

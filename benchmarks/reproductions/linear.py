@@ -30,8 +30,8 @@ LINEAR_AE = {
 }  # fmt: skip
 LINEAR_VAE = {
     "dataset": "digits", "model": "vae", "network": "linear", "likelihood": "gaussian", "latent_size": LATENT_SIZE,
-    "input_noise": 0.0, "weight_decay": 0.0, "epochs": 800, "batch_size": 1437, "learning_rate": 3e-2,
-    "average_decay": 0.98, "checkpoint_epochs": 1000,
+    "input_noise": 0.0, "weight_decay": 0.0, "epochs": 4000, "batch_size": 1437, "learning_rate": 1e-2,
+    "average_decay": 0.99, "checkpoint_epochs": 1000,
 }  # fmt: skip
 
 
