@@ -12,7 +12,8 @@ from torch import Tensor
 
 from training.config import Config
 from training.data import Dataset
-from training.loop import State, start
+from training.loop import State, build, start
+from training.networks.pair import Networks
 from vae.errors import TrainingError
 from vae.files import write_whole
 
@@ -64,11 +65,14 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
     """Returns the state that the checkpoint was taken of.
 
     Raises:
-        TrainingError: it was trained on other data, or its tensors are not those that its configuration asks for.
+        TrainingError: it was trained on other data or on another kind of device, or its tensors are not those that its
+            configuration asks for.
     """
-    if checkpoint.data_sha256 != dataset.sha256:
-        raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}")
+    _refuse_other_data(checkpoint, dataset)
     state = start(checkpoint.config, dataset)
+    device = state.generator.device.type
+    if len(checkpoint.tensors.get("generator", ())) != len(state.generator.get_state()):
+        raise TrainingError(f"the checkpoint was not taken on {device}, and its random numbers cannot go on there")
     try:
         state.networks.load_state_dict(_within(checkpoint.tensors, "networks."))
         state.average.load_state_dict(_within(checkpoint.tensors, "average."))
@@ -78,10 +82,25 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
                     key: value.to(parameter.device, copy=True) for key, value in moments.items()
                 }
         state.generator.set_state(checkpoint.tensors["generator"].clone())
-    except (RuntimeError, KeyError) as exc:
+    except RuntimeError as exc:
         raise TrainingError("the checkpoint's tensors are not those of its configuration") from exc
     state.epoch, state.kl_weight, state.rollbacks = checkpoint.epoch, checkpoint.kl_weight, checkpoint.rollbacks
     return state
+
+
+def average_of(checkpoint: Checkpoint, dataset: Dataset) -> Networks:
+    """Returns the running average of the weights alone, on the CPU, wherever the run computed.
+
+    Raises:
+        TrainingError: as `restore` does, but for the device.
+    """
+    _refuse_other_data(checkpoint, dataset)
+    networks = build(checkpoint.config, dataset).requires_grad_(False)
+    try:
+        networks.load_state_dict(_within(checkpoint.tensors, "average."))
+    except RuntimeError as exc:
+        raise TrainingError("the checkpoint's tensors are not those of its configuration") from exc
+    return networks
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
@@ -127,6 +146,11 @@ def read(path: Path) -> Checkpoint:
     if header.tensors_sha256 != _digest(tensors):
         raise TrainingError(f"{path}: was altered: its checksum does not match")
     return Checkpoint(header.config, header.data_sha256, header.epoch, header.kl_weight, header.rollbacks, tensors)
+
+
+def _refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    if checkpoint.data_sha256 != dataset.sha256:
+        raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}")
 
 
 def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

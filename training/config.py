@@ -166,7 +166,8 @@ def preset_for(dataset: str) -> str:
         return "mnist"
     if dataset == "digits":
         return "digits"
-    return "table" if Path(dataset).suffix else "images"
+    path = Path(dataset)
+    return "table" if path.suffix and not path.is_dir() else "images"
 
 
 def complete(given: dict[str, object], preset: str | None) -> dict[str, object]:

@@ -13,23 +13,37 @@ class Diverged(TrainingError):
 
 
 class Guard:
-    """Counts the steps of an epoch that were skipped."""
+    """Counts the steps of an epoch that were skipped.
 
-    def __init__(self) -> None:
+    Args:
+        steps: of the epoch; where these are fewer than STREAK, none of them is a streak.
+    """
+
+    def __init__(self, steps: int = STREAK) -> None:
         self.skipped = 0
+        self._longest = min(STREAK, steps)
         self._streak = 0
 
     def admits(self, loss: float, gradient_norm: float) -> bool:
         """Tells whether a step may be taken.
 
         Raises:
-            Diverged: none of the last STREAK steps could be.
+            Diverged: none of the last STREAK steps could be, or none of the epoch's.
         """
         if isfinite(loss) and isfinite(gradient_norm):
             self._streak = 0
             return True
         self.skipped += 1
         self._streak += 1
-        if self._streak >= STREAK:
-            raise Diverged(f"{STREAK} steps in a row without a finite loss and gradient")
+        if self._streak >= self._longest:
+            raise Diverged(f"{self._streak} steps in a row without a finite loss and gradient")
         return False
+
+    def passes(self, loss: float) -> None:
+        """Takes the loss of rows that a step was taken on, by the weights that the epoch ends with.
+
+        Raises:
+            Diverged: it is not finite.
+        """
+        if not isfinite(loss):
+            raise Diverged("the epoch's last step left no finite loss")

@@ -112,7 +112,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
     Between two yields the state is halfway through an epoch: who may be interrupted copies it at every yield.
 
     Raises:
-        Diverged: several steps in a row had no finite gradient.
+        Diverged: several steps in a row had no finite gradient, or the last one left no finite loss.
     """
     device, networks, generator = device_of(config), state.networks, state.generator
     rows = dataset.train.to(device)
@@ -125,7 +125,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
     narrow = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
     while state.epoch < config.epochs:
         step = state.epoch * steps_per_epoch
-        guard, terms, means = Guard(), [], []
+        guard, terms, means = Guard(steps_per_epoch), [], []
         order = torch.randperm(len(rows), generator=generator, device=device)
         for batch in torch.split(order, config.batch_size):
             pace = pace_at(config, state, step, config.epochs * steps_per_epoch)
@@ -150,12 +150,15 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
                     group["lr"] = pace.learning_rate
                 state.optimizer.step()
                 follow(state.average, networks, pace.average_decay)
+                proof = seen, data, noise, Weights(pace.kl_weight, config.free_bits)
                 if config.target_rate is not None:
                     state.kl_weight = steered(state.kl_weight, float(found.kl.detach().mean()), config.target_rate)
 
             terms.append(torch.stack((found.loss, found.reconstruction, found.kl)).detach())
             means.append(found.mean.detach())
             step += 1
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=narrow):
+            guard.passes(float(model.step(networks, *proof).loss.mean()))  # nobody is to go back to what its end broke
         state.epoch += 1
         yield summary(
             config,
@@ -179,10 +182,11 @@ class Pace(NamedTuple):
 def pace_at(config: Config, state: State, step: int, steps: int) -> Pace:
     """Returns the schedules' values at a step of so many: linear warm-ups, then a cosine down to 1 % for the rate."""
     warmup = min(1.0, (step + 1) / max(1.0, config.learning_rate_warmup * steps))
+    kl_steps = config.kl_warmup * steps
     cosine = 0.01 + 0.99 * 0.5 * (1 + cos(pi * step / steps))
     return Pace(
         learning_rate=config.learning_rate * warmup * cosine / 2**state.rollbacks,
-        kl_weight=state.kl_weight * min(1.0, step / max(1.0, config.kl_warmup * steps)),
+        kl_weight=state.kl_weight * (min(1.0, step / kl_steps) if kl_steps else 1.0),
         # A young average follows closely, so that it forgets the first weights.
         average_decay=min(config.average_decay, (1 + step) / (10 + step)),
     )

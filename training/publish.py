@@ -11,7 +11,7 @@ from training.card.about import About
 from training.card.card import card
 from training.checkpoint import Checkpoint
 from training.config import Config
-from training.data import Dataset, draw_binary
+from training.data import Dataset, training_rows
 from training.evaluate.bounds import draw
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
 from training.evaluate.evidence import Rows, evaluate
@@ -100,11 +100,11 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: b
 
 def average_of(last: Checkpoint, dataset: Dataset) -> Networks:
     """Returns the running average of a checkpoint's weights on the CPU, as it is exported."""
-    networks = checkpoint.restore(last, dataset).average.cpu()
+    networks = checkpoint.average_of(last, dataset)
     standard = networks.encoder.standard
     if standard is not None:
         with torch.inference_mode():
-            standard.fit(torch.cat([networks.encoder(rows).mean for rows in torch.split(dataset.train, 1000)]))
+            standard.fit(torch.cat([networks.encoder(rows).mean for rows in torch.split(training_rows(dataset), 1000)]))
     return networks
 
 
@@ -133,12 +133,9 @@ def mixture_of(served: Served, rows: Rows, config: Config) -> tuple[ExportedPrio
 
 def rows_of(dataset: Dataset) -> Rows:
     """Returns the rows to evaluate on; where data is binarised, training rows are drawn once, as held-out ones are."""
-    train = dataset.train
-    if dataset.binarised:
-        train = draw_binary(train, dataset.spec.maximum, torch.Generator().manual_seed(0))
     labels = dataset.labels
     return Rows(
-        train=train.numpy(),
+        train=training_rows(dataset).numpy(),
         test=dataset.test.numpy(),
         train_labels=None if labels is None else labels.train.numpy(),
         test_labels=None if labels is None else labels.test.numpy(),

@@ -9,7 +9,7 @@ import torch
 from training import checkpoint
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config, refuse_changes
-from training.data import Dataset, load_dataset
+from training.data import Dataset, load_dataset, training_rows
 from training.evaluate.evaluation import EVALUATION_FILE
 from training.guard import ROLLBACKS, Diverged
 from training.journal import JOURNAL_FILE, Journal
@@ -102,7 +102,7 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
     fit_model = model_of(config.model).fit
     if fit_model is not None and last.epoch < config.epochs:
         for networks in (state.networks, state.average):
-            fit_model(networks, dataset.train)
+            fit_model(networks, training_rows(dataset))
         state.epoch = config.epochs
         last = checkpoint.take(config, dataset, state)
     try:

@@ -75,3 +75,23 @@ def test_tensors_of_another_shape_are_refused(path: Path, dataset: Dataset) -> N
     wider = last.config.model_copy(update={"latent_size": 5})
     with pytest.raises(TrainingError, match="not those of its configuration"):
         checkpoint.restore(last._replace(config=wider), dataset)
+
+
+def test_what_a_gpu_trained_is_exported_anywhere_but_resumed_on_a_gpu(path: Path, dataset: Dataset) -> None:
+    last = checkpoint.read(path)
+    elsewhere = last._replace(
+        config=last.config.model_copy(update={"device": "cuda"}),
+        tensors={**last.tensors, "generator": torch.zeros(16, dtype=torch.uint8)},  # what a GPU's is
+    )
+    found = checkpoint.average_of(elsewhere, dataset).state_dict()
+    assert all(torch.equal(last.tensors[f"average.{name}"], value) for name, value in found.items())
+    with pytest.raises(TrainingError, match="was not taken on cpu, and its random numbers cannot go on there"):
+        checkpoint.restore(elsewhere._replace(config=last.config.model_copy(update={"device": "cpu"})), dataset)
+
+
+def test_an_average_of_other_data_or_of_another_shape_is_refused(path: Path, dataset: Dataset) -> None:
+    last = checkpoint.read(path)
+    with pytest.raises(TrainingError, match="other data than this digits"):
+        checkpoint.average_of(last, dataset._replace(sha256="0" * 64))
+    with pytest.raises(TrainingError, match="not those of its configuration"):
+        checkpoint.average_of(last._replace(config=last.config.model_copy(update={"latent_size": 5})), dataset)

@@ -132,6 +132,12 @@ def test_data_has_its_preset(dataset: str, preset: str) -> None:
     assert preset_for(dataset) == preset
 
 
+def test_a_folder_with_a_dot_in_its_name_holds_images(tmp_path: Path) -> None:
+    folder = tmp_path / "photos.v2"
+    folder.mkdir()
+    assert preset_for(str(folder)) == "images"
+
+
 def test_flags_override_a_preset_which_overrides_defaults() -> None:
     config = parse_config(complete({"dataset": "mnist", "epochs": 3}, None))
     assert (config.epochs, config.network, config.latent_size, config.blocks) == (3, "gated-mlp", 40, 1)

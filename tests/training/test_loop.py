@@ -85,7 +85,7 @@ def test_the_schedules(dataset: Dataset) -> None:
 def test_no_warm_up_means_none(dataset: Dataset) -> None:
     config = Config(kl_warmup=0.0, learning_rate_warmup=0.0)
     state = start(config, dataset)
-    assert pace_at(config, state, 1, 1000).kl_weight == 1
+    assert pace_at(config, state, 0, 1000).kl_weight == 1
     assert pace_at(config, state, 0, 1000).learning_rate == config.learning_rate
 
 
@@ -123,6 +123,15 @@ def test_steps_that_lead_nowhere_end_an_epoch(tiny: Config, dataset: Dataset) ->
     config = tiny.model_copy(update={"learning_rate": 1e30, "learning_rate_warmup": 0.0, "batch_size": 64})
     with pytest.raises(Diverged, match="5 steps in a row without a finite loss and gradient"):
         list(epochs(config, dataset, start(config, dataset)))
+
+
+@pytest.mark.parametrize("batch_size", [1437, 500])
+def test_few_steps_an_epoch_end_as_many_do(tiny: Config, dataset: Dataset, batch_size: int) -> None:
+    config = tiny.model_copy(update={"learning_rate": 1e30, "learning_rate_warmup": 0.0, "batch_size": batch_size})
+    state = start(config, dataset)
+    with pytest.raises(Diverged):
+        list(epochs(config, dataset, state))
+    assert state.epoch == 0  # there is no later epoch whose weights are broken, that one could go back to
 
 
 def test_a_single_bad_step_changes_nothing_and_is_counted(tiny: Config, dataset: Dataset) -> None:

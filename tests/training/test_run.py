@@ -3,14 +3,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.decomposition import PCA
 
 from training import checkpoint, run
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config
-from training.data import Dataset
+from training.data import Dataset, training_rows
 from training.evaluate.evaluation import EVALUATION_FILE
 from training.guard import Diverged
 from training.journal import JOURNAL_FILE, Journal
+from training.loop import start
+from training.publish import average_of
 from vae.errors import TrainingError
 from vae.files import PARTIAL
 from vae.package import ModelPackage
@@ -114,6 +117,19 @@ def test_export_gives_the_graphs_that_training_gave(tmp_path: Path, run_director
     assert exported.manifest.fingerprint == package.manifest.fingerprint
     for name in GRAPHS:
         assert (exported.directory / name).read_bytes() == (package.directory / name).read_bytes()
+
+
+def test_what_is_fitted_at_once_is_fitted_on_drawn_rows_where_data_is_binarised(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    binary = dataset._replace(binarised=True)
+    config = Config(model="pca", network="linear", likelihood="gaussian", latent_size=4)
+    first = checkpoint.take(config, binary, start(config, binary))
+    with Journal(tmp_path / JOURNAL_FILE, 0) as journal:
+        networks = average_of(run.fit(tmp_path, first, binary, journal), binary)
+    rows = training_rows(binary).flatten(1).numpy() / 8.0
+    left = PCA(4).fit(rows).noise_variance_ ** 0.5
+    assert networks.decoder.likelihood.constants["scale"] == pytest.approx(8 * left, rel=1e-3)
 
 
 def test_a_run_that_diverges_goes_back_at_half_the_rate_and_gives_up_in_one_line(

@@ -20,8 +20,8 @@
 Bad data is refused with one line that names the file, and the row or column. What `skip_bad` leaves out is listed.
 """
 
-from training.data.binary import draw_binary
+from training.data.binary import draw_binary, training_rows
 from training.data.dataset import Dataset, Labels
 from training.data.load import load_dataset
 
-__all__ = ["Dataset", "Labels", "draw_binary", "load_dataset"]
+__all__ = ["Dataset", "Labels", "draw_binary", "load_dataset", "training_rows"]

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from training.data.content import Array
+from training.data.dataset import Dataset
 
 TEST_SEED, VALIDATION_SEED = 777, 778
 
@@ -29,3 +30,10 @@ def draw_once(rows: Array, maximum: float, seed: int) -> Array:
     for place, row in enumerate(rows):
         drawn[place] = (stream.random_sample(row.shape) < row / maximum) * int(maximum)
     return drawn
+
+
+def training_rows(dataset: Dataset) -> Tensor:
+    """Returns the training rows as held-out ones are: drawn once, the same at every call, where data is binarised."""
+    if not dataset.binarised:
+        return dataset.train
+    return draw_binary(dataset.train, dataset.spec.maximum, torch.Generator().manual_seed(0))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from training.evaluate.served import Data, Floats, Posterior, Served, Wide
+from vae.errors import TrainingError
 from vae.noise import Purpose, RowRange, standard_normals
 
 Progress = Callable[[float], None]
@@ -126,7 +127,17 @@ def noise_of(rows: int, size: int, seed: int) -> Floats:
 
 
 def mean_of(values: Wide) -> Mean:
-    """Returns the mean, and its standard error, of values [rows]; of one row alone the error is 0."""
+    """Returns the mean, and its standard error, of values [rows]; of one row alone the error is 0.
+
+    Raises:
+        TrainingError: a value is not finite; names its row.
+    """
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        raise TrainingError(
+            f"log-likelihood: not finite for {len(wrong)} of {len(values)} held-out rows, first for row {wrong[0]} of "
+            "them: what lies so far from all that was trained on has no place in float32"
+        )
     spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     return Mean(float(values.mean()), spread / len(values) ** 0.5)
 

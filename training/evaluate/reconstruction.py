@@ -3,7 +3,10 @@
 import numpy as np
 from sklearn.decomposition import PCA
 
-from training.evaluate.served import Data, Wide
+from training.evaluate.features import evenly
+from training.evaluate.served import Data, Wide, batches
+
+FITTED_VALUES = 100_000_000  # at most, as doubles: all of MNIST, and some of what would not fit beside itself
 
 
 def squared_error(expectation: Data | Wide, rows: Data | Wide) -> float:
@@ -13,7 +16,15 @@ def squared_error(expectation: Data | Wide, rows: Data | Wide) -> float:
 
 
 def pca_squared_error(train: Data, test: Data, components: int) -> float:
-    """Returns the squared error of PCA with so many components: the best that any linear pair could do in training."""
-    flat, held_out = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (train, test))
-    pca = PCA(min(components, *flat.shape), random_state=0).fit(flat)
-    return squared_error(pca.inverse_transform(pca.transform(held_out)), held_out)
+    """Returns the squared error of PCA with so many components: the best that any linear pair could do in training.
+
+    It is fitted on all training rows; of a set of more than FITTED_VALUES values, on rows spread evenly over it.
+    """
+    size = train[0].size
+    some = train[evenly(len(train), max(components, FITTED_VALUES // size))]
+    pca = PCA(min(components, len(some), size), random_state=0).fit(some.reshape(-1, size).astype(np.float64))
+    total = 0.0
+    for part in batches(len(test)):
+        rows = test[part].reshape(-1, size).astype(np.float64)
+        total += squared_error(pca.inverse_transform(pca.transform(rows)), rows) * len(rows)
+    return total / len(test)

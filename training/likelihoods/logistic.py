@@ -38,7 +38,7 @@ class Logistic(Likelihood):
         return (*axes, 2 * last)
 
     def initial_parameters(self, train: Tensor) -> Tensor:
-        """Returns the mean row, and a scale of half the range."""
+        """Returns the mean row, and a scale of about a sixth of the range."""
         mean = self.scaled(mean_of(train).float())
         return torch.cat((mean, torch.full_like(mean, -1.0)), -1)
 

@@ -27,7 +27,7 @@ def fit(networks: Networks, train: Tensor) -> None:
         raise AssertionError("the network linear is not linear. This is a bug.")
     if not isinstance(likelihood, Gaussian):
         raise TrainingError("--likelihood: pca is the linear model of gaussian data")
-    scaled = likelihood.scaled(train).flatten(1).double().numpy()
+    scaled = likelihood.scaled(train.to(likelihood.scale.device)).flatten(1).double().cpu().numpy()
     if encoder.out_features > min(scaled.shape):
         raise TrainingError(f"--latent-size: {min(scaled.shape)} principal components are all there are")
     pca = PCA(encoder.out_features, svd_solver="covariance_eigh").fit(scaled)

@@ -18,6 +18,7 @@ from training.evaluate.bounds import (
     weighted_nll,
 )
 from training.evaluate.served import Floats, Posterior, Served, Wide
+from vae.errors import TrainingError
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +109,9 @@ def test_samples_count_by_their_weights() -> None:
 
 def test_one_row_has_no_spread() -> None:
     assert mean_of(np.array([2.0])) == (2.0, 0.0)
+
+
+@pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan])
+def test_a_mean_that_is_not_finite_names_the_row(wrong: float) -> None:
+    with pytest.raises(TrainingError, match="log-likelihood: not finite for 2 of 4 held-out rows, first for row 1"):
+        mean_of(np.array([1.0, wrong, 2.0, wrong]))
