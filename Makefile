@@ -16,9 +16,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/python examples/demo.py
 
-# The tests check too that `make proto` would change nothing.
+# The tests check too that `make proto` would change nothing. Files of tests run side by side, one to a core.
 test: lint type
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check

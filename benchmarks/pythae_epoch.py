@@ -24,10 +24,11 @@ class Gated(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         through, gate = self.both(values).chunk(2, 1)
-        return through * torch.sigmoid(gate)
+        gated: Tensor = through * torch.sigmoid(gate)
+        return gated
 
 
-class Encoder(BaseEncoder):
+class Encoder(BaseEncoder):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Flatten(), Gated(784, 300), Gated(300, 300))
@@ -38,7 +39,7 @@ class Encoder(BaseEncoder):
         return ModelOutput(embedding=self.mean(hidden), log_covariance=self.log_variance(hidden))
 
 
-class Decoder(BaseDecoder):
+class Decoder(BaseDecoder):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(Gated(40, 300), Gated(300, 300), nn.Linear(300, 784), nn.Sigmoid())

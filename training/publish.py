@@ -125,9 +125,10 @@ def serve(
 def mixture_of(served: Served, rows: Rows, config: Config) -> tuple[ExportedPrior, ...]:
     """Returns the ex-post prior, fitted on a draw from each training row's posterior; none where none is wanted."""
     some = rows.train[evenly(len(rows.train), MIXTURE_ROWS)]
-    components = min(config.mixture_components, max(1, len(some) // LEAST_ROWS))
     if config.mixture_components == 0:
         return ()
+    wanted = config.mixture_components
+    components = wanted if wanted == "auto" else min(wanted, max(1, len(some) // LEAST_ROWS))
     return (export_prior(MIXTURE, fit_mixture(draw(served.encode(some), config.seed), components, config.seed)),)
 
 
