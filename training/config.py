@@ -227,7 +227,7 @@ def _one_of(name: str, known: Iterable[str]) -> str:
 
 
 def _flag(key: str) -> str:
-    return f"--{key.replace('_', '-')}"
+    return "DATA" if key == "dataset" else f"--{key.replace('_', '-')}"
 
 
 def brief(value: object) -> str:
