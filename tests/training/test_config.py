@@ -73,7 +73,7 @@ def test_a_wrong_setting_without_a_file_is_named_by_its_flag() -> None:
         parse_config({"hidden_sizes": [8, 0]})
     with pytest.raises(TrainingError, match=r"^--image-size: has too few values: \[8\]$"):
         parse_config({"image_size": [8]})
-    with pytest.raises(TrainingError, match="^DATA: string should have at least 1 character, not ''$"):
+    with pytest.raises(TrainingError, match=r"^DATA: string should have at least 1 character, not ''$"):
         parse_config({"dataset": ""})
 
 
