@@ -12,8 +12,10 @@
     models/      which objective, with or without a posterior
     loop         gradient steps, epoch by epoch
     guard        which of them may be taken
+    memory       which networks are too large
     checkpoint   the loop's state <-> one file
     journal      one line of figures an epoch -> metrics.jsonl
+    lock         one process at a time in a run's directory
     progress     the same figures, for who watches
     tensorboard  the same figures and pictures, for TensorBoard
     publish      a checkpoint -> a model package, by the steps below

@@ -131,6 +131,8 @@ def read(path: Path) -> Checkpoint:
     Raises:
         TrainingError: there is none, it was altered or cut short, or another version wrote it.
     """
+    if path.is_dir():
+        raise TrainingError(f"{path}: is a directory, no checkpoint")
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}

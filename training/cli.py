@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 def _sizes(text: str) -> list[int]:
     """Returns the whole numbers of "300,300", or of "64x64"."""
-    return [int(size) for size in text.replace("x", ",").split(",")]
+    try:
+        return [int(size) for size in text.replace("x", ",").split(",")]
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"must be whole numbers with commas between them, not {text!r}") from exc
 
 
 FLAGS: dict[str, tuple[Callable[[str], object], str, str]] = {  # setting: how it is read, its metavar, its help

@@ -24,6 +24,7 @@ ModelName = Annotated[str, AfterValidator(lambda name: _one_of(name, MODELS))]
 NetworkName = Annotated[str, AfterValidator(lambda name: _one_of(name, NETWORKS))]
 Family = Annotated[str, AfterValidator(lambda name: _one_of(name, FAMILIES))]
 Setting = str | int | float | bool | None
+_LENGTHS = {"missing": "has too few values", "too_short": "has too few values", "too_long": "has too many values"}
 
 
 class Config(BaseModel):
@@ -144,12 +145,14 @@ def parse_config(settings: dict[str, object], source: str = "") -> Config:
         return Config.model_validate(settings)
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_context=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        place = f"{source}: {key}" if source else _flag(key)
+        key = str(first["loc"][0])
+        place = f"{source}: {'.'.join(map(str, first['loc']))}" if source else _flag(key)
         if first["type"] == "extra_forbidden":
             near = get_close_matches(key, Config.model_fields, n=1)
             hint = f"did you mean {near[0]}?" if near else "`vae train --help` lists them"
             raise TrainingError(f"{place}: no such key; {hint}") from exc
+        if first["type"] in _LENGTHS:
+            raise TrainingError(f"{place}: {_LENGTHS[first['type']]}: {brief(settings[key])}") from exc
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
         raise TrainingError(f"{place}: {message}, not {brief(first['input'])}") from exc
@@ -225,7 +228,7 @@ def _one_of(name: str, known: Iterable[str]) -> str:
 
 
 def _flag(key: str) -> str:
-    return f"--{key.replace('_', '-')}"
+    return "DATA" if key == "dataset" else f"--{key.replace('_', '-')}"
 
 
 def brief(value: object) -> str:

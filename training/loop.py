@@ -12,6 +12,7 @@ from training.config import Config
 from training.data import Dataset, draw_binary
 from training.guard import Guard
 from training.likelihoods import likelihood_of
+from training.memory import check_networks
 from training.models import model_of
 from training.networks.pair import Networks
 from training.objective import Weights
@@ -80,9 +81,11 @@ def build(config: Config, dataset: Dataset) -> Networks:
     """Returns networks with first weights, which the seed alone decides."""
     scaling = scaling_of(dataset.spec, dataset.train)
     likelihood = likelihood_of(config.likelihood or dataset.family, dataset.spec, scaling)
+    posterior = model_of(config.model).posterior
+    check_networks(config, likelihood, scaling, posterior)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        networks = Networks(config, likelihood, scaling, model_of(config.model).posterior)
+        networks = Networks(config, likelihood, scaling, posterior)
     with torch.no_grad():
         networks.decoder.bias.copy_(likelihood.initial_parameters(dataset.train))
     return networks

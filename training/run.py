@@ -13,7 +13,9 @@ from training.data import Dataset, load_dataset, training_rows
 from training.evaluate.evaluation import EVALUATION_FILE
 from training.guard import ROLLBACKS, Diverged
 from training.journal import JOURNAL_FILE, Journal
+from training.lock import alone_in
 from training.loop import State, epochs, start
+from training.memory import told_on_one_line
 from training.models import model_of
 from training.progress import Progress, say
 from training.publish import Outcome, publish
@@ -27,23 +29,30 @@ if TYPE_CHECKING:
 PACKAGE_DIRECTORY = "model"
 
 
+@told_on_one_line()
 def begin(config: Config, directory: Path) -> Checkpoint:
-    """Returns the first checkpoint of a new run, which is already on disk.
+    """Returns the first checkpoint of a new run, which is already on disk; of a model without steps it is the last.
 
     Raises:
-        TrainingError: the directory holds a run, or cannot be written to.
+        TrainingError: the directory holds a run, or cannot be written to; or the networks are too large.
     """
-    for name in (CHECKPOINT_FILE, JOURNAL_FILE, EVALUATION_FILE, PACKAGE_DIRECTORY):
-        if (directory / name).exists():
-            raise TrainingError(f"{directory} holds a run already: go on with it by --resume, or choose another --out")
+    _refuse_run(directory)
     prepare_torch(config)
     dataset = load_dataset(config.source)
+    state = start(config, dataset)
+    fit_model = model_of(config.model).fit
+    if fit_model is not None:
+        for networks in (state.networks, state.average):
+            fit_model(networks, training_rows(dataset))
+        state.epoch = config.epochs
+    first = checkpoint.take(config, dataset, state)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise TrainingError(f"{directory}: cannot be created: {exc.strerror}") from exc
-    first = checkpoint.take(config, dataset, start(config, dataset))
-    checkpoint.write(directory / CHECKPOINT_FILE, first)
+    with alone_in(directory):
+        _refuse_run(directory)  # that another process began meanwhile
+        checkpoint.write(directory / CHECKPOINT_FILE, first)
     return first
 
 
@@ -69,23 +78,24 @@ def resume(config: Config, directory: Path, given: dict[str, object]) -> Checkpo
     return last
 
 
+@told_on_one_line()
 def train(directory: Path, last: Checkpoint) -> Outcome:
     """Trains from a checkpoint to the end, and packages the result.
 
     Whatever ends it early, the directory then holds the state after the last whole epoch.
 
     Raises:
-        TrainingError: the disk refused a file, training diverged again and again, or the exported graphs do not answer
-            as the networks do.
+        TrainingError: the disk refused a file, memory ran out, training diverged again and again, the exported graphs
+            do not answer as the networks do, or another process trains there.
     """
     prepare_torch(last.config)
     dataset = load_dataset(last.config.source)
     say(opening(last, dataset))
-    with Journal(directory / JOURNAL_FILE, last.epoch) as journal:
+    with alone_in(directory), Journal(directory / JOURNAL_FILE, last.epoch) as journal:
         last = fit(directory, last, dataset, journal)
         outcome = publish(directory / PACKAGE_DIRECTORY, last, dataset, overwrite=True)
         journal.write("test", {"epoch": last.epoch, **outcome.evaluation.metrics})
-    write_whole(directory / EVALUATION_FILE, outcome.evaluation.to_json().encode())
+        write_whole(directory / EVALUATION_FILE, outcome.evaluation.to_json().encode())
     return outcome
 
 
@@ -99,12 +109,6 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
     """
     config, saved = last.config, last
     state = checkpoint.restore(last, dataset)
-    fit_model = model_of(config.model).fit
-    if fit_model is not None and last.epoch < config.epochs:
-        for networks in (state.networks, state.average):
-            fit_model(networks, training_rows(dataset))
-        state.epoch = config.epochs
-        last = checkpoint.take(config, dataset, state)
     try:
         with ExitStack() as watched:
             progress = watched.enter_context(
@@ -161,6 +165,7 @@ def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverge
     return state
 
 
+@told_on_one_line()
 def export(source: Path, directory: Path) -> Outcome:
     """Writes a run's last checkpoint as a model package, with the graphs that `train` would write.
 
@@ -175,6 +180,13 @@ def export(source: Path, directory: Path) -> Outcome:
     last = checkpoint.read(source / CHECKPOINT_FILE if source.is_dir() else source)
     prepare_torch(last.config)
     return publish(directory, last, load_dataset(last.config.source), overwrite=False)
+
+
+def _refuse_run(directory: Path) -> None:
+    """Raises TrainingError if a directory holds a run, or a part of one."""
+    for name in (CHECKPOINT_FILE, JOURNAL_FILE, EVALUATION_FILE, PACKAGE_DIRECTORY):
+        if (directory / name).exists():
+            raise TrainingError(f"{directory} holds a run already: go on with it by --resume, or choose another --out")
 
 
 def _holds_nothing(directory: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -100,12 +101,15 @@ def check_place(directory: Path) -> None:
     """Makes sure that nothing stands where a new package is to go, before any work is done for it.
 
     Raises:
-        PackageError: the directory exists, and is not empty.
+        PackageError: the directory exists, and is not empty; or it cannot be made.
     """
     try:
         _replaces_package(directory, overwrite=False)
+        above = next(path for path in directory.resolve().parents if path.exists())
     except OSError as exc:
         raise PackageError(f"{directory}: cannot be written: {exc.strerror}") from exc
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise PackageError(f"{directory}: cannot be written: {above} is no directory that can be written to")
 
 
 def sha256_of(content: bytes) -> str:

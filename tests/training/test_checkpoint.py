@@ -58,6 +58,8 @@ def test_another_safetensors_file_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"none: cannot be read: no such file$"):
         checkpoint.read(tmp_path / "none")
+    with pytest.raises(TrainingError, match=r"is a directory, no checkpoint$"):
+        checkpoint.read(tmp_path)
 
 
 def test_a_directory_that_is_not_there_is_named(path: Path, tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def test_export_packages_the_same_pair_and_says_what_comes_next(
         ["train", "digits", "--out", "x", "--gamma", "4"],
         ["export"],
         ["export", "x"],
+        ["train", "digits", "--out", "x", "--hidden-sizes", "wide,wider"],
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ def test_settings_override_defaults() -> None:
             {"hidden_sizes": [10**12]},
             "run.toml: hidden_sizes.0: input should be less than or equal to 65536, not 10000",
         ),
-        ({"hidden_sizes": [8] * 17}, "run.toml: hidden_sizes: "),
+        ({"hidden_sizes": [8] * 17}, "run.toml: hidden_sizes: has too many values: [8, 8, 8,"),
         ({"batch_size": 10**23}, "run.toml: batch_size: "),
         ({"seed": -1}, "run.toml: seed: "),
         ({"seed": 2**63}, "run.toml: seed: "),
@@ -53,7 +53,8 @@ def test_settings_override_defaults() -> None:
         ({"likelihood": "cauchy"}, "run.toml: likelihood: must be one of bernoulli, binomial, gaussian, logistic, not"),
         ({"beta": -1}, "run.toml: beta: input should be greater than or equal to 0, not -1"),
         ({"target_rate": 0}, "run.toml: target_rate: input should be greater than 0, not 0"),
-        ({"image_size": [28]}, "run.toml: image_size"),
+        ({"image_size": [28]}, "run.toml: image_size.1: has too few values: [28]"),
+        ({"image_size": [28, 28, 3]}, "run.toml: image_size: has too many values: [28, 28, 3]"),
         ({"channels": 2}, "run.toml: channels: input should be 1 or 3, not 2"),
     ],
 )
@@ -68,6 +69,12 @@ def test_a_wrong_setting_is_named_on_one_line(settings: dict[str, object], messa
 def test_a_wrong_setting_without_a_file_is_named_by_its_flag() -> None:
     with pytest.raises(TrainingError, match=r"^--latent-size: input should be greater than or equal to 1, not 0$"):
         parse_config({"latent_size": 0})
+    with pytest.raises(TrainingError, match=r"^--hidden-sizes: input should be greater than or equal to 1, not 0$"):
+        parse_config({"hidden_sizes": [8, 0]})
+    with pytest.raises(TrainingError, match=r"^--image-size: has too few values: \[8\]$"):
+        parse_config({"image_size": [8]})
+    with pytest.raises(TrainingError, match=r"^DATA: string should have at least 1 character, not ''$"):
+        parse_config({"dataset": ""})
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

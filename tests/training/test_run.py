@@ -12,6 +12,7 @@ from training.data import Dataset, training_rows
 from training.evaluate.evaluation import EVALUATION_FILE
 from training.guard import Diverged
 from training.journal import JOURNAL_FILE, Journal
+from training.lock import alone_in
 from training.loop import start
 from training.publish import average_of
 from vae.errors import TrainingError
@@ -42,6 +43,21 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrainingError, match=r"run: cannot be created: Not a directory$"):
         run.begin(Config(), tmp_path / "file" / "run")
+
+
+def test_what_cannot_be_fitted_leaves_no_run_behind(tmp_path: Path) -> None:
+    impossible = Config(model="pca", network="linear", likelihood="gaussian", latent_size=65)
+    with pytest.raises(TrainingError, match="--latent-size: 64 principal components are all there are"):
+        run.begin(impossible, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert run.begin(impossible.model_copy(update={"latent_size": 2}), tmp_path / "run").epoch == impossible.epochs
+
+
+def test_two_processes_do_not_train_in_one_directory(tmp_path: Path, tiny: Config) -> None:
+    first = run.begin(tiny, tmp_path)
+    with alone_in(tmp_path), pytest.raises(TrainingError, match="another process is training there"):
+        run.train(tmp_path, first)
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_FILE]
 
 
 def test_resuming_where_there_is_nothing_starts_a_run(tmp_path: Path, tiny: Config) -> None:

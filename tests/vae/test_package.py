@@ -66,6 +66,9 @@ def test_a_place_can_be_checked_before_any_work(package: ModelPackage, tmp_path:
         check_place(package.directory)
     with pytest.raises(PackageError, match=r"cannot be written: File name too long$"):
         check_place(tmp_path / ("x" * 5000))
+    (tmp_path / "file").touch()
+    with pytest.raises(PackageError, match=r"/file/a/b: cannot be written: .*/file is no directory that can be"):
+        check_place(tmp_path / "file" / "a" / "b")
 
 
 def test_probes_that_are_no_archive(contents: "Contents", tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """ONNX files that others made: read as a whole, seen to be of the kind that can be served, or refused."""
 
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -100,6 +101,9 @@ def check_row(label: str, port: Port, row_shape: tuple[int, ...]) -> None:
 
 def _read(path: Path) -> onnx.ModelProto:
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would wait for ever
+            raise TrainingError(f"{path}: is no file")
         if path.stat().st_size > MOST_BYTES:
             raise TrainingError(f"{path}: is larger than 2 GB, and so is no ONNX file")
         content = path.read_bytes()

@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from training.data.names import shown
+from training.data.settings import MOST_PIXELS
 from vae.errors import TrainingError
 from vae.image_files import ImageFile, read_image_file
 from vae.images import Pixels, open_image
 
-MOST_PIXELS = 10**8  # before it is resized; such a picture takes 0.4 GB while it is decoded
 MOST_FILE_BYTES = 2**30
 _MODES = {1: "L", 3: "RGB"}  # by channels
 _GREY, _COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA")

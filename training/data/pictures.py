@@ -1,9 +1,10 @@
 """A folder -> its pictures, all of one shape. Folders within are walked, their names mean nothing."""
 
 import os
+from math import prod
 from pathlib import Path
 
-from training.data.content import Array, Content, colours, images_spec, room_for
+from training.data.content import Array, Content, colours, images_spec, refuse_too_large, room_for
 from training.data.names import shown
 from training.data.picture import Wanted, read_picture
 from training.source import Source
@@ -22,6 +23,8 @@ def read_pictures(directory: Path, source: Source) -> Content:
     files = find_pictures(directory)
     if not files:
         raise TrainingError(f"{shown(directory)}: holds no pictures (PNG, JPEG or WebP)")
+    if source.image_size is not None:
+        refuse_too_large(len(files) * prod(source.image_size) * (source.channels or 1), directory)
     wanted, skipped = Wanted(source.image_size, source.image_fit, source.channels), []
     values: Array | None = None
     rows = 0

@@ -1,10 +1,12 @@
 """Which settings of a source go with which kind of data."""
 
+from math import prod
 from typing import Literal
 
 from training.source import Source
 from vae.errors import TrainingError
 
+MOST_PIXELS = 10**8  # of a picture; one takes 0.4 GB while it is decoded
 Kind = Literal["digits", "mnist", "pictures", "arrays", "columns"]
 """Who reads it."""
 
@@ -30,3 +32,6 @@ def check_settings(source: Source, kind: Kind) -> None:
         raise TrainingError(f"--binarised: is for images, not for {source.dataset}")
     if source.image_fit == "exact" and source.image_size is None:
         raise TrainingError("--image-fit: exact needs --image-size")
+    if source.image_size is not None and prod(source.image_size) > MOST_PIXELS:
+        height, width = source.image_size
+        raise TrainingError(f"--image-size: {height} x {width} pixels are more than the {MOST_PIXELS} of any picture")

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,8 @@ def test_a_file_cut_short(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:
     assert refusal(tmp_path / "e.onnx") == f"{tmp_path / 'e.onnx'}: cannot be read: No such file or directory"
     assert "cannot be read: Is a directory" in refusal(tmp_path)
+    os.mkfifo(tmp_path / "pipe.onnx")
+    assert refusal(tmp_path / "pipe.onnx") == f"{tmp_path / 'pipe.onnx'}: is no file"
 
 
 def test_a_file_larger_than_a_message_may_be(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""Memory: networks that could not be held or packaged are refused before they are made."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from training.config import Config
+from training.data.content import refuse_too_large
+from training.likelihoods.likelihood import Likelihood
+from training.networks.pair import Networks
+from training.scaling import Scaling
+from vae.errors import TrainingError
+
+COPIES = 5  # of every weight: itself, its gradient, AdamW's two moments, the running average
+GRAPH_BYTES = 2**31 - 2**24  # an ONNX file is one message of protobuf, below 2 GB; some is left for its nodes
+_REFUSED = "allocate memory"  # what PyTorch says on the CPU, by a bare RuntimeError
+
+
+def check_networks(config: Config, likelihood: Likelihood, scaling: Scaling, posterior: str) -> None:
+    """Makes sure that networks fit in memory and into ONNX files; takes no memory itself.
+
+    Raises:
+        TrainingError: they do not.
+    """
+    with torch.device("meta"):
+        networks = Networks(config, likelihood, scaling, posterior)
+    sizes = {"encoder": _bytes_of(networks.encoder.body), "decoder": _bytes_of(networks.decoder.body)}
+    for name, size in sizes.items():
+        if size > GRAPH_BYTES:
+            raise TrainingError(
+                f"--hidden-sizes: the {name} would have {size // 4} weights, "
+                f"at most {GRAPH_BYTES // 4} fit into a graph"
+            )
+    refuse_too_large(COPIES * sum(sizes.values()), "--hidden-sizes")
+
+
+@contextmanager
+def told_on_one_line() -> Iterator[None]:
+    """Turns the lack of memory into an error that says what takes it."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as exc:
+        if not isinstance(exc, (MemoryError, torch.OutOfMemoryError)) and _REFUSED not in str(exc):
+            raise
+        raise TrainingError(
+            "memory is exhausted: try a smaller --batch-size, fewer --samples or smaller --hidden-sizes"
+        ) from exc
+
+
+def _bytes_of(body: nn.Module) -> int:
+    return sum(parameter.nbytes for parameter in body.parameters())
