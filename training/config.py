@@ -100,7 +100,10 @@ class Config(BaseModel):
     """Decay a step of the running average of the weights, which is what is evaluated and exported."""
 
     mixture_components: Annotated[int, Field(ge=0, le=1000)] | Literal["auto"] = 10
-    """Of the Gaussian mixture that is fitted to the latents afterwards and becomes the prior `mixture`; 0: none, "auto": as many as pay."""
+    """Of the Gaussian mixture that is fitted to the latents afterwards and becomes the prior `mixture`.
+
+    0: none; "auto": as many as pay.
+    """
     evaluation_rows: Annotated[int, Field(ge=1)] = 1000
     """Held-out rows on which the importance-weighted likelihood is estimated."""
     evaluation_samples: Annotated[int, Field(ge=1)] = 500
