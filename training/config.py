@@ -65,7 +65,7 @@ class Config(BaseModel):
 
     beta: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the KL; 1 is the ELBO."""
-    free_bits: Annotated[float, Field(ge=0)] = 0.0
+    free_bits: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """Bits of KL a latent dimension that cost nothing; of vae alone."""
     target_rate: Annotated[float, Field(gt=0)] | None = None
     """Nats of KL a row that the KL's weight is steered towards; it then starts at beta."""
@@ -100,7 +100,8 @@ class Config(BaseModel):
     """Decay a step of the running average of the weights, which is what is evaluated and exported."""
 
     mixture_components: Annotated[int, Field(ge=0, le=1000)] | Literal["auto"] = 10
-    """Of the Gaussian mixture that is fitted to the latents afterwards and becomes the prior `mixture`; 0: none, "auto": as many as pay."""
+    """Of the Gaussian mixture that is fitted to the latents afterwards and becomes the prior `mixture`; 0: none,
+    "auto": as many as pay."""
     evaluation_rows: Annotated[int, Field(ge=1)] = 1000
     """Held-out rows on which the importance-weighted likelihood is estimated."""
     evaluation_samples: Annotated[int, Field(ge=1)] = 500
