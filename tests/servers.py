@@ -67,7 +67,7 @@ def run_vae(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
     """Runs the `vae` command to its end."""
     command = [*VAE, *map(str, arguments)]
     return subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=60, cwd=ROOT, env=_with(environment)
+        command, check=False, capture_output=True, text=True, timeout=200, cwd=ROOT, env=_with(environment)
     )
 
 

@@ -65,7 +65,7 @@ class Config(BaseModel):
 
     beta: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the KL; 1 is the ELBO."""
-    free_bits: Annotated[float, Field(ge=0)] = 0.0
+    free_bits: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """Bits of KL a latent dimension that cost nothing; of vae alone."""
     target_rate: Annotated[float, Field(gt=0)] | None = None
     """Nats of KL a row that the KL's weight is steered towards; it then starts at beta."""

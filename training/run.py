@@ -39,13 +39,7 @@ def begin(config: Config, directory: Path) -> Checkpoint:
     _refuse_run(directory)
     prepare_torch(config)
     dataset = load_dataset(config.source)
-    state = start(config, dataset)
-    fit_model = model_of(config.model).fit
-    if fit_model is not None:
-        for networks in (state.networks, state.average):
-            fit_model(networks, training_rows(dataset))
-        state.epoch = config.epochs
-    first = checkpoint.take(config, dataset, state)
+    first = checkpoint.take(config, dataset, first_state(config, dataset))
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
@@ -54,6 +48,21 @@ def begin(config: Config, directory: Path) -> Checkpoint:
         _refuse_run(directory)  # that another process began meanwhile
         checkpoint.write(directory / CHECKPOINT_FILE, first)
     return first
+
+
+def first_state(config: Config, dataset: Dataset) -> State:
+    """Returns the state that a run begins with; of a model without steps, fitted at once, it is the last.
+
+    Raises:
+        TrainingError: the networks are too large, or the model cannot be fitted.
+    """
+    state = start(config, dataset)
+    fit_model = model_of(config.model).fit
+    if fit_model is not None:
+        for networks in (state.networks, state.average):
+            fit_model(networks, training_rows(dataset))
+        state.epoch = config.epochs
+    return state
 
 
 def resume(config: Config, directory: Path, given: dict[str, object]) -> Checkpoint:

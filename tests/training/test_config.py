@@ -52,6 +52,7 @@ def test_settings_override_defaults() -> None:
         ({"network": "transformer"}, "run.toml: network: must be one of linear, mlp, gated-mlp, conv, not"),
         ({"likelihood": "cauchy"}, "run.toml: likelihood: must be one of bernoulli, binomial, gaussian, logistic, not"),
         ({"beta": -1}, "run.toml: beta: input should be greater than or equal to 0, not -1"),
+        ({"free_bits": 1e300}, "run.toml: free_bits: input should be less than or equal to 1000000, not 1e+300"),
         ({"target_rate": 0}, "run.toml: target_rate: input should be greater than 0, not 0"),
         ({"image_size": [28]}, "run.toml: image_size.1: has too few values: [28]"),
         ({"image_size": [28, 28, 3]}, "run.toml: image_size: has too many values: [28, 28, 3]"),

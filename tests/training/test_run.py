@@ -13,7 +13,6 @@ from training.evaluate.evaluation import EVALUATION_FILE
 from training.guard import Diverged
 from training.journal import JOURNAL_FILE, Journal
 from training.lock import alone_in
-from training.loop import start
 from training.publish import average_of
 from vae.errors import TrainingError
 from vae.files import PARTIAL
@@ -135,14 +134,10 @@ def test_export_gives_the_graphs_that_training_gave(tmp_path: Path, run_director
         assert (exported.directory / name).read_bytes() == (package.directory / name).read_bytes()
 
 
-def test_what_is_fitted_at_once_is_fitted_on_drawn_rows_where_data_is_binarised(
-    tmp_path: Path, dataset: Dataset
-) -> None:
+def test_what_is_fitted_at_once_is_fitted_on_drawn_rows_where_data_is_binarised(dataset: Dataset) -> None:
     binary = dataset._replace(binarised=True)
     config = Config(model="pca", network="linear", likelihood="gaussian", latent_size=4)
-    first = checkpoint.take(config, binary, start(config, binary))
-    with Journal(tmp_path / JOURNAL_FILE, 0) as journal:
-        networks = average_of(run.fit(tmp_path, first, binary, journal), binary)
+    networks = average_of(checkpoint.take(config, binary, run.first_state(config, binary)), binary)
     rows = training_rows(binary).flatten(1).numpy() / 8.0
     left = PCA(4).fit(rows).noise_variance_ ** 0.5
     assert networks.decoder.likelihood.constants["scale"] == pytest.approx(8 * left, rel=1e-3)
@@ -158,6 +153,12 @@ def test_a_run_that_diverges_goes_back_at_half_the_rate_and_gives_up_in_one_line
         run.train(tmp_path, run.begin(config, tmp_path))
     assert capsys.readouterr().err.count("back to epoch 0, at half the learning rate") == 3
     assert checkpoint.read(tmp_path / CHECKPOINT_FILE).epoch == 0
+
+
+def test_a_run_whose_epochs_are_a_single_step_diverges_as_others_do(tmp_path: Path, dataset: Dataset) -> None:
+    config = Config(hidden_sizes=(4,), epochs=2, batch_size=2000, learning_rate=1e30, learning_rate_warmup=0.0)
+    with pytest.raises(TrainingError, match=r"^training diverged in epoch 1, also at 1/8 of the learning rate"):
+        run.train(tmp_path, run.begin(config, tmp_path))
 
 
 def test_a_rolled_back_run_ends_well_and_remembers(tmp_path: Path, dataset: Dataset) -> None:

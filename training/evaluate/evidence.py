@@ -64,7 +64,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
     """Returns what can be said of a pair. The same graphs, rows and budget give the same figures.
 
     Raises:
-        TrainingError: there are too few rows, or the encoder's answers are not finite.
+        TrainingError: there are too few rows, or the graphs' answers are not finite.
     """
     budget, told = budget or Budget(), progress or (lambda _, __: None)
     if len(rows.train) <= NEIGHBOURS or len(rows.test) < 2:
@@ -73,8 +73,10 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
             f"not {len(rows.train)} and {len(rows.test)}"
         )
     test = served.encode(rows.test)
-    if not np.isfinite(test.mean).all():
-        raise TrainingError("encoder.mean: the graph answers held-out rows with what is not finite")
+    expectation = served.expectation(test.mean)
+    for name, answer in {"encoder.mean": test.mean, "decoder.expectation": expectation}.items():
+        if not np.isfinite(answer).all():
+            raise TrainingError(f"{name}: the graph answers held-out rows with what is not finite")
     likelihoods = _likelihoods(served, rows.test, test, budget, told)
     told("continuity", 0)
     sets = _sets(served, rows, test, budget)
@@ -95,7 +97,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
         likelihoods=likelihoods,
         active_units=aggregate.active_units(test) if served.posterior == "gaussian" else None,
         aggregate_kl_nats=aggregate.gaussian_kl(test),
-        squared_error=squared_error(served.expectation(test.mean), rows.test),
+        squared_error=squared_error(expectation, rows.test),
         pca_squared_error=pca_squared_error(rows.train, rows.test, served.latent_size),
         smoothness=smoothness,
         interpolation_largest_step=continuity.largest_step(served, starts, ends, sets.scale),

@@ -128,3 +128,10 @@ def test_a_broken_encoder_is_named(model: LinearGaussian, rows: Rows) -> None:
     encoder = linear_encoder(np.full((FEATURES, LATENT), np.nan, np.float32), np.zeros(LATENT, np.float32), None)
     with pytest.raises(TrainingError, match=r"encoder\.mean: .* not finite"):
         evaluate(pair(encoder, linear_decoder(model.weights), "none"), rows, BUDGET)
+
+
+def test_a_broken_decoder_is_named(model: LinearGaussian, rows: Rows) -> None:
+    encoder = linear_encoder(np.ones((FEATURES, LATENT), np.float32), np.zeros(LATENT, np.float32), None)
+    decoder = linear_decoder(np.full((LATENT, FEATURES), np.nan, np.float32))
+    with pytest.raises(TrainingError, match=r"^decoder\.expectation: .* not finite"):
+        evaluate(pair(encoder, decoder, "none"), rows, BUDGET)

@@ -21,7 +21,7 @@ def never() -> Progress:
 def test_a_run_knows_its_data_its_budget_and_its_evaluation(run_directory: Path) -> None:
     run = Subject.find(run_directory)
     assert (run.name, run.source) == ("run", Source("digits"))
-    assert (run.budget.rows, run.budget.samples) == (1000, 500)
+    assert (run.budget.rows, run.budget.samples) == (1000, 10)
     assert run.evaluation(never) == Evaluation.read(run_directory / EVALUATION_FILE)
 
 
