@@ -87,7 +87,7 @@ def test_info_describes_the_package_and_its_server_alike(
         lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
         assert f"fingerprint {package.manifest.fingerprint}" in lines
         assert "data image, uint8 [8, 8, 1] in [0, 16]" in lines
-        assert "priors standard (8 normals a row, default)" in lines
+        assert "priors standard (8 normals a row, default), mixture (9 normals a row)" in lines
         assert f"negative_elbo_nats {package.manifest.metrics['negative_elbo_nats']:.6g}" in lines
     assert of_package.stdout.startswith(f"digits, version 1: model package in {package.directory}\n")
     assert "checksums verified" in of_package.stdout
@@ -101,6 +101,7 @@ def test_the_job_goes_on_where_there_is_a_run(vae: RunVae, package: ModelPackage
     assert ModelPackage.open(package.directory).manifest.fingerprint == package.manifest.fingerprint
     assert {path.name for path in package.directory.parent.iterdir()} == {
         "checkpoint.safetensors",
+        "evaluation.json",
         "metrics.jsonl",
         "model",
     }
