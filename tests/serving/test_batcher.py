@@ -503,7 +503,7 @@ def test_closing_answers_those_who_wait_for_room() -> None:
 
 def test_a_deadline_that_cannot_be_met_is_refused_at_the_door() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
-        doubler.seconds = 0.03
+        doubler.seconds = 0.1
         await batcher.submit(Numbers([0, 1, 2, 3]))  # so that it knows how long a batch takes
         crowd = [
             asyncio.create_task(batcher.submit(Numbers([10 * i, 10 * i + 1, 10 * i + 2, 10 * i + 3])))
@@ -511,11 +511,11 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_the_door() -> None:
         ]
         await asyncio.sleep(0)
         with pytest.raises(DeadlineUnreachable):
-            await batcher.submit(Numbers([90]), timeout_seconds=0.05)
+            await batcher.submit(Numbers([90]), timeout_seconds=0.15)
         assert joined(await batcher.submit(Numbers([91]), timeout_seconds=60)) == [182]
         await asyncio.gather(*crowd)
         assert batcher.tally.refused_unreachable == 1
-        assert joined(await batcher.submit(Numbers([92]), timeout_seconds=0.02)) == [184]  # idle: worth a try
+        assert joined(await batcher.submit(Numbers([92]), timeout_seconds=0.09)) == [184]  # idle: worth a try
 
     assert 90 not in play(scenario).rows_run
 
