@@ -6,7 +6,7 @@ Standard library and configuration only at its top, so that `vae train --help` d
 import argparse
 import shlex
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +73,7 @@ def train(arguments: list[str]) -> int:
         TrainingError: the directory or a checkpoint forbids it, or the export proved wrong.
         StartupError: there is not exactly one ONNX Runtime, on which the export is to be proved.
     """
-    parser = train_parser()
+    parser = _train_parser()
     asked = parser.parse_args(arguments)
     try:
         given, config = settings_of(asked)
@@ -112,8 +112,7 @@ def export(arguments: list[str]) -> int:
     return 0
 
 
-def train_parser() -> argparse.ArgumentParser:
-    """Returns the parser of `vae train`; its namespace has every setting, None where it was not given."""
+def _train_parser() -> argparse.ArgumentParser:
     parser = verb_parser(
         "train",
         "Trains a VAE, exports it and proves the export. DIR then holds checkpoint.safetensors, "
@@ -121,20 +120,32 @@ def train_parser() -> argparse.ArgumentParser:
         "The same settings give the same bits, on the same kind of machine with the same library versions; "
         f"so does a run that was interrupted and resumed. Keys of FILE.toml: {', '.join(Config.model_fields)}.",
     )
+    add_settings(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's directory")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint in DIR; start a new run if DIR is missing or empty, so a job can always say it",
+    )
+    return parser
+
+
+def add_settings(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
+    """Adds DATA and a flag for every setting that has one, None where it was not given, but for those left out."""
     parser.add_argument(
         "dataset",
         metavar="DATA",
         help="digits (comes with scikit-learn), mnist, fashion-mnist, a folder of images, or a .npy, .npz, .csv or "
         ".parquet file",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's directory")
     parser.add_argument(
         "--preset",
         choices=preset_names(),
         help="a set of settings, which flags and --config override; default: the one for the data",
     )
     for key, (kind, metavar, text) in FLAGS.items():
-        parser.add_argument(f"--{key.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+        if key not in without:
+            parser.add_argument(f"--{key.replace('_', '-')}", type=kind, metavar=metavar, help=text)
     for key, text in SWITCHES.items():
         parser.add_argument(f"--{key.replace('_', '-')}", action="store_true", default=None, help=text)
     parser.add_argument(
@@ -143,12 +154,6 @@ def train_parser() -> argparse.ArgumentParser:
         metavar="FILE.toml",
         help="settings by name (latent_size = 16); flags override it",
     )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on from the checkpoint in DIR; start a new run if DIR is missing or empty, so a job can always say it",
-    )
-    return parser
 
 
 def settings_of(asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
@@ -169,7 +174,7 @@ def _given(asked: argparse.Namespace) -> dict[str, object]:
         settings = read_settings(asked.config)
         parse_config(settings, str(asked.config))
     flags = ("dataset", *FLAGS, *SWITCHES)
-    return settings | {flag: value for flag in flags if (value := getattr(asked, flag)) is not None}
+    return settings | {flag: value for flag in flags if (value := getattr(asked, flag, None)) is not None}
 
 
 def _export_parser() -> argparse.ArgumentParser:

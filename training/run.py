@@ -21,7 +21,7 @@ from training.progress import Progress, say
 from training.publish import Outcome, publish
 from training.report import opening
 from vae.errors import TrainingError
-from vae.files import PARTIAL, write_whole
+from vae.files import PARTIAL
 
 if TYPE_CHECKING:
     from training.tensorboard import TensorBoard
@@ -104,7 +104,7 @@ def train(directory: Path, last: Checkpoint) -> Outcome:
         last = fit(directory, last, dataset, journal)
         outcome = publish(directory / PACKAGE_DIRECTORY, last, dataset, overwrite=True)
         journal.write("test", {"epoch": last.epoch, **outcome.evaluation.metrics})
-        write_whole(directory / EVALUATION_FILE, outcome.evaluation.to_json().encode())
+        outcome.evaluation.write(directory / EVALUATION_FILE)
     return outcome
 
 

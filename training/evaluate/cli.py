@@ -8,7 +8,7 @@ import json
 from math import inf
 from pathlib import Path
 
-from training.cli import FLAGS, SWITCHES, settings_of, sigterm_interrupts, train_parser
+from training.cli import FLAGS, SWITCHES, add_settings, settings_of, sigterm_interrupts
 from training.source import Source
 from vae.errors import TrainingError
 from vae.parser import verb_parser
@@ -91,10 +91,9 @@ def sweep(arguments: list[str]) -> int:
         StartupError: there is not exactly one ONNX Runtime.
     """
     parser = _sweep_parser()
-    asked, settings = parser.parse_known_args(arguments)
-    told = train_parser().parse_args([asked.dataset, "--out", str(asked.out), *settings])
+    asked = parser.parse_args(arguments)
     try:
-        given, config = settings_of(told)
+        given, config = settings_of(asked)
     except TrainingError as exc:
         parser.exit(2, f"vae: {exc}\n")
     prepare_onnxruntime("training,serving")
@@ -104,7 +103,7 @@ def sweep(arguments: list[str]) -> int:
 
     with sigterm_interrupts():
         try:
-            points = train_all(config, given, asked.beta, asked.out)
+            points = train_all(config, given, asked.betas, asked.out)
         except KeyboardInterrupt:
             say("vae: interrupted; the same command goes on")
             return 130
@@ -154,13 +153,14 @@ def _compare_parser() -> argparse.ArgumentParser:
 def _sweep_parser() -> argparse.ArgumentParser:
     parser = verb_parser(
         "sweep",
-        "Trains a run for every beta and draws the curve of rate and distortion that they lie on. Every setting of "
-        "`vae train` but --beta can be given too.",
+        "Trains a run for every beta and draws the curve of rate and distortion that they lie on.",
         "DIR then holds a run a beta, rate_distortion.png and rate_distortion.json. What was interrupted goes on when "
         "the same command is called again.",
     )
-    parser.add_argument("dataset", metavar="DATA", help="as `vae train` takes it")
-    parser.add_argument("--beta", type=_betas, required=True, metavar="B,B,..", help="weights of the KL, by commas")
+    add_settings(parser, without=("beta",))
+    parser.add_argument(
+        "--beta", dest="betas", type=_betas, required=True, metavar="B,B,..", help="weights of the KL, by commas"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the runs go")
     return parser
 

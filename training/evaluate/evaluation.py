@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
 from vae.errors import TrainingError
+from vae.files import write_whole
 from vae.manifest import Sha256
 
 EVALUATION_FILE = "evaluation.json"
@@ -198,6 +199,17 @@ class Evaluation(_Part):
             first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
             raise TrainingError(f"{source}: {where + ': ' if where else ''}{first['msg']}") from exc
+
+    def write(self, path: Path) -> None:
+        """Writes a file, whole or not at all.
+
+        Raises:
+            TrainingError: the disk refused it.
+        """
+        try:
+            write_whole(path, self.to_json().encode())
+        except OSError as exc:
+            raise TrainingError(f"{path}: cannot be written: {exc.strerror}") from exc
 
     @classmethod
     def read(cls, path: Path) -> Self:

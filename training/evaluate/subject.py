@@ -16,7 +16,6 @@ from training.publish import budget_of, rows_of
 from training.run import PACKAGE_DIRECTORY
 from training.source import Source
 from vae.errors import TrainingError
-from vae.files import write_whole
 from vae.manifest import MANIFEST_FILE, DataSpec
 from vae.package import ModelPackage
 
@@ -107,10 +106,7 @@ class Subject(NamedTuple):
         if self.config is None:
             return None
         path = self.directory / EVALUATION_FILE
-        try:
-            write_whole(path, evaluation.to_json().encode())
-        except OSError as exc:
-            raise TrainingError(f"{path}: cannot be written: {exc.strerror}") from exc
+        evaluation.write(path)
         return path
 
     def evaluation(self, progress: Callable[[], Progress]) -> Evaluation:

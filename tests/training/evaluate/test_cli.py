@@ -61,7 +61,7 @@ def test_models_of_one_name_are_told_apart_by_their_paths(run: Path, capsys: pyt
 def test_sweep_prints_a_line_a_run_and_writes_the_curve(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run.rename(run.with_name("beta-1"))
     settings = ["--epochs", "3", "--latent-size", "4"]
-    assert cli.sweep(["digits", "--beta", "1", "--out", str(run.parent), *settings]) == 0
+    assert cli.sweep(["--out", str(run.parent), *settings, "digits", "--beta", "1"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[1].split()[0] == "1"
     assert said[-1] == f"picture  {run.parent / PICTURE_FILE}"
