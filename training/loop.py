@@ -1,6 +1,7 @@
 """The training loop: straight-line gradient steps over data that stays in memory, epoch by epoch."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from math import ceil, cos, exp, pi
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from torch import Generator, Tensor
 
 from training.config import Config
 from training.data import Dataset, draw_binary
+from training.evaluate.aggregate import ACTIVE_VARIANCE
 from training.guard import Guard
 from training.likelihoods import likelihood_of
 from training.memory import check_networks
@@ -19,7 +21,6 @@ from training.objective import Weights
 from training.scaling import scaling_of
 from vae.errors import TrainingError
 
-ACTIVE_VARIANCE = 0.01  # above it a unit's posterior mean says something (Burda et al., "IWAE", 2016)
 STEERING = 0.01  # change of the KL weight's logarithm a step, for each time that the KL misses its target by all of it
 STEERED = (1e-3, 1e3)  # where the weight stays
 
@@ -79,8 +80,9 @@ def device_of(config: Config) -> torch.device:
 
 def build(config: Config, dataset: Dataset) -> Networks:
     """Returns networks with first weights, which the seed alone decides."""
-    scaling = scaling_of(dataset.spec, dataset.train)
-    likelihood = likelihood_of(config.likelihood or dataset.family, dataset.spec, scaling)
+    family = config.likelihood or dataset.family
+    scaling = scaling_of(dataset.spec, dataset.train, family)
+    likelihood = likelihood_of(family, dataset.spec, scaling)
     posterior = model_of(config.model).posterior
     check_networks(config, likelihood, scaling, posterior)
     with torch.random.fork_rng(devices=[]):
@@ -94,15 +96,16 @@ def build(config: Config, dataset: Dataset) -> Networks:
 def start(config: Config, dataset: Dataset) -> State:
     """Returns the state before the first step; the seed alone decides it."""
     device = device_of(config)
-    networks, average = build(config, dataset).to(device), build(config, dataset).to(device).requires_grad_(False)
-    weights = [parameter for parameter in networks.parameters() if parameter.ndim > 1]
-    biases = [parameter for parameter in networks.parameters() if parameter.ndim <= 1]
-    if networks.decoder.bias.ndim > 1:
-        weights = [parameter for parameter in weights if parameter is not networks.decoder.bias]
-        biases.append(networks.decoder.bias)
+    networks = build(config, dataset).to(device)
+    average = deepcopy(networks).requires_grad_(False)
+    weights: list[Tensor] = []
+    spared: list[Tensor] = []
+    for parameter in networks.parameters():
+        is_bias = parameter.ndim <= 1 or parameter is networks.decoder.bias
+        (spared if is_bias else weights).append(parameter)
     groups = [
         {"params": weights, "weight_decay": config.weight_decay},
-        {"params": biases, "weight_decay": 0.0},
+        {"params": spared, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
     generator = Generator(device).manual_seed(config.seed)
@@ -137,9 +140,10 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
                 data = draw_binary(data, dataset.spec.maximum, generator)
             seen = likelihood.noisy(data, config.input_noise, generator)
             noise = torch.randn(model.draws(config), len(batch), config.latent_size, generator=generator, device=device)
+            weights = Weights(pace.kl_weight, config.free_bits)
 
             with torch.autocast(device.type, torch.bfloat16, enabled=narrow):
-                found = objective(networks, seen, data, noise, Weights(pace.kl_weight, config.free_bits))
+                found = objective(networks, seen, data, noise, weights)
             loss = found.loss.mean()
             state.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -153,7 +157,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
                     group["lr"] = pace.learning_rate
                 state.optimizer.step()
                 follow(state.average, networks, pace.average_decay)
-                proof = seen, data, noise, Weights(pace.kl_weight, config.free_bits)
+                proof = seen, data, noise, weights
                 if config.target_rate is not None:
                     state.kl_weight = steered(state.kl_weight, float(found.kl.detach().mean()), config.target_rate)
 
@@ -212,7 +216,10 @@ def follow(average: Networks, networks: Networks, decay: float) -> None:
 
 
 def validate(config: Config, dataset: Dataset, state: State) -> float | None:
-    """Returns the average's loss on the validation rows, the same noise at every call; None where there are none."""
+    """Returns the average's loss on the validation rows, the same noise at every call; None where there are none.
+
+    The KL has its full weight: beta, or what it was steered to so far.
+    """
     rows = dataset.validation
     step = model_of(config.model).step
     if len(rows) == 0 or step is None:

@@ -84,7 +84,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: b
         probes=probes,
         card={**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()},
         metrics=evaluation.metrics,
-        preprocessing=preprocessing_of(dataset.spec),
+        preprocessing=preprocessing_of(dataset.spec, likelihood.family),
         provenance=Provenance(
             dataset=dataset.name,
             data_sha256=dataset.sha256,
@@ -124,10 +124,10 @@ def serve(
 
 def mixture_of(served: Served, rows: Rows, config: Config) -> tuple[ExportedPrior, ...]:
     """Returns the ex-post prior, fitted on a draw from each training row's posterior; none where none is wanted."""
-    some = rows.train[evenly(len(rows.train), MIXTURE_ROWS)]
-    if config.mixture_components == 0:
-        return ()
     wanted = config.mixture_components
+    if wanted == 0:
+        return ()
+    some = rows.train[evenly(len(rows.train), MIXTURE_ROWS)]
     components = wanted if wanted == "auto" else min(wanted, max(1, len(some) // LEAST_ROWS))
     return (export_prior(MIXTURE, fit_mixture(draw(served.encode(some), config.seed), components, config.seed)),)
 

@@ -32,13 +32,12 @@ def proof(parity: Parity) -> str:
     return f"{len(parity.checks)} outputs agree with PyTorch's in batches of {sizes} rows"
 
 
-def preprocessing_of(data: DataSpec) -> str:
-    """Returns what the graphs do to the data, in a sentence."""
+def preprocessing_of(data: DataSpec, family: str) -> str:
+    """Returns what the graphs do to data of that likelihood, in a sentence (see `scaling_of`)."""
     if data.kind == "table":
         return "Inside the graphs: the encoder scales every column to mean 0 and variance 1, the decoder scales back."
     rounded = "rounds the expectation, clips it to the same range and casts it to uint8"
     if data.dtype == "float32":
         rounded = "clips the expectation to the same range"
-    return (
-        f"Inside the graphs: the encoder scales [{data.minimum:g}, {data.maximum:g}] to [-1, 1]; the decoder {rounded}."
-    )
+    source, target = f"[{data.minimum:g}, {data.maximum:g}]", "[0, 1]" if family == "bernoulli" else "[-1, 1]"
+    return f"Inside the graphs: the encoder scales {source} to {target}; the decoder {rounded}."

@@ -15,13 +15,16 @@ class Scaling(NamedTuple):
     scale: Tensor
 
 
-def scaling_of(data: DataSpec, train: Tensor) -> Scaling:
-    """Returns how rows are scaled: images from their range to [-1, 1], columns of tables to mean 0 and variance 1.
+def scaling_of(data: DataSpec, train: Tensor, family: str) -> Scaling:
+    """Returns how rows are scaled: images to [-1, 1] or, values on or off, to [0, 1]; columns to mean 0 and variance 1.
 
     Args:
         data: what a row is.
         train: the rows, [rows, *data.shape], from which a table's columns take mean and standard deviation.
+        family: the likelihood's; with "bernoulli" a value is a share of on, and off is 0 (see docs/reproductions.md).
     """
+    if family == "bernoulli":
+        return Scaling(torch.tensor(0.0), torch.tensor(float(data.maximum)))
     if data.kind == "table":
         rows = train.double()
         return Scaling(

@@ -51,7 +51,7 @@ def models() -> Iterator[Model]:
         spec = DataSpec(kind="image", shape=shape, dtype="uint8", minimum=0, maximum=16)
         torch.manual_seed(0)
         rows = torch.randint(0, 17, (64, *shape), dtype=torch.uint8)
-        scaling = scaling_of(spec, rows)
+        scaling = scaling_of(spec, rows, "binomial")
         config = Config(network="mlp", hidden_sizes=hidden, latent_size=latent)
         networks = Networks(config, likelihood_of("binomial", spec, scaling), scaling, "gaussian").eval()
         modules = modules_of(networks)

@@ -1,6 +1,6 @@
 import torch
 
-from training.scaling import as_data
+from training.scaling import Scaling, as_data, scaling_of
 from vae.manifest import DataSpec
 
 
@@ -14,3 +14,9 @@ def test_as_data_rounds_and_clips_before_the_cast() -> None:
 def test_real_numbers_are_clipped_alone() -> None:
     data = DataSpec(kind="table", shape=(2,), dtype="float32", minimum=-1, maximum=1)
     assert as_data(torch.tensor([-3.0, 0.25, 7.0]), data).tolist() == [-1, 0.25, 1]
+
+
+def test_values_that_are_on_or_off_are_scaled_to_0_and_1_others_of_images_to_the_range_around_0() -> None:
+    data = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum=16)
+    assert scaling_of(data, torch.empty(0), "bernoulli") == Scaling(torch.tensor(0), torch.tensor(16))
+    assert scaling_of(data, torch.empty(0), "binomial") == Scaling(torch.tensor(8), torch.tensor(8))

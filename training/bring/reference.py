@@ -122,7 +122,7 @@ def family_of(spec: Spec) -> Likelihood | None:
         )
     scaling = Scaling(torch.tensor(spec.center), torch.tensor(spec.scale))
     if spec.likelihood == "logistic":  # whose parameters are of levels between -1 and 1, always
-        scaling = scaling_of(spec.data, torch.empty(0))
+        scaling = scaling_of(spec.data, torch.empty(0), spec.likelihood)
     try:
         likelihood = likelihood_of(spec.likelihood, spec.data, scaling)
     except TrainingError as exc:

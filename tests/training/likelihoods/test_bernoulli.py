@@ -12,7 +12,7 @@ GREY = DataSpec(kind="image", shape=(2, 2, 1), dtype="uint8", minimum=0, maximum
 
 
 def bernoulli() -> Bernoulli:
-    return Bernoulli(GREY, scaling_of(GREY, torch.zeros(1)))
+    return Bernoulli(GREY, scaling_of(GREY, torch.zeros(1), "bernoulli"))
 
 
 def test_log_likelihoods_are_torchs_and_sums() -> None:
@@ -50,4 +50,4 @@ def test_noise_switches_off_and_keeps_the_mean() -> None:
 def test_a_table_is_refused() -> None:
     table = DataSpec(kind="table", shape=(2,), dtype="float32", minimum=-9, maximum=9)
     with pytest.raises(TrainingError, match="--likelihood: bernoulli is for images that begin at 0; this data is"):
-        Bernoulli(table, scaling_of(table, torch.randn(5, 2)))
+        Bernoulli(table, scaling_of(table, torch.randn(5, 2), "bernoulli"))

@@ -12,7 +12,7 @@ DIGITS = DataSpec(kind="image", shape=(8, 8, 1), dtype="uint8", minimum=0, maxim
 
 
 def binomial() -> Binomial:
-    return Binomial(DIGITS, scaling_of(DIGITS, torch.zeros(1)))
+    return Binomial(DIGITS, scaling_of(DIGITS, torch.zeros(1), "binomial"))
 
 
 def test_log_likelihoods_are_scipys() -> None:

@@ -18,11 +18,11 @@ ROWS = torch.tensor([10.0, -200.0, 0.001]) + torch.tensor([2.0, 50.0, 0.0001]) *
 
 
 def of_images() -> Gaussian:
-    return Gaussian(GREY, scaling_of(GREY, torch.zeros(1)))
+    return Gaussian(GREY, scaling_of(GREY, torch.zeros(1), "gaussian"))
 
 
 def of_tables() -> Gaussian:
-    return Gaussian(TABLE, scaling_of(TABLE, ROWS))
+    return Gaussian(TABLE, scaling_of(TABLE, ROWS, "gaussian"))
 
 
 def test_densities_are_scipys_in_the_datas_own_units() -> None:

@@ -14,7 +14,7 @@ LEVELS = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1)
 
 
 def of_pixels() -> Logistic:
-    return Logistic(PIXEL, scaling_of(PIXEL, torch.zeros(1)))
+    return Logistic(PIXEL, scaling_of(PIXEL, torch.zeros(1), "logistic"))
 
 
 def parameters(mean: float, log_scale: float) -> torch.Tensor:
@@ -52,7 +52,7 @@ def test_the_expectation_is_the_mean_over_levels(mean: float, log_scale: float) 
 
 def test_it_takes_two_parameters_a_value() -> None:
     colour = DataSpec(kind="image", shape=(4, 5, 3), dtype="uint8", minimum=0, maximum=255)
-    likelihood = Logistic(colour, scaling_of(colour, torch.zeros(1)))
+    likelihood = Logistic(colour, scaling_of(colour, torch.zeros(1), "logistic"))
     train = torch.randint(0, 256, (10, 4, 5, 3), dtype=torch.uint8, generator=Generator().manual_seed(0))
     initial = likelihood.initial_parameters(train)
     assert likelihood.parameters_shape == (4, 5, 6)
@@ -63,4 +63,4 @@ def test_it_takes_two_parameters_a_value() -> None:
 def test_other_data_than_256_levels_is_refused() -> None:
     digits = DataSpec(kind="image", shape=(8, 8, 1), dtype="uint8", minimum=0, maximum=16)
     with pytest.raises(TrainingError, match="--likelihood: logistic is for images of 256 levels; this data is uint8"):
-        Logistic(digits, scaling_of(digits, torch.zeros(1)))
+        Logistic(digits, scaling_of(digits, torch.zeros(1), "logistic"))

@@ -14,7 +14,7 @@ DATA = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum
 
 
 def pair(posterior: str = "gaussian") -> Networks:
-    scaling = scaling_of(DATA, torch.zeros(1))
+    scaling = scaling_of(DATA, torch.zeros(1), "binomial")
     config = Config(hidden_sizes=(8, 4), latent_size=2)
     return Networks(config, likelihood_of("binomial", DATA, scaling), scaling, posterior)
 
