@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import safetensors.torch
+import torch
 from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -57,7 +58,10 @@ def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
     for name, parameter in state.networks.named_parameters():
         for key, value in state.optimizer.state[parameter].items():
             tensors[f"optimizer.{name}.{key}"] = value
-    copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+    copies = {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
     return Checkpoint(config, dataset.sha256, state.epoch, state.kl_weight, state.rollbacks, copies)
 
 
@@ -79,7 +83,7 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
         for name, parameter in state.networks.named_parameters():
             if moments := _within(checkpoint.tensors, f"optimizer.{name}."):
                 state.optimizer.state[parameter] = {
-                    key: value.to(parameter.device, copy=True) for key, value in moments.items()
+                    key: _laid_out_as(parameter, value) for key, value in moments.items()
                 }
         state.generator.set_state(checkpoint.tensors["generator"].clone())
     except RuntimeError as exc:
@@ -153,6 +157,13 @@ def read(path: Path) -> Checkpoint:
 def _refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
     if checkpoint.data_sha256 != dataset.sha256:
         raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}")
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """Returns a copy of an optimizer's value; moments lie in memory as their parameter does: fused steps assume it."""
+    if value.shape != parameter.shape:
+        return value.to(parameter.device, copy=True)
+    return torch.empty_like(parameter).copy_(value)
 
 
 def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

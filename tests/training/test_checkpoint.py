@@ -27,6 +27,22 @@ def test_what_is_read_is_what_was_written(path: Path, tiny: Config, dataset: Dat
     assert all(torch.equal(again.tensors[name], tensor) for name, tensor in last.tensors.items())
 
 
+def test_convolutions_go_on_from_a_file_as_if_they_had_not_stopped(
+    tiny: Config, dataset: Dataset, tmp_path: Path
+) -> None:
+    config = tiny.model_copy(update={"network": "conv", "hidden_sizes": (4,)})
+    state = start(config, dataset)
+    whole = epochs(config, dataset, state)
+    next(whole)
+    checkpoint.write(tmp_path / "checkpoint", checkpoint.take(config, dataset, state))
+    next(whole)
+
+    resumed = checkpoint.restore(checkpoint.read(tmp_path / "checkpoint"), dataset)
+    next(epochs(config, dataset, resumed))
+    expected, found = (checkpoint.take(config, dataset, each).tensors for each in (state, resumed))
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
 def test_equal_states_give_equal_files_and_no_other_file(path: Path) -> None:
     content = path.read_bytes()
     checkpoint.write(path, checkpoint.read(path))
