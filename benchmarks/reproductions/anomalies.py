@@ -6,7 +6,8 @@ DIR holds ADBench's 2_annthyroid.npz, 6_cardio.npz and 38_thyroid.npz (arrays X 
 interpreter that has PyOD. Each seed splits anew: half of the normal rows train, the others and all anomalies test.
 Every side gets the same rows, standardised by the training rows, and the same seed; PyOD has its default settings and
 the project its preset `table`. The score that counts is the negative ELBO as Reconstruct answers it; the others stand
-beside it.
+beside it, among them what PCA leaves unexplained, with none of the components and with more and more: it tells whether
+anomalies lie along the directions in which normal rows vary, which a better model forgives them.
 """
 
 import subprocess
@@ -29,6 +30,7 @@ Wide = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 SETS = {"thyroid": "38_thyroid.npz", "annthyroid": "2_annthyroid.npz", "cardio": "6_cardio.npz"}
+COMPONENTS = (0, 1, 4, 12)
 OURS, PYOD = "negative ELBO", ("PyOD VAE", "PyOD PCA")
 PYOD_SCRIPT = Path(__file__).with_name("pyod_scores.py")
 
@@ -67,6 +69,13 @@ def our_scores(file: Path, seed: int, rows: Wide) -> dict[str, Wide]:
     }
 
 
+def unexplained(train: Wide, test: Wide) -> dict[str, Wide]:
+    """Returns the squared error of test rows that ever more of the training rows' principal components leave."""
+    directions = np.linalg.svd(train, full_matrices=False).Vh
+    left = {count: test - test @ directions[:count].T @ directions[:count] for count in COMPONENTS}
+    return {f"PCA-{count}, squared error": (rows**2).sum(1) for count, rows in left.items() if count < train.shape[1]}
+
+
 def pyod_scores(python: str, file: Path, seed: int) -> dict[str, Wide]:
     """Returns what PyOD's detectors answer for the test rows of a split's file."""
     found = file.with_name(f"{file.stem}-pyod.npz")
@@ -84,7 +93,7 @@ def areas(data: Path, out: Path, python: str, seed: int) -> dict[str, float]:
     out.mkdir(parents=True, exist_ok=True)
     file = out / f"{data.stem}-{seed}.npz"
     np.savez(file, train=parts.train, test=parts.test)
-    scores = our_scores(file, seed, parts.test) | pyod_scores(python, file, seed)
+    scores = our_scores(file, seed, parts.test) | unexplained(*parts[:2]) | pyod_scores(python, file, seed)
     return {name: float(roc_auc_score(parts.anomalous, score)) for name, score in scores.items()}
 
 
