@@ -140,7 +140,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
                 data = draw_binary(data, dataset.spec.maximum, generator)
             seen = likelihood.noisy(data, config.input_noise, generator)
             noise = torch.randn(model.draws(config), len(batch), config.latent_size, generator=generator, device=device)
-            weights = Weights(pace.kl_weight, config.free_bits)
+            weights = Weights(torch.tensor(pace.kl_weight), config.free_bits)
 
             with torch.autocast(device.type, torch.bfloat16, enabled=narrow):
                 found = objective(networks, seen, data, noise, weights)

@@ -19,7 +19,8 @@ from training.networks.pair import Networks, Posterior
 class Weights(NamedTuple):
     """How the terms are weighed at a step."""
 
-    kl: float
+    kl: Tensor | float
+    """A tensor where the step is compiled: each float would be a constant, and compiled anew."""
     free_bits: float = 0.0
     """Bits of KL a latent dimension that cost nothing."""
 

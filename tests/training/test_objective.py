@@ -112,3 +112,20 @@ def test_free_bits_cost_nothing_a_dimension() -> None:
     assert kl.grad is not None
     torch.testing.assert_close(kl.grad, torch.tensor([[0.5, 0.0], [0.5, 0.0]]))
     assert free(kl.detach(), 0.0).tolist() == pytest.approx([2.0, 4.1])
+
+
+def test_a_kl_weight_that_grows_is_not_compiled_anew(dataset: Dataset) -> None:
+    compiled: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> Callable[..., object]:
+        compiled.append(graph)
+        return graph
+
+    networks, data = build(Config(), dataset), dataset.test[:4]
+    objective = torch.compile(negative_elbo, backend=backend)
+    losses = [
+        float(objective(networks, data, data, noise_of(1, 4), Weights(torch.tensor(kl))).loss.mean().detach())
+        for kl in (0.0, 0.1, 1.0)
+    ]
+    assert len(compiled) == 1
+    assert losses[0] < losses[1] < losses[2]
