@@ -168,12 +168,16 @@ def preset_names() -> tuple[str, ...]:
 
 
 def preset_for(dataset: str) -> str:
-    """Returns the name of the preset that a run on this data takes when told nothing."""
+    """Returns the name of the preset that a run on this data takes when told nothing; looks into a file of arrays."""
     if dataset in ("mnist", "fashion-mnist"):
         return "mnist"
     if dataset == "digits":
         return "digits"
     path = Path(dataset)
+    if path.suffix.lower() in (".npy", ".npz") and path.is_file():
+        from training.data.arrays import holds_images
+
+        return "images" if holds_images(path) else "table"
     return "table" if path.suffix and not path.is_dir() else "images"
 
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from training.config import (
@@ -136,11 +137,25 @@ def test_every_preset_is_a_configuration(preset: str) -> None:
         ("fashion-mnist", "mnist"),
         ("pictures", "images"),
         ("a/rows.csv", "table"),
-        ("rows.npz", "table"),
+        ("rows.npz", "table"),  # which is not there
     ],
 )
 def test_data_has_its_preset(dataset: str, preset: str) -> None:
     assert preset_for(dataset) == preset
+
+
+@pytest.mark.parametrize("name", ["rows.npy", "rows.NPZ"])
+def test_a_file_of_arrays_has_the_preset_of_what_it_holds(tmp_path: Path, name: str) -> None:
+    path, pictures = tmp_path / name, np.zeros((40, 8, 8), np.uint8)
+    for rows, preset in ((pictures, "images"), (pictures[..., None], "images"), (pictures[0], "table")):
+        with path.open("wb") as file:
+            if path.suffix == ".npy":
+                np.save(file, rows)
+            else:
+                np.savez(file, train_labels=pictures, train=rows, test=rows)
+        assert preset_for(str(path)) == preset
+    path.write_bytes(path.read_bytes()[:9])
+    assert preset_for(str(path)) == "table"
 
 
 def test_a_folder_with_a_dot_in_its_name_holds_images(tmp_path: Path) -> None:
