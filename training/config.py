@@ -59,7 +59,7 @@ class Config(BaseModel):
     hidden_sizes: Annotated[tuple[HiddenSize, ...], Field(min_length=1, max_length=16, strict=False)] = (256, 128)
     """Widths of the encoder's hidden layers, or of a convolution's levels; the decoder mirrors them."""
     blocks: Annotated[int, Field(ge=0, le=64)] = 1
-    """Residual blocks of a convolution's level."""
+    """Residual blocks of a convolution's level; with 0 it is a convolution and an activation."""
     samples: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Latents drawn a row and step, by vae and iwae: the k of the importance-weighted bound."""
 
