@@ -86,6 +86,11 @@ def test_export_packages_the_same_pair_and_says_what_comes_next(
         ["export"],
         ["export", "x"],
         ["train", "digits", "--out", "x", "--hidden-sizes", "wide,wider"],
+        ["train", "digits", "--out", ""],
+        ["train", "digits", "--out", "", "--resume"],
+        ["train", "digits", "--out", "x", "--config", ""],
+        ["export", "x", "--out", ""],
+        ["export", "", "--out", "x"],
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
