@@ -116,6 +116,8 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
         TrainingError: it diverged again and again, or the disk refused a file.
     """
     config, saved = last.config, last
+    if last.epoch >= config.epochs:  # nothing to restore, which a GPU's state is only on a GPU
+        return last
     state = checkpoint.restore(last, dataset)
     try:
         with ExitStack() as watched:
