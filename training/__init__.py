@@ -15,7 +15,7 @@
     memory       which networks are too large
     checkpoint   the loop's state <-> one file
     journal      one line of figures an epoch -> metrics.jsonl
-    lock         one process at a time in a run's directory
+    lock         whether a run's directory is free, and one process at a time in it
     progress     the same figures, for who watches
     tensorboard  the same figures and pictures, for TensorBoard
     publish      a checkpoint -> a model package, by the steps below

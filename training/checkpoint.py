@@ -19,7 +19,7 @@ from vae.errors import TrainingError
 from vae.files import write_whole
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
-FORMAT = "vaeserve-checkpoint-2"
+FORMAT = "vaeserve-checkpoint-3"
 
 
 class _Header(BaseModel):
@@ -30,7 +30,8 @@ class _Header(BaseModel):
     epoch: int
     kl_weight: float
     rollbacks: int
-    tensors_sha256: str
+    sha256: str = ""
+    """Of all the file holds but this."""
 
 
 class Checkpoint(NamedTuple):
@@ -119,8 +120,8 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
         epoch=checkpoint.epoch,
         kl_weight=checkpoint.kl_weight,
         rollbacks=checkpoint.rollbacks,
-        tensors_sha256=_digest(checkpoint.tensors),
     )
+    header.sha256 = _digest(header, checkpoint.tensors)
     # One key only: safetensors writes several in random order, and equal states are to give equal files.
     content = safetensors.torch.save(checkpoint.tensors, {FORMAT: header.model_dump_json()})
     try:
@@ -149,7 +150,7 @@ def read(path: Path) -> Checkpoint:
         header = _Header.model_validate_json(metadata[FORMAT])
     except (KeyError, ValidationError) as exc:
         raise TrainingError(f"{path}: is no checkpoint that this version understands") from exc
-    if header.tensors_sha256 != _digest(tensors):
+    if header.sha256 != _digest(header, tensors):
         raise TrainingError(f"{path}: was altered: its checksum does not match")
     return Checkpoint(header.config, header.data_sha256, header.epoch, header.kl_weight, header.rollbacks, tensors)
 
@@ -170,9 +171,9 @@ def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].numpy().tobytes())
+def _digest(header: _Header, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(header.model_dump_json(exclude={"sha256"}).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()

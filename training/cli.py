@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.config import Config, complete, parse_config, preset_names, read_settings
+from training.config import Config, complete, parse_config, preset_names, read_settings, refuse_unused
 from training.likelihoods import FAMILIES
+from training.lock import holds_nothing
 from training.models import MODELS
 from training.networks import NETWORKS
 from vae.errors import TrainingError
@@ -160,11 +161,14 @@ def settings_of(asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
     """Returns the settings that a resumed run must have been started with, and what a new run is to be.
 
     Raises:
-        TrainingError: a setting is wrong; the message names its flag, or its file and key.
+        TrainingError: a setting is wrong, or has no effect; the message names its flag, or its file and key.
     """
     given = _given(asked)
     completed = complete(given, asked.preset)
-    return given if asked.preset is None else completed, parse_config(completed)
+    config = parse_config(completed)
+    if not getattr(asked, "resume", False) or holds_nothing(asked.out):  # else the run there has its own model
+        refuse_unused(config, given)
+    return given if asked.preset is None else completed, config
 
 
 def _given(asked: argparse.Namespace) -> dict[str, object]:

@@ -59,7 +59,7 @@ class Config(BaseModel):
     hidden_sizes: Annotated[tuple[HiddenSize, ...], Field(min_length=1, max_length=16, strict=False)] = (256, 128)
     """Widths of the encoder's hidden layers, or of a convolution's levels; the decoder mirrors them."""
     blocks: Annotated[int, Field(ge=0, le=64)] = 1
-    """Residual blocks of a convolution's level."""
+    """Residual blocks of a convolution's level; with 0 it is a convolution and an activation."""
     samples: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Latents drawn a row and step, by vae and iwae: the k of the importance-weighted bound."""
 
@@ -120,9 +120,10 @@ class Config(BaseModel):
         return Source(**{name: getattr(self, name) for name in Source._fields})
 
     def changed(self) -> dict[str, Setting | tuple[int, ...]]:
-        """Returns the settings that are not the defaults, as a file of settings would tell them."""
+        """Returns the settings that are not the defaults and have an effect, as a file of settings would tell them."""
         default, told = Config(), self.to_settings()
-        changed = {key: value for key, value in self if key in told and value != getattr(default, key)}
+        kept = told.keys() - unused(self, told).keys()
+        changed = {key: value for key, value in self if key in kept and value != getattr(default, key)}
         return {key: value if isinstance(value, tuple) else told[key] for key, value in changed.items()}
 
     def to_settings(self) -> dict[str, Setting]:
@@ -167,12 +168,16 @@ def preset_names() -> tuple[str, ...]:
 
 
 def preset_for(dataset: str) -> str:
-    """Returns the name of the preset that a run on this data takes when told nothing."""
+    """Returns the name of the preset that a run on this data takes when told nothing; looks into a file of arrays."""
     if dataset in ("mnist", "fashion-mnist"):
         return "mnist"
     if dataset == "digits":
         return "digits"
     path = Path(dataset)
+    if path.suffix.lower() in (".npy", ".npz") and path.is_file():
+        from training.data.arrays import holds_images
+
+        return "images" if holds_images(path) else "table"
     return "table" if path.suffix and not path.is_dir() else "images"
 
 
@@ -188,11 +193,37 @@ def complete(given: dict[str, object], preset: str | None) -> dict[str, object]:
     """
     base = read_settings(PRESETS / f"{preset or preset_for(str(given.get('dataset', 'digits')))}.toml")
     model = given.get("model", base.get("model", "vae"))
-    needed = MODELS.get(model, {}) if isinstance(model, str) else {}
+    needed = MODELS[model].fixed if isinstance(model, str) and model in MODELS else {}
     for key, value in needed.items():
         if given.get(key, value) != value:
             raise TrainingError(f"{_flag(key)}: the model {model} is defined with {value}, not {given[key]}")
     return {**base, **needed, **given}
+
+
+def unused(config: Config, keys: Iterable[str]) -> dict[str, str]:
+    """Returns which of these settings have no effect on a run, and why: its model or its network does not use them."""
+    models = {name: entry.uses for name, entry in MODELS.items()}
+    reasons: dict[str, str] = {}
+    for kind, chosen, registry in (("model", config.model, models), ("network", config.network, NETWORKS)):
+        for key in keys:
+            users = [name for name, uses in registry.items() if key in uses]
+            if users and chosen not in users:
+                reasons[key] = f"has no effect with the {kind} {chosen}, only with {', '.join(users)}"
+    return reasons
+
+
+def refuse_unused(config: Config, given: Iterable[str]) -> None:
+    """Makes sure that every setting that was asked for has an effect.
+
+    Args:
+        config: what a run is to be.
+        given: names of the settings that a file or a flag named; presets and defaults name none.
+
+    Raises:
+        TrainingError: one has none; the message names its flag, and what uses it.
+    """
+    for key, reason in unused(config, given).items():
+        raise TrainingError(f"{_flag(key)}: {reason}")
 
 
 def read_settings(path: Path) -> dict[str, object]:

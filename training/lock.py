@@ -1,4 +1,4 @@
-"""Lock: one process at a time writes to a run's directory. The system takes it off whoever dies."""
+"""A run's directory: whether it is free, and one process at a time in it. The system unlocks it for whoever dies."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vae.errors import TrainingError
+from vae.files import PARTIAL
+
+
+def holds_nothing(directory: Path) -> bool:
+    """Tells whether a directory is missing or empty; what a killed process was writing does not count.
+
+    Raises:
+        TrainingError: it cannot be read.
+    """
+    try:
+        return not directory.is_dir() or all(path.name.endswith(PARTIAL) for path in directory.iterdir())
+    except OSError as exc:
+        raise TrainingError(f"{directory}: cannot be read: {exc.strerror}") from exc
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from training.data import Dataset, load_dataset, training_rows
 from training.evaluate.evaluation import EVALUATION_FILE
 from training.guard import ROLLBACKS, Diverged
 from training.journal import JOURNAL_FILE, Journal
-from training.lock import alone_in
+from training.lock import alone_in, holds_nothing
 from training.loop import State, epochs, start
 from training.memory import told_on_one_line
 from training.models import model_of
@@ -21,7 +21,6 @@ from training.progress import Progress, say
 from training.publish import Outcome, publish
 from training.report import opening
 from vae.errors import TrainingError
-from vae.files import PARTIAL
 
 if TYPE_CHECKING:
     from training.tensorboard import TensorBoard
@@ -76,7 +75,7 @@ def resume(config: Config, directory: Path, given: dict[str, object]) -> Checkpo
     Raises:
         TrainingError: there are files but no whole checkpoint, or a setting differs; the message names it.
     """
-    if _holds_nothing(directory):
+    if holds_nothing(directory):
         return begin(config, directory)
     if not (directory / CHECKPOINT_FILE).exists():
         raise TrainingError(
@@ -117,6 +116,8 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
         TrainingError: it diverged again and again, or the disk refused a file.
     """
     config, saved = last.config, last
+    if last.epoch >= config.epochs:  # nothing to restore, which a GPU's state is only on a GPU
+        return last
     state = checkpoint.restore(last, dataset)
     try:
         with ExitStack() as watched:
@@ -196,14 +197,6 @@ def _refuse_run(directory: Path) -> None:
     for name in (CHECKPOINT_FILE, JOURNAL_FILE, EVALUATION_FILE, PACKAGE_DIRECTORY):
         if (directory / name).exists():
             raise TrainingError(f"{directory} holds a run already: go on with it by --resume, or choose another --out")
-
-
-def _holds_nothing(directory: Path) -> bool:
-    """Tells whether a directory is missing or empty; what a killed process was writing does not count."""
-    try:
-        return not directory.is_dir() or all(path.name.endswith(PARTIAL) for path in directory.iterdir())
-    except OSError as exc:
-        raise TrainingError(f"{directory}: cannot be read: {exc.strerror}") from exc
 
 
 def prepare_torch(config: Config) -> None:

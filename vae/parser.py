@@ -1,6 +1,7 @@
 """The parser that every verb uses."""
 
 import argparse
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -12,5 +13,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def verb_parser(verb: str, summary: str, epilog: str = "") -> argparse.ArgumentParser:
-    """Returns the parser of a verb, without options. What is not given is None."""
-    return _Parser(prog=f"vae {verb}", description=summary, epilog=epilog, allow_abbrev=False)
+    """Returns the parser of a verb, without options. What is not given is None; no Path that is given is empty."""
+    parser = _Parser(prog=f"vae {verb}", description=summary, epilog=epilog, allow_abbrev=False)
+    parser.register("type", Path, _path)
+    return parser
+
+
+def _path(text: str) -> Path:
+    if not text:  # to Path it is the current directory, to a script a variable that was not set
+        raise argparse.ArgumentTypeError("must be a path, not empty")
+    return Path(text)

@@ -12,7 +12,7 @@ from training.models import MODELS, model_of
 from vae import Client
 from vae.errors import CallError
 
-QUICK = "epochs = 2\nlatent_size = 3\nbatch_size = 512\nevaluation_samples = 10\n"
+QUICK = {"latent_size": 3, "epochs": 2, "batch_size": 512, "evaluation_samples": 10}
 MIXTURES = {"ae": 2, "vae": 2}  # components; exporting a prior for every model would take a minute
 
 pytestmark = pytest.mark.timeout(400)
@@ -26,8 +26,10 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def served(directory: Path) -> Iterator[RunningServer]:
     for model in MODELS:
+        settings = {key: value for key, value in QUICK.items() if key == "latent_size" or key in MODELS[model].uses}
+        settings["mixture_components"] = MIXTURES.get(model, 0)
         quick = directory / f"{model}.toml"
-        quick.write_text(f"{QUICK}mixture_components = {MIXTURES.get(model, 0)}\n")
+        quick.write_text("\n".join(f"{key} = {value}" for key, value in settings.items()))
         arguments = ["digits", "--out", str(directory / model), "--name", model, "--model", model]
         assert cli.train([*arguments, "--config", str(quick)]) == 0
     running = start(directory)

@@ -65,6 +65,31 @@ def test_an_altered_tensor_is_noticed(path: Path) -> None:
         checkpoint.read(path)
 
 
+@pytest.mark.parametrize(
+    ("written", "altered"),
+    [
+        (rb"\"epoch\":1,", rb"\"epoch\":2,"),
+        (rb"\"kl_weight\":1.0", rb"\"kl_weight\":9.0"),
+        (rb"\"rollbacks\":0", rb"\"rollbacks\":3"),
+        (rb"\"seed\":0", rb"\"seed\":1"),
+        (b'"average.encoder.body.1.bias":{"dtype":"F32"', b'"average.encoder.body.1.bias":{"dtype":"I32"'),
+        (b'"dtype":"F32","shape":[16,64]', b'"dtype":"F32","shape":[64,16]'),
+    ],
+)
+def test_an_altered_header_is_noticed(path: Path, written: bytes, altered: bytes) -> None:
+    content = path.read_bytes()
+    assert written in content
+    path.write_bytes(content.replace(written, altered))
+    with pytest.raises(TrainingError, match="was altered"):
+        checkpoint.read(path)
+
+
+def test_a_file_of_an_older_version_is_refused(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(checkpoint.FORMAT.encode(), b"vaeserve-checkpoint-2"))
+    with pytest.raises(TrainingError, match="no checkpoint that this version understands"):
+        checkpoint.read(path)
+
+
 def test_another_safetensors_file_is_refused(tmp_path: Path) -> None:
     safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / "other")
     with pytest.raises(TrainingError, match="no checkpoint that this version understands"):

@@ -86,6 +86,11 @@ def test_export_packages_the_same_pair_and_says_what_comes_next(
         ["export"],
         ["export", "x"],
         ["train", "digits", "--out", "x", "--hidden-sizes", "wide,wider"],
+        ["train", "digits", "--out", ""],
+        ["train", "digits", "--out", "", "--resume"],
+        ["train", "digits", "--out", "x", "--config", ""],
+        ["export", "x", "--out", ""],
+        ["export", "", "--out", "x"],
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,6 +117,22 @@ def test_wrong_settings_are_said_on_one_line(tmp_path: Path, capsys: pytest.Capt
         (error,) = capsys.readouterr().err.splitlines()
         assert error.startswith(f"vae: {message}")
     assert not Path(new).exists()
+
+
+def test_what_has_no_effect_is_refused_but_for_a_run_that_is_there(
+    tmp_path: Path, run_directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new, blocks = str(tmp_path / "new"), tmp_path / "blocks.toml"
+    blocks.write_text("blocks = 2\n")
+    for asked in (["--model", "ae", "--beta", "2"], ["--config", str(blocks)]):
+        for resumed in ([], ["--resume"]):
+            assert vae(["train", "digits", "--out", new, *asked, *resumed]) == 2
+            (error,) = capsys.readouterr().err.splitlines()
+            assert ": has no effect with the " in error
+    assert not Path(new).exists()
+    # Neither said again is the network of a run that goes on, nor which of its settings have an effect.
+    assert vae(["train", "digits", "--out", str(run_directory), "--resume", "--config", str(blocks)]) == 1
+    assert capsys.readouterr().err.startswith("vae: --blocks: the run was started with 1")
 
 
 def test_export_refuses_a_taken_place_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from training.config import (
@@ -11,7 +12,10 @@ from training.config import (
     preset_names,
     read_settings,
     refuse_changes,
+    refuse_unused,
 )
+from training.data import Dataset
+from training.loop import build
 from training.models import MODELS, model_of
 from training.networks import NETWORKS, network_of
 from vae.errors import TrainingError
@@ -133,11 +137,25 @@ def test_every_preset_is_a_configuration(preset: str) -> None:
         ("fashion-mnist", "mnist"),
         ("pictures", "images"),
         ("a/rows.csv", "table"),
-        ("rows.npz", "table"),
+        ("rows.npz", "table"),  # which is not there
     ],
 )
 def test_data_has_its_preset(dataset: str, preset: str) -> None:
     assert preset_for(dataset) == preset
+
+
+@pytest.mark.parametrize("name", ["rows.npy", "rows.NPZ"])
+def test_a_file_of_arrays_has_the_preset_of_what_it_holds(tmp_path: Path, name: str) -> None:
+    path, pictures = tmp_path / name, np.zeros((40, 8, 8), np.uint8)
+    for rows, preset in ((pictures, "images"), (pictures[..., None], "images"), (pictures[0], "table")):
+        with path.open("wb") as file:
+            if path.suffix == ".npy":
+                np.save(file, rows)
+            else:
+                np.savez(file, train_labels=pictures, train=rows, test=rows)
+        assert preset_for(str(path)) == preset
+    path.write_bytes(path.read_bytes()[:9])
+    assert preset_for(str(path)) == "table"
 
 
 def test_a_folder_with_a_dot_in_its_name_holds_images(tmp_path: Path) -> None:
@@ -157,6 +175,64 @@ def test_a_model_brings_what_it_is_defined_with() -> None:
     assert (config.network, config.likelihood) == ("linear", "gaussian")
     with pytest.raises(TrainingError, match=r"^--network: the model pca is defined with linear, not mlp$"):
         complete({"model": "pca", "network": "mlp"}, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"model": "ae", "beta": 1.0}, "--beta: has no effect with the model ae, only with vae, iwae"),
+        ({"model": "pca", "beta": 2.0}, "--beta: has no effect with the model pca, only with vae, iwae"),
+        ({"model": "ae", "free_bits": 0.1}, "--free-bits: has no effect with the model ae, only with vae"),
+        ({"model": "iwae", "free_bits": 0.1}, "--free-bits: has no effect with the model iwae, only with vae"),
+        (
+            {"model": "linear-ae", "samples": 2},
+            "--samples: has no effect with the model linear-ae, only with vae, iwae",
+        ),
+        (
+            {"model": "pca", "epochs": 9},
+            "--epochs: has no effect with the model pca, only with linear-ae, ae, vae, iwae",
+        ),
+        ({"model": "pca", "learning_rate": 1e-3}, "--learning-rate: has no effect with the model pca, only with"),
+        (
+            {"model": "pca", "hidden_sizes": [8]},
+            "--hidden-sizes: has no effect with the network linear, only with mlp,",
+        ),
+        ({"network": "mlp", "blocks": 2}, "--blocks: has no effect with the network mlp, only with conv"),
+        (
+            {"network": "linear", "hidden_sizes": [8]},
+            "--hidden-sizes: has no effect with the network linear, only with",
+        ),
+        ({"dataset": "mnist", "blocks": 2}, "--blocks: has no effect with the network gated-mlp, only with conv"),
+    ],
+)
+def test_a_setting_that_was_given_and_has_no_effect_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(TrainingError) as raised:
+        refuse_unused(parse_config(complete(given, None)), given)
+    assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("model", MODELS)
+def test_what_a_preset_says_is_not_given(model: str, preset: str) -> None:
+    given: dict[str, object] = {"model": model, "latent_size": 2, "seed": 1, "mixture_components": 0}
+    config = parse_config(complete(given, preset))
+    refuse_unused(config, given)
+    refuse_unused(config, config.changed())  # the card's settings can be given again
+
+
+def test_what_is_registered_as_used_is_used(dataset: Dataset) -> None:
+    fields = Config.model_fields.keys()
+    for name, entry in MODELS.items():
+        assert fields >= {*entry.fixed, *entry.uses}
+        assert ("epochs" in entry.uses) == (model_of(name).step is not None)
+        assert ("beta" in entry.uses) == (model_of(name).posterior == "gaussian")
+        assert ("samples" in entry.uses) == (model_of(name).draws(Config(samples=7)) == 7)
+    for name, uses in NETWORKS.items():
+        made = Config(network=name, hidden_sizes=(8, 4), latent_size=2)
+        for key, value in {"hidden_sizes": (16, 4), "blocks": 2}.items():
+            pair = (build(made, dataset), build(made.model_copy(update={key: value}), dataset))
+            before, after = ([weights.shape for weights in networks.parameters()] for networks in pair)
+            assert (before != after) == (key in uses)
 
 
 def test_a_name_is_a_file_in_every_registry() -> None:

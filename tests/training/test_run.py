@@ -127,6 +127,20 @@ def test_resuming_a_finished_run_packages_the_same_graphs_again(
         assert (again.directory / name).read_bytes() == (package.directory / name).read_bytes()
 
 
+def test_a_run_that_was_finished_on_a_gpu_is_packaged_again_anywhere(
+    tmp_path: Path, last: Checkpoint, dataset: Dataset
+) -> None:
+    generator = torch.zeros(16, dtype=torch.uint8)  # what a GPU's is
+    config = last.config.model_copy(update={"device": "cuda"})
+    finished = last._replace(config=config, tensors={**last.tensors, "generator": generator})
+    checkpoint.write(tmp_path / CHECKPOINT_FILE, finished)
+    resumed = run.resume(config, tmp_path, {})
+    with Journal(tmp_path / JOURNAL_FILE, resumed.epoch) as journal:
+        assert run.fit(tmp_path, resumed, dataset, journal) is resumed
+        with pytest.raises(TrainingError, match=r"random numbers cannot go on there|PyTorch finds no GPU"):
+            run.fit(tmp_path, resumed._replace(epoch=2), dataset, journal)
+
+
 def test_export_gives_the_graphs_that_training_gave(tmp_path: Path, run_directory: Path, package: ModelPackage) -> None:
     exported = run.export(run_directory / CHECKPOINT_FILE, tmp_path / "model").package
     assert exported.manifest.fingerprint == package.manifest.fingerprint

@@ -2,10 +2,11 @@
 
 import errno
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -62,6 +63,27 @@ def read_npz(path: Path, skip_bad: bool) -> Content:
                 said.append(f"classes {shown(part.labels)}")
     whole = np.concatenate(labels) if len(labels) == len(parts) else None
     return _content(path, parts, whole, skip_bad, f": {', '.join(said)}")
+
+
+def holds_images(path: Path) -> bool:
+    """Tells from its header alone whether a `.npy` or `.npz` file holds images; False of one that cannot be read."""
+    try:
+        with _translated(path), path.open("rb") as file:
+            if path.suffix.lower() == ".npy":
+                return len(_shape(file)) > 2
+            with zipfile.ZipFile(file) as archive:
+                members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+                rows = choose([*members], shown(path)).train.rows
+                with archive.open(members[rows]) as member:
+                    return len(_shape(member)) > 2
+    except TrainingError:
+        return False
+
+
+def _shape(file: IO[bytes]) -> tuple[int, ...]:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(file)[0]
 
 
 def _check_start(file: BinaryIO, expected: bytes) -> None:

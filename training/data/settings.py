@@ -30,8 +30,8 @@ def check_settings(source: Source, kind: Kind) -> None:
             raise TrainingError(f"--{key.replace('_', '-')}: is for {_MEANT_FOR[only]}, not for {source.dataset}")
     if source.binarised and kind == "columns":
         raise TrainingError(f"--binarised: is for images, not for {source.dataset}")
-    if source.image_fit == "exact" and source.image_size is None:
-        raise TrainingError("--image-fit: exact needs --image-size")
+    if source.image_fit != Source._field_defaults["image_fit"] and source.image_size is None:
+        raise TrainingError(f"--image-fit: {source.image_fit} needs --image-size")
     if source.image_size is not None and prod(source.image_size) > MOST_PIXELS:
         height, width = source.image_size
         raise TrainingError(f"--image-size: {height} x {width} pixels are more than the {MOST_PIXELS} of any picture")

@@ -22,7 +22,7 @@ def evaluate(arguments: list[str]) -> int:
         0 when the figures were printed; exits with 2 when called wrongly.
 
     Raises:
-        TrainingError: there is no such pair, its data is not there, or does not fit it.
+        TrainingError: there is no such pair, its data is not there, or does not fit it; or a flag has no effect.
         PackageError: the package is damaged.
         StartupError: there is not exactly one ONNX Runtime.
     """
@@ -34,6 +34,9 @@ def evaluate(arguments: list[str]) -> int:
     from training.publish import rows_of
 
     subject = Subject.find(asked.path)
+    for key in ("rows", "samples"):
+        if getattr(asked, key) is not None and not subject.has_nll:
+            raise TrainingError(f"--{key}: has no effect: without a posterior and a likelihood there is no -log p(x)")
     changes = {key: value for key in Source._fields if (value := getattr(asked, key)) is not None}
     dataset = subject.load(changes)
     budget = subject.budget._replace(

@@ -54,6 +54,12 @@ class Subject(NamedTuple):
         return place.parent.name if place.name == PACKAGE_DIRECTORY else place.name
 
     @property
+    def has_nll(self) -> bool:
+        """Whether its importance-weighted likelihood can be estimated."""
+        manifest = self.package.manifest
+        return manifest.posterior == "gaussian" and manifest.graphs.likelihood is not None
+
+    @property
     def budget(self) -> Budget:
         """What its evaluation may cost, if nothing else is said."""
         return Budget() if self.config is None else budget_of(self.config)

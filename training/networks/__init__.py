@@ -6,7 +6,8 @@
     gated_mlp  perceptrons whose layers are gated by a sigmoid
     conv       residual convolutions without norms, nearest-neighbour resizing
 
-To add a network, write a file with these two functions and add a line to NETWORKS:
+To add a network, write a file with these two functions and add a line to NETWORKS, with the settings that it uses of
+those that not every network does; given with another one, they are refused:
 
     encoder(row_shape, outputs, config)         -> module: scaled rows [batch, *row_shape] -> [batch, outputs]
     decoder(latent_size, outputs_shape, config) -> module: latent [batch, latent_size] -> [batch, *outputs_shape]
@@ -18,7 +19,12 @@ that row alone, so nothing may normalise over the batch.
 from importlib import import_module
 from types import ModuleType
 
-NETWORKS = ("linear", "mlp", "gated-mlp", "conv")  # each in the file of that name; imported when asked for
+NETWORKS: dict[str, tuple[str, ...]] = {  # each in the file of that name, imported when asked for; what it uses
+    "linear": (),
+    "mlp": ("hidden_sizes",),
+    "gated-mlp": ("hidden_sizes",),
+    "conv": ("hidden_sizes", "blocks"),
+}
 
 
 def network_of(name: str) -> ModuleType:

@@ -1,9 +1,9 @@
 """Residual convolutions without norms: each level halves the picture, nearest-neighbour resizing doubles it again.
 
 No transposed convolution (checkerboards, no int8 kernel) and no normalisation (one answer a row). A residual branch
-begins as nothing (Child, "Very deep VAEs", 2021). Pictures of any size: the encoder pads them with their own border
-until the levels divide them, the decoder cuts the same off. Channels come last in memory, as in the rows: a step
-of the preset `serve` then takes two thirds of the time on a CPU.
+begins as nothing (Child, "Very deep VAEs", 2021); a level without one has an activation instead. Pictures of any size:
+the encoder pads them with their own border until the levels divide them, the decoder cuts the same off. Channels come
+last in memory, as in the rows: a step of the preset `serve` then takes two thirds of the time on a CPU.
 """
 
 from itertools import pairwise
@@ -44,8 +44,10 @@ class ConvEncoder(nn.Module):
         layers: list[nn.Module] = []
         for inputs, outputs_here in pairwise((channels, *widths)):
             layers.append(nn.Conv2d(inputs, outputs_here, 3, stride=2, padding=1))
-            layers += [Residual(outputs_here) for _ in range(config.blocks)]
-        self.levels = nn.Sequential(*layers, nn.SiLU())
+            layers += _level(outputs_here, config.blocks)
+        if config.blocks:  # which end without an activation
+            layers.append(nn.SiLU())
+        self.levels = nn.Sequential(*layers)
         self.last = nn.Linear(widths[-1] * small_height * small_width, outputs)
 
     def forward(self, data: Tensor) -> Tensor:
@@ -71,7 +73,7 @@ class ConvDecoder(nn.Module):
         finest = max(1, widths[-1] // 2)
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise((*widths, finest)):
-            layers += [Residual(inputs) for _ in range(config.blocks)]
+            layers += _level(inputs, config.blocks)
             layers += [nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2)]  # the cheaper way round
         self.levels = nn.Sequential(*layers, nn.Conv2d(finest, finest, 3, padding=1), nn.SiLU())
         self.last = nn.Conv2d(finest, channels, 3, padding=1)
@@ -90,6 +92,11 @@ def encoder(row_shape: tuple[int, ...], outputs: int, config: Config) -> nn.Modu
 def decoder(latent_size: int, outputs_shape: tuple[int, ...], config: Config) -> nn.Module:
     """Returns latents [batch, latent_size] -> [batch, *outputs_shape]."""
     return ConvDecoder(latent_size, outputs_shape, config).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _level(channels: int, blocks: int) -> list[nn.Module]:
+    """Returns a level's residual blocks; without any an activation, or all levels together were one linear map."""
+    return [Residual(channels) for _ in range(blocks)] or [nn.SiLU()]
 
 
 def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:

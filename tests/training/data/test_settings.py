@@ -22,6 +22,8 @@ def test_a_setting_without_effect_is_refused(source: Source, said: str) -> None:
 def test_settings_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(TrainingError, match="--image-fit: exact needs --image-size"):
         check_settings(Source("faces", image_fit="exact"), "pictures")
+    with pytest.raises(TrainingError, match="--image-fit: pad needs --image-size"):
+        check_settings(Source("faces", image_fit="pad"), "pictures")
     with pytest.raises(TrainingError, match="--image-size: 65536 x 65536 pixels are more than the 100000000 of any"):
         check_settings(Source("faces", image_size=(65536, 65536)), "pictures")
     with pytest.raises(TrainingError, match=r"--binarised: is for images, not for a\.csv"):

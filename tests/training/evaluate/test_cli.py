@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import make_float_package
 from training.evaluate import cli
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
 from training.evaluate.sweep import FIGURES_FILE, PICTURE_FILE
 from training.run import PACKAGE_DIRECTORY
+from vae.errors import TrainingError
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,6 +39,14 @@ def test_figures_of_other_rows_are_not_kept(run: Path, capsys: pytest.CaptureFix
     assert cli.evaluate([str(run / PACKAGE_DIRECTORY), *quick]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("not written")
     assert (run / EVALUATION_FILE).read_bytes() == before
+
+
+@pytest.mark.parametrize("posterior", ["none", "gaussian"])  # with neither is there a likelihood
+@pytest.mark.parametrize("flag", ["--rows", "--samples"])
+def test_a_budget_for_what_is_not_estimated_is_refused(tmp_path: Path, flag: str, posterior: str) -> None:
+    make_float_package.make(tmp_path / "package", (3,), posterior=posterior)
+    with pytest.raises(TrainingError, match=f"^{flag}: has no effect: without a posterior and a likelihood there is"):
+        cli.evaluate([str(tmp_path / "package"), flag, "5"])
 
 
 def test_compare_prints_a_table_markdown_or_json(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,11 +84,14 @@ def test_sweep_prints_a_line_a_run_and_writes_the_curve(run: Path, capsys: pytes
         ("evaluate", ["x", "--rows", "0"], "argument --rows: must be a whole number above 0, not '0'"),
         ("evaluate", ["x", "--samples", "-1"], "argument --samples: "),
         ("evaluate", [], "required: RUN_OR_PACKAGE"),
+        ("evaluate", [""], "argument RUN_OR_PACKAGE: must be a path, not empty"),
         ("compare", [], "required: RUN"),
+        ("compare", ["x", ""], "argument RUN: must be a path, not empty"),
         ("compare", ["x", "--json", "--markdown"], "not allowed with"),
         ("sweep", ["digits", "--out", "x", "--beta", "1,-1"], "argument --beta: must be numbers of 0 or more"),
         ("sweep", ["digits", "--out", "x", "--beta", "1,inf"], "argument --beta: must be"),
         ("sweep", ["digits", "--out", "x", "--beta", "1,,2"], "argument --beta: must be"),
+        ("sweep", ["digits", "--out", "", "--beta", "1"], "argument --out: must be a path, not empty"),
         ("sweep", ["digits", "--out", "x", "--beta", "1", "--epochs", "0"], "--epochs: input should be greater"),
         ("sweep", ["digits", "--out", "x", "--beta", "1", "--nonsense"], "unrecognized arguments: --nonsense"),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Generator
+from torch import Generator, nn
 
 from training.config import Config
 from training.networks import NETWORKS, network_of
@@ -53,6 +53,14 @@ def test_residual_branches_begin_as_nothing() -> None:
 
     values = torch.randn(2, 4, 5, 5)
     assert torch.equal(Residual(4)(values), values)
+
+
+def test_without_blocks_every_level_still_has_an_activation() -> None:
+    config = CONFIG.model_copy(update={"hidden_sizes": (4, 4, 4), "blocks": 0})
+    pair = network_of("conv").encoder((8, 8, 1), 6, config), network_of("conv").decoder(3, (8, 8, 1), config)
+    encoder, decoder = ([type(module) for module in network.get_submodule("levels").children()] for network in pair)
+    assert encoder == [nn.Conv2d, nn.SiLU] * 3
+    assert decoder == [nn.SiLU, nn.Conv2d, nn.Upsample] * 3 + [nn.Conv2d, nn.SiLU]
 
 
 def test_a_table_is_no_picture() -> None:
