@@ -1,7 +1,5 @@
 """Trial rows: data that a pair is tried on, given by its maker or drawn."""
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -9,29 +7,10 @@ from torch import Tensor
 
 from training.bring.spec import Spec
 from training.probes import REAL
-from vae.errors import InvalidInput, TrainingError
-from vae.files import AnyArray, read_array, read_arrays
+from vae.errors import TrainingError
+from vae.files import AnyArray
 
 WIDEST = 1e6  # range within which random values still mean something
-
-
-def read_rows(path: Path) -> AnyArray:
-    """Reads the rows of a .npy file, or of the one array (or the one named data) of a .npz file.
-
-    Raises:
-        TrainingError: the file cannot be read, or holds several arrays; names the file.
-    """
-    try:
-        if path.suffix != ".npz":
-            return read_array(path)
-        arrays = read_arrays(path)
-    except InvalidInput as exc:
-        raise TrainingError(str(exc)) from exc
-    if len(arrays) == 1:
-        return next(iter(arrays.values()))
-    if "data" not in arrays:
-        raise TrainingError(f"{path}: holds {', '.join(arrays) or 'nothing'}: one array, or one named data, is needed")
-    return arrays["data"]
 
 
 def trial_rows(rows: npt.ArrayLike | None, spec: Spec) -> Tensor:

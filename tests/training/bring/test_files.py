@@ -8,7 +8,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.linear_pair import W, encoder, model, save
-from training.bring.files import Port, check_row, read_graph, runner_of
+from training.bring.files import read_graph, runner_of
 from vae.errors import TrainingError
 
 ROWS = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32))
@@ -24,8 +24,8 @@ def refusal(path: Path) -> str:
 def test_a_graph_as_it_came(tmp_path: Path) -> None:
     file = read_graph(save(tmp_path, "e", encoder()))
     assert file.label == "e.onnx"
-    assert file.inputs == (Port("x", torch.float32, (6,)),)
-    assert [port.name for port in file.outputs] == ["mu", "logvar"]
+    assert file.inputs == {"x": torch.float32}
+    assert file.outputs == ("mu", "logvar")
     mean, _ = runner_of(file)(ROWS)
     np.testing.assert_allclose(mean.numpy(), ROWS.numpy() @ W, rtol=1e-5, atol=1e-6)
 
@@ -94,9 +94,8 @@ def test_operators_of_another_domain(tmp_path: Path) -> None:
     ("inputs", "outputs", "complaint"),
     [
         ("float[1, 6] x", "float[1, 2] mu, float[1, 2] logvar", "input x takes batches of 1 alone: export it with"),
-        ("int64[N, 6] x", "int64[N, 2] mu, float[N, 2] logvar", "input x is int64: must be float32, float16, double"),
-        ("float x", "float[N, 2] mu, float[N, 2] logvar", "input x is a single value"),
-        ("seq(float[N, 6]) x", "float[N, 2] mu, float[N, 2] logvar", "input x is no tensor"),
+        ("int64[N, 6] x", "int64[N, 2] mu, float[N, 2] logvar", "input x is int64: must be a float32, float16,"),
+        ("seq(float[N, 6]) x", "float[N, 2] mu, float[N, 2] logvar", "input x is undefined: must be a float32,"),
     ],
 )
 def test_inputs_that_cannot_be_given(tmp_path: Path, inputs: str, outputs: str, complaint: str) -> None:
@@ -116,7 +115,7 @@ def test_constants_among_the_inputs_are_none(tmp_path: Path) -> None:
     graph = encoder()
     for tensor in graph.graph.initializer:
         graph.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    assert [port.name for port in read_graph(save(tmp_path, "e", graph)).inputs] == ["x"]
+    assert [*read_graph(save(tmp_path, "e", graph)).inputs] == ["x"]
 
 
 def test_functions_are_put_in_place(tmp_path: Path) -> None:
@@ -151,7 +150,8 @@ def test_weights_that_are_not_beside_the_graph(tmp_path: Path) -> None:
     (folder / "link").symlink_to(tmp_path / "outside")
     for location in ("missing", "../outside", str(tmp_path / "outside"), "link"):
         message = refusal(save(folder, "e", external(encoder(), location)))
-        assert f"e.onnx: its weights lie in {location}, which cannot be read from beside it" in message
+        assert "e.onnx: its weights cannot be read from beside it: " in message
+        assert Path(location).name in message
 
 
 def test_weights_of_another_size(tmp_path: Path) -> None:
@@ -161,10 +161,8 @@ def test_weights_of_another_size(tmp_path: Path) -> None:
         runner_of(read_graph(file))
 
 
-def test_rows_that_an_input_cannot_take() -> None:
-    check_row("e.onnx", Port("x", torch.float32, (1, None, 8)), (1, 8, 8))
-    check_row("e.onnx", Port("x", torch.float32, None), (1, 8, 8))
-    with pytest.raises(
-        TrainingError, match=r"e\.onnx: input x is \[batch, 3, \?\], and by the spec .* \[batch, 8, 8\]"
-    ):
-        check_row("e.onnx", Port("x", torch.float32, (3, None)), (8, 8))
+def test_whole_numbers_are_given_to_inputs_of_uint8_alone(tmp_path: Path) -> None:
+    run = runner_of(read_graph(save(tmp_path, "e", encoder("mu = Identity(x)", "uint8[N, 6] x", "uint8[N, 6] mu"))))
+    assert torch.equal(run(torch.arange(12.0).reshape(2, 6))[0], torch.arange(12, dtype=torch.uint8).reshape(2, 6))
+    with pytest.raises(TrainingError, match="input x is uint8, which what it is to be given does not fit into"):
+        run(ROWS)
