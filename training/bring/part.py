@@ -38,7 +38,7 @@ def module_part(label: str, module: nn.Module, outputs: Outputs, row_shape: tupl
     if not isinstance(module, nn.Module):
         raise TrainingError(f"{label}: is a {type(module).__name__}, must be a torch.nn.Module")
     try:
-        own = deepcopy(module).cpu().float().eval()
+        own = nn.Sequential(deepcopy(module)).cpu().float().eval()  # takes one tensor, whatever the module's signature
     except Exception as exc:  # whatever a stranger's module holds
         raise TrainingError(f"{label}: cannot be copied: {innermost(exc)}") from exc
     example = torch.zeros(2, *row_shape)

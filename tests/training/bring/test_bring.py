@@ -125,6 +125,13 @@ def test_moments_in_one_tensor_and_outputs_that_nobody_needs(bring: Bring) -> No
     near(answer(made, "encoder", data=DATA)["log_variance"], DATA @ V)
 
 
+def test_a_sample_that_is_ignored_is_not_drawn(bring: Bring) -> None:
+    nodes = "mu = MatMul(x, W) logvar = MatMul(x, V) noise = RandomNormalLike(mu) z = Add(mu, noise)"
+    own = encoder(nodes, outputs="float[N, 2] z, float[N, 2] mu, float[N, 2] logvar")
+    made = bring(own, encoder_outputs=["ignored", "mean", "log_variance"])
+    near(answer(made, "encoder", data=DATA)["mean"], DATA @ W)
+
+
 def test_names_that_are_ours_need_no_telling_and_may_stand_elsewhere(bring: Bring) -> None:
     own = encoder(
         "data = Identity(x) latent = MatMul(data, V) mean = MatMul(data, W) log_variance = Identity(latent)",
@@ -153,6 +160,14 @@ def test_an_input_that_is_an_output_too(bring: Bring) -> None:
 def test_the_oldest_opset(bring: Bring) -> None:
     made = bring(encoder(opset=11), decoder(opset=11))
     assert made.manifest.graphs.encoder.opset == 11
+
+
+def test_the_domain_of_onnx_under_its_long_name(bring: Bring) -> None:
+    text = """<ir_version: 8, opset_import: ["ai.onnx": 17]>
+        decoder (float[N, 2] z) => (float[N, 6] y) <WEIGHTS> { y = ai.onnx.MatMul(z, U) }"""
+    made = bring(decoder=model(text))
+    assert made.manifest.graphs.decoder.opset == 17
+    near(answer(made, "decoder", latent=LATENT)["expectation"], LATENT @ U)
 
 
 def test_a_likelihood_of_its_own(bring: Bring) -> None:

@@ -29,8 +29,8 @@ class Answering(nn.Module):
         self.layers = nn.Sequential(nn.Linear(inputs, outputs), nn.Dropout(0.5))
         self.function = function
 
-    def forward(self, values: Tensor) -> object:
-        return self.function(self.layers(values))
+    def forward(self, *values: Tensor) -> object:
+        return self.function(self.layers(*values))
 
 
 def encoder(function: Callable[[Tensor], object] = lambda h: (h, h)) -> Answering:
@@ -89,4 +89,5 @@ def test_the_module_itself_is_left_alone() -> None:
     assert first.dtype == torch.float32
     assert own.training
     assert part.roles == ("mean", "log_variance")
+    assert [value.name for value in part.model().graph.input] == ["rows"]
     assert all(torch.equal(before[name], value) for name, value in own.state_dict().items())
