@@ -3,7 +3,8 @@
 import shlex
 from pathlib import Path
 
-from training.bring.spec import read_spec
+from training.bring.spec import parse_spec
+from training.config import read_settings
 from vae.files import read_array
 from vae.package import check_place
 from vae.parser import verb_parser
@@ -37,7 +38,7 @@ def package(arguments: list[str]) -> int:
     parser.add_argument("--rows", type=Path, metavar="ROWS.npy", help=".npy file of real data to try them on")
     asked = parser.parse_args(arguments)
     check_place(asked.out)
-    spec = read_spec(asked.spec)
+    spec = parse_spec(read_settings(asked.spec), str(asked.spec))
     prepare_onnxruntime("training,serving")
     from training.bring.bring import package as package_files
     from training.report import proof

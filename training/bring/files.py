@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import onnx
 import onnx.inliner
@@ -26,50 +25,42 @@ _DTYPES: dict[int, torch.dtype] = {
 }
 
 
-class GraphFile(NamedTuple):
-    """A graph that is whole and takes batches, as far as it says so itself."""
-
-    label: str
-    model: onnx.ModelProto
-    inputs: dict[str, torch.dtype]
-    """By name, in alphabetical order: of a likelihood data, then parameters."""
-    outputs: tuple[str, ...]
-
-
-def read_graph(path: Path) -> GraphFile:
-    """Reads an ONNX file, with the files of weights that it names.
+def read_graph(path: Path) -> onnx.ModelProto:
+    """Reads an ONNX file, with the files of weights that it names; its inputs come in alphabetical order.
 
     Raises:
         TrainingError: it cannot be read, is not whole, or is of a kind that cannot be served; names the file.
     """
-    model, label = _read(path), path.name
-    _check(label, model)
+    model = _read(path)
+    _check(path.name, model)
     constants = {tensor.name for tensor in model.graph.initializer}  # which old exporters list among the inputs
     inputs = sorted((value for value in model.graph.input if value.name not in constants), key=lambda value: value.name)
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     for value in inputs:
-        _check_batch(label, value)
-    taken = _dtypes(f"{label}: input", inputs)
-    return GraphFile(label, model, taken, tuple(_dtypes(f"{label}: output", model.graph.output)))
+        _check_batch(path.name, value)
+    return model
 
 
-def runner_of(file: GraphFile) -> Callable[..., tuple[Tensor, ...]]:
+def runner_of(label: str, model: onnx.ModelProto) -> Callable[..., tuple[Tensor, ...]]:
     """Returns what runs the graph as it came, node by node as it is written, without ONNX Runtime's optimisations.
 
     Raises:
-        TrainingError: ONNX Runtime does not take the graph. What runs it raises it where the graph fails.
+        TrainingError: it takes or answers what cannot be given, or ONNX Runtime does not take it. What runs it raises
+            it where the graph fails.
     """
-    session = open_session(file.label, file.model.SerializeToString(), optimised=False)
+    inputs = _dtypes(f"{label}: input", model.graph.input)
+    outputs = [*_dtypes(f"{label}: output", model.graph.output)]
+    session = open_session(label, model.SerializeToString(), optimised=False)
 
     def run_rows(*rows: Tensor) -> tuple[Tensor, ...]:
         feeds = {}
-        for (name, dtype), given in zip(file.inputs.items(), rows, strict=True):
+        for (name, dtype), given in zip(inputs.items(), rows, strict=True):
             fed = given.to(dtype)
             if dtype == torch.uint8 and not bool((fed == given).all()):
                 raise TrainingError(f"input {name} is uint8, which what it is to be given does not fit into")
             feeds[name] = fed.contiguous().numpy()
-        return tuple(map(torch.from_numpy, run(session, feeds, file.outputs)))
+        return tuple(map(torch.from_numpy, run(session, feeds, outputs)))
 
     return run_rows
 
@@ -98,7 +89,8 @@ def _read(path: Path) -> onnx.ModelProto:
 
 def _check(label: str, model: onnx.ModelProto) -> None:
     """Refuses what no server could run."""
-    for named in (*model.opset_import, *nodes_of(model.graph)):
+    domains: list[onnx.OperatorSetIdProto | onnx.NodeProto] = [*model.opset_import, *nodes_of(model.graph)]
+    for named in domains:
         if named.domain == "ai.onnx":  # another name of the same
             named.domain = ""
     opset = next((entry.version for entry in model.opset_import if not entry.domain), None)

@@ -118,14 +118,8 @@ def _join(graph: ir.Graph, roles: tuple[str, ...], border: Border, probe: Probe)
 
 
 def _values(arrays: Arrays) -> list[ir.Value]:
-    return [
-        ir.Value(
-            name=name,
-            type=ir.TensorType(ir.DataType.from_numpy(array.dtype)),
-            shape=ir.Shape((BATCH, *array.shape[1:])),
-        )
-        for name, array in arrays.items()
-    ]
+    types = {name: ir.DataType.from_numpy(array.dtype) for name, array in arrays.items()}
+    return [ir.val(name, dtype=types[name], shape=(BATCH, *array.shape[1:])) for name, array in arrays.items()]
 
 
 def _tensors(values: Iterable[ir.Value], tape: Tape) -> list[Tensor]:

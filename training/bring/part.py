@@ -58,13 +58,13 @@ def file_part(path: Path, outputs: Outputs, inputs: tuple[str, ...]) -> Part:
     Raises:
         TrainingError: it cannot be read or served, takes other inputs, or it is not clear what it answers.
     """
-    file = read_graph(path)
-    label, taken = file.label, tuple(file.inputs)
+    model, label = read_graph(path), path.name
+    taken, answered = (tuple(value.name for value in side) for side in (model.graph.input, model.graph.output))
     if len(taken) != len(inputs) or (len(inputs) > 1 and taken != inputs):
         wanted = "one tensor" if len(inputs) == 1 else " and ".join(inputs)
         raise TrainingError(f"{label}: takes {', '.join(taken)}, must take {wanted}; noise is drawn outside of graphs")
-    roles = outputs.roles_of(label, len(file.outputs), file.outputs)
-    return Part(label, _translated(label, runner_of(file)), roles, lambda: file.model)
+    run = _translated(label, runner_of(label, model))
+    return Part(label, run, outputs.roles_of(label, len(answered), answered), lambda: model)
 
 
 def _translated(label: str, run: Callable[..., object]) -> Callable[..., tuple[Tensor, ...]]:

@@ -1,12 +1,11 @@
 """Spec: what its maker says of a pair, in Python or as a TOML file."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from training.bring.roles import Outputs
-from training.config import problem_of, read_settings
+from training.config import problem_of
 from vae.errors import TrainingError
 from vae.manifest import DataSpec, Name, Shape
 
@@ -128,15 +127,6 @@ class Spec(BaseModel):
         if (self.likelihood == "gaussian") < (self.likelihood_scale is not None):
             raise ValueError("likelihood_scale: is the gaussian's, and the likelihood is another")
         return self
-
-
-def read_spec(path: Path) -> Spec:
-    """Returns the spec in a TOML file.
-
-    Raises:
-        TrainingError: the file cannot be read, or a key is unknown, missing or wrong; names the file and the key.
-    """
-    return parse_spec(read_settings(path), str(path))
 
 
 def parse_spec(settings: dict[str, object], source: str) -> Spec:

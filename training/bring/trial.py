@@ -9,6 +9,7 @@ from training.bring.spec import Spec
 from training.probes import REAL
 from vae.errors import TrainingError
 from vae.files import AnyArray
+from vae.manifest import DataSpec
 
 WIDEST = 1e6  # range within which random values still mean something
 
@@ -19,11 +20,9 @@ def trial_rows(rows: npt.ArrayLike | None, spec: Spec) -> Tensor:
     Raises:
         TrainingError: they are not what the spec says, or none can be drawn.
     """
-    return _drawn(spec) if rows is None else _checked(np.asarray(rows), spec)
-
-
-def _drawn(spec: Spec) -> Tensor:
     data = spec.data
+    if rows is not None:
+        return _checked(np.asarray(rows), data)
     width = data.maximum - data.minimum
     if width > WIDEST:
         raise TrainingError(
@@ -33,8 +32,7 @@ def _drawn(spec: Spec) -> Tensor:
     return values.round().to(torch.uint8) if data.dtype == "uint8" else values
 
 
-def _checked(rows: AnyArray, spec: Spec) -> Tensor:
-    data = spec.data
+def _checked(rows: AnyArray, data: DataSpec) -> Tensor:
     if not rows.ndim or not len(rows):
         raise TrainingError("rows: holds none")
     rows = rows[:REAL]

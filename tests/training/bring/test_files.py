@@ -16,17 +16,13 @@ ROWS = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 6)).astype(np.f
 
 def refusal(path: Path) -> str:
     with pytest.raises(TrainingError) as raised:
-        read_graph(path)
+        runner_of(path.name, read_graph(path))
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
 
 def test_a_graph_as_it_came(tmp_path: Path) -> None:
-    file = read_graph(save(tmp_path, "e", encoder()))
-    assert file.label == "e.onnx"
-    assert file.inputs == {"x": torch.float32}
-    assert file.outputs == ("mu", "logvar")
-    mean, _ = runner_of(file)(ROWS)
+    mean, _ = runner_of("e.onnx", read_graph(save(tmp_path, "e", encoder())))(ROWS)
     np.testing.assert_allclose(mean.numpy(), ROWS.numpy() @ W, rtol=1e-5, atol=1e-6)
 
 
@@ -92,22 +88,21 @@ def test_opsets_too_old_and_too_new(tmp_path: Path) -> None:
     assert "e.onnx: opset 9 is too old, the least is 11" in refusal(save(tmp_path, "old", encoder(opset=9))).replace(
         "old.onnx", "e.onnx"
     )
-    with pytest.raises(TrainingError, match=r"^new\.onnx: "):
-        runner_of(read_graph(save(tmp_path, "new", encoder(opset=99))))
+    assert refusal(save(tmp_path, "new", encoder(opset=99))).startswith("new.onnx: ")
 
 
 def test_constants_among_the_inputs_are_none(tmp_path: Path) -> None:
     graph = encoder()
     for tensor in graph.graph.initializer:
         graph.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    assert [*read_graph(save(tmp_path, "e", graph)).inputs] == ["x"]
+    assert [value.name for value in read_graph(save(tmp_path, "e", graph)).graph.input] == ["x"]
 
 
 def test_functions_are_put_in_place(tmp_path: Path) -> None:
     text = """<ir_version: 8, opset_import: ["": 17, "mine": 1]>
         encoder (float[N, 6] x) => (float[N, 6] mu) { mu = mine.twice(x) }
         <domain: "mine", opset_import: ["": 17]> twice (a) => (b) { b = Add(a, a) }"""
-    (answer,) = runner_of(read_graph(save(tmp_path, "e", model(text))))(ROWS)
+    (answer,) = runner_of("e.onnx", read_graph(save(tmp_path, "e", model(text))))(ROWS)
     np.testing.assert_array_equal(answer.numpy(), 2 * ROWS.numpy())
 
 
@@ -123,8 +118,8 @@ def external(graph: onnx.ModelProto, location: str) -> onnx.ModelProto:
 
 def test_weights_beside_the_graph_are_read(tmp_path: Path) -> None:
     (tmp_path / "e.onnx.data").write_bytes(W.tobytes())
-    file = read_graph(save(tmp_path, "e", external(encoder(), "e.onnx.data")))
-    weights = next(tensor for tensor in file.model.graph.initializer if tensor.name == "W")
+    graph = read_graph(save(tmp_path, "e", external(encoder(), "e.onnx.data")))
+    weights = next(tensor for tensor in graph.graph.initializer if tensor.name == "W")
     np.testing.assert_array_equal(numpy_helper.to_array(weights), W)
 
 
@@ -143,11 +138,13 @@ def test_weights_of_another_size(tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(W.tobytes()[:-4])
     file = save(tmp_path, "e", external(encoder(), "w"))
     with pytest.raises(TrainingError, match=r"^e\.onnx: "):
-        runner_of(read_graph(file))
+        runner_of("e.onnx", read_graph(file))
 
 
 def test_whole_numbers_are_given_to_inputs_of_uint8_alone(tmp_path: Path) -> None:
-    run = runner_of(read_graph(save(tmp_path, "e", encoder("mu = Identity(x)", "uint8[N, 6] x", "uint8[N, 6] mu"))))
+    run = runner_of(
+        "e.onnx", read_graph(save(tmp_path, "e", encoder("mu = Identity(x)", "uint8[N, 6] x", "uint8[N, 6] mu")))
+    )
     assert torch.equal(run(torch.arange(12.0).reshape(2, 6))[0], torch.arange(12, dtype=torch.uint8).reshape(2, 6))
     with pytest.raises(TrainingError, match="input x is uint8, which what it is to be given does not fit into"):
         run(ROWS)
