@@ -1,7 +1,7 @@
 """What a training run can be told: one frozen value, read once."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
@@ -148,18 +148,35 @@ def parse_config(settings: dict[str, object], source: str = "") -> Config:
     try:
         return Config.model_validate(settings)
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_context=False)[0]
-        key = str(first["loc"][0])
-        place = f"{source}: {'.'.join(map(str, first['loc']))}" if source else _flag(key)
-        if first["type"] == "extra_forbidden":
-            near = get_close_matches(key, Config.model_fields, n=1)
-            hint = f"did you mean {near[0]}?" if near else "`vae train --help` lists them"
-            raise TrainingError(f"{place}: no such key; {hint}") from exc
-        if first["type"] in _LENGTHS:
-            raise TrainingError(f"{place}: {_LENGTHS[first['type']]}: {brief(settings[key])}") from exc
-        message = first["msg"].removeprefix("Value error, ")
-        message = message[0].lower() + message[1:]
-        raise TrainingError(f"{place}: {message}, not {brief(first['input'])}") from exc
+        where, problem = problem_of(exc, settings, Config.model_fields, "`vae train --help` lists them")
+        place = f"{source}: {where}" if source else _flag(where.partition(".")[0])
+        raise TrainingError(f"{place}: {problem}") from exc
+
+
+def problem_of(
+    exc: ValidationError, settings: Mapping[str, object], known: Iterable[str], hint: str
+) -> tuple[str, str]:
+    """Returns where settings are wrong, as the key (empty: as a whole), and how, in a line.
+
+    Args:
+        exc: what was found.
+        settings: values by key.
+        known: all keys that there are.
+        hint: what to say of a key that resembles none of them.
+    """
+    first = exc.errors(include_url=False, include_context=False)[0]
+    where, key, kind = ".".join(map(str, first["loc"])), str((*first["loc"], "")[0]), first["type"]
+    if kind == "extra_forbidden":
+        near = get_close_matches(key, known, n=1)
+        return where, f"no such key; {f'did you mean {near[0]}?' if near else hint}"
+    if kind == "missing" and key not in settings:
+        return where, "is missing"
+    if kind in _LENGTHS:
+        return where, f"{_LENGTHS[kind]}: {brief(settings[key])}"
+    message = first["msg"].removeprefix("Value error, ")
+    if not where:
+        return where, message
+    return where, f"{message[0].lower()}{message[1:]}, not {brief(first['input'])}"
 
 
 def preset_names() -> tuple[str, ...]:

@@ -116,28 +116,20 @@ def describe(name: str, model: onnx.ModelProto) -> ExportedGraph:
     """Returns a graph with its specs, read back from what was written.
 
     Raises:
-        TrainingError: it draws random numbers, or an input or output has a first axis other than the batch.
-    """
-    onnx.checker.check_model(model, full_check=True)
-    refuse_random(name, model)
-    return ExportedGraph(
-        content=model.SerializeToString(deterministic=True),
-        opset=next(entry.version for entry in model.opset_import if entry.domain == ""),
-        inputs=tuple(_tensor_spec(name, value) for value in model.graph.input),
-        outputs=tuple(_tensor_spec(name, value) for value in model.graph.output),
-    )
-
-
-def described(label: str, model: onnx.ModelProto) -> ExportedGraph:
-    """Returns a graph that a stranger wrote a part of, with its specs; see `describe`.
-
-    Raises:
-        TrainingError: what `describe` does, and that the graph is not sound.
+        TrainingError: it is not sound, draws random numbers, or an input or output has a first axis other than the
+            batch.
     """
     try:
-        return describe(label, model)
+        onnx.checker.check_model(model, full_check=True)
+        refuse_random(name, model)
+        return ExportedGraph(
+            content=model.SerializeToString(deterministic=True),
+            opset=next(entry.version for entry in model.opset_import if entry.domain == ""),
+            inputs=tuple(_tensor_spec(name, value) for value in model.graph.input),
+            outputs=tuple(_tensor_spec(name, value) for value in model.graph.output),
+        )
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, RuntimeError) as exc:
-        raise TrainingError(f"{label}: is no sound ONNX graph: {innermost(exc)}") from exc
+        raise TrainingError(f"{name}: is no sound ONNX graph: {innermost(exc)}") from exc
 
 
 def innermost(exc: BaseException) -> str:

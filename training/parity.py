@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # [ONNXRuntimeError] : 1 : FAIL : ..., Non-zero status code ... Status Message: ..., and /file:line signature
 _OWN_PLACES = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Non-zero status code returned while running |Name:'[^']*' Status Message: "
-    r"|/onnxruntime_src/\S+:\d+ .*?\)(?: const)? "
+    r"|/onnxruntime_src/\S+:\d+ .*?\)(?: const)? | Please fix either the inputs/outputs or the model\.$"
 )
 BATCH_SIZES = (1, 2, 3, 7, 64)
 # What float32 costs in deep networks: sums in another order move a trained perceptron of 1,000,000 weights by 2e-5.
@@ -121,8 +121,8 @@ def run(session: "onnxruntime.InferenceSession", inputs: Arrays, names: Sequence
 
 def reason_of(exc: Exception) -> str:
     """Returns what ONNX Runtime complains of, in one line and without the places in its own source."""
-    lines = [line for line in str(exc).splitlines() if line.strip()] or [type(exc).__name__]
-    return _OWN_PLACES.sub("", lines[0])[:300]
+    said = " ".join(str(exc).split()) or type(exc).__name__
+    return _OWN_PLACES.sub("", said)[:300]
 
 
 def runtime_version() -> str:

@@ -26,10 +26,10 @@ def networks_of(config: Config) -> str:
     return "linear" if config.network == "linear" else f"{config.network} {widths}"
 
 
-def proof(parity: Parity) -> str:
-    """Returns what the parity gate found, in one line."""
+def proof(parity: Parity, met: str = "PyTorch's") -> str:
+    """Returns what the parity gate found, in one line; `met` says whose answers the graphs were held against."""
     sizes = ", ".join(map(str, parity.batch_sizes))
-    return f"{len(parity.checks)} outputs agree with PyTorch's in batches of {sizes} rows"
+    return f"{len(parity.checks)} outputs agree with {met} in batches of {sizes} rows"
 
 
 def preprocessing_of(data: DataSpec, family: str) -> str:

@@ -3,7 +3,9 @@
 import shlex
 from pathlib import Path
 
-from training.bring.spec import read_spec
+from training.bring.spec import parse_spec
+from training.config import read_settings
+from vae.files import read_array
 from vae.package import check_place
 from vae.parser import verb_parser
 from vae.runtime import prepare_onnxruntime
@@ -17,6 +19,7 @@ def package(arguments: list[str]) -> int:
 
     Raises:
         TrainingError: the files cannot be served, or are not what the spec says.
+        InvalidInput: the rows cannot be read.
         PackageError: the package's directory exists, or cannot be written.
         StartupError: there is not exactly one ONNX Runtime, on which the graphs are proved.
     """
@@ -32,13 +35,13 @@ def package(arguments: list[str]) -> int:
     parser.add_argument(
         "--likelihood", type=Path, metavar="L.onnx", help="data, parameters -> log_likelihood, if it is none of ours"
     )
-    parser.add_argument("--rows", type=Path, metavar="FILE", help=".npy or .npz of real data to try them on")
+    parser.add_argument("--rows", type=Path, metavar="ROWS.npy", help=".npy file of real data to try them on")
     asked = parser.parse_args(arguments)
     check_place(asked.out)
-    spec = read_spec(asked.spec)
+    spec = parse_spec(read_settings(asked.spec), str(asked.spec))
     prepare_onnxruntime("training,serving")
     from training.bring.bring import package as package_files
-    from training.bring.trial import read_rows
+    from training.report import proof
 
     proved = package_files(
         asked.out,
@@ -46,11 +49,10 @@ def package(arguments: list[str]) -> int:
         decoder=asked.decoder,
         spec=spec,
         likelihood=asked.likelihood,
-        rows=None if asked.rows is None else read_rows(asked.rows),
+        rows=None if asked.rows is None else read_array(asked.rows),
     )
-    sizes = ", ".join(map(str, proved.parity.batch_sizes))
     print(
-        f"proved   {len(proved.parity.checks)} outputs agree with the graphs as they came, in batches of {sizes} rows\n"
+        f"proved   {proof(proved.parity, 'the graphs as they came,')}\n"
         f"package  {asked.out}\n"
         f"next     vae serve {shlex.quote(str(asked.out))}"
     )

@@ -1,28 +1,18 @@
 """Spec: what its maker says of a pair, in Python or as a TOML file."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from training.config import brief, read_settings
+from training.bring.roles import Outputs
+from training.config import problem_of
 from vae.errors import TrainingError
 from vae.manifest import DataSpec, Name, Shape
 
-Posterior = Literal["gaussian", "none"]
-EncoderRole = Literal["mean", "log_variance", "moments", "ignored"]
-DecoderRole = Literal["data", "expectation", "parameters", "logits", "ignored"]
 Sizes = Annotated[
     Shape, BeforeValidator(lambda sizes: (sizes,) if isinstance(sizes, int) else sizes), Field(strict=False)
 ]
-# What a decoder may answer; others of its outputs are left out.
-DECODER_CHOICES = (
-    {"expectation"},
-    {"logits"},
-    {"expectation", "parameters"},
-    {"data", "expectation"},
-    {"data", "expectation", "parameters"},
-)
+Roles = Annotated[tuple[str, ...], Field(strict=False)]
 LEAST_SCALE = 0.003  # what the Gaussian's soft floor leaves room for
 
 
@@ -50,16 +40,16 @@ class Spec(BaseModel):
 
     latent_shape: Sizes
     """Of one row's latent."""
-    posterior: Posterior = "gaussian"
+    posterior: Literal["gaussian", "none"] = "gaussian"
     """none: the encoder answers a point instead of a distribution."""
 
     layout: Literal["NHWC", "NCHW", "flat"] = "NHWC"
     """Of the images that the pair itself takes and gives; flat: [channels * height * width]."""
     scaled_to: Annotated[tuple[float, float], Field(strict=False)] | None = None
     """What minimum and maximum are to the pair itself, for example [0, 1] or [-1, 1]; data as it is if not given."""
-    encoder_outputs: Annotated[tuple[EncoderRole, ...], Field(strict=False)] | None = None
+    encoder_outputs: Roles | None = None
     """What the encoder's outputs are, in their order; moments: mean, and log_variance behind it on axis 1."""
-    decoder_outputs: Annotated[tuple[DecoderRole, ...], Field(strict=False)] | None = None
+    decoder_outputs: Roles | None = None
     """What the decoder's outputs are, in their order; with data the expectation is taken as it is."""
 
     likelihood: str | None = None
@@ -79,6 +69,24 @@ class Spec(BaseModel):
                 raise ValueError("minimum and maximum: must be given for float32 data")
             low, high = (0.0 if low is None else low), (255.0 if high is None else high)
         return DataSpec(kind=self.kind, shape=self.shape, dtype=dtype, minimum=low, maximum=high, columns=self.columns)
+
+    @property
+    def encoder(self) -> Outputs:
+        """What the encoder may answer."""
+        choices = (("mean", "log_variance"), ("moments",)) if self.posterior == "gaussian" else (("mean",),)
+        return Outputs("encoder_outputs", choices, self.encoder_outputs)
+
+    @property
+    def decoder(self) -> Outputs:
+        """What the decoder may answer."""
+        of_data = (("data", "expectation"), ("data", "expectation", "parameters"))
+        choices = (("expectation",), ("logits",), *of_data, ("expectation", "parameters"))
+        return Outputs("decoder_outputs", choices, self.decoder_outputs)
+
+    @property
+    def has_other_axes(self) -> bool:
+        """Whether the pair itself takes channels before height and width."""
+        return self.kind == "image" and self.layout != "NHWC"
 
     @property
     def own_shape(self) -> tuple[int, ...]:
@@ -113,33 +121,12 @@ class Spec(BaseModel):
             raise ValueError("layout: NCHW is for images")
         if self.scaled_to is not None and self.scaled_to[0] >= self.scaled_to[1]:
             raise ValueError("scaled_to: the first must be below the second")
-        _check_roles("encoder_outputs", self.encoder_outputs, *_encoder_choices(self.posterior))
-        _check_roles("decoder_outputs", self.decoder_outputs, *DECODER_CHOICES)
+        for outputs in (self.encoder, self.decoder):
+            if outputs.told is not None and not outputs.are_enough(outputs.told):
+                raise ValueError(f"{outputs.key}: {outputs.rule}")
         if (self.likelihood == "gaussian") < (self.likelihood_scale is not None):
             raise ValueError("likelihood_scale: is the gaussian's, and the likelihood is another")
         return self
-
-
-def _encoder_choices(posterior: Posterior) -> tuple[set[str], ...]:
-    return ({"mean", "log_variance"}, {"moments"}) if posterior == "gaussian" else ({"mean"},)
-
-
-def _check_roles(key: str, roles: tuple[str, ...] | None, *choices: set[str]) -> None:
-    if roles is None:
-        return
-    named = [role for role in roles if role != "ignored"]
-    if len(set(named)) < len(named) or set(named) not in choices:
-        known = "; or ".join(", ".join(sorted(choice)) for choice in choices)
-        raise ValueError(f"{key}: must name, once each, {known}; others are ignored")
-
-
-def read_spec(path: Path) -> Spec:
-    """Returns the spec in a TOML file.
-
-    Raises:
-        TrainingError: the file cannot be read, or a key is unknown, missing or wrong; names the file and the key.
-    """
-    return parse_spec(read_settings(path), str(path))
 
 
 def parse_spec(settings: dict[str, object], source: str) -> Spec:
@@ -151,14 +138,7 @@ def parse_spec(settings: dict[str, object], source: str) -> Spec:
     try:
         return Spec.model_validate(settings)
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_context=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            raise TrainingError(f"{source}: {key}: no such key; known are {', '.join(Spec.model_fields)}") from exc
-        if first["type"] == "missing":
-            raise TrainingError(f"{source}: {key}: is missing") from exc
-        message = first["msg"].removeprefix("Value error, ")
-        if not key:
-            raise TrainingError(f"{source}: {message}") from exc
-        message = message[0].lower() + message[1:]
-        raise TrainingError(f"{source}: {key}: {message}, not {brief(first['input'])}") from exc
+        hint = f"known are {', '.join(Spec.model_fields)}"
+        where, problem = problem_of(exc, settings, Spec.model_fields, hint)
+        place = f"{source}: {where}" if where else source
+        raise TrainingError(f"{place}: {problem}") from exc

@@ -1,7 +1,5 @@
 """Trial rows: data that a pair is tried on, given by its maker or drawn."""
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -9,29 +7,11 @@ from torch import Tensor
 
 from training.bring.spec import Spec
 from training.probes import REAL
-from vae.errors import InvalidInput, TrainingError
-from vae.files import AnyArray, read_array, read_arrays
+from vae.errors import TrainingError
+from vae.files import AnyArray
+from vae.manifest import DataSpec
 
 WIDEST = 1e6  # range within which random values still mean something
-
-
-def read_rows(path: Path) -> AnyArray:
-    """Reads the rows of a .npy file, or of the one array (or the one named data) of a .npz file.
-
-    Raises:
-        TrainingError: the file cannot be read, or holds several arrays; names the file.
-    """
-    try:
-        if path.suffix != ".npz":
-            return read_array(path)
-        arrays = read_arrays(path)
-    except InvalidInput as exc:
-        raise TrainingError(str(exc)) from exc
-    if len(arrays) == 1:
-        return next(iter(arrays.values()))
-    if "data" not in arrays:
-        raise TrainingError(f"{path}: holds {', '.join(arrays) or 'nothing'}: one array, or one named data, is needed")
-    return arrays["data"]
 
 
 def trial_rows(rows: npt.ArrayLike | None, spec: Spec) -> Tensor:
@@ -40,11 +20,9 @@ def trial_rows(rows: npt.ArrayLike | None, spec: Spec) -> Tensor:
     Raises:
         TrainingError: they are not what the spec says, or none can be drawn.
     """
-    return _drawn(spec) if rows is None else _checked(np.asarray(rows), spec)
-
-
-def _drawn(spec: Spec) -> Tensor:
     data = spec.data
+    if rows is not None:
+        return _checked(np.asarray(rows), data)
     width = data.maximum - data.minimum
     if width > WIDEST:
         raise TrainingError(
@@ -54,8 +32,7 @@ def _drawn(spec: Spec) -> Tensor:
     return values.round().to(torch.uint8) if data.dtype == "uint8" else values
 
 
-def _checked(rows: AnyArray, spec: Spec) -> Tensor:
-    data = spec.data
+def _checked(rows: AnyArray, data: DataSpec) -> Tensor:
     if not rows.ndim or not len(rows):
         raise TrainingError("rows: holds none")
     rows = rows[:REAL]

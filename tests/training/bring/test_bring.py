@@ -125,6 +125,13 @@ def test_moments_in_one_tensor_and_outputs_that_nobody_needs(bring: Bring) -> No
     near(answer(made, "encoder", data=DATA)["log_variance"], DATA @ V)
 
 
+def test_a_sample_that_is_ignored_is_not_drawn(bring: Bring) -> None:
+    nodes = "mu = MatMul(x, W) logvar = MatMul(x, V) noise = RandomNormalLike(mu) z = Add(mu, noise)"
+    own = encoder(nodes, outputs="float[N, 2] z, float[N, 2] mu, float[N, 2] logvar")
+    made = bring(own, encoder_outputs=["ignored", "mean", "log_variance"])
+    near(answer(made, "encoder", data=DATA)["mean"], DATA @ W)
+
+
 def test_names_that_are_ours_need_no_telling_and_may_stand_elsewhere(bring: Bring) -> None:
     own = encoder(
         "data = Identity(x) latent = MatMul(data, V) mean = MatMul(data, W) log_variance = Identity(latent)",
@@ -155,6 +162,14 @@ def test_the_oldest_opset(bring: Bring) -> None:
     assert made.manifest.graphs.encoder.opset == 11
 
 
+def test_the_domain_of_onnx_under_its_long_name(bring: Bring) -> None:
+    text = """<ir_version: 8, opset_import: ["ai.onnx": 17]>
+        decoder (float[N, 2] z) => (float[N, 6] y) <WEIGHTS> { y = ai.onnx.MatMul(z, U) }"""
+    made = bring(decoder=model(text))
+    assert made.manifest.graphs.decoder.opset == 17
+    near(answer(made, "decoder", latent=LATENT)["expectation"], LATENT @ U)
+
+
 def test_a_likelihood_of_its_own(bring: Bring) -> None:
     text = """likelihood (float[N, 6] parameters, double[N, 6] data) => (double[N] l) <int64[1] axis = {1}> {
         p = Cast<to = 11>(parameters) d = Sub(data, p) s = Mul(d, d)
@@ -183,7 +198,7 @@ def test_the_metrics_tell_how_near_given_rows_come_back(bring: Bring, capsys: py
         (
             "shape = Constant <value = int64[2] {64, 6}> () h = Reshape(x, shape) "
             "mu = MatMul(h, W) logvar = MatMul(h, V)",
-            "it takes 64 rows at once, and must take any number",
+            "it is given [1, 6] by the spec's shape, layout and latent_shape, and must take any number",
         ),
         (
             "shape = Constant <value = int64[2] {1, 6}> () h = Reshape(x, shape) "
@@ -192,7 +207,10 @@ def test_the_metrics_tell_how_near_given_rows_come_back(bring: Bring, capsys: py
         ),
         ("h = Log(x) mu = MatMul(h, W) logvar = MatMul(x, V)", "answers mean of NaN or infinity for"),
         ("h = Exp(x) mu = MatMul(x, W) logvar = MatMul(h, V)", "log_variance reaches"),
-        ("mu = MatMul(x, W) logvar = Identity(x)", "answers log_variance of shape [6] a row, and the spec says [2]"),
+        (
+            "mu = MatMul(x, W) logvar = Identity(x)",
+            "answers log_variance of shape [64, 6] for 64 rows, must answer [64, 2] by the spec's latent_shape",
+        ),
         ("mu = MatMul(x, W) logvar = ReduceSum(mu)", "answers log_variance of shape [1, 1] for 64 rows"),
     ],
 )
@@ -208,18 +226,22 @@ def test_an_encoder_that_cannot_be_served(bring: Bring, tmp_path: Path, nodes: s
     [
         (
             {"encoder": encoder(inputs="float[N, 6] x, float[N, 2] noise")},
-            "e.onnx: takes x, noise, must take",
+            "e.onnx: takes noise, x, must take one tensor",
         ),
         ({"encoder_outputs": None}, "e.onnx: answers 2 tensors (mu, logvar), and it is not clear which is what"),
         ({"encoder_outputs": ["moments"]}, "e.onnx: answers 2 tensors (mu, logvar), and encoder_outputs names 1"),
-        ({"latent_shape": 3}, "d.onnx: input z is [batch, 2], and by the spec it is given [batch, 3]"),
-        ({"shape": 7}, "e.onnx: input x is [batch, 6], and by the spec it is given [batch, 7]"),
-        ({"decoder": decoder("y = Identity(z)", outputs="float[N, 2] y")}, "d.onnx: answers expectation of shape [2]"),
+        ({"latent_shape": 3}, "e.onnx: answers mean of shape [64, 2] for 64 rows, must answer [64, 3] by"),
         (
-            {"decoder_outputs": ["logits"]},
-            "likelihood: must be bernoulli or binomial, since",
+            {"shape": 7},
+            "e.onnx: ONNX Runtime cannot run it on 64 rows: Got invalid dimensions for input: x for the following "
+            "indices index: 1 Got: 7 Expected: 6; it is given [64, 7] by the spec's shape, layout and latent_shape",
         ),
-        ({"likelihood": encoder()}, "l.onnx: takes x and has 2 outputs: must take data and parameters"),
+        (
+            {"decoder": decoder("y = Identity(z)", outputs="float[N, 2] y")},
+            "d.onnx: answers expectation of shape [64, 2]",
+        ),
+        ({"decoder_outputs": ["logits"]}, "minimum: must be 0, since the decoder answers logits"),
+        ({"likelihood": encoder()}, "l.onnx: takes x, must take data and parameters"),
         ({"maximum": 1e30}, "rows: must be given, since"),
         ({"rows": np.zeros((4, 5))}, "rows: are of shape [5], and the spec says [6]"),
     ],
@@ -231,7 +253,7 @@ def test_what_does_not_fit_the_spec(bring: Bring, tmp_path: Path, changes: dict[
 def test_a_likelihood_that_answers_one_number_for_all(bring: Bring, tmp_path: Path) -> None:
     text = """likelihood (float[N, 6] data, float[N, 6] parameters) => (float[N] l) {
         d = Sub(data, parameters) l = ReduceSum<keepdims = 0>(d) }"""
-    assert "l.onnx: answers [] for 64 rows" in refused(bring, tmp_path, likelihood=model(text))
+    assert "l.onnx: answers log_likelihood of shape [] for 64 rows" in refused(bring, tmp_path, likelihood=model(text))
 
 
 def test_a_place_that_is_taken(bring: Bring, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.linear_pair import W, encoder, model, save
-from training.bring.files import Port, check_row, read_graph, runner_of
+from training.bring.files import read_graph, runner_of
 from vae.errors import TrainingError
 
 ROWS = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32))
@@ -16,17 +16,13 @@ ROWS = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 6)).astype(np.f
 
 def refusal(path: Path) -> str:
     with pytest.raises(TrainingError) as raised:
-        read_graph(path)
+        runner_of(path.name, read_graph(path))
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
 
 def test_a_graph_as_it_came(tmp_path: Path) -> None:
-    file = read_graph(save(tmp_path, "e", encoder()))
-    assert file.label == "e.onnx"
-    assert file.inputs == (Port("x", torch.float32, (6,)),)
-    assert [port.name for port in file.outputs] == ["mu", "logvar"]
-    mean, _ = runner_of(file)(ROWS)
+    mean, _ = runner_of("e.onnx", read_graph(save(tmp_path, "e", encoder())))(ROWS)
     np.testing.assert_allclose(mean.numpy(), ROWS.numpy() @ W, rtol=1e-5, atol=1e-6)
 
 
@@ -57,9 +53,6 @@ def test_a_file_larger_than_a_message_may_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("nodes", "complaint"),
     [
-        ("mu = MatMul(x, W) noise = RandomNormalLike(mu) logvar = Add(noise, mu)", "holds RandomNormalLike, so its"),
-        ("mu = MatMul(x, W) noise = Multinomial(mu) logvar = MatMul(x, V)", "holds Multinomial"),
-        ("h = Dropout(x) mu = MatMul(h, W) logvar = MatMul(h, V)", "holds Dropout"),
         ("mu = MatMul(x, W) logvar = NoSuchOperator(x, V)", "No Op registered for NoSuchOperator"),
         ("mu = MatMul(x, nowhere) logvar = MatMul(x, V)", "Nodes in a graph must be topologically sorted"),
     ],
@@ -68,18 +61,6 @@ def test_what_no_server_could_run(tmp_path: Path, nodes: str, complaint: str) ->
     message = refusal(save(tmp_path, "e", encoder(nodes)))
     assert message.startswith("e.onnx: ")
     assert complaint in message
-
-
-def test_a_random_operator_within_a_branch(tmp_path: Path) -> None:
-    nodes = """
-        mu = MatMul(x, W)
-        yes = Constant <value = bool {1}> ()
-        logvar = If (yes) <
-            then_branch = drawn () => (float[N, 2] a) { a = RandomNormalLike(mu) },
-            else_branch = still () => (float[N, 2] b) { b = Identity(mu) }
-        >
-    """
-    assert "holds RandomNormalLike" in refusal(save(tmp_path, "e", encoder(nodes)))
 
 
 def test_operators_of_another_domain(tmp_path: Path) -> None:
@@ -94,9 +75,8 @@ def test_operators_of_another_domain(tmp_path: Path) -> None:
     ("inputs", "outputs", "complaint"),
     [
         ("float[1, 6] x", "float[1, 2] mu, float[1, 2] logvar", "input x takes batches of 1 alone: export it with"),
-        ("int64[N, 6] x", "int64[N, 2] mu, float[N, 2] logvar", "input x is int64: must be float32, float16, double"),
-        ("float x", "float[N, 2] mu, float[N, 2] logvar", "input x is a single value"),
-        ("seq(float[N, 6]) x", "float[N, 2] mu, float[N, 2] logvar", "input x is no tensor"),
+        ("int64[N, 6] x", "int64[N, 2] mu, float[N, 2] logvar", "input x is int64: must be a float32, float16,"),
+        ("seq(float[N, 6]) x", "float[N, 2] mu, float[N, 2] logvar", "input x is undefined: must be a float32,"),
     ],
 )
 def test_inputs_that_cannot_be_given(tmp_path: Path, inputs: str, outputs: str, complaint: str) -> None:
@@ -108,22 +88,21 @@ def test_opsets_too_old_and_too_new(tmp_path: Path) -> None:
     assert "e.onnx: opset 9 is too old, the least is 11" in refusal(save(tmp_path, "old", encoder(opset=9))).replace(
         "old.onnx", "e.onnx"
     )
-    with pytest.raises(TrainingError, match=r"^new\.onnx: "):
-        runner_of(read_graph(save(tmp_path, "new", encoder(opset=99))))
+    assert refusal(save(tmp_path, "new", encoder(opset=99))).startswith("new.onnx: ")
 
 
 def test_constants_among_the_inputs_are_none(tmp_path: Path) -> None:
     graph = encoder()
     for tensor in graph.graph.initializer:
         graph.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    assert [port.name for port in read_graph(save(tmp_path, "e", graph)).inputs] == ["x"]
+    assert [value.name for value in read_graph(save(tmp_path, "e", graph)).graph.input] == ["x"]
 
 
 def test_functions_are_put_in_place(tmp_path: Path) -> None:
     text = """<ir_version: 8, opset_import: ["": 17, "mine": 1]>
         encoder (float[N, 6] x) => (float[N, 6] mu) { mu = mine.twice(x) }
         <domain: "mine", opset_import: ["": 17]> twice (a) => (b) { b = Add(a, a) }"""
-    (answer,) = runner_of(read_graph(save(tmp_path, "e", model(text))))(ROWS)
+    (answer,) = runner_of("e.onnx", read_graph(save(tmp_path, "e", model(text))))(ROWS)
     np.testing.assert_array_equal(answer.numpy(), 2 * ROWS.numpy())
 
 
@@ -139,8 +118,8 @@ def external(graph: onnx.ModelProto, location: str) -> onnx.ModelProto:
 
 def test_weights_beside_the_graph_are_read(tmp_path: Path) -> None:
     (tmp_path / "e.onnx.data").write_bytes(W.tobytes())
-    file = read_graph(save(tmp_path, "e", external(encoder(), "e.onnx.data")))
-    weights = next(tensor for tensor in file.model.graph.initializer if tensor.name == "W")
+    graph = read_graph(save(tmp_path, "e", external(encoder(), "e.onnx.data")))
+    weights = next(tensor for tensor in graph.graph.initializer if tensor.name == "W")
     np.testing.assert_array_equal(numpy_helper.to_array(weights), W)
 
 
@@ -151,20 +130,21 @@ def test_weights_that_are_not_beside_the_graph(tmp_path: Path) -> None:
     (folder / "link").symlink_to(tmp_path / "outside")
     for location in ("missing", "../outside", str(tmp_path / "outside"), "link"):
         message = refusal(save(folder, "e", external(encoder(), location)))
-        assert f"e.onnx: its weights lie in {location}, which cannot be read from beside it" in message
+        assert "e.onnx: its weights cannot be read from beside it: " in message
+        assert Path(location).name in message
 
 
 def test_weights_of_another_size(tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(W.tobytes()[:-4])
     file = save(tmp_path, "e", external(encoder(), "w"))
     with pytest.raises(TrainingError, match=r"^e\.onnx: "):
-        runner_of(read_graph(file))
+        runner_of("e.onnx", read_graph(file))
 
 
-def test_rows_that_an_input_cannot_take() -> None:
-    check_row("e.onnx", Port("x", torch.float32, (1, None, 8)), (1, 8, 8))
-    check_row("e.onnx", Port("x", torch.float32, None), (1, 8, 8))
-    with pytest.raises(
-        TrainingError, match=r"e\.onnx: input x is \[batch, 3, \?\], and by the spec .* \[batch, 8, 8\]"
-    ):
-        check_row("e.onnx", Port("x", torch.float32, (3, None)), (8, 8))
+def test_whole_numbers_are_given_to_inputs_of_uint8_alone(tmp_path: Path) -> None:
+    run = runner_of(
+        "e.onnx", read_graph(save(tmp_path, "e", encoder("mu = Identity(x)", "uint8[N, 6] x", "uint8[N, 6] mu")))
+    )
+    assert torch.equal(run(torch.arange(12.0).reshape(2, 6))[0], torch.arange(12, dtype=torch.uint8).reshape(2, 6))
+    with pytest.raises(TrainingError, match="input x is uint8, which what it is to be given does not fit into"):
+        run(ROWS)

@@ -1,7 +1,6 @@
 import pytest
 
 from tests.linear_pair import SPEC
-from training.bring.roles import decoder_roles, encoder_roles
 from training.bring.spec import Spec, parse_spec
 from vae.errors import TrainingError
 
@@ -16,17 +15,17 @@ def spec(**changes: object) -> Spec:
         ("gaussian", ["log_variance", "z", "mean"], ("log_variance", "ignored", "mean")),
         ("gaussian", ["whatever"], ("moments",)),
         ("none", ["whatever"], ("mean",)),
-        ("none", ["z", "mean"], ("ignored", "mean")),
+        ("none", ["z", "mean", "log_variance"], ("ignored", "mean", "ignored")),
     ],
 )
 def test_outputs_of_an_encoders_graph(posterior: str, names: list[str], roles: tuple[str, ...]) -> None:
-    assert encoder_roles("e", spec(posterior=posterior), len(names), names) == roles
+    assert spec(posterior=posterior).encoder.roles_of("e", len(names), names) == roles
 
 
 def test_outputs_of_an_encoders_module() -> None:
-    assert encoder_roles("e", spec(), 2) == ("mean", "log_variance")
-    assert encoder_roles("e", spec(), 1) == ("moments",)
-    assert encoder_roles("e", spec(posterior="none"), 1) == ("mean",)
+    assert spec().encoder.roles_of("e", 2) == ("mean", "log_variance")
+    assert spec().encoder.roles_of("e", 1) == ("moments",)
+    assert spec(posterior="none").encoder.roles_of("e", 1) == ("mean",)
 
 
 @pytest.mark.parametrize(
@@ -39,23 +38,31 @@ def test_outputs_of_an_encoders_module() -> None:
     ],
 )
 def test_outputs_of_a_decoders_graph(names: list[str], roles: tuple[str, ...]) -> None:
-    assert decoder_roles("d", spec(), len(names), names) == roles
+    assert spec().decoder.roles_of("d", len(names), names) == roles
 
 
 def test_outputs_of_a_decoders_module() -> None:
-    assert decoder_roles("d", spec(), 1) == ("expectation",)
-    assert decoder_roles("d", spec(), 3) == ("data", "expectation", "parameters")
+    assert spec().decoder.roles_of("d", 1) == ("expectation",)
+    assert spec().decoder.roles_of("d", 2) == ("data", "expectation")
+    assert spec().decoder.roles_of("d", 3) == ("data", "expectation", "parameters")
 
 
 def test_what_the_spec_says_comes_first() -> None:
     told = spec(encoder_outputs=["log_variance", "mean"], decoder_outputs=["ignored", "logits"])
-    assert encoder_roles("e", told, 2, ["mean", "log_variance"]) == ("log_variance", "mean")
-    assert decoder_roles("d", told, 2, ["data", "expectation"]) == ("ignored", "logits")
+    assert told.encoder.roles_of("e", 2, ["mean", "log_variance"]) == ("log_variance", "mean")
+    assert told.decoder.roles_of("d", 2, ["data", "expectation"]) == ("ignored", "logits")
+    with pytest.raises(TrainingError, match=r"^e: answers 1 tensor \(a\), and encoder_outputs names 2$"):
+        told.encoder.roles_of("e", 1, ["a"])
 
 
 @pytest.mark.parametrize("posterior", ["gaussian", "none"])
 def test_what_is_not_clear_is_asked_for(posterior: str) -> None:
-    with pytest.raises(TrainingError, match=r"^e: answers 2 tensors \(a, b\), and it is not clear .* encoder_outputs"):
-        encoder_roles("e", spec(posterior=posterior), 2, ["a", "b"])
-    with pytest.raises(TrainingError, match=r"^d: answers 2 tensors \(a, b\), .* decoder_outputs in their order"):
-        decoder_roles("d", spec(), 2, ["a", "b"])
+    told = spec(posterior=posterior)
+    with pytest.raises(
+        TrainingError, match=r"^e: answers 2 tensors \(a, b\), and it is not clear .* encoder_outputs must"
+    ):
+        told.encoder.roles_of("e", 2, ["a", "b"])
+    with pytest.raises(
+        TrainingError, match=r"^d: answers 4 tensors, .* decoder_outputs must name, once each, expectat"
+    ):
+        told.decoder.roles_of("d", 4)

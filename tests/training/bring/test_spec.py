@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from tests.linear_pair import SPEC
 from tests.servers import ROOT
-from training.bring.spec import Spec, parse_spec, read_spec
+from training.bring.spec import Spec, parse_spec
+from training.config import read_settings
 from vae.errors import TrainingError
 from vae.manifest import DataSpec
 
@@ -23,7 +24,7 @@ def test_a_file_says_what_the_fields_are(tmp_path: Path) -> None:
         'name = "faces"\nkind = "image"\nshape = [4, 6, 3]\nlatent_shape = 8\nlayout = "NCHW"\nscaled_to = [-1, 1]\n'
         'encoder_outputs = ["ignored", "mean", "log_variance"]\n'
     )
-    found = read_spec(path)
+    found = parse_spec(read_settings(path), "spec.toml")
     assert found == spec(layout="NCHW", scaled_to=[-1, 1], encoder_outputs=["ignored", "mean", "log_variance"])
     assert found.data == DataSpec(kind="image", shape=(4, 6, 3), dtype="uint8", minimum=0, maximum=255)
     assert found.latent_shape == (8,)
@@ -33,7 +34,7 @@ def test_a_file_says_what_the_fields_are(tmp_path: Path) -> None:
 def test_the_spec_of_the_documentation_is_one(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "bring-your-own.md").read_text()
     (tmp_path / "faces.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
-    assert read_spec(tmp_path / "faces.toml").own_shape == (3, 64, 64)
+    assert parse_spec(read_settings(tmp_path / "faces.toml"), "spec").own_shape == (3, 64, 64)
     keys = {key for row in page.splitlines() if row.startswith("| `") for key in row.split("|")[1].split("`")[1::2]}
     assert keys == set(Spec.model_fields)
 
@@ -51,7 +52,8 @@ def test_data_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"layuot": "NCHW"}, "layuot: no such key; known are name, version, title, kind,"),
+        ({"layuot": "NCHW"}, "layuot: no such key; did you mean layout?"),
+        ({"#": 1}, "#: no such key; known are name, version, title, kind,"),
         ({"kind": "sound"}, "kind: input should be 'image' or 'table', not 'sound'"),
         ({"name": "../up"}, "name: string should match pattern"),
         ({"version": 0}, "version: input should be greater than or equal to 1, not 0"),
@@ -60,11 +62,12 @@ def test_data_as_it_is() -> None:
         ({"dtype": "float32"}, "minimum and maximum: must be given for float32 data"),
         ({"minimum": 9.0, "maximum": 3.0}, "minimum must be below maximum"),
         ({"maximum": float("nan")}, "maximum: input should be a finite number, not nan"),
-        ({"latent_shape": []}, "latent_shape: tuple should have at least 1 item"),
+        ({"latent_shape": []}, "latent_shape: has too few values: []"),
         ({"kind": "table", "shape": 4, "layout": "NCHW", "minimum": 0.0, "maximum": 1.0}, "layout: NCHW is for images"),
         ({"columns": ["a"]}, "1 columns cannot name image rows of shape [4, 6, 3]"),
+        ({"scaled_to": [1]}, "scaled_to.1: has too few values: [1]"),
         ({"scaled_to": [1, 0]}, "scaled_to: the first must be below the second"),
-        ({"encoder_outputs": ["mean"]}, "encoder_outputs: must name, once each, log_variance, mean; or moments"),
+        ({"encoder_outputs": ["mean"]}, "encoder_outputs: must name, once each, mean, log_variance; or moments"),
         ({"encoder_outputs": ["mean", "mean", "log_variance"]}, "encoder_outputs: must name, once each"),
         ({"posterior": "none", "encoder_outputs": ["moments"]}, "encoder_outputs: must name, once each, mean; others"),
         ({"decoder_outputs": ["data"]}, "decoder_outputs: must name, once each, expectation; or logits; or"),

@@ -1,11 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from training.bring.spec import Spec, parse_spec
-from training.bring.trial import read_rows, trial_rows
+from training.bring.trial import trial_rows
 from vae.errors import TrainingError
 
 COUNTS = parse_spec(
@@ -48,20 +46,3 @@ def test_rows_that_do_not_fit(rows: np.ndarray, spec: Spec, complaint: str) -> N
     with pytest.raises(TrainingError) as raised:
         trial_rows(rows, spec)
     assert str(raised.value) == f"rows: {complaint}"
-
-
-def test_files_of_rows(tmp_path: Path) -> None:
-    rows = np.arange(6.0).reshape(2, 3)
-    np.save(tmp_path / "rows.npy", rows)
-    np.savez(tmp_path / "one.npz", whatever=rows)
-    np.savez(tmp_path / "named.npz", labels=rows[0], data=rows)
-    for name in ("rows.npy", "one.npz", "named.npz"):
-        np.testing.assert_array_equal(read_rows(tmp_path / name), rows)
-
-
-def test_files_that_hold_no_rows(tmp_path: Path) -> None:
-    np.savez(tmp_path / "two.npz", a=np.zeros(3), b=np.zeros(3))
-    (tmp_path / "bad.npy").write_bytes(b"nothing")
-    for name, complaint in (("two.npz", "holds a, b: one array"), ("bad.npy", ""), ("missing.npy", "")):
-        with pytest.raises(TrainingError, match=f"{name}: {complaint}"):
-            read_rows(tmp_path / name)

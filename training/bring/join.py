@@ -1,0 +1,130 @@
+"""Joins a part's graph to the tensors of a package, by nodes that are written where its border is run."""
+
+from collections.abc import Callable, Iterable
+from typing import cast
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import torch
+from onnx_ir.passes.common import NameFixPass, RemoveUnusedNodesPass
+from onnx_ir.tape import Tape
+from torch import Tensor
+
+from training.bring.borders import Border
+from training.bring.part import Part
+from training.graphs import innermost, strip
+from training.probes import Arrays, Probe
+from vae.errors import TrainingError
+from vae.manifest import BATCH
+
+_DTYPES = {torch.uint8: ir.DataType.UINT8, torch.float32: ir.DataType.FLOAT}
+
+
+def _written(operator: str) -> Callable[..., "Proxy"]:
+    def method(proxy: "Proxy", *numbers: float) -> "Proxy":
+        return proxy.write(operator, *map(np.float32, numbers))
+
+    return method
+
+
+class Proxy:
+    """Stands in for a tensor: what is asked of it is written down as nodes, of operators alike since opset 11.
+
+    It has those of a tensor's methods that borders call, and they mean the same.
+    """
+
+    def __init__(self, value: ir.Value, tape: Tape) -> None:
+        self.value, self.tape = value, tape
+
+    __add__, __sub__, __mul__, __truediv__ = map(_written, ("Add", "Sub", "Mul", "Div"))
+    sigmoid, round, clamp = map(_written, ("Sigmoid", "Round", "Clip"))
+
+    def permute(self, *axes: int) -> "Proxy":
+        """Returns the value with its axes in another order."""
+        return self.write("Transpose", perm=axes)
+
+    def reshape(self, *shape: int) -> "Proxy":
+        """Returns the value in another shape."""
+        return self.write("Reshape", np.array(shape, np.int64))
+
+    def narrow(self, axis: int, first: int, length: int) -> "Proxy":
+        """Returns so many places of an axis."""
+        return self.write("Slice", *(np.array([at], np.int64) for at in (first, first + length, axis)))
+
+    def to(self, dtype: torch.dtype) -> "Proxy":
+        """Returns the value in another type."""
+        return self.cast(_DTYPES[dtype])
+
+    def float(self) -> "Proxy":
+        """Returns the value in float32."""
+        return self.to(torch.float32)
+
+    def cast(self, dtype: ir.DataType) -> "Proxy":
+        """Returns the value in a type of ONNX; itself if it is known to have it."""
+        return self if self.value.dtype is dtype else self.write("Cast", dtype=dtype, to=dtype)
+
+    def write(
+        self,
+        operator: str,
+        *constants: np.ndarray | np.generic,
+        dtype: ir.DataType | None = None,
+        **attributes: int | tuple[int, ...],
+    ) -> "Proxy":
+        """Returns an operator's answer for the value and constants, of the value's type unless told otherwise."""
+        inputs = [self.tape.op("Constant", [], {"value": ir.tensor(constant)}) for constant in constants]
+        made = self.tape.op(operator, [self.value, *inputs], attributes)
+        if known := dtype or self.value.dtype:
+            made.dtype = known
+        return Proxy(made, self.tape)
+
+
+def join(part: Part, border: Border, probe: Probe) -> onnx.ModelProto:
+    """Returns a part's graph with the inputs and outputs that its probe has.
+
+    Raises:
+        TrainingError: the part cannot be exported, or its nodes do not hang together.
+    """
+    model = part.model()
+    try:
+        whole = ir.from_proto(model)
+        _join(whole.graph, part.roles, border, probe)
+        RemoveUnusedNodesPass()(whole)
+        NameFixPass()(whole)
+        return strip(ir.to_proto(whole))
+    except Exception as exc:  # names that nobody defines, and whatever else bytes that were altered lead to
+        raise TrainingError(f"{part.label}: is no sound ONNX graph: {innermost(exc)}") from exc
+
+
+def _join(graph: ir.Graph, roles: tuple[str, ...], border: Border, probe: Probe) -> None:
+    for node in graph.all_nodes():
+        for value in node.outputs:
+            value.shape = None  # of batches, and perhaps of rows, as they were called and sized when it was made
+            if not value.is_graph_output():
+                value.type = None
+    entering, leaving = Tape(), Tape()
+    inputs = _values(probe.inputs)
+    for old, new in zip(list(graph.inputs), border.before(*_tensors(inputs, entering)), strict=True):
+        value = _proxy(new).cast(ir.DataType(old.dtype or ir.DataType.FLOAT)).value
+        ir.convenience.replace_all_uses_with(old, value, replace_graph_outputs=True)
+    graph.inputs[:] = inputs
+    answers = border.after(dict(zip(roles, _tensors(graph.outputs, leaving), strict=True)))
+    graph.outputs[:] = _values(probe.outputs)
+    for described, answer in zip(graph.outputs, answers, strict=True):
+        leaving.op("Identity", [_proxy(answer).value], output=described)
+    nodes = [*entering.nodes, *graph, *leaving.nodes]
+    graph.remove(list(graph))
+    graph.extend(nodes)
+
+
+def _values(arrays: Arrays) -> list[ir.Value]:
+    types = {name: ir.DataType.from_numpy(array.dtype) for name, array in arrays.items()}
+    return [ir.val(name, dtype=types[name], shape=(BATCH, *array.shape[1:])) for name, array in arrays.items()]
+
+
+def _tensors(values: Iterable[ir.Value], tape: Tape) -> list[Tensor]:
+    return cast("list[Tensor]", [Proxy(value, tape) for value in values])
+
+
+def _proxy(tensor: Tensor) -> Proxy:
+    return cast(Proxy, tensor)

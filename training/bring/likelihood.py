@@ -1,0 +1,60 @@
+"""The likelihood of the family that a spec names."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from training.bring.spec import Spec
+from training.likelihoods import FAMILIES, likelihood_of
+from training.likelihoods.likelihood import Likelihood
+from training.scaling import Scaling, scaling_of
+from vae.errors import TrainingError
+
+_LEAST_PROBABILITY = 1e-6  # of what a decoder answers as an expectation, before its logit is taken
+
+
+class OfExpectation(nn.Module):
+    """A family's likelihood where the decoder answers nothing but the expectation, which stands for the parameters."""
+
+    def __init__(self, likelihood: Likelihood) -> None:
+        super().__init__()
+        self.likelihood = likelihood
+
+    def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
+        """Returns the log-likelihood [batch] of rows given expectations, in nats."""
+        if self.likelihood.family == "gaussian":
+            return self.likelihood(data, self.likelihood.scaled(parameters))  # type: ignore[no-any-return]
+        probability = parameters / self.likelihood.data.maximum
+        probability = probability.clamp(_LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+        return self.likelihood(data, torch.log(probability) - torch.log1p(-probability))  # type: ignore[no-any-return]
+
+
+def family_of(spec: Spec, decoder_roles: Sequence[str]) -> Likelihood | None:
+    """Returns the likelihood that the spec names; None where it names none.
+
+    Raises:
+        TrainingError: it is unknown, or fits neither the data nor what the decoder answers.
+    """
+    if "logits" in decoder_roles and spec.likelihood not in ("bernoulli", "binomial"):
+        raise TrainingError("likelihood: must be bernoulli or binomial, since the decoder answers logits")
+    if spec.likelihood is None:
+        return None
+    if spec.likelihood not in FAMILIES:
+        raise TrainingError(
+            f"likelihood: {spec.likelihood} is none of {', '.join(FAMILIES)}: give its graph, or leave it out"
+        )
+    if spec.likelihood == "logistic" and "parameters" not in decoder_roles:
+        raise TrainingError("likelihood: logistic needs scales too, and the decoder answers the expectation alone")
+    if spec.likelihood == "gaussian" and spec.likelihood_scale is None:
+        raise TrainingError("likelihood_scale: must be given for a gaussian likelihood")
+    scaling = Scaling(torch.tensor(spec.center), torch.tensor(spec.scale))
+    if spec.likelihood == "logistic":  # whose parameters are of levels between -1 and 1, always
+        scaling = scaling_of(spec.data, torch.empty(0), spec.likelihood)
+    try:
+        likelihood = likelihood_of(spec.likelihood, spec.data, scaling)
+    except TrainingError as exc:
+        raise TrainingError(str(exc).removeprefix("--")) from exc
+    if spec.likelihood_scale is not None:
+        likelihood.set_scale(spec.likelihood_scale)  # type: ignore[operator]
+    return likelihood.requires_grad_(False)

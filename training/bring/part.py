@@ -1,0 +1,88 @@
+"""Parts: an encoder, a decoder or a likelihood as it came, asked alike whether it is a torch module or an ONNX file."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import NamedTuple
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from training.bring.files import read_graph, runner_of
+from training.bring.roles import Outputs
+from training.graphs import innermost, trace
+from training.probes import GraphModule
+from vae.errors import TrainingError
+
+
+class Part(NamedTuple):
+    """A module or a graph as it came."""
+
+    label: str
+    """What to call it in an error."""
+    run: Callable[..., tuple[Tensor, ...]]
+    """Rows in its own layout and range -> its outputs; raises TrainingError where it fails."""
+    roles: tuple[str, ...]
+    """What they are."""
+    model: Callable[[], onnx.ModelProto]
+    """The graph that it is or becomes."""
+
+
+def module_part(label: str, module: nn.Module, outputs: Outputs, row_shape: tuple[int, ...]) -> Part:
+    """Returns a module, which takes rows of this shape, as a part; it is copied, for evaluation in float32 on the CPU.
+
+    Raises:
+        TrainingError: it is no module, cannot be copied or run, or it is not clear what it answers.
+    """
+    if not isinstance(module, nn.Module):
+        raise TrainingError(f"{label}: is a {type(module).__name__}, must be a torch.nn.Module")
+    try:
+        own = nn.Sequential(deepcopy(module)).cpu().float().eval()  # takes one tensor, whatever the module's signature
+    except Exception as exc:  # whatever a stranger's module holds
+        raise TrainingError(f"{label}: cannot be copied: {innermost(exc)}") from exc
+    example = torch.zeros(2, *row_shape)
+    run = _translated(label, own)
+    count = len(run(example))
+
+    def model() -> onnx.ModelProto:
+        names = tuple(f"answer_{number}" for number in range(count))
+        return trace(label, GraphModule(own, ("rows",), names), {"rows": example.numpy()})
+
+    return Part(label, run, outputs.roles_of(label, count), model)
+
+
+def file_part(path: Path, outputs: Outputs, inputs: tuple[str, ...]) -> Part:
+    """Returns an ONNX file as a part that takes these inputs; a single one may have any name.
+
+    Raises:
+        TrainingError: it cannot be read or served, takes other inputs, or it is not clear what it answers.
+    """
+    model, label = read_graph(path), path.name
+    taken, answered = (tuple(value.name for value in side) for side in (model.graph.input, model.graph.output))
+    if len(taken) != len(inputs) or (len(inputs) > 1 and taken != inputs):
+        wanted = "one tensor" if len(inputs) == 1 else " and ".join(inputs)
+        raise TrainingError(f"{label}: takes {', '.join(taken)}, must take {wanted}; noise is drawn outside of graphs")
+    run = _translated(label, runner_of(label, model))
+    return Part(label, run, outputs.roles_of(label, len(answered), answered), lambda: model)
+
+
+def _translated(label: str, run: Callable[..., object]) -> Callable[..., tuple[Tensor, ...]]:
+    def answer(*rows: Tensor) -> tuple[Tensor, ...]:
+        try:
+            with torch.inference_mode():
+                found = run(*rows)
+        except Exception as exc:  # whatever a stranger's module or graph does
+            reason = str(exc) if isinstance(exc, TrainingError) else innermost(exc)
+            given = " and ".join(str(list(given.shape)) for given in rows)
+            raise TrainingError(
+                f"{label}: {reason}; it is given {given} by the spec's shape, layout and latent_shape, and must take "
+                "any number of rows"
+            ) from exc
+        outputs = tuple(found) if isinstance(found, (tuple, list)) else (found,)
+        if not all(isinstance(output, Tensor) for output in outputs):
+            kinds = ", ".join(type(output).__name__ for output in outputs)
+            raise TrainingError(f"{label}: answers {kinds}, must answer a tensor or a tuple of tensors")
+        return outputs
+
+    return answer
