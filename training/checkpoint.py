@@ -74,7 +74,7 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
         TrainingError: it was trained on other data or on another kind of device, or its tensors are not those that its
             configuration asks for.
     """
-    _refuse_other_data(checkpoint, dataset)
+    refuse_other_data(checkpoint, dataset)
     state = start(checkpoint.config, dataset)
     device, drawn = state.generator.device.type, checkpoint.tensors.get("generator")
     if drawn is None or _kind(drawn) != _kind(state.generator.get_state()):
@@ -98,7 +98,7 @@ def average_of(checkpoint: Checkpoint, dataset: Dataset) -> Networks:
     Raises:
         TrainingError: as `restore` does, but for the device.
     """
-    _refuse_other_data(checkpoint, dataset)
+    refuse_other_data(checkpoint, dataset)
     networks = build(checkpoint.config, dataset).requires_grad_(False)
     try:
         networks.load_state_dict(_within(checkpoint.tensors, "average."))
@@ -154,7 +154,8 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(header.config, header.data_sha256, header.epoch, header.kl_weight, header.rollbacks, tensors)
 
 
-def _refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
+def refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """Raises TrainingError if a checkpoint was trained on other data."""
     if checkpoint.data_sha256 != dataset.sha256:
         raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}")
 
