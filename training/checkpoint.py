@@ -3,16 +3,17 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from training.config import Config
 from training.data import Dataset
+from training.guard import ROLLBACKS
 from training.loop import State, build, start
 from training.networks.pair import Networks
 from vae.errors import TrainingError
@@ -27,9 +28,9 @@ class _Header(BaseModel):
 
     config: Config
     data_sha256: str
-    epoch: int
+    epoch: Annotated[int, Field(ge=0)]
     kl_weight: float
-    rollbacks: int
+    rollbacks: Annotated[int, Field(ge=0, le=ROLLBACKS)]
     sha256: str = ""
     """Of all the file holds but this."""
 
@@ -73,20 +74,18 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
         TrainingError: it was trained on other data or on another kind of device, or its tensors are not those that its
             configuration asks for.
     """
-    _refuse_other_data(checkpoint, dataset)
+    refuse_other_data(checkpoint, dataset)
     state = start(checkpoint.config, dataset)
-    device = state.generator.device.type
-    if len(checkpoint.tensors.get("generator", ())) != len(state.generator.get_state()):
+    device, drawn = state.generator.device.type, checkpoint.tensors.get("generator")
+    if drawn is None or _kind(drawn) != _kind(state.generator.get_state()):
         raise TrainingError(f"the checkpoint was not taken on {device}, and its random numbers cannot go on there")
     try:
         state.networks.load_state_dict(_within(checkpoint.tensors, "networks."))
         state.average.load_state_dict(_within(checkpoint.tensors, "average."))
         for name, parameter in state.networks.named_parameters():
             if moments := _within(checkpoint.tensors, f"optimizer.{name}."):
-                state.optimizer.state[parameter] = {
-                    key: _laid_out_as(parameter, value) for key, value in moments.items()
-                }
-        state.generator.set_state(checkpoint.tensors["generator"].clone())
+                state.optimizer.state[parameter] = _moments_of(parameter, moments)
+        state.generator.set_state(drawn.clone())
     except RuntimeError as exc:
         raise TrainingError("the checkpoint's tensors are not those of its configuration") from exc
     state.epoch, state.kl_weight, state.rollbacks = checkpoint.epoch, checkpoint.kl_weight, checkpoint.rollbacks
@@ -99,7 +98,7 @@ def average_of(checkpoint: Checkpoint, dataset: Dataset) -> Networks:
     Raises:
         TrainingError: as `restore` does, but for the device.
     """
-    _refuse_other_data(checkpoint, dataset)
+    refuse_other_data(checkpoint, dataset)
     networks = build(checkpoint.config, dataset).requires_grad_(False)
     try:
         networks.load_state_dict(_within(checkpoint.tensors, "average."))
@@ -155,16 +154,29 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(header.config, header.data_sha256, header.epoch, header.kl_weight, header.rollbacks, tensors)
 
 
-def _refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
+def refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """Raises TrainingError if a checkpoint was trained on other data."""
     if checkpoint.data_sha256 != dataset.sha256:
         raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}")
 
 
-def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """Returns a copy of an optimizer's value; moments lie in memory as their parameter does: fused steps assume it."""
-    if value.shape != parameter.shape:
-        return value.to(parameter.device, copy=True)
-    return torch.empty_like(parameter).copy_(value)
+def _moments_of(parameter: Tensor, saved: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns a copy of what the optimizer keeps of a parameter; fused steps check nothing and write where it says.
+
+    Moments lie in memory as their parameter does.
+
+    Raises:
+        RuntimeError: it is not of the parameter's shape and type.
+    """
+    wanted = {"step": _kind(torch.tensor(0.0)), "exp_avg": _kind(parameter), "exp_avg_sq": _kind(parameter)}
+    if {key: _kind(value) for key, value in saved.items()} != wanted:
+        raise RuntimeError("not this parameter's moments")
+    step = saved["step"].to(parameter.device, copy=True)
+    return {"step": step, **{key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}}
+
+
+def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype
 
 
 def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -175,5 +187,5 @@ def _digest(header: _Header, tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(header.model_dump_json(exclude={"sha256"}).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy knows no bfloat16
     return digest.hexdigest()

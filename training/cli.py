@@ -18,7 +18,7 @@ from training.models import MODELS
 from training.networks import NETWORKS
 from vae.errors import TrainingError
 from vae.package import check_place
-from vae.parser import verb_parser
+from vae.parser import path_text, verb_parser
 from vae.runtime import prepare_onnxruntime
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _sizes(text: str) -> list[int]:
 
 
 FLAGS: dict[str, tuple[Callable[[str], object], str, str]] = {  # setting: how it is read, its metavar, its help
-    "data_dir": (str, "DIR", "folder of the original files of mnist or fashion-mnist; else they are downloaded"),
+    "data_dir": (path_text, "DIR", "folder of the original files of mnist or fashion-mnist; else they are downloaded"),
     "name": (str, "NAME", "of the package, by which a server tells it from others; default: the data's"),
     "model": (str, "MODEL", f"one of {', '.join(MODELS)}"),
     "network": (str, "NETWORK", f"one of {', '.join(NETWORKS)}"),

@@ -34,7 +34,7 @@ class Config(BaseModel):
 
     dataset: Annotated[str, Field(min_length=1)] = "digits"
     """digits, mnist, fashion-mnist, or the path of a folder of images or of a .npy, .npz, .csv or .parquet file."""
-    data_dir: str | None = None
+    data_dir: Annotated[str, Field(min_length=1)] | None = None
     """Folder of the original files of mnist or fashion-mnist; without it they are downloaded."""
     validation_rows: Annotated[int, Field(ge=0)] = 0
     """Taken from the training rows, by a split that no seed changes, to choose settings on."""

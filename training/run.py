@@ -98,6 +98,7 @@ def train(directory: Path, last: Checkpoint) -> Outcome:
     """
     prepare_torch(last.config)
     dataset = load_dataset(last.config.source)
+    checkpoint.refuse_other_data(last, dataset)  # before the journal drops what is to be repeated
     say(opening(last, dataset))
     with alone_in(directory), Journal(directory / JOURNAL_FILE, last.epoch) as journal:
         last = fit(directory, last, dataset, journal)

@@ -17,6 +17,11 @@ import numpy.typing as npt
 
 from vae.errors import InvalidInput
 
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python that was built without it, whose zipfile refuses such archives
+    LZMAError = zipfile.BadZipFile  # type: ignore[assignment, misc]
+
 Parsed = TypeVar("Parsed")
 AnyArray = npt.NDArray[Any]
 Value = AnyArray | str | int | list[str] | None
@@ -30,7 +35,7 @@ _NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 # What NumPy and zipfile raise for files that are cut short, altered, encrypted or made to mislead.
 MALFORMED = (
     *(ValueError, EOFError, KeyError, AttributeError, TypeError, MemoryError, OverflowError, RuntimeError),
-    *(SyntaxError, RecursionError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+    *(SyntaxError, RecursionError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, LZMAError),
 )
 
 
@@ -88,7 +93,9 @@ def parse_arrays(file: BinaryIO) -> dict[str, AnyArray]:
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except MALFORMED as exc:
+    except (*MALFORMED, OSError) as exc:
+        if isinstance(exc, OSError) and exc.errno is not None:  # the disk's; bz2 gives its own no number
+            raise
         raise ValueError("is no .npz file of plain values") from exc
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise ValueError("holds something that is no array")

@@ -19,7 +19,16 @@ def verb_parser(verb: str, summary: str, epilog: str = "") -> argparse.ArgumentP
     return parser
 
 
-def _path(text: str) -> Path:
-    if not text:  # to Path it is the current directory, to a script a variable that was not set
+def path_text(text: str) -> str:
+    """Returns a path as it was given.
+
+    Raises:
+        ArgumentTypeError: it is empty: to Path that is the current directory, to a script a variable that was not set.
+    """
+    if not text:
         raise argparse.ArgumentTypeError("must be a path, not empty")
-    return Path(text)
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(path_text(text))

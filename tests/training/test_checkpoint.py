@@ -74,6 +74,7 @@ def test_an_altered_tensor_is_noticed(path: Path) -> None:
         (rb"\"seed\":0", rb"\"seed\":1"),
         (b'"average.encoder.body.1.bias":{"dtype":"F32"', b'"average.encoder.body.1.bias":{"dtype":"I32"'),
         (b'"dtype":"F32","shape":[16,64]', b'"dtype":"F32","shape":[64,16]'),
+        (b'"dtype":"F32","shape":[16,64]', b'"dtype":"BF16","shape":[2048]'),  # which NumPy does not know
     ],
 )
 def test_an_altered_header_is_noticed(path: Path, written: bytes, altered: bytes) -> None:
@@ -118,6 +119,46 @@ def test_tensors_of_another_shape_are_refused(path: Path, dataset: Dataset) -> N
     wider = last.config.model_copy(update={"latent_size": 5})
     with pytest.raises(TrainingError, match="not those of its configuration"):
         checkpoint.restore(last._replace(config=wider), dataset)
+
+
+MOMENT, STEP = (f"optimizer.encoder.body.1.weight.{key}" for key in ("exp_avg", "step"))
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        {MOMENT: torch.zeros(3)},  # a fused step would write behind its end
+        {MOMENT: torch.zeros(16, 64, dtype=torch.float64)},
+        {STEP: torch.zeros(5)},
+        {MOMENT: None},
+    ],
+)
+def test_moments_that_are_not_of_their_parameter_are_refused(
+    path: Path, dataset: Dataset, altered: dict[str, torch.Tensor | None]
+) -> None:
+    last = checkpoint.read(path)
+    assert last.tensors.keys() >= altered.keys()
+    tensors = {name: value for name, value in {**last.tensors, **altered}.items() if value is not None}
+    with pytest.raises(TrainingError, match="not those of its configuration"):
+        checkpoint.restore(last._replace(tensors=tensors), dataset)
+
+
+@pytest.mark.parametrize("state", [torch.tensor(3), torch.zeros(5056)])
+def test_random_numbers_of_another_kind_are_refused(path: Path, dataset: Dataset, state: torch.Tensor) -> None:
+    last = checkpoint.read(path)
+    with pytest.raises(TrainingError, match="its random numbers cannot go on"):
+        checkpoint.restore(last._replace(tensors={**last.tensors, "generator": state}), dataset)
+
+
+def test_counters_that_cannot_be_are_refused(path: Path) -> None:
+    content = path.read_bytes()
+    for written, altered in ((rb"\"epoch\":1,", rb"\"epoch\":-1,"), (rb"\"rollbacks\":0", rb"\"rollbacks\":9999")):
+        assert written in content
+        longer = len(altered) - len(written)
+        size = int.from_bytes(content[:8], "little") + longer
+        path.write_bytes(size.to_bytes(8, "little") + content[8:].replace(written, altered))
+        with pytest.raises(TrainingError, match="no checkpoint that this version understands"):
+            checkpoint.read(path)
 
 
 def test_what_a_gpu_trained_is_exported_anywhere_but_resumed_on_a_gpu(path: Path, dataset: Dataset) -> None:

@@ -89,6 +89,7 @@ def test_export_packages_the_same_pair_and_says_what_comes_next(
         ["train", "digits", "--out", ""],
         ["train", "digits", "--out", "", "--resume"],
         ["train", "digits", "--out", "x", "--config", ""],
+        ["train", "mnist", "--out", "x", "--data-dir", ""],
         ["export", "x", "--out", ""],
         ["export", "", "--out", "x"],
     ],

@@ -39,6 +39,7 @@ def test_settings_override_defaults() -> None:
         ({"epochs": 1 << 20_000}, "run.toml: epochs: input should be less than or equal to 1000000, not a number of"),
         ({"checkpoint_epochs": 10**7}, "run.toml: checkpoint_epochs: "),
         ({"threads": 2**31}, "run.toml: threads: input should be less than or equal to 1024, not 2147483648"),
+        ({"data_dir": ""}, "run.toml: data_dir: string should have at least 1 character, not ''"),
         ({"latent_size": 2**17}, "run.toml: latent_size: "),
         (
             {"hidden_sizes": [10**12]},
@@ -217,7 +218,10 @@ def test_what_a_preset_says_is_not_given(model: str, preset: str) -> None:
     given: dict[str, object] = {"model": model, "latent_size": 2, "seed": 1, "mixture_components": 0}
     config = parse_config(complete(given, preset))
     refuse_unused(config, given)
-    refuse_unused(config, config.changed())  # the card's settings can be given again
+    told = config.changed()
+    refuse_unused(config, told)  # the card's settings can be given again
+    again = parse_config(complete({**told, "dataset": "photos"}, "digits"))  # as the card says, with any data
+    assert again.changed() == {**told, "dataset": "photos"}
 
 
 def test_what_is_registered_as_used_is_used(dataset: Dataset) -> None:

@@ -127,6 +127,16 @@ def test_resuming_a_finished_run_packages_the_same_graphs_again(
         assert (again.directory / name).read_bytes() == (package.directory / name).read_bytes()
 
 
+def test_a_finished_run_whose_data_changed_is_refused_and_keeps_its_journal(
+    tmp_path: Path, run_directory: Path, last: Checkpoint
+) -> None:
+    journal = (run_directory / JOURNAL_FILE).read_bytes()
+    (tmp_path / JOURNAL_FILE).write_bytes(journal)
+    with pytest.raises(TrainingError, match="the checkpoint was trained on other data than this digits"):
+        run.train(tmp_path, last._replace(data_sha256="0" * 64))
+    assert (tmp_path / JOURNAL_FILE).read_bytes() == journal
+
+
 def test_a_run_that_was_finished_on_a_gpu_is_packaged_again_anywhere(
     tmp_path: Path, last: Checkpoint, dataset: Dataset
 ) -> None:

@@ -97,6 +97,19 @@ def test_altered_archives_are_read_or_refused(place: int, noise: bytes) -> None:
         parse_arrays(io.BytesIO(content))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_archives_altered_in_another_compression_are_refused(method: int, tmp_path: Path) -> None:
+    file, path = io.BytesIO(), tmp_path / "z.npz"
+    np.save(file, np.arange(400.0))
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("latent.npy", file.getvalue())
+    content = bytearray(path.read_bytes())
+    content[60:140] = bytes(80)
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=r"z\.npz: is no \.npz file of plain values$"):
+        read_arrays(path)
+
+
 def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path) -> None:
     def fail(file: BinaryIO) -> None:
         file.write(b"half")

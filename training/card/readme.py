@@ -137,7 +137,8 @@ def _settings(about: About) -> str:
     if not told:
         return _wrapped(f"By `vae train`, every setting at its default: {rest}")
     lines = "\n".join(f"    {key} = {value}" for key, value in told.items())
-    opening = f"By `vae train` with `--config` and these settings, the others at their defaults: {rest}"
+    # The preset of the defaults: another kind of data takes its own where none is named.
+    opening = f"By `vae train --preset digits` with `--config` and these settings, the others at their defaults: {rest}"
     return f"{_wrapped(opening)}\n\n{lines}"
 
 

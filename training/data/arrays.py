@@ -107,7 +107,7 @@ def _translated(path: Path) -> Iterator[None]:
             problem = f"is no intact {path.suffix} file of plain values"
         raise TrainingError(f"{shown(path)}: {problem}") from exc
     except OSError as exc:
-        if exc.errno == errno.EINVAL:  # a place outside the file
+        if exc.errno in (None, errno.EINVAL):  # bz2's own, and a place outside the file
             raise TrainingError(f"{shown(path)}: is no intact {path.suffix} file of plain values") from exc
         raise TrainingError(f"{shown(path)}: cannot be read: {exc.strerror}") from exc
 

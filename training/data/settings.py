@@ -10,13 +10,19 @@ MOST_PIXELS = 10**8  # of a picture; one takes 0.4 GB while it is decoded
 Kind = Literal["digits", "mnist", "pictures", "arrays", "columns"]
 """Who reads it."""
 
-_ONLY_FOR: dict[str, Kind] = {
-    "data_dir": "mnist",
-    "image_size": "pictures",
-    "image_fit": "pictures",
-    "channels": "pictures",
+_ONLY_FOR: dict[str, tuple[Kind, ...]] = {
+    "data_dir": ("mnist",),
+    "image_size": ("pictures",),
+    "image_fit": ("pictures",),
+    "channels": ("pictures",),
+    "skip_bad": ("pictures", "arrays", "columns"),
 }
-_MEANT_FOR: dict[Kind, str] = {"mnist": "mnist and fashion-mnist", "pictures": "a folder of pictures"}
+_CALLED: dict[Kind, str] = {
+    "mnist": "mnist and fashion-mnist",
+    "pictures": "a folder of pictures",
+    "arrays": "a file of arrays",
+    "columns": "a file of columns",
+}
 
 
 def check_settings(source: Source, kind: Kind) -> None:
@@ -26,8 +32,9 @@ def check_settings(source: Source, kind: Kind) -> None:
         TrainingError: one does not fit the kind of data, or another setting; the message names its flag.
     """
     for key, only in _ONLY_FOR.items():
-        if kind != only and getattr(source, key) != Source._field_defaults[key]:
-            raise TrainingError(f"--{key.replace('_', '-')}: is for {_MEANT_FOR[only]}, not for {source.dataset}")
+        if kind not in only and getattr(source, key) != Source._field_defaults[key]:
+            meant = " or ".join(_CALLED[each] for each in only)
+            raise TrainingError(f"--{key.replace('_', '-')}: is for {meant}, not for {source.dataset}")
     if source.binarised and kind == "columns":
         raise TrainingError(f"--binarised: is for images, not for {source.dataset}")
     if source.image_fit != Source._field_defaults["image_fit"] and source.image_size is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from training.cli import FLAGS, SWITCHES, add_settings, settings_of, sigterm_interrupts
 from training.source import Source
 from vae.errors import TrainingError
-from vae.parser import verb_parser
+from vae.parser import path_text, verb_parser
 from vae.runtime import prepare_onnxruntime
 
 
@@ -125,7 +125,9 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         "the test rows once.",
     )
     parser.add_argument("path", type=Path, metavar="RUN_OR_PACKAGE", help="directory of a run, or of a model package")
-    parser.add_argument("--data", dest="dataset", metavar="DATA", help="what to measure on; default: as in training")
+    parser.add_argument(
+        "--data", dest="dataset", type=path_text, metavar="DATA", help="what to measure on; default: as in training"
+    )
     for key in Source._fields:
         flag = f"--{key.replace('_', '-')}"
         if key in FLAGS:

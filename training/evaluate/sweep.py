@@ -64,10 +64,10 @@ def sweep(
         raise TrainingError(f"--model: {config.model} has no KL whose weight could be varied")
     points = []
     for beta in sorted(set(betas)):
-        place, asked = directory / f"beta-{beta:g}", {**given, "beta": beta}
+        place, asked = directory / f"beta-{_named(beta)}", {**given, "beta": beta}
         found = _done(place, asked)
         if found is None:
-            say(f"beta {beta:g}")
+            say(f"beta {_named(beta)}")
             last = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, asked)
             found = train(place, last).evaluation
         points.append(Point(beta, place.name, found))
@@ -128,6 +128,12 @@ def _done(directory: Path, asked: dict[str, object]) -> Evaluation | None:
         return None
     refuse_changes(checkpoint.read(directory / CHECKPOINT_FILE).config, asked)
     return Evaluation.read(directory / EVALUATION_FILE)
+
+
+def _named(beta: float) -> str:
+    """Returns a weight as it is written, with as many digits as tell it from every other."""
+    short = f"{beta:g}"
+    return short if float(short) == beta else repr(beta)
 
 
 def _value(estimate: Estimate | None) -> float:

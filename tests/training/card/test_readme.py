@@ -39,6 +39,7 @@ def test_settings_can_be_read_as_toml(images: Subject, about: About) -> None:
     expected = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
     del expected["target_rate"]
     assert tomllib.loads(textwrap.dedent(block)) == expected
+    assert "`vae train --preset digits`" in " ".join(found.split())  # other presets have other defaults
 
 
 def test_a_run_of_defaults_says_so(images: Subject, about: About) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from training.data.arrays import read_npy, read_npz
+from training.data.arrays import holds_images, read_npy, read_npz
 from vae.errors import TrainingError
 
 RANDOM = np.random.default_rng(0)
@@ -176,6 +176,20 @@ def test_an_archive_that_swells_is_refused_before_it_does(npz: Path, monkeypatch
         read_npz(npz, True)
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_altered_in_another_compression_is_refused(method: int, npz: Path) -> None:
+    file = io.BytesIO()
+    np.save(file, IMAGES)
+    with zipfile.ZipFile(npz, "w", method) as archive:
+        archive.writestr("X.npy", file.getvalue())
+    content = bytearray(npz.read_bytes())
+    content[60:140] = bytes(80)
+    npz.write_bytes(content)
+    assert not holds_images(npz)
+    with pytest.raises(TrainingError, match=r"it\.npz: is no intact \.npz file of plain values$"):
+        read_npz(npz, True)
 
 
 def archive_of(table: np.ndarray) -> bytes:

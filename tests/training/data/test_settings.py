@@ -12,6 +12,10 @@ from vae.errors import TrainingError
         (Source("digits", image_size=(8, 8)), "--image-size: is for a folder of pictures"),
         (Source("digits", image_fit="pad"), "--image-fit: is for a folder of pictures"),
         (Source("digits", channels=3), "--channels: is for a folder of pictures"),
+        (
+            Source("digits", skip_bad=True),
+            "--skip-bad: is for a folder of pictures or a file of arrays or a file of columns, not for digits",
+        ),
     ],
 )
 def test_a_setting_without_effect_is_refused(source: Source, said: str) -> None:

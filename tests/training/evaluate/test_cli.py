@@ -85,6 +85,8 @@ def test_sweep_prints_a_line_a_run_and_writes_the_curve(run: Path, capsys: pytes
         ("evaluate", ["x", "--samples", "-1"], "argument --samples: "),
         ("evaluate", [], "required: RUN_OR_PACKAGE"),
         ("evaluate", [""], "argument RUN_OR_PACKAGE: must be a path, not empty"),
+        ("evaluate", ["x", "--data", ""], "argument --data: must be a path, not empty"),
+        ("evaluate", ["x", "--data-dir", ""], "argument --data-dir: must be a path, not empty"),
         ("compare", [], "required: RUN"),
         ("compare", ["x", ""], "argument RUN: must be a path, not empty"),
         ("compare", ["x", "--json", "--markdown"], "not allowed with"),

@@ -85,12 +85,13 @@ def test_what_is_missing_is_trained_in_order_of_beta(
         return Outcome(package, Parity(batch_sizes=(), checks=()), evaluation, dataset, last.config)
 
     dataset = load_dataset(config.source)
-    points = sweep(config, GIVEN, [8, 0.25, 1, 8], tmp_path, train)
-    assert trained == [("beta-0.25", 0.25, 0, 4), ("beta-8", 8.0, 0, 4)]
-    assert [point.beta for point in points] == [0.25, 1, 8]
-    assert [point.evaluation == evaluation for point in points] == [True, False, True]
+    points = sweep(config, GIVEN, [8, 0.25, 1, 8, 0.2500001], tmp_path, train)
+    close = ("beta-0.2500001", 0.2500001, 0, 4)
+    assert trained == [("beta-0.25", 0.25, 0, 4), close, ("beta-8", 8.0, 0, 4)]
+    assert [point.beta for point in points] == [0.25, 0.2500001, 1, 8]
+    assert [point.evaluation == evaluation for point in points] == [True, True, False, True]
     sweep(config, GIVEN, [8], tmp_path, train)  # it was interrupted before its evaluation: it goes on
-    assert trained[2:] == [("beta-8", 8.0, 0, 4)]
+    assert trained[3:] == [("beta-8", 8.0, 0, 4)]
 
 
 def test_a_run_with_other_settings_is_not_taken_for_this_one(
