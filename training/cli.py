@@ -6,7 +6,7 @@ Standard library and configuration only at its top, so that `vae train --help` d
 import argparse
 import shlex
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,17 +144,24 @@ def add_settings(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -
         choices=preset_names(),
         help="a set of settings, which flags and --config override; default: the one for the data",
     )
-    for key, (kind, metavar, text) in FLAGS.items():
-        if key not in without:
-            parser.add_argument(f"--{key.replace('_', '-')}", type=kind, metavar=metavar, help=text)
-    for key, text in SWITCHES.items():
-        parser.add_argument(f"--{key.replace('_', '-')}", action="store_true", default=None, help=text)
+    add_flags(parser, (key for key in (*FLAGS, *SWITCHES) if key not in without))
     parser.add_argument(
         "--config",
         type=Path,
         metavar="FILE.toml",
         help="settings by name (latent_size = 16); flags override it",
     )
+
+
+def add_flags(parser: argparse.ArgumentParser, keys: Iterable[str]) -> None:
+    """Adds the flags of those settings that have one."""
+    for key in keys:
+        flag = f"--{key.replace('_', '-')}"
+        if key in FLAGS:
+            kind, metavar, text = FLAGS[key]
+            parser.add_argument(flag, type=kind, metavar=metavar, help=text)
+        elif key in SWITCHES:
+            parser.add_argument(flag, action="store_true", default=None, help=SWITCHES[key])
 
 
 def settings_of(asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
