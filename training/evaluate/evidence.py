@@ -93,7 +93,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
         posterior=served.posterior,
         seed=budget.seed,
         likelihoods=likelihoods,
-        active_units=aggregate.active_units(test) if served.posterior == "gaussian" else None,
+        active_units=aggregate.active_units(test.mean) if served.posterior == "gaussian" else None,
         aggregate_kl_nats=aggregate.gaussian_kl(test),
         squared_error=squared_error(expectation, rows.test),
         pca_squared_error=pca_squared_error(rows.train, rows.test, served.latent_size),
