@@ -78,17 +78,12 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
     device = state.generator.device.type
     if len(checkpoint.tensors.get("generator", ())) != len(state.generator.get_state()):
         raise TrainingError(f"the checkpoint was not taken on {device}, and its random numbers cannot go on there")
-    try:
-        state.networks.load_state_dict(_within(checkpoint.tensors, "networks."))
-        state.average.load_state_dict(_within(checkpoint.tensors, "average."))
-        for name, parameter in state.networks.named_parameters():
-            if moments := _within(checkpoint.tensors, f"optimizer.{name}."):
-                state.optimizer.state[parameter] = {
-                    key: _laid_out_as(parameter, value) for key, value in moments.items()
-                }
-        state.generator.set_state(checkpoint.tensors["generator"].clone())
-    except RuntimeError as exc:
-        raise TrainingError("the checkpoint's tensors are not those of its configuration") from exc
+    _load(state.networks, checkpoint, "networks.")
+    _load(state.average, checkpoint, "average.")
+    for name, parameter in state.networks.named_parameters():
+        if moments := _within(checkpoint.tensors, f"optimizer.{name}."):
+            state.optimizer.state[parameter] = {key: _laid_out_as(parameter, value) for key, value in moments.items()}
+    state.generator.set_state(checkpoint.tensors["generator"].clone())
     state.epoch, state.kl_weight, state.rollbacks = checkpoint.epoch, checkpoint.kl_weight, checkpoint.rollbacks
     return state
 
@@ -101,10 +96,7 @@ def average_of(checkpoint: Checkpoint, dataset: Dataset) -> Networks:
     """
     _refuse_other_data(checkpoint, dataset)
     networks = build(checkpoint.config, dataset).requires_grad_(False)
-    try:
-        networks.load_state_dict(_within(checkpoint.tensors, "average."))
-    except RuntimeError as exc:
-        raise TrainingError("the checkpoint's tensors are not those of its configuration") from exc
+    _load(networks, checkpoint, "average.")
     return networks
 
 
@@ -158,6 +150,13 @@ def read(path: Path) -> Checkpoint:
 def _refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
     if checkpoint.data_sha256 != dataset.sha256:
         raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}")
+
+
+def _load(networks: Networks, checkpoint: Checkpoint, prefix: str) -> None:
+    try:
+        networks.load_state_dict(_within(checkpoint.tensors, prefix))
+    except RuntimeError as exc:
+        raise TrainingError("the checkpoint's tensors are not those of its configuration") from exc
 
 
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
