@@ -76,10 +76,7 @@ def train(arguments: list[str]) -> int:
     """
     parser = _train_parser()
     asked = parser.parse_args(arguments)
-    try:
-        given, config = settings_of(asked)
-    except TrainingError as exc:
-        parser.exit(2, f"vae: {exc}\n")
+    given, config = settings_of(parser, asked)
     prepare_onnxruntime("training,serving")  # before training: its lack would otherwise show only at the end
     from training import run
 
@@ -164,17 +161,19 @@ def add_flags(parser: argparse.ArgumentParser, keys: Iterable[str]) -> None:
             parser.add_argument(flag, action="store_true", default=None, help=SWITCHES[key])
 
 
-def settings_of(asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
+def settings_of(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
     """Returns the settings that a resumed run must have been started with, and what a new run is to be.
 
-    Raises:
-        TrainingError: a setting is wrong, or has no effect; the message names its flag, or its file and key.
+    Exits with 2 where a setting is wrong, or has no effect; one line names its flag, or its file and key.
     """
-    given = _given(asked)
-    completed = complete(given, asked.preset)
-    config = parse_config(completed)
-    if not getattr(asked, "resume", False) or holds_nothing(asked.out):  # else the run there has its own model
-        refuse_unused(config, given)
+    try:
+        given = _given(asked)
+        completed = complete(given, asked.preset)
+        config = parse_config(completed)
+        if not getattr(asked, "resume", False) or holds_nothing(asked.out):  # else the run there has its own model
+            refuse_unused(config, given)
+    except TrainingError as exc:
+        parser.exit(2, f"vae: {exc}\n")
     return given if asked.preset is None else completed, config
 
 

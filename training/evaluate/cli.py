@@ -95,10 +95,7 @@ def sweep(arguments: list[str]) -> int:
     """
     parser = _sweep_parser()
     asked = parser.parse_args(arguments)
-    try:
-        given, config = settings_of(asked)
-    except TrainingError as exc:
-        parser.exit(2, f"vae: {exc}\n")
+    given, config = settings_of(parser, asked)
     prepare_onnxruntime("training,serving")
     from training.evaluate.sweep import PICTURE_FILE, table, write_figures
     from training.evaluate.sweep import sweep as train_all
