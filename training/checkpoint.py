@@ -21,6 +21,7 @@ from vae.files import write_whole
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 FORMAT = "vaeserve-checkpoint-3"
+OTHER_TENSORS = "the checkpoint's tensors are not those of its configuration"
 
 
 class _Header(BaseModel):
@@ -79,15 +80,15 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
     device, drawn = state.generator.device.type, checkpoint.tensors.get("generator")
     if drawn is None or _kind(drawn) != _kind(state.generator.get_state()):
         raise TrainingError(f"the checkpoint was not taken on {device}, and its random numbers cannot go on there")
+    _load(state.networks, checkpoint, "networks.")
+    _load(state.average, checkpoint, "average.")
+    for name, parameter in state.networks.named_parameters():
+        if moments := _within(checkpoint.tensors, f"optimizer.{name}."):
+            state.optimizer.state[parameter] = _moments_of(parameter, moments)
     try:
-        state.networks.load_state_dict(_within(checkpoint.tensors, "networks."))
-        state.average.load_state_dict(_within(checkpoint.tensors, "average."))
-        for name, parameter in state.networks.named_parameters():
-            if moments := _within(checkpoint.tensors, f"optimizer.{name}."):
-                state.optimizer.state[parameter] = _moments_of(parameter, moments)
         state.generator.set_state(drawn.clone())
     except RuntimeError as exc:
-        raise TrainingError("the checkpoint's tensors are not those of its configuration") from exc
+        raise TrainingError(OTHER_TENSORS) from exc
     state.epoch, state.kl_weight, state.rollbacks = checkpoint.epoch, checkpoint.kl_weight, checkpoint.rollbacks
     return state
 
@@ -100,10 +101,7 @@ def average_of(checkpoint: Checkpoint, dataset: Dataset) -> Networks:
     """
     refuse_other_data(checkpoint, dataset)
     networks = build(checkpoint.config, dataset).requires_grad_(False)
-    try:
-        networks.load_state_dict(_within(checkpoint.tensors, "average."))
-    except RuntimeError as exc:
-        raise TrainingError("the checkpoint's tensors are not those of its configuration") from exc
+    _load(networks, checkpoint, "average.")
     return networks
 
 
@@ -160,17 +158,24 @@ def refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
         raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}")
 
 
+def _load(networks: Networks, checkpoint: Checkpoint, prefix: str) -> None:
+    try:
+        networks.load_state_dict(_within(checkpoint.tensors, prefix))
+    except RuntimeError as exc:
+        raise TrainingError(OTHER_TENSORS) from exc
+
+
 def _moments_of(parameter: Tensor, saved: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Returns a copy of what the optimizer keeps of a parameter; fused steps check nothing and write where it says.
 
     Moments lie in memory as their parameter does.
 
     Raises:
-        RuntimeError: it is not of the parameter's shape and type.
+        TrainingError: it is not of the parameter's shape and type.
     """
     wanted = {"step": _kind(torch.tensor(0.0)), "exp_avg": _kind(parameter), "exp_avg_sq": _kind(parameter)}
     if {key: _kind(value) for key, value in saved.items()} != wanted:
-        raise RuntimeError("not this parameter's moments")
+        raise TrainingError(OTHER_TENSORS)
     step = saved["step"].to(parameter.device, copy=True)
     return {"step": step, **{key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}}
 

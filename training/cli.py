@@ -6,7 +6,7 @@ Standard library and configuration only at its top, so that `vae train --help` d
 import argparse
 import shlex
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,10 +76,7 @@ def train(arguments: list[str]) -> int:
     """
     parser = _train_parser()
     asked = parser.parse_args(arguments)
-    try:
-        given, config = settings_of(asked)
-    except TrainingError as exc:
-        parser.exit(2, f"vae: {exc}\n")
+    given, config = settings_of(parser, asked)
     prepare_onnxruntime("training,serving")  # before training: its lack would otherwise show only at the end
     from training import run
 
@@ -144,11 +141,7 @@ def add_settings(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -
         choices=preset_names(),
         help="a set of settings, which flags and --config override; default: the one for the data",
     )
-    for key, (kind, metavar, text) in FLAGS.items():
-        if key not in without:
-            parser.add_argument(f"--{key.replace('_', '-')}", type=kind, metavar=metavar, help=text)
-    for key, text in SWITCHES.items():
-        parser.add_argument(f"--{key.replace('_', '-')}", action="store_true", default=None, help=text)
+    add_flags(parser, (key for key in (*FLAGS, *SWITCHES) if key not in without))
     parser.add_argument(
         "--config",
         type=Path,
@@ -157,17 +150,30 @@ def add_settings(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -
     )
 
 
-def settings_of(asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
+def add_flags(parser: argparse.ArgumentParser, keys: Iterable[str]) -> None:
+    """Adds the flags of those settings that have one."""
+    for key in keys:
+        flag = f"--{key.replace('_', '-')}"
+        if key in FLAGS:
+            kind, metavar, text = FLAGS[key]
+            parser.add_argument(flag, type=kind, metavar=metavar, help=text)
+        elif key in SWITCHES:
+            parser.add_argument(flag, action="store_true", default=None, help=SWITCHES[key])
+
+
+def settings_of(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
     """Returns the settings that a resumed run must have been started with, and what a new run is to be.
 
-    Raises:
-        TrainingError: a setting is wrong, or has no effect; the message names its flag, or its file and key.
+    Exits with 2 where a setting is wrong, or has no effect; one line names its flag, or its file and key.
     """
-    given = _given(asked)
-    completed = complete(given, asked.preset)
-    config = parse_config(completed)
-    if not getattr(asked, "resume", False) or holds_nothing(asked.out):  # else the run there has its own model
-        refuse_unused(config, given)
+    try:
+        given = _given(asked)
+        completed = complete(given, asked.preset)
+        config = parse_config(completed)
+        if not getattr(asked, "resume", False) or holds_nothing(asked.out):  # else the run there has its own model
+            refuse_unused(config, given)
+    except TrainingError as exc:
+        parser.exit(2, f"vae: {exc}\n")
     return given if asked.preset is None else completed, config
 
 

@@ -19,7 +19,7 @@ class Guard:
         steps: of the epoch; where these are fewer than STREAK, none of them is a streak.
     """
 
-    def __init__(self, steps: int = STREAK) -> None:
+    def __init__(self, steps: int) -> None:
         self.skipped = 0
         self._longest = min(STREAK, steps)
         self._streak = 0

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from training.config import Config
 from training.data import Dataset, draw_binary
-from training.evaluate.aggregate import ACTIVE_VARIANCE
+from training.evaluate.aggregate import active_units
 from training.guard import Guard
 from training.likelihoods import likelihood_of
 from training.memory import check_networks
@@ -240,8 +240,8 @@ def summary(
     config: Config, state: State, terms: Tensor, means: Tensor, *, pace: Pace, skipped: int, validated: float | None
 ) -> Epoch:
     """Returns an epoch's figures from every row's loss, reconstruction and KL [3, rows] and means [rows, latent]."""
-    finite = terms[:, terms.isfinite().all(0)]
-    loss, reconstruction, kl = finite.double().mean(1).tolist()
+    finite = terms.isfinite().all(0)
+    loss, reconstruction, kl = terms[:, finite].double().mean(1).tolist()
     has_posterior = model_of(config.model).posterior == "gaussian"
     return Epoch(
         epoch=state.epoch,
@@ -249,14 +249,9 @@ def summary(
         negative_elbo_nats=reconstruction + kl if has_posterior else None,
         reconstruction_nats=reconstruction,
         kl_nats=kl if has_posterior else None,
-        active_units=active_units(means),
+        active_units=active_units(means[finite].cpu().numpy()),
         validation_nats=validated,
         kl_weight=pace.kl_weight,
         learning_rate=pace.learning_rate,
         skipped_steps=skipped,
     )
-
-
-def active_units(means: Tensor) -> int:
-    """Returns how many latent dimensions have posterior means [rows, latent] that vary from row to row."""
-    return int((means.double().var(0) > ACTIVE_VARIANCE).sum())

@@ -94,15 +94,24 @@ def open_session(
         raise TrainingError(f"{graph}: ONNX Runtime does not take the graph: {reason_of(exc)}") from exc
 
 
-def run_in_batches(session: "onnxruntime.InferenceSession", inputs: Arrays, size: int) -> Arrays:
-    """Returns the outputs for all rows by name, computed so many rows at a time."""
-    names = [output.name for output in session.get_outputs()]
+def run_in_batches(
+    session: "onnxruntime.InferenceSession", inputs: Arrays, size: int, names: Sequence[str] | None = None
+) -> Arrays:
+    """Returns the named outputs, or all, for all rows by name, computed so many rows at a time.
+
+    Raises:
+        TrainingError: ONNX Runtime could not compute them.
+    """
+    names = names or [output.name for output in session.get_outputs()]
     rows = len(next(iter(inputs.values())))
-    batches = [
-        run(session, {name: array[first : first + size] for name, array in inputs.items()}, names)
-        for first in range(0, rows, size)
-    ]
-    return {name: np.concatenate(parts) for name, parts in zip(names, zip(*batches, strict=True), strict=True)}
+    parts = [run(session, {name: array[part] for name, array in inputs.items()}, names) for part in batches(rows, size)]
+    return {name: np.concatenate(pieces) for name, pieces in zip(names, zip(*parts, strict=True), strict=True)}
+
+
+def batches(rows: int, size: int) -> Iterator[slice]:
+    """Yields slices that cover so many rows in order; one empty slice where there are none."""
+    for first in range(0, max(rows, 1), size):
+        yield slice(first, first + size)
 
 
 def run(session: "onnxruntime.InferenceSession", inputs: Arrays, names: Sequence[str]) -> list[npt.NDArray[np.number]]:

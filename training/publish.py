@@ -49,7 +49,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: b
         TrainingError: a graph cannot be exported, evaluated or proved.
         PackageError: the directory exists, or the disk refused the files.
     """
-    config, networks, rows = last.config, average_of(last, dataset), rows_of(dataset)
+    config, networks, rows = last.config, networks_to_export(last, dataset), rows_of(dataset)
     say("exporting, and proving the graphs against PyTorch")
     modules, model = modules_of(networks), model_of(config.model)
     probes = probe_all(modules, dataset.spec, dataset.test)
@@ -98,7 +98,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: b
     return Outcome(package, parity, evaluation, dataset, config)
 
 
-def average_of(last: Checkpoint, dataset: Dataset) -> Networks:
+def networks_to_export(last: Checkpoint, dataset: Dataset) -> Networks:
     """Returns the running average of a checkpoint's weights on the CPU, as it is exported."""
     networks = checkpoint.average_of(last, dataset)
     standard = networks.encoder.standard

@@ -11,7 +11,7 @@ from training.data import Dataset, load_dataset
 from training.graphs import ExportedGraph, export_graphs, modules_of
 from training.networks.pair import Networks
 from training.probes import probe_all
-from training.publish import average_of
+from training.publish import networks_to_export
 from training.run import PACKAGE_DIRECTORY
 from training.source import Source
 from vae.package import ModelPackage
@@ -45,7 +45,7 @@ def last(run_directory: Path) -> Checkpoint:
 @pytest.fixture(scope="session")
 def networks(last: Checkpoint, dataset: Dataset) -> Networks:
     """The networks that the run exported."""
-    return average_of(last, dataset)
+    return networks_to_export(last, dataset)
 
 
 @pytest.fixture(scope="session")

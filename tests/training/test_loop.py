@@ -10,7 +10,7 @@ from training import checkpoint
 from training.config import Config
 from training.data import Dataset
 from training.guard import Diverged
-from training.loop import State, active_units, epochs, follow, pace_at, start, validate
+from training.loop import Pace, State, epochs, follow, pace_at, start, summary, validate
 from training.networks.pair import Posterior
 from vae.errors import TrainingError
 
@@ -109,11 +109,6 @@ def test_the_average_follows(tiny: Config, dataset: Dataset) -> None:
     torch.testing.assert_close(next(state.average.parameters()).mean(), torch.tensor(0.1))
 
 
-def test_active_units_are_those_whose_mean_varies() -> None:
-    means = torch.tensor([[0.0, 1.0, -0.05], [0.0, -1.0, 0.05]])
-    assert active_units(means) == 1
-
-
 def test_a_finished_run_has_no_epochs_left(tiny: Config, dataset: Dataset) -> None:
     state = replace(start(tiny, dataset), epoch=tiny.epochs)
     assert list(epochs(tiny, dataset, state)) == []
@@ -146,6 +141,13 @@ def test_a_single_bad_step_changes_nothing_and_is_counted(tiny: Config, dataset:
     assert figures.skipped_steps == 1
     assert isfinite(figures.loss_nats)
     assert bool(weights(state).isfinite().all())
+
+
+def test_rows_of_a_step_that_was_skipped_do_not_count(tiny: Config, dataset: Dataset) -> None:
+    terms, means = torch.tensor([[1.0, 3.0, torch.nan]] * 3), torch.tensor([[1.0, 0.0], [-1.0, 0.05], [torch.inf, 0.0]])
+    pace = Pace(learning_rate=1e-3, kl_weight=1.0, average_decay=0.9)
+    figures = summary(tiny, start(tiny, dataset), terms, means, pace=pace, skipped=1, validated=None)
+    assert (figures.loss_nats, figures.active_units) == (2.0, 1)
 
 
 def test_the_kl_is_steered_to_its_target(dataset: Dataset) -> None:

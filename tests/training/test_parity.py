@@ -6,7 +6,7 @@ from onnx import numpy_helper
 from training.data import Dataset
 from training.graphs import ExportedGraph, modules_of
 from training.networks.pair import Networks
-from training.parity import BATCH_SIZES, open_session, prove, reason_of, run_in_batches
+from training.parity import BATCH_SIZES, batches, open_session, prove, reason_of, run_in_batches
 from training.probes import probe_all
 from vae.errors import TrainingError
 
@@ -57,6 +57,11 @@ def test_batches_leave_no_row_out(graphs: dict[str, ExportedGraph], size: int) -
     latent = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
     outputs = run_in_batches(open_session("decoder", graphs["decoder"].content), {"latent": latent}, size)
     assert {name: len(array) for name, array in outputs.items()} == {"data": 64, "expectation": 64, "parameters": 64}
+
+
+def test_batches_cover_the_rows_once() -> None:
+    assert [(part.start, part.stop) for part in batches(5, 2)] == [(0, 2), (2, 4), (4, 6)]
+    assert len(list(batches(0, 256))) == 1
 
 
 def perturbed(content: bytes) -> bytes:

@@ -10,8 +10,7 @@ from training.card.weights import weights_picture
 from training.evaluate.evaluation import Evaluation
 from training.evaluate.evidence import Rows
 from training.evaluate.served import Served
-
-README_FILE = "README.md"
+from training.package import README
 
 
 def card(served: Served, rows: Rows, evaluation: Evaluation, about: About) -> dict[str, bytes]:
@@ -34,7 +33,7 @@ def card(served: Served, rows: Rows, evaluation: Evaluation, about: About) -> di
     if served.latent_size > 1:
         pictures += [weights_picture(dimensions), latent_picture(served, rows)]
     text = write(served, evaluation, about, pictures, columns)
-    return {README_FILE: text.encode(), **{picture.file: to_png(picture.pixels) for picture in pictures}}
+    return {README: text.encode(), **{picture.file: to_png(picture.pixels) for picture in pictures}}
 
 
 def _dimensions(served: Served, rows: Rows, evaluation: Evaluation) -> Dimensions:

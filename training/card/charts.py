@@ -90,21 +90,16 @@ def _classes(plane: Map) -> list[int]:
 
 
 def _rows(axes: Axes, plane: Map, classes: list[int]) -> None:
+    x, y = plane.rows.T
     if plane.labels is None or not classes:
-        _dots(axes, plane.rows, _ACCENT, "held-out rows")
+        axes.scatter(x, y, s=9, color=_ACCENT, alpha=0.75, linewidths=0, label="held-out rows")
         return
     colours = _colours()
     # One call, in the rows' own order: class after class, the last would hide the others.
     places = np.searchsorted(classes, plane.labels)
-    axes.scatter(
-        plane.rows[:, 0], plane.rows[:, 1], color=[colours[place] for place in places], s=9, alpha=0.75, linewidths=0
-    )
+    axes.scatter(x, y, s=9, color=[colours[place] for place in places], alpha=0.75, linewidths=0)
     for colour, label in zip(colours, classes, strict=False):
         axes.scatter([], [], color=colour, label=str(label), s=22)
-
-
-def _dots(axes: Axes, points: Wide, colour: str | list[str], label: str = "", size: int = 9) -> None:
-    axes.scatter(points[:, 0], points[:, 1], s=size, color=colour, alpha=0.75, linewidths=0, label=label or None)
 
 
 def _colours() -> list[str]:

@@ -8,10 +8,10 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from training.card.charts import Cloud, Map, latent_map
 from training.card.picture import Picture
+from training.evaluate.bounds import draw
 from training.evaluate.evidence import Rows
 from training.evaluate.features import evenly
-from training.evaluate.served import Floats, Posterior, Served, Wide
-from vae.noise import Purpose, RowRange, standard_normals
+from training.evaluate.served import Served, Wide
 
 _POINTS = 2000  # rows, and draws from each prior
 _PRIORS = 3  # panels, at most
@@ -40,7 +40,7 @@ def latent_picture(served: Served, rows: Rows) -> Picture:
         for name in served.priors[:_PRIORS]
     ]
     axes = ("z0", "z1") if basis.found == "axes" else ("first direction", "second direction")
-    plane = Map(_drawn(posterior).astype(np.float64) @ basis.directions, labels, priors, axes)
+    plane = Map(draw(posterior, _SEED).astype(np.float64) @ basis.directions, labels, priors, axes)
     caption = _caption(served, len(chosen), labels is not None, basis)
     return Picture("Map of the latents", "latents.png", latent_map(plane), caption)
 
@@ -63,16 +63,6 @@ def _orthonormal(directions: Wide) -> Wide:
     signs = np.sign(basis[np.abs(basis).argmax(0), [0, 1]])  # which way a direction points is anyone's choice
     turned: Wide = basis * signs
     return turned
-
-
-def _drawn(posterior: Posterior) -> Floats:
-    """Returns a latent a row from its posterior, as the prior's draws are; its code where there is none."""
-    if posterior.log_variance is None:
-        return posterior.mean
-    count, size = posterior.mean.shape
-    noise = standard_normals(Purpose.POSTERIOR, [RowRange(_SEED, 0, count)], size)
-    latents: Floats = posterior.mean + np.exp(posterior.log_variance / np.float32(2)) * noise
-    return latents
 
 
 def _caption(served: Served, count: int, labelled: bool, basis: _Basis) -> str:

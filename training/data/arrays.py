@@ -18,10 +18,9 @@ from training.data.content import (
     images_spec,
     refuse_too_large,
     room_for,
-    table_spec,
 )
 from training.data.names import shown
-from training.data.table import LIMIT, Table, describe, leave_out_bad, to_float32
+from training.data.table import Table, describe, leave_out_bad, to_float32
 from vae.errors import TrainingError
 from vae.files import MALFORMED
 
@@ -191,14 +190,8 @@ def _table(path: Path, parts: Parts, labels: ClassLabels | None, skip_bad: bool,
     names = tuple(range(values.shape[1]))
     good = leave_out_bad(Table(shown(path), names, values, np.arange(len(values)), problem), skip_bad)
     left = dict(zip(parts, (int(rows.sum()) for rows in np.split(good.rows, starts[1:-1])), strict=True))
-    return Content(
-        title=shown(path.name) + said,
-        spec=table_spec(good.columns, LIMIT),
-        family="gaussian",
-        values=good.values,
+    return good.content(shown(path.name) + said)._replace(
         labels=None if labels is None else labels[good.rows],
         validation_rows=left.get("validation", 0),
         test_rows=left.get("test", 0),
-        skipped=good.skipped,
-        columns=good.columns,
     )

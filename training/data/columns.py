@@ -15,9 +15,9 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
-from training.data.content import Array, Content, refuse_too_large, room_for, table_spec
+from training.data.content import Array, Content, refuse_too_large, room_for
 from training.data.names import quoted, shown
-from training.data.table import LIMIT, Table, and_more, describe, leave_out_bad, to_float32
+from training.data.table import Table, and_more, describe, leave_out_bad, to_float32
 from vae.errors import TrainingError
 
 _DELIMITERS = ",;\t"
@@ -149,15 +149,8 @@ def _content(
     for place, column in enumerate(cells.columns):
         with _translated(path):
             values[:, place] = to_float32(_numbers(column))
-    good = leave_out_bad(Table(shown(path), tuple(names), values, numbers, problem), skip_bad)
-    return Content(
-        title=shown(path.name),
-        spec=table_spec(good.columns, LIMIT),
-        family="gaussian",
-        values=good.values,
-        skipped=good.skipped,
-        columns=good.columns,
-    )
+    table = Table(shown(path), tuple(names), values, numbers, problem)
+    return leave_out_bad(table, skip_bad).content(shown(path.name))
 
 
 def _numbers(column: pa.ChunkedArray) -> Array:

@@ -40,6 +40,11 @@ class Good(NamedTuple):
     rows: Mask  # of the table: which are left
     skipped: tuple[str, ...]
 
+    def content(self, title: str) -> Content:
+        """Returns it as what a reader found."""
+        spec = table_spec(self.columns, LIMIT)
+        return Content(title, spec, "gaussian", self.values, skipped=self.skipped, columns=self.columns)
+
 
 def to_float32(numbers: Array) -> Array:
     """Returns numbers as float32, with NaN for what is missing, infinite or beyond LIMIT."""

@@ -24,9 +24,9 @@ class Mmd(NamedTuple):
     """What 95 % of random splits of both sets together stay below."""
 
 
-def active_units(posterior: Posterior) -> int:
-    """Returns how many latent dimensions have posterior means that vary from row to row."""
-    return int((posterior.mean.astype(np.float64).var(0) > ACTIVE_VARIANCE).sum())
+def active_units(means: Floats) -> int:
+    """Returns how many latent dimensions have posterior means [rows, latent] that vary from row to row."""
+    return int((means.astype(np.float64).var(0) > ACTIVE_VARIANCE).sum())
 
 
 def gaussian_kl(posterior: Posterior) -> float | None:

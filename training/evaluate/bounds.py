@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from training.evaluate.evaluation import Estimate
 from training.evaluate.served import Data, Floats, Posterior, Served, Wide
 from vae.errors import TrainingError
 from vae.noise import Purpose, RowRange, standard_normals
@@ -19,27 +20,20 @@ Progress = Callable[[float], None]
 """Is told which share of the work is done, in [0, 1]."""
 
 
-class Mean(NamedTuple):
-    """A mean over rows."""
-
-    value: float
-    standard_error: float
-
-
 class Elbo(NamedTuple):
     """The negative ELBO and its two terms, in nats a row."""
 
-    total: Mean
-    reconstruction: Mean
+    total: Estimate
+    reconstruction: Estimate
     """Distortion: the expected negative log-likelihood."""
-    kl: Mean
+    kl: Estimate
     """Rate: what a latent tells about its row."""
 
 
 class Weighted(NamedTuple):
     """Importance-weighted estimate of -log p(x), in nats a row."""
 
-    nll: Mean
+    nll: Estimate
     effective_samples: float
     """(sum w)^2 / sum w^2, a mean over rows: how many equal weights would tell as much."""
     negative_elbo: float
@@ -126,7 +120,7 @@ def noise_of(rows: int, size: int, seed: int) -> Floats:
     return standard_normals(Purpose.POSTERIOR, [RowRange(seed, 0, rows)], size)
 
 
-def mean_of(values: Wide) -> Mean:
+def mean_of(values: Wide) -> Estimate:
     """Returns the mean, and its standard error, of values [rows]; of one row alone the error is 0.
 
     Raises:
@@ -139,7 +133,7 @@ def mean_of(values: Wide) -> Mean:
             "them: what lies so far from all that was trained on has no place in float32"
         )
     spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return Mean(float(values.mean()), spread / len(values) ** 0.5)
+    return Estimate(value=float(values.mean()), standard_error=spread / len(values) ** 0.5)
 
 
 def _shifted(posterior: Posterior, noise: Floats) -> Floats:

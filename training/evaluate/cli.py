@@ -8,7 +8,7 @@ import json
 from math import inf
 from pathlib import Path
 
-from training.cli import FLAGS, SWITCHES, add_settings, settings_of, sigterm_interrupts
+from training.cli import add_flags, add_settings, settings_of, sigterm_interrupts
 from training.source import Source
 from vae.errors import TrainingError
 from vae.parser import path_text, verb_parser
@@ -95,10 +95,7 @@ def sweep(arguments: list[str]) -> int:
     """
     parser = _sweep_parser()
     asked = parser.parse_args(arguments)
-    try:
-        given, config = settings_of(asked)
-    except TrainingError as exc:
-        parser.exit(2, f"vae: {exc}\n")
+    given, config = settings_of(parser, asked)
     prepare_onnxruntime("training,serving")
     from training.evaluate.sweep import PICTURE_FILE, table, write_figures
     from training.evaluate.sweep import sweep as train_all
@@ -128,13 +125,7 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", dest="dataset", type=path_text, metavar="DATA", help="what to measure on; default: as in training"
     )
-    for key in Source._fields:
-        flag = f"--{key.replace('_', '-')}"
-        if key in FLAGS:
-            kind, metavar, text = FLAGS[key]
-            parser.add_argument(flag, type=kind, metavar=metavar, help=text)
-        elif key in SWITCHES:
-            parser.add_argument(flag, action="store_true", default=None, help=SWITCHES[key])
+    add_flags(parser, Source._fields)
     parser.add_argument("--validation", action="store_true", help="measure on validation rows, not on test rows")
     parser.add_argument("--rows", type=_count, metavar="N", help="held-out rows for -log p(x) (default 1000)")
     parser.add_argument("--samples", type=_count, metavar="K", help="importance samples for each (default 500)")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from training.evaluate.evaluation import Drawn, Estimate, Evaluation, Nll, PriorEvidence
+from training.evaluate.evaluation import Drawn, Evaluation, PriorEvidence
 from training.evaluate.report import number, prior_name
 
 WIDTH = 120  # columns that six models fit into
@@ -63,26 +63,23 @@ def comparison_markdown(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
 
 def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:
     """Yields the figures, one by one."""
+    metrics = [evaluation.metrics for evaluation in evaluations]
 
-    def row(label: str, figure: Callable[[Evaluation], float | None], key: Key | None = None, digits: int = 2) -> Row:
-        return _row(label, [figure(evaluation) for evaluation in evaluations], key, digits)
+    def row(label: str, metric: str, key: Key | None = None, digits: int = 2) -> Row:
+        return _row(label, [each.get(metric) for each in metrics], key, digits)
 
-    def nll(label: str, figure: Callable[[Nll], float], key: Key | None = None, digits: int = 2) -> Row:
-        found = (evaluation.likelihoods.nll for evaluation in evaluations)
-        return _row(label, [figure(each) if each else None for each in found], key, digits)
-
-    yield row("latent values", lambda each: each.latent_size, digits=0)
-    yield row("negative ELBO", lambda each: _value(each.likelihoods.negative_elbo_nats), lower)
-    yield nll("-log p(x)", lambda each: each.nats.value, lower)
-    yield nll("  standard error", lambda each: each.nats.standard_error)
-    yield nll("  bits per dimension", lambda each: each.bits_per_dimension, lower, 3)
-    yield row("rate (KL)", lambda each: _value(each.likelihoods.kl_nats))
-    yield row("distortion", lambda each: _value(each.likelihoods.reconstruction_nats))
-    yield row("active units", lambda each: each.active_units, digits=0)
-    yield row("squared error", lambda each: each.squared_error, lower, 1)
-    yield row("aggregate KL", lambda each: each.aggregate_kl_nats, lower)
-    yield row("tear index", lambda each: each.smoothness.tear_index, near_one)
-    yield row("largest step", lambda each: each.interpolation_largest_step, near_one)
+    yield _row("latent values", [each.latent_size for each in evaluations], None, digits=0)
+    yield row("negative ELBO", "negative_elbo_nats", lower)
+    yield row("-log p(x)", "nll_nats", lower)
+    yield row("  standard error", "nll_standard_error_nats")
+    yield row("  bits per dimension", "nll_bits_per_dimension", lower, 3)
+    yield row("rate (KL)", "kl_nats")
+    yield row("distortion", "reconstruction_nats")
+    yield row("active units", "active_units", digits=0)
+    yield row("squared error", "squared_error", lower, 1)
+    yield row("aggregate KL", "aggregate_kl_nats", lower)
+    yield row("tear index", "tear_index", near_one)
+    yield row("largest step", "interpolation_largest_step", near_one)
     for name in dict.fromkeys(prior.name for evaluation in evaluations for prior in evaluation.priors):
         yield from _prior_rows(prior_name(name), [_named(evaluation.priors, name) for evaluation in evaluations])
 
@@ -126,10 +123,6 @@ def _best(values: Sequence[float | None], key: Key | None, digits: int) -> froze
     if len(set(keys.values())) < 2:
         return frozenset()
     return frozenset(place for place, value in keys.items() if value == min(keys.values()))
-
-
-def _value(estimate: Estimate | None) -> float | None:
-    return estimate.value if estimate else None
 
 
 def _named(priors: Sequence[PriorEvidence], name: str) -> PriorEvidence | None:

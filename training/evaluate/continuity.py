@@ -4,22 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from training.evaluate.evaluation import Smoothness
 from training.evaluate.served import Data, Floats, Served, Wide
 from vae.noise import Purpose, RowRange, standard_normals
 
 STEP = 0.05  # in latent units; a prior's standard deviation is 1
 DIRECTIONS = 8  # at most; the same at every latent, so that a linear decoder answers the same everywhere
 POINTS = 11  # of an interpolation, both ends included
-
-
-class Lipschitz(NamedTuple):
-    """How much outputs change for a step, over latents: |G(z + e u) - G(z)| / e, root mean square over directions u."""
-
-    median: float
-    """Of scaled values (see `Scale`) a latent unit."""
-    p99: float
-    tear_index: float | None
-    """p99 / median: 1 for a linear decoder; large where small steps tear outputs apart. None where nothing changes."""
 
 
 class Cycle(NamedTuple):
@@ -52,8 +43,11 @@ class Scale:
         return result
 
 
-def lipschitz(served: Served, latents: Floats, scale: Scale) -> Lipschitz:
-    """Returns the local Lipschitz constant of the decoder around latents [rows, latent]."""
+def lipschitz(served: Served, latents: Floats, scale: Scale) -> Smoothness:
+    """Returns the decoder's local Lipschitz constants, |G(z + e u) - G(z)| / e, around latents [rows, latent].
+
+    Root mean squares over directions u, of scaled values a latent unit.
+    """
     here = scale.flat(served.expectation(latents))
     steps = directions(served.latent_size)
     squares = np.zeros(len(latents))
@@ -62,7 +56,7 @@ def lipschitz(served: Served, latents: Floats, scale: Scale) -> Lipschitz:
         squares += ((there - here) ** 2).sum(1) / len(steps)
     slopes = np.sqrt(squares) / STEP
     median, p99 = (float(value) for value in np.quantile(slopes, (0.5, 0.99)))
-    return Lipschitz(median, p99, p99 / median if median else None)
+    return Smoothness(median=median, p99=p99, tear_index=p99 / median if median else None)
 
 
 def directions(size: int) -> Floats:

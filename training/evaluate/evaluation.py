@@ -55,11 +55,12 @@ class Nll(_Part):
 
 
 class Smoothness(_Part):
-    """How much outputs change for a small step of the latent (`training.evaluate.continuity.Lipschitz`)."""
+    """How much outputs change for a small step of the latent (`training.evaluate.continuity.lipschitz`)."""
 
     median: float
     p99: float
     tear_index: float | None
+    """p99 / median: 1 for a linear decoder; large where small steps tear outputs apart. None where nothing changes."""
 
 
 class FeatureSpace(_Part):

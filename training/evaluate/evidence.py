@@ -13,13 +13,11 @@ from training.evaluate.completeness import NEIGHBOURS, Balls, Completeness
 from training.evaluate.evaluation import (
     Budget,
     Drawn,
-    Estimate,
     Evaluation,
     FeatureSpace,
     Likelihoods,
     Nll,
     PriorEvidence,
-    Smoothness,
 )
 from training.evaluate.features import Features, Labels, classifier_features, evenly, value_components
 from training.evaluate.reconstruction import pca_squared_error, squared_error
@@ -82,7 +80,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
     sets = _sets(served, rows, test, budget)
     starts, ends = _halves(sets.test_latents)
     midpoints = _made(served, starts + np.float32(0.5) * (ends - starts), sets.two_valued, budget.seed)
-    smoothness = _smoothness(continuity.lipschitz(served, sets.test_latents, sets.scale))
+    smoothness = continuity.lipschitz(served, sets.test_latents, sets.scale)
     priors = []
     for number, name in enumerate(served.priors):
         told("completeness", number / len(served.priors))
@@ -95,7 +93,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
         posterior=served.posterior,
         seed=budget.seed,
         likelihoods=likelihoods,
-        active_units=aggregate.active_units(test) if served.posterior == "gaussian" else None,
+        active_units=aggregate.active_units(test.mean) if served.posterior == "gaussian" else None,
         aggregate_kl_nats=aggregate.gaussian_kl(test),
         squared_error=squared_error(expectation, rows.test),
         pca_squared_error=pca_squared_error(rows.train, rows.test, served.latent_size),
@@ -107,19 +105,17 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
 
 
 def _likelihoods(served: Served, rows: Data, posterior: Posterior, budget: Budget, told: Progress) -> Likelihoods:
-    found = Likelihoods()
     if not served.scores:
-        return found
+        return Likelihoods()
     if posterior.log_variance is None:
-        nats = bounds.mean_of(-served.score(rows, posterior.mean))
-        return found.model_copy(update={"reconstruction_nats": _estimate(nats)})
+        return Likelihoods(reconstruction_nats=bounds.mean_of(-served.score(rows, posterior.mean)))
     bits = served.data.size * log(2)
     seed = budget.seed
     elbo = bounds.elbo(served, rows, posterior, budget.draws, seed=seed, progress=partial(told, "ELBO"))
     return Likelihoods(
-        negative_elbo_nats=_estimate(elbo.total),
-        reconstruction_nats=_estimate(elbo.reconstruction),
-        kl_nats=_estimate(elbo.kl),
+        negative_elbo_nats=elbo.total,
+        reconstruction_nats=elbo.reconstruction,
+        kl_nats=elbo.kl,
         kl_per_dimension_nats=tuple(bounds.kl_per_dimension(posterior).mean(0).tolist()),
         bits_per_dimension=elbo.total.value / bits,
         nll=_nll(served, rows, posterior, budget, told),
@@ -134,7 +130,7 @@ def _nll(served: Served, rows: Data, posterior: Posterior, budget: Budget, told:
         served, rows[some], part, budget.samples, seed=budget.seed, progress=partial(told, "importance weights")
     )
     return Nll(
-        nats=_estimate(found.nll),
+        nats=found.nll,
         bits_per_dimension=found.nll.value / (served.data.size * log(2)),
         effective_samples=found.effective_samples,
         rows=len(some),
@@ -200,7 +196,7 @@ def _prior(served: Served, name: str, sets: _Sets, budget: Budget) -> PriorEvide
         hole_fraction=sets.holes.fraction(latents),
         mmd_squared=mmd.squared,
         mmd_squared_chance=mmd.chance,
-        smoothness=_smoothness(continuity.lipschitz(served, latents, sets.scale)),
+        smoothness=continuity.lipschitz(served, latents, sets.scale),
         cycle_distance=cycle.distance,
         cycle_deviations=cycle.deviations,
         samples=tuple(_drawn(space, made) for space in sets.spaces),
@@ -225,11 +221,3 @@ def _feature_space(space: _Space, midpoints: Data) -> FeatureSpace:
         precision=space.real.precision,
         midpoint_precision=space.balls.measure(space.features.of(midpoints)).precision,
     )
-
-
-def _smoothness(found: continuity.Lipschitz) -> Smoothness:
-    return Smoothness(median=found.median, p99=found.p99, tear_index=found.tear_index)
-
-
-def _estimate(mean: bounds.Mean) -> Estimate:
-    return Estimate(value=mean.value, standard_error=mean.standard_error)

@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from training.evaluate.features import evenly
-from training.evaluate.served import Data, Wide, batches
+from training.evaluate.served import BATCH_ROWS, Data, Wide
+from training.parity import batches
 
 FITTED_VALUES = 100_000_000  # at most, as doubles: all of MNIST, and some of what would not fit beside itself
 
@@ -24,7 +25,7 @@ def pca_squared_error(train: Data, test: Data, components: int) -> float:
     some = train[evenly(len(train), max(components, FITTED_VALUES // size))]
     pca = PCA(min(components, len(some), size), random_state=0).fit(some.reshape(-1, size).astype(np.float64))
     total = 0.0
-    for part in batches(len(test)):
+    for part in batches(len(test), BATCH_ROWS):
         rows = test[part].reshape(-1, size).astype(np.float64)
         total += squared_error(pca.inverse_transform(pca.transform(rows)), rows) * len(rows)
     return total / len(test)

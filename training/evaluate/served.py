@@ -1,19 +1,17 @@
 """A pair as it will be served: what is measured is what a caller gets."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from training.parity import open_session
+from training.parity import batches, open_session, run_in_batches
+from training.probes import Arrays
 from vae.errors import TrainingError
 from vae.manifest import STANDARD, DataSpec
 from vae.noise import Purpose, RowRange, standard_normals
 from vae.package import ModelPackage
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 BATCH_ROWS = 256  # rows that one call of a graph takes: enough to keep a core busy, few enough for its caches
 
@@ -73,10 +71,10 @@ class Served:
         self.data = data
         self.latent_size = latent_size
         self.posterior = posterior
-        self._graphs = {name: open_session(name, content, threads) for name, content in graphs.items()}
+        every = {**graphs, **{f"prior.{name}": prior.content for name, prior in (priors or {}).items()}}
+        self._graphs = {name: open_session(name, content, threads) for name, content in every.items()}
         self._latent_shape = tuple(self._graphs["decoder"].get_inputs()[0].shape[1:])
         self._noise_sizes = {name: prior.noise_size for name, prior in (priors or {}).items()}
-        self._priors = {name: open_session(name, prior.content, threads) for name, prior in (priors or {}).items()}
 
     @classmethod
     def from_package(cls, package: ModelPackage, threads: int = 1) -> Self:
@@ -98,7 +96,7 @@ class Served:
     @property
     def priors(self) -> tuple[str, ...]:
         """Names of the distributions that latents can be drawn from, `standard` first."""
-        return (STANDARD, *self._priors)
+        return (STANDARD, *self._noise_sizes)
 
     @property
     def scores(self) -> bool:
@@ -134,7 +132,7 @@ class Served:
                 self.log_likelihood(
                     rows[part], *self._run("decoder", ["parameters"], {"latent": self._shaped(latent[part])})
                 )
-                for part in batches(len(rows))
+                for part in batches(len(rows), BATCH_ROWS)
             ]
         )
 
@@ -150,28 +148,17 @@ class Served:
         noise = standard_normals(Purpose.PRIOR, [RowRange(seed, first_row, count)], noise_size)
         if name == STANDARD:
             return noise * np.float32(temperature)
-        inputs = {"noise": noise, "temperature": np.full(count, temperature, np.float32)}
+        inputs: Arrays = {"noise": noise, "temperature": np.full(count, temperature, np.float32)}
         latent: Floats
-        (latent,) = _run_session(self._priors[name], ["latent"], inputs)
+        (latent,) = self._run(f"prior.{name}", ["latent"], inputs)
         return latent.reshape(count, self.latent_size)
 
     def _shaped(self, latent: Floats) -> Floats:
         return latent.reshape(len(latent), *self._latent_shape)
 
-    def _run(self, graph: str, outputs: list[str], inputs: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
-        return _run_session(self._graphs[graph], outputs, inputs)
-
-
-def batches(rows: int, size: int = BATCH_ROWS) -> Iterator[slice]:
-    """Yields slices that cover so many rows in order; one empty slice where there are none."""
-    for first in range(0, max(rows, 1), size):
-        yield slice(first, first + size)
-
-
-def _run_session(
-    session: "onnxruntime.InferenceSession", outputs: list[str], inputs: Mapping[str, npt.NDArray[Any]]
-) -> list[Any]:
-    """Returns the outputs for all rows, in order, computed a batch at a time."""
-    rows = len(next(iter(inputs.values())))
-    parts = [session.run(outputs, {name: array[part] for name, array in inputs.items()}) for part in batches(rows)]
-    return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+    def _run(self, graph: str, outputs: list[str], inputs: Arrays) -> list[Any]:
+        """Returns a graph's outputs for all rows, in order."""
+        try:
+            return list(run_in_batches(self._graphs[graph], inputs, BATCH_ROWS, outputs).values())
+        except TrainingError as exc:
+            raise TrainingError(f"{graph}: {exc}") from exc

@@ -34,11 +34,8 @@ class Bernoulli(Likelihood):
         """Returns M s(logits)."""
         return self.data.maximum * torch.sigmoid(parameters)
 
-    def noisy(self, data: Tensor, strength: float, generator: Generator) -> Tensor:
+    def add_noise(self, values: Tensor, strength: float, generator: Generator) -> Tensor:
         """Returns rows in which every value was switched off with probability `strength`, at the same mean."""
-        values = data.float()
-        if strength == 0:
-            return values
         kept = torch.empty_like(values).bernoulli_(1 - strength, generator=generator)
         return values * kept / (1 - strength)
 

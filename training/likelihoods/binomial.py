@@ -46,15 +46,12 @@ class Binomial(Likelihood):
         """Returns trials * s(logits)."""
         return self.trials * torch.sigmoid(parameters)
 
-    def noisy(self, data: Tensor, strength: float, generator: Generator) -> Tensor:
-        """Returns float rows in which every success was missed with probability `strength`, at the same mean.
+    def add_noise(self, values: Tensor, strength: float, generator: Generator) -> Tensor:
+        """Returns rows in which every success was missed with probability `strength`, at the same mean.
 
         A thinned binomial is a binomial: the encoder sees a coarser scan of the same row, and never one twice.
         """
-        counts = data.float()
-        if strength == 0:
-            return counts
-        return torch.binomial(counts, torch.full_like(counts, 1 - strength), generator=generator) / (1 - strength)
+        return torch.binomial(values, torch.full_like(values, 1 - strength), generator=generator) / (1 - strength)
 
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
         """Returns the log-likelihood [batch] of uint8 rows given logits of the same shape, in nats."""

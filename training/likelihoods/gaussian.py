@@ -3,7 +3,7 @@
 from math import expm1, log, pi
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from training.likelihoods.likelihood import Likelihood, mean_of
@@ -49,14 +49,6 @@ class Gaussian(Likelihood):
     def expectation(self, parameters: Tensor) -> Tensor:
         """Returns the means in the data's units."""
         return parameters * self.scale + self.center
-
-    def noisy(self, data: Tensor, strength: float, generator: Generator) -> Tensor:
-        """Returns rows with Gaussian noise of `strength` times the data's scale added."""
-        values = data.float()
-        if strength == 0:
-            return values
-        noise = torch.empty_like(values).normal_(generator=generator)
-        return values + strength * self.scale * noise
 
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
         """Returns the log-density [batch] of rows given means of the same shape, in nats."""

@@ -58,15 +58,19 @@ class Likelihood(nn.Module, ABC):
     def expectation(self, parameters: Tensor) -> Tensor:
         """Returns the mean [batch, *row_shape] of the data."""
 
-    @abstractmethod
     def noisy(self, data: Tensor, strength: float, generator: Generator) -> Tensor:
-        """Returns rows as the encoder sees them in training, with noise of the family's own kind.
+        """Returns rows as the encoder sees them in training: floats, with noise of the family's own kind.
 
         Args:
             data: rows, [batch, *row_shape].
             strength: in [0, 1), 0 for none.
             generator: source of the random numbers.
         """
+        return self.add_noise(data.float(), strength, generator) if strength else data.float()
+
+    def add_noise(self, values: Tensor, strength: float, generator: Generator) -> Tensor:
+        """Returns values with Gaussian noise of `strength` times the data's scale, unless a family has its own kind."""
+        return values + strength * self.scale * torch.empty_like(values).normal_(generator=generator)
 
     @abstractmethod
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Discretised logistic: levels 0 to 255 (Kingma et al., "Improving variational inference with IAF", 2016)."""
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from training.likelihoods.likelihood import Likelihood, mean_of, softplus
 from training.scaling import smooth_clamp
@@ -49,13 +49,6 @@ class Logistic(Likelihood):
         above_low = softplus((mean + 1) / scale)
         above_high = softplus((mean - 1) / scale)
         return (scale * (above_low - above_high)).clamp(0, 2) * self.scale
-
-    def noisy(self, data: Tensor, strength: float, generator: Generator) -> Tensor:
-        """Returns rows with Gaussian noise of `strength` times half the range added."""
-        values = data.float()
-        if strength == 0:
-            return values
-        return values + strength * self.scale * torch.empty_like(values).normal_(generator=generator)
 
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
         """Returns the log-likelihood [batch] of uint8 rows, in nats.

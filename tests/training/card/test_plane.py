@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from tests.training.card.conftest import Subject
-from training.card.plane import _basis, _drawn, latent_picture
-from training.evaluate.served import Posterior
+from training.card.plane import _basis, latent_picture
 
 RANDOM = np.random.default_rng(0)
 
@@ -40,13 +39,6 @@ def test_collapsed_dimensions_are_no_obstacle() -> None:
     means = np.concatenate([RANDOM.normal(size=(400, 3)), np.zeros((400, 3))], axis=1)
     for labels in (None, np.arange(400) % 4):
         assert np.isfinite(_basis(means, labels).directions).all()
-
-
-def test_rows_are_shown_with_their_posteriors_noise() -> None:
-    mean = np.zeros((2000, 3), np.float32)
-    posterior = Posterior(mean, np.full_like(mean, np.log(4)))
-    np.testing.assert_allclose(_drawn(posterior).std(0), 2, rtol=0.1)
-    assert _drawn(Posterior(mean, None)) is mean
 
 
 def test_the_map_tells_what_it_shows(images: Subject) -> None:

@@ -14,7 +14,7 @@ def normal(rows: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> Floa
 
 def test_units_whose_mean_hardly_moves_are_not_active() -> None:
     means = normal(500, 0) * np.array([1, 0.2, 0.05, 0], np.float32)
-    assert active_units(Posterior(means, np.zeros_like(means))) == 2
+    assert active_units(means) == 2
 
 
 def test_the_aggregate_of_a_perfect_posterior_is_the_prior() -> None:

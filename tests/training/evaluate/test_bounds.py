@@ -17,6 +17,7 @@ from training.evaluate.bounds import (
     noise_of,
     weighted_nll,
 )
+from training.evaluate.evaluation import Estimate
 from training.evaluate.served import Floats, Posterior, Served, Wide
 from vae.errors import TrainingError
 
@@ -108,7 +109,7 @@ def test_samples_count_by_their_weights() -> None:
 
 
 def test_one_row_has_no_spread() -> None:
-    assert mean_of(np.array([2.0])) == (2.0, 0.0)
+    assert mean_of(np.array([2.0])) == Estimate(value=2.0, standard_error=0.0)
 
 
 @pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan])

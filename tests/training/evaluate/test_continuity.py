@@ -3,6 +3,7 @@ import pytest
 
 from tests.training.evaluate.conftest import LATENT, LinearGaussian, codes, linear_encoder, pair, tearing_decoder
 from training.evaluate.continuity import STEP, Scale, cycle, directions, largest_step, lipschitz
+from training.evaluate.evaluation import Smoothness
 from training.evaluate.served import Floats, Served
 from vae.manifest import DataSpec
 
@@ -38,7 +39,7 @@ def test_a_decoder_with_a_jump_has_a_tear(model: LinearGaussian, latents: Floats
 
 def test_a_decoder_that_answers_alike_has_no_index(model: LinearGaussian, latents: Floats, scale: Scale) -> None:
     dead = codes(np.zeros_like(model.weights))
-    assert lipschitz(dead, latents, scale) == (0, 0, None)
+    assert lipschitz(dead, latents, scale) == Smoothness(median=0, p99=0, tear_index=None)
     assert largest_step(dead, latents[:5], latents[5:10], scale) is None
 
 

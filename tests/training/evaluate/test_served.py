@@ -3,7 +3,7 @@ import pytest
 
 from tests.make_tiny_package import TINY
 from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prior
-from training.evaluate.served import BATCH_ROWS, Served, batches
+from training.evaluate.served import BATCH_ROWS, Served
 from vae.errors import TrainingError
 from vae.noise import Purpose, RowRange, standard_normals
 from vae.package import ModelPackage
@@ -66,6 +66,6 @@ def test_an_unknown_prior_is_refused_by_name(served: Served) -> None:
         served.draw_prior("gmm", 0, 1)
 
 
-def test_batches_cover_the_rows_once() -> None:
-    assert [(part.start, part.stop) for part in batches(5, 2)] == [(0, 2), (2, 4), (4, 6)]
-    assert len(list(batches(0))) == 1
+def test_a_graph_that_fails_is_named(served: Served) -> None:
+    with pytest.raises(TrainingError, match=r"^encoder: ONNX Runtime cannot run it on 2 rows: "):
+        served.encode(np.zeros((2, 5), np.float32))
