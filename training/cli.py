@@ -82,8 +82,8 @@ def train(arguments: list[str]) -> int:
 
     with sigterm_interrupts():
         try:
-            last = run.resume(config, asked.out, given) if asked.resume else run.begin(config, asked.out)
-            outcome = run.train(asked.out, last)
+            begun = run.resume(config, asked.out, given) if asked.resume else run.begin(config, asked.out)
+            outcome = run.train(asked.out, *begun)
         except KeyboardInterrupt:
             return _interrupted(asked)
     print(_closing(outcome))

@@ -29,8 +29,10 @@ PACKAGE_DIRECTORY = "model"
 
 
 @told_on_one_line()
-def begin(config: Config, directory: Path) -> Checkpoint:
-    """Returns the first checkpoint of a new run, which is already on disk; of a model without steps it is the last.
+def begin(config: Config, directory: Path) -> tuple[Checkpoint, Dataset]:
+    """Returns the first checkpoint of a new run, which is already on disk, and its data.
+
+    Of a model without steps it is the last one.
 
     Raises:
         TrainingError: the directory holds a run, or cannot be written to; or the networks are too large.
@@ -46,7 +48,7 @@ def begin(config: Config, directory: Path) -> Checkpoint:
     with alone_in(directory):
         _refuse_run(directory)  # that another process began meanwhile
         checkpoint.write(directory / CHECKPOINT_FILE, first)
-    return first
+    return first, dataset
 
 
 def first_state(config: Config, dataset: Dataset) -> State:
@@ -64,8 +66,9 @@ def first_state(config: Config, dataset: Dataset) -> State:
     return state
 
 
-def resume(config: Config, directory: Path, given: dict[str, object]) -> Checkpoint:
-    """Returns the last checkpoint of a run, or the first one of a new run where the directory is missing or empty.
+@told_on_one_line()
+def resume(config: Config, directory: Path, given: dict[str, object]) -> tuple[Checkpoint, Dataset]:
+    """Returns a run's last checkpoint and its data; where the directory is missing or empty a new run's first one.
 
     Args:
         config: what a new run is to be.
@@ -73,7 +76,7 @@ def resume(config: Config, directory: Path, given: dict[str, object]) -> Checkpo
         given: settings asked for, which must be those that the run was started with.
 
     Raises:
-        TrainingError: there are files but no whole checkpoint, or a setting differs; the message names it.
+        TrainingError: there are files but no whole checkpoint, or a setting or the data differs; the message names it.
     """
     if holds_nothing(directory):
         return begin(config, directory)
@@ -83,12 +86,15 @@ def resume(config: Config, directory: Path, given: dict[str, object]) -> Checkpo
         )
     last = checkpoint.read(directory / CHECKPOINT_FILE)
     refuse_changes(last.config, given)
-    return last
+    prepare_torch(last.config)
+    dataset = load_dataset(last.config.source)
+    checkpoint.refuse_other_data(last, dataset)
+    return last, dataset
 
 
 @told_on_one_line()
-def train(directory: Path, last: Checkpoint) -> Outcome:
-    """Trains from a checkpoint to the end, and packages the result.
+def train(directory: Path, last: Checkpoint, dataset: Dataset) -> Outcome:
+    """Trains from a checkpoint to the end on its data, and packages the result.
 
     Whatever ends it early, the directory then holds the state after the last whole epoch.
 
@@ -96,9 +102,6 @@ def train(directory: Path, last: Checkpoint) -> Outcome:
         TrainingError: the disk refused a file, memory ran out, training diverged again and again, the exported graphs
             do not answer as the networks do, or another process trains there.
     """
-    prepare_torch(last.config)
-    dataset = load_dataset(last.config.source)
-    checkpoint.refuse_other_data(last, dataset)  # before the journal drops what is to be repeated
     say(opening(last, dataset))
     with alone_in(directory), Journal(directory / JOURNAL_FILE, last.epoch) as journal:
         last = fit(directory, last, dataset, journal)

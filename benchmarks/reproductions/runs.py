@@ -52,7 +52,7 @@ def finish(directory: Path, given: dict[str, object], preset: str | None = None)
         seconds = None
     else:
         start = time.perf_counter()
-        run.train(directory, run.resume(parse_config(settings), directory, settings))
+        run.train(directory, *run.resume(parse_config(settings), directory, settings))
         seconds = time.perf_counter() - start
     package = ModelPackage.open(directory / run.PACKAGE_DIRECTORY)
     return Finished(package, Evaluation.read(directory / EVALUATION_FILE), seconds)

@@ -49,13 +49,13 @@ def test_what_cannot_be_fitted_leaves_no_run_behind(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="--latent-size: 64 principal components are all there are"):
         run.begin(impossible, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    assert run.begin(impossible.model_copy(update={"latent_size": 2}), tmp_path / "run").epoch == impossible.epochs
+    assert run.begin(impossible.model_copy(update={"latent_size": 2}), tmp_path / "run")[0].epoch == impossible.epochs
 
 
 def test_two_processes_do_not_train_in_one_directory(tmp_path: Path, tiny: Config) -> None:
-    first = run.begin(tiny, tmp_path)
+    begun = run.begin(tiny, tmp_path)
     with alone_in(tmp_path), pytest.raises(TrainingError, match="another process is training there"):
-        run.train(tmp_path, first)
+        run.train(tmp_path, *begun)
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_FILE]
 
 
@@ -64,7 +64,7 @@ def test_resuming_where_there_is_nothing_starts_a_run(tmp_path: Path, tiny: Conf
     left.mkdir()
     (left / f".{CHECKPOINT_FILE}.0123abcd{PARTIAL}").touch()  # by a process that was killed
     for directory in (tmp_path / "missing", left):
-        assert run.resume(tiny, directory, {}).config == tiny
+        assert run.resume(tiny, directory, {})[0].config == tiny
         assert checkpoint.read(directory / CHECKPOINT_FILE).epoch == 0
 
 
@@ -97,12 +97,12 @@ def test_a_run_ended_at_any_moment_keeps_every_epoch_and_its_line(
     tmp_path: Path, dataset: Dataset, error: BaseException, after: bool
 ) -> None:
     config = Config(hidden_sizes=(4,), epochs=3)
-    first = run.begin(config, tmp_path)
+    first, _ = run.begin(config, tmp_path)
     journal_file = tmp_path / JOURNAL_FILE
     with Ended(journal_file, error, 2, after) as journal, pytest.raises(type(error)):
         run.fit(tmp_path, first, dataset, journal)
 
-    last = run.resume(config, tmp_path, {})
+    last, _ = run.resume(config, tmp_path, {})
     assert last.epoch == 1
     with Journal(journal_file, last.epoch) as journal:
         run.fit(tmp_path, last, dataset, journal)
@@ -122,7 +122,7 @@ def test_resuming_a_finished_run_packages_the_same_graphs_again(
     tmp_path: Path, run_directory: Path, last: Checkpoint, package: ModelPackage
 ) -> None:
     checkpoint.write(tmp_path / CHECKPOINT_FILE, last)
-    again = run.train(tmp_path, run.resume(last.config, tmp_path, {"seed": 0})).package
+    again = run.train(tmp_path, *run.resume(last.config, tmp_path, {"seed": 0})).package
     for name in GRAPHS:
         assert (again.directory / name).read_bytes() == (package.directory / name).read_bytes()
 
@@ -132,8 +132,9 @@ def test_a_finished_run_whose_data_changed_is_refused_and_keeps_its_journal(
 ) -> None:
     journal = (run_directory / JOURNAL_FILE).read_bytes()
     (tmp_path / JOURNAL_FILE).write_bytes(journal)
+    checkpoint.write(tmp_path / CHECKPOINT_FILE, last._replace(data_sha256="0" * 64))
     with pytest.raises(TrainingError, match="the checkpoint was trained on other data than this digits"):
-        run.train(tmp_path, last._replace(data_sha256="0" * 64))
+        run.resume(last.config, tmp_path, {})
     assert (tmp_path / JOURNAL_FILE).read_bytes() == journal
 
 
@@ -144,7 +145,7 @@ def test_a_run_that_was_finished_on_a_gpu_is_packaged_again_anywhere(
     config = last.config.model_copy(update={"device": "cuda"})
     finished = last._replace(config=config, tensors={**last.tensors, "generator": generator})
     checkpoint.write(tmp_path / CHECKPOINT_FILE, finished)
-    resumed = run.resume(config, tmp_path, {})
+    resumed, _ = run.resume(config, tmp_path, {})
     with Journal(tmp_path / JOURNAL_FILE, resumed.epoch) as journal:
         assert run.fit(tmp_path, resumed, dataset, journal) is resumed
         with pytest.raises(TrainingError, match=r"random numbers cannot go on there|PyTorch finds no GPU"):
@@ -174,7 +175,7 @@ def test_a_run_that_diverges_goes_back_at_half_the_rate_and_gives_up_in_one_line
     with pytest.raises(
         TrainingError, match=r"^training diverged in epoch 1, also at 1/8 of the learning rate: try one"
     ):
-        run.train(tmp_path, run.begin(config, tmp_path))
+        run.train(tmp_path, *run.begin(config, tmp_path))
     assert capsys.readouterr().err.count("back to epoch 0, at half the learning rate") == 3
     assert checkpoint.read(tmp_path / CHECKPOINT_FILE).epoch == 0
 
@@ -182,12 +183,12 @@ def test_a_run_that_diverges_goes_back_at_half_the_rate_and_gives_up_in_one_line
 def test_a_run_whose_epochs_are_a_single_step_diverges_as_others_do(tmp_path: Path, dataset: Dataset) -> None:
     config = Config(hidden_sizes=(4,), epochs=2, batch_size=2000, learning_rate=1e30, learning_rate_warmup=0.0)
     with pytest.raises(TrainingError, match=r"^training diverged in epoch 1, also at 1/8 of the learning rate"):
-        run.train(tmp_path, run.begin(config, tmp_path))
+        run.train(tmp_path, *run.begin(config, tmp_path))
 
 
 def test_a_rolled_back_run_ends_well_and_remembers(tmp_path: Path, dataset: Dataset) -> None:
     config = Config(hidden_sizes=(4,), epochs=2)
-    first = run.begin(config, tmp_path)
+    first, _ = run.begin(config, tmp_path)
     state = run.roll_back(first, dataset, 0, Diverged("5 steps"))
     assert state.rollbacks == 1
     rolled = checkpoint.take(config, dataset, state)

@@ -13,7 +13,7 @@ from vae.errors import TrainingError
 
 def test_figures_and_pictures_are_written_as_a_run_goes(tmp_path: Path, dataset: Dataset) -> None:
     config = Config(hidden_sizes=(4,), epochs=2, tensorboard=True)
-    first = run.begin(config, tmp_path)
+    first, _ = run.begin(config, tmp_path)
     with Journal(tmp_path / "metrics.jsonl", 0) as journal:
         run.fit(tmp_path, first, dataset, journal)
     (events,) = (tmp_path / TENSORBOARD_DIRECTORY).iterdir()
@@ -28,7 +28,7 @@ def test_what_is_not_installed_is_said_before_any_step(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     monkeypatch.delitem(sys.modules, "training.tensorboard", raising=False)
-    first = run.begin(Config(hidden_sizes=(4,), epochs=2, tensorboard=True), tmp_path)
+    first, _ = run.begin(Config(hidden_sizes=(4,), epochs=2, tensorboard=True), tmp_path)
     with (
         Journal(tmp_path / "metrics.jsonl", 0) as journal,
         pytest.raises(TrainingError, match="--tensorboard: tensorboardX is not installed: pip install tensorboardX"),

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from training import checkpoint, run
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config, parse_config, refuse_changes
+from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
 from training.evaluate.report import number
 from training.models import model_of
@@ -46,7 +47,7 @@ def sweep(
     given: dict[str, object],
     betas: Iterable[float],
     directory: Path,
-    train: Callable[[Path, Checkpoint], Outcome] = run.train,
+    train: Callable[[Path, Checkpoint, Dataset], Outcome] = run.train,
 ) -> list[Point]:
     """Trains one run a beta, each in a directory of its own; those that are done are left alone, others resumed.
 
@@ -68,8 +69,8 @@ def sweep(
         found = _done(place, asked)
         if found is None:
             say(f"beta {_named(beta)}")
-            last = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, asked)
-            found = train(place, last).evaluation
+            begun = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, asked)
+            found = train(place, *begun).evaluation
         points.append(Point(beta, place.name, found))
     return points
 

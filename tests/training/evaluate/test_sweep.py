@@ -7,7 +7,7 @@ from PIL import Image
 
 from training.checkpoint import Checkpoint
 from training.config import Config
-from training.data import load_dataset
+from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
 from training.evaluate.subject import Subject
 from training.evaluate.sweep import FIGURES_FILE, PICTURE_FILE, Point, sweep, table, write_figures
@@ -79,12 +79,11 @@ def test_what_is_missing_is_trained_in_order_of_beta(
     shutil.copytree(run_directory, tmp_path / "beta-1")
     trained = []
 
-    def train(directory: Path, last: Checkpoint) -> Outcome:
+    def train(directory: Path, last: Checkpoint, dataset: Dataset) -> Outcome:
         trained.append((directory.name, last.config.beta, last.epoch, last.config.latent_size))
         package = Subject.find(run_directory).package
         return Outcome(package, Parity(batch_sizes=(), checks=()), evaluation, dataset, last.config)
 
-    dataset = load_dataset(config.source)
     points = sweep(config, GIVEN, [8, 0.25, 1, 8, 0.2500001], tmp_path, train)
     close = ("beta-0.2500001", 0.2500001, 0, 4)
     assert trained == [("beta-0.25", 0.25, 0, 4), close, ("beta-8", 8.0, 0, 4)]
