@@ -4,6 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from training.likelihoods.likelihood import Likelihood, mean_of, softplus
+from training.scaling import flat
 from vae.manifest import DataSpec
 
 
@@ -32,7 +33,7 @@ class Bernoulli(Likelihood):
 
     def expectation(self, parameters: Tensor) -> Tensor:
         """Returns M s(logits)."""
-        return self.data.maximum * torch.sigmoid(parameters)
+        return (self.data.maximum * torch.sigmoid(flat(parameters))).reshape(parameters.shape)
 
     def add_noise(self, values: Tensor, strength: float, generator: Generator) -> Tensor:
         """Returns rows in which every value was switched off with probability `strength`, at the same mean."""
@@ -41,6 +42,6 @@ class Bernoulli(Likelihood):
 
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
         """Returns the log-likelihood [batch] of rows given logits of the same shape, in nats."""
-        on = data.float() / self.data.maximum
+        on, parameters = flat(data).float() / self.data.maximum, flat(parameters)
         # log s(l) = l + log s(-l): one softplus a value
-        return (on * parameters - softplus(parameters)).flatten(1).sum(1)
+        return (on * parameters - softplus(parameters)).sum(1)

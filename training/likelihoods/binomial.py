@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from training.likelihoods.likelihood import Likelihood, softplus
-from training.scaling import Scaling
+from training.scaling import Scaling, flat
 from vae.manifest import DataSpec
 
 
@@ -44,7 +44,7 @@ class Binomial(Likelihood):
 
     def expectation(self, parameters: Tensor) -> Tensor:
         """Returns trials * s(logits)."""
-        return self.trials * torch.sigmoid(parameters)
+        return (self.trials * torch.sigmoid(flat(parameters))).reshape(parameters.shape)
 
     def add_noise(self, values: Tensor, strength: float, generator: Generator) -> Tensor:
         """Returns rows in which every success was missed with probability `strength`, at the same mean.
@@ -55,13 +55,14 @@ class Binomial(Likelihood):
 
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
         """Returns the log-likelihood [batch] of uint8 rows given logits of the same shape, in nats."""
+        data, parameters = flat(data), flat(parameters)
         counts = data.float()
         log_probabilities = (
             self.log_coefficients[data.long()]
             - counts * softplus(-parameters)
             - (self.trials - counts) * softplus(parameters)
         )
-        return log_probabilities.flatten(1).sum(1)
+        return log_probabilities.sum(1)
 
 
 def _log_coefficient(trials: int, count: int) -> float:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.likelihoods.likelihood import Likelihood, mean_of
-from training.scaling import Scaling
+from training.scaling import Scaling, flat
 from vae.manifest import DataSpec
 
 LOG_SCALE_FLOOR = -6.0  # of scaled data; a scale that could reach 0 would make the density of constant pixels infinite
@@ -48,14 +48,14 @@ class Gaussian(Likelihood):
 
     def expectation(self, parameters: Tensor) -> Tensor:
         """Returns the means in the data's units."""
-        return parameters * self.scale + self.center
+        return (flat(parameters) * self.scale + self.center).reshape(parameters.shape)
 
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
         """Returns the log-density [batch] of rows given means of the same shape, in nats."""
         log_scale = self.log_scale
-        distance = (self.scaled(data) - parameters) * torch.exp(-log_scale)
+        distance = (self.scaled(flat(data)) - flat(parameters)) * torch.exp(-log_scale)
         log_density = -0.5 * distance.square() - (log_scale + torch.log(self.scale) + 0.5 * log(2 * pi))
-        return log_density.flatten(1).sum(1)
+        return log_density.sum(1)
 
     def set_scale(self, scale: float) -> None:
         """Makes `scale`, that of scaled data, the scale of every value; as near as the floor lets it come."""

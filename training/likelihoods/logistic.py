@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from training.likelihoods.likelihood import Likelihood, mean_of, softplus
-from training.scaling import smooth_clamp
+from training.scaling import flat, smooth_clamp
 from vae.manifest import DataSpec
 
 LEVELS = 256
@@ -48,7 +48,8 @@ class Logistic(Likelihood):
         scale = torch.exp(log_scale)
         above_low = softplus((mean + 1) / scale)
         above_high = softplus((mean - 1) / scale)
-        return (scale * (above_low - above_high)).clamp(0, 2) * self.scale
+        expectation = (scale * (above_low - above_high)).clamp(0, 2) * self.scale
+        return expectation.reshape(-1, *self.data.shape)
 
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
         """Returns the log-likelihood [batch] of uint8 rows, in nats.
@@ -57,15 +58,16 @@ class Logistic(Likelihood):
         """
         mean, log_scale = self._split(parameters)
         inverse = torch.exp(-log_scale)
+        data = flat(data)
         distance = self.scaled(data) - mean
         upper, lower = (distance + HALF_LEVEL) * inverse, (distance - HALF_LEVEL) * inverse
         below = torch.where(data == LEVELS - 1, 0.0, -softplus(-upper))
         above = torch.where(data == 0, 0.0, -softplus(lower))
         between = torch.log(1 - torch.exp(-2 * HALF_LEVEL * inverse))
         inner = (data > 0) & (data < LEVELS - 1)
-        return (below + above + torch.where(inner, between, 0.0)).flatten(1).sum(1)
+        return (below + above + torch.where(inner, between, 0.0)).sum(1)
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns means and log-scales, both [batch, *row_shape]."""
-        mean, log_scale = parameters.chunk(2, -1)
+        """Returns means and log-scales, both [batch, values of a row]."""
+        mean, log_scale = map(flat, parameters.chunk(2, -1))
         return mean, smooth_clamp(log_scale, *LOG_SCALE_RANGE)
