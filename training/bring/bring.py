@@ -16,7 +16,7 @@ from training.bring.part import Part, file_part, module_part
 from training.bring.spec import Spec, parse_spec
 from training.bring.trial import trial_rows
 from training.graphs import ExportedGraph, describe, export_graph
-from training.package import Contents, Proved, write_package
+from training.package import README, Contents, Proved, write_package
 from training.probes import GraphModule, Probe, probe_all
 from vae.manifest import Likelihood, Tolerance
 from vae.package import ModelPackage, check_place
@@ -123,7 +123,7 @@ def _write(
         likelihood=likelihood,
         graphs={graph: candidate.graph(probes[graph]) for graph, candidate in candidates.items()},
         probes=probes,
-        card={"README.md": card_of(spec, metrics).encode()},
+        card={README: card_of(spec, metrics).encode()},
         metrics=metrics,
         preprocessing=preprocessing_of(spec),
         provenance=None,

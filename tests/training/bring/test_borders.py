@@ -1,22 +1,9 @@
 import pytest
 import torch
 
+from tests.flat_pictures import spec
 from training.bring.borders import decoder_border, from_own, to_own
-from training.bring.spec import Spec, parse_spec
 from vae.errors import TrainingError
-
-SETTINGS: dict[str, object] = {
-    "name": "own",
-    "kind": "image",
-    "shape": [2, 2, 3],
-    "latent_shape": 2,
-    "layout": "flat",
-    "scaled_to": [0, 1],
-}
-
-
-def spec(**changes: object) -> Spec:
-    return parse_spec(SETTINGS | changes, "spec")
 
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW", "flat"])

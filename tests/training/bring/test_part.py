@@ -7,18 +7,9 @@ import torch
 from torch import Tensor, nn
 
 import training
+from tests.flat_pictures import SETTINGS, spec
 from training.bring.part import module_part
-from training.bring.spec import parse_spec
 from vae.errors import TrainingError
-
-SETTINGS: dict[str, object] = {
-    "name": "own",
-    "kind": "image",
-    "shape": [2, 2, 3],
-    "latent_shape": 2,
-    "layout": "flat",
-    "scaled_to": [0, 1],
-}
 
 
 class Answering(nn.Module):
@@ -83,7 +74,7 @@ def test_a_decoder_of_other_latents(tmp_path: Path) -> None:
 def test_the_module_itself_is_left_alone() -> None:
     own = encoder().double().train()
     before = {name: value.clone() for name, value in own.state_dict().items()}
-    part = module_part("encoder", own, parse_spec(SETTINGS, "spec").encoder, (12,))
+    part = module_part("encoder", own, spec().encoder, (12,))
     first, again = part.run(torch.ones(2, 12))[0], part.run(torch.ones(2, 12))[0]
     assert torch.equal(first, again)  # no dropout
     assert first.dtype == torch.float32
