@@ -42,6 +42,11 @@ def flat(values: Tensor) -> Tensor:
     return values.flatten(1) if values.ndim > 2 else values
 
 
+def scaled(data: Tensor, center: Tensor, scale: Tensor) -> Tensor:
+    """Returns data, one row or a batch of them, as values of about one."""
+    return ((flat(data.float()) - center) / scale).reshape(data.shape)
+
+
 def smooth_clamp(values: Tensor, low: float, high: float) -> Tensor:
     """Returns values pressed into (low, high) by a hyperbolic tangent, so that a gradient is left everywhere."""
     middle, half = (high + low) / 2, (high - low) / 2

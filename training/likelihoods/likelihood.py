@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor, nn
 
-from training.scaling import Scaling, flat
+from training.scaling import Scaling, scaled
 from vae import manifest
 from vae.errors import TrainingError
 from vae.manifest import DataSpec
@@ -87,7 +87,7 @@ class Likelihood(nn.Module, ABC):
 
     def scaled(self, data: Tensor) -> Tensor:
         """Returns data as values of about one."""
-        return ((flat(data.float()) - self.center) / self.scale).reshape(data.shape)
+        return scaled(data, self.center, self.scale)
 
 
 def mean_of(train: Tensor) -> Tensor:

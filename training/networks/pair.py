@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from training.config import Config
 from training.likelihoods.likelihood import Likelihood
 from training.networks import network_of
-from training.scaling import Scaling, as_data, flat, smooth_clamp
+from training.scaling import Scaling, as_data, scaled, smooth_clamp
 
 LOG_VARIANCE_RANGE = (-8.0, 4.0)  # standard deviations of 0.02 to 7.4: past any use, short of any overflow
 
@@ -75,8 +75,7 @@ class Encoder(nn.Module):
 
     def forward(self, data: Tensor) -> Posterior | Point:
         """Returns the posterior of rows; they may be fractional, as noise makes them."""
-        scaled = (flat(data.float()) - self.center) / self.scale
-        answer = self.body(scaled.reshape(data.shape)).float()
+        answer = self.body(scaled(data, self.center, self.scale)).float()
         if self.standard is not None:
             return Point((answer - self.standard.shift) / self.standard.spread)
         mean, log_variance = answer.chunk(2, dim=1)
