@@ -61,7 +61,7 @@ class Batcher(Generic[R, A]):
         self._front = Front(quiet_turns)
         self.tally = BatchTally()
         self._line: Line[R, A] = Line(batch_rows)
-        self._pace = Pace()
+        self._pace = Pace(batch_rows)
         self._executor = Executor(run, device, self._pace, inline_seconds, self.tally)
         self._arrival = asyncio.Event()
         self._forming = asyncio.Lock()
@@ -204,7 +204,7 @@ class Batcher(Generic[R, A]):
 
     def _seconds_until(self, rows: int) -> float | None:
         """Returns when the last of so many waiting rows is likely to be answered; None while nothing is known."""
-        return self._pace.seconds_until(rows, self._batch_rows, is_busy=self._executor.is_busy)
+        return self._pace.seconds_until(rows, is_busy=self._executor.is_busy)
 
     def _ended(self, worker: "asyncio.Task[None]") -> None:
         """Answers those who wait when the worker is no more."""
@@ -256,15 +256,20 @@ class Batcher(Generic[R, A]):
     def _form(self) -> Batch[R, A] | None:
         """Takes the next batch from the line; nothing of a call that is over or late gets into it."""
         now = time.monotonic()
-        pieces = self._line.take(lambda call: self._is_wanted(call, now))
+        pieces = self._line.take(lambda call: self._is_wanted(call, now), self._may_fill)
         if not self._line.rows:
             self._arrival.clear()
         self._room.call_in()
         if not pieces:
             return None
         self._front.learn(len(pieces))
-        self._pace.begin(now, is_backlogged=self._line.rows >= self._batch_rows)
-        return Batch(pieces)
+        batch = Batch(pieces)
+        self._pace.begin(batch.rows, now, is_backlogged=self._line.rows >= self._batch_rows)
+        return batch
+
+    def _may_fill(self, rows: int) -> bool:
+        """Says whether interactive rows run with bulk rows beside them: not where they cost the same without."""
+        return not self._pace.is_cheap(rows)
 
     def _is_wanted(self, call: Call[R, A], now: float) -> bool:
         if call.future.done():

@@ -1,6 +1,7 @@
 """Line: the calls that wait for one graph, in two classes, and how a batch is made of them.
 
-Interactive calls go first. Bulk calls fill the room that is left, and while both wait one row in eight is theirs.
+Interactive calls go first. Bulk calls fill the room that is left where that pays, and while both wait one row in eight
+is theirs.
 Within a class calls take turns. One with more rows than a batch has room for is cut; when its turn has given it a
 batch, or 64 rows where batches are smaller, its rest goes to the end.
 """
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
-_BULK_SHARE = 1 / 8
+_BULK_SHARE = 8  # one row in so many, while both classes wait
 _LEAST_TURN_ROWS = 64  # calls of middling size are done one after the other: in turns all of them would be late
 
 
@@ -96,7 +97,7 @@ class Line(Generic[R, A]):
         self._turn_limit = max(batch_rows, _LEAST_TURN_ROWS)
         self._calls: dict[bool, dict[Call[R, A], None]] = {False: {}, True: {}}  # by whether they are bulk
         self._turn_rows = {False: 0, True: 0}  # that run when each call had one turn
-        self._owed_to_bulk = 0.0  # rows
+        self._unpaid = 0  # interactive rows that ran while bulk waited, and that it has not got its share of
 
     def __iter__(self) -> Iterator[Call[R, A]]:
         for calls in self._calls.values():
@@ -123,13 +124,23 @@ class Line(Generic[R, A]):
         self._count(call, -dropped)
         return dropped
 
-    def take(self, is_wanted: Callable[[Call[R, A]], bool]) -> list[Piece[R, A]]:
-        """Takes the next batch. A call that turns out not to be wanted leaves the line."""
-        reserved = self._owed() if self._calls[False] and self._calls[True] else 0
-        batch = self._take_from(self._calls[False], self._batch_rows - reserved, is_wanted)
-        room = self._batch_rows - sum(len(piece.rows) for piece in batch)
+    def take(
+        self, is_wanted: Callable[[Call[R, A]], bool], may_fill: Callable[[int], bool] = lambda rows: True
+    ) -> list[Piece[R, A]]:
+        """Takes the next batch.
+
+        Args:
+            is_wanted: a call that turns out not to be leaves the line.
+            may_fill: whether a batch of so many interactive rows is to be filled up with bulk ones; else bulk gets its
+                share of it alone.
+        """
+        owed = min(self._unpaid // (_BULK_SHARE - 1), self._turn_rows[True])
+        batch = self._take_from(self._calls[False], self._batch_rows - owed, is_wanted)
+        taken = sum(len(piece.rows) for piece in batch)
+        room = self._batch_rows - taken if not taken or may_fill(taken) else owed
         bulk = self._take_from(self._calls[True], room, is_wanted)
-        self._owed_to_bulk = max(0.0, self._owed_to_bulk - sum(len(piece.rows) for piece in bulk))
+        unpaid = self._unpaid + taken - (_BULK_SHARE - 1) * sum(len(piece.rows) for piece in bulk)
+        self._unpaid = min(max(0, unpaid), (_BULK_SHARE - 1) * self._batch_rows) if self._calls[True] else 0
         return batch + bulk
 
     def rows_until(self, rows: int, *, bulk: bool) -> int:
@@ -138,11 +149,6 @@ class Line(Generic[R, A]):
         if rows <= self._turn_limit:
             return rows + sum(self._turn_rows[kind] for kind in before)
         return rows + sum(min(call.waiting, rows) for kind in before for call in self._calls[kind])
-
-    def _owed(self) -> int:
-        """Returns how many rows of the next batch are kept for bulk calls: their share, saved up to whole rows."""
-        self._owed_to_bulk = min(self._owed_to_bulk + self._batch_rows * _BULK_SHARE, self._batch_rows)
-        return min(int(self._owed_to_bulk), self._turn_rows[True])
 
     def _take_from(
         self, calls: dict[Call[R, A], None], room: int, is_wanted: Callable[[Call[R, A]], bool]

@@ -4,18 +4,25 @@ import time
 
 _WEIGHT = 0.1  # of the newest measurement
 _OUTLIER = 3.0  # times the average: what took longer was held up by something else, and counts as so much
+_CHEAP = 1.5  # times a full batch's time a row
 # A call that is admitted and late is worse than one that is refused, so slips are believed sooner than their end.
 _SLIP_RISES, _SLIP_FALLS = 0.3, 0.03
 
 
 class Pace:
-    """Running averages of a batch's seconds, by size in powers of two; and of how often full batches begin."""
+    """Running averages of a batch's seconds, by size in powers of two; and of how often full batches begin.
 
-    def __init__(self) -> None:
+    Args:
+        batch_rows: most rows in a batch.
+    """
+
+    def __init__(self, batch_rows: int) -> None:
+        self._batch_rows = batch_rows
         self._seconds: dict[int, float] = {}
         self._cycle_seconds: float | None = None
-        self._last_begin = 0.0
+        self._last_full = 0.0
         self._is_backlogged = False
+        self._free_at = 0.0
         self.slip_seconds = 0.0
         """How much later than expected calls were answered of late: what the front takes, and what nobody foresees."""
 
@@ -24,11 +31,15 @@ class Pace:
         size = _size(rows)
         self._seconds[size] = _averaged(self._seconds.get(size), seconds)
 
-    def begin(self, now: float, *, is_backlogged: bool) -> None:
-        """Takes in that a batch begins, and whether another full one waits behind it."""
-        if self._is_backlogged:
-            self._cycle_seconds = _averaged(self._cycle_seconds, now - self._last_begin)
-        self._last_begin, self._is_backlogged = now, is_backlogged
+    def begin(self, rows: int, now: float, *, is_backlogged: bool) -> None:
+        """Takes in that a batch of `rows` begins, and whether another full one waits behind it."""
+        if rows == self._batch_rows:
+            if self._is_backlogged:
+                self._cycle_seconds = _averaged(self._cycle_seconds, now - self._last_full)
+            self._last_full, self._is_backlogged = now, is_backlogged
+            self._free_at = now + (self._full_cycle() or 0.0)
+        else:
+            self._free_at = now + (self.at_least(rows) or 0.0)
 
     def learn_slip(self, seconds: float) -> None:
         """Takes in by how much later than expected a call was answered, or given up."""
@@ -45,24 +56,30 @@ class Pace:
         bounds = [seconds * min(1.0, 2.0 ** (_size(rows) - size)) for size, seconds in self._seconds.items()]
         return max(bounds, default=None)
 
-    def seconds_until(self, rows: int, batch_rows: int, *, is_busy: bool) -> float | None:
+    def is_cheap(self, rows: int) -> bool:
+        """Says whether a batch of so many rows costs about as much a row as a full one; if unknown, that it does."""
+        alone, full = self.at_least(rows), self.at_least(self._batch_rows)
+        return alone is None or full is None or alone * self._batch_rows <= _CHEAP * full * rows
+
+    def seconds_until(self, rows: int, *, is_busy: bool) -> float | None:
         """Returns in how many seconds the last of so many waiting rows is likely to be answered; None if unknown.
 
         Where a size has not run yet the time is the least that it may be, so that nobody is refused by a guess.
 
         Args:
             rows: at least one, or 0 for none.
-            batch_rows: most rows in a batch.
             is_busy: whether a batch runs.
         """
-        full_batches, rest = divmod(max(rows - 1, 0), batch_rows)
-        # From one full batch to the next, whoever else is served in between.
-        cycle = self.at_least(batch_rows) if self._cycle_seconds is None else self._cycle_seconds
-        last = self.at_least(rest + 1)
+        full_batches, rest = divmod(max(rows - 1, 0), self._batch_rows)
+        cycle, last = self._full_cycle(), self.at_least(rest + 1)
         if cycle is None or last is None:
             return None
-        until_free = max(0.0, self._last_begin + cycle - time.monotonic()) if is_busy else 0.0
+        until_free = max(0.0, self._free_at - time.monotonic()) if is_busy else 0.0
         return until_free + full_batches * cycle + last
+
+    def _full_cycle(self) -> float | None:
+        """Returns the time from one full batch to the next, whoever else is served in between; None if unknown."""
+        return self.at_least(self._batch_rows) if self._cycle_seconds is None else self._cycle_seconds
 
 
 def _size(rows: int) -> int:

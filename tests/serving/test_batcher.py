@@ -101,6 +101,7 @@ def joined(answer: Answer[list[int]]) -> list[int]:
 async def hold(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> "asyncio.Task[Answer[list[int]]]":
     """Occupies the device with row 0 until `doubler.free` is set, so that what follows has to queue."""
     doubler.free.clear()
+    doubler.busy.clear()
     task = asyncio.create_task(batcher.submit(Numbers([0])))
     assert await asyncio.to_thread(doubler.busy.wait, 10)
     return task
@@ -398,7 +399,24 @@ def test_interactive_calls_go_before_bulk_ones_that_came_first() -> None:
         await held
 
     batches = play(scenario).batches
-    assert [len(rows) for rows in batches[1]] == [3, 1]  # bulk fills what is left
+    assert [len(rows) for rows in batches[1]] == [3]  # a row costs the same whatever the batch
+
+
+def test_bulk_rows_fill_a_batch_of_interactive_ones_where_it_costs_little_more() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        doubler.seconds = 0.02  # whatever the batch
+        for rows in (1, 4):
+            await batcher.submit(Numbers(range(rows)))
+        held = await hold(batcher, doubler)
+        bulk = asyncio.create_task(batcher.submit(Numbers(range(100, 116)), bulk=True))
+        interactive = asyncio.create_task(batcher.submit(Numbers([1])))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        assert joined(await interactive) == [2]
+        await asyncio.gather(bulk, held)
+
+    batches = play(scenario).batches
+    assert [len(rows) for rows in batches[3]] == [1, 3]
 
 
 def test_bulk_keeps_a_share_beside_an_endless_crowd() -> None:

@@ -31,7 +31,7 @@ def test_rows_that_nobody_wants_by_the_time_a_thread_begins_are_not_run(is_late:
 
     async def scenario() -> BatchTally:
         tally, device = BatchTally(), Device()
-        executor: Executor[Numbers, list[int]] = Executor(double, device, Pace(), 0.0, tally)
+        executor: Executor[Numbers, list[int]] = Executor(double, device, Pace(8), 0.0, tally)
         now = time.monotonic()
         wanted, other = (
             Call[Numbers, list[int]](rows, asyncio.get_running_loop().create_future(), now, now + 60)

@@ -50,9 +50,21 @@ def test_the_share_of_bulk_is_saved_up() -> None:
     line: Line[Numbers, list[int]] = Line(2)
     line.add(call(range(100)))
     line.add(call(range(1000, 1100), bulk=True))
-    batches = [rows_of(line.take(wanted)) for _ in range(16)]
-    assert sum(number >= 1000 for batch in batches for number in batch) == 4
+    batches = [rows_of(line.take(wanted)) for _ in range(33)]
+    assert sum(number >= 1000 for batch in batches for number in batch) == 66 // 8
     assert all(len(batch) == 2 for batch in batches)
+
+
+def test_interactive_rows_run_alone_but_for_the_share_of_bulk_where_filling_does_not_pay() -> None:
+    line: Line[Numbers, list[int]] = Line(4)
+    line.add(call(range(1000, 1100), bulk=True))
+    batches = []
+    for number in range(14):
+        line.add(call([number]))
+        batches.append(rows_of(line.take(wanted, lambda rows: rows >= 4)))
+    assert [len(batch) for batch in batches] == 7 * [1] + [2] + 6 * [1]  # one row in eight is owed to bulk
+    assert [number for batch in batches for number in batch if number < 1000] == list(range(14))
+    assert rows_of(line.take(wanted, lambda rows: False)) == [1001, 1002, 1003, 1004]  # nobody else is there
 
 
 def test_rows_until_counts_who_goes_first() -> None:
@@ -79,8 +91,11 @@ def test_a_call_that_is_not_wanted_leaves() -> None:
 @given(
     sizes=st.lists(st.tuples(st.integers(1, 20), st.booleans(), st.booleans()), max_size=20),
     batch_rows=st.integers(1, 9),
+    fills=st.booleans(),
 )
-def test_every_row_runs_once_and_counts_stay_right(sizes: list[tuple[int, bool, bool]], batch_rows: int) -> None:
+def test_every_row_runs_once_and_counts_stay_right(
+    sizes: list[tuple[int, bool, bool]], batch_rows: int, fills: bool
+) -> None:
     line: Line[Numbers, list[int]] = Line(batch_rows)
     calls = [call(range(100 * i, 100 * i + rows), bulk=bulk) for i, (rows, bulk, _) in enumerate(sizes)]
     for queued in calls:
@@ -91,8 +106,10 @@ def test_every_row_runs_once_and_counts_stay_right(sizes: list[tuple[int, bool, 
     stays = [number for queued in calls if queued not in dropped for number in queued.rows]
     assert line.rows == len(stays)
     ran: list[int] = []
-    while batch := line.take(wanted):
-        assert sum(len(piece.rows) for piece in batch) == min(batch_rows, len(stays) - len(ran))
+    while batch := line.take(wanted, lambda rows: fills):
+        rows = sum(len(piece.rows) for piece in batch)
+        assert rows <= batch_rows
+        assert rows == min(batch_rows, len(stays) - len(ran)) or not fills
         ran += rows_of(batch)
         assert line.rows == len(stays) - len(ran)
     assert sorted(ran) == stays

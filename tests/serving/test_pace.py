@@ -8,13 +8,14 @@ from serving.pace import Pace
 
 
 def test_knows_nothing_at_first() -> None:
-    pace = Pace()
+    pace = Pace(64)
     assert pace.at_most(1) is None
-    assert pace.seconds_until(64, 64, is_busy=False) is None
+    assert pace.seconds_until(64, is_busy=False) is None
+    assert pace.is_cheap(1)
 
 
 def test_bounds_a_size_that_it_has_not_seen() -> None:
-    pace = Pace()
+    pace = Pace(64)
     pace.learn(1, 0.001)
     pace.learn(64, 0.010)
     assert pace.at_most(1) == pace.at_least(1) == 0.001
@@ -26,40 +27,59 @@ def test_bounds_a_size_that_it_has_not_seen() -> None:
 
 
 def test_follows_what_it_sees() -> None:
-    pace = Pace()
+    pace = Pace(64)
     for seconds in [0.001] + 60 * [0.002]:
         pace.learn(8, seconds)
     assert pace.at_most(8) == pytest.approx(0.002, rel=0.01)
 
 
 def test_waiting_rows_take_a_cycle_for_each_full_batch_before_theirs() -> None:
-    pace = Pace()
+    pace = Pace(64)
     pace.learn(64, 0.010)
     pace.learn(1, 0.001)
-    assert pace.seconds_until(1, 64, is_busy=False) == 0.001
-    assert pace.seconds_until(2 * 64 + 1, 64, is_busy=False) == pytest.approx(2 * 0.010 + 0.001)
-    for now in (100.0, 100.015, 100.030):
-        pace.begin(now, is_backlogged=True)
-    assert pace.seconds_until(2 * 64 + 1, 64, is_busy=False) == pytest.approx(2 * 0.015 + 0.001)
+    assert pace.seconds_until(1, is_busy=False) == 0.001
+    assert pace.seconds_until(2 * 64 + 1, is_busy=False) == pytest.approx(2 * 0.010 + 0.001)
+    for rows, now in ((64, 100.0), (1, 100.010), (64, 100.015), (2, 100.025), (64, 100.030)):
+        pace.begin(rows, now, is_backlogged=True)
+    assert pace.seconds_until(2 * 64 + 1, is_busy=False) == pytest.approx(2 * 0.015 + 0.001)
 
 
 def test_a_batch_that_runs_ends_when_the_next_one_is_due() -> None:
-    pace = Pace()
+    pace = Pace(1)
     pace.learn(1, 60.0)
-    pace.begin(time.monotonic() - 20, is_backlogged=False)
-    assert pace.seconds_until(1, 1, is_busy=True) == pytest.approx(100, abs=5)
+    pace.begin(1, time.monotonic() - 20, is_backlogged=False)
+    assert pace.seconds_until(1, is_busy=True) == pytest.approx(100, abs=5)
+
+
+def test_a_small_batch_that_runs_is_not_taken_for_a_full_one() -> None:
+    pace = Pace(64)
+    pace.learn(64, 60.0)
+    pace.learn(1, 10.0)
+    pace.begin(1, time.monotonic() - 5, is_backlogged=True)
+    assert pace.seconds_until(1, is_busy=True) == pytest.approx(15, abs=2)
+    assert pace.seconds_until(0, is_busy=True) == pytest.approx(15, abs=2)
+
+
+def test_a_batch_is_cheap_where_its_rows_cost_about_what_those_of_a_full_one_do() -> None:
+    pace = Pace(64)
+    pace.learn(64, 0.064)
+    assert pace.is_cheap(1)  # it may be: a try shows it
+    pace.learn(1, 0.002)
+    assert not pace.is_cheap(1)
+    assert pace.is_cheap(2)
+    assert pace.is_cheap(64)
 
 
 def test_only_what_waited_tells_of_cycles() -> None:
-    pace = Pace()
+    pace = Pace(1)
     pace.learn(1, 0.010)
     for now in (100.0, 200.0):
-        pace.begin(now, is_backlogged=False)
-    assert pace.seconds_until(3, 1, is_busy=False) == pytest.approx(0.030)
+        pace.begin(1, now, is_backlogged=False)
+    assert pace.seconds_until(3, is_busy=False) == pytest.approx(0.030)
 
 
 def test_one_that_was_held_up_counts_little() -> None:
-    pace = Pace()
+    pace = Pace(64)
     for seconds in [0.001] * 20 + [10.0]:
         pace.learn(8, seconds)
     assert pace.at_most(8) == pytest.approx(0.0012)

@@ -3,11 +3,10 @@
 import hashlib
 import socket
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.datasets import fetch_openml
@@ -63,12 +62,11 @@ def read_mnist(name: str, data_dir: Path | None) -> Content:
     return _content(name, values, labels, len(test))
 
 
-def download(name: str, fetch: Callable[..., Any] = fetch_openml) -> tuple[Array, ClassLabels]:
+def download(name: str) -> tuple[Array, ClassLabels]:
     """Returns images [rows, height, width] and their labels from OpenML; scikit-learn keeps them for the next time.
 
     Args:
         name: one of ORIGINALS.
-        fetch: scikit-learn's function.
 
     Raises:
         TrainingError: there is no network, or what came is not the original.
@@ -76,8 +74,8 @@ def download(name: str, fetch: Callable[..., Any] = fetch_openml) -> tuple[Array
     original, hint = ORIGINALS[name], "; give the folder of the original files by --data-dir"
     try:
         with _patience(PATIENCE_SECONDS):
-            bunch = fetch(original.openml_name, version=1, as_frame=False, parser="liac-arff", n_retries=1)
-    except (OSError, HTTPException, ValueError) as exc:  # a URLError is an OSError; a wrong checksum, a ValueError
+            bunch = fetch_openml(original.openml_name, version=1, as_frame=False, parser="liac-arff", n_retries=1)
+    except Exception as exc:  # network, packing, checksum and form of the answers raise errors of many kinds
         reason = shown(getattr(exc, "reason", None) or exc)
         raise TrainingError(f"{name}: cannot be downloaded from openml.org: {reason}{hint}") from exc
     values = np.asarray(bunch.data).astype(np.uint8)

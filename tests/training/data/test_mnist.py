@@ -1,14 +1,13 @@
 import gzip
 import hashlib
 import socket
-import urllib.error
-import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.openml import OpenML, openml
 from tests.training.data.test_idx import idx
 from training.data import mnist
 from training.data.mnist import ORIGINALS, Original, download, read_mnist
@@ -16,6 +15,7 @@ from vae.errors import TrainingError
 
 RANDOM = np.random.default_rng(0)
 IMAGES = {"train": RANDOM.integers(0, 256, (60, 5, 4), np.uint8), "t10k": RANDOM.integers(0, 256, (10, 5, 4), np.uint8)}
+PIXELS = RANDOM.integers(0, 256, (3, 784), np.uint8)
 LABELS = {part: RANDOM.integers(0, 10, len(images), np.uint8) for part, images in IMAGES.items()}
 
 
@@ -61,38 +61,49 @@ def test_images_of_both_parts_have_one_size(folder: Path) -> None:
         read_mnist("mnist", folder)
 
 
-def test_a_download_is_the_original_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels = RANDOM.integers(0, 256, (3, 784))
-    asked: dict[str, object] = {}
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OpenML]:
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path / "scikit-learn"))
+    with openml("mnist_784", PIXELS, np.array([5, 0, 4]), monkeypatch) as server:
+        yield server
 
-    def fetch(name: str, **options: object) -> SimpleNamespace:
-        warnings.warn("trying again", stacklevel=1)
-        asked.update(options, name=name, patience=socket.getdefaulttimeout())
-        return SimpleNamespace(data=pixels.astype(np.float64), target=np.array(["5", "0", "4"], object))
 
+def test_a_download_is_the_original_and_is_kept(elsewhere: OpenML, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ORIGINALS, "mnist", Original("", "mnist_784", hashlib.sha256(PIXELS.tobytes()).hexdigest()))
+    for _ in range(2):
+        values, labels = download("mnist")
+        np.testing.assert_array_equal(values, PIXELS.reshape(3, 28, 28), strict=True)
+        assert labels.tolist() == [5, 0, 4]
+    assert len(elsewhere.asked) == 5  # the second one comes from the disk
+
+
+def test_what_is_not_the_original_is_refused(elsewhere: OpenML) -> None:
     with pytest.raises(TrainingError, match=r"^mnist: what openml\.org sent is not the original; give .* --data-dir$"):
-        download("mnist", fetch)
-    digest = hashlib.sha256(pixels.astype(np.uint8).tobytes()).hexdigest()
-    monkeypatch.setitem(ORIGINALS, "mnist", Original("", "mnist_784", digest))
-    values, labels = download("mnist", fetch)
-    np.testing.assert_array_equal(values, pixels.reshape(3, 28, 28))
-    assert labels.tolist() == [5, 0, 4]
-    assert (asked["name"], asked["as_frame"], asked["version"]) == ("mnist_784", False, 1)
-    assert (asked["patience"], socket.getdefaulttimeout()) == (mnist.PATIENCE_SECONDS, None)
+        download("mnist")
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        urllib.error.URLError(OSError(101, "Network is unreachable")),
-        TimeoutError("Network is unreachable"),
-        ValueError("Network is unreachable"),
-    ],
-)
-def test_without_a_network_one_line_says_what_to_do(error: Exception) -> None:
-    def fetch(name: str, **options: object) -> None:
-        raise error
+def test_what_arrives_late_or_broken_is_refused(elsewhere: OpenML, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = r"^mnist: cannot be downloaded from openml\.org: .*{}; give the folder of the original files by --data-dir$"
+    monkeypatch.setattr(mnist, "PATIENCE_SECONDS", 0.2)
+    elsewhere.silence_seconds = 1.0
+    with pytest.raises(TrainingError, match=said.format("timed out")):
+        download("mnist")
+    assert socket.getdefaulttimeout() is None
+    elsewhere.silence_seconds = 0.0
+    elsewhere.sent_bytes //= 2
+    with pytest.raises(TrainingError, match=said.format("ended before the end-of-stream marker was reached")):
+        download("mnist")
+    elsewhere.file = gzip.compress(gzip.decompress(elsewhere.file)[:-5])
+    elsewhere.sent_bytes = len(elsewhere.file)
+    with pytest.raises(TrainingError, match=said.format("md5 checksum .* does not match .*")):
+        download("mnist")
 
-    said = r"^fashion-mnist: cannot be downloaded from openml\.org: .*Network is unreachable; give .* --data-dir$"
-    with pytest.raises(TrainingError, match=said):
-        download("fashion-mnist", fetch)
+
+def test_where_the_data_is_not_to_be_had_one_line_says_what_to_do(elsewhere: OpenML) -> None:
+    elsewhere.pages.clear()
+    with pytest.raises(TrainingError, match=r": Dataset mnist_784 with version 1 not found\.; give the folder "):
+        download("mnist")
+    elsewhere.shutdown()
+    elsewhere.server_close()
+    with pytest.raises(TrainingError, match=r": \[Errno 111\] Connection refused; give the folder of the original files by --data"):
+        download("mnist")
