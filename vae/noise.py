@@ -10,6 +10,7 @@ IEEE 754 rounds each of those exactly, so the bits depend on no mathematics libr
 """
 
 import math
+import threading
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple, TypeVar
@@ -59,55 +60,69 @@ def standard_normals(purpose: Purpose, ranges: Sequence[RowRange], size: int) ->
     Returns:
         float32 [sum of rows, size].
     """
-    generator = np.random.Philox(key=0)  # one for all ranges: to make one costs more than to point it elsewhere
-    words = np.concatenate([_words(generator, purpose, addresses, size) for addresses in ranges])
-    uniforms = ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52  # in (0, 1), symmetric about 1/2
-    if uniforms.size <= _FEW:
-        few = np.array([inverse_normal_of_one(uniform) for uniform in uniforms.ravel().tolist()], np.float32)
-        return few.reshape(uniforms.shape)
+    words = [_words(addresses, purpose, size) for addresses in ranges]
+    rows = sum(addresses.rows for addresses in ranges)
+    if rows * size <= _FEW:
+        few = [
+            inverse_normal_of_one(((word >> 12) + 0.5) * 2.0**-52) for part in words for word in part.ravel().tolist()
+        ]
+        return np.array(few, np.float32).reshape(rows, size)
+    numbers = words[0] if len(words) == 1 else np.concatenate(words)
+    uniforms = ((numbers >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52  # in (0, 1), symmetric about 1/2
     return inverse_normal(uniforms).astype(np.float32)
 
 
-def _words(generator: np.random.Philox, purpose: Purpose, addresses: RowRange, size: int) -> npt.NDArray[np.uint64]:
+class _Generator(threading.local):
+    """One generator for each thread: to make one costs more than to point it elsewhere."""
+
+    def __init__(self) -> None:
+        self._philox = np.random.Philox(key=0)
+        self._state = self._philox.state
+        self._state["buffer_pos"] = _WORDS  # used up: the next word comes from the next block
+        self._counter, self._key = self._state["state"]["counter"], self._state["state"]["key"]
+
+    def words(self, counter: int, key: tuple[int, int], count: int) -> npt.NDArray[np.uint64]:
+        """Returns the words that come after the block of that number."""
+        self._counter[0], self._counter[1] = counter & _WORD_MASK, counter >> 64
+        self._key[0], self._key[1] = key
+        self._philox.state = self._state
+        return self._philox.random_raw(count)
+
+
+_generator = _Generator()
+
+
+def _words(addresses: RowRange, purpose: Purpose, size: int) -> npt.NDArray[np.uint64]:
     """Returns random words [rows, size]. A row starts on a block of its own, so rows can be reached one by one."""
     blocks = -(-size // _WORDS)
-    counter = addresses.first_row * blocks
-    generator.state = {
-        "bit_generator": "Philox",
-        "state": {
-            "counter": np.array([counter >> shift & _WORD_MASK for shift in (0, 64, 128, 192)], np.uint64),
-            "key": np.array([addresses.seed, int(purpose)], np.uint64),
-        },
-        "buffer": np.zeros(_WORDS, np.uint64),
-        "buffer_pos": _WORDS,  # used up: the next word comes from the next block
-        "has_uint32": 0,
-        "uinteger": 0,
-    }
-    words = generator.random_raw(addresses.rows * blocks * _WORDS)
+    count = addresses.rows * blocks * _WORDS
+    words = _generator.words(addresses.first_row * blocks, (addresses.seed, purpose), count)
     return words.reshape(addresses.rows, blocks * _WORDS)[:, :size]
 
 
 def inverse_normal(probabilities: Float64) -> Float64:
     """Returns the standard normal quantiles of probabilities in (0, 1), by AS 241, to about 1e-15 relative."""
-    q = probabilities - 0.5
-    quantiles = q * _ratio(0.180625 - q * q, _CENTRAL)
+    flat = probabilities.ravel()
+    q = flat - 0.5
+    quantiles = q * _CENTRAL.of(0.180625 - q * q)
     tails = np.abs(q) > 0.425
     if tails.any():
-        q_tails = q[tails]
-        nearest = np.where(q_tails < 0, probabilities[tails], 1.0 - probabilities[tails])
-        r = np.sqrt(-_log(nearest))
-        magnitudes = np.where(r <= 5.0, _ratio(r - 1.6, _MIDDLE), _ratio(r - 5.0, _FAR))
-        quantiles[tails] = np.where(q_tails < 0, -magnitudes, magnitudes)
-    return quantiles
+        r = np.sqrt(-_log(np.minimum(flat[tails], 1.0 - flat[tails])))
+        magnitudes = _MIDDLE.of(r - 1.6)
+        far = r > 5.0
+        if far.any():  # one in 10^11
+            magnitudes[far] = _FAR.of(r[far] - 5.0)
+        quantiles[tails] = np.copysign(magnitudes, q[tails])
+    return quantiles.reshape(probabilities.shape)
 
 
 def inverse_normal_of_one(probability: float) -> float:
     """Returns what `inverse_normal` does, for one: the operations on an array of a few cost more than its values."""
     q = probability - 0.5
     if abs(q) <= 0.425:
-        return q * _ratio(0.180625 - q * q, _CENTRAL)
+        return q * _CENTRAL.of_one(0.180625 - q * q)
     r = math.sqrt(-_log_of_one(probability if q < 0 else 1.0 - probability))
-    magnitude = _ratio(r - 1.6, _MIDDLE) if r <= 5.0 else _ratio(r - 5.0, _FAR)
+    magnitude = _MIDDLE.of_one(r - 1.6) if r <= 5.0 else _FAR.of_one(r - 5.0)
     return -magnitude if q < 0 else magnitude
 
 
@@ -139,15 +154,32 @@ def _polynomial(x: Number, coefficients: Sequence[float]) -> Number:
     return total
 
 
-def _ratio(x: Number, coefficients: tuple[Sequence[float], Sequence[float]]) -> Number:
-    return _polynomial(x, coefficients[0]) / _polynomial(x, coefficients[1])
+class _Ratio:
+    """A quotient of two polynomials of one degree, whose coefficients come lowest power first."""
+
+    def __init__(self, numerator: Sequence[float], denominator: Sequence[float]) -> None:
+        self._numerator, self._denominator = numerator, denominator
+        self._pairs = np.array([numerator, denominator]).T[::-1, :, np.newaxis].copy()  # [powers, 2, 1], highest first
+
+    def of_one(self, x: float) -> float:
+        return _polynomial(x, self._numerator) / _polynomial(x, self._denominator)
+
+    def of(self, x: Float64) -> Float64:
+        """Returns what `of_one` does, for each of x [values]; both polynomials in one go, since calls take the time."""
+        total = self._pairs[0] * x
+        for pair in self._pairs[1:-1]:
+            total += pair
+            total *= x
+        total += self._pairs[-1]
+        quotients: Float64 = total[0] / total[1]
+        return quotients
 
 
 # 2 artanh(s) / s = sum_i 2 / (2 i + 1) s^(2 i); |s| <= 0.172, so the first term left out is below 1e-17.
 _ARTANH = tuple(2.0 / (2 * i + 1) for i in range(11))
 
-# Coefficients of AS 241, lowest power first: (numerator, denominator).
-_CENTRAL = (
+# Coefficients of AS 241.
+_CENTRAL = _Ratio(
     (
         3.3871328727963666080e0,
         1.3314166789178437745e2,
@@ -169,7 +201,7 @@ _CENTRAL = (
         5.2264952788528545610e3,
     ),
 )
-_MIDDLE = (
+_MIDDLE = _Ratio(
     (
         1.42343711074968357734e0,
         4.63033784615654529590e0,
@@ -191,7 +223,7 @@ _MIDDLE = (
         1.05075007164441684324e-9,
     ),
 )
-_FAR = (
+_FAR = _Ratio(
     (
         6.65790464350110377720e0,
         5.46378491116411436990e0,
