@@ -4,7 +4,7 @@ import time
 
 _WEIGHT = 0.1  # of the newest measurement
 _OUTLIER = 3.0  # times the average: what took longer was held up by something else, and counts as so much
-_CHEAP = 1.5  # times a full batch's time a row
+_SURCHARGE = 1 / 8  # of a full batch's time: what a batch of interactive rows may cost more than as part of a full one
 # A call that is admitted and late is worse than one that is refused, so slips are believed sooner than their end.
 _SLIP_RISES, _SLIP_FALLS = 0.3, 0.03
 
@@ -57,9 +57,9 @@ class Pace:
         return max(bounds, default=None)
 
     def is_cheap(self, rows: int) -> bool:
-        """Says whether a batch of so many rows costs about as much a row as a full one; if unknown, that it does."""
+        """Says whether so many rows cost little more by themselves than in a full batch; if unknown, that they do."""
         alone, full = self.at_least(rows), self.at_least(self._batch_rows)
-        return alone is None or full is None or alone * self._batch_rows <= _CHEAP * full * rows
+        return alone is None or full is None or alone <= full * (rows / self._batch_rows + _SURCHARGE)
 
     def seconds_until(self, rows: int, *, is_busy: bool) -> float | None:
         """Returns in how many seconds the last of so many waiting rows is likely to be answered; None if unknown.

@@ -42,7 +42,7 @@ class Doubler:
         self.free.set()
         self.busy = threading.Event()
         self.fail_on: int | None = None
-        self.seconds = 0.0
+        self.seconds = self.row_seconds = 0.0
         self.memory_rows = 1_000_000
         self.endless_on: int | None = None
         self.was_interrupted = False
@@ -50,7 +50,7 @@ class Doubler:
     def __call__(self, batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
         self.busy.set()
         assert self.free.wait(10)
-        time.sleep(self.seconds)
+        time.sleep(self.seconds + self.row_seconds * sum(map(len, batch)))
         if any(self.endless_on in rows for rows in batch):
             stopped = threading.Event()
             assert interrupt is not None
@@ -399,12 +399,12 @@ def test_interactive_calls_go_before_bulk_ones_that_came_first() -> None:
         await held
 
     batches = play(scenario).batches
-    assert [len(rows) for rows in batches[1]] == [3]  # a row costs the same whatever the batch
+    assert [len(rows) for rows in batches[1]] == [3, 1]  # bulk fills what is left: all batches seem to take as long
 
 
-def test_bulk_rows_fill_a_batch_of_interactive_ones_where_it_costs_little_more() -> None:
+def test_interactive_rows_run_alone_where_a_row_costs_the_same_in_any_batch() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
-        doubler.seconds = 0.02  # whatever the batch
+        doubler.row_seconds = 0.02
         for rows in (1, 4):
             await batcher.submit(Numbers(range(rows)))
         held = await hold(batcher, doubler)
@@ -416,7 +416,7 @@ def test_bulk_rows_fill_a_batch_of_interactive_ones_where_it_costs_little_more()
         await asyncio.gather(bulk, held)
 
     batches = play(scenario).batches
-    assert [len(rows) for rows in batches[3]] == [1, 3]
+    assert [[len(rows) for rows in batch] for batch in batches[3:]] == [[1], [4], [4], [4], [4]]
 
 
 def test_bulk_keeps_a_share_beside_an_endless_crowd() -> None:

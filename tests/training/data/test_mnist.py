@@ -105,5 +105,7 @@ def test_where_the_data_is_not_to_be_had_one_line_says_what_to_do(elsewhere: Ope
         download("mnist")
     elsewhere.shutdown()
     elsewhere.server_close()
-    with pytest.raises(TrainingError, match=r": \[Errno 111\] Connection refused; give the folder of the original files by --data"):
+    with pytest.raises(
+        TrainingError, match=r": \[Errno 111\] Connection refused; give the folder of the original files by --data"
+    ):
         download("mnist")
