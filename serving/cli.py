@@ -1,7 +1,6 @@
 """The verbs `vae serve` and `vae health`."""
 
 import argparse
-import asyncio
 import os
 import signal
 import sys
@@ -30,12 +29,14 @@ def serve(arguments: list[str]) -> int:
     from serving.settings import read_settings
 
     settings = read_settings(_parse(arguments))
+    import uvloop
+
     from serving.app import run
     from serving.logs import set_up_logs
 
     set_up_logs(settings.log_level, settings.log_format)
 
-    asyncio.run(run(settings))
+    uvloop.run(run(settings))  # a turn of asyncio's own loop costs more; benchmarks/README.md
     return 0
 
 
