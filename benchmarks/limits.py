@@ -35,7 +35,7 @@ from benchmarks.packages import NAMES, package
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 DECODE, SAMPLE = "vae serve, Decode", "vae serve, Sample"
-MINIMAL = {"aio": "minimal grpc.aio", "threads": "minimal thread pool"}
+MINIMAL = {"aio": "minimal grpc.aio", "uvloop": "minimal grpc.aio on uvloop", "threads": "minimal thread pool"}
 
 
 def bare(directory: Path, rows: int, seconds: float) -> Load:
@@ -60,7 +60,7 @@ def run_of(rows: int) -> str:
 
 @contextmanager
 def minimal(kind: str, reply: bytes) -> Iterator[Server]:
-    """Runs a minimal server, `aio` or `threads`."""
+    """Runs a minimal server, one of MINIMAL."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(reply)
         file.flush()

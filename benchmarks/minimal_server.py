@@ -1,6 +1,6 @@
 """The least that a gRPC server in Python does: answers every unary call with the same bytes, and reads none of them.
 
-python -m benchmarks.minimal_server aio|threads REPLY_FILE
+python -m benchmarks.minimal_server aio|uvloop|threads REPLY_FILE
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import uvloop
 
 THREADS = 4  # the handler never waits, so more of them only fight for the interpreter
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
@@ -51,4 +52,8 @@ def serve_threads(reply: bytes) -> None:
 
 if __name__ == "__main__":
     content = Path(sys.argv[2]).read_bytes()
-    asyncio.run(serve_aio(content)) if sys.argv[1] == "aio" else serve_threads(content)
+    if sys.argv[1] == "threads":
+        serve_threads(content)
+    else:
+        run = {"aio": asyncio.run, "uvloop": uvloop.run}[sys.argv[1]]
+        run(serve_aio(content))

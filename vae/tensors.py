@@ -56,10 +56,10 @@ def to_array(message: pb.Tensor, field: str, dtype: str, row_shape: Sequence[int
         given = _NAMES.get(message.dtype, str(int(message.dtype)))
         raise InvalidInput(f"{field}.dtype", f"is {given}, must be {' or '.join(_NAMES[number] for number in allowed)}")
     kind = _DTYPES[message.dtype]
-    if list(message.shape[1 : 2 + len(row_shape)]) != list(row_shape):  # there may be millions of axes
+    shape = tuple(message.shape) if len(message.shape) == 1 + len(row_shape) else ()  # there may be millions of axes
+    if shape[1:] != tuple(row_shape) or not shape:
         wanted = f"[rows, {', '.join(map(str, row_shape))}]"
         raise InvalidInput(f"{field}.shape", f"is {_brief(message.shape)}, must be {wanted}")
-    shape = tuple(message.shape)
     if shape[0] < 1:
         raise InvalidInput(f"{field}.shape", f"has {shape[0]} rows, must have at least 1")
     size = prod(shape) * kind.itemsize
