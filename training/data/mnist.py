@@ -3,18 +3,22 @@
 import hashlib
 import socket
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
-from sklearn.datasets import fetch_openml
+from sklearn.datasets import fetch_openml, get_data_home
 
 from training.data.content import Array, ClassLabels, Content, images_spec
 from training.data.idx import read_idx
 from training.data.names import shown
 from vae.errors import TrainingError
+from vae.files import write_whole
 
 TRAINING_ROWS, TEST_ROWS = 60_000, 10_000  # of the originals
 _PARTS = ("train", "t10k")
@@ -63,7 +67,7 @@ def read_mnist(name: str, data_dir: Path | None) -> Content:
 
 
 def download(name: str) -> tuple[Array, ClassLabels]:
-    """Returns images [rows, height, width] and their labels from OpenML; scikit-learn keeps them for the next time.
+    """Returns images [rows, height, width] and their labels from OpenML, or as they were kept beside its files.
 
     Args:
         name: one of ORIGINALS.
@@ -71,6 +75,27 @@ def download(name: str) -> tuple[Array, ClassLabels]:
     Raises:
         TrainingError: there is no network, or what came is not the original.
     """
+    kept = Path(get_data_home()) / f"vaeserve-{name}.npz"
+    found = _read_kept(kept, ORIGINALS[name].sha256)
+    if found is None:
+        found = _fetch(name)
+        content = BytesIO()
+        np.savez_compressed(content, values=found[0], labels=found[1])
+        write_whole(kept, content.getvalue())
+    return found
+
+
+def _read_kept(path: Path, sha256: str) -> tuple[Array, ClassLabels] | None:
+    """Returns what an earlier download kept: its own form takes a second to read, OpenML's more than a minute."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            values, labels = arrays["values"], arrays["labels"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):  # not there, or broken
+        return None
+    return (values, labels) if hashlib.sha256(values.tobytes()).hexdigest() == sha256 else None
+
+
+def _fetch(name: str) -> tuple[Array, ClassLabels]:
     original, hint = ORIGINALS[name], "; give the folder of the original files by --data-dir"
     try:
         with _patience(PATIENCE_SECONDS):

@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,13 +69,27 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OpenM
         yield server
 
 
-def test_a_download_is_the_original_and_is_kept(elsewhere: OpenML, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_is_the_original_and_is_kept(
+    elsewhere: OpenML, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(ORIGINALS, "mnist", Original("", "mnist_784", hashlib.sha256(PIXELS.tobytes()).hexdigest()))
-    for _ in range(2):
+    kept = tmp_path / "scikit-learn" / "vaeserve-mnist.npz"
+
+    def check() -> None:
         values, labels = download("mnist")
         np.testing.assert_array_equal(values, PIXELS.reshape(3, 28, 28), strict=True)
         assert labels.tolist() == [5, 0, 4]
-    assert len(elsewhere.asked) == 5  # the second one comes from the disk
+
+    check()
+    content = kept.read_bytes()
+    assert len(elsewhere.asked) == 5
+    shutil.rmtree(tmp_path / "scikit-learn" / "openml")
+    check()
+    assert len(elsewhere.asked) == 5  # it came from the disk
+    for broken in (b"", b"PK", content[:-30], content[:200] + b"x" + content[201:]):
+        kept.write_bytes(broken)
+        check()
+        assert kept.read_bytes() == content
 
 
 def test_what_is_not_the_original_is_refused(elsewhere: OpenML) -> None:
