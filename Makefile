@@ -9,6 +9,7 @@ setup: $(VENV)/installed
 
 # pip alone resolves torch to the wheel that the constraints name.
 $(VENV)/installed: pyproject.toml constraints.txt
+	@echo 'installing into $(VENV): some minutes'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[serving,training,dev]'
 	touch $@

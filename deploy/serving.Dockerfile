@@ -24,7 +24,7 @@ ENV PATH=/opt/vae/bin:$PATH \
     VAE_PORT=50051
 USER 10001:10001
 EXPOSE 50051
-HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --retries=3 CMD vae health "127.0.0.1:$VAE_PORT"
+HEALTHCHECK --interval=10s --timeout=8s --start-period=30s --retries=3 CMD vae health "127.0.0.1:$VAE_PORT"
 # VAE_PACKAGE names the package, for example on a volume.
 ENTRYPOINT ["vae"]
 CMD ["serve"]
