@@ -256,7 +256,7 @@ class Batcher(Generic[R, A]):
     def _form(self) -> Batch[R, A] | None:
         """Takes the next batch from the line; nothing of a call that is over or late gets into it."""
         now = time.monotonic()
-        pieces = self._line.take(lambda call: self._is_wanted(call, now), self._may_fill)
+        pieces = self._line.take(lambda call: self._is_wanted(call, now), self._pace.price)
         if not self._line.rows:
             self._arrival.clear()
         self._room.call_in()
@@ -266,10 +266,6 @@ class Batcher(Generic[R, A]):
         batch = Batch(pieces)
         self._pace.begin(batch.rows, now, is_backlogged=self._line.rows >= self._batch_rows)
         return batch
-
-    def _may_fill(self, rows: int) -> bool:
-        """Says whether interactive rows run with bulk rows beside them: not where they cost the same without."""
-        return not self._pace.is_cheap(rows)
 
     def _is_wanted(self, call: Call[R, A], now: float) -> bool:
         if call.future.done():

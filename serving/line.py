@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 _BULK_SHARE = 8  # one row in so many, while both classes wait
+_SURCHARGE_SHARE = 8  # one row's time in so many may be lost to bulk by batches that are not filled up
 _LEAST_TURN_ROWS = 64  # calls of middling size are done one after the other: in turns all of them would be late
 
 
@@ -98,6 +99,7 @@ class Line(Generic[R, A]):
         self._calls: dict[bool, dict[Call[R, A], None]] = {False: {}, True: {}}  # by whether they are bulk
         self._turn_rows = {False: 0, True: 0}  # that run when each call had one turn
         self._unpaid = 0  # interactive rows that ran while bulk waited, and that it has not got its share of
+        self._surcharges = 0.0  # of batches that were not filled up, beyond what the bulk rows since then allow
 
     def __iter__(self) -> Iterator[Call[R, A]]:
         for calls in self._calls.values():
@@ -125,22 +127,28 @@ class Line(Generic[R, A]):
         return dropped
 
     def take(
-        self, is_wanted: Callable[[Call[R, A]], bool], may_fill: Callable[[int], bool] = lambda rows: True
+        self, is_wanted: Callable[[Call[R, A]], bool], price: Callable[[int], float] | None = None
     ) -> list[Piece[R, A]]:
         """Takes the next batch.
 
         Args:
             is_wanted: a call that turns out not to be leaves the line.
-            may_fill: whether a batch of so many interactive rows is to be filled up with bulk ones; else bulk gets its
-                share of it alone.
+            price: how many rows' share of a full batch's time so many take by themselves. Where that is little more
+                than their own number bulk gets no more than its share of their batch; else it fills the batch up.
         """
         owed = min(self._unpaid // (_BULK_SHARE - 1), self._turn_rows[True])
         batch = self._take_from(self._calls[False], self._batch_rows - owed, is_wanted)
         taken = sum(len(piece.rows) for piece in batch)
-        room = self._batch_rows - taken if not taken or may_fill(taken) else owed
-        bulk = self._take_from(self._calls[True], room, is_wanted)
-        unpaid = self._unpaid + taken - (_BULK_SHARE - 1) * sum(len(piece.rows) for piece in bulk)
-        self._unpaid = min(max(0, unpaid), (_BULK_SHARE - 1) * self._batch_rows) if self._calls[True] else 0
+        surcharge = _SURCHARGE_SHARE * (price(taken) - taken) if taken and price else self._batch_rows
+        is_cheap = bool(taken) and self._surcharges + surcharge <= self._batch_rows and price is not None
+        bulk = self._take_from(self._calls[True], owed if is_cheap else self._batch_rows - taken, is_wanted)
+        bulk_rows = sum(len(piece.rows) for piece in bulk)
+        if self._calls[True]:
+            unpaid = self._unpaid + taken - (_BULK_SHARE - 1) * bulk_rows
+            self._unpaid = min(max(0, unpaid), (_BULK_SHARE - 1) * self._batch_rows)
+            self._surcharges = max(0.0, self._surcharges + (surcharge if is_cheap else 0) - bulk_rows)
+        else:
+            self._unpaid, self._surcharges = 0, 0.0
         return batch + bulk
 
     def rows_until(self, rows: int, *, bulk: bool) -> int:

@@ -4,7 +4,6 @@ import time
 
 _WEIGHT = 0.1  # of the newest measurement
 _OUTLIER = 3.0  # times the average: what took longer was held up by something else, and counts as so much
-_SURCHARGE = 1 / 8  # of a full batch's time: what a batch of interactive rows may cost more than as part of a full one
 # A call that is admitted and late is worse than one that is refused, so slips are believed sooner than their end.
 _SLIP_RISES, _SLIP_FALLS = 0.3, 0.03
 
@@ -19,9 +18,10 @@ class Pace:
     def __init__(self, batch_rows: int) -> None:
         self._batch_rows = batch_rows
         self._seconds: dict[int, float] = {}
-        self._cycle_seconds: float | None = None
+        self._cycle_seconds: float | None = None  # from a full batch to the next full one
+        self._turn_seconds: float | None = None  # from a full batch to the next of any size
         self._last_full = 0.0
-        self._is_backlogged = False
+        self._is_backlogged = self._is_after_full = False
         self._free_at = 0.0
         self.slip_seconds = 0.0
         """How much later than expected calls were answered of late: what the front takes, and what nobody foresees."""
@@ -33,13 +33,19 @@ class Pace:
 
     def begin(self, rows: int, now: float, *, is_backlogged: bool) -> None:
         """Takes in that a batch of `rows` begins, and whether another full one waits behind it."""
+        since_full = now - self._last_full
+        if self._is_after_full:
+            self._turn_seconds = self._learned(self._turn_seconds, since_full)
+        self._is_after_full = rows == self._batch_rows and is_backlogged
         if rows == self._batch_rows:
             if self._is_backlogged:
-                self._cycle_seconds = _averaged(self._cycle_seconds, now - self._last_full)
-            self._last_full, self._is_backlogged = now, is_backlogged
-            self._free_at = now + (self._full_cycle() or 0.0)
+                self._cycle_seconds = self._learned(self._cycle_seconds, since_full)
+            self._last_full = now
+            self._free_at = now + (self._turn_seconds or self.at_least(rows) or 0.0)
         else:
             self._free_at = now + (self.at_least(rows) or 0.0)
+        # A backlog that went without a full batch, as small ones or since its callers left, tells nothing of the next.
+        self._is_backlogged = is_backlogged and (self._is_backlogged or rows == self._batch_rows)
 
     def learn_slip(self, seconds: float) -> None:
         """Takes in by how much later than expected a call was answered, or given up."""
@@ -56,10 +62,10 @@ class Pace:
         bounds = [seconds * min(1.0, 2.0 ** (_size(rows) - size)) for size, seconds in self._seconds.items()]
         return max(bounds, default=None)
 
-    def is_cheap(self, rows: int) -> bool:
-        """Says whether so many rows cost little more by themselves than in a full batch; if unknown, that they do."""
+    def price(self, rows: int) -> float:
+        """Returns how many rows' share of a full batch's time so many take by themselves; if unknown, their own."""
         alone, full = self.at_least(rows), self.at_least(self._batch_rows)
-        return alone is None or full is None or alone <= full * (rows / self._batch_rows + _SURCHARGE)
+        return rows if not alone or not full else max(rows, alone / full * self._batch_rows)
 
     def seconds_until(self, rows: int, *, is_busy: bool) -> float | None:
         """Returns in how many seconds the last of so many waiting rows is likely to be answered; None if unknown.
@@ -76,6 +82,11 @@ class Pace:
             return None
         until_free = max(0.0, self._free_at - time.monotonic()) if is_busy else 0.0
         return until_free + full_batches * cycle + last
+
+    def _learned(self, average: float | None, seconds: float) -> float | None:
+        """Returns a running average; the first, too, is no more than an outlier: its callers may have been away."""
+        full = self.at_least(self._batch_rows)
+        return average if full is None else _averaged(average, min(seconds, _OUTLIER * (average or full)))
 
     def _full_cycle(self) -> float | None:
         """Returns the time from one full batch to the next, whoever else is served in between; None if unknown."""

@@ -61,10 +61,26 @@ def test_interactive_rows_run_alone_but_for_the_share_of_bulk_where_filling_does
     batches = []
     for number in range(14):
         line.add(call([number]))
-        batches.append(rows_of(line.take(wanted, lambda rows: rows >= 4)))
+        batches.append(rows_of(line.take(wanted, lambda rows: rows)))
     assert [len(batch) for batch in batches] == 7 * [1] + [2] + 6 * [1]  # one row in eight is owed to bulk
     assert [number for batch in batches for number in batch if number < 1000] == list(range(14))
-    assert rows_of(line.take(wanted, lambda rows: False)) == [1001, 1002, 1003, 1004]  # nobody else is there
+    assert rows_of(line.take(wanted, lambda rows: rows)) == [1001, 1002, 1003, 1004]  # nobody else is there
+
+
+def test_bulk_loses_no_more_than_an_eighth_to_batches_that_are_not_filled() -> None:
+    line: Line[Numbers, list[int]] = Line(64)
+    seconds = bulk_rows = interactive_rows = 0
+    for number in range(500):  # another call comes with each batch, however short it was
+        line.add(call([number]))
+        while line.bulk_rows < 64:
+            line.add(call(range(1000, 1064), bulk=True))
+        batch = rows_of(line.take(wanted, lambda rows: rows + 8))
+        seconds += len(batch) + 8 if len(batch) < 64 else 64  # in those of one row of a full batch
+        bulk_rows += sum(row >= 1000 for row in batch)
+        interactive_rows += sum(row < 1000 for row in batch)
+    assert interactive_rows == 500
+    assert bulk_rows >= 0.88 * (seconds - interactive_rows)
+    assert bulk_rows < seconds - interactive_rows  # some did run alone
 
 
 def test_rows_until_counts_who_goes_first() -> None:
@@ -106,10 +122,10 @@ def test_every_row_runs_once_and_counts_stay_right(
     stays = [number for queued in calls if queued not in dropped for number in queued.rows]
     assert line.rows == len(stays)
     ran: list[int] = []
-    while batch := line.take(wanted, lambda rows: fills):
+    while batch := line.take(wanted, (lambda rows: batch_rows) if fills else (lambda rows: rows)):
         rows = sum(len(piece.rows) for piece in batch)
         assert rows <= batch_rows
-        assert rows == min(batch_rows, len(stays) - len(ran)) or not fills
+        assert rows == min(batch_rows, len(stays) - len(ran)) or not fills or rows >= batch_rows * 7 // 8
         ran += rows_of(batch)
         assert line.rows == len(stays) - len(ran)
     assert sorted(ran) == stays

@@ -11,7 +11,7 @@ def test_knows_nothing_at_first() -> None:
     pace = Pace(64)
     assert pace.at_most(1) is None
     assert pace.seconds_until(64, is_busy=False) is None
-    assert pace.is_cheap(1)
+    assert pace.price(1) == 1
 
 
 def test_bounds_a_size_that_it_has_not_seen() -> None:
@@ -60,14 +60,39 @@ def test_a_small_batch_that_runs_is_not_taken_for_a_full_one() -> None:
     assert pace.seconds_until(0, is_busy=True) == pytest.approx(15, abs=2)
 
 
-def test_a_batch_is_cheap_where_it_costs_little_more_than_as_part_of_a_full_one() -> None:
+def test_prices_rows_in_those_of_a_full_batch() -> None:
     pace = Pace(64)
     pace.learn(64, 0.064)
-    assert pace.is_cheap(1)  # it may be: a try shows it
+    assert pace.price(1) == 1  # it may be: a try shows it
     pace.learn(1, 0.012)
-    assert not pace.is_cheap(1)
-    assert pace.is_cheap(8)
-    assert pace.is_cheap(64)
+    assert [pace.price(rows) for rows in (1, 8, 32, 64)] == pytest.approx([12, 12, 32, 64])
+
+
+def test_a_full_batch_ends_when_it_did_before_and_not_when_the_next_full_one_is_due() -> None:
+    pace = Pace(64)
+    pace.learn(64, 60.0)
+    pace.learn(1, 5.0)
+    now = time.monotonic() - 1000
+    for _ in range(5):
+        pace.begin(64, now, is_backlogged=True)
+        for at in range(60, 160, 5):
+            pace.begin(1, now + at, is_backlogged=True)
+        now += 160
+    pace.begin(64, time.monotonic(), is_backlogged=True)
+    assert pace.seconds_until(1, is_busy=True) == pytest.approx(65, abs=5)
+
+
+def test_a_backlog_that_was_served_or_left_tells_nothing_of_cycles() -> None:
+    for small in (True, False):
+        pace = Pace(64)
+        pace.learn(64, 0.1)
+        pace.begin(64, 1000.0, is_backlogged=True)
+        if small:
+            pace.begin(32, 1000.1, is_backlogged=False)
+        pace.begin(64, 5000.0, is_backlogged=False)  # it had been idle for long
+        seconds = pace.seconds_until(65, is_busy=False)
+        assert seconds is not None
+        assert seconds <= 0.41
 
 
 def test_only_what_waited_tells_of_cycles() -> None:
