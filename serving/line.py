@@ -127,7 +127,7 @@ class Line(Generic[R, A]):
         return dropped
 
     def take(
-        self, is_wanted: Callable[[Call[R, A]], bool], price: Callable[[int], float] | None = None
+        self, is_wanted: Callable[[Call[R, A]], bool], price: Callable[[int], float] = lambda rows: math.inf
     ) -> list[Piece[R, A]]:
         """Takes the next batch.
 
@@ -139,14 +139,14 @@ class Line(Generic[R, A]):
         owed = min(self._unpaid // (_BULK_SHARE - 1), self._turn_rows[True])
         batch = self._take_from(self._calls[False], self._batch_rows - owed, is_wanted)
         taken = sum(len(piece.rows) for piece in batch)
-        surcharge = _SURCHARGE_SHARE * (price(taken) - taken) if taken and price else self._batch_rows
-        is_cheap = bool(taken) and self._surcharges + surcharge <= self._batch_rows and price is not None
-        bulk = self._take_from(self._calls[True], owed if is_cheap else self._batch_rows - taken, is_wanted)
+        surcharge = _SURCHARGE_SHARE * (price(taken) - taken) if taken and self._calls[True] else math.inf
+        is_filled = self._surcharges + surcharge > self._batch_rows
+        bulk = self._take_from(self._calls[True], self._batch_rows - taken if is_filled else owed, is_wanted)
         bulk_rows = sum(len(piece.rows) for piece in bulk)
         if self._calls[True]:
             unpaid = self._unpaid + taken - (_BULK_SHARE - 1) * bulk_rows
             self._unpaid = min(max(0, unpaid), (_BULK_SHARE - 1) * self._batch_rows)
-            self._surcharges = max(0.0, self._surcharges + (surcharge if is_cheap else 0) - bulk_rows)
+            self._surcharges = max(0.0, self._surcharges + (0.0 if is_filled else surcharge) - bulk_rows)
         else:
             self._unpaid, self._surcharges = 0, 0.0
         return batch + bulk
