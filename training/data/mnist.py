@@ -100,8 +100,10 @@ def _fetch(name: str) -> tuple[Array, ClassLabels]:
     try:
         with _patience(PATIENCE_SECONDS):
             bunch = fetch_openml(original.openml_name, version=1, as_frame=False, parser="liac-arff", n_retries=1)
+    except MemoryError:
+        raise
     except Exception as exc:  # network, packing, checksum and form of the answers raise errors of many kinds
-        reason = shown(getattr(exc, "reason", None) or exc)
+        reason = shown(getattr(exc, "reason", None) or (exc if isinstance(exc, OSError | ValueError) else repr(exc)))
         raise TrainingError(f"{name}: cannot be downloaded from openml.org: {reason}{hint}") from exc
     values = np.asarray(bunch.data).astype(np.uint8)
     if hashlib.sha256(values.tobytes()).hexdigest() != original.sha256:

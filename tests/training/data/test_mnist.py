@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -115,6 +116,10 @@ def test_what_arrives_late_or_broken_is_refused(elsewhere: OpenML, monkeypatch: 
 
 
 def test_where_the_data_is_not_to_be_had_one_line_says_what_to_do(elsewhere: OpenML) -> None:
+    elsewhere.pages["/api/v1/json/data/554"] = {}
+    with pytest.raises(TrainingError, match=r": KeyError\('data_set_description'\); give the folder "):
+        download("mnist")
+    shutil.rmtree(os.environ["SCIKIT_LEARN_DATA"])
     elsewhere.pages.clear()
     with pytest.raises(TrainingError, match=r": Dataset mnist_784 with version 1 not found\.; give the folder "):
         download("mnist")
