@@ -153,8 +153,6 @@ class Executor(Generic[R, A]):
             call.running_seconds += seconds
             call.batch_rows = max(call.batch_rows, batch.rows)
             if not call.unanswered and not call.future.done():  # a call may be cancelled while its rows run
-                if call.expected_seconds is not None:
-                    self._pace.learn_slip(now - call.arrived - call.expected_seconds)
                 self._tally.queued_seconds.observe(call.queued_seconds)
                 call.future.set_result(_answer(call))
 

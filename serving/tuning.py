@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 HIGHEST_BATCH_ROWS = 256
 _POINT_SECONDS = 0.002  # of runs at one batch size, at least
+_SERVER_SECONDS = 0.0003  # of the processor: about what the server itself spends on a batch
 _AS_GOOD = 1.05  # times the least processor time a row: what is within it counts as equal
 _LONGEST_BATCH_SECONDS = 0.025  # so that no caller waits for long behind one batch
 
@@ -69,21 +70,26 @@ def measure(
 def choose(points: Iterable[Point]) -> Point:
     """Returns the combination that costs least processor time a row, and of equals the one that is fastest.
 
-    Its batch is the largest that is as good as the best: what a batch costs around the graphs is shared by more rows.
+    Its batch is the largest that is as good as the best.
     """
     points = list(points)
     tried = {point.threads for point in points}
     best = [_largest([point for point in points if point.threads == threads]) for threads in tried]
-    cheapest = min(point.processor_seconds for point in best)
-    as_good = [point for point in best if point.processor_seconds <= _AS_GOOD * cheapest]
+    cheapest = min(map(_cost, best))
+    as_good = [point for point in best if _cost(point) <= _AS_GOOD * cheapest]
     return min(as_good, key=lambda point: point.seconds)
 
 
 def _largest(points: list[Point]) -> Point:
     """Returns the largest batch that is as good as the best, of those that keep nobody waiting for long."""
     short = [point for point in points if point.batch_seconds <= _LONGEST_BATCH_SECONDS] or points[:1]
-    least = min(point.processor_seconds for point in short)
-    return [point for point in short if point.processor_seconds <= _AS_GOOD * least][-1]
+    least = min(map(_cost, short))
+    return [point for point in short if _cost(point) <= _AS_GOOD * least][-1]
+
+
+def _cost(point: Point) -> float:
+    """Returns the processor time that a row takes of the graphs and of the server around them."""
+    return point.processor_seconds + _SERVER_SECONDS / point.batch_rows
 
 
 def _least(one: Point, other: Point) -> Point:

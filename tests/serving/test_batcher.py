@@ -379,6 +379,29 @@ def test_a_worker_that_dies_leaves_nobody_waiting(caplog: pytest.LogCaptureFixtu
     assert "This is a bug" in caplog.text
 
 
+@pytest.mark.parametrize("left_seconds", [0.0, 0.3])
+def test_callers_who_leave_at_their_deadline_tell_that_answers_are_late(left_seconds: float) -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        await batcher.submit(Numbers([1]))
+        held = await hold(batcher, doubler)
+        leaving = [asyncio.create_task(batcher.submit(Numbers([2]), timeout_seconds=0.2)) for _ in range(6)]
+        await asyncio.sleep(left_seconds)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        if left_seconds:
+            with pytest.raises(DeadlineUnreachable):
+                await batcher.submit(Numbers([3]), timeout_seconds=0.2)
+        else:
+            accepted = asyncio.create_task(batcher.submit(Numbers([3]), timeout_seconds=0.2))
+            doubler.free.set()
+            assert joined(await accepted) == [6]
+        doubler.free.set()
+        await held
+
+    play(scenario)
+
+
 def test_the_wait_leaves_time_before_a_deadline() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         assert joined(await batcher.submit(Numbers([4]), timeout_seconds=2)) == [8]

@@ -17,8 +17,12 @@ def test_thread_counts_end_at_what_there_is() -> None:
 
 
 def test_the_batch_is_the_largest_that_is_as_good_as_the_best() -> None:
-    chosen = choose(_points(1, 1, {1: 200, 2: 110, 4: 60, 8: 40, 16: 29, 32: 29.5, 64: 33}))
+    chosen = choose(_points(1, 1, {1: 2000, 2: 1100, 4: 600, 8: 400, 16: 290, 32: 295, 64: 330}))
     assert (chosen.executors, chosen.threads, chosen.batch_rows) == (1, 1, 32)
+
+
+def test_what_the_server_spends_on_a_batch_counts_too() -> None:
+    assert choose(_points(1, 1, {16: 29, 32: 29.5, 64: 33, 128: 50})).batch_rows == 64
 
 
 def test_a_batch_that_would_keep_others_waiting_is_not_chosen() -> None:
