@@ -22,6 +22,7 @@ from vae.files import write_whole
 
 TRAINING_ROWS, TEST_ROWS = 60_000, 10_000  # of the originals
 _PARTS = ("train", "t10k")
+_CLEAR = (OSError, EOFError, ValueError)  # errors whose message can stand alone
 PATIENCE_SECONDS = 60  # without a byte, until a download is given up
 
 
@@ -103,7 +104,7 @@ def _fetch(name: str) -> tuple[Array, ClassLabels]:
     except MemoryError:
         raise
     except Exception as exc:  # network, packing, checksum and form of the answers raise errors of many kinds
-        reason = shown(getattr(exc, "reason", None) or (exc if isinstance(exc, OSError | ValueError) else repr(exc)))
+        reason = shown(getattr(exc, "reason", None) or (exc if isinstance(exc, _CLEAR) else repr(exc)))
         raise TrainingError(f"{name}: cannot be downloaded from openml.org: {reason}{hint}") from exc
     values = np.asarray(bunch.data).astype(np.uint8)
     if hashlib.sha256(values.tobytes()).hexdigest() != original.sha256:
