@@ -2,6 +2,7 @@
 
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import NormalDist
 
@@ -188,3 +189,11 @@ def test_a_few_values_have_the_bits_of_many(exponent: float, is_upper: bool) -> 
         assert inverse_normal_of_one(probability) == many[0]
     few, whole = (standard_normals(Purpose.PRIOR, [RowRange(7, 0, count)], 8) for count in (3, 300))
     assert few.tobytes() == whole[:3].tobytes()
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    def draw(seed: int) -> bytes:
+        return b"".join(standard_normals(PRIOR, [RowRange(seed, row, 1)], 7).tobytes() for row in range(50))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(draw, range(40))) == [draw(seed) for seed in range(40)]
