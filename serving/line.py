@@ -1,9 +1,8 @@
 """Line: the calls that wait for one graph, in two classes, and how a batch is made of them.
 
 Interactive calls go first. Bulk calls fill the room that is left where that pays, and while both wait one row in eight
-is theirs.
-Within a class calls take turns. One with more rows than a batch has room for is cut; when its turn has given it a
-batch, or 64 rows where batches are smaller, its rest goes to the end.
+is theirs. Within a class calls take turns. One with more rows than a batch has room for is cut; when its turn has given
+it a batch, or 64 rows where batches are smaller, its rest goes to the end.
 """
 
 import asyncio

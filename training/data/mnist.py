@@ -5,7 +5,7 @@ import socket
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -82,7 +82,8 @@ def download(name: str) -> tuple[Array, ClassLabels]:
         found = _fetch(name)
         content = BytesIO()
         np.savez_compressed(content, values=found[0], labels=found[1])
-        write_whole(kept, content.getvalue())
+        with suppress(OSError):  # a full disk costs the next run its time, not this one its data
+            write_whole(kept, content.getvalue())
     return found
 
 
