@@ -2,7 +2,8 @@
 
     cli          arguments -> Config
     config       what a run can be told, and what it is when told nothing; presets/ are files of settings
-    source       what of that is about data
+    source       what of that is about data, and what kind of data that is
+    names        what messages and packages call settings, files and columns
     run          the steps below, in order
     data/        a source -> training, validation and held-out rows
     scaling      data <-> values of about one, inside the graphs

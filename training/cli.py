@@ -15,6 +15,7 @@ from training.config import Config, complete, parse_config, preset_names, read_s
 from training.likelihoods import FAMILIES
 from training.lock import holds_nothing
 from training.models import MODELS
+from training.names import flag_of
 from training.networks import NETWORKS
 from vae.errors import TrainingError
 from vae.package import check_place
@@ -153,7 +154,7 @@ def add_settings(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -
 def add_flags(parser: argparse.ArgumentParser, keys: Iterable[str]) -> None:
     """Adds the flags of those settings that have one."""
     for key in keys:
-        flag = f"--{key.replace('_', '-')}"
+        flag = flag_of(key)
         if key in FLAGS:
             kind, metavar, text = FLAGS[key]
             parser.add_argument(flag, type=kind, metavar=metavar, help=text)

@@ -10,8 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from training.likelihoods import FAMILIES
 from training.models import MODELS
+from training.names import flag_of
 from training.networks import NETWORKS
-from training.source import Source
+from training.source import Source, kind_of
 from vae.errors import TrainingError
 from vae.manifest import Name
 
@@ -149,7 +150,7 @@ def parse_config(settings: dict[str, object], source: str = "") -> Config:
         return Config.model_validate(settings)
     except ValidationError as exc:
         where, problem = problem_of(exc, settings, Config.model_fields, "`vae train --help` lists them")
-        place = f"{source}: {where}" if source else _flag(where.partition(".")[0])
+        place = f"{source}: {where}" if source else flag_of(where.partition(".")[0])
         raise TrainingError(f"{place}: {problem}") from exc
 
 
@@ -185,17 +186,22 @@ def preset_names() -> tuple[str, ...]:
 
 
 def preset_for(dataset: str) -> str:
-    """Returns the name of the preset that a run on this data takes when told nothing; looks into a file of arrays."""
-    if dataset in ("mnist", "fashion-mnist"):
-        return "mnist"
-    if dataset == "digits":
-        return "digits"
-    path = Path(dataset)
-    if path.suffix.lower() in (".npy", ".npz") and path.is_file():
-        from training.data.arrays import holds_images
+    """Returns the name of the preset that a run on this data takes when told nothing; looks into a file of arrays.
 
-        return "images" if holds_images(path) else "table"
-    return "table" if path.suffix and not path.is_dir() else "images"
+    Raises:
+        TrainingError: there is no such data.
+    """
+    match kind_of(dataset):
+        case "digits" | "mnist" as known:
+            return known
+        case "pictures":
+            return "images"
+        case "columns":
+            return "table"
+        case "arrays":
+            from training.data.arrays import holds_images
+
+            return "images" if holds_images(Path(dataset)) else "table"
 
 
 def complete(given: dict[str, object], preset: str | None) -> dict[str, object]:
@@ -206,14 +212,14 @@ def complete(given: dict[str, object], preset: str | None) -> dict[str, object]:
         preset: its name; None takes the one for the data.
 
     Raises:
-        TrainingError: a setting that was given contradicts the model.
+        TrainingError: a setting that was given contradicts the model, or there is no such data.
     """
     base = read_settings(PRESETS / f"{preset or preset_for(str(given.get('dataset', 'digits')))}.toml")
     model = given.get("model", base.get("model", "vae"))
     needed = MODELS[model].fixed if isinstance(model, str) and model in MODELS else {}
     for key, value in needed.items():
         if given.get(key, value) != value:
-            raise TrainingError(f"{_flag(key)}: the model {model} is defined with {value}, not {given[key]}")
+            raise TrainingError(f"{flag_of(key)}: the model {model} is defined with {value}, not {given[key]}")
     return {**base, **needed, **given}
 
 
@@ -240,7 +246,7 @@ def refuse_unused(config: Config, given: Iterable[str]) -> None:
         TrainingError: one has none; the message names its flag, and what uses it.
     """
     for key, reason in unused(config, given).items():
-        raise TrainingError(f"{_flag(key)}: {reason}")
+        raise TrainingError(f"{flag_of(key)}: {reason}")
 
 
 def read_settings(path: Path) -> dict[str, object]:
@@ -269,17 +275,13 @@ def refuse_changes(saved: Config, given: dict[str, object]) -> None:
     for key, value in asked:
         before = getattr(saved, key)
         if value != before:
-            raise TrainingError(f"{_flag(key)}: the run was started with {before}, it cannot be resumed with {value}")
+            raise TrainingError(f"{flag_of(key)}: the run was started with {before}, it cannot be resumed with {value}")
 
 
 def _one_of(name: str, known: Iterable[str]) -> str:
     if name not in known:
         raise ValueError(f"must be one of {', '.join(known)}")
     return name
-
-
-def _flag(key: str) -> str:
-    return "DATA" if key == "dataset" else f"--{key.replace('_', '-')}"
 
 
 def brief(value: object) -> str:

@@ -130,19 +130,21 @@ def test_every_preset_is_a_configuration(preset: str) -> None:
     assert preset == "digits" or config != Config()
 
 
-@pytest.mark.parametrize(
-    ("dataset", "preset"),
-    [
-        ("digits", "digits"),
-        ("mnist", "mnist"),
-        ("fashion-mnist", "mnist"),
-        ("pictures", "images"),
-        ("a/rows.csv", "table"),
-        ("rows.npz", "table"),  # which is not there
-    ],
-)
-def test_data_has_its_preset(dataset: str, preset: str) -> None:
+@pytest.mark.parametrize(("dataset", "preset"), [("digits", "digits"), ("mnist", "mnist"), ("fashion-mnist", "mnist")])
+def test_data_that_is_known_by_name_has_its_preset(dataset: str, preset: str) -> None:
     assert preset_for(dataset) == preset
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "ROWS.PARQUET"])
+def test_a_file_of_columns_has_the_preset_of_tables(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()
+    assert preset_for(str(path)) == "table"
+
+
+def test_data_that_is_not_there_has_no_preset(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no such file or folder"):
+        preset_for(str(tmp_path / "rows.npz"))
 
 
 @pytest.mark.parametrize("name", ["rows.npy", "rows.NPZ"])

@@ -12,7 +12,6 @@
     columns   .csv and .parquet -> a table
     table     a table -> float32, without what is missing, infinite or constant
     content   what a reader found, not yet split
-    names     names that come from outside -> names fit for a package, and for a message
     split     content -> which rows to train on, to validate on and to test on; no seed changes it
     binary    grey levels -> black and white, drawn
     dataset   Dataset: the rows, split

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from training.data.names import shown
+from training.names import shown
 from vae.errors import TrainingError
 
 # As this project, Keras, MedMNIST, scikit-learn and ADBench call them, in whatever case.

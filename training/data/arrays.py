@@ -19,8 +19,8 @@ from training.data.content import (
     refuse_too_large,
     room_for,
 )
-from training.data.names import shown
 from training.data.table import Table, describe, leave_out_bad, to_float32
+from training.names import shown
 from vae.errors import TrainingError
 from vae.files import MALFORMED
 

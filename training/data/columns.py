@@ -16,8 +16,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from training.data.content import Array, Content, refuse_too_large, room_for
-from training.data.names import quoted, shown
 from training.data.table import Table, and_more, describe, leave_out_bad, to_float32
+from training.names import quoted, shown
 from vae.errors import TrainingError
 
 _DELIMITERS = ",;\t"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from training.data.names import shown
+from training.names import shown
 from vae.errors import TrainingError
 from vae.manifest import DataSpec
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.content import refuse_too_large
-from training.data.names import shown
+from training.names import shown
 from vae.errors import TrainingError
 
 _UNSIGNED_BYTES = 8

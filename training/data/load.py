@@ -1,7 +1,6 @@
 """Source -> Dataset."""
 
 import hashlib
-import stat
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,12 @@ import torch
 from training.data.binary import TEST_SEED, VALIDATION_SEED, draw_once
 from training.data.content import Content, describe_rows
 from training.data.dataset import Dataset, Labels
-from training.data.names import fit_name, quoted, shown
-from training.data.settings import Kind, check_settings
+from training.data.settings import check_settings
 from training.data.split import Split, reorder, split
 from training.data.table import leave_out_constant
-from training.source import Source
+from training.names import fit_name, shown
+from training.source import KNOWN, Kind, Source, kind_of
 from vae.errors import TrainingError
-
-KNOWN: dict[str, Kind] = {"digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist"}
-_SUFFIXES: dict[str, Kind] = {".npy": "arrays", ".npz": "arrays", ".csv": "columns", ".parquet": "columns"}
 
 
 def load_dataset(source: Source) -> Dataset:
@@ -30,7 +26,7 @@ def load_dataset(source: Source) -> Dataset:
         TrainingError: there is no such data, it is bad, or a setting does not fit it. The message is one line and names
             the file, row, column or flag.
     """
-    kind = _kind_of(source.dataset)
+    kind = kind_of(source.dataset)
     check_settings(source, kind)
     content, name = _read(source, kind), shown(Path(source.dataset))
     parts = split(content, source.validation_rows, name)
@@ -39,27 +35,6 @@ def load_dataset(source: Source) -> Dataset:
     if source.dataset not in KNOWN:
         content = content._replace(title=f"{describe_rows(len(content.values), content.spec)} ({content.title})")
     return _dataset(source, content, parts)
-
-
-def _kind_of(dataset: str) -> Kind:
-    if dataset in KNOWN:
-        return KNOWN[dataset]
-    path = Path(dataset)
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError as exc:
-        raise TrainingError(
-            f"{quoted(dataset)}: there is no such file or folder; known by name are {', '.join(KNOWN)}"
-        ) from exc
-    except (OSError, ValueError) as exc:  # a ValueError for a name that no file can have
-        raise TrainingError(f"{quoted(dataset)}: cannot be read: {getattr(exc, 'strerror', exc)}") from exc
-    if stat.S_ISDIR(mode):
-        return "pictures"
-    if path.suffix.lower() not in _SUFFIXES or not stat.S_ISREG(mode):
-        raise TrainingError(
-            f"{shown(dataset)}: must be a folder of pictures, or a file that ends in {', '.join(_SUFFIXES)}"
-        )
-    return _SUFFIXES[path.suffix.lower()]
 
 
 def _name(dataset: str) -> str:

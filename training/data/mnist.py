@@ -16,7 +16,7 @@ from sklearn.datasets import fetch_openml, get_data_home
 
 from training.data.content import Array, ClassLabels, Content, images_spec
 from training.data.idx import read_idx
-from training.data.names import shown
+from training.names import shown
 from vae.errors import TrainingError
 from vae.files import write_whole
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from training.data.names import shown
 from training.data.settings import MOST_PIXELS
+from training.names import shown
 from vae.errors import TrainingError
 from vae.image_files import ImageFile, read_image_file
 from vae.images import Pixels, open_image

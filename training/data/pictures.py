@@ -5,8 +5,8 @@ from math import prod
 from pathlib import Path
 
 from training.data.content import Array, Content, colours, images_spec, refuse_too_large, room_for
-from training.data.names import shown
 from training.data.picture import Wanted, read_picture
+from training.names import shown
 from training.source import Source
 from vae.errors import TrainingError
 

@@ -1,14 +1,12 @@
 """Which settings of a source go with which kind of data."""
 
 from math import prod
-from typing import Literal
 
-from training.source import Source
+from training.names import flag_of
+from training.source import Kind, Source
 from vae.errors import TrainingError
 
 MOST_PIXELS = 10**8  # of a picture; one takes 0.4 GB while it is decoded
-Kind = Literal["digits", "mnist", "pictures", "arrays", "columns"]
-"""Who reads it."""
 
 _ONLY_FOR: dict[str, tuple[Kind, ...]] = {
     "data_dir": ("mnist",),
@@ -34,7 +32,7 @@ def check_settings(source: Source, kind: Kind) -> None:
     for key, only in _ONLY_FOR.items():
         if kind not in only and getattr(source, key) != Source._field_defaults[key]:
             meant = " or ".join(_CALLED[each] for each in only)
-            raise TrainingError(f"--{key.replace('_', '-')}: is for {meant}, not for {source.dataset}")
+            raise TrainingError(f"{flag_of(key)}: is for {meant}, not for {source.dataset}")
     if source.binarised and kind == "columns":
         raise TrainingError(f"--binarised: is for images, not for {source.dataset}")
     if source.image_fit != Source._field_defaults["image_fit"] and source.image_size is None:

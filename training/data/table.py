@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.content import Array, Content, table_spec
-from training.data.names import column_of
+from training.names import column_of
 from vae.errors import TrainingError
 
 LIMIT = 1e15

@@ -8,13 +8,12 @@ from training import checkpoint
 from training.checkpoint import CHECKPOINT_FILE
 from training.config import Config
 from training.data import Dataset, load_dataset
-from training.data.load import KNOWN
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
 from training.evaluate.evidence import Progress, Rows, evaluate
 from training.evaluate.served import Served
 from training.publish import budget_of, rows_of
 from training.run import PACKAGE_DIRECTORY
-from training.source import Source
+from training.source import KNOWN, Source
 from vae.errors import TrainingError
 from vae.manifest import MANIFEST_FILE, DataSpec
 from vae.package import ModelPackage

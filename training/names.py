@@ -1,4 +1,4 @@
-"""Names that come from outside -> names fit for a package, and for a message of one line."""
+"""Names fit for a package, and for a message of one line: of files and columns from outside, and of settings."""
 
 import re
 import unicodedata
@@ -21,6 +21,11 @@ def shown(name: object) -> str:
 def quoted(text: str) -> str:
     """Returns a text that may be as long as a file, in quotes and cut."""
     return f"'{shown(text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + '...')}'"
+
+
+def flag_of(setting: str) -> str:
+    """Returns what a person calls a setting on the command line."""
+    return "DATA" if setting == "dataset" else f"--{setting.replace('_', '-')}"
 
 
 def column_of(name: str | int) -> str:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from training.data.names import fit_name, quoted, shown
+from training.names import fit_name, quoted, shown
 from vae.manifest import Name
 
 
