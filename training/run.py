@@ -1,6 +1,7 @@
 """A run from data to model package. Its directory holds the checkpoint, the journal and the package."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from training.evaluate.evaluation import EVALUATION_FILE
 from training.guard import ROLLBACKS, Diverged
 from training.journal import JOURNAL_FILE, Journal
 from training.lock import alone_in, holds_nothing
-from training.loop import State, epochs, start
+from training.loop import Epoch, State, epochs, start
 from training.memory import told_on_one_line
 from training.models import model_of
 from training.progress import Progress, say
@@ -114,39 +115,48 @@ def train(directory: Path, last: Checkpoint, dataset: Dataset) -> Outcome:
 def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -> Checkpoint:
     """Trains from a checkpoint to the last epoch and returns that one's; figures go to the journal and to stderr.
 
-    A run whose gradients are no longer finite goes back to the last whole epoch, and on at half the learning rate.
-
     Raises:
         TrainingError: it diverged again and again, or the disk refused a file.
     """
     config, saved = last.config, last
     if last.epoch >= config.epochs:  # nothing to restore, which a GPU's state is only on a GPU
         return last
-    state = checkpoint.restore(last, dataset)
     try:
-        with ExitStack() as watched:
-            progress = watched.enter_context(
-                Progress(config.epochs, last.epoch, config.latent_size, len(dataset.train))
-            )
-            board = watched.enter_context(tensorboard(directory, last, dataset)) if config.tensorboard else None
-            while last.epoch < config.epochs:
-                try:
-                    for figures in epochs(config, dataset, state):
-                        # First: a resumed run drops a line too many, but adds none.
-                        journal.write("train", figures._asdict())
-                        last = checkpoint.take(config, dataset, state)
-                        progress.show(figures)
-                        if board is not None:
-                            board.show(figures, state)
-                        if state.epoch % config.checkpoint_epochs == 0:
-                            checkpoint.write(directory / CHECKPOINT_FILE, last)
-                            saved = last
-                except Diverged as exc:
-                    state = roll_back(last, dataset, state.rollbacks, exc)
+        with (
+            Progress(config.epochs, last.epoch, config.latent_size, len(dataset.train)) as progress,
+            tensorboard(directory, last, dataset) if config.tensorboard else nullcontext() as board,
+        ):
+            for figures, state, taken in whole_epochs(last, dataset):
+                journal.write("train", figures._asdict())  # first: a resumed run drops a line too many, but adds none
+                last = taken
+                progress.show(figures)
+                if board is not None:
+                    board.show(figures, state)
+                if last.epoch % config.checkpoint_epochs == 0:
+                    checkpoint.write(directory / CHECKPOINT_FILE, last)
+                    saved = last
     finally:
         if saved is not last:
             checkpoint.write(directory / CHECKPOINT_FILE, last)
     return last
+
+
+def whole_epochs(last: Checkpoint, dataset: Dataset) -> Iterator[tuple[Epoch, State, Checkpoint]]:
+    """Trains from a checkpoint to the last epoch; after each it yields figures, the state and a checkpoint of it.
+
+    A run whose gradients are no longer finite goes back to the last whole epoch, and on at half the learning rate.
+
+    Raises:
+        TrainingError: it diverged again and again.
+    """
+    config, state = last.config, checkpoint.restore(last, dataset)
+    while last.epoch < config.epochs:
+        try:
+            for figures in epochs(config, dataset, state):
+                last = checkpoint.take(config, dataset, state)
+                yield figures, state, last
+        except Diverged as exc:
+            state = roll_back(last, dataset, state.rollbacks, exc)
 
 
 def tensorboard(directory: Path, last: Checkpoint, dataset: Dataset) -> "TensorBoard":
