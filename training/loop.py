@@ -1,5 +1,7 @@
 """The training loop: straight-line gradient steps over data that stays in memory, epoch by epoch."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -78,6 +80,13 @@ def device_of(config: Config) -> torch.device:
     return torch.device("cuda" if found and config.device != "cpu" else "cpu")
 
 
+def refuse_without_compiler(config: Config, device: torch.device) -> None:
+    """Raises TrainingError if torch.compile would find no C++ compiler, which it says late and at length."""
+    compiler = os.environ.get("CXX", "cl" if os.name == "nt" else "g++")  # where PyTorch looks
+    if config.compile and device.type == "cpu" and shutil.which(compiler) is None:
+        raise TrainingError(f"--compile: needs a C++ compiler on the CPU, and there is no {compiler}")
+
+
 def build(config: Config, dataset: Dataset) -> Networks:
     """Returns networks with first weights, which the seed alone decides."""
     family = config.likelihood or dataset.family
@@ -96,6 +105,7 @@ def build(config: Config, dataset: Dataset) -> Networks:
 def start(config: Config, dataset: Dataset) -> State:
     """Returns the state before the first step; the seed alone decides it."""
     device = device_of(config)
+    refuse_without_compiler(config, device)
     networks = build(config, dataset).to(device)
     average = deepcopy(networks).requires_grad_(False)
     weights: list[Tensor] = []

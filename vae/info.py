@@ -79,7 +79,7 @@ def _prior(prior: Prior, default: str) -> str:
 
 
 def _metrics(metrics: Mapping[str, float]) -> list[str]:
-    return [_section("metrics", [(name, f"{value:.6g}") for name, value in metrics.items()])] if metrics else []
+    return [_section("metrics", [(name, f"{value:.6g}") for name, value in sorted(metrics.items())])] if metrics else []
 
 
 def _parity(manifest: Manifest) -> list[str]:

@@ -204,3 +204,12 @@ def test_binary_rows_are_drawn_anew_at_every_step(tiny: Config, dataset: Dataset
 def test_a_gpu_that_is_not_there_is_missed_in_one_line(tiny: Config, dataset: Dataset) -> None:
     with pytest.raises(TrainingError, match="--device: PyTorch finds no GPU"):
         start(tiny.model_copy(update={"device": "cuda"}), dataset)
+
+
+def test_a_compiler_that_is_not_there_is_missed_in_one_line(
+    tiny: Config, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(TrainingError, match=r"^--compile: needs a C\+\+ compiler on the CPU, .* no no-such-compiler$"):
+        start(tiny.model_copy(update={"compile": True, "device": "cpu"}), dataset)
+    start(tiny, dataset)

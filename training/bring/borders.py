@@ -5,6 +5,7 @@ it writes itself down as nodes of the graph.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -63,7 +64,7 @@ def decoder_border(spec: Spec, roles: Sequence[str]) -> Border:
         parameters = answers.get("parameters")
         if "logits" in answers:
             parameters = _from_layout(answers["logits"], spec)
-            expectation = parameters.sigmoid() * spec.data.maximum
+            expectation = _on_rows(lambda logits: logits.sigmoid() * spec.data.maximum, parameters, spec.shape)
         elif "data" in answers:
             expectation = answers["expectation"].float()
         else:
@@ -118,7 +119,7 @@ def to_own(data: Tensor, spec: Spec) -> Tensor:
     """Returns rows [batch, *shape] as the pair itself takes them, in float32."""
     values = data.float()
     if spec.scaled_to is not None:
-        values = (values - spec.center) / spec.scale
+        values = _on_rows(lambda rows: (rows - spec.center) / spec.scale, values, spec.shape)
     if spec.has_other_axes:
         values = values.permute(0, 3, 1, 2)
     return values.reshape(-1, *spec.own_shape) if spec.layout == "flat" else values
@@ -127,7 +128,14 @@ def to_own(data: Tensor, spec: Spec) -> Tensor:
 def from_own(values: Tensor, spec: Spec) -> Tensor:
     """Returns what the pair itself gives as data [batch, *shape], in float32 and not rounded."""
     values = _from_layout(values, spec)
-    return values if spec.scaled_to is None else values * spec.scale + spec.center
+    if spec.scaled_to is None:
+        return values
+    return _on_rows(lambda rows: rows * spec.scale + spec.center, values, spec.shape)
+
+
+def _on_rows(change: Callable[[Tensor], Tensor], values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Returns a change by numbers, applied to rows of values: `training.scaling.flat` says why."""
+    return change(values.reshape(-1, prod(shape))).reshape(-1, *shape)
 
 
 def _from_layout(values: Tensor, spec: Spec) -> Tensor:
