@@ -13,6 +13,7 @@
     models/      which objective, with or without a posterior
     loop         gradient steps, epoch by epoch
     guard        which of them may be taken
+    compiling    whether a compiled one is what it was compiled from
     memory       which networks are too large
     checkpoint   the loop's state <-> one file
     journal      one line of figures an epoch -> metrics.jsonl

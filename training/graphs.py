@@ -13,7 +13,7 @@ from torch.export import Dim
 
 from training.networks.pair import Networks
 from training.probes import Arrays, GraphModule, Probe
-from vae.errors import TrainingError
+from vae.errors import TrainingError, innermost
 from vae.manifest import BATCH, TensorSpec
 
 OPSET = 18  # what PyTorch's operators are written in; a newer one would pass through a converter
@@ -130,13 +130,6 @@ def describe(name: str, model: onnx.ModelProto) -> ExportedGraph:
         )
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, RuntimeError) as exc:
         raise TrainingError(f"{name}: is no sound ONNX graph: {innermost(exc)}") from exc
-
-
-def innermost(exc: BaseException) -> str:
-    """Returns the first line of what an error began with: the exporter wraps it in pages of advice."""
-    while exc.__cause__ is not None:
-        exc = exc.__cause__
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0][:300]
 
 
 def refuse_random(name: str, model: onnx.ModelProto) -> None:

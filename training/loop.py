@@ -1,7 +1,5 @@
 """The training loop: straight-line gradient steps over data that stays in memory, epoch by epoch."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from training.compiling import Trial, compiled
 from training.config import Config
 from training.data import Dataset, draw_binary
 from training.evaluate.aggregate import active_units
@@ -80,13 +79,6 @@ def device_of(config: Config) -> torch.device:
     return torch.device("cuda" if found and config.device != "cpu" else "cpu")
 
 
-def refuse_without_compiler(config: Config, device: torch.device) -> None:
-    """Raises TrainingError if torch.compile would find no C++ compiler, which it says late and at length."""
-    compiler = os.environ.get("CXX", "cl" if os.name == "nt" else "g++")  # where PyTorch looks
-    if config.compile and device.type == "cpu" and shutil.which(compiler) is None:
-        raise TrainingError(f"--compile: needs a C++ compiler on the CPU, and there is no {compiler}")
-
-
 def build(config: Config, dataset: Dataset) -> Networks:
     """Returns networks with first weights, which the seed alone decides."""
     family = config.likelihood or dataset.family
@@ -105,7 +97,6 @@ def build(config: Config, dataset: Dataset) -> Networks:
 def start(config: Config, dataset: Dataset) -> State:
     """Returns the state before the first step; the seed alone decides it."""
     device = device_of(config)
-    refuse_without_compiler(config, device)
     networks = build(config, dataset).to(device)
     average = deepcopy(networks).requires_grad_(False)
     weights: list[Tensor] = []
@@ -135,10 +126,10 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
     model = model_of(config.model)
     if model.step is None:
         raise AssertionError(f"{config.model} is fitted, it has no steps. This is a bug.")
-    objective = torch.compile(model.step) if config.compile else model.step
     likelihood, parameters = networks.decoder.likelihood, list(networks.parameters())
     steps_per_epoch = ceil(len(rows) / config.batch_size)
     narrow = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
+    objective = compiled(model.step, trial_of(config, networks, rows, narrow)) if config.compile else model.step
     while state.epoch < config.epochs:
         step = state.epoch * steps_per_epoch
         guard, terms, means = Guard(steps_per_epoch), [], []
@@ -149,7 +140,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
             if dataset.binarised:
                 data = draw_binary(data, dataset.spec.maximum, generator)
             seen = likelihood.noisy(data, config.input_noise, generator)
-            noise = torch.randn(model.draws(config), len(batch), config.latent_size, generator=generator, device=device)
+            noise = noise_for(config, data, generator)
             weights = Weights(torch.tensor(pace.kl_weight), config.free_bits)
 
             with torch.autocast(device.type, torch.bfloat16, enabled=narrow):
@@ -186,6 +177,19 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
             skipped=guard.skipped,
             validated=validate(config, dataset, state),
         )
+
+
+def trial_of(config: Config, networks: Networks, rows: Tensor, narrow: bool) -> Trial:
+    """Returns the first batch, with noise of its own, for a compiled step to be tried on."""
+    first = rows[: config.batch_size]
+    noise = noise_for(config, first, Generator(rows.device).manual_seed(0))
+    return Trial(networks, first, noise, Weights(torch.tensor(1.0), config.free_bits), narrow)
+
+
+def noise_for(config: Config, data: Tensor, generator: Generator) -> Tensor:
+    """Returns standard normals [draws, rows, latent] for rows of data, from the generator and on its device."""
+    draws = model_of(config.model).draws(config)
+    return torch.randn(draws, len(data), config.latent_size, generator=generator, device=generator.device)
 
 
 class Pace(NamedTuple):
@@ -236,11 +240,10 @@ def validate(config: Config, dataset: Dataset, state: State) -> float | None:
         return None
     device = device_of(config)
     generator = Generator().manual_seed(0)
-    draws = model_of(config.model).draws(config)
     weights, total = Weights(state.kl_weight, config.free_bits), 0.0
     with torch.inference_mode():
         for data in torch.split(rows, 1000):
-            noise = torch.randn(draws, len(data), config.latent_size, generator=generator)
+            noise = noise_for(config, data, generator)
             found = step(state.average, data.to(device), data.to(device), noise.to(device), weights)
             total += float(found.loss.double().sum())
     return total / len(rows)

@@ -36,13 +36,18 @@ def check_networks(config: Config, likelihood: Likelihood, scaling: Scaling, pos
     refuse_too_large(COPIES * sum(sizes.values()), "--hidden-sizes")
 
 
+def is_lack_of_memory(exc: Exception) -> bool:
+    """Tells whether an error of PyTorch's is that there is no more memory."""
+    return isinstance(exc, (MemoryError, torch.OutOfMemoryError)) or _REFUSED in str(exc)
+
+
 @contextmanager
 def told_on_one_line() -> Iterator[None]:
     """Turns the lack of memory into an error that says what takes it."""
     try:
         yield
     except (MemoryError, RuntimeError) as exc:
-        if not isinstance(exc, (MemoryError, torch.OutOfMemoryError)) and _REFUSED not in str(exc):
+        if not is_lack_of_memory(exc):
             raise
         raise TrainingError(
             "memory is exhausted: try a smaller --batch-size, fewer --samples or smaller --hidden-sizes"

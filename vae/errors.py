@@ -163,3 +163,10 @@ def how_to_install(extras: str) -> str:
     if not extras:
         return "pip install . in vaeserve's source"
     return f"install the extra{'s' * (',' in extras)} {extras}: pip install '.[{extras}]' in vaeserve's source"
+
+
+def innermost(exc: BaseException) -> str:
+    """Returns the first line of what an error began with: PyTorch wraps it in pages of advice."""
+    while exc.__cause__ is not None:
+        exc = exc.__cause__
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0][:300]

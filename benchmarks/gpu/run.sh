@@ -1,6 +1,6 @@
 #!/bin/sh
-# Proves on a GPU machine that the service's graphs run on CUDA, answer as on the CPU, and how fast. Needs the extras
-# training and serving-gpu. Without a GPU it says so and exits with 77.
+# Proves on a GPU machine that the service's graphs run on CUDA, answer as on the CPU, and how fast; then that training
+# does. Needs the extras training and serving-gpu. Without a GPU it says so and exits with 77.
 set -e
 cd "$(dirname "$0")/../.."
 if [ -x .venv/bin/python ]; then python=.venv/bin/python; else python=${PYTHON:-python3}; fi
@@ -8,4 +8,7 @@ if ! "$python" -c 'import grpc, onnx, onnx_ir, onnxruntime, pydantic, sklearn, t
     echo "needs the extras training and serving-gpu: pip install '.[training,serving-gpu]'" >&2
     exit 1
 fi
-PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" exec "$python" benchmarks/gpu/prove.py "$@"
+PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH
+"$python" benchmarks/gpu/prove.py
+"$python" benchmarks/gpu/train.py

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from training.bring.borders import Border
 from training.bring.part import Part
-from training.graphs import innermost, strip
+from training.graphs import strip
 from training.probes import Arrays, Probe
-from vae.errors import TrainingError
+from vae.errors import TrainingError, innermost
 from vae.manifest import BATCH
 
 _DTYPES = {torch.uint8: ir.DataType.UINT8, torch.float32: ir.DataType.FLOAT}

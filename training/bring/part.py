@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from training.bring.files import read_graph, runner_of
 from training.bring.roles import Outputs
-from training.graphs import innermost, trace
+from training.graphs import trace
 from training.probes import GraphModule
-from vae.errors import TrainingError
+from vae.errors import TrainingError, innermost
 
 
 class Part(NamedTuple):

@@ -9,6 +9,9 @@ from training.config import Config
 from training.networks.pair import Networks
 from training.objective import Step, Weights
 
+Objective = Callable[[Networks, Tensor, Tensor, Tensor, Weights], Step]
+"""(networks, rows as the encoder sees them, rows, noise [draws, batch, latent], weights) -> Step."""
+
 
 class Model(NamedTuple):
     """What is learned with a pair of networks."""
@@ -17,8 +20,8 @@ class Model(NamedTuple):
     """For people."""
     posterior: Literal["gaussian", "none"]
     """What the encoder answers."""
-    step: Callable[[Networks, Tensor, Tensor, Tensor, Weights], Step] | None = None
-    """(networks, rows as the encoder sees them, rows, noise [draws, batch, latent], weights) -> Step."""
+    step: Objective | None = None
+    """What a gradient step lowers."""
     draws: Callable[[Config], int] = lambda _: 1
     """Latents drawn a row and step."""
     fit: Callable[[Networks, Tensor], None] | None = None
