@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from training.compiling import Trial, compiled
+from training.compiling import compiled
 from training.config import Config
 from training.data import Dataset, draw_binary
 from training.evaluate.aggregate import active_units
@@ -17,12 +17,14 @@ from training.guard import Guard
 from training.likelihoods import likelihood_of
 from training.memory import check_networks
 from training.models import model_of
+from training.models.model import Inputs, Objective
 from training.networks.pair import Networks
 from training.objective import Weights
 from training.scaling import scaling_of
 from vae.errors import TrainingError
 
 STEERING = 0.01  # change of the KL weight's logarithm a step, for each time that the KL misses its target by all of it
+VALIDATED = 1000  # latents at a time
 STEERED = (1e-3, 1e3)  # where the weight stays
 
 
@@ -126,25 +128,21 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
     model = model_of(config.model)
     if model.step is None:
         raise AssertionError(f"{config.model} is fitted, it has no steps. This is a bug.")
-    likelihood, parameters = networks.decoder.likelihood, list(networks.parameters())
+    parameters = list(networks.parameters())
     steps_per_epoch = ceil(len(rows) / config.batch_size)
     narrow = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
-    objective = compiled(model.step, trial_of(config, networks, rows, narrow)) if config.compile else model.step
+    objective = faster(model.step, config, dataset, rows, narrow) if config.compile else model.step
     while state.epoch < config.epochs:
         step = state.epoch * steps_per_epoch
         guard, terms, means = Guard(steps_per_epoch), [], []
         order = torch.randperm(len(rows), generator=generator, device=device)
         for batch in torch.split(order, config.batch_size):
             pace = pace_at(config, state, step, config.epochs * steps_per_epoch)
-            data = rows[batch]
-            if dataset.binarised:
-                data = draw_binary(data, dataset.spec.maximum, generator)
-            seen = likelihood.noisy(data, config.input_noise, generator)
-            noise = noise_for(config, data, generator)
+            inputs = drawn(config, dataset, networks, rows[batch], generator)
             weights = Weights(torch.tensor(pace.kl_weight), config.free_bits)
 
             with torch.autocast(device.type, torch.bfloat16, enabled=narrow):
-                found = objective(networks, seen, data, noise, weights)
+                found = objective(networks, *inputs, weights)
             loss = found.loss.mean()
             state.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -158,7 +156,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
                     group["lr"] = pace.learning_rate
                 state.optimizer.step()
                 follow(state.average, networks, pace.average_decay)
-                proof = seen, data, noise, weights
+                proof = *inputs, weights
                 if config.target_rate is not None:
                     state.kl_weight = steered(state.kl_weight, float(found.kl.detach().mean()), config.target_rate)
 
@@ -179,17 +177,30 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
         )
 
 
-def trial_of(config: Config, networks: Networks, rows: Tensor, narrow: bool) -> Trial:
-    """Returns the first batch, with noise of its own, for a compiled step to be tried on."""
-    first = rows[: config.batch_size]
-    noise = noise_for(config, first, Generator(rows.device).manual_seed(0))
-    return Trial(networks, first, noise, Weights(torch.tensor(1.0), config.free_bits), narrow)
+def drawn(config: Config, dataset: Dataset, networks: Networks, rows: Tensor, generator: Generator) -> Inputs:
+    """Returns what a step on these rows is given; all that is random in it comes from the generator."""
+    data = draw_binary(rows, dataset.spec.maximum, generator) if dataset.binarised else rows
+    seen = networks.decoder.likelihood.noisy(data, config.input_noise, generator)
+    return Inputs(seen, data, noise_for(config, data, generator))
 
 
 def noise_for(config: Config, data: Tensor, generator: Generator) -> Tensor:
     """Returns standard normals [draws, rows, latent] for rows of data, from the generator and on its device."""
     draws = model_of(config.model).draws(config)
     return torch.randn(draws, len(data), config.latent_size, generator=generator, device=generator.device)
+
+
+def faster(step: Objective, config: Config, dataset: Dataset, rows: Tensor, narrow: bool) -> Objective:
+    """Returns a step compiled, proved with the first weights on a batch of every size that these rows make.
+
+    Raises:
+        TrainingError: it cannot be compiled here, or is then another step.
+    """
+    networks, generator = build(config, dataset).to(rows.device), Generator(rows.device).manual_seed(0)
+    order = torch.arange(len(rows), device=rows.device)
+    batches = {len(batch): batch for batch in torch.split(order, config.batch_size)}
+    trials = [drawn(config, dataset, networks, rows[batch], generator) for batch in batches.values()]
+    return compiled(step, networks, trials, Weights(torch.tensor(1.0), config.free_bits), narrow=narrow)
 
 
 class Pace(NamedTuple):
@@ -242,7 +253,7 @@ def validate(config: Config, dataset: Dataset, state: State) -> float | None:
     generator = Generator().manual_seed(0)
     weights, total = Weights(state.kl_weight, config.free_bits), 0.0
     with torch.inference_mode():
-        for data in torch.split(rows, 1000):
+        for data in torch.split(rows, max(1, VALIDATED // model_of(config.model).draws(config))):
             noise = noise_for(config, data, generator)
             found = step(state.average, data.to(device), data.to(device), noise.to(device), weights)
             total += float(found.loss.double().sum())

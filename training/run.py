@@ -214,6 +214,7 @@ def _refuse_run(directory: Path) -> None:
 
 
 def prepare_torch(config: Config) -> None:
-    """Makes PyTorch compute the same bits every time, or refuse."""
+    """Makes PyTorch compute the same bits every time, or refuse, and float32 mean float32 on a GPU too."""
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.allow_tf32 = False

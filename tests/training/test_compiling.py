@@ -1,60 +1,121 @@
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 import torch
 from torch import Tensor
 
-from training.compiling import Trial, compiled
+from training.compiling import compiled
 from training.config import Config
 from training.data import Dataset
-from training.loop import build
+from training.loop import build, drawn, epochs, start
+from training.models.model import Objective
 from training.networks.pair import Networks
 from training.objective import Step, Weights, negative_elbo
 from vae.errors import TrainingError
 
+Attempt = Callable[[Objective], Objective]
+
 
 @pytest.fixture
-def trial(tiny: Config, dataset: Dataset) -> Trial:
-    noise = torch.randn(1, 8, tiny.latent_size, generator=torch.Generator().manual_seed(0))
-    return Trial(build(tiny, dataset), dataset.train[:8], noise, Weights(torch.tensor(1.0)), narrow=False)
+def attempt(tiny: Config, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Attempt:
+    """Tells whether a step is taken for the compiled form of the ELBO's."""
+    config = tiny.model_copy(update={"network": "conv", "hidden_sizes": (4,)})
+    networks = build(config, dataset)
+    inputs = drawn(config, dataset, networks, dataset.train[:8], torch.Generator().manual_seed(0))
+
+    def tried(step: Objective) -> Objective:
+        monkeypatch.setattr(torch, "compile", lambda *_, **__: step)
+        return compiled(negative_elbo, networks, [inputs], Weights(torch.tensor(1.0)), narrow=False)
+
+    return tried
 
 
-def becomes(monkeypatch: pytest.MonkeyPatch, step: Callable[..., object]) -> None:
-    monkeypatch.setattr(torch, "compile", lambda _: step)
-
-
-def test_a_step_with_the_same_gradients_is_taken(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    def other(*given: object) -> Step:
+def test_a_step_with_the_same_gradients_is_taken(attempt: Attempt) -> None:
+    def same(*given: object) -> Step:
         return negative_elbo(*given)  # type: ignore[arg-type]
 
-    becomes(monkeypatch, other)
-    assert compiled(negative_elbo, trial) is other
+    assert attempt(same) is same
 
 
-def test_a_step_that_loses_a_gradient_is_refused(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_loses_the_gradient_of_a_branch_which_begins_at_zero_is_refused(attempt: Attempt) -> None:
     def forgetful(networks: Networks, seen: Tensor, data: Tensor, noise: Tensor, weights: Weights) -> Step:
+        first = networks.get_submodule("encoder.body.levels.1.first")
+        first.requires_grad_(requires_grad=False)
         found = negative_elbo(networks, seen, data, noise, weights)
-        lost = networks.decoder.parameters_of(noise[0]).sum() - networks.decoder.bias.sum()
-        return found._replace(loss=found.loss - (lost - lost.detach()))
+        first.requires_grad_()
+        return found
 
-    becomes(monkeypatch, forgetful)
-    with pytest.raises(TrainingError, match=r"^--compile: PyTorch's compiled step gives decoder\.\S+ another gradient"):
-        compiled(negative_elbo, trial)
+    named = r"^--compile: PyTorch's compiled step gives encoder\.body\.levels\.1\.first\.\S+ another gradient"
+    with pytest.raises(TrainingError, match=named):
+        attempt(forgetful)
 
 
-def test_what_cannot_be_compiled_is_told_on_one_line(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_does_not_reach_the_encoder_is_refused(attempt: Attempt) -> None:
+    def detached(networks: Networks, seen: Tensor, data: Tensor, noise: Tensor, weights: Weights) -> Step:
+        with torch.no_grad():
+            mean, log_variance = networks.encoder(seen)
+        decoded = networks.decoder.parameters_of(mean + torch.exp(0.5 * log_variance) * noise[0])
+        loss = -networks.decoder.likelihood(data, decoded)
+        return Step(loss, loss, loss * 0 * weights.kl, mean)
+
+    with pytest.raises(TrainingError, match=r"gives encoder\.\S+ another gradient"):
+        attempt(detached)
+
+
+def test_what_cannot_be_compiled_is_told_on_one_line(attempt: Attempt) -> None:
     def broken(*_: object) -> Step:
         raise RuntimeError("backend failed\n\nSet TORCHDYNAMO_VERBOSE=1") from OSError("no compiler")
 
-    becomes(monkeypatch, broken)
     with pytest.raises(TrainingError, match=r"^--compile: PyTorch cannot compile the step here: no compiler$"):
-        compiled(negative_elbo, trial)
+        attempt(broken)
 
 
-def test_a_lack_of_memory_stays_one(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lack_of_memory_stays_one(attempt: Attempt) -> None:
     def large(*_: object) -> Step:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    becomes(monkeypatch, large)
     with pytest.raises(torch.OutOfMemoryError):
-        compiled(negative_elbo, trial)
+        attempt(large)
+
+
+@pytest.mark.parametrize("changes", [{}, {"input_noise": 0.0, "likelihood": "gaussian"}, {"batch_size": 2000}])
+def test_all_graphs_of_a_run_were_tried_before_it(
+    tiny: Config, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
+) -> None:
+    config, numbers, runs = tiny.model_copy(update={**changes, "epochs": 2, "compile": True}), count(), list[int]()
+
+    def backend(graph: torch.fx.GraphModule, _: list[Tensor]) -> Callable[..., object]:
+        number = next(numbers)
+
+        def run(*given: object) -> object:
+            runs.append(number)
+            return graph(*given)
+
+        return run
+
+    compile_step = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda step, **options: compile_step(step, backend=backend, **options))
+    steps = -(-len(dataset.train) // config.batch_size)
+    sizes = 1 if len(dataset.train) % config.batch_size == 0 or steps == 1 else 2
+    torch.compiler.reset()
+    written, fast = (
+        [figures.loss_nats for figures in epochs(each, dataset, start(each, dataset))]
+        for each in (config.model_copy(update={"compile": False}), config)
+    )
+    assert runs[:sizes] == list(range(sizes))  # each in a trial
+    assert runs[sizes:] == 2 * [*[0] * (steps - sizes + 1), *range(1, sizes)]
+    assert fast == pytest.approx(written, rel=1e-5)
+
+
+def test_a_run_whose_compiled_step_is_wrong_does_not_begin(
+    tiny: Config, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(networks: Networks, *given: object) -> Step:
+        found = negative_elbo(networks, *given)  # type: ignore[arg-type]
+        return found._replace(loss=2 * found.loss)
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: wrong)
+    config = tiny.model_copy(update={"compile": True})
+    with pytest.raises(TrainingError, match="another gradient"):
+        next(epochs(config, dataset, start(config, dataset)))

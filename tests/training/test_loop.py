@@ -1,5 +1,4 @@
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from math import isfinite
 
@@ -205,12 +204,3 @@ def test_binary_rows_are_drawn_anew_at_every_step(tiny: Config, dataset: Dataset
 def test_a_gpu_that_is_not_there_is_missed_in_one_line(tiny: Config, dataset: Dataset) -> None:
     with pytest.raises(TrainingError, match="--device: PyTorch finds no GPU"):
         start(tiny.model_copy(update={"device": "cuda"}), dataset)
-
-
-def test_a_compiled_run_is_the_same_run(tiny: Config, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    written, fast = (
-        [figures.loss_nats for figures in epochs(config, dataset, start(config, dataset))]
-        for config in (tiny, tiny.model_copy(update={"compile": True}))
-    )
-    assert fast == pytest.approx(written, rel=1e-5)

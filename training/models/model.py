@@ -9,8 +9,17 @@ from training.config import Config
 from training.networks.pair import Networks
 from training.objective import Step, Weights
 
+
+class Inputs(NamedTuple):
+    """What a step is given, beside networks and weights."""
+
+    seen: Tensor  # [batch, *row_shape], rows as the encoder sees them
+    data: Tensor  # [batch, *row_shape]
+    noise: Tensor  # [draws, batch, latent]
+
+
 Objective = Callable[[Networks, Tensor, Tensor, Tensor, Weights], Step]
-"""(networks, rows as the encoder sees them, rows, noise [draws, batch, latent], weights) -> Step."""
+"""(networks, *Inputs, weights) -> Step."""
 
 
 class Model(NamedTuple):
