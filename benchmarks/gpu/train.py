@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,7 +75,7 @@ def check_precisions(preset: str, data: Dataset, device: str) -> bool:
     reference = train(settings(preset, device="cpu", precision="float32"), data)
     print(f"{preset}: cpu float32: loss {reference.loss:.2f} nats, {reference.rate:,.0f} rows/s")
     sound = True
-    for precision, compiled in (("float32", False), ("bfloat16", False), ("bfloat16", True)):
+    for precision, compiled in product(("float32", "bfloat16"), (False, True)):
         name = f"{preset}: {device} {precision}{' compiled' * compiled}"
         try:
             found = train(settings(preset, device=device, precision=precision, compile=compiled), data)
