@@ -122,6 +122,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
 
     Raises:
         Diverged: several steps in a row had no finite gradient, or the last one left no finite loss.
+        TrainingError: the step was to be compiled, and cannot be, or is then another.
     """
     device, networks, generator = device_of(config), state.networks, state.generator
     rows = dataset.train.to(device)
