@@ -20,8 +20,8 @@ def compiled(
 ) -> Objective:
     """Returns a step, compiled.
 
-    It may be wrong without a word: with PyTorch 2.13, convolutions in bfloat16 on a CPU got no gradient at all. So each
-    size of batch has a graph of its own, and each is tried.
+    It may be wrong without a word: with PyTorch 2.13, most convolutions in bfloat16 on a CPU got no gradient at all. So
+    each size of batch has a graph of its own, and each is tried.
 
     Args:
         step: as written.
