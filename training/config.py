@@ -82,7 +82,7 @@ class Config(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the networks' products; auto: bfloat16 on a GPU. Likelihood and KL are float32 always."""
     compile: bool = False
-    """Let torch.compile make the step faster; it takes a minute at the start, to prove it too, and a C++ compiler on the CPU."""
+    """Let torch.compile make the step faster; it takes a minute at the start, proof included, and a C++ compiler."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """CPU threads of one operation. More of them only pay for larger networks, and may change the last bits."""
 
