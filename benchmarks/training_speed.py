@@ -19,8 +19,10 @@ import torch
 
 from training.config import Config, complete, parse_config
 from training.data import Dataset, draw_binary
-from training.loop import State, epochs, pace_at, start
-from training.objective import Weights, negative_elbo
+from training.loop import epochs
+from training.objective import TermWeights, negative_elbo
+from training.schedule import pace_at
+from training.state import State, start
 from vae.manifest import DataSpec
 
 ROWS = 10_000
@@ -56,7 +58,7 @@ def bare(config: Config, data: Dataset, state: State) -> Callable[[], None]:
             pace = pace_at(config, state, done, steps)
             rows = draw_binary(data.train[batch], 255, generator)
             noise = torch.randn(1, len(batch), config.latent_size, generator=generator)
-            loss = negative_elbo(networks, rows, rows, noise, Weights(pace.kl_weight)).loss.mean()
+            loss = negative_elbo(networks, rows, rows, noise, TermWeights(pace.kl_weight)).loss.mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             for group in optimizer.param_groups:

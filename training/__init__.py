@@ -11,10 +11,14 @@
     likelihoods/ how probable data is, given what the decoder answers
     objective    every bound and loss that is lowered
     models/      which objective, with or without a posterior
+    device       where a run computes, and in how many bits
+    memory       which networks are too large
+    state        all that changes while training
+    inputs       what a step is given; all that is random in it
+    schedule     what changes from step to step
     loop         gradient steps, epoch by epoch
     guard        which of them may be taken
     compiling    whether a compiled one is what it was compiled from
-    memory       which networks are too large
     checkpoint   the loop's state <-> one file
     journal      one line of figures an epoch -> metrics.jsonl
     lock         whether a run's directory is free, and one process at a time in it

@@ -3,52 +3,42 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import safetensors.torch
 import torch
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from training.config import Config
 from training.data import Dataset
 from training.guard import ROLLBACKS
-from training.loop import State, build, start
 from training.networks.pair import Networks
+from training.state import State, build, start
 from vae.errors import TrainingError
 from vae.files import write_whole
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
-FORMAT = "vaeserve-checkpoint-3"
+FORMAT = "vaeserve-checkpoint-4"
 OTHER_TENSORS = "the checkpoint's tensors are not those of its configuration"
 
 
-class _Header(BaseModel):
-    """What the file holds beside the tensors, as JSON."""
+class Checkpoint(BaseModel):
+    """A state between two epochs, detached from the one that goes on changing."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     config: Config
     data_sha256: str
     epoch: Annotated[int, Field(ge=0)]
-    kl_weight: float
-    rollbacks: Annotated[int, Field(ge=0, le=ROLLBACKS)]
-    sha256: str = ""
-    """Of all the file holds but this."""
-
-
-class Checkpoint(NamedTuple):
-    """A state between two epochs, detached from the one that goes on changing."""
-
-    config: Config
-    data_sha256: str
-    epoch: int
     """Epochs done."""
     kl_weight: float
     """As in `State`."""
-    rollbacks: int
+    rollbacks: Annotated[int, Field(ge=0, le=ROLLBACKS)]
     """As in `State`."""
-    tensors: dict[str, Tensor]
-    """By name: `networks.*`, `average.*`, `optimizer.<parameter>.*`, `generator`."""
+    tensors: Annotated[dict[str, Tensor], Field(exclude=True)] = {}
+    """By name: `networks.*`, `average.*`, `optimizer.<parameter>.*`, `generator`. The rest is JSON in the file."""
 
 
 def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
@@ -65,7 +55,14 @@ def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    return Checkpoint(config, dataset.sha256, state.epoch, state.kl_weight, state.rollbacks, copies)
+    return Checkpoint(
+        config=config,
+        data_sha256=dataset.sha256,
+        epoch=state.epoch,
+        kl_weight=state.kl_weight,
+        rollbacks=state.rollbacks,
+        tensors=copies,
+    )
 
 
 def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
@@ -111,16 +108,9 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         TrainingError: the disk refused it.
     """
-    header = _Header(
-        config=checkpoint.config,
-        data_sha256=checkpoint.data_sha256,
-        epoch=checkpoint.epoch,
-        kl_weight=checkpoint.kl_weight,
-        rollbacks=checkpoint.rollbacks,
-    )
-    header.sha256 = _digest(header, checkpoint.tensors)
+    told = checkpoint.model_dump_json()
     # One key only: safetensors writes several in random order, and equal states are to give equal files.
-    content = safetensors.torch.save(checkpoint.tensors, {FORMAT: header.model_dump_json()})
+    content = safetensors.torch.save(checkpoint.tensors, {FORMAT: f"{_digest(told, checkpoint.tensors)} {told}"})
     try:
         write_whole(path, content)
     except OSError as exc:
@@ -143,13 +133,13 @@ def read(path: Path) -> Checkpoint:
         raise TrainingError(f"{path}: cannot be read: {exc.strerror or 'no such file'}") from exc
     except SafetensorError as exc:
         raise TrainingError(f"{path}: is no whole checkpoint") from exc
-    try:
-        header = _Header.model_validate_json(metadata[FORMAT])
-    except (KeyError, ValidationError) as exc:
-        raise TrainingError(f"{path}: is no checkpoint that this version understands") from exc
-    if header.sha256 != _digest(header, tensors):
+    sha256, _, told = metadata.get(FORMAT, "").partition(" ")
+    if told and sha256 != _digest(told, tensors):
         raise TrainingError(f"{path}: was altered: its checksum does not match")
-    return Checkpoint(header.config, header.data_sha256, header.epoch, header.kl_weight, header.rollbacks, tensors)
+    try:
+        return Checkpoint.model_validate_json(told).model_copy(update={"tensors": tensors})
+    except ValidationError as exc:
+        raise TrainingError(f"{path}: is no checkpoint that this version understands") from exc
 
 
 def refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
@@ -188,8 +178,9 @@ def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _digest(header: _Header, tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(header.model_dump_json(exclude={"sha256"}).encode())
+def _digest(told: str, tensors: Mapping[str, Tensor]) -> str:
+    """Returns the SHA-256 of all that a file holds, its text as it stands there."""
+    digest = hashlib.sha256(told.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy knows no bfloat16

@@ -1,44 +1,45 @@
 """torch.compile: a step that it made is taken once its gradients were seen to be those of the step as written."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Generator, Tensor
 
+from training.config import Config
+from training.data import Dataset
+from training.device import products
+from training.inputs import Inputs, draw_inputs
 from training.memory import is_lack_of_memory
-from training.models.model import Inputs, Objective
+from training.models.model import Objective
 from training.networks.pair import Networks
-from training.objective import Weights
+from training.objective import TermWeights
+from training.state import build
 from vae.errors import TrainingError, innermost
 
 LARGEST_DIFFERENCE = 0.1  # of a parameter's gradient; sound ones differ by 0.007 in bfloat16, unsound ones by all of it
 NUDGE = 0.01  # added to weights, normally distributed: behind one that begins at zero no gradient would be seen
 
 
-def compiled(
-    step: Objective, networks: Networks, trials: Sequence[Inputs], weights: Weights, narrow: bool
-) -> Objective:
+def compiled(step: Objective, config: Config, dataset: Dataset, rows: Tensor) -> Objective:
     """Returns a step, compiled.
 
     It may be wrong without a word: with PyTorch 2.13, most convolutions in bfloat16 on a CPU got no gradient at all. So
-    each size of batch has a graph of its own, and each is tried.
+    each size of batch has a graph of its own, and each is tried with the run's first weights.
 
     Args:
         step: as written.
-        networks: to try it on; their weights are changed.
-        trials: a batch of every size that there will be, drawn as in training.
-        weights: as in training.
-        narrow: whether products are bfloat16.
+        config: the run's.
+        dataset: its data.
+        rows: those that it trains on, where it computes.
 
     Raises:
         TrainingError: it cannot be compiled here, or then gives other gradients.
     """
+    networks = build(config, dataset).to(rows.device)
     nudge(networks)
-    fast: Objective = torch.compile(step, dynamic=False)
-    for inputs in trials:
-        expected = gradients(step, networks, inputs, weights, narrow)
+    faster: Objective = torch.compile(step, dynamic=False)
+    for inputs in a_batch_of_every_size(config, dataset, networks, rows):
+        expected = gradients(step, config, networks, inputs)
         try:
-            found = gradients(fast, networks, inputs, weights, narrow)
+            found = gradients(faster, config, networks, inputs)
         except RuntimeError as exc:
             if is_lack_of_memory(exc):
                 raise
@@ -50,7 +51,7 @@ def compiled(
                     f"--compile: PyTorch's compiled step gives {name} another gradient than the step as written: leave "
                     "it out, or choose another --network or precision"
                 )
-    return fast
+    return faster
 
 
 def nudge(networks: Networks) -> None:
@@ -61,9 +62,17 @@ def nudge(networks: Networks) -> None:
             parameter.add_(NUDGE * torch.randn(parameter.shape, generator=generator).to(parameter.device))
 
 
-def gradients(step: Objective, networks: Networks, inputs: Inputs, weights: Weights, narrow: bool) -> dict[str, Tensor]:
+def a_batch_of_every_size(config: Config, dataset: Dataset, networks: Networks, rows: Tensor) -> list[Inputs]:
+    """Returns a batch, drawn as in training, of every size that rows are cut into."""
+    generator = Generator(rows.device).manual_seed(0)
+    order = torch.arange(len(rows), device=rows.device)  # a slice of rows would get a graph that no batch has
+    batches = {len(batch): batch for batch in torch.split(order, config.batch_size)}
+    return [draw_inputs(config, dataset, networks, rows[batch], generator) for batch in batches.values()]
+
+
+def gradients(step: Objective, config: Config, networks: Networks, inputs: Inputs) -> dict[str, Tensor]:
     """Returns the gradient of a step's mean loss by each parameter, by name; 0 where it does not reach one."""
-    with torch.autocast(inputs.data.device.type, torch.bfloat16, enabled=narrow):
-        loss = step(networks, *inputs, weights).loss.mean()
+    with products(config, inputs.data.device):
+        loss = step(networks, *inputs, TermWeights(torch.tensor(1.0), config.free_bits)).loss.mean()
     names, parameters = zip(*networks.named_parameters(), strict=True)
     return dict(zip(names, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True))

@@ -80,7 +80,7 @@ class Config(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: a GPU if PyTorch finds one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the networks' products; auto: bfloat16 on a GPU. Likelihood and KL are float32 always."""
+    """Of the networks' products; auto: bfloat16 on a GPU that has it. Likelihood and KL are float32 always."""
     compile: bool = False
     """Let torch.compile make the step faster; it takes a minute at the start, proof included, and a C++ compiler."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1

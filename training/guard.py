@@ -39,7 +39,7 @@ class Guard:
             raise Diverged(f"{self._streak} steps in a row without a finite loss and gradient")
         return False
 
-    def passes(self, loss: float) -> None:
+    def check_end(self, loss: float) -> None:
         """Takes the loss of rows that a step was taken on, by the weights that the epoch ends with.
 
         Raises:

@@ -1,6 +1,8 @@
 """The journal, metrics.jsonl: one JSON object an epoch, and the held-out figures as its last line."""
 
 import json
+from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -28,18 +30,19 @@ class Journal:
         except OSError as exc:
             raise TrainingError(f"{path}: cannot be written: {exc.strerror}") from exc
 
-    def write(self, split: str, figures: dict[str, float]) -> None:
+    def write(self, split: str, figures: Mapping[str, float | None]) -> None:
         """Adds a line.
 
         Args:
             split: what the figures were measured on, "train" or "test".
-            figures: by name; units are in the names.
+            figures: by name; units are in the names. JSON has no infinity and no NaN: those become null.
 
         Raises:
             TrainingError: the disk refused it.
         """
+        told = {name: value if value is None or isfinite(value) else None for name, value in figures.items()}
         try:
-            self._file.write(json.dumps({"split": split, **figures}) + "\n")
+            self._file.write(json.dumps({"split": split, **told}) + "\n")
             self._file.flush()
         except OSError as exc:
             raise TrainingError(f"{self._path}: cannot be written: {exc.strerror}") from exc

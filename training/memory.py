@@ -1,5 +1,6 @@
 """Memory: networks that could not be held or packaged are refused before they are made."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +16,7 @@ from vae.errors import TrainingError
 
 COPIES = 5  # of every weight: itself, its gradient, AdamW's two moments, the running average
 GRAPH_BYTES = 2**31 - 2**24  # an ONNX file is one message of protobuf, below 2 GB; some is left for its nodes
-_REFUSED = "allocate memory"  # what PyTorch says on the CPU, by a bare RuntimeError
+_REFUSED = re.compile(r"allocate memory|out of memory|ALLOC_FAILED")  # by bare errors: PyTorch's CPU, CUDA, cuBLAS
 
 
 def check_networks(config: Config, likelihood: Likelihood, scaling: Scaling, posterior: str) -> None:
@@ -38,7 +39,7 @@ def check_networks(config: Config, likelihood: Likelihood, scaling: Scaling, pos
 
 def is_lack_of_memory(exc: Exception) -> bool:
     """Tells whether an error of PyTorch's is that there is no more memory."""
-    return isinstance(exc, (MemoryError, torch.OutOfMemoryError)) or _REFUSED in str(exc)
+    return isinstance(exc, (MemoryError, torch.OutOfMemoryError)) or bool(_REFUSED.search(str(exc)))
 
 
 @contextmanager

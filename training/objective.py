@@ -16,7 +16,7 @@ from torch import Tensor
 from training.networks.pair import Networks, Posterior
 
 
-class Weights(NamedTuple):
+class TermWeights(NamedTuple):
     """How the terms are weighed at a step."""
 
     kl: Tensor | float
@@ -34,14 +34,14 @@ class Step(NamedTuple):
     mean: Tensor  # [batch, latent]
 
 
-def autoencoder(networks: Networks, seen: Tensor, data: Tensor, _noise: Tensor, _weights: Weights) -> Step:
+def autoencoder(networks: Networks, seen: Tensor, data: Tensor, _noise: Tensor, _weights: TermWeights) -> Step:
     """Returns -log p(x|z) at the one latent that the encoder answers."""
     mean = networks.encoder(seen).mean
     reconstruction = -networks.decoder.likelihood(data, networks.decoder.parameters_of(mean))
     return Step(reconstruction, reconstruction, torch.zeros_like(reconstruction), mean)
 
 
-def negative_elbo(networks: Networks, seen: Tensor, data: Tensor, noise: Tensor, weights: Weights) -> Step:
+def negative_elbo(networks: Networks, seen: Tensor, data: Tensor, noise: Tensor, weights: TermWeights) -> Step:
     """Returns the negative ELBO, its expectation over q estimated by the draws, its KL in closed form."""
     posterior = networks.encoder(seen)
     reconstruction = -log_likelihoods(networks, data, draw(posterior, noise)).mean(0)
@@ -50,7 +50,7 @@ def negative_elbo(networks: Networks, seen: Tensor, data: Tensor, noise: Tensor,
     return Step(loss, reconstruction, kl.sum(1), posterior.mean)
 
 
-def negative_iwae_bound(networks: Networks, seen: Tensor, data: Tensor, noise: Tensor, weights: Weights) -> Step:
+def negative_iwae_bound(networks: Networks, seen: Tensor, data: Tensor, noise: Tensor, weights: TermWeights) -> Step:
     """Returns -log 1/k sum_i p(x|z_i) (p(z_i) / q(z_i|x))^w, with w the KL's weight (Burda et al., 2016, eq. 8)."""
     posterior = networks.encoder(seen)
     latent = draw(posterior, noise)

@@ -196,7 +196,7 @@ def _criterion(nats: float, components: int, shape: Sequence[int]) -> float:
 
 def _fit(rows: Float64, components: int, seed: int) -> GaussianMixture:
     mixture = GaussianMixture(
-        components, tol=TOLERANCE, reg_covar=VARIANCE_FLOOR, max_iter=ITERATIONS, random_state=seed
+        components, tol=TOLERANCE, reg_covar=VARIANCE_FLOOR, max_iter=ITERATIONS, random_state=seed % 2**32
     )
     with warnings.catch_warnings():
         # Few distinct rows, or a fit that could still be better: it is a sound density all the same.

@@ -5,22 +5,22 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from training import checkpoint
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config, refuse_changes
 from training.data import Dataset, load_dataset, training_rows
+from training.device import prepare_torch
 from training.evaluate.evaluation import EVALUATION_FILE
 from training.guard import ROLLBACKS, Diverged
 from training.journal import JOURNAL_FILE, Journal
 from training.lock import alone_in, holds_nothing
-from training.loop import Epoch, State, epochs, start
+from training.loop import Epoch, epochs
 from training.memory import told_on_one_line
 from training.models import model_of
 from training.progress import Progress, say
 from training.publish import Outcome, publish
 from training.report import opening
+from training.state import State, start
 from vae.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def first_state(config: Config, dataset: Dataset) -> State:
     state = start(config, dataset)
     fit_model = model_of(config.model).fit
     if fit_model is not None:
-        for networks in (state.networks, state.average):
-            fit_model(networks, training_rows(dataset))
+        fit_model(state.networks, training_rows(dataset))
+        state.average.load_state_dict(state.networks.state_dict())
         state.epoch = config.epochs
     return state
 
@@ -211,10 +211,3 @@ def _refuse_run(directory: Path) -> None:
     for name in (CHECKPOINT_FILE, JOURNAL_FILE, EVALUATION_FILE, PACKAGE_DIRECTORY):
         if (directory / name).exists():
             raise TrainingError(f"{directory} holds a run already: go on with it by --resume, or choose another --out")
-
-
-def prepare_torch(config: Config) -> None:
-    """Makes PyTorch compute the same bits every time, or refuse, and float32 mean float32 on a GPU too."""
-    torch.set_num_threads(config.threads)
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.allow_tf32 = False

@@ -10,7 +10,9 @@ from tensorboardX import SummaryWriter
 from training.card.grids import grids
 from training.config import Config
 from training.data import Dataset
-from training.loop import Epoch, State, device_of
+from training.device import device_of
+from training.loop import Epoch
+from training.state import State
 from vae.noise import Purpose, RowRange, standard_normals
 
 TENSORBOARD_DIRECTORY = "tensorboard"

@@ -18,10 +18,11 @@ from torch.nn.functional import pad
 from training import checkpoint
 from training.config import Config, complete, parse_config
 from training.data import Dataset, load_dataset
+from training.device import prepare_torch
 from training.guard import Diverged
-from training.loop import epochs, start
-from training.run import prepare_torch
+from training.loop import epochs
 from training.source import Source
+from training.state import start
 from vae.errors import TrainingError
 
 EPOCHS = 3

@@ -8,10 +8,11 @@ from torch import Tensor
 from training.compiling import compiled
 from training.config import Config
 from training.data import Dataset
-from training.loop import build, drawn, epochs, start
+from training.loop import epochs
 from training.models.model import Objective
 from training.networks.pair import Networks
-from training.objective import Step, Weights, negative_elbo
+from training.objective import Step, TermWeights, negative_elbo
+from training.state import start
 from vae.errors import TrainingError
 
 Attempt = Callable[[Objective], Objective]
@@ -21,12 +22,10 @@ Attempt = Callable[[Objective], Objective]
 def attempt(tiny: Config, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Attempt:
     """Tells whether a step is taken for the compiled form of the ELBO's."""
     config = tiny.model_copy(update={"network": "conv", "hidden_sizes": (4,)})
-    networks = build(config, dataset)
-    inputs = drawn(config, dataset, networks, dataset.train[:8], torch.Generator().manual_seed(0))
 
     def tried(step: Objective) -> Objective:
         monkeypatch.setattr(torch, "compile", lambda *_, **__: step)
-        return compiled(negative_elbo, networks, [inputs], Weights(torch.tensor(1.0)), narrow=False)
+        return compiled(negative_elbo, config, dataset, dataset.train[:8])
 
     return tried
 
@@ -39,7 +38,7 @@ def test_a_step_with_the_same_gradients_is_taken(attempt: Attempt) -> None:
 
 
 def test_a_step_that_loses_the_gradient_of_a_branch_which_begins_at_zero_is_refused(attempt: Attempt) -> None:
-    def forgetful(networks: Networks, seen: Tensor, data: Tensor, noise: Tensor, weights: Weights) -> Step:
+    def forgetful(networks: Networks, seen: Tensor, data: Tensor, noise: Tensor, weights: TermWeights) -> Step:
         first = networks.get_submodule("encoder.body.levels.1.first")
         first.requires_grad_(requires_grad=False)
         found = negative_elbo(networks, seen, data, noise, weights)
@@ -52,7 +51,7 @@ def test_a_step_that_loses_the_gradient_of_a_branch_which_begins_at_zero_is_refu
 
 
 def test_a_step_that_does_not_reach_the_encoder_is_refused(attempt: Attempt) -> None:
-    def detached(networks: Networks, seen: Tensor, data: Tensor, noise: Tensor, weights: Weights) -> Step:
+    def detached(networks: Networks, seen: Tensor, data: Tensor, noise: Tensor, weights: TermWeights) -> Step:
         with torch.no_grad():
             mean, log_variance = networks.encoder(seen)
         decoded = networks.decoder.parameters_of(mean + torch.exp(0.5 * log_variance) * noise[0])

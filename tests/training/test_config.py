@@ -15,9 +15,9 @@ from training.config import (
     refuse_unused,
 )
 from training.data import Dataset
-from training.loop import build
 from training.models import MODELS, model_of
 from training.networks import NETWORKS, network_of
+from training.state import build
 from vae.errors import TrainingError
 
 

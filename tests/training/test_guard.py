@@ -22,6 +22,6 @@ def test_an_epoch_of_few_steps_is_a_streak() -> None:
 
 
 def test_an_epoch_that_ends_without_a_finite_loss_is_none() -> None:
-    Guard(1).passes(1.0)
+    Guard(1).check_end(1.0)
     with pytest.raises(Diverged, match="last step left no finite loss"):
-        Guard(1).passes(float("nan"))
+        Guard(1).check_end(float("nan"))

@@ -1,4 +1,5 @@
 import json
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ def test_every_record_is_a_line_on_disk_at_once(tmp_path: Path) -> None:
     with Journal(path, 0) as journal:
         journal.write("train", {"epoch": 1, "kl_nats": 2.5})
         assert json.loads(path.read_text()) == {"split": "train", "epoch": 1, "kl_nats": 2.5}
+
+
+def test_a_figure_that_json_has_no_number_for_is_null(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with Journal(path, 0) as journal:
+        journal.write("train", {"epoch": 1, "loss_nats": nan, "validation_nats": inf, "kl_nats": None})
+    record = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert record == {"split": "train", "epoch": 1, "loss_nats": None, "validation_nats": None, "kl_nats": None}
 
 
 def test_resuming_drops_what_will_be_repeated(tmp_path: Path) -> None:

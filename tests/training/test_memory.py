@@ -4,8 +4,8 @@ import torch
 
 from training.config import Config
 from training.data import Dataset
-from training.loop import build
 from training.memory import told_on_one_line
+from training.state import build
 from vae.errors import TrainingError
 
 
@@ -31,5 +31,8 @@ def test_memory_that_runs_out_is_told_on_one_line() -> None:
     for take in (lambda: torch.empty(2**60, dtype=torch.uint8), lambda: np.empty(2**60, np.uint8)):
         with pytest.raises(TrainingError, match=r"^memory is exhausted: try a smaller"), told_on_one_line():
             take()
+    for said in ("CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"):
+        with pytest.raises(TrainingError, match=r"^memory is exhausted"), told_on_one_line():
+            raise RuntimeError(said)
     with pytest.raises(RuntimeError, match="something else"), told_on_one_line():
         raise RuntimeError("something else")

@@ -7,24 +7,25 @@ from torch.distributions import Normal
 
 from training.config import Config
 from training.data import Dataset
-from training.loop import build
 from training.networks.pair import Networks, Posterior
 from training.objective import (
     Step,
-    Weights,
+    TermWeights,
     autoencoder,
     draw,
     free,
     iwae_bound,
     kl_by_dimension,
     log_density,
+    log_likelihoods,
     log_standard_normal,
     negative_elbo,
     negative_iwae_bound,
 )
+from training.state import build
 
-Objective = Callable[[Networks, Tensor, Tensor, Tensor, Weights], Step]
-WHOLE = Weights(kl=1.0)
+Objective = Callable[[Networks, Tensor, Tensor, Tensor, TermWeights], Step]
+WHOLE = TermWeights(kl=1.0)
 
 
 def noise_of(draws: int, rows: int, latent: int = 8) -> Tensor:
@@ -94,6 +95,18 @@ def test_the_bound_of_equal_weights_is_their_logarithm() -> None:
     torch.testing.assert_close(iwae_bound(torch.full((7, 3), -500.0)), torch.full((3,), -500.0))
 
 
+def test_the_kls_weight_weighs_the_prior_over_the_posterior_alone(dataset: Dataset) -> None:
+    networks, data, noise = build(Config(), dataset), dataset.test[:5], noise_of(3, 5)
+    with torch.inference_mode():
+        posterior = networks.encoder(data)
+        latent = draw(posterior, noise)
+        likelihood = log_likelihoods(networks, data, latent)
+        ratio = log_standard_normal(latent) - log_density(posterior, noise)
+        for kl in (0.0, 0.5):
+            found = negative_iwae_bound(networks, data, data, noise, TermWeights(kl)).loss
+            torch.testing.assert_close(found, -iwae_bound(likelihood + kl * ratio))
+
+
 def test_densities_are_those_of_torch() -> None:
     posterior = Posterior(torch.randn(5, 3), torch.randn(5, 3))
     noise = torch.randn(4, 5, 3)
@@ -124,7 +137,7 @@ def test_a_kl_weight_that_grows_is_not_compiled_anew(dataset: Dataset) -> None:
     networks, data = build(Config(), dataset), dataset.test[:4]
     objective = torch.compile(negative_elbo, backend=backend)
     losses = [
-        float(objective(networks, data, data, noise_of(1, 4), Weights(torch.tensor(kl))).loss.mean().detach())
+        float(objective(networks, data, data, noise_of(1, 4), TermWeights(torch.tensor(kl))).loss.mean().detach())
         for kl in (0.0, 0.1, 1.0)
     ]
     assert len(compiled) == 1

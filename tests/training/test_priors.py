@@ -168,6 +168,12 @@ def test_the_same_seed_gives_the_same_mixture() -> None:
     assert [torch.equal(one.state_dict()[key], value) for key, value in other.state_dict().items()] == [True] * 4
 
 
+@pytest.mark.parametrize("seed", [2**32, 2**63 - 1])
+def test_a_seed_may_be_as_large_as_a_run_may_have_it(seed: int) -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    assert len(fit_mixture(rows, 2, seed).weights) == 2
+
+
 def test_it_takes_as_many_components_as_pay() -> None:
     random = np.random.default_rng(0)
     assert len(fit_mixture(random.normal(5, 3, (500, 4)), "auto", 0).weights) == 1

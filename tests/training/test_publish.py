@@ -5,8 +5,8 @@ import torch
 from training import checkpoint
 from training.config import Config
 from training.data import Dataset, training_rows
-from training.loop import start
 from training.publish import networks_to_export, rows_of
+from training.state import start
 
 
 @pytest.fixture

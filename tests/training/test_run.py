@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ class Ended(Journal):
         super().__init__(path, 0)
         self.error, self.at, self.after = error, at, after
 
-    def write(self, split: str, figures: dict[str, float]) -> None:
+    def write(self, split: str, figures: Mapping[str, float | None]) -> None:
         if figures["epoch"] != self.at or self.after:
             super().write(split, figures)
         if figures["epoch"] == self.at:
@@ -132,7 +133,7 @@ def test_a_finished_run_whose_data_changed_is_refused_and_keeps_its_journal(
 ) -> None:
     journal = (run_directory / JOURNAL_FILE).read_bytes()
     (tmp_path / JOURNAL_FILE).write_bytes(journal)
-    checkpoint.write(tmp_path / CHECKPOINT_FILE, last._replace(data_sha256="0" * 64))
+    checkpoint.write(tmp_path / CHECKPOINT_FILE, last.model_copy(update={"data_sha256": "0" * 64}))
     with pytest.raises(TrainingError, match="the checkpoint was trained on other data than this digits"):
         run.resume(last.config, tmp_path, {})
     assert (tmp_path / JOURNAL_FILE).read_bytes() == journal
@@ -143,13 +144,13 @@ def test_a_run_that_was_finished_on_a_gpu_is_packaged_again_anywhere(
 ) -> None:
     generator = torch.zeros(16, dtype=torch.uint8)  # what a GPU's is
     config = last.config.model_copy(update={"device": "cuda"})
-    finished = last._replace(config=config, tensors={**last.tensors, "generator": generator})
+    finished = last.model_copy(update={"config": config, "tensors": {**last.tensors, "generator": generator}})
     checkpoint.write(tmp_path / CHECKPOINT_FILE, finished)
     resumed, _ = run.resume(config, tmp_path, {})
     with Journal(tmp_path / JOURNAL_FILE, resumed.epoch) as journal:
         assert run.fit(tmp_path, resumed, dataset, journal) is resumed
         with pytest.raises(TrainingError, match=r"random numbers cannot go on there|PyTorch finds no GPU"):
-            run.fit(tmp_path, resumed._replace(epoch=2), dataset, journal)
+            run.fit(tmp_path, resumed.model_copy(update={"epoch": 2}), dataset, journal)
 
 
 def test_export_gives_the_graphs_that_training_gave(tmp_path: Path, run_directory: Path, package: ModelPackage) -> None:

@@ -7,18 +7,9 @@ from torch import Tensor
 
 from training.config import Config
 from training.networks.pair import Networks
-from training.objective import Step, Weights
+from training.objective import Step, TermWeights
 
-
-class Inputs(NamedTuple):
-    """What a step is given, beside networks and weights."""
-
-    seen: Tensor  # [batch, *row_shape], rows as the encoder sees them
-    data: Tensor  # [batch, *row_shape]
-    noise: Tensor  # [draws, batch, latent]
-
-
-Objective = Callable[[Networks, Tensor, Tensor, Tensor, Weights], Step]
+Objective = Callable[[Networks, Tensor, Tensor, Tensor, TermWeights], Step]
 """(networks, *Inputs, weights) -> Step."""
 
 

@@ -7,9 +7,10 @@ from sklearn.decomposition import PCA
 from training.config import Config, complete, parse_config
 from training.data import Dataset
 from training.likelihoods.gaussian import Gaussian
-from training.loop import build, epochs, start
+from training.loop import epochs
 from training.models import model_of
 from training.networks.pair import Networks
+from training.state import build, start
 from vae.errors import TrainingError
 
 CONFIG = parse_config(complete({"model": "pca", "latent_size": 5}, None))

@@ -4,7 +4,8 @@ from scipy.stats import multivariate_normal
 from benchmarks.reproductions.linear import probabilistic_pca
 from training.config import parse_config
 from training.data import Dataset
-from training.loop import epochs, start
+from training.loop import epochs
+from training.state import start
 
 
 def test_a_linear_vae_becomes_probabilistic_pca(dataset: Dataset) -> None:

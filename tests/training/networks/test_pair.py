@@ -5,9 +5,9 @@ from torch import Generator
 from training.config import Config
 from training.data import Dataset
 from training.likelihoods import likelihood_of
-from training.loop import start
 from training.networks.pair import Networks
 from training.scaling import scaling_of, smooth_clamp
+from training.state import start
 from vae.manifest import DataSpec
 
 DATA = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum=16)
