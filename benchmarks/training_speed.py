@@ -19,6 +19,7 @@ import torch
 
 from training.config import Config, complete, parse_config
 from training.data import Dataset, draw_binary
+from training.device import prepare_torch
 from training.loop import epochs
 from training.objective import TermWeights, negative_elbo
 from training.schedule import pace_at
@@ -41,19 +42,21 @@ def ours(config: Config, data: Dataset, state: State) -> Callable[[], None]:
     going = epochs(config, data, state)
 
     def epoch() -> None:
+        prepare_torch(config)
         next(going)
 
     return epoch
 
 
 def bare(config: Config, data: Dataset, state: State) -> Callable[[], None]:
-    """Returns an epoch as one writes it by hand: no guard, no figures, no progress."""
+    """Returns an epoch as one writes it by hand: no guard, no figures, no progress, bits that may change."""
     networks, average, optimizer, generator = state.networks, state.average, state.optimizer, state.generator
     steps = ROWS // config.batch_size * config.epochs
     done = 0
 
     def epoch() -> None:
         nonlocal done
+        torch.use_deterministic_algorithms(False)
         for batch in torch.split(torch.randperm(ROWS, generator=generator), config.batch_size):
             pace = pace_at(config, state, done, steps)
             rows = draw_binary(data.train[batch], 255, generator)

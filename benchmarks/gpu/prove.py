@@ -177,15 +177,16 @@ def check_service(provider: Provider) -> bool:
             command = [*VAE, "serve", str(package.directory), "--port", "0", "--provider", place]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
                 assert server.stdout is not None
-                line = server.stdout.readline().strip()
-                print(f"service: {line}")
-                found = re.search(r"on (\S+:\d+), provider (\w+)", line)
-                if found is None or found[2] != place:
-                    server.kill()
-                    return False
-                with Client(found[1]) as client:
-                    answers[place] = client.sample(1000, seed=7, output="expectation", include_latent=True)
-                server.terminate()
+                try:
+                    line = server.stdout.readline().strip()
+                    print(f"service: {line}")
+                    found = re.search(r"on (\S+:\d+), provider (\w+)", line)
+                    if found is None or found[2] != place:
+                        return False
+                    with Client(found[1]) as client:
+                        answers[place] = client.sample(1000, seed=7, output="expectation", include_latent=True)
+                finally:
+                    server.terminate()
     cpu, device = answers["cpu"], answers[provider]
     equal = bool((np.asarray(cpu.latent) == np.asarray(device.latent)).all())
     difference = float(np.abs(cpu.output - device.output).max())

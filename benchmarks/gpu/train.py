@@ -50,7 +50,7 @@ def main() -> int:
     data = dataset(asked.repeats)
     sound = all([
         *(check_precisions(preset, data, asked.device) for preset in ("mnist", "serve")),
-        check_resuming(data, asked.device),
+        *(check_resuming(data, asked.device, compiled=compiled) for compiled in (False, True)),
         check_run(asked.device),
     ])  # fmt: skip
     print("all proved" if sound else "NOT PROVED")
@@ -105,21 +105,24 @@ def train(config: Config, data: Dataset) -> Trained:
     return Trained(last.loss_nats, (EPOCHS - 1) * len(data.train) / (time.perf_counter() - begun))
 
 
-def check_resuming(data: Dataset, device: str) -> bool:
+def check_resuming(data: Dataset, device: str, *, compiled: bool) -> bool:
     """Compares a run with one that went on from a checkpoint."""
-    config = settings("serve", device=device)
+    config = settings("serve", device=device, compile=compiled)
+    name = f"resumed after an epoch, on {device}{', compiled' * compiled}"
     prepare_torch(config)
     state = start(config, data)
     whole = epochs(config, data, state)
-    next(whole)
+    try:
+        next(whole)
+    except TrainingError as exc:
+        print(f"{name}: {exc}")
+        return compiled and not isinstance(exc, Diverged)  # a compiled step may be refused
     resumed = checkpoint.restore(checkpoint.take(config, data, state), data)
     list(whole)
     list(epochs(config, data, resumed))
     expected, found = (checkpoint.take(config, data, each).tensors for each in (state, resumed))
     differing = [name for name, tensor in expected.items() if not torch.equal(found[name], tensor)]
-    print(
-        f"resumed after an epoch, on {device}: {', '.join(differing) or 'no tensor'} differs from the uninterrupted run"
-    )
+    print(f"{name}: {', '.join(differing) or 'no tensor'} differs from the uninterrupted run")
     return not differing
 
 
