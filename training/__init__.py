@@ -33,6 +33,7 @@
     parity       ONNX Runtime's answers against PyTorch's
     package      graphs, probes and manifest -> a model package, or a refusal
     report       what a run says in a line
+    study/       what runs came to: measured anew, side by side, as a curve
     bring/       pairs that were made elsewhere -> a model package
 
 It never serves: nothing here knows gRPC.

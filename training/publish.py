@@ -25,7 +25,7 @@ from training.priors import LEAST_ROWS, ExportedPrior, export_prior, fit_mixture
 from training.probes import probe_all
 from training.progress import Stages, say
 from training.report import networks_of, preprocessing_of
-from vae.manifest import STANDARD, Parity, Provenance
+from vae.manifest import STANDARD, Likelihood, Parity, Provenance
 from vae.package import ModelPackage
 
 MIXTURE = "mixture"
@@ -51,19 +51,40 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: b
     """
     config, networks, rows = last.config, networks_to_export(last, dataset), rows_of(dataset)
     say("exporting, and proving the graphs against PyTorch")
-    modules, model = modules_of(networks), model_of(config.model)
+    modules = modules_of(networks)
     probes = probe_all(modules, dataset.spec, dataset.test)
     graphs = export_graphs(modules, probes)
-    served = serve(graphs, dataset, config)
-    priors = mixture_of(served, rows, config)
-    default_prior = MIXTURE if priors and model.posterior == "none" else STANDARD
+    priors = mixture_of(serve(graphs, dataset, config), rows, config)
     served = serve(graphs, dataset, config, priors)
     evaluation = evaluate(served, rows, budget_of(config), Stages())
+    default_prior = MIXTURE if priors and served.posterior == "none" else STANDARD
     likelihood = networks.decoder.likelihood.describe()
+    about = about_of(config, dataset, likelihood, default_prior)
+    contents = Contents(
+        name=about.name,
+        data=dataset.spec,
+        latent_shape=(config.latent_size,),
+        posterior=served.posterior,
+        likelihood=likelihood,
+        graphs=graphs,
+        probes=probes,
+        card={**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()},
+        metrics=evaluation.metrics,
+        preprocessing=preprocessing_of(dataset.spec, likelihood.family),
+        provenance=provenance_of(last, dataset),
+        priors=priors,
+        default_prior=default_prior,
+    )
+    package, parity = write_package(directory, contents, overwrite=overwrite)
+    return Outcome(package, parity, evaluation, dataset, config)
+
+
+def about_of(config: Config, dataset: Dataset, likelihood: Likelihood, default_prior: str) -> About:
+    """Returns what a model card says beside figures."""
     constants = "".join(f" ({name} {value:g})" for name, value in likelihood.constants.items())
-    about = About(
+    return About(
         name=config.name or dataset.name,
-        model=model.title,
+        model=model_of(config.model).title,
         data=dataset.title,
         train_rows=len(dataset.train),
         validation_rows=len(dataset.validation),
@@ -74,28 +95,16 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: b
         default_prior=default_prior,
         skipped=dataset.skipped,
     )
-    contents = Contents(
-        name=about.name,
-        data=dataset.spec,
-        latent_shape=(config.latent_size,),
-        posterior=model.posterior,
-        likelihood=likelihood,
-        graphs=graphs,
-        probes=probes,
-        card={**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()},
-        metrics=evaluation.metrics,
-        preprocessing=preprocessing_of(dataset.spec, likelihood.family),
-        provenance=Provenance(
-            dataset=dataset.name,
-            data_sha256=dataset.sha256,
-            config={**config.to_settings(), "epochs_done": last.epoch},
-            libraries=libraries(),
-        ),
-        priors=priors,
-        default_prior=default_prior,
+
+
+def provenance_of(last: Checkpoint, dataset: Dataset) -> Provenance:
+    """Returns what a package says of where it came from."""
+    return Provenance(
+        dataset=dataset.name,
+        data_sha256=dataset.sha256,
+        config={**last.config.to_settings(), "epochs_done": last.epoch},
+        libraries=libraries(),
     )
-    package, parity = write_package(directory, contents, overwrite=overwrite)
-    return Outcome(package, parity, evaluation, dataset, config)
 
 
 def networks_to_export(last: Checkpoint, dataset: Dataset) -> Networks:

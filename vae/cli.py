@@ -25,12 +25,10 @@ VERBS = {
     "train": Verb("training.cli", "training,serving", "train a VAE, export it and prove the export"),
     "export": Verb("training.cli", "training,serving", "export a checkpoint as a model package"),
     "evaluate": Verb(
-        "training.evaluate.cli", "training,serving", "measure a run's or a package's graphs on held-out rows"
+        "training.study.cli", "training,serving", "measure a run's or a package's graphs on held-out rows"
     ),
-    "compare": Verb("training.evaluate.cli", "training,serving", "put the evaluations of several runs side by side"),
-    "sweep": Verb(
-        "training.evaluate.cli", "training,serving", "train with several KL weights: the rate-distortion curve"
-    ),
+    "compare": Verb("training.study.cli", "training,serving", "put the evaluations of several runs side by side"),
+    "sweep": Verb("training.study.cli", "training,serving", "train with several KL weights: the rate-distortion curve"),
     "package": Verb("training.bring.cli", "training,serving", "package ONNX graphs that were made elsewhere"),
     "serve": Verb("serving.cli", "serving", "serve a model package over gRPC"),
     "tune": Verb("serving.tune", "serving", "measure how a model is best run on this machine"),

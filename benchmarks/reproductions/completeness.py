@@ -20,8 +20,8 @@ from benchmarks.reproductions.runs import Finished, arguments, finish
 from training.config import complete, parse_config
 from training.evaluate.comparison import comparison
 from training.evaluate.evaluation import PriorEvidence
-from training.evaluate.sweep import Point, sweep, table
 from training.publish import MIXTURE
+from training.study.sweep import Point, sweep, table
 from vae.manifest import STANDARD
 
 SETTINGS: dict[str, object] = {"dataset": "digits"}

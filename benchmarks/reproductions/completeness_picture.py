@@ -10,9 +10,9 @@ from benchmarks.reproductions.runs import Finished
 from training.card.tiles import cells
 from training.data import load_dataset
 from training.evaluate.served import Data, Served
-from training.evaluate.sweep import Point
 from training.publish import MIXTURE
 from training.source import Source
+from training.study.sweep import Point
 from vae.images import Pixels
 from vae.manifest import STANDARD
 from vae.pictures import tile

@@ -1,6 +1,5 @@
 """Evidence: what a pair is worth, measured on the graphs that are served, through ONNX Runtime.
 
-    cli             the verbs evaluate, compare and sweep
     served          a pair's graphs as callables on arrays
     bounds          ELBO and importance-weighted log-likelihood
     reconstruction  squared error, and PCA's
@@ -12,8 +11,6 @@
     evidence        the evaluation itself: the above, in order
     report          an evaluation as a table
     comparison      several of them side by side
-    subject         a run or a package on disk, its data and its evaluation
-    sweep           runs that differ in beta: the curve of rate and distortion
 
 The same graphs, rows and budget give the same figures: every draw is seeded.
 """

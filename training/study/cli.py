@@ -29,9 +29,9 @@ def evaluate(arguments: list[str]) -> int:
     asked = _evaluate_parser().parse_args(arguments)
     prepare_onnxruntime("training,serving")
     from training.evaluate.report import table
-    from training.evaluate.subject import Subject, validation_rows_of
     from training.progress import Stages
     from training.publish import rows_of
+    from training.study.subject import Subject, validation_rows_of
 
     subject = Subject.find(asked.path)
     for key in ("rows", "samples"):
@@ -67,8 +67,8 @@ def compare(arguments: list[str]) -> int:
     asked = _compare_parser().parse_args(arguments)
     prepare_onnxruntime("training,serving")
     from training.evaluate.comparison import comparison, comparison_markdown
-    from training.evaluate.subject import Subject
     from training.progress import Stages
+    from training.study.subject import Subject
 
     subjects = [Subject.find(path) for path in asked.paths]
     names = [subject.name for subject in subjects]
@@ -97,9 +97,9 @@ def sweep(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     given, config = settings_of(parser, asked)
     prepare_onnxruntime("training,serving")
-    from training.evaluate.sweep import PICTURE_FILE, table, write_figures
-    from training.evaluate.sweep import sweep as train_all
     from training.progress import say
+    from training.study.sweep import PICTURE_FILE, table, write_figures
+    from training.study.sweep import sweep as train_all
 
     with sigterm_interrupts():
         try:

@@ -9,9 +9,9 @@ from training.checkpoint import Checkpoint
 from training.config import Config
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
-from training.evaluate.subject import Subject
-from training.evaluate.sweep import FIGURES_FILE, PICTURE_FILE, Point, sweep, table, write_figures
 from training.publish import Outcome
+from training.study.subject import Subject
+from training.study.sweep import FIGURES_FILE, PICTURE_FILE, Point, sweep, table, write_figures
 from vae.errors import TrainingError
 from vae.manifest import Parity
 

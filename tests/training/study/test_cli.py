@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests import make_float_package
-from training.evaluate import cli
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
-from training.evaluate.sweep import FIGURES_FILE, PICTURE_FILE
 from training.run import PACKAGE_DIRECTORY
+from training.study import cli
+from training.study.sweep import FIGURES_FILE, PICTURE_FILE
 from vae.errors import TrainingError
 
 ROOT = Path(__file__).parents[3]
@@ -110,7 +110,7 @@ def test_wrong_calls_exit_with_2_and_one_line(
 
 def test_help_does_not_load_pytorch() -> None:
     script = (
-        "import sys, training.evaluate.cli as cli\n"
+        "import sys, training.study.cli as cli\n"
         "for verb in (cli.evaluate, cli.compare, cli.sweep):\n"
         "  try: verb(['--help'])\n"
         "  except SystemExit: pass\n"
