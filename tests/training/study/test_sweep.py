@@ -19,6 +19,12 @@ GIVEN: dict[str, object] = {"epochs": 3, "latent_size": 4}
 
 
 @pytest.fixture
+def evaluation(run_directory: Path) -> Evaluation:
+    """One that no run came to."""
+    return Evaluation.read(run_directory / EVALUATION_FILE).model_copy(update={"rows": 7})
+
+
+@pytest.fixture
 def points(evaluation: Evaluation) -> list[Point]:
     found = []
     for beta, rate, distortion in ((0.25, 24.0, 80.0), (1.0, 16.0, 83.0), (4.0, 8.0, 105.0)):
