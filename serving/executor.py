@@ -22,20 +22,25 @@ E = TypeVar("E", bound=VaeError)
 class Batch(Generic[R, A]):
     """Pieces that run together."""
 
-    __slots__ = ("interrupt", "pieces", "rows", "unwanted")
+    __slots__ = ("interrupt", "pieces", "rows", "unwanted", "wanted")
 
     def __init__(self, pieces: Sequence[Piece[R, A]]) -> None:
         self.pieces = pieces
-        self.rows = sum(len(piece.rows) for piece in pieces)
+        """All of them, whatever a thread leaves out: who fails the batch may forget none."""
+        self.wanted = pieces
+        """Those that run."""
         self.unwanted: Sequence[Piece[R, A]] = ()
+        """Those that are left out."""
+        self.rows = sum(len(piece.rows) for piece in pieces)
+        """That run."""
         self.interrupt = Interrupt()
 
     def leave_out_unwanted(self, now: float) -> None:
         """Leaves out what belongs to calls that are over or late, which some are by the time that a thread begins."""
         self.unwanted = [piece for piece in self.pieces if piece.call.future.done() or piece.call.deadline <= now]
         if self.unwanted:
-            self.pieces = [piece for piece in self.pieces if piece not in self.unwanted]
-            self.rows = sum(len(piece.rows) for piece in self.pieces)
+            self.wanted = [piece for piece in self.pieces if piece not in self.unwanted]
+            self.rows = sum(len(piece.rows) for piece in self.wanted)
 
 
 class Executor(Generic[R, A]):
@@ -66,7 +71,7 @@ class Executor(Generic[R, A]):
     def stop_unwanted(self) -> None:
         """Stops the batches of which nobody wants a row any more."""
         for batch in self._running:
-            if all(piece.call.future.done() for piece in batch.pieces):
+            if all(piece.call.future.done() for piece in batch.wanted):
                 batch.interrupt.set()
 
     def is_short(self, rows: int) -> bool:
@@ -83,16 +88,20 @@ class Executor(Generic[R, A]):
         except Exception as exc:
             self._report(batch, exc)
 
-    async def run(self, batch: Batch[R, A], *, is_half: bool = False) -> None:
+    async def run(self, batch: Batch[R, A]) -> None:
         """Runs a batch and resolves its calls. The caller holds the device's slots."""
+        try:
+            await self._try(batch)
+        except asyncio.CancelledError:
+            _fail_all(batch, ShuttingDown, "the server is shutting down")
+            raise
+
+    async def _try(self, batch: Batch[R, A], *, is_half: bool = False) -> None:
         try:
             if self.is_short(batch.rows):
                 self._compute_here(batch)
             else:
                 await self._compute_on_thread(batch)
-        except asyncio.CancelledError:
-            _fail_all(batch, ShuttingDown, "the server is shutting down")
-            raise
         except OutOfMemory as exc:
             if is_half or batch.rows < 2:
                 self._give_up(batch, exc)
@@ -103,7 +112,7 @@ class Executor(Generic[R, A]):
 
     def _compute_here(self, batch: Batch[R, A]) -> None:
         started = time.monotonic()
-        answers = self._run([piece.rows for piece in batch.pieces], None)
+        answers = self._run([piece.rows for piece in batch.wanted], None)
         self._deliver(batch, answers, started, time.monotonic() - started)
 
     async def _compute_on_thread(self, batch: Batch[R, A]) -> None:
@@ -112,23 +121,23 @@ class Executor(Generic[R, A]):
             answers, started, ended = await self._device.run(self._compute, batch)
         finally:
             self._running.discard(batch)
-        for piece in batch.unwanted:
-            self._drop(piece)
-        if batch.pieces:
+            for piece in batch.unwanted:
+                self._drop(piece)
+        if batch.wanted:
             self._deliver(batch, answers, started, ended - started)
 
     def _compute(self, batch: Batch[R, A]) -> tuple[Sequence[A | NonFiniteOutput], float, float]:
         """Runs on a thread what is still wanted of a batch. Returns the answers, and when it began and ended."""
         started = time.monotonic()
         batch.leave_out_unwanted(started)
-        answers = self._run([piece.rows for piece in batch.pieces], batch.interrupt) if batch.pieces else []
+        answers = self._run([piece.rows for piece in batch.wanted], batch.interrupt) if batch.wanted else []
         return answers, started, time.monotonic()
 
     def _drop(self, piece: Piece[R, A]) -> None:
         """Answers a call whose rows were not run since it was over or late by then."""
         if piece.call.future.cancelled():
             self._tally.cancelled_rows += len(piece.rows)
-        else:
+        elif not piece.call.future.done():  # other rows of it may have failed
             self._tally.late_rows += len(piece.rows)
             fail(piece.call, DeadlinePassed("the deadline passed while the rows were queued"))
 
@@ -139,7 +148,7 @@ class Executor(Generic[R, A]):
         self._pace.learn(batch.rows, seconds)
         self._tally.running_seconds.observe(seconds)
         self._tally.batch_rows.observe(batch.rows)
-        for piece, answer in zip(batch.pieces, answers, strict=True):
+        for piece, answer in zip(batch.wanted, answers, strict=True):
             call = piece.call
             if call.future.done() or call.deadline < now:
                 self._tally.wasted_rows += len(piece.rows)
@@ -160,8 +169,8 @@ class Executor(Generic[R, A]):
         """Tries a batch that ran out of memory again, once, in two halves."""
         _log.warning("a batch of %d rows ran out of memory, trying again in two halves", batch.rows)
         self._tally.halved_batches += 1
-        for half in _halves(batch.pieces, batch.rows // 2):
-            await self.run(Batch(half), is_half=True)
+        for half in _halves(batch.wanted, batch.rows // 2):
+            await self._try(Batch(half), is_half=True)
 
     def _give_up(self, batch: Batch[R, A], error: OutOfMemory) -> None:
         _log.error("a batch of %d rows ran out of memory", batch.rows)
@@ -176,7 +185,7 @@ class Executor(Generic[R, A]):
         self._tally.failed_batches += 1
         is_ours = isinstance(error, VaeError)
         cause = error.__cause__ if is_ours else error
-        _log.error("a batch of %d calls failed: %s", len(batch.pieces), error, exc_info=cause)
+        _log.error("a batch of %d calls failed: %s", len(batch.wanted), error, exc_info=cause)
         _fail_all(batch, EngineFailure, str(error) if is_ours else "the batch failed")
 
 

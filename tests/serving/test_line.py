@@ -7,12 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.line import Call, Line, Piece
-
-
-class Numbers(list[int]):
-    def part(self, start: int, stop: int) -> "Numbers":
-        return Numbers(self[start:stop])
-
+from tests.serving.conftest import Numbers
 
 NumbersCall = Call[Numbers, list[int]]
 _LOOP = asyncio.new_event_loop()

@@ -126,6 +126,15 @@ def test_replies_that_are_ready_together_share_a_message(stub: VaeServiceStub) -
     assert len(messages) < 100
 
 
+def test_replies_that_are_ready_together_are_cut_into_messages_of_a_mebibyte(stub: VaeServiceStub) -> None:
+    talk = Talk(stub)
+    # They take turns, so the others are ready when the first is. A row counts for 256 bytes at least.
+    talk.send(decode(1, 8000), *[decode(number, 500) for number in range(2, 18)])
+    talk.close()
+    messages = [[reply.id for reply in message.replies] for message in talk.call]
+    assert messages == [[1], [*range(2, 9)], [*range(9, 16)], [16, 17]]
+
+
 def test_what_is_wrong_with_a_call_is_its_own(stub: VaeServiceStub) -> None:
     missing, infinite, past = pb.DecodeCall(id=2), decode(3), decode(4, timeout_microseconds=-1)
     infinite.request.latent.data = b"\0\0\x80\x7f" * 3
