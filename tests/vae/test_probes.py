@@ -32,6 +32,15 @@ def test_expectations_may_differ_by_a_share_of_the_range() -> None:
     assert not one("expectation", float_rows(5.02), float_rows(5)).passed
 
 
+def test_parameters_that_are_the_expectation_may_differ_as_it_may() -> None:
+    expectation, logits = float_rows(5, 0), float_rows(5, 0.1)
+    near = {"expectation": float_rows(5, 0.015), "parameters": float_rows(5, 0.015)}
+    for parameters, passes in ((expectation, True), (logits, False)):
+        references = {"expectation": expectation, "parameters": parameters}
+        found = compare(near, references, reach_of(DIGITS, expectation), TOLERANCE)
+        assert [comparison.passed for comparison in found] == [True, passes]
+
+
 WIDE = DataSpec(kind="table", shape=(3,), dtype="float32", minimum=-1e30, maximum=1e30)
 SEEN = np.array([[0, 1000, 5], [np.nan, 3000, 5], [2, np.nan, 5]], np.float32)
 

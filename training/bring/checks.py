@@ -39,13 +39,14 @@ def check_probes(
             repeated = compare(_answers(module, inputs, rows), expected, reach, tolerance)
             reason = (
                 "with the rows beside it: something in it works on the batch as a whole, such as a BatchNorm in "
-                "training mode"
+                "training mode, or it is rounding, of which `tolerance` allows more"
                 if all(other.passed for other in repeated)
                 else "from one call to the next: it draws random numbers, which a graph must not (Encode and Sample "
                 "draw theirs)"
             )
             raise TrainingError(
-                f"{label}: a row's {comparison.output} changes by up to {comparison.largest_difference:.3g} {reason}"
+                f"{label}: what it answers as {comparison.output} changes by up to {comparison.largest_difference:.3g} "
+                f"{reason}"
             )
 
 

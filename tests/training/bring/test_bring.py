@@ -193,7 +193,7 @@ def test_the_metrics_tell_how_near_given_rows_come_back(bring: Bring, capsys: py
         (
             "axis = Constant <value = int64[1] {0}> () m = ReduceMean<axes = [0]>(x) h = Sub(x, m) "
             "mu = MatMul(h, W) logvar = MatMul(h, V)",
-            "a row's mean changes by up to",
+            "what it answers as mean changes by up to",
         ),
         (
             "shape = Constant <value = int64[2] {64, 6}> () h = Reshape(x, shape) "
