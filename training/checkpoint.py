@@ -143,9 +143,9 @@ def read(path: Path) -> Checkpoint:
 
 
 def refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
-    """Raises TrainingError if a checkpoint was trained on other data."""
+    """Raises TrainingError if a checkpoint was trained on other data, or on another split of it."""
     if checkpoint.data_sha256 != dataset.sha256:
-        raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}")
+        raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}, or on another split")
 
 
 def _load(networks: Networks, checkpoint: Checkpoint, prefix: str) -> None:

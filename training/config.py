@@ -17,6 +17,7 @@ from vae.errors import TrainingError
 from vae.manifest import Name
 
 PRESETS = Path(__file__).parent / "presets"  # TOML files of settings, which flags and --config override
+PLACES = ("dataset", "data_dir")  # where data lies, which may move; that it is the same is the checksum's to say
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 HiddenSize = Annotated[int, Field(ge=1, le=65_536)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -265,8 +266,12 @@ def read_settings(path: Path) -> dict[str, object]:
         raise TrainingError(f"{path}: is no TOML: {exc}") from exc
 
 
-def refuse_changes(saved: Config, given: dict[str, object]) -> None:
-    """Makes sure that what is asked of a resumed run is what it was started with.
+def refuse_changes(saved: Config, given: dict[str, object]) -> Config:
+    """Returns the settings that a resumed run goes on with: those it was started with, wherever its data lies now.
+
+    Args:
+        saved: what it was started with.
+        given: what is asked of it.
 
     Raises:
         TrainingError: a value differs; the message names its flag or key.
@@ -274,8 +279,9 @@ def refuse_changes(saved: Config, given: dict[str, object]) -> None:
     asked = parse_config({**saved.model_dump(), **given})
     for key, value in asked:
         before = getattr(saved, key)
-        if value != before:
+        if value != before and key not in PLACES:
             raise TrainingError(f"{flag_of(key)}: the run was started with {before}, it cannot be resumed with {value}")
+    return asked
 
 
 def _one_of(name: str, known: Iterable[str]) -> str:

@@ -86,11 +86,11 @@ def resume(config: Config, directory: Path, given: dict[str, object]) -> tuple[C
             f"{directory} holds files but no {CHECKPOINT_FILE}: no run to go on with; choose another --out"
         )
     last = checkpoint.read(directory / CHECKPOINT_FILE)
-    refuse_changes(last.config, given)
-    prepare_torch(last.config)
-    dataset = load_dataset(last.config.source)
+    config = refuse_changes(last.config, given)
+    prepare_torch(config)
+    dataset = load_dataset(config.source)
     checkpoint.refuse_other_data(last, dataset)
-    return last, dataset
+    return last.model_copy(update={"config": config}), dataset
 
 
 @told_on_one_line()

@@ -116,6 +116,11 @@ def test_a_resumed_run_keeps_its_settings() -> None:
         refuse_changes(saved, {"seed": 3, "latent_size": 4})
 
 
+def test_data_may_have_moved_when_a_run_is_resumed() -> None:
+    saved = Config(dataset="old/rows.npy", seed=3)
+    assert refuse_changes(saved, {"dataset": "/new/rows.npy"}) == saved.model_copy(update={"dataset": "/new/rows.npy"})
+
+
 def test_settings_are_plain_values() -> None:
     assert Config().to_settings()["hidden_sizes"] == "256-128"
     settings = Config(dataset="/home/someone/rows.csv", data_dir="/home/someone", image_size=(28, 32)).to_settings()

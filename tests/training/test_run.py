@@ -2,6 +2,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
@@ -137,6 +138,19 @@ def test_a_finished_run_whose_data_changed_is_refused_and_keeps_its_journal(
     with pytest.raises(TrainingError, match="the checkpoint was trained on other data than this digits"):
         run.resume(last.config, tmp_path, {})
     assert (tmp_path / JOURNAL_FILE).read_bytes() == journal
+
+
+def test_a_run_goes_on_with_data_that_was_moved_but_not_with_data_that_changed(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(80, 3))
+    np.save(tmp_path / "rows.npy", rows)
+    config = Config(dataset=str(tmp_path / "rows.npy"), hidden_sizes=(4,), latent_size=2, epochs=2, input_noise=0.0)
+    run.begin(config, tmp_path / "run")
+    moved = str((tmp_path / "rows.npy").rename(tmp_path / "moved.npy"))
+    last, dataset = run.resume(config, tmp_path / "run", {"dataset": moved})
+    assert (last.config.dataset, len(dataset.train)) == (moved, 72)
+    np.save(tmp_path / "moved.npy", rows[::-1])
+    with pytest.raises(TrainingError, match="was trained on other data than this moved, or on another split"):
+        run.resume(config, tmp_path / "run", {"dataset": moved})
 
 
 def test_a_run_that_was_finished_on_a_gpu_is_packaged_again_anywhere(

@@ -30,7 +30,7 @@ class Dataset(NamedTuple):
     test: Tensor  # [rows, *spec.shape]
     labels: Labels | None
     sha256: str
-    """Of all rows' bytes, in their original order."""
+    """Of all rows, in their original order, and of which part each is in: another split is other data."""
     skipped: tuple[str, ...] = ()
     """One line for each thing that was left out because it was bad; packages show them, so none tells a whole path."""
     binarised: bool = False

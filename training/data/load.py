@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from training.data.binary import TEST_SEED, VALIDATION_SEED, draw_once
-from training.data.content import Content, describe_rows
+from training.data.content import Array, Content, describe_rows
 from training.data.dataset import Dataset, Labels
 from training.data.settings import check_settings
 from training.data.split import Split, reorder, split
@@ -75,9 +75,9 @@ def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
         raise TrainingError(f"--binarised: is for images, not for {shown(source.dataset)}")
     folder = f"{shown(Path(source.dataset).parent)}/"
     values = np.ascontiguousarray(content.values)
-    sha256 = hashlib.sha256(values.data).hexdigest()
-    reorder(values, parts.order)
     ends = np.cumsum([len(part) for part in parts])[:-1]
+    sha256 = _digest(values, parts)
+    reorder(values, parts.order)
     train, validation, test = np.split(values, ends)
     if source.binarised:
         maximum = content.spec.maximum
@@ -95,3 +95,13 @@ def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
         skipped=tuple(line.removeprefix(folder) for line in content.skipped),
         binarised=source.binarised,
     )
+
+
+def _digest(values: Array, parts: Split) -> str:
+    """Returns the SHA-256 of the rows, and of which part each of them is in."""
+    digest = hashlib.sha256(f"{values.dtype} {values.shape}".encode())
+    digest.update(values.data)
+    for part in parts:
+        digest.update(f"{len(part)}".encode())
+        digest.update(np.ascontiguousarray(part, "<i8").data)
+    return digest.hexdigest()

@@ -26,6 +26,8 @@ class Subject(NamedTuple):
     package: ModelPackage
     config: Config | None
     """The run's; None of a package alone."""
+    data_sha256: str | None
+    """As in `Dataset`, of what it was trained on; None where a package does not tell."""
 
     @classmethod
     def find(cls, path: Path) -> Self:
@@ -36,15 +38,17 @@ class Subject(NamedTuple):
             PackageError: a file is missing or altered.
         """
         if (path / MANIFEST_FILE).exists():
-            return cls(path, ModelPackage.open(path), None)
+            package = ModelPackage.open(path)
+            provenance = package.manifest.provenance
+            return cls(path, package, None, None if provenance is None else provenance.data_sha256)
         if not (path / CHECKPOINT_FILE).exists():
             raise TrainingError(
                 f"{path}: is neither a run, with {CHECKPOINT_FILE}, nor a package, with {MANIFEST_FILE}"
             )
         if not (path / PACKAGE_DIRECTORY / MANIFEST_FILE).exists():
             raise TrainingError(f"{path}: the run is not done: go on with it by vae train --resume")
-        config = checkpoint.read(path / CHECKPOINT_FILE).config
-        return cls(path, ModelPackage.open(path / PACKAGE_DIRECTORY), config)
+        last = checkpoint.read(path / CHECKPOINT_FILE)
+        return cls(path, ModelPackage.open(path / PACKAGE_DIRECTORY), last.config, last.data_sha256)
 
     @property
     def name(self) -> str:
@@ -85,7 +89,8 @@ class Subject(NamedTuple):
             changes: fields of Source that are not to be as they were in training. Another dataset changes all of them.
 
         Raises:
-            TrainingError: nothing tells where the data is, it is bad, or its rows are not what the encoder takes.
+            TrainingError: nothing tells where the data is, it is bad, it is another than in training though none was
+                named, or its rows are not what the encoder takes.
         """
         source = self.source
         if "dataset" in changes and (source is None or changes["dataset"] != source.dataset):
@@ -93,9 +98,15 @@ class Subject(NamedTuple):
         if source is None:
             raise TrainingError(f"{self.directory}: does not tell where its data is: name it by --data")
         dataset = load_dataset(Source(**{**source._asdict(), **changes}))
+        if "dataset" not in changes and dataset.sha256 != self.data_sha256:
+            raise TrainingError(
+                f"{dataset.name}: is not the data, or not the split, that the model was trained on: it may know rows that "
+                "are held out now; name data by --data to measure on it all the same"
+            )
         found, wanted = _kind(dataset.spec), _kind(self.package.manifest.data)
         if found != wanted:
             raise TrainingError(f"{dataset.name}: its rows are {found}, the model takes {wanted}")
+        _refuse_outside(dataset, self.package.manifest.data)
         return dataset
 
     def measure(self, rows: Rows, budget: Budget, progress: Progress | None) -> Evaluation:
@@ -142,3 +153,13 @@ def validation_rows_of(dataset: Dataset) -> Rows:
 
 def _kind(data: DataSpec) -> str:
     return f"{data.dtype} of {' x '.join(map(str, data.shape))}"
+
+
+def _refuse_outside(dataset: Dataset, data: DataSpec) -> None:
+    """Raises TrainingError if a held-out row has a value that a server would refuse."""
+    for part in (dataset.validation, dataset.test):
+        if len(part) and (float(part.min()) < data.minimum or float(part.max()) > data.maximum):
+            raise TrainingError(
+                f"{dataset.name}: its rows hold values from {float(part.min()):g} to {float(part.max()):g}, the model "
+                f"takes those within [{data.minimum:g}, {data.maximum:g}]"
+            )

@@ -29,6 +29,8 @@ class Point(NamedTuple):
     beta: float
     run: str
     """Name of its directory."""
+    data_sha256: str
+    """As in `Dataset`, of what it was trained on."""
     evaluation: Evaluation
 
     @property
@@ -59,19 +61,23 @@ def sweep(
         train: what trains one.
 
     Raises:
-        TrainingError: the model has no KL, a run is there with other settings, or training failed.
+        TrainingError: the model has no KL, a run is there with other settings or on other data, or training failed.
     """
     if model_of(config.model).posterior == "none":
         raise TrainingError(f"--model: {config.model} has no KL whose weight could be varied")
-    points = []
+    points = list[Point]()
     for beta in sorted(set(betas)):
         place, asked = directory / f"beta-{_named(beta)}", {**given, "beta": beta}
-        found = _done(place, asked)
-        if found is None:
+        done = _done(place, asked)
+        if done is None:
+            last, dataset = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, asked)
+            _refuse_other_data(place, last, points)
             say(f"beta {_named(beta)}")
-            begun = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, asked)
-            found = train(place, *begun).evaluation
-        points.append(Point(beta, place.name, found))
+            evaluation = train(place, last, dataset).evaluation
+        else:
+            last, evaluation = done
+            _refuse_other_data(place, last, points)
+        points.append(Point(beta, place.name, last.data_sha256, evaluation))
     return points
 
 
@@ -123,12 +129,22 @@ def picture(points: Sequence[Point]) -> bytes:
     return content.getvalue()
 
 
-def _done(directory: Path, asked: dict[str, object]) -> Evaluation | None:
-    """Returns what came of a run that is done; None where there is none, or one to go on with."""
+def _done(directory: Path, asked: dict[str, object]) -> tuple[Checkpoint, Evaluation] | None:
+    """Returns a run that is done and what came of it; None where there is none, or one to go on with."""
     if not (directory / EVALUATION_FILE).exists():
         return None
-    refuse_changes(checkpoint.read(directory / CHECKPOINT_FILE).config, asked)
-    return Evaluation.read(directory / EVALUATION_FILE)
+    last = checkpoint.read(directory / CHECKPOINT_FILE)
+    refuse_changes(last.config, asked)
+    return last, Evaluation.read(directory / EVALUATION_FILE)
+
+
+def _refuse_other_data(directory: Path, last: Checkpoint, points: Sequence[Point]) -> None:
+    """Raises TrainingError if a run is not on the data that those before it are on."""
+    if points and points[0].data_sha256 != last.data_sha256:
+        raise TrainingError(
+            f"{directory}: is a run on other data than {points[0].run}: did a file change between them? choose another "
+            "--out"
+        )
 
 
 def _named(beta: float) -> str:

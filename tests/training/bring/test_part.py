@@ -52,7 +52,10 @@ def normalised(values: Tensor) -> tuple[Tensor, Tensor]:
             r"encoder: answers moments of shape \[64, 2\] for 64 rows, must answer \[64, 4\] by the spec's latent",
         ),
         (encoder(lambda h: (h[:1], h)), r"encoder: answers mean of shape \[1, 2\] for 64 rows"),
-        (encoder(lambda h: (h + torch.randn_like(h), h)), "encoder: what it answers as mean changes by up to .* from one call"),
+        (
+            encoder(lambda h: (h + torch.randn_like(h), h)),
+            "encoder: what it answers as mean changes by up to .* from one call",
+        ),
         (encoder(normalised), "encoder: what it answers as mean changes by up to .* with the rows beside it"),
         (encoder(lambda h: (h, (h.exp() - 9).log())), "encoder: answers log_variance of NaN or infinity"),
     ],

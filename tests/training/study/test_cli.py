@@ -34,7 +34,9 @@ def test_evaluate_prints_and_keeps_what_it_found(run: Path, capsys: pytest.Captu
 def test_figures_of_other_rows_are_not_kept(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (run / EVALUATION_FILE).read_bytes()
     quick = ["--samples", "1", "--rows", "1"]
-    assert cli.evaluate([str(run), "--validation", "--validation-rows", "50", "--json", *quick]) == 0
+    assert (
+        cli.evaluate([str(run), "--data", "digits", "--validation", "--validation-rows", "50", "--json", *quick]) == 0
+    )
     assert Evaluation.parse(capsys.readouterr().out).rows == 50
     assert cli.evaluate([str(run / PACKAGE_DIRECTORY), *quick]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("not written")

@@ -66,6 +66,31 @@ def test_other_data_forgets_what_fitted_the_first(run_directory: Path) -> None:
     assert len(run.load({"dataset": "digits", "validation_rows": 100}).validation) == 100
 
 
+def test_rows_that_a_run_was_trained_on_are_not_held_out_unasked(run_directory: Path, tmp_path: Path) -> None:
+    run = Subject.find(run_directory)
+    package = Subject.find(run_directory / PACKAGE_DIRECTORY)
+    refused = r"^digits: is not the data, or not the split, that the model was trained on"
+    for subject in (run, package):
+        assert len(subject.load({}).test) == 360
+        with pytest.raises(TrainingError, match=refused):
+            subject.load({"validation_rows": 100})
+        with pytest.raises(TrainingError, match=refused):
+            subject._replace(data_sha256="0" * 64).load({})
+        assert len(subject._replace(data_sha256="0" * 64).load({"dataset": "digits"}).test) == 360
+
+
+def test_values_that_a_server_would_refuse_are_refused(run_directory: Path, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1)).astype(np.uint8)
+    np.save(tmp_path / "rows.npy", rows)
+    run = Subject.find(run_directory)
+    with pytest.raises(
+        TrainingError, match=r"^rows: its rows hold values from 0 to 255, the model takes .* \[0, 16\]$"
+    ):
+        run.load({"dataset": str(tmp_path / "rows.npy")})
+    np.save(tmp_path / "rows.npy", rows // 16)
+    assert len(run.load({"dataset": str(tmp_path / "rows.npy")}).test) == 6
+
+
 def test_what_is_no_run_or_not_done_is_said(run_directory: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"is neither a run, with checkpoint.* nor a package, with manifest"):
         Subject.find(tmp_path)
@@ -88,7 +113,7 @@ def test_a_damaged_package_is_refused(run_directory: Path, tmp_path: Path) -> No
 def test_validation_rows_take_the_place_of_test_rows(dataset: Dataset, run_directory: Path) -> None:
     with pytest.raises(TrainingError, match=r"digits: has no validation rows"):
         validation_rows_of(dataset)
-    some = Subject.find(run_directory).load({"validation_rows": 100})
+    some = Subject.find(run_directory).load({"dataset": "digits", "validation_rows": 100})
     rows = validation_rows_of(some)
     np.testing.assert_array_equal(rows.test, some.validation.numpy())
     assert rows.test_labels is not None

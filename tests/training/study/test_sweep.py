@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from training.checkpoint import Checkpoint
+from training import checkpoint
+from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
@@ -31,7 +32,8 @@ def points(evaluation: Evaluation) -> list[Point]:
         terms = {"kl_nats": rate, "reconstruction_nats": distortion}
         update = {name: Estimate(value=value, standard_error=1) for name, value in terms.items()}
         likelihoods = evaluation.likelihoods.model_copy(update=update)
-        found.append(Point(beta, f"beta-{beta:g}", evaluation.model_copy(update={"likelihoods": likelihoods})))
+        measured = evaluation.model_copy(update={"likelihoods": likelihoods})
+        found.append(Point(beta, f"beta-{beta:g}", "0" * 64, measured))
     return found
 
 
@@ -108,6 +110,23 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(
     shutil.copytree(run_directory, tmp_path / "beta-2")
     with pytest.raises(TrainingError, match=r"--beta: the run was started with 1\.0, it cannot be resumed with 2\.0"):
         sweep(config, GIVEN, [2.0], tmp_path)
+
+
+@pytest.mark.parametrize("betas", [[0.5, 1.0], [1.0, 2.0]])
+def test_runs_on_other_data_make_no_curve(
+    evaluation: Evaluation, config: Config, run_directory: Path, tmp_path: Path, betas: list[float]
+) -> None:
+    shutil.copytree(run_directory, tmp_path / "beta-1")
+    last = checkpoint.read(run_directory / CHECKPOINT_FILE)
+    checkpoint.write(tmp_path / "beta-1" / CHECKPOINT_FILE, last.model_copy(update={"data_sha256": "0" * 64}))
+
+    def train(directory: Path, last: Checkpoint, dataset: Dataset) -> Outcome:
+        assert directory.name == "beta-0.5"
+        package = Subject.find(run_directory).package
+        return Outcome(package, Parity(batch_sizes=(), checks=()), evaluation, dataset, last.config)
+
+    with pytest.raises(TrainingError, match=r"beta-\d: is a run on other data than beta-"):
+        sweep(config, GIVEN, betas, tmp_path, train)
 
 
 def test_a_model_without_a_kl_is_refused(config: Config, tmp_path: Path) -> None:
