@@ -3,13 +3,13 @@
 import hashlib
 from datetime import datetime
 from math import prod
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from vae.errors import PackageError
 
-SCHEMA_VERSIONS = (1, 2)  # that are read; `Manifest.schema_version` repeats them as a type
+SCHEMA_VERSION: Final = 2  # the only one that is read
 STANDARD = "standard"  # the prior N(0, I)
 MANIFEST_FILE = "manifest.json"
 BATCH = "batch"  # name of the symbolic first axis in every graph
@@ -183,7 +183,7 @@ class Provenance(_Part):
 class Manifest(_Part):
     """Describes a model package. Raises PackageError from `parse` where it is not understood."""
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[2] = SCHEMA_VERSION
     name: Name
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
     created_at: datetime
@@ -257,8 +257,6 @@ class Manifest(_Part):
         files = [file.file for file in self.files]
         if len(set(files)) < len(files) or MANIFEST_FILE in files:
             raise ValueError(f"lists a file twice, or {MANIFEST_FILE} itself, among {', '.join(files)}")
-        if self.schema_version == 1 and (names != [STANDARD] or self.assets or self.data.columns):
-            raise ValueError("schema_version 1 knows the prior 'standard' alone, no assets and no columns")
 
     def _check_prior(self, prior: Prior) -> None:
         if prior.name == STANDARD:
@@ -276,9 +274,8 @@ class Manifest(_Part):
             _expect(f"density of {prior.name!r}", prior.density.outputs, {"log_prior": ("float32", ())})
 
     def to_json(self) -> str:
-        """Returns the manifest as indented JSON, without keys that its schema version does not know."""
-        newer = _NEWER if self.schema_version == 1 else {}
-        return self.model_dump_json(indent=2, exclude_none=True, exclude=newer) + "\n"
+        """Returns the manifest as indented JSON."""
+        return self.model_dump_json(indent=2, exclude_none=True) + "\n"
 
     @classmethod
     def parse(cls, text: str | bytes, source: str = MANIFEST_FILE) -> Self:
@@ -293,9 +290,10 @@ class Manifest(_Part):
         """
         try:
             version = _AnyManifest.model_validate_json(text).schema_version
-            if version not in SCHEMA_VERSIONS:
-                known = " and ".join(map(str, SCHEMA_VERSIONS))
-                raise PackageError(f"{source}: schema_version {version} is unknown; this version reads {known}")
+            if version != SCHEMA_VERSION:
+                raise PackageError(
+                    f"{source}: schema_version {version} is unknown; this version reads {SCHEMA_VERSION}"
+                )
             return cls.model_validate_json(text)
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -317,10 +315,6 @@ def _expect(
     for name, (dtype, shape) in expected.items():
         if found.get(name) != (dtype, shape):
             raise ValueError(f"{graph}: {name} must be {dtype} [{', '.join([BATCH, *map(str, shape)])}]")
-
-
-# Keys of the second schema version that are written even where they are empty.
-_NEWER: dict[str, bool | set[str]] = {"assets": True, "data": {"columns"}}
 
 
 class _AnyManifest(BaseModel):
