@@ -1,6 +1,7 @@
 """What training, serving and every client share.
 
     errors       every expected failure, named by whose fault it is
+    records      frozen values that are read from files, and what is wrong with one
     manifest     describes a model package
     package      writes and opens one
     probes       compares a graph's answers with the trainer's own

@@ -5,9 +5,10 @@ from datetime import datetime
 from math import prod
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
 
 from vae.errors import PackageError
+from vae.records import Record, first_problem
 
 SCHEMA_VERSION: Final = 2  # the only one that is read
 STANDARD = "standard"  # the prior N(0, I)
@@ -22,13 +23,7 @@ Tensors = dict[str, tuple[str, tuple[int, ...]]]
 """What a graph takes or gives: dtype and shape of a row by name."""
 
 
-class _Part(BaseModel):
-    """Frozen, and strict about keys: an unknown key means that a newer version wrote this."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataSpec(_Part):
+class DataSpec(Record):
     """One row of data: what the encoder takes and the decoder gives."""
 
     kind: Literal["image", "table"]
@@ -62,22 +57,22 @@ class DataSpec(_Part):
         return self
 
 
-class Likelihood(_Part):
+class Likelihood(Record):
     """Distribution of data given a latent."""
 
     family: str
-    constants: dict[str, float] = {}
+    constants: dict[str, float] = Field(default_factory=dict)
     """Constants of the family, for example {"trials": 16}."""
 
 
-class File(_Part):
+class File(Record):
     """A file of the package and its checksum."""
 
     file: FileName
     sha256: Sha256
 
 
-class TensorSpec(_Part):
+class TensorSpec(Record):
     """An input or output of a graph."""
 
     name: str
@@ -105,7 +100,7 @@ class Graph(File):
     outputs: tuple[TensorSpec, ...]
 
 
-class Graphs(_Part):
+class Graphs(Record):
     """The pair, and the likelihood that scores it."""
 
     encoder: Graph
@@ -122,7 +117,7 @@ class Graphs(_Part):
         return {name: graph for name, graph in graphs.items() if graph is not None}
 
 
-class Prior(_Part):
+class Prior(Record):
     """A distribution over latents to sample from. `standard` is N(0, I) and has no graph, every other one has."""
 
     name: Name
@@ -140,7 +135,7 @@ class Prior(_Part):
         return {name: graph for name, graph in graphs.items() if graph is not None}
 
 
-class Tolerance(_Part):
+class Tolerance(Record):
     """How far a provider's answers may lie from the trainer's: absolute + relative * |reference|."""
 
     absolute: Annotated[float, Field(ge=0, le=1)]
@@ -153,7 +148,7 @@ class Probes(File):
     tolerances: dict[Literal["cpu", "cuda"], Tolerance]
 
 
-class ParityCheck(_Part):
+class ParityCheck(Record):
     """One output of one graph against PyTorch, over every batch size and kind of row."""
 
     output: str
@@ -164,14 +159,14 @@ class ParityCheck(_Part):
     """The bound in words, for example "1e-05 + 1e-04 |reference|"."""
 
 
-class Parity(_Part):
+class Parity(Record):
     """Report of the check that export passed."""
 
     batch_sizes: tuple[PositiveInt, ...]
     checks: tuple[ParityCheck, ...]
 
 
-class Provenance(_Part):
+class Provenance(Record):
     """Where the model came from."""
 
     dataset: str
@@ -180,7 +175,7 @@ class Provenance(_Part):
     libraries: dict[str, str]
 
 
-class Manifest(_Part):
+class Manifest(Record):
     """Describes a model package. Raises PackageError from `parse` where it is not understood."""
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -203,7 +198,7 @@ class Manifest(_Part):
     preprocessing: str = ""
     """What the graphs already do to the data, stated for people."""
     provenance: Provenance | None = None
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = Field(default_factory=dict)
     parity: Parity | None = None
 
     @property
@@ -296,10 +291,7 @@ class Manifest(_Part):
                 )
             return cls.model_validate_json(text)
         except ValidationError as exc:
-            first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            message = first["msg"].removeprefix("Value error, ")
-            raise PackageError(f"{source}: {where + ': ' if where else ''}{message}") from exc
+            raise PackageError(f"{source}: {first_problem(exc)}") from exc
 
 
 def _expect(
