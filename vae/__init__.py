@@ -2,6 +2,7 @@
 
     errors       every expected failure, named by whose fault it is
     records      frozen values that are read from files, and what is wrong with one
+    signatures   what every graph of a package takes and gives
     manifest     describes a model package
     package      writes and opens one
     probes       compares a graph's answers with the trainer's own

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_valid
 
 from vae.errors import PackageError
 from vae.records import Record, first_problem
+from vae.signatures import Tensors, pair_signatures, prior_signatures
 
 SCHEMA_VERSION: Final = 2  # the only one that is read
 STANDARD = "standard"  # the prior N(0, I)
@@ -19,8 +20,6 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]  # no separators: stays in the package
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-Tensors = dict[str, tuple[str, tuple[int, ...]]]
-"""What a graph takes or gives: dtype and shape of a row by name."""
 
 
 class DataSpec(Record):
@@ -209,13 +208,18 @@ class Manifest(Record):
     @property
     def files(self) -> tuple[File, ...]:
         """Every file of the package but the manifest itself."""
-        of_priors = (graph for prior in self.priors for graph in prior.graphs.values())
-        listed = (*self.graphs.by_name.values(), *of_priors, self.probes, self.readme, *self.assets)
+        listed = (*self.all_graphs.values(), self.probes, self.readme, *self.assets)
         return tuple(file for file in listed if file is not None)
 
     @property
+    def all_graphs(self) -> dict[str, Graph]:
+        """Every graph of the package, by the name that its probes have: encoder, ..., prior.NAME, density.NAME."""
+        of_priors = {name: graph for prior in self.priors for name, graph in prior.graphs.items()}
+        return self.graphs.by_name | of_priors
+
+    @property
     def served_graphs(self) -> dict[str, Graph]:
-        """Every graph that a server runs, by the name that its probes have: encoder, ..., prior.NAME."""
+        """Those that a server runs: all but the densities."""
         of_priors = {f"prior.{prior.name}": prior.graph for prior in self.priors if prior.graph is not None}
         return self.graphs.by_name | of_priors
 
@@ -224,21 +228,7 @@ class Manifest(Record):
         self._check_names()
         if self.fingerprint != fingerprint_of(self.graphs.encoder.sha256, self.graphs.decoder.sha256):
             raise ValueError("fingerprint does not match the graphs' checksums")
-        latent = ("float32", self.latent_shape)
-        moments = ("mean", "log_variance") if self.posterior == "gaussian" else ("mean",)
-        data = (self.data.dtype, self.data.shape)
-        encoder, decoder = self.graphs.encoder, self.graphs.decoder
-        _expect("encoder", encoder.inputs, {"data": data}, exactly=True)
-        _expect("encoder", encoder.outputs, dict.fromkeys(moments, latent))
-        _expect("decoder", decoder.inputs, {"latent": latent}, exactly=True)
-        _expect("decoder", decoder.outputs, {"data": data, "expectation": ("float32", self.data.shape)})
-        if self.graphs.likelihood is not None:
-            parameters = next((spec.row_shape for spec in decoder.outputs if spec.name == "parameters"), None)
-            if parameters is None:
-                raise ValueError("decoder: must answer the parameters that the likelihood takes")
-            taken: Tensors = {"data": data, "parameters": ("float32", parameters)}
-            _expect("likelihood", self.graphs.likelihood.inputs, taken, exactly=True)
-            _expect("likelihood", self.graphs.likelihood.outputs, {"log_likelihood": ("float32", ())})
+        self._check_graphs()
         for prior in self.priors:
             self._check_prior(prior)
         return self
@@ -253,20 +243,24 @@ class Manifest(Record):
         if len(set(files)) < len(files) or MANIFEST_FILE in files:
             raise ValueError(f"lists a file twice, or {MANIFEST_FILE} itself, among {', '.join(files)}")
 
+    def _check_graphs(self) -> None:
+        decoded = {spec.name: spec.row_shape for spec in self.graphs.decoder.outputs}
+        if self.graphs.likelihood is not None and "parameters" not in decoded:
+            raise ValueError("decoder: must answer the parameters that the likelihood takes")
+        data, parameters_shape = (self.data.dtype, self.data.shape), decoded.get("parameters", ())
+        signatures = pair_signatures(data, self.latent_shape, parameters_shape, self.posterior)
+        for prior in self.priors:
+            signatures |= prior_signatures(prior.name, prior.noise_size, self.latent_shape)
+        for name, graph in self.all_graphs.items():
+            _expect(name, graph.inputs, signatures[name].inputs, exactly=True)
+            _expect(name, graph.outputs, signatures[name].outputs)
+
     def _check_prior(self, prior: Prior) -> None:
         if prior.name == STANDARD:
             if prior.noise_size != self.latent_size or prior.graphs:
                 raise ValueError(f"prior {STANDARD!r} takes {self.latent_size} normals a row, and no graph")
-            return
-        if prior.graph is None:
+        elif prior.graph is None:
             raise ValueError(f"prior {prior.name!r} needs a graph; {STANDARD!r} alone has none")
-        latent = {"latent": ("float32", self.latent_shape)}
-        taken: Tensors = {"noise": ("float32", (prior.noise_size,)), "temperature": ("float32", ())}
-        _expect(f"prior {prior.name!r}", prior.graph.inputs, taken, exactly=True)
-        _expect(f"prior {prior.name!r}", prior.graph.outputs, latent)
-        if prior.density is not None:
-            _expect(f"density of {prior.name!r}", prior.density.inputs, latent, exactly=True)
-            _expect(f"density of {prior.name!r}", prior.density.outputs, {"log_prior": ("float32", ())})
 
     def to_json(self) -> str:
         """Returns the manifest as indented JSON."""
@@ -294,13 +288,7 @@ class Manifest(Record):
             raise PackageError(f"{source}: {first_problem(exc)}") from exc
 
 
-def _expect(
-    graph: str,
-    listed: tuple[TensorSpec, ...],
-    expected: Tensors,
-    *,
-    exactly: bool = False,
-) -> None:
+def _expect(graph: str, listed: tuple[TensorSpec, ...], expected: Tensors, *, exactly: bool = False) -> None:
     found = {spec.name: (spec.dtype, spec.row_shape) for spec in listed}
     if len(found) < len(listed) or (exactly and len(found) > len(expected)):
         raise ValueError(f"{graph}: must list {', '.join(expected)}{' alone' if exactly else ''}, and nothing twice")
