@@ -8,6 +8,7 @@
     probes       compares a graph's answers with the trainer's own
     runtime      checks that exactly one ONNX Runtime is installed
     noise        (purpose, seed, row) -> standard normals
+    posterior    draws from a posterior, and its KL
     tensors      Tensor message <-> array; parsing is the validation
     images       encoded images <-> rows of an image model
     image_files  what an image's header tells before anything is decoded
