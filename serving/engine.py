@@ -16,6 +16,7 @@ from serving.session import Session
 from vae.errors import NonFiniteOutput
 from vae.manifest import Manifest
 from vae.noise import Purpose, RowRange, standard_normals
+from vae.posterior import kl_by_dimension, reparameterize
 from vae.tensors import Array, join
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class Engine:
         outputs = {name: _split(decoded[name], batch) for name in shown}
         errors = _split(_squared_error(data, decoded["expectation"]), batch)
         nats = self._score(batch, data, decoded.get("parameters"), interrupt)
-        kl = [None] * len(batch) if moments is None else _split(_kl(*moments), batch)
+        kl = [None] * len(batch) if moments is None else _split(_sum_rows(kl_by_dimension(*moments)), batch)
         answers = [Reconstructed(outputs[rows.output][i], errors[i], nats[i], kl[i]) for i, rows in enumerate(batch)]
         return _refuse_non_finite("decoder", answers, batch, decoded["expectation"])
 
@@ -119,7 +120,7 @@ class Engine:
         noise = iter(self._noise(Purpose.POSTERIOR, [rows.noise for rows in batch if rows.noise], self._latent_shape))
         pieces = zip(batch, _split(moments.mean, batch), _split(moments.log_variance, batch), strict=True)
         latents = [
-            _reparameterize(mean, log_variance, next(noise)) if rows.noise else mean
+            reparameterize(mean, log_variance, next(noise)) if rows.noise else mean
             for rows, mean, log_variance in pieces
         ]
         return data, moments, latents
@@ -178,13 +179,6 @@ def _refuse_non_finite(
     ]
 
 
-def _kl(mean: Array, log_variance: Array) -> Array:
-    """Returns KL(N(mean, exp(log_variance)) || N(0, I)) of each row, in nats (Kingma and Welling, 2014, appendix B)."""
-    wide = log_variance.astype(np.float64)
-    with np.errstate(over="ignore"):  # an extreme posterior scores infinity
-        return _sum_rows(0.5 * (mean.astype(np.float64) ** 2 + np.exp(wide) - 1 - wide))
-
-
 def _squared_error(data: Array, expectation: Array) -> Array:
     """Returns the squared error of each row; a value that is missing, NaN, counts nothing."""
     wide = data.astype(np.float64)
@@ -192,15 +186,9 @@ def _squared_error(data: Array, expectation: Array) -> Array:
 
 
 def _sum_rows(values: npt.NDArray[np.float64]) -> Array:
-    summed: npt.NDArray[np.float64] = values.reshape(len(values), -1).sum(1)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # an extreme row scores infinity
+        summed: npt.NDArray[np.float64] = values.reshape(len(values), -1).sum(1)
         return summed.astype(np.float32)
-
-
-def _reparameterize(mean: Array, log_variance: Array, noise: Array) -> Array:
-    """Returns mean + sqrt(variance) noise; in float64, so that its bits do not follow the last bit of exp."""
-    with np.errstate(over="ignore"):
-        return (mean + np.exp(0.5 * log_variance.astype(np.float64)) * noise).astype(np.float32)
 
 
 def _split(joined: npt.NDArray[S], batch: Sequence[Sized]) -> list[npt.NDArray[S]]:

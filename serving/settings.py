@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vae.channel import is_loopback
 from vae.errors import StartupError
+from vae.records import first_problem
 
 _LONGEST = 10.0**6  # seconds; what gRPC counts in milliseconds, as an int
 
@@ -163,9 +164,7 @@ def read_settings(flags: dict[str, str]) -> Settings:
     try:
         return Settings(**flags)  # type: ignore[arg-type]  # flags are text, which pydantic parses
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_context=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
+        name, message, *_ = first_problem(exc)
         raise (wrong(name, message) if name else StartupError(message)) from exc
 
 

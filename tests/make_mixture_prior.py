@@ -59,7 +59,6 @@ def add_prior(package: ModelPackage, name: str) -> tuple[Manifest, dict[str, byt
     old = package.manifest
     manifest = old.model_copy(
         update={
-            "schema_version": 2,
             "priors": (*old.priors, Prior(name=name, noise_size=NOISE, graph=described)),
             "default_prior": name,
             "probes": old.probes.model_copy(update={"sha256": sha256_of(archive.getvalue())}),

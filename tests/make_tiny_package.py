@@ -149,10 +149,7 @@ def _probes(weights: Arrays) -> Arrays:
 
 
 def make(directory: Path, **changes: object) -> ModelPackage:
-    """Writes the package. `changes` replace fields of its manifest, so that a test can make a wrong one.
-
-    It keeps the first schema version: whatever is tested on it shows that such packages are still served.
-    """
+    """Writes the package. `changes` replace fields of its manifest, so that a test can make a wrong one."""
     weights = _weights()
     made = {
         "encoder": Made(_encoder(weights), [DATA], ENCODER_OUTPUTS),
@@ -161,10 +158,7 @@ def make(directory: Path, **changes: object) -> ModelPackage:
     }
     data = DataSpec(kind="image", shape=SHAPE, dtype="uint8", minimum=0, maximum=TRIALS)
     likelihood = Likelihood(family="binomial", constants={"trials": TRIALS})
-    old: dict[str, object] = {"schema_version": 1}
-    return write(
-        directory, "tiny", made, _probes(weights), data=data, latent=LATENT, likelihood=likelihood, **old | changes
-    )
+    return write(directory, "tiny", made, _probes(weights), data=data, latent=LATENT, likelihood=likelihood, **changes)
 
 
 class Made(NamedTuple):

@@ -15,6 +15,7 @@ from training.networks import NETWORKS
 from training.source import Source, kind_of
 from vae.errors import TrainingError
 from vae.manifest import Name
+from vae.records import first_problem
 
 PRESETS = Path(__file__).parent / "presets"  # TOML files of settings, which flags and --config override
 PLACES = ("dataset", "data_dir")  # where data lies, which may move; that it is the same is the checksum's to say
@@ -166,19 +167,18 @@ def problem_of(
         known: all keys that there are.
         hint: what to say of a key that resembles none of them.
     """
-    first = exc.errors(include_url=False, include_context=False)[0]
-    where, key, kind = ".".join(map(str, first["loc"])), str((*first["loc"], "")[0]), first["type"]
+    where, message, kind, given = first_problem(exc)
+    key = where.partition(".")[0]
     if kind == "extra_forbidden":
-        near = get_close_matches(key, known, n=1)
+        near = get_close_matches(where, known, n=1)
         return where, f"no such key; {f'did you mean {near[0]}?' if near else hint}"
     if kind == "missing" and key not in settings:
         return where, "is missing"
     if kind in _LENGTHS:
         return where, f"{_LENGTHS[kind]}: {brief(settings[key])}"
-    message = first["msg"].removeprefix("Value error, ")
     if not where:
         return where, message
-    return where, f"{message[0].lower()}{message[1:]}, not {brief(first['input'])}"
+    return where, f"{message[0].lower()}{message[1:]}, not {brief(given)}"
 
 
 def preset_names() -> tuple[str, ...]:

@@ -1,11 +1,14 @@
 """What training, serving and every client share.
 
     errors       every expected failure, named by whose fault it is
+    records      frozen values that are read from files, and what is wrong with one
+    signatures   what every graph of a package takes and gives
     manifest     describes a model package
     package      writes and opens one
     probes       compares a graph's answers with the trainer's own
     runtime      checks that exactly one ONNX Runtime is installed
     noise        (purpose, seed, row) -> standard normals
+    posterior    draws from a posterior, and its KL
     tensors      Tensor message <-> array; parsing is the validation
     images       encoded images <-> rows of an image model
     image_files  what an image's header tells before anything is decoded

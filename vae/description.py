@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, Strin
 
 from vae.errors import CallError
 from vae.manifest import DataSpec, Likelihood, Prior, Shape
+from vae.records import first_problem
 from vae.v1 import vae_pb2 as pb
 
 
@@ -106,10 +107,10 @@ def parse_model(message: pb.Model) -> Model:
             metrics=dict(sorted(message.metrics.items())),  # on the wire they have no order
         )
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = printable(".".join([exc.title, *map(str, first["loc"])]))
+        problem = first_problem(exc)
+        where = printable(".".join(filter(None, (exc.title, problem.where))))
         raise CallError(
-            "INTERNAL", f"the server describes a model that this client does not understand: {where}: {first['msg']}"
+            "INTERNAL", f"the server describes a model that this client does not understand: {where}: {problem.message}"
         ) from exc
 
 

@@ -3,13 +3,15 @@
 import hashlib
 from datetime import datetime
 from math import prod
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
 
 from vae.errors import PackageError
+from vae.records import Record, first_problem
+from vae.signatures import Tensors, pair_signatures, prior_signatures
 
-SCHEMA_VERSIONS = (1, 2)  # that are read; `Manifest.schema_version` repeats them as a type
+SCHEMA_VERSION: Final = 2  # the only one that is read
 STANDARD = "standard"  # the prior N(0, I)
 MANIFEST_FILE = "manifest.json"
 BATCH = "batch"  # name of the symbolic first axis in every graph
@@ -18,17 +20,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]  # no separators: stays in the package
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-Tensors = dict[str, tuple[str, tuple[int, ...]]]
-"""What a graph takes or gives: dtype and shape of a row by name."""
 
 
-class _Part(BaseModel):
-    """Frozen, and strict about keys: an unknown key means that a newer version wrote this."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataSpec(_Part):
+class DataSpec(Record):
     """One row of data: what the encoder takes and the decoder gives."""
 
     kind: Literal["image", "table"]
@@ -62,22 +56,22 @@ class DataSpec(_Part):
         return self
 
 
-class Likelihood(_Part):
+class Likelihood(Record):
     """Distribution of data given a latent."""
 
     family: str
-    constants: dict[str, float] = {}
+    constants: dict[str, float] = Field(default_factory=dict)
     """Constants of the family, for example {"trials": 16}."""
 
 
-class File(_Part):
+class File(Record):
     """A file of the package and its checksum."""
 
     file: FileName
     sha256: Sha256
 
 
-class TensorSpec(_Part):
+class TensorSpec(Record):
     """An input or output of a graph."""
 
     name: str
@@ -105,7 +99,7 @@ class Graph(File):
     outputs: tuple[TensorSpec, ...]
 
 
-class Graphs(_Part):
+class Graphs(Record):
     """The pair, and the likelihood that scores it."""
 
     encoder: Graph
@@ -122,7 +116,7 @@ class Graphs(_Part):
         return {name: graph for name, graph in graphs.items() if graph is not None}
 
 
-class Prior(_Part):
+class Prior(Record):
     """A distribution over latents to sample from. `standard` is N(0, I) and has no graph, every other one has."""
 
     name: Name
@@ -140,7 +134,7 @@ class Prior(_Part):
         return {name: graph for name, graph in graphs.items() if graph is not None}
 
 
-class Tolerance(_Part):
+class Tolerance(Record):
     """How far a provider's answers may lie from the trainer's: absolute + relative * |reference|."""
 
     absolute: Annotated[float, Field(ge=0, le=1)]
@@ -153,7 +147,7 @@ class Probes(File):
     tolerances: dict[Literal["cpu", "cuda"], Tolerance]
 
 
-class ParityCheck(_Part):
+class ParityCheck(Record):
     """One output of one graph against PyTorch, over every batch size and kind of row."""
 
     output: str
@@ -164,14 +158,14 @@ class ParityCheck(_Part):
     """The bound in words, for example "1e-05 + 1e-04 |reference|"."""
 
 
-class Parity(_Part):
+class Parity(Record):
     """Report of the check that export passed."""
 
     batch_sizes: tuple[PositiveInt, ...]
     checks: tuple[ParityCheck, ...]
 
 
-class Provenance(_Part):
+class Provenance(Record):
     """Where the model came from."""
 
     dataset: str
@@ -180,10 +174,10 @@ class Provenance(_Part):
     libraries: dict[str, str]
 
 
-class Manifest(_Part):
+class Manifest(Record):
     """Describes a model package. Raises PackageError from `parse` where it is not understood."""
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[2] = SCHEMA_VERSION
     name: Name
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
     created_at: datetime
@@ -203,7 +197,7 @@ class Manifest(_Part):
     preprocessing: str = ""
     """What the graphs already do to the data, stated for people."""
     provenance: Provenance | None = None
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = Field(default_factory=dict)
     parity: Parity | None = None
 
     @property
@@ -214,13 +208,18 @@ class Manifest(_Part):
     @property
     def files(self) -> tuple[File, ...]:
         """Every file of the package but the manifest itself."""
-        of_priors = (graph for prior in self.priors for graph in prior.graphs.values())
-        listed = (*self.graphs.by_name.values(), *of_priors, self.probes, self.readme, *self.assets)
+        listed = (*self.all_graphs.values(), self.probes, self.readme, *self.assets)
         return tuple(file for file in listed if file is not None)
 
     @property
+    def all_graphs(self) -> dict[str, Graph]:
+        """Every graph of the package, by the name that its probes have: encoder, ..., prior.NAME, density.NAME."""
+        of_priors = {name: graph for prior in self.priors for name, graph in prior.graphs.items()}
+        return self.graphs.by_name | of_priors
+
+    @property
     def served_graphs(self) -> dict[str, Graph]:
-        """Every graph that a server runs, by the name that its probes have: encoder, ..., prior.NAME."""
+        """Those that a server runs: all but the densities."""
         of_priors = {f"prior.{prior.name}": prior.graph for prior in self.priors if prior.graph is not None}
         return self.graphs.by_name | of_priors
 
@@ -229,21 +228,7 @@ class Manifest(_Part):
         self._check_names()
         if self.fingerprint != fingerprint_of(self.graphs.encoder.sha256, self.graphs.decoder.sha256):
             raise ValueError("fingerprint does not match the graphs' checksums")
-        latent = ("float32", self.latent_shape)
-        moments = ("mean", "log_variance") if self.posterior == "gaussian" else ("mean",)
-        data = (self.data.dtype, self.data.shape)
-        encoder, decoder = self.graphs.encoder, self.graphs.decoder
-        _expect("encoder", encoder.inputs, {"data": data}, exactly=True)
-        _expect("encoder", encoder.outputs, dict.fromkeys(moments, latent))
-        _expect("decoder", decoder.inputs, {"latent": latent}, exactly=True)
-        _expect("decoder", decoder.outputs, {"data": data, "expectation": ("float32", self.data.shape)})
-        if self.graphs.likelihood is not None:
-            parameters = next((spec.row_shape for spec in decoder.outputs if spec.name == "parameters"), None)
-            if parameters is None:
-                raise ValueError("decoder: must answer the parameters that the likelihood takes")
-            taken: Tensors = {"data": data, "parameters": ("float32", parameters)}
-            _expect("likelihood", self.graphs.likelihood.inputs, taken, exactly=True)
-            _expect("likelihood", self.graphs.likelihood.outputs, {"log_likelihood": ("float32", ())})
+        self._check_graphs()
         for prior in self.priors:
             self._check_prior(prior)
         return self
@@ -257,28 +242,29 @@ class Manifest(_Part):
         files = [file.file for file in self.files]
         if len(set(files)) < len(files) or MANIFEST_FILE in files:
             raise ValueError(f"lists a file twice, or {MANIFEST_FILE} itself, among {', '.join(files)}")
-        if self.schema_version == 1 and (names != [STANDARD] or self.assets or self.data.columns):
-            raise ValueError("schema_version 1 knows the prior 'standard' alone, no assets and no columns")
+
+    def _check_graphs(self) -> None:
+        decoded = {spec.name: spec.row_shape for spec in self.graphs.decoder.outputs}
+        if self.graphs.likelihood is not None and "parameters" not in decoded:
+            raise ValueError("decoder: must answer the parameters that the likelihood takes")
+        data, parameters_shape = (self.data.dtype, self.data.shape), decoded.get("parameters", ())
+        signatures = pair_signatures(data, self.latent_shape, parameters_shape, self.posterior)
+        for prior in self.priors:
+            signatures |= prior_signatures(prior.name, prior.noise_size, self.latent_shape)
+        for name, graph in self.all_graphs.items():
+            _expect(name, graph.inputs, signatures[name].inputs, exactly=True)
+            _expect(name, graph.outputs, signatures[name].outputs)
 
     def _check_prior(self, prior: Prior) -> None:
         if prior.name == STANDARD:
             if prior.noise_size != self.latent_size or prior.graphs:
                 raise ValueError(f"prior {STANDARD!r} takes {self.latent_size} normals a row, and no graph")
-            return
-        if prior.graph is None:
+        elif prior.graph is None:
             raise ValueError(f"prior {prior.name!r} needs a graph; {STANDARD!r} alone has none")
-        latent = {"latent": ("float32", self.latent_shape)}
-        taken: Tensors = {"noise": ("float32", (prior.noise_size,)), "temperature": ("float32", ())}
-        _expect(f"prior {prior.name!r}", prior.graph.inputs, taken, exactly=True)
-        _expect(f"prior {prior.name!r}", prior.graph.outputs, latent)
-        if prior.density is not None:
-            _expect(f"density of {prior.name!r}", prior.density.inputs, latent, exactly=True)
-            _expect(f"density of {prior.name!r}", prior.density.outputs, {"log_prior": ("float32", ())})
 
     def to_json(self) -> str:
-        """Returns the manifest as indented JSON, without keys that its schema version does not know."""
-        newer = _NEWER if self.schema_version == 1 else {}
-        return self.model_dump_json(indent=2, exclude_none=True, exclude=newer) + "\n"
+        """Returns the manifest as indented JSON."""
+        return self.model_dump_json(indent=2, exclude_none=True) + "\n"
 
     @classmethod
     def parse(cls, text: str | bytes, source: str = MANIFEST_FILE) -> Self:
@@ -293,34 +279,22 @@ class Manifest(_Part):
         """
         try:
             version = _AnyManifest.model_validate_json(text).schema_version
-            if version not in SCHEMA_VERSIONS:
-                known = " and ".join(map(str, SCHEMA_VERSIONS))
-                raise PackageError(f"{source}: schema_version {version} is unknown; this version reads {known}")
+            if version != SCHEMA_VERSION:
+                raise PackageError(
+                    f"{source}: schema_version {version} is unknown; this version reads {SCHEMA_VERSION}"
+                )
             return cls.model_validate_json(text)
         except ValidationError as exc:
-            first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            message = first["msg"].removeprefix("Value error, ")
-            raise PackageError(f"{source}: {where + ': ' if where else ''}{message}") from exc
+            raise PackageError(f"{source}: {first_problem(exc)}") from exc
 
 
-def _expect(
-    graph: str,
-    listed: tuple[TensorSpec, ...],
-    expected: Tensors,
-    *,
-    exactly: bool = False,
-) -> None:
+def _expect(graph: str, listed: tuple[TensorSpec, ...], expected: Tensors, *, exactly: bool = False) -> None:
     found = {spec.name: (spec.dtype, spec.row_shape) for spec in listed}
     if len(found) < len(listed) or (exactly and len(found) > len(expected)):
         raise ValueError(f"{graph}: must list {', '.join(expected)}{' alone' if exactly else ''}, and nothing twice")
     for name, (dtype, shape) in expected.items():
         if found.get(name) != (dtype, shape):
             raise ValueError(f"{graph}: {name} must be {dtype} [{', '.join([BATCH, *map(str, shape)])}]")
-
-
-# Keys of the second schema version that are written even where they are empty.
-_NEWER: dict[str, bool | set[str]] = {"assets": True, "data": {"columns"}}
 
 
 class _AnyManifest(BaseModel):

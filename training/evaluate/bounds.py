@@ -15,6 +15,7 @@ from training.evaluate.evaluation import Estimate
 from training.evaluate.served import Data, Floats, Posterior, Served, Wide
 from vae.errors import TrainingError
 from vae.noise import Purpose, RowRange, standard_normals
+from vae.posterior import kl_by_dimension, reparameterize
 
 Progress = Callable[[float], None]
 """Is told which share of the work is done, in [0, 1]."""
@@ -103,9 +104,7 @@ class WeightSums:
 
 def kl_per_dimension(posterior: Posterior) -> Wide:
     """Returns KL(q(z|x) || N(0, I)) by row and latent dimension [rows, latent], in nats."""
-    mean, log_variance = posterior.mean.astype(np.float64), _log_variance(posterior)
-    kl: Wide = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance)
-    return kl
+    return kl_by_dimension(posterior.mean, _log_variance(posterior))
 
 
 def draw(posterior: Posterior, seed: int) -> Floats:
@@ -137,8 +136,7 @@ def mean_of(values: Wide) -> Estimate:
 
 
 def _shifted(posterior: Posterior, noise: Floats) -> Floats:
-    latent: Floats = (posterior.mean + np.exp(0.5 * _log_variance(posterior)) * noise).astype(np.float32)
-    return latent
+    return reparameterize(posterior.mean, _log_variance(posterior), noise)
 
 
 def _log_ratio(posterior: Posterior, noise: Floats, latent: Floats) -> Wide:
@@ -148,7 +146,7 @@ def _log_ratio(posterior: Posterior, noise: Floats, latent: Floats) -> Wide:
     return ratio
 
 
-def _log_variance(posterior: Posterior) -> Wide:
+def _log_variance(posterior: Posterior) -> Floats:
     if posterior.log_variance is None:
         raise AssertionError("there is no posterior to draw from. This is a bug.")
-    return posterior.log_variance.astype(np.float64)
+    return posterior.log_variance

@@ -3,19 +3,14 @@
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
 from vae.errors import TrainingError
 from vae.files import write_whole
 from vae.manifest import Sha256
+from vae.records import Record, first_problem
 
 EVALUATION_FILE = "evaluation.json"
-
-
-class _Part(BaseModel):
-    """Frozen, and strict about keys: an unknown key means that a newer version wrote this."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Budget(NamedTuple):
@@ -34,14 +29,14 @@ class Budget(NamedTuple):
     """CPU threads of one operation, for who opens the graphs."""
 
 
-class Estimate(_Part):
+class Estimate(Record):
     """A mean over rows."""
 
     value: float
     standard_error: float
 
 
-class Nll(_Part):
+class Nll(Record):
     """Importance-weighted estimate of -log p(x)."""
 
     nats: Estimate
@@ -54,7 +49,7 @@ class Nll(_Part):
     """Of the same rows."""
 
 
-class Smoothness(_Part):
+class Smoothness(Record):
     """How much outputs change for a small step of the latent (`training.evaluate.continuity.lipschitz`)."""
 
     median: float
@@ -63,7 +58,7 @@ class Smoothness(_Part):
     """p99 / median: 1 for a linear decoder; large where small steps tear outputs apart. None where nothing changes."""
 
 
-class FeatureSpace(_Part):
+class FeatureSpace(Record):
     """What rows were compared by, and what held-out rows reach there against training rows."""
 
     name: str
@@ -75,7 +70,7 @@ class FeatureSpace(_Part):
     """Of what lies halfway between two held-out rows' latents."""
 
 
-class Drawn(_Part):
+class Drawn(Record):
     """What a prior's samples reach in one feature space, as a share of what held-out rows reach; None of nothing."""
 
     features: str
@@ -83,7 +78,7 @@ class Drawn(_Part):
     coverage: float | None
 
 
-class PriorEvidence(_Part):
+class PriorEvidence(Record):
     """What was found about one prior."""
 
     name: str
@@ -102,7 +97,7 @@ class PriorEvidence(_Part):
     """One a feature space."""
 
 
-class Likelihoods(_Part):
+class Likelihoods(Record):
     """How probable held-out rows are. None is what the model does not have.
 
     Nats are sums over a row's values, and means over rows.
@@ -119,7 +114,7 @@ class Likelihoods(_Part):
     nll: Nll | None = None
 
 
-class Evaluation(_Part):
+class Evaluation(Record):
     """Figures of a pair on held-out rows, measured on its graphs. None is what the model does not have."""
 
     version: Literal[1] = 1
@@ -197,9 +192,7 @@ class Evaluation(_Part):
         try:
             return cls.model_validate_json(text)
         except ValidationError as exc:
-            first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise TrainingError(f"{source}: {where + ': ' if where else ''}{first['msg']}") from exc
+            raise TrainingError(f"{source}: {first_problem(exc)}") from exc
 
     def write(self, path: Path) -> None:
         """Writes a file, whole or not at all.

@@ -100,8 +100,8 @@ class Subject(NamedTuple):
         dataset = load_dataset(Source(**{**source._asdict(), **changes}))
         if "dataset" not in changes and dataset.sha256 != self.data_sha256:
             raise TrainingError(
-                f"{dataset.name}: is not the data, or not the split, that the model was trained on: it may know rows that "
-                "are held out now; name data by --data to measure on it all the same"
+                f"{dataset.name}: is not the data, or not the split, that the model was trained on: it may know rows "
+                "that are held out now; name data by --data to measure on it all the same"
             )
         found, wanted = _kind(dataset.spec), _kind(self.package.manifest.data)
         if found != wanted:

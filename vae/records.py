@@ -1,0 +1,32 @@
+"""Records: frozen values that are read from files, and what is wrong with one that is no such value."""
+
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Record(BaseModel):
+    """Frozen, and strict about keys: an unknown key means that a newer version wrote this."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Problem(NamedTuple):
+    """What is wrong with a value; as text, one line."""
+
+    where: str
+    """Keys and indices that lead there, for example "graphs.encoder.file"; empty: the value as a whole."""
+    message: str
+    kind: str
+    """Pydantic's word for it, for example "missing"."""
+    given: object
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+def first_problem(exc: ValidationError) -> Problem:
+    """Returns the first of the problems that pydantic found."""
+    first = exc.errors(include_url=False, include_context=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    return Problem(".".join(map(str, first["loc"])), message, first["type"], first["input"])
