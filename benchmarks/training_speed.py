@@ -17,12 +17,13 @@ from collections.abc import Callable
 
 import torch
 
-from training.config import Config, complete, parse_config
+from training.config import Config
 from training.data import Dataset, draw_binary
 from training.device import prepare_torch
 from training.loop import epochs
 from training.objective import TermWeights, negative_elbo
 from training.schedule import pace_at
+from training.settings import complete, parse_config
 from training.state import State, start
 from vae.manifest import DataSpec
 

@@ -1,7 +1,9 @@
 """From data to a model package.
 
-    cli          arguments -> Config
-    config       what a run can be told, and what it is when told nothing; presets/ are files of settings
+    cli          the verbs train and export
+    flags        arguments -> settings
+    settings     a file, flags and a preset (presets/) -> Config, or what is wrong with them
+    config       what a run can be told, and what it is when told nothing
     source       what of that is about data, and what kind of data that is
     names        what messages and packages call settings, files and columns
     run          the steps below, in order

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from training import checkpoint
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
-from training.config import Config, refuse_changes
+from training.config import Config
 from training.data import Dataset, load_dataset, training_rows
 from training.device import prepare_torch
 from training.evaluate.evaluation import EVALUATION_FILE
@@ -20,6 +20,7 @@ from training.models import model_of
 from training.progress import Progress, say
 from training.publish import Outcome, publish
 from training.report import opening
+from training.settings import refuse_changes
 from training.state import State, start
 from vae.errors import TrainingError
 

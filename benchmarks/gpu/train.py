@@ -16,11 +16,12 @@ import torch
 from torch.nn.functional import pad
 
 from training import checkpoint
-from training.config import Config, complete, parse_config
+from training.config import Config
 from training.data import Dataset, load_dataset
 from training.device import prepare_torch
 from training.guard import Diverged
 from training.loop import epochs
+from training.settings import complete, parse_config
 from training.source import Source
 from training.state import start
 from vae.errors import TrainingError

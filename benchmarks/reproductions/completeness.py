@@ -17,10 +17,10 @@ from pathlib import Path
 from benchmarks.harness import claim
 from benchmarks.reproductions.completeness_picture import draw
 from benchmarks.reproductions.runs import Finished, arguments, finish
-from training.config import complete, parse_config
 from training.evaluate.comparison import comparison
 from training.evaluate.evaluation import PriorEvidence
 from training.publish import MIXTURE
+from training.settings import complete, parse_config
 from training.study.sweep import Point, sweep, table
 from vae.manifest import STANDARD
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from benchmarks.harness import ROOT
 from training.checkpoint import CHECKPOINT_FILE
-from training.config import complete, parse_config
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
+from training.settings import complete, parse_config
 from vae.package import ModelPackage
 from vae.runtime import prepare_onnxruntime
 
@@ -44,7 +44,7 @@ def finish(directory: Path, given: dict[str, object], preset: str | None = None)
     """
     prepare_onnxruntime("training,serving")
     from training import checkpoint, run
-    from training.config import refuse_changes
+    from training.settings import refuse_changes
 
     settings = complete(given, preset)
     if (directory / EVALUATION_FILE).exists():

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from training.bring.spec import parse_spec
-from training.config import read_settings
+from training.settings import read_settings
 from vae.files import read_array
 from vae.package import check_place
 from vae.parser import verb_parser

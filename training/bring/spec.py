@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from training.bring.roles import Outputs
-from training.config import problem_of
+from training.settings import problem_of
 from vae.errors import TrainingError
 from vae.manifest import DataSpec, Name, Shape
+from vae.records import Record, first_problem
 
 Sizes = Annotated[
     Shape, BeforeValidator(lambda sizes: (sizes,) if isinstance(sizes, int) else sizes), Field(strict=False)
@@ -16,10 +17,10 @@ Roles = Annotated[tuple[str, ...], Field(strict=False)]
 LEAST_SCALE = 0.003  # what the Gaussian's soft floor leaves room for
 
 
-class Spec(BaseModel):
+class Spec(Record):
     """What a pair takes and answers; the keys of a TOML file are these fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True)
 
     name: Name
     """Of the model, as clients call it."""
@@ -116,7 +117,7 @@ class Spec(BaseModel):
         try:
             data = self.data
         except ValidationError as exc:
-            raise ValueError(exc.errors()[0]["msg"].removeprefix("Value error, ")) from exc
+            raise ValueError(first_problem(exc).message) from exc
         if data.kind == "table" and self.layout == "NCHW":
             raise ValueError("layout: NCHW is for images")
         if self.scaled_to is not None and self.scaled_to[0] >= self.scaled_to[1]:

@@ -8,7 +8,8 @@ import json
 from math import inf
 from pathlib import Path
 
-from training.cli import add_flags, add_settings, settings_of, sigterm_interrupts
+from training.cli import sigterm_interrupts
+from training.flags import add_flags, add_settings, settings_of
 from training.source import Source
 from vae.errors import TrainingError
 from vae.parser import path_text, verb_parser
@@ -118,8 +119,8 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         "Measures what a model is worth: how probable held-out rows are, whether near latents decode to near outputs, "
         "and whether latents drawn from its priors decode to something that could be data. Everything is measured on "
         "the graphs that are served, under ONNX Runtime on the CPU.",
-        "That of a run is kept in its directory as evaluation.json. Choose settings on --validation rows, and look at "
-        "the test rows once.",
+        "A run's own, on its test rows, is kept in its directory as evaluation.json, in place of the one there. Choose "
+        "settings on --validation rows, and look at the test rows once.",
     )
     parser.add_argument("path", type=Path, metavar="RUN_OR_PACKAGE", help="directory of a run, or of a model package")
     parser.add_argument(
@@ -153,6 +154,7 @@ def _sweep_parser() -> argparse.ArgumentParser:
         "DIR then holds a run a beta, rate_distortion.png and rate_distortion.json. What was interrupted goes on when "
         "the same command is called again.",
     )
+    parser.usage = "vae sweep DATA --beta B,B,.. --out DIR [--preset P] [--config FILE.toml] [setting ...]"
     add_settings(parser, without=("beta",))
     parser.add_argument(
         "--beta", dest="betas", type=_betas, required=True, metavar="B,B,..", help="weights of the KL, by commas"

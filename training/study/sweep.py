@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 
 from training import checkpoint, run
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint
-from training.config import Config, parse_config, refuse_changes
+from training.config import Config
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
 from training.evaluate.report import number
 from training.models import model_of
 from training.progress import say
 from training.publish import Outcome
+from training.settings import parse_config, refuse_changes
 from vae.errors import TrainingError
 from vae.files import write_whole
 

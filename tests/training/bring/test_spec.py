@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.linear_pair import SPEC
 from tests.servers import ROOT
 from training.bring.spec import Spec, parse_spec
-from training.config import read_settings
+from training.settings import read_settings
 from vae.errors import TrainingError
 from vae.manifest import DataSpec
 

@@ -4,12 +4,13 @@ import torch
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 
-from training.config import Config, complete, parse_config
+from training.config import Config
 from training.data import Dataset
 from training.likelihoods.gaussian import Gaussian
 from training.loop import epochs
 from training.models import model_of
 from training.networks.pair import Networks
+from training.settings import complete, parse_config
 from training.state import build, start
 from vae.errors import TrainingError
 

@@ -2,9 +2,9 @@ import numpy as np
 from scipy.stats import multivariate_normal
 
 from benchmarks.reproductions.linear import probabilistic_pca
-from training.config import parse_config
 from training.data import Dataset
 from training.loop import epochs
+from training.settings import parse_config
 from training.state import start
 
 
