@@ -126,6 +126,7 @@ def serve(
         dataset.spec,
         config.latent_size,
         model_of(config.model).posterior,
+        family=config.likelihood or dataset.family,
         priors={prior.name: PriorGraph(prior.graph.content, prior.noise_size) for prior in priors},
         threads=config.threads,
     )

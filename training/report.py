@@ -3,13 +3,15 @@
 from training.checkpoint import Checkpoint
 from training.config import Config
 from training.data import Dataset
+from training.models import model_of
 from vae.manifest import DataSpec, Parity
 
 
 def opening(last: Checkpoint, dataset: Dataset) -> str:
     """Returns what a run starts from, in one line, and what was left out of the data, a line each."""
     shape = " x ".join(map(str, dataset.spec.shape))
-    resumed = f", resumed after epoch {last.epoch}" if last.epoch else ""
+    has_steps = model_of(last.config.model).step is not None
+    resumed = f", resumed after epoch {last.epoch}" if last.epoch and has_steps else ""
     validated = f", {len(dataset.validation)} to validate on" if len(dataset.validation) else ""
     begun = (
         f"{dataset.name}: {len(dataset.train)} rows of {shape} values to train on{validated}, {len(dataset.test)} held "

@@ -4,9 +4,9 @@ import hashlib
 import io
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import NamedTuple, Self
 
 from vae.errors import PackageError
@@ -80,9 +80,9 @@ class ModelPackage(NamedTuple):
             place = directory.resolve()  # of what a link points to, not of the link
             replaces = _replaces_package(directory, overwrite)
             place.parent.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+            staging = place.parent / f".{place.name}.{token_hex(4)}"
+            staging.mkdir()
             try:
-                staging.chmod(0o755)
                 for name, content in {**files, MANIFEST_FILE: manifest.to_json().encode()}.items():
                     write_whole(staging / name, content)
                 if replaces:

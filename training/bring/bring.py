@@ -1,10 +1,12 @@
 """Packages a pair that was made elsewhere: asked as it came, joined to the tensors of a package, proved, written."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from training.bring.borders import LIKELIHOOD, Border, Reference, decoder_border, encoder_border, likelihood_border
@@ -55,11 +57,12 @@ def export(
     if not isinstance(spec, Spec):
         spec = parse_spec(dict(spec), "spec")
     check_place(Path(directory))
-    pair = (
-        module_part("encoder", encoder, spec.encoder, spec.own_shape),
-        module_part("decoder", decoder, spec.decoder, spec.latent_shape),
-    )
-    return _write(Path(directory), spec, pair, None, rows).package
+    with _as_if_alone():
+        pair = (
+            module_part("encoder", encoder, spec.encoder, spec.own_shape),
+            module_part("decoder", decoder, spec.decoder, spec.latent_shape),
+        )
+        return _write(Path(directory), spec, pair, None, rows).package
 
 
 def package(
@@ -136,3 +139,19 @@ def _write(
 def _candidate(part: Part, border: Border) -> Candidate:
     module = GraphModule(Reference(part, border), border.inputs, border.outputs)
     return Candidate(part.label, module, lambda probe: describe(part.label, join(part, border, probe)))
+
+
+@contextmanager
+def _as_if_alone() -> Iterator[None]:
+    """Computes on the CPU in float32 whatever PyTorch was told before, and leaves its random numbers be."""
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    torch.set_default_dtype(torch.float32)
+    if device.type != "cpu":
+        torch.set_default_device("cpu")
+    try:
+        with torch.autocast("cpu", enabled=False), torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        if device.type != "cpu":
+            torch.set_default_device(device)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from training.bring.spec import Spec
 from training.probes import REAL
-from vae.errors import TrainingError
+from vae.errors import TrainingError, innermost
 from vae.files import AnyArray
 from vae.manifest import DataSpec
 
@@ -22,7 +22,10 @@ def trial_rows(rows: npt.ArrayLike | None, spec: Spec) -> Tensor:
     """
     data = spec.data
     if rows is not None:
-        return _checked(np.asarray(rows), data)
+        try:
+            return _checked(np.asarray(rows), data)
+        except (RuntimeError, TypeError, ValueError) as exc:  # a tensor that wants gradients, rows of two lengths
+            raise TrainingError(f"rows: are no array: {innermost(exc)}") from exc
     width = data.maximum - data.minimum
     if width > WIDEST:
         raise TrainingError(

@@ -62,17 +62,18 @@ def comparison_markdown(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
 
 
 def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:
-    """Yields the figures, one by one."""
+    """Yields the figures, one by one; probabilities and densities, or those of two families, have no best."""
     metrics = [evaluation.metrics for evaluation in evaluations]
+    likeliest = lower if len(families(evaluations)) < 2 else None
 
     def row(label: str, metric: str, key: Key | None = None, digits: int = 2) -> Row:
         return _row(label, [each.get(metric) for each in metrics], key, digits)
 
     yield _row("latent values", [each.latent_size for each in evaluations], None, digits=0)
-    yield row("negative ELBO", "negative_elbo_nats", lower)
-    yield row("-log p(x)", "nll_nats", lower)
+    yield row("negative ELBO", "negative_elbo_nats", likeliest)
+    yield row("-log p(x)", "nll_nats", likeliest)
     yield row("  standard error", "nll_standard_error_nats")
-    yield row("  bits per dimension", "nll_bits_per_dimension", lower, 3)
+    yield row("  bits per dimension", "nll_bits_per_dimension", likeliest, 3)
     yield row("rate (KL)", "kl_nats")
     yield row("distortion", "reconstruction_nats")
     yield row("active units", "active_units", digits=0)
@@ -92,11 +93,19 @@ def notes(evaluations: Sequence[tuple[str, Evaluation]], mark: str) -> list[str]
         said.append(f"{name}: {description}")
     if len({evaluation.rows_sha256 for evaluation in every}) > 1:
         said.append("not comparable: the models were not measured on the same rows")
+    if len(found := families(every)) > 1:
+        said.append(f"ELBO, -log p(x) and bits are not comparable: the likelihoods are {', '.join(sorted(found))}")
     budgets = {(nll.rows, nll.samples) for evaluation in every if (nll := evaluation.likelihoods.nll)}
     if len(budgets) > 1:
         listed = ", ".join(f"{rows} x {samples}" for rows, samples in sorted(budgets))
         said.append(f"-log p(x) falls with the samples, which differ: {listed} (rows x samples)")
     return said
+
+
+def families(evaluations: Sequence[Evaluation]) -> set[str]:
+    """Returns the families of likelihoods by which rows were scored, as far as that was kept."""
+    scored = (evaluation for evaluation in evaluations if evaluation.likelihoods.negative_elbo_nats is not None)
+    return {evaluation.family for evaluation in scored if evaluation.family is not None}
 
 
 def _prior_rows(name: str, priors: Sequence[PriorEvidence | None]) -> Iterator[Row]:

@@ -124,6 +124,8 @@ class Evaluation(Record):
     """Of the held-out rows' bytes, in order: figures of other rows are not to be compared."""
     latent_size: PositiveInt
     posterior: Literal["gaussian", "none"]
+    family: str | None = None
+    """Of the likelihood; figures of another are not to be compared. None where it was not kept."""
     seed: NonNegativeInt
 
     likelihoods: Likelihoods

@@ -91,6 +91,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
         rows_sha256=sha256(np.ascontiguousarray(rows.test).tobytes()).hexdigest(),
         latent_size=served.latent_size,
         posterior=served.posterior,
+        family=served.family,
         seed=budget.seed,
         likelihoods=likelihoods,
         active_units=aggregate.active_units(test.mean) if served.posterior == "gaussian" else None,

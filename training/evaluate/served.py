@@ -50,6 +50,7 @@ class Served:
         data: what a row of data is.
         latent_size: values in a row's latent.
         posterior: whether the encoder answers a log_variance.
+        family: of the likelihood.
         priors: the priors that are graphs, by name; `standard`, N(0, I), is there without one.
         threads: CPU threads of one operation.
 
@@ -65,12 +66,14 @@ class Served:
         latent_size: int,
         posterior: Literal["gaussian", "none"],
         *,
+        family: str | None = None,
         priors: Mapping[str, PriorGraph] | None = None,
         threads: int = 1,
     ) -> None:
         self.data = data
         self.latent_size = latent_size
         self.posterior = posterior
+        self.family = family
         every = {**graphs, **{f"prior.{name}": prior.content for name, prior in (priors or {}).items()}}
         self._graphs = {name: open_session(name, content, threads) for name, content in every.items()}
         self._latent_shape = tuple(self._graphs["decoder"].get_inputs()[0].shape[1:])
@@ -91,7 +94,15 @@ class Served:
             for prior in manifest.priors
             if prior.graph is not None
         }
-        return cls(graphs, manifest.data, manifest.latent_size, manifest.posterior, priors=priors, threads=threads)
+        return cls(
+            graphs,
+            manifest.data,
+            manifest.latent_size,
+            manifest.posterior,
+            family=manifest.likelihood.family,
+            priors=priors,
+            threads=threads,
+        )
 
     @property
     def priors(self) -> tuple[str, ...]:

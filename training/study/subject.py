@@ -96,7 +96,7 @@ class Subject(NamedTuple):
         if "dataset" in changes and (source is None or changes["dataset"] != source.dataset):
             source = Source(str(changes["dataset"]))
         if source is None:
-            raise TrainingError(f"{self.directory}: does not tell where its data is: name it by --data")
+            raise TrainingError(f"{self.directory}: does not tell where its data is: name it by `vae evaluate --data`")
         dataset = load_dataset(Source(**{**source._asdict(), **changes}))
         if "dataset" not in changes and dataset.sha256 != self.data_sha256:
             raise TrainingError(

@@ -1,4 +1,6 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +87,52 @@ def test_the_module_itself_is_left_alone() -> None:
     assert part.roles == ("mean", "log_variance")
     assert [value.name for value in part.model().graph.input] == ["rows"]
     assert all(torch.equal(before[name], value) for name, value in own.state_dict().items())
+
+
+@pytest.mark.parametrize("scaled_to", [[0, 1], [-1, 1]])
+def test_a_decoder_without_a_last_activation_is_packaged(tmp_path: Path, scaled_to: list[int]) -> None:
+    torch.manual_seed(0)
+    inside = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 16))
+    outside = nn.Sequential(nn.Linear(8, 256), nn.ReLU(), nn.Linear(256, 784))
+    settings = {"name": "m", "kind": "image", "shape": [28, 28, 1], "latent_shape": 8, "layout": "flat"}
+    package = training.export(inside, outside, {**settings, "scaled_to": scaled_to}, tmp_path / "model")
+    assert package.manifest.graphs.decoder.file == "decoder.onnx"
+
+
+@contextmanager
+def double() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    torch.set_default_device("meta")
+    try:
+        yield
+    finally:
+        torch.set_default_device("cpu")
+
+
+@pytest.mark.parametrize("state", [double, elsewhere, partial(torch.autocast, "cpu", torch.bfloat16)])
+def test_what_the_caller_told_pytorch_changes_nothing_and_stays(
+    tmp_path: Path, state: Callable[[], AbstractContextManager[object]]
+) -> None:
+    own = encoder(), decoder()
+    expected = training.export(*own, SETTINGS, tmp_path / "first")
+    with state():
+        before = torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")
+        found = training.export(*own, SETTINGS, tmp_path / "second")
+        assert (torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")) == before
+    assert found.manifest.fingerprint == expected.manifest.fingerprint
+
+
+def test_the_callers_random_numbers_are_left_alone(tmp_path: Path) -> None:
+    drawn, other = encoder(lambda h: (h + torch.randn_like(h), h)), decoder()
+    before = torch.get_rng_state()
+    with pytest.raises(TrainingError, match="draws random numbers"):
+        training.export(drawn, other, SETTINGS, tmp_path / "model")
+    assert torch.equal(torch.get_rng_state(), before)

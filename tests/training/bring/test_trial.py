@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -46,3 +47,9 @@ def test_rows_that_do_not_fit(rows: np.ndarray, spec: Spec, complaint: str) -> N
     with pytest.raises(TrainingError) as raised:
         trial_rows(rows, spec)
     assert str(raised.value) == f"rows: {complaint}"
+
+
+@pytest.mark.parametrize("rows", [torch.zeros(5, 3, requires_grad=True), [[0.0, 0.0, 0.0], [0.0]]])
+def test_what_is_no_array(rows: npt.ArrayLike) -> None:
+    with pytest.raises(TrainingError, match=r"^rows: are no array: [^\n]+$"):
+        trial_rows(rows, TABLE)

@@ -1,5 +1,5 @@
 from training.evaluate.comparison import comparison, comparison_markdown, comparison_rows, notes
-from training.evaluate.evaluation import Evaluation
+from training.evaluate.evaluation import Estimate, Evaluation
 
 
 def row_of(table: str, label: str) -> list[str]:
@@ -70,3 +70,16 @@ def test_what_cannot_be_compared_is_said(evaluation: Evaluation) -> None:
     more = evaluation.likelihoods.model_copy(update={"nll": nll.model_copy(update={"samples": 5000})})
     found = notes([("a", evaluation), ("b", evaluation.model_copy(update={"likelihoods": more}))], "*")
     assert any("200 x 50, 200 x 5000" in note for note in found)
+
+
+def test_likelihoods_of_two_families_have_no_best(evaluation: Evaluation) -> None:
+    better = evaluation.likelihoods.model_copy(update={"negative_elbo_nats": Estimate(value=0.0, standard_error=0.0)})
+    gaussian, binomial, unknown = (
+        evaluation.model_copy(update={"family": family, "likelihoods": better if family == "binomial" else likelihoods})
+        for family, likelihoods in (("gaussian", evaluation.likelihoods), ("binomial", better), (None, better))
+    )
+    said = "ELBO, -log p(x) and bits are not comparable: the likelihoods are binomial, gaussian"
+    for models, best, is_said in (([gaussian, binomial], set(), True), ([gaussian, unknown], {1}, False)):
+        (row,) = (row for row in comparison_rows(models) if row.label == "negative ELBO")
+        assert row.best == best
+        assert (said in notes([("a", models[0]), ("b", models[1])], "*")) == is_said

@@ -36,4 +36,15 @@ def test_density_counts_balls_and_coverage_rows() -> None:
     assert found.density == pytest.approx(1 / NEIGHBOURS)  # the ball around 0 alone: 1 reaches back to -3
     assert found.coverage == pytest.approx(1 / 12)
     assert found.precision == 1
-    assert line.measure(np.array([[-5.0]])) == (0, 0, 0)  # a ball's edge is outside
+    assert line.measure(np.array([[-5.0]])) == found  # a ball's edge is inside
+    assert line.measure(np.array([[-5.1]])) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("values", [2, 4])
+def test_rows_of_few_values_reach_one_another_whatever_the_axes(values: int) -> None:
+    random = np.random.default_rng(0)
+    train, test = (random.integers(0, values, (1000, 4)).astype(np.float64) for _ in range(2))
+    turned = np.linalg.qr(random.normal(size=(4, 4)))[0]
+    found = Balls(train).measure(test)
+    assert found.coverage > 0.97
+    assert Balls(train @ turned + 0.1).measure(test @ turned + 0.1) == found
