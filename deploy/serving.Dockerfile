@@ -22,6 +22,8 @@ ENV PATH=/opt/vae/bin:$PATH \
     ORT_DISABLE_TELEMETRY=1 \
     VAE_HOST=0.0.0.0 \
     VAE_PORT=50051
+# A new volume mounted here takes over the folder's owner, so `vae tune` can write as a user without rights.
+RUN mkdir /tuning && chown 10001:10001 /tuning
 USER 10001:10001
 EXPOSE 50051
 HEALTHCHECK --interval=10s --timeout=8s --start-period=30s --retries=3 CMD vae health "127.0.0.1:$VAE_PORT"

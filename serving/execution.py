@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -87,7 +88,7 @@ def remember(place: Place, chosen: Point, cache: Path) -> Path:
     """Writes what was measured into a cache, and returns the file.
 
     Raises:
-        InvalidInput: it cannot be written.
+        OSError: it cannot be written.
     """
     tuned = Tuned(
         executors=chosen.executors,
@@ -100,6 +101,17 @@ def remember(place: Place, chosen: Point, cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     write_whole(path, tuned.model_dump_json(indent=2).encode() + b"\n")
     return path
+
+
+def check_cache(cache: Path) -> None:
+    """Makes sure that a cache can be written, before time is spent on what is to be kept there.
+
+    Raises:
+        OSError: it cannot.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=cache):
+        pass
 
 
 def _read(place: Place, cache: Path) -> Execution | None:

@@ -15,7 +15,9 @@ def set_up_logs(level: str, style: Literal["text", "json"]) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if style == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler])
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_worth_a_line)
+    front = logging.getLogger("grpc._cython.cygrpc")
+    front.setLevel(logging.INFO)  # else level debug tells every turn of its loop
+    front.addFilter(_is_worth_a_line)
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:

@@ -20,7 +20,7 @@ GROUPS = {
     "provider": "computing",
     "batch_rows": "batches and queues",
     "call_rows": "limits of a call",
-    "connection_calls": "limits of connections (seconds of 0: no limit)",
+    "connection_calls": "limits of connections (seconds of 0: no limit, but for the keepalive timeout)",
     "tls_certificate": "security",
     "drain_seconds": "stopping",
     "metrics_port": "metrics and log",

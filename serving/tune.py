@@ -15,7 +15,7 @@ def tune(arguments: list[str]) -> int:
     """Measures a package's graphs with several numbers of threads and batch sizes, and caches what pays.
 
     Raises:
-        InvalidInput: the cache cannot be written.
+        OSError: the cache cannot be written.
         PackageError: the package is damaged.
         StartupError: a setting is wrong, or ONNX Runtime or the provider is not to be had.
     """
@@ -25,18 +25,19 @@ def tune(arguments: list[str]) -> int:
         "VAE_PROVIDER and VAE_TUNING_CACHE count here as they do for `vae serve`.",
     )
     parser.add_argument("package", metavar="PACKAGE", help="the model package")
-    parser.add_argument("--provider", choices=("auto", "cpu", "cuda"), help="as of `vae serve`")
-    parser.add_argument("--tuning-cache", metavar="DIR", help="where to keep it, as of `vae serve`")
+    parser.add_argument("--provider", choices=("auto", "cpu", "cuda"), help="the same as for `vae serve`")
+    parser.add_argument("--tuning-cache", metavar="DIR", help="where to keep it, the same as for `vae serve`")
     parser.add_argument("--seconds", type=float, default=10.0, help="time to measure for (default %(default)g)")
     flags = vars(parser.parse_args(arguments))
     seconds: float = flags.pop("seconds")
-    from serving.execution import Place, remember
+    from serving.execution import Place, check_cache, remember
     from serving.loading import Graphs
     from serving.settings import read_settings
     from serving.tuning import choose, measure, thread_counts
     from vae.package import ModelPackage
 
     settings = read_settings({name: value for name, value in flags.items() if value is not None})
+    check_cache(settings.tuning_cache)
     package = ModelPackage.open(settings.package)
     graphs = Graphs(package, settings.provider)
     place = Place.here(package.manifest.fingerprint, graphs.provider)

@@ -92,7 +92,7 @@ def _parity(manifest: Manifest) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     sizes = ", ".join(map(str, manifest.parity.batch_sizes))
-    return ["\n  ".join([f"parity with PyTorch, at batch sizes {sizes}", *table])]
+    return ["\n  ".join([f"parity with the reference, at batch sizes {sizes}", *table])]
 
 
 def _section(heading: str, lines: Lines) -> str:

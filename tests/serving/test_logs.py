@@ -62,8 +62,9 @@ _LEAVE = """
 import logging
 from grpc._cython import cygrpc
 from serving.logs import set_up_logs
-set_up_logs("error", "text")
+set_up_logs("debug", "text")
 log = logging.getLogger("grpc._cython.cygrpc")
+log.debug("a turn of the loop")
 for error in (cygrpc.ExecuteBatchError("an answer"), ValueError("a bug")):
     try:
         raise error
@@ -76,6 +77,7 @@ def test_callers_who_leave_during_an_answer_do_not_fill_the_log() -> None:
     said = subprocess.run([sys.executable, "-c", _LEAVE], check=True, capture_output=True, text=True, cwd=ROOT).stderr
     assert "a bug" in said
     assert "an answer" not in said
+    assert "a turn" not in said
 
 
 def test_a_server_logs_json_alone(start_server: StartServer) -> None:

@@ -26,10 +26,12 @@ def test_a_package_that_is_none(vae: RunVae, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
-def test_a_cache_that_cannot_be_written(vae: RunVae, tiny: Path, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_refused_before_anything_is_measured(
+    vae: RunVae, tiny: Path, tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
     done = vae("tune", tiny, "--seconds", "0", "--tuning-cache", tmp_path / "file")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "file" in done.stderr
 
 

@@ -49,9 +49,7 @@ def test_a_package_is_left_as_it_is(run_directory: Path, tmp_path: Path) -> None
 
 def test_a_package_without_provenance_asks_for_data(tmp_path: Path) -> None:
     package = Subject.find(TINY)
-    with pytest.raises(
-        TrainingError, match=r"tiny: does not tell where its data is: name it by `vae evaluate --data"
-    ):
+    with pytest.raises(TrainingError, match=r"tiny: does not tell where its data is: name it by `vae evaluate --data"):
         package.load({})
     path = tmp_path / "rows.npy"
     np.save(path, np.random.default_rng(0).integers(0, 17, (60, 4, 4, 1)).astype(np.uint8))
