@@ -1,5 +1,6 @@
 """A run's directory: whether it is free, and one process at a time in it. The system unlocks it for whoever dies."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,16 +24,11 @@ def holds_nothing(directory: Path) -> bool:
 
 @contextmanager
 def alone_in(directory: Path) -> Iterator[None]:
-    """Holds a directory's lock; goes on without where the system or the disk offers none.
+    """Holds a directory's lock; goes on without where the disk offers none.
 
     Raises:
         TrainingError: another process holds it.
     """
-    if os.name == "nt":  # which opens no directories
-        yield
-        return
-    import fcntl
-
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:

@@ -147,8 +147,8 @@ class Served:
             ]
         )
 
-    def draw_prior(self, name: str, seed: int, count: int, temperature: float = 1.0, first_row: int = 0) -> Floats:
-        """Returns latents [count, latent] from a prior, the same bits that the server's Sample draws.
+    def draw_prior(self, name: str, seed: int, count: int) -> Floats:
+        """Returns latents [count, latent] from a prior, the same bits that the server's Sample draws from row 0 on.
 
         Raises:
             TrainingError: there is no such prior; the message names those that there are.
@@ -156,10 +156,10 @@ class Served:
         if name not in self.priors:
             raise TrainingError(f"prior {name!r}: there is no such prior; known are {', '.join(self.priors)}")
         noise_size = self._noise_sizes.get(name, self.latent_size)
-        noise = standard_normals(Purpose.PRIOR, [RowRange(seed, first_row, count)], noise_size)
+        noise = standard_normals(Purpose.PRIOR, [RowRange(seed, 0, count)], noise_size)
         if name == STANDARD:
-            return noise * np.float32(temperature)
-        inputs: Arrays = {"noise": noise, "temperature": np.full(count, temperature, np.float32)}
+            return noise
+        inputs: Arrays = {"noise": noise, "temperature": np.ones(count, np.float32)}
         latent: Floats
         (latent,) = self._run(f"prior.{name}", ["latent"], inputs)
         return latent.reshape(count, self.latent_size)

@@ -5,7 +5,7 @@ from math import lgamma
 import torch
 from torch import Generator, Tensor
 
-from training.likelihoods.likelihood import Likelihood, softplus
+from training.likelihoods.likelihood import Likelihood, mean_of, softplus
 from training.scaling import Scaling, flat
 from vae.manifest import DataSpec
 
@@ -38,9 +38,9 @@ class Binomial(Likelihood):
 
     def initial_parameters(self, train: Tensor) -> Tensor:
         """Returns the logits of the mean counts; half a count is added to both sides, so that they are finite."""
-        successes = train.float().sum(0) + 0.5
-        failures = (self.trials - train.float()).sum(0) + 0.5
-        return torch.log(successes / failures)
+        successes = (mean_of(train) * len(train)).round()
+        failures = self.trials * len(train) - successes
+        return torch.log((successes.float() + 0.5) / (failures.float() + 0.5))
 
     def expectation(self, parameters: Tensor) -> Tensor:
         """Returns trials * s(logits)."""
