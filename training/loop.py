@@ -15,7 +15,6 @@ from training.evaluate.aggregate import active_units
 from training.guard import Guard
 from training.inputs import draw_inputs, draw_noise
 from training.models import model_of
-from training.networks.pair import Networks
 from training.objective import Step, TermWeights
 from training.schedule import Pace, pace_at, steered
 from training.state import State
@@ -93,12 +92,12 @@ def take_step(config: Config, state: State, found: Step, pace: Pace, guard: Guar
     Raises:
         Diverged: several in a row were not.
     """
-    parameters, loss = list(state.networks.parameters()), found.loss.mean()
+    loss = found.loss.mean()
     state.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.get_total_norm(parameter.grad for parameter in parameters if parameter.grad is not None)
+    norm = torch.nn.utils.get_total_norm(weight.grad for weight in state.weights if weight.grad is not None)
     if config.gradient_norm is not None:
-        torch.nn.utils.clip_grads_with_norm_(parameters, config.gradient_norm, norm)
+        torch.nn.utils.clip_grads_with_norm_(state.weights, config.gradient_norm, norm)
     figures: list[float] = torch.stack((loss, norm, found.kl.mean())).tolist()  # at once: each would wait for the GPU
     loss_nats, gradient_norm, kl_nats = figures
     if not guard.admits(loss_nats, gradient_norm):
@@ -106,16 +105,16 @@ def take_step(config: Config, state: State, found: Step, pace: Pace, guard: Guar
     for group in state.optimizer.param_groups:
         group["lr"] = pace.learning_rate
     state.optimizer.step()
-    follow(state.average, state.networks, pace.average_decay)
+    follow(state, pace.average_decay)
     if config.target_rate is not None:
         state.kl_weight = steered(state.kl_weight, kl_nats, config.target_rate)
     return True
 
 
-def follow(average: Networks, networks: Networks, decay: float) -> None:
+def follow(state: State, decay: float) -> None:
     """Moves the average towards the networks' weights by 1 - decay of the way."""
     with torch.no_grad():
-        torch._foreach_lerp_(list(average.parameters()), list(networks.parameters()), 1 - decay)
+        torch._foreach_lerp_(state.averages, state.weights, 1 - decay)
 
 
 def validate(config: Config, rows: Tensor, state: State) -> float | None:

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Generator, Tensor
@@ -32,6 +33,16 @@ class State:
     """After the warm-up: beta, or what it was steered to so far."""
     rollbacks: int = 0
     """How often the run went back to the last whole epoch, each time at half the learning rate."""
+
+    @cached_property
+    def weights(self) -> list[Tensor]:
+        """The networks', listed once: to walk the modules at every step takes some percent of its time."""
+        return list(self.networks.parameters())
+
+    @cached_property
+    def averages(self) -> list[Tensor]:
+        """The average's, in the same order."""
+        return list(self.average.parameters())
 
 
 def build(config: Config, dataset: Dataset) -> Networks:

@@ -78,7 +78,7 @@ def test_the_average_follows(tiny: Config, dataset: Dataset) -> None:
         parameter.data.fill_(1.0)
     for parameter in state.average.parameters():
         parameter.data.fill_(0.0)
-    follow(state.average, state.networks, 0.9)
+    follow(state, 0.9)
     torch.testing.assert_close(next(state.average.parameters()).mean(), torch.tensor(0.1))
 
 
