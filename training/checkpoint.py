@@ -30,6 +30,8 @@ class Checkpoint(BaseModel):
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     config: Config
+    data_name: str
+    """As in `Dataset`, when the run began: a package keeps its name where a file is moved."""
     data_sha256: str
     epoch: Annotated[int, Field(ge=0)]
     """Epochs done."""
@@ -57,6 +59,7 @@ def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
     }
     return Checkpoint(
         config=config,
+        data_name=dataset.name,
         data_sha256=dataset.sha256,
         epoch=state.epoch,
         kl_weight=state.kl_weight,

@@ -52,7 +52,7 @@ class Config(Record):
     network: NetworkName = "mlp"
     """Kind of encoder and decoder."""
     likelihood: Family | None = None
-    """Family of the data's distribution; the one that fits what the values are if not given."""
+    """Family of the data's distribution (what fits the values, if not given)."""
     latent_size: Annotated[int, Field(ge=1, le=1024)] = 8
     """Values in a latent."""
     hidden_sizes: Annotated[tuple[HiddenSize, ...], Field(min_length=1, max_length=16, strict=False)] = (256, 128)
@@ -94,8 +94,8 @@ class Config(Record):
     """Fraction of all steps over which the learning rate grows."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.2
     """Decay of weights, not of biases, by AdamW, which multiplies it by the learning rate."""
-    gradient_norm: Annotated[float, Field(gt=0)] | None = None
-    """Length to which longer gradients are shortened."""
+    gradient_norm: Annotated[float, Field(ge=0)] = 0.0
+    """Length to which longer gradients are shortened; 0: they stay as they are."""
     average_decay: Fraction = 0.99
     """Decay a step of the running average of the weights, which is what is evaluated and exported."""
 

@@ -1,4 +1,4 @@
-"""Where a run computes, and in how many bits: the one place that tells PyTorch."""
+"""Where a run computes, and in how many bits."""
 
 import torch
 

@@ -116,14 +116,21 @@ def add_settings(parser: argparse.ArgumentParser, without: Collection[str] = ())
         add_flags(parser.add_argument_group(title), [key for key in flags if key not in without])
 
 
-def add_flags(parser: argparse._ActionsContainer, keys: Iterable[str]) -> None:
-    """Adds the flags of these settings; the dataset, which is named otherwise, is passed over."""
+def add_flags(parser: argparse._ActionsContainer, keys: Iterable[str], untold: str = "") -> None:
+    """Adds the flags of these settings; the dataset, which is named otherwise, is passed over.
+
+    Args:
+        parser: a parser, or a group of one.
+        keys: the settings.
+        untold: what to say of all that are not given; else each one's default in training.
+    """
     readers = {key: reader for flags in FLAGS.values() for key, reader in flags.items()}
     of_presets = {key for name in preset_names() for key in read_settings(PRESETS / f"{name}.toml")}
     for key in keys:
         if key not in readers:
             continue
-        text = _help_of(key, is_of_presets=key in of_presets)
+        default = untold or ("the preset's" if key in of_presets else _default_of(key))
+        text = f"{_help_of(key)}{f' (default: {default})' if default else ''}".replace("%", "%%")
         if readers[key] is SWITCH:
             parser.add_argument(flag_of(key), action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
@@ -131,19 +138,17 @@ def add_flags(parser: argparse._ActionsContainer, keys: Iterable[str]) -> None:
             parser.add_argument(flag_of(key), type=kind, metavar=metavar, help=text)
 
 
-def _help_of(key: str, *, is_of_presets: bool) -> str:
-    """Returns what a setting is, which values it takes, and what it is when nobody says."""
-    field = Config.model_fields[key]
-    text = (field.description or "").rstrip(".")
+def _help_of(key: str) -> str:
+    """Returns what a setting is, and by what names its values go."""
+    text = (Config.model_fields[key].description or "").rstrip(".")
     if text[1:2].islower():
         text = text[0].lower() + text[1:]
-    if key in REGISTRIES:
-        text = f"{text}: {', '.join(REGISTRIES[key])}"
-    if is_of_presets:
-        text += " (default: the preset's)"
-    elif field.default is not None and not isinstance(field.default, bool):
-        text += f" (default {field.default})"
-    return text.replace("%", "%%")
+    return f"{text}: {', '.join(REGISTRIES[key])}" if key in REGISTRIES else text
+
+
+def _default_of(key: str) -> str:
+    default = Config.model_fields[key].default
+    return "" if default is None or isinstance(default, bool) else str(default)
 
 
 def settings_of(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[dict[str, object], Config]:

@@ -96,7 +96,7 @@ def take_step(config: Config, state: State, found: Step, pace: Pace, guard: Guar
     state.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.get_total_norm(weight.grad for weight in state.weights if weight.grad is not None)
-    if config.gradient_norm is not None:
+    if config.gradient_norm:
         torch.nn.utils.clip_grads_with_norm_(state.weights, config.gradient_norm, norm)
     figures: list[float] = torch.stack((loss, norm, found.kl.mean())).tolist()  # at once: each would wait for the GPU
     loss_nats, gradient_norm, kl_nats = figures

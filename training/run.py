@@ -88,10 +88,24 @@ def resume(config: Config, directory: Path, given: dict[str, object]) -> tuple[C
         )
     last = checkpoint.read(directory / CHECKPOINT_FILE)
     config = refuse_changes(last.config, given)
+    is_moved, last = config != last.config, last.model_copy(update={"config": config})
     prepare_torch(config)
-    dataset = load_dataset(config.source)
+    dataset = data_of(last)
+    if is_moved:
+        with alone_in(directory):
+            checkpoint.write(directory / CHECKPOINT_FILE, last)
+    return last, dataset
+
+
+def data_of(last: Checkpoint) -> Dataset:
+    """Returns the data of a run, by the name that it had when the run began.
+
+    Raises:
+        TrainingError: it is not there, is bad, or is other data now.
+    """
+    dataset = load_dataset(last.config.source)
     checkpoint.refuse_other_data(last, dataset)
-    return last.model_copy(update={"config": config}), dataset
+    return dataset._replace(name=last.data_name)
 
 
 @told_on_one_line()
@@ -204,7 +218,7 @@ def export(source: Path, directory: Path) -> Outcome:
     """
     last = checkpoint.read(source / CHECKPOINT_FILE if source.is_dir() else source)
     prepare_torch(last.config)
-    return publish(directory, last, load_dataset(last.config.source), overwrite=False)
+    return publish(directory, last, data_of(last), overwrite=False)
 
 
 def _refuse_run(directory: Path) -> None:

@@ -23,7 +23,8 @@ def package_text(package: ModelPackage) -> str:
     if manifest.preprocessing:
         lines.append(("preprocessed", manifest.preprocessing))
     if manifest.provenance:
-        lines.append(("data set", f"{manifest.provenance.dataset} (SHA-256 {manifest.provenance.data_sha256[:12]}...)"))
+        known_by = f"SHA-256 of rows and split {manifest.provenance.data_sha256[:12]}..."
+        lines.append(("data set", f"{manifest.provenance.dataset} ({known_by})"))
         lines.append(("trained with", ", ".join(f"{n} {v}" for n, v in manifest.provenance.libraries.items())))
     heading = f"{manifest.name}, version {manifest.version}: model package in {package.directory}"
     return "\n\n".join([_section(heading, lines), *_metrics(manifest.metrics), *_parity(manifest)])

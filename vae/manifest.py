@@ -170,6 +170,7 @@ class Provenance(Record):
 
     dataset: str
     data_sha256: Sha256
+    """Over its rows and their split into those to train on, to validate on and to test on."""
     config: dict[str, str | int | float | bool | None]
     libraries: dict[str, str]
 

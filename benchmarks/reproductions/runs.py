@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.harness import ROOT
-from training.checkpoint import CHECKPOINT_FILE
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
 from training.settings import complete, parse_config
 from vae.package import ModelPackage
@@ -43,16 +42,13 @@ def finish(directory: Path, given: dict[str, object], preset: str | None = None)
         TrainingError: the run cannot be trained, or the directory holds one with other settings.
     """
     prepare_onnxruntime("training,serving")
-    from training import checkpoint, run
-    from training.settings import refuse_changes
+    from training import run
 
-    settings = complete(given, preset)
-    if (directory / EVALUATION_FILE).exists():
-        refuse_changes(checkpoint.read(directory / CHECKPOINT_FILE).config, settings)
-        seconds = None
-    else:
+    settings, seconds = complete(given, preset), None
+    begun = run.resume(parse_config(settings), directory, settings)
+    if not (directory / EVALUATION_FILE).exists():
         start = time.perf_counter()
-        run.train(directory, *run.resume(parse_config(settings), directory, settings))
+        run.train(directory, *begun)
         seconds = time.perf_counter() - start
     package = ModelPackage.open(directory / run.PACKAGE_DIRECTORY)
     return Finished(package, Evaluation.read(directory / EVALUATION_FILE), seconds)

@@ -23,7 +23,7 @@ def test_every_setting_has_a_flag_in_its_order_and_is_explained(parser: argparse
     assert "--network NETWORK kind of encoder and decoder: linear, mlp, gated-mlp, conv (default: the preset's)" in said
     assert "a cosine from there to 1 % of it" in said
     assert "--seed N where the run's random numbers start; " in said
-    assert "does not depend on it (default 0)" in said
+    assert "does not depend on it (default: 0)" in said
 
 
 def test_what_flags_say_is_what_a_file_says(parser: argparse.ArgumentParser) -> None:

@@ -146,11 +146,16 @@ def test_a_run_goes_on_with_data_that_was_moved_but_not_with_data_that_changed(t
     config = Config(dataset=str(tmp_path / "rows.npy"), hidden_sizes=(4,), latent_size=2, epochs=2, input_noise=0.0)
     run.begin(config, tmp_path / "run")
     moved = str((tmp_path / "rows.npy").rename(tmp_path / "moved.npy"))
-    last, dataset = run.resume(config, tmp_path / "run", {"dataset": moved})
-    assert (last.config.dataset, len(dataset.train)) == (moved, 72)
+    for _ in ("begun", "finished"):
+        package = run.train(tmp_path / "run", *run.resume(config, tmp_path / "run", {"dataset": moved})).package
+        assert package.manifest.name == "rows"  # what clients call it does not move
+    exported = run.export(tmp_path / "run", tmp_path / "exported").package
+    assert (exported.manifest.name, exported.manifest.fingerprint) == ("rows", package.manifest.fingerprint)
     np.save(tmp_path / "moved.npy", rows[::-1])
     with pytest.raises(TrainingError, match="was trained on other data than this moved, or on another split"):
         run.resume(config, tmp_path / "run", {"dataset": moved})
+    with pytest.raises(TrainingError, match="was trained on other data than this moved, or on another split"):
+        run.export(tmp_path / "run", tmp_path / "other")
 
 
 def test_a_run_that_was_finished_on_a_gpu_is_packaged_again_anywhere(

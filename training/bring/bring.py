@@ -144,14 +144,10 @@ def _candidate(part: Part, border: Border) -> Candidate:
 @contextmanager
 def _as_if_alone() -> Iterator[None]:
     """Computes on the CPU in float32 whatever PyTorch was told before, and leaves its random numbers be."""
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
-    if device.type != "cpu":
-        torch.set_default_device("cpu")
     try:
-        with torch.autocast("cpu", enabled=False), torch.random.fork_rng(devices=[]):
+        with torch.device("cpu"), torch.autocast("cpu", enabled=False), torch.random.fork_rng(devices=[]):
             yield
     finally:
         torch.set_default_dtype(dtype)
-        if device.type != "cpu":
-            torch.set_default_device(device)

@@ -126,11 +126,17 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", dest="dataset", type=path_text, metavar="DATA", help="what to measure on; default: as in training"
     )
-    add_flags(parser, Source._fields)
+    add_flags(parser, Source._fields, untold="as in training")
     parser.add_argument("--validation", action="store_true", help="measure on validation rows, not on test rows")
-    parser.add_argument("--rows", type=_count, metavar="N", help="held-out rows for -log p(x) (default 1000)")
-    parser.add_argument("--samples", type=_count, metavar="K", help="importance samples for each (default 500)")
-    parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads of one operation (default 1)")
+    parser.add_argument(
+        "--rows", type=_count, metavar="N", help="held-out rows for -log p(x) (default: the run's, 1000)"
+    )
+    parser.add_argument(
+        "--samples", type=_count, metavar="K", help="importance samples for each (default: the run's, 500)"
+    )
+    parser.add_argument(
+        "--threads", type=_count, metavar="N", help="CPU threads of one operation (default: the run's, 1)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import numpy as np
+
 from training import checkpoint
 from training.checkpoint import CHECKPOINT_FILE
 from training.config import Config
@@ -96,7 +98,7 @@ class Subject(NamedTuple):
         if "dataset" in changes and (source is None or changes["dataset"] != source.dataset):
             source = Source(str(changes["dataset"]))
         if source is None:
-            raise TrainingError(f"{self.directory}: does not tell where its data is: name it by `vae evaluate --data`")
+            raise TrainingError(f"{self.directory}: does not tell where its data is: name it by --data")
         dataset = load_dataset(Source(**{**source._asdict(), **changes}))
         if "dataset" not in changes and dataset.sha256 != self.data_sha256:
             raise TrainingError(
@@ -106,11 +108,20 @@ class Subject(NamedTuple):
         found, wanted = _kind(dataset.spec), _kind(self.package.manifest.data)
         if found != wanted:
             raise TrainingError(f"{dataset.name}: its rows are {found}, the model takes {wanted}")
-        _refuse_outside(dataset, self.package.manifest.data)
         return dataset
 
     def measure(self, rows: Rows, budget: Budget, progress: Progress | None) -> Evaluation:
-        """Returns what its graphs are worth on rows."""
+        """Returns what its graphs are worth on rows.
+
+        Raises:
+            TrainingError: a row to be measured has a value that a server would refuse.
+        """
+        data, low, high = self.package.manifest.data, float(np.nanmin(rows.test)), float(np.nanmax(rows.test))
+        if low < data.minimum or high > data.maximum:
+            raise TrainingError(
+                f"{self.directory}: rows hold values from {low:g} to {high:g}, the model takes those within "
+                f"[{data.minimum:g}, {data.maximum:g}]"
+            )
         return evaluate(Served.from_package(self.package, budget.threads), rows, budget, progress)
 
     def keep(self, evaluation: Evaluation) -> Path | None:
@@ -134,6 +145,8 @@ class Subject(NamedTuple):
         path = self.directory / EVALUATION_FILE
         if path.exists():
             return Evaluation.read(path)
+        if self.source is None:
+            raise TrainingError(f"{self.directory}: holds no {EVALUATION_FILE}, and does not tell where its data is")
         found = self.measure(rows_of(self.load({})), self.budget, progress())
         self.keep(found)
         return found
@@ -153,13 +166,3 @@ def validation_rows_of(dataset: Dataset) -> Rows:
 
 def _kind(data: DataSpec) -> str:
     return f"{data.dtype} of {' x '.join(map(str, data.shape))}"
-
-
-def _refuse_outside(dataset: Dataset, data: DataSpec) -> None:
-    """Raises TrainingError if a held-out row has a value that a server would refuse."""
-    for part in (dataset.validation, dataset.test):
-        if len(part) and (float(part.min()) < data.minimum or float(part.max()) > data.maximum):
-            raise TrainingError(
-                f"{dataset.name}: its rows hold values from {float(part.min()):g} to {float(part.max()):g}, the model "
-                f"takes those within [{data.minimum:g}, {data.maximum:g}]"
-            )

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from training import checkpoint, run
-from training.checkpoint import CHECKPOINT_FILE, Checkpoint
+from training import run
+from training.checkpoint import Checkpoint
 from training.config import Config
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
@@ -17,7 +17,7 @@ from training.evaluate.report import number
 from training.models import model_of
 from training.progress import say
 from training.publish import Outcome
-from training.settings import parse_config, refuse_changes
+from training.settings import parse_config
 from vae.errors import TrainingError
 from vae.files import write_whole
 
@@ -30,8 +30,6 @@ class Point(NamedTuple):
     beta: float
     run: str
     """Name of its directory."""
-    data_sha256: str
-    """As in `Dataset`, of what it was trained on."""
     evaluation: Evaluation
 
     @property
@@ -69,16 +67,13 @@ def sweep(
     points = list[Point]()
     for beta in sorted(set(betas)):
         place, asked = directory / f"beta-{_named(beta)}", {**given, "beta": beta}
-        done = _done(place, asked)
-        if done is None:
-            last, dataset = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, asked)
-            _refuse_other_data(place, last, points)
+        last, dataset = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, asked)
+        if (place / EVALUATION_FILE).exists():
+            evaluation = Evaluation.read(place / EVALUATION_FILE)
+        else:
             say(f"beta {_named(beta)}")
             evaluation = train(place, last, dataset).evaluation
-        else:
-            last, evaluation = done
-            _refuse_other_data(place, last, points)
-        points.append(Point(beta, place.name, last.data_sha256, evaluation))
+        points.append(Point(beta, place.name, evaluation))
     return points
 
 
@@ -128,24 +123,6 @@ def picture(points: Sequence[Point]) -> bytes:
     content = BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()
-
-
-def _done(directory: Path, asked: dict[str, object]) -> tuple[Checkpoint, Evaluation] | None:
-    """Returns a run that is done and what came of it; None where there is none, or one to go on with."""
-    if not (directory / EVALUATION_FILE).exists():
-        return None
-    last = checkpoint.read(directory / CHECKPOINT_FILE)
-    refuse_changes(last.config, asked)
-    return last, Evaluation.read(directory / EVALUATION_FILE)
-
-
-def _refuse_other_data(directory: Path, last: Checkpoint, points: Sequence[Point]) -> None:
-    """Raises TrainingError if a run is not on the data that those before it are on."""
-    if points and points[0].data_sha256 != last.data_sha256:
-        raise TrainingError(
-            f"{directory}: is a run on other data than {points[0].run}: did a file change between them? choose another "
-            "--out"
-        )
 
 
 def _named(beta: float) -> str:

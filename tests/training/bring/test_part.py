@@ -109,6 +109,13 @@ def double() -> Iterator[None]:
 
 
 @contextmanager
+def nested() -> Iterator[None]:
+    torch.set_default_device("cpu")
+    with torch.device("meta"):
+        yield
+
+
+@contextmanager
 def elsewhere() -> Iterator[None]:
     torch.set_default_device("meta")
     try:
@@ -117,7 +124,7 @@ def elsewhere() -> Iterator[None]:
         torch.set_default_device("cpu")
 
 
-@pytest.mark.parametrize("state", [double, elsewhere, partial(torch.autocast, "cpu", torch.bfloat16)])
+@pytest.mark.parametrize("state", [double, elsewhere, nested, partial(torch.autocast, "cpu", torch.bfloat16)])
 def test_what_the_caller_told_pytorch_changes_nothing_and_stays(
     tmp_path: Path, state: Callable[[], AbstractContextManager[object]]
 ) -> None:

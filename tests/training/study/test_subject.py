@@ -8,6 +8,7 @@ from tests.make_tiny_package import TINY
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
 from training.evaluate.evidence import Progress
+from training.publish import rows_of
 from training.run import PACKAGE_DIRECTORY
 from training.source import Source
 from training.study.subject import Subject, validation_rows_of
@@ -49,8 +50,10 @@ def test_a_package_is_left_as_it_is(run_directory: Path, tmp_path: Path) -> None
 
 def test_a_package_without_provenance_asks_for_data(tmp_path: Path) -> None:
     package = Subject.find(TINY)
-    with pytest.raises(TrainingError, match=r"tiny: does not tell where its data is: name it by `vae evaluate --data"):
+    with pytest.raises(TrainingError, match=r"tiny: does not tell where its data is: name it by --data"):
         package.load({})
+    with pytest.raises(TrainingError, match=r"tiny: holds no evaluation\.json, and does not tell where its data is$"):
+        package.evaluation(never)
     path = tmp_path / "rows.npy"
     np.save(path, np.random.default_rng(0).integers(0, 17, (60, 4, 4, 1)).astype(np.uint8))
     assert package.load({"dataset": str(path)}).spec.shape == (4, 4, 1)
@@ -79,16 +82,16 @@ def test_rows_that_a_run_was_trained_on_are_not_held_out_unasked(run_directory: 
         assert len(subject._replace(data_sha256="0" * 64).load({"dataset": "digits"}).test) == 360
 
 
-def test_values_that_a_server_would_refuse_are_refused(run_directory: Path, tmp_path: Path) -> None:
-    rows = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1)).astype(np.uint8)
-    np.save(tmp_path / "rows.npy", rows)
+@pytest.mark.parametrize("part", ["test", "validation"])
+def test_values_that_a_server_would_refuse_are_refused(run_directory: Path, dataset: Dataset, part: str) -> None:
     run = Subject.find(run_directory)
-    with pytest.raises(
-        TrainingError, match=r"^rows: its rows hold values from 0 to 255, the model takes .* \[0, 16\]$"
-    ):
-        run.load({"dataset": str(tmp_path / "rows.npy")})
-    np.save(tmp_path / "rows.npy", rows // 16)
-    assert len(run.load({"dataset": str(tmp_path / "rows.npy")}).test) == 6
+    held_out = dataset._replace(validation=dataset.test, labels=None)
+    bad = held_out._replace(**{part: held_out.test + 1})  # type: ignore[arg-type]
+    rows_of_part = {"test": rows_of, "validation": validation_rows_of}
+    with pytest.raises(TrainingError, match=r"run: rows hold values from 1 to 17, the model takes .* \[0, 16\]$"):
+        run.measure(rows_of_part[part](bad), run.budget, None)
+    other = {"test": "validation", "validation": "test"}[part]
+    assert run.measure(rows_of_part[other](bad), run.budget, None).rows == 360
 
 
 def test_what_is_no_run_or_not_done_is_said(run_directory: Path, tmp_path: Path) -> None:

@@ -2,15 +2,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from training import checkpoint
-from training.checkpoint import CHECKPOINT_FILE, Checkpoint
+from training.checkpoint import Checkpoint
 from training.config import Config
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
 from training.publish import Outcome
+from training.settings import complete, parse_config
 from training.study.subject import Subject
 from training.study.sweep import FIGURES_FILE, PICTURE_FILE, Point, sweep, table, write_figures
 from vae.errors import TrainingError
@@ -33,7 +34,7 @@ def points(evaluation: Evaluation) -> list[Point]:
         update = {name: Estimate(value=value, standard_error=1) for name, value in terms.items()}
         likelihoods = evaluation.likelihoods.model_copy(update=update)
         measured = evaluation.model_copy(update={"likelihoods": likelihoods})
-        found.append(Point(beta, f"beta-{beta:g}", "0" * 64, measured))
+        found.append(Point(beta, f"beta-{beta:g}", measured))
     return found
 
 
@@ -112,21 +113,22 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(
         sweep(config, GIVEN, [2.0], tmp_path)
 
 
-@pytest.mark.parametrize("betas", [[0.5, 1.0], [1.0, 2.0]])
-def test_runs_on_other_data_make_no_curve(
-    evaluation: Evaluation, config: Config, run_directory: Path, tmp_path: Path, betas: list[float]
-) -> None:
-    shutil.copytree(run_directory, tmp_path / "beta-1")
-    last = checkpoint.read(run_directory / CHECKPOINT_FILE)
-    checkpoint.write(tmp_path / "beta-1" / CHECKPOINT_FILE, last.model_copy(update={"data_sha256": "0" * 64}))
-
-    def train(directory: Path, last: Checkpoint, dataset: Dataset) -> Outcome:
-        assert directory.name == "beta-0.5"
-        package = Subject.find(run_directory).package
-        return Outcome(package, Parity(batch_sizes=(), checks=()), evaluation, dataset, last.config)
-
-    with pytest.raises(TrainingError, match=r"beta-\d: is a run on other data than beta-"):
-        sweep(config, GIVEN, betas, tmp_path, train)
+def test_runs_on_other_data_are_not_taken_for_these(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(80, 3))
+    for name in ("first", "second"):
+        np.save(tmp_path / f"{name}.npy", rows if name == "first" else 2 * rows)
+    given: dict[str, object] = {"hidden_sizes": [4], "latent_size": 2, "epochs": 1, "evaluation_samples": 2}
+    files = (str(tmp_path / f"{name}.npy") for name in ("first", "second"))
+    first, second = (parse_config(complete({**given, "dataset": file}, None)) for file in files)
+    (point,) = sweep(first, {"dataset": first.dataset}, [1.0], tmp_path / "runs")
+    refused = "was trained on other data than this second, or on another split"
+    with pytest.raises(TrainingError, match=refused):
+        sweep(second, {"dataset": second.dataset}, [1.0], tmp_path / "runs")
+    Path(first.dataset).replace(second.dataset)  # the same rows elsewhere
+    assert sweep(second, {"dataset": second.dataset}, [1.0], tmp_path / "runs") == [point]
+    np.save(second.dataset, rows[::-1])
+    with pytest.raises(TrainingError, match=refused):
+        sweep(second, {"dataset": second.dataset}, [1.0], tmp_path / "runs")
 
 
 def test_a_model_without_a_kl_is_refused(config: Config, tmp_path: Path) -> None:
