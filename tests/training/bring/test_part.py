@@ -109,19 +109,22 @@ def double() -> Iterator[None]:
 
 
 @contextmanager
-def nested() -> Iterator[None]:
-    torch.set_default_device("cpu")
-    with torch.device("meta"):
-        yield
-
-
-@contextmanager
 def elsewhere() -> Iterator[None]:
     torch.set_default_device("meta")
     try:
         yield
     finally:
-        torch.set_default_device("cpu")
+        torch.set_default_device(None)
+
+
+@contextmanager
+def nested() -> Iterator[None]:
+    torch.set_default_device("cpu")
+    try:
+        with torch.device("meta"):
+            yield
+    finally:
+        torch.set_default_device(None)
 
 
 @pytest.mark.parametrize("state", [double, elsewhere, nested, partial(torch.autocast, "cpu", torch.bfloat16)])
