@@ -24,7 +24,7 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_one_that_was_not(
     settings = tmp_path / "small.toml"
     settings.write_text(SMALL)
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
-    arguments = ["digits", "--config", str(settings), "--seed", "7", "--epochs", "600", "--out"]
+    arguments = ["digits", "--config", str(settings), "--seed", "7", "--epochs", "400", "--out"]
 
     with subprocess.Popen(
         [*COMMAND, "train", *arguments, str(stopped)],
@@ -39,7 +39,7 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_one_that_was_not(
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (130, "")
-    assert stderr.splitlines()[-1].endswith(f"of 600; go on with: vae train digits --out {stopped} --resume")
+    assert stderr.splitlines()[-1].endswith(f"of 400; go on with: vae train digits --out {stopped} --resume")
     assert "Traceback" not in stderr
     assert not (stopped / PACKAGE_DIRECTORY).exists()
 
