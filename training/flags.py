@@ -5,6 +5,7 @@ No PyTorch here, so that `--help` does not wait for it.
 
 import argparse
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 from training.config import Config
@@ -125,11 +126,10 @@ def add_flags(parser: argparse._ActionsContainer, keys: Iterable[str], untold: s
         untold: what to say of all that are not given; else each one's default in training.
     """
     readers = {key: reader for flags in FLAGS.values() for key, reader in flags.items()}
-    of_presets = {key for name in preset_names() for key in read_settings(PRESETS / f"{name}.toml")}
     for key in keys:
         if key not in readers:
             continue
-        default = untold or ("the preset's" if key in of_presets else _default_of(key))
+        default = untold or _default_of(key)
         text = f"{_help_of(key)}{f' (default: {default})' if default else ''}".replace("%", "%%")
         if readers[key] is SWITCH:
             parser.add_argument(flag_of(key), action=argparse.BooleanOptionalAction, default=None, help=text)
@@ -147,8 +147,17 @@ def _help_of(key: str) -> str:
 
 
 def _default_of(key: str) -> str:
+    """Returns what a setting is in training when nobody says."""
+    if key in _of_presets():
+        return "the preset's"
     default = Config.model_fields[key].default
     return "" if default is None or isinstance(default, bool) else str(default)
+
+
+@cache
+def _of_presets() -> frozenset[str]:
+    """Returns the settings that any preset says something of."""
+    return frozenset(key for name in preset_names() for key in read_settings(PRESETS / f"{name}.toml"))
 
 
 def settings_of(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
