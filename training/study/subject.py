@@ -28,8 +28,6 @@ class Subject(NamedTuple):
     package: ModelPackage
     config: Config | None
     """The run's; None of a package alone."""
-    data_sha256: str | None
-    """As in `Dataset`, of what it was trained on; None where a package does not tell."""
 
     @classmethod
     def find(cls, path: Path) -> Self:
@@ -40,23 +38,27 @@ class Subject(NamedTuple):
             PackageError: a file is missing or altered.
         """
         if (path / MANIFEST_FILE).exists():
-            package = ModelPackage.open(path)
-            provenance = package.manifest.provenance
-            return cls(path, package, None, None if provenance is None else provenance.data_sha256)
+            return cls(path, ModelPackage.open(path), None)
         if not (path / CHECKPOINT_FILE).exists():
             raise TrainingError(
                 f"{path}: is neither a run, with {CHECKPOINT_FILE}, nor a package, with {MANIFEST_FILE}"
             )
         if not (path / PACKAGE_DIRECTORY / MANIFEST_FILE).exists():
             raise TrainingError(f"{path}: the run is not done: go on with it by vae train --resume")
-        last = checkpoint.read(path / CHECKPOINT_FILE)
-        return cls(path, ModelPackage.open(path / PACKAGE_DIRECTORY), last.config, last.data_sha256)
+        config = checkpoint.read(path / CHECKPOINT_FILE).config
+        return cls(path, ModelPackage.open(path / PACKAGE_DIRECTORY), config)
 
     @property
     def name(self) -> str:
         """What to call it in a table: its directory, and that of the run where a run's package was named."""
         place = self.directory.resolve()
         return place.parent.name if place.name == PACKAGE_DIRECTORY else place.name
+
+    @property
+    def data_sha256(self) -> str | None:
+        """As in `Dataset`, of what it was trained on; None where the package does not tell."""
+        provenance = self.package.manifest.provenance
+        return None if provenance is None else provenance.data_sha256
 
     @property
     def has_nll(self) -> bool:
