@@ -157,7 +157,7 @@ class Batcher(Generic[R, A]):
             and not self._wait_seconds
             and not self._executor.is_busy
             and rows <= self._batch_rows
-            and self._executor.is_short(rows)
+            and self._executor.runs_here(rows)
             and self._device.take_now(self._width)
         )
 

@@ -1,4 +1,4 @@
-"""Device: the slots that batches run in, lent to interactive work first; and the threads that run them."""
+"""Device: the slots that batches run in, lent to interactive work first; and what runs them: threads, or the loop."""
 
 import asyncio
 import os
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
+
+from serving.turns import Turns
 
 _NICE = 5  # of the threads
 _MOST_PASSED_OVER = 8  # turns of interactive batches in a row while a bulk one waits
@@ -21,10 +23,15 @@ class Device:
     """So many slots, for example one a processor; a batch takes as many as it has threads.
 
     A batch that waits is passed over only by interactive ones, and only so often.
+
+    Args:
+        slots: how many.
+        turns: of the event loop, which short batches run on.
     """
 
-    def __init__(self, slots: int = 1) -> None:
+    def __init__(self, slots: int = 1, turns: Turns | None = None) -> None:
         self.slots = slots
+        self.turns = turns or Turns()
         self._free = slots
         self._passed_over = 0
         self._waiting: dict[bool, deque[_Waiter]] = {True: deque(), False: deque()}  # by whether they are interactive

@@ -74,10 +74,14 @@ class Executor(Generic[R, A]):
             if all(piece.call.future.done() for piece in batch.wanted):
                 batch.interrupt.set()
 
-    def is_short(self, rows: int) -> bool:
-        """Says whether a batch of so many rows is likely to end before a thread could have taken it over."""
+    def runs_here(self, rows: int) -> bool:
+        """Says whether a batch of so many rows is to run on the event loop now.
+
+        It is, if it is likely to end before a thread could have taken it over; but however short they are, batch after
+        batch there would keep the loop from everybody else.
+        """
         expected = self._pace.at_most(rows)
-        return expected is not None and expected < self._inline_seconds
+        return expected is not None and expected < self._inline_seconds and not self._device.turns.is_spent
 
     def run_now(self, batch: Batch[R, A]) -> None:
         """Runs a short batch on the event loop, where nothing could interrupt it."""
@@ -98,7 +102,7 @@ class Executor(Generic[R, A]):
 
     async def _try(self, batch: Batch[R, A], *, is_half: bool = False) -> None:
         try:
-            if self.is_short(batch.rows):
+            if self.runs_here(batch.rows):
                 self._compute_here(batch)
             else:
                 await self._compute_on_thread(batch)

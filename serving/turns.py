@@ -1,0 +1,46 @@
+"""Turns: how much of a turn of the event loop work that comes in many short pieces may take.
+
+Each piece by itself is too short to matter. One after the other they would keep the loop from every other caller, and
+from what they themselves have to hear of: that their caller has left.
+"""
+
+import asyncio
+import time
+
+_SHARE_SECONDS = 0.0005  # of a turn; the last piece may last longer, and what follows has to wait
+
+
+class Turns:
+    """The turns of one event loop, shared by all who work on it in pieces.
+
+    Args:
+        share_seconds: how much of a turn their pieces may take together.
+    """
+
+    def __init__(self, share_seconds: float = _SHARE_SECONDS) -> None:
+        self._share_seconds = share_seconds
+        self._end = 0.0
+        self._has_begun = False
+        self._pausing = asyncio.Lock()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether this turn's share is used up; its first piece is the one that finds it unused."""
+        now = time.monotonic()
+        if self._has_begun:
+            return now >= self._end
+        self._has_begun = True
+        self._end = now + self._share_seconds
+        asyncio.get_running_loop().call_soon(self._next)  # which comes after the loop has looked for messages
+        return False
+
+    async def pause(self) -> None:
+        """Waits for a turn whose share is not used up, behind those who wait for one already."""
+        if not self.is_spent:
+            return
+        async with self._pausing:
+            while self.is_spent:
+                await asyncio.sleep(0)
+
+    def _next(self) -> None:
+        self._has_begun = False
