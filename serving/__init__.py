@@ -45,6 +45,7 @@ A batch:
     line           the calls that wait, in two classes, and how a batch is made of them
     device         the slots that batches run in, and the threads that run them
     front          whether calls come in crowds, and the turns that bring one together
+    turns          how much of a turn of the event loop short pieces of work may take
     pace           how long batches take, and when waiting rows are likely to be answered
     engine         a batch of rows -> a batch of answers
     rows           what callers want done with rows, and what becomes of them

@@ -17,6 +17,7 @@ from serving.reloading import Reloader
 from serving.server import Server
 from serving.servicer import VaeServicer
 from serving.settings import Settings
+from serving.turns import Turns
 from vae.errors import EngineFailure
 from vae.v1 import vae_pb2 as pb
 
@@ -36,9 +37,10 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     _on_signals(stop.set)
     models = Models()
-    reloader = Reloader(settings, models, Device(settings.executors or available_cpus()))
+    turns = Turns()
+    reloader = Reloader(settings, models, Device(settings.executors or available_cpus(), turns))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
-    servicer = VaeServicer(models, Images(available_cpus(), settings.queue_bytes), settings.stream_bytes)
+    servicer = VaeServicer(models, Images(available_cpus(), settings.queue_bytes), settings.stream_bytes, turns)
     _serve_metrics(settings, Sources(models, servicer.calls, servicer.tally, reloader.reloads))
     async with Server(servicer, settings) as server:
         starting = asyncio.create_task(reloader.start())

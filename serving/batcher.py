@@ -157,7 +157,8 @@ class Batcher(Generic[R, A]):
             and not self._wait_seconds
             and not self._executor.is_busy
             and rows <= self._batch_rows
-            and self._executor.runs_here(rows)
+            and self._executor.is_short(rows)
+            and not self._device.turns.is_spent
             and self._device.take_now(self._width)
         )
 
@@ -246,6 +247,8 @@ class Batcher(Generic[R, A]):
                 await self._device.take(self._width, interactive=self._line.is_interactive)
                 try:
                     await self._front.catch_up(lambda: 0 < self._line.rows < self._batch_rows)
+                    if self._executor.is_short(min(self._line.rows, self._batch_rows)):
+                        await self._device.turns.pause()
                     batch = self._form()
                 except BaseException:
                     self._device.give(self._width)

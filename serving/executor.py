@@ -74,14 +74,10 @@ class Executor(Generic[R, A]):
             if all(piece.call.future.done() for piece in batch.wanted):
                 batch.interrupt.set()
 
-    def runs_here(self, rows: int) -> bool:
-        """Says whether a batch of so many rows is to run on the event loop now.
-
-        It is, if it is likely to end before a thread could have taken it over; but however short they are, batch after
-        batch there would keep the loop from everybody else.
-        """
+    def is_short(self, rows: int) -> bool:
+        """Says whether a batch of so many rows is likely to end before a thread could have taken it over."""
         expected = self._pace.at_most(rows)
-        return expected is not None and expected < self._inline_seconds and not self._device.turns.is_spent
+        return expected is not None and expected < self._inline_seconds
 
     def run_now(self, batch: Batch[R, A]) -> None:
         """Runs a short batch on the event loop, where nothing could interrupt it."""
@@ -102,7 +98,7 @@ class Executor(Generic[R, A]):
 
     async def _try(self, batch: Batch[R, A], *, is_half: bool = False) -> None:
         try:
-            if self.runs_here(batch.rows):
+            if self.is_short(batch.rows):
                 self._compute_here(batch)
             else:
                 await self._compute_on_thread(batch)

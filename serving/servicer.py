@@ -17,6 +17,7 @@ from serving.sample_stream import sample
 from serving.status import Refusal, refuse
 from serving.streams import DECODE_STREAM, ENCODE_STREAM, CallStream, Streams
 from serving.tally import CallTally
+from serving.turns import Turns
 from serving.window import Held
 from vae.errors import InvalidInput, ShuttingDown
 from vae.v1 import vae_pb2 as pb
@@ -86,14 +87,16 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         models: what is served.
         images: what decodes and encodes images.
         stream_bytes: most bytes of one stream's calls and replies in flight.
+        turns: of the event loop, which streams work on.
     """
 
-    def __init__(self, models: Models, images: Images, stream_bytes: int) -> None:
+    def __init__(self, models: Models, images: Images, stream_bytes: int, turns: Turns) -> None:
         self.calls = Calls()
         self.tally = CallTally()
         self._models = models
         self._images = images
-        self._streams = Streams(models, images, self.calls, self.tally, stream_bytes, Held(_WINDOWS * stream_bytes))
+        held = Held(_WINDOWS * stream_bytes)
+        self._streams = Streams(models, images, self.calls, self.tally, stream_bytes, held, turns)
 
     @_unary
     async def GetModel(  # noqa: N802, the names of RPCs are given

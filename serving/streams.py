@@ -26,6 +26,7 @@ from serving.requests import Undecoded
 from serving.rpcs import DECODE, ENCODE, A, AnyRows, Rpc, is_bulk
 from serving.status import refuse
 from serving.tally import CallTally
+from serving.turns import Turns
 from serving.window import Held, Window
 from vae.errors import DeadlinePassed, InvalidInput, ShuttingDown
 from vae.v1 import vae_pb2 as pb
@@ -63,6 +64,7 @@ class Streams(NamedTuple):
     window_bytes: int
     """Most bytes of one stream's calls and replies in flight."""
     held: Held
+    turns: Turns
 
 
 @dataclass(eq=False, slots=True)
@@ -87,7 +89,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     def __init__(self, kind: StreamKind[AnyRows, A, Reply], streams: Streams, context: Context) -> None:
         self._kind = kind
-        self._models, self._images, self._calls, self._tally, window_bytes, held = streams
+        self._models, self._images, self._calls, self._tally, window_bytes, held, self._turns = streams
         self._context = context
         self._bulk = is_bulk(context, default=True)
         self._any_order = False
@@ -185,11 +187,13 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     async def _begin_all(self, message: pb.EncodeStreamRequest | pb.DecodeStreamRequest) -> None:
         cancelled = set(message.cancelled_ids)
-        for number in cancelled:
+        for number in cancelled & self._waiting.keys():
+            await self._turns.pause()
             if number in self._waiting:
                 self._cancel(self._waiting[number])
         for call in message.calls:
             size = call.ByteSize() + _CALL_BYTES
+            await self._turns.pause()
             await self._window.wait_for_room(size)
             if self._stops_reading:
                 return
@@ -274,7 +278,8 @@ class CallStream(Generic[AnyRows, A, Reply]):
         now = time.monotonic()
         for pending in list(self._waiting.values()):
             if pending.deadline <= now:
-                self._refuse(pending, DeadlinePassed("the call's time ran out before its answer"))
+                late = DeadlinePassed("the call's time ran out before its answer")
+                self._turns.do(partial(self._refuse, pending, late))
             elif pending.deadline < math.inf:
                 self._alarm.set(pending.deadline)
 
@@ -284,8 +289,14 @@ class CallStream(Generic[AnyRows, A, Reply]):
     def _answered(
         self, pending: _Pending[A, Reply], render: Callable[..., Any] | None, answer: "asyncio.Future[Any]"
     ) -> None:
-        """Renders a call's reply. At once: answers may be views of whole batches, and the writer may be held up."""
-        if answer.cancelled():
+        """Renders a call's reply. Soon: answers may be views of whole batches, and the writer may be held up."""
+        if not answer.cancelled():
+            self._turns.do(partial(self._render, pending, render, answer))
+
+    def _render(
+        self, pending: _Pending[A, Reply], render: Callable[..., Any] | None, answer: "asyncio.Future[Any]"
+    ) -> None:
+        if self._is_settled(pending):
             return
         try:
             response = answer.result() if render is None else render(answer=answer.result())
@@ -301,7 +312,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     def _settle(self, pending: _Pending[A, Reply], reply: Reply, code: grpc.StatusCode) -> None:
         """Readies a call's reply for the writer, once; what its rows still bring is not waited for."""
-        if pending.reply is not None or self._window.is_closed:
+        if self._is_settled(pending):
             return
         pending.reply = reply
         self._count(pending, code)
@@ -312,6 +323,9 @@ class CallStream(Generic[AnyRows, A, Reply]):
         if self._any_order:
             self._replies.append(pending)
         self._wake.set()
+
+    def _is_settled(self, pending: _Pending[A, Reply]) -> bool:
+        return pending.reply is not None or self._window.is_closed
 
     def _count(self, pending: _Pending[A, Reply], code: grpc.StatusCode) -> None:
         self._tally.count(self._kind.rpc.name, "stream", code.name, time.monotonic() - pending.arrived)

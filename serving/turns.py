@@ -6,8 +6,10 @@ from what they themselves have to hear of: that their caller has left.
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Callable
 
-_SHARE_SECONDS = 0.0005  # of a turn; the last piece may last longer, and what follows has to wait
+_SHARE_SECONDS = 0.0002  # of a turn; the last piece may last longer, and what follows has to wait
 
 
 class Turns:
@@ -21,17 +23,18 @@ class Turns:
         self._share_seconds = share_seconds
         self._end = 0.0
         self._has_begun = False
+        self._pieces: deque[Callable[[], None]] = deque()
         self._pausing = asyncio.Lock()
 
     @property
     def is_spent(self) -> bool:
-        """Whether this turn's share is used up; its first piece is the one that finds it unused."""
+        """Whether this turn's share is used up. Who finds that it is not uses it from then on."""
         now = time.monotonic()
         if self._has_begun:
             return now >= self._end
         self._has_begun = True
         self._end = now + self._share_seconds
-        asyncio.get_running_loop().call_soon(self._next)  # which comes after the loop has looked for messages
+        asyncio.get_running_loop().call_soon(self._begin_next)  # which comes once the loop has looked for messages
         return False
 
     async def pause(self) -> None:
@@ -42,5 +45,16 @@ class Turns:
             while self.is_spent:
                 await asyncio.sleep(0)
 
-    def _next(self) -> None:
+    def do(self, piece: Callable[[], None]) -> None:
+        """Does a piece of work: now, or behind those that came before it in one of the next turns."""
+        self._pieces.append(piece)
+        if len(self._pieces) == 1:
+            self._do_some()
+
+    def _begin_next(self) -> None:
         self._has_begun = False
+        self._do_some()
+
+    def _do_some(self) -> None:
+        while self._pieces and not self.is_spent:
+            self._pieces.popleft()()
