@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypedDict, TypeVar
 
 import grpc
@@ -34,6 +35,9 @@ Request_contra = TypeVar("Request_contra", contravariant=True)
 P_co = TypeVar("P_co", covariant=True)
 A = TypeVar("A")
 P = TypeVar("P")
+
+# Making a reply that is longer, or comes in more parts, takes milliseconds, so a thread does it.
+_LONG_BYTES, _MANY_PARTS = 2**20, 256
 
 
 class _Output(TypedDict, total=False):
@@ -124,8 +128,14 @@ class Rpc(NamedTuple, Generic[AnyRequest, AnyRows, A, P]):
         """Returns the reply, once its images are encoded if it asked for such."""
         files = None
         if self.writes_images(request):
-            files = await images.encode(join(self.outputs(answer.parts)), manifest.data)
-        return self.render(request, rows, answer, manifest, files)
+            files = await images.encode(await asyncio.to_thread(join, self.outputs(answer.parts)), manifest.data)
+        render = partial(self.render, request, rows, answer, manifest, files)
+        takes_long = self.is_long(rows, manifest) or len(answer.parts) > _MANY_PARTS
+        return await asyncio.to_thread(render) if takes_long else render()
+
+    def is_long(self, rows: AnyRows, manifest: Manifest) -> bool:
+        """Says whether the reply to some rows will be so long that making it would hold up the event loop."""
+        return self.reply_bytes(rows, manifest) > _LONG_BYTES
 
 
 def is_bulk(context: grpc.aio.ServicerContext[object, object], default: bool) -> bool:

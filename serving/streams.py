@@ -125,6 +125,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     async def _write(self, reading: "asyncio.Task[None]") -> None:
         while True:
+            await self._turns.pause()  # replies that are still to be rendered come first, and travel with those that are
             batch = self._take_ready()
             if batch:
                 await self._context.write(self._kind.message(replies=[pending.reply for pending in batch]))
@@ -234,21 +235,23 @@ class CallStream(Generic[AnyRows, A, Reply]):
         served: Served,
         timeout_seconds: float | None,
     ) -> "asyncio.Future[Any]":
-        """Returns where a call's answer will be. Only one with images, or without room, costs a task of its own."""
+        """Returns where a call's answer will be. Few cost a task of their own: with images, too long, or without room."""
         rpc, manifest = self._kind.rpc, served.accepts.manifest
         rows = rpc.parse(request, served.accepts)
         if isinstance(rows, Undecoded) or rpc.writes_images(request):
             count = len(rows.images if isinstance(rows, Undecoded) else rows)
             self._enlarge(pending, count * (_ROW_BYTES + 4 * manifest.data.size))
-            answer: asyncio.Future[Any] = asyncio.ensure_future(
-                rpc.respond(request, rows, served, self._images, timeout_seconds, bulk=self._bulk, patient=self._bulk)
-            )
-            answer.add_done_callback(partial(self._answered, pending, None))
-            return answer
-        self._enlarge(pending, max(rpc.reply_bytes(rows, manifest), len(rows) * _ROW_BYTES))
-        answer = self._queue(served, rows, timeout_seconds)
-        render = partial(rpc.render, request, rows, manifest=manifest)
-        answer.add_done_callback(partial(self._answered, pending, render))
+        else:
+            self._enlarge(pending, max(rpc.reply_bytes(rows, manifest), len(rows) * _ROW_BYTES))
+            if not rpc.is_long(rows, manifest):
+                queued = self._queue(served, rows, timeout_seconds)
+                render = partial(rpc.render, request, rows, manifest=manifest)
+                queued.add_done_callback(partial(self._answered, pending, render))
+                return queued
+        answer: asyncio.Future[Any] = asyncio.ensure_future(
+            rpc.respond(request, rows, served, self._images, timeout_seconds, bulk=self._bulk, patient=self._bulk)
+        )
+        answer.add_done_callback(partial(self._answered, pending, None))
         return answer
 
     def _enlarge(self, pending: _Pending[A, Reply], size: int) -> None:
