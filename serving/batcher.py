@@ -158,7 +158,7 @@ class Batcher(Generic[R, A]):
             and not self._executor.is_busy
             and rows <= self._batch_rows
             and self._executor.is_short(rows)
-            and not self._device.turns.is_spent
+            and not self._device.turns.is_spent()
             and self._device.take_now(self._width)
         )
 
@@ -247,7 +247,7 @@ class Batcher(Generic[R, A]):
                 await self._device.take(self._width, interactive=self._line.is_interactive)
                 try:
                     await self._front.catch_up(lambda: 0 < self._line.rows < self._batch_rows)
-                    if self._executor.is_short(min(self._line.rows, self._batch_rows)):
+                    if self._is_next_short and self._device.turns.is_spent():
                         await self._device.turns.pause()
                     batch = self._form()
                 except BaseException:
@@ -258,6 +258,11 @@ class Batcher(Generic[R, A]):
                     await self._executor.run(batch)
             finally:
                 self._device.give(self._width)
+
+    @property
+    def _is_next_short(self) -> bool:
+        """Whether the next batch is likely to run on the event loop: one after the other would keep it from the rest."""
+        return self._executor.is_short(min(self._line.rows, self._batch_rows))
 
     async def _wait_for_company(self) -> None:
         """Waits as long as the setting allows for a batch to fill; others may use the device meanwhile."""

@@ -7,6 +7,7 @@ it a batch, or 64 rows where batches are smaller, its rest goes to the end.
 
 import asyncio
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
@@ -95,7 +96,8 @@ class Line(Generic[R, A]):
         """Those of them that are bulk."""
         self._batch_rows = batch_rows
         self._turn_limit = max(batch_rows, _LEAST_TURN_ROWS)
-        self._calls: dict[bool, dict[Call[R, A], None]] = {False: {}, True: {}}  # by whether they are bulk
+        # By whether they are bulk. To find the first of a plain dict takes as long as there were calls before it.
+        self._calls: dict[bool, OrderedDict[Call[R, A], None]] = {False: OrderedDict(), True: OrderedDict()}
         self._turn_rows = {False: 0, True: 0}  # that run when each call had one turn
         self._unpaid = 0  # interactive rows that ran while bulk waited, and that it has not got its share of
         self._surcharges = 0.0  # of batches that were not filled up, beyond what the bulk rows since then allow
@@ -158,7 +160,7 @@ class Line(Generic[R, A]):
         return rows + sum(min(call.waiting, rows) for kind in before for call in self._calls[kind])
 
     def _take_from(
-        self, calls: dict[Call[R, A], None], room: int, is_wanted: Callable[[Call[R, A]], bool]
+        self, calls: OrderedDict[Call[R, A], None], room: int, is_wanted: Callable[[Call[R, A]], bool]
     ) -> list[Piece[R, A]]:
         batch = []
         while room and calls:

@@ -1,6 +1,7 @@
 """Room: where calls wait, one behind the other, until there is room for them in a queue."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 
 from vae.errors import DeadlinePassed
@@ -13,7 +14,7 @@ class Room:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[object, asyncio.Future[None]] = {}
+        self._waiting: OrderedDict[object, asyncio.Future[None]] = OrderedDict()
 
     @property
     def is_sought(self) -> bool:

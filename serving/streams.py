@@ -125,7 +125,8 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     async def _write(self, reading: "asyncio.Task[None]") -> None:
         while True:
-            await self._turns.pause()  # replies that are still to be rendered come first, and travel with those that are
+            if self._turns.is_spent():
+                await self._turns.pause()  # replies that are to be rendered come first, and travel with those that are
             batch = self._take_ready()
             if batch:
                 await self._context.write(self._kind.message(replies=[pending.reply for pending in batch]))
@@ -189,12 +190,14 @@ class CallStream(Generic[AnyRows, A, Reply]):
     async def _begin_all(self, message: pb.EncodeStreamRequest | pb.DecodeStreamRequest) -> None:
         cancelled = set(message.cancelled_ids)
         for number in cancelled & self._waiting.keys():
-            await self._turns.pause()
+            if self._turns.is_spent():
+                await self._turns.pause()
             if number in self._waiting:
                 self._cancel(self._waiting[number])
         for call in message.calls:
+            if self._turns.is_spent():
+                await self._turns.pause()
             size = call.ByteSize() + _CALL_BYTES
-            await self._turns.pause()
             await self._window.wait_for_room(size)
             if self._stops_reading:
                 return

@@ -26,9 +26,8 @@ class Turns:
         self._pieces: deque[Callable[[], None]] = deque()
         self._pausing = asyncio.Lock()
 
-    @property
     def is_spent(self) -> bool:
-        """Whether this turn's share is used up. Who finds that it is not uses it from then on."""
+        """Says whether this turn's share is used up; the first to ask in a turn begins it."""
         now = time.monotonic()
         if self._has_begun:
             return now >= self._end
@@ -39,10 +38,8 @@ class Turns:
 
     async def pause(self) -> None:
         """Waits for a turn whose share is not used up, behind those who wait for one already."""
-        if not self.is_spent:
-            return
         async with self._pausing:
-            while self.is_spent:
+            while self.is_spent():
                 await asyncio.sleep(0)
 
     def do(self, piece: Callable[[], None]) -> None:
@@ -56,5 +53,5 @@ class Turns:
         self._do_some()
 
     def _do_some(self) -> None:
-        while self._pieces and not self.is_spent:
+        while self._pieces and not self.is_spent():
             self._pieces.popleft()()

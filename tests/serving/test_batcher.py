@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from serving.batcher import Batcher
 from serving.device import Device
 from serving.interrupt import Interrupt
+from serving.turns import Turns
 from tests.serving.conftest import Doubler, Numbers, hold, joined, play
 from vae.errors import DeadlinePassed, EngineFailure, Overloaded, ShuttingDown, VaeError
 
@@ -310,6 +311,32 @@ def test_a_lone_short_call_is_answered_at_once_and_a_crowd_is_noticed() -> None:
             answers = await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(8)))
             assert [joined(answer) for answer in answers] == [[2 * i] for i in range(8)]
         assert batches == [8]
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
+def test_short_batches_leave_turns_to_others_and_to_their_own_cancellation() -> None:
+    async def run() -> None:
+        batches: list[int] = []
+
+        def note(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
+            batches.append(len(batch))
+            return [[2 * number for number in rows] for rows in batch]
+
+        device = Device(turns=Turns(share_seconds=0))
+        batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=1, queue_rows=9000, inline_seconds=10)
+        await batcher.submit(Numbers([1]))  # now they are known to be short
+        large = asyncio.create_task(batcher.submit(Numbers(range(5000))))
+        while len(batches) < 10:
+            await asyncio.sleep(0)
+        assert joined(await batcher.submit(Numbers([7]))) == [14]
+        assert len(batches) < 200  # a turn of the large call is 64 rows
+        large.cancel()
+        await asyncio.wait([large])
+        assert len(batches) + batcher.tally.cancelled_rows == 5002
+        assert len(batches) < 200
         await batcher.close()
         device.close()
 
