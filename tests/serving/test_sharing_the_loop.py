@@ -1,0 +1,86 @@
+"""What one stream asks in one message, on a real server whose event loop is watched turn by turn."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+
+import grpc
+import numpy as np
+
+from serving.device import Device
+from serving.images import Images
+from serving.models import Models
+from serving.reloading import Reloader
+from serving.server import Server
+from serving.servicer import VaeServicer
+from serving.settings import Settings
+from serving.turns import Turns
+from vae.tensors import to_message
+from vae.v1 import vae_pb2 as pb
+from vae.v1.vae_pb2_grpc import VaeServiceStub
+
+CALLS = 200
+Stream = grpc.aio.StreamStreamCall[pb.DecodeStreamRequest, pb.DecodeStreamResponse]
+
+
+def _play(settings: Settings, scenario: Callable[[VaeServicer, VaeServiceStub], Awaitable[None]]) -> None:
+    """Runs a scenario and the server on one event loop, which does one piece of work a turn."""
+    settings = settings.model_copy(update={"port": 0, "drain_seconds": 0.0, "watch": "off"})
+
+    async def run() -> None:
+        turns, models = Turns(share_seconds=0), Models()
+        await Reloader(settings, models, Device(1, turns)).start()
+        servicer = VaeServicer(models, Images(1, 2**20), settings.stream_bytes, turns)
+        async with Server(servicer, settings) as server, grpc.aio.insecure_channel(server.address) as channel:
+            await scenario(servicer, VaeServiceStub(channel))  # type: ignore[no-untyped-call]
+
+    asyncio.run(run())
+
+
+def _calls() -> list[pb.DecodeCall]:
+    latent = to_message(np.zeros((1, 3), np.float32))
+    return [pb.DecodeCall(id=number, request=pb.DecodeRequest(latent=latent)) for number in range(1, CALLS + 1)]
+
+
+def _largest_step(seen: list[int]) -> int:
+    return max(after - before for before, after in pairwise(seen))
+
+
+async def _watch(servicer: VaeServicer, stream: Stream, code: str) -> tuple[list[int], list[int]]:
+    """Reads until every call is answered. Returns the numbers of calls in flight, and answered, turn by turn."""
+    in_flight, answered, replies = [0], [0], 0
+    while replies < CALLS:
+        reading = asyncio.ensure_future(stream.read())
+        while not reading.done():
+            in_flight.append(servicer.calls.in_flight)
+            told = servicer.tally.seconds.get(("Decode", "stream", code))
+            answered.append(sum(told.counts) if told else 0)
+            await asyncio.sleep(0)
+        replies += len(reading.result().replies)
+    assert answered[-1] == CALLS
+    return in_flight, answered
+
+
+def test_the_calls_of_a_message_begin_and_are_answered_turn_by_turn(settings: Settings) -> None:
+    async def scenario(servicer: VaeServicer, stub: VaeServiceStub) -> None:
+        stream = stub.DecodeStream()
+        await stream.write(pb.DecodeStreamRequest(calls=_calls()))
+        in_flight, answered = await _watch(servicer, stream, "OK")
+        assert (_largest_step(in_flight), _largest_step(answered)) == (1, 1)
+        stream.cancel()
+
+    _play(settings, scenario)
+
+
+def test_the_calls_that_a_message_cancels_are_answered_turn_by_turn(settings: Settings) -> None:
+    async def scenario(servicer: VaeServicer, stub: VaeServiceStub) -> None:
+        stream = stub.DecodeStream()
+        await stream.write(pb.DecodeStreamRequest(calls=_calls()))
+        while servicer.calls.in_flight < CALLS:  # they wait for company
+            await asyncio.sleep(0)
+        await stream.write(pb.DecodeStreamRequest(cancelled_ids=range(1, CALLS + 1)))
+        _, answered = await _watch(servicer, stream, "CANCELLED")
+        assert _largest_step(answered) == 1
+        stream.cancel()
+
+    _play(settings.model_copy(update={"wait_milliseconds": 1000.0, "batch_rows": 10_000}), scenario)
