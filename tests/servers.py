@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ class RunningServer(NamedTuple):
     def stop(self) -> str:
         """Stops it with SIGTERM and returns its log; it must exit with 0."""
         self.process.send_signal(signal.SIGTERM)
-        _, log = self.process.communicate(timeout=30)
+        _, log = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, log
         return log
 
@@ -69,6 +70,19 @@ def run_vae(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
     return subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=200, cwd=ROOT, env=_with(environment)
     )
+
+
+def until(is_so: Callable[[], object], seconds: float = 60.0) -> None:
+    """Waits until something is so. What is not by then never will be, however busy the machine is."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "it never came to pass"
+        time.sleep(0.01)
+
+
+def until_in_flight(port: str, calls: int) -> None:
+    """Waits until a server has accepted so many calls, and answered none of them, as its metrics tell."""
+    until(lambda: read_metrics(port)["vae_calls_in_flight",] == calls)
 
 
 def status_of(error: grpc.RpcError) -> Status:

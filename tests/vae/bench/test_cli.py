@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 import pytest
 
-from tests.servers import ROOT, VAE, RunningServer, StartServer
+from tests.servers import ROOT, VAE, RunningServer, StartServer, until
 from vae.cli import run
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_nothing_answered_is_a_failure(server: "Server", capsys: Streams) -> Non
 
 def test_a_server_that_dies_is_counted(start_server: StartServer, start_bench: StartBench) -> None:
     running = start_server()
-    process = start_bench(running.target, "--rows", "1,1,1", "--concurrency", "2", "--warmup", "0")
+    process = start_bench(running.target, "--rows", "1,1", "--concurrency", "2", "--warmup", "0", "--duration", "2")
     assert process.stdout is not None
     for _ in range(6):  # the last one is the first line of the table
         process.stdout.readline()
@@ -140,11 +140,17 @@ def test_a_process_that_died_is_one_line(real_server: RunningServer, start_bench
     assert process.stdout is not None
     for _ in range(5):
         process.stdout.readline()
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    (sender,) = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-    os.kill(int(sender), signal.SIGKILL)
+    until(lambda: _senders(process.pid))
+    (sender,) = _senders(process.pid)
+    os.kill(sender, signal.SIGKILL)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (1, "vae: a process that sends calls has died\n")
+
+
+def _senders(bench: int) -> list[int]:
+    """Returns the processes that send calls; one that has only just been forked still has its parent's command."""
+    children = Path(f"/proc/{bench}/task/{bench}/children").read_text().split()
+    return [int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 def test_unreachable_server(capsys: Streams) -> None:
