@@ -261,7 +261,7 @@ class Batcher(Generic[R, A]):
 
     @property
     def _is_next_short(self) -> bool:
-        """Whether the next batch is likely to run on the event loop: one after the other would keep it from the rest."""
+        """Whether the next batch is likely to run on the event loop, which it then shares with everybody else."""
         return self._executor.is_short(min(self._line.rows, self._batch_rows))
 
     async def _wait_for_company(self) -> None:

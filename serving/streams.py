@@ -238,7 +238,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         served: Served,
         timeout_seconds: float | None,
     ) -> "asyncio.Future[Any]":
-        """Returns where a call's answer will be. Few cost a task of their own: with images, too long, or without room."""
+        """Returns where a call's answer will be. One with images, a long one, or one without room costs a task."""
         rpc, manifest = self._kind.rpc, served.accepts.manifest
         rows = rpc.parse(request, served.accepts)
         if isinstance(rows, Undecoded) or rpc.writes_images(request):

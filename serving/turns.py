@@ -39,7 +39,7 @@ class Turns:
     async def pause(self) -> None:
         """Waits for a turn whose share is not used up, behind those who wait for one already."""
         async with self._pausing:
-            while self.is_spent():
+            while self.is_spent():  # noqa: ASYNC110, a turn is what it waits for
                 await asyncio.sleep(0)
 
     def do(self, piece: Callable[[], None]) -> None:

@@ -43,7 +43,7 @@ def alone(server: RunningServer) -> list[bytes]:
 
 async def _is_soon(port: str, queue_rows: float, in_flight: float) -> None:
     """Waits until a server has as many rows in its decoder's queue, and calls in flight, as it should."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         told = await asyncio.to_thread(read_metrics, port)
         found = told["vae_queue_rows", "decoder", "tiny", "1"], told["vae_calls_in_flight",]
@@ -67,7 +67,7 @@ def test_callers_who_leave_at_any_moment_change_no_answer(
         async with grpc.aio.insecure_channel(server.target) as channel:
             stub = VaeServiceStub(channel)
             calls: list[Awaitable[pb.DecodeResponse]] = [stub.Decode(_request(caller)) for caller in range(200)]
-            calls[::2] = [_leave_at_random(call, 0.2) for call in calls[::2]]
+            calls[::2] = [_leave_at_random(call, 0.2 * (caller > 0)) for caller, call in enumerate(calls[::2])]
             replies = await asyncio.gather(*calls, return_exceptions=True)
             await _is_soon(port, 0, 0)
             return replies

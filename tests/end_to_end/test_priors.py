@@ -1,7 +1,6 @@
 """A prior that is a graph, through a real server: which rows are drawn, from what, and how it comes and goes."""
 
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from scipy.stats import norm
 
 from tests.make_mixture_prior import CENTERS, NOISE, SCALES, draw
 from tests.packages import corrupt, publish
-from tests.servers import RunningServer, RunVae, StartServer, start
+from tests.servers import RunningServer, RunVae, StartServer, start, until
 from vae import Client
 from vae.errors import CallError
 from vae.noise import Purpose, RowRange, standard_normals
@@ -141,7 +140,4 @@ def test_a_prior_comes_without_a_new_pair_and_a_damaged_one_changes_nothing(
 
 
 def _until_default(client: Client, prior: str) -> None:
-    deadline = time.monotonic() + 20
-    while client.get_model().default_prior != prior:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: client.get_model().default_prior == prior)

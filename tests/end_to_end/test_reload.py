@@ -14,7 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.packages import corrupt, publish
-from tests.servers import RunningServer, StartServer
+from tests.servers import RunningServer, StartServer, until
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
@@ -24,10 +24,7 @@ def _versions(stub: VaeServiceStub) -> list[tuple[str, int]]:
 
 
 def _until(stub: VaeServiceStub, expected: list[tuple[str, int]]) -> None:
-    deadline = time.monotonic() + 20
-    while (found := _versions(stub)) != expected:
-        assert time.monotonic() < deadline, f"still serves {found}"
-        time.sleep(0.02)
+    until(lambda: _versions(stub) == expected)
 
 
 @contextmanager

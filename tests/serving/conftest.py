@@ -43,13 +43,13 @@ class Doubler:
 
     def __call__(self, batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
         self.busy.set()
-        assert self.free.wait(10)
+        assert self.free.wait(60)
         time.sleep(self.seconds + self.row_seconds * sum(map(len, batch)))
         if any(self.endless_on in rows for rows in batch):
             stopped = threading.Event()
             assert interrupt is not None
             interrupt.attach(stopped.set)
-            self.was_interrupted = stopped.wait(10)
+            self.was_interrupted = stopped.wait(60)
             raise RuntimeError("interrupted")
         if sum(map(len, batch)) > self.memory_rows:
             raise OutOfMemory("no memory left")
@@ -97,5 +97,5 @@ async def hold(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> "async
     doubler.free.clear()
     doubler.busy.clear()
     task = asyncio.create_task(batcher.submit(Numbers([0])))
-    assert await asyncio.to_thread(doubler.busy.wait, 10)
+    assert await asyncio.to_thread(doubler.busy.wait, 60)
     return task

@@ -245,7 +245,7 @@ def test_interactive_calls_go_before_bulk_ones_that_came_first() -> None:
 
 def test_interactive_rows_run_alone_where_a_row_costs_the_same_in_any_batch() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
-        doubler.row_seconds = 0.02
+        doubler.row_seconds = 0.05
         for rows in (1, 4):
             await batcher.submit(Numbers(range(rows)))
         held = await hold(batcher, doubler)
@@ -329,7 +329,7 @@ def test_short_batches_leave_turns_to_others_and_to_their_own_cancellation() -> 
         batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=1, queue_rows=9000, inline_seconds=10)
         await batcher.submit(Numbers([1]))  # now they are known to be short
         large = asyncio.create_task(batcher.submit(Numbers(range(5000))))
-        while len(batches) < 10:
+        while len(batches) < 10:  # noqa: ASYNC110
             await asyncio.sleep(0)
         assert joined(await batcher.submit(Numbers([7]))) == [14]
         assert len(batches) < 200  # a turn of the large call is 64 rows

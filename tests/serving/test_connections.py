@@ -24,7 +24,7 @@ _ACKNOWLEDGED = 1
 def _connect(server: RunningServer) -> Iterator[socket.socket]:
     """Opens a bare HTTP/2 connection."""
     host, _, port = server.target.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(_SETTINGS))
         yield connection
 
@@ -62,7 +62,7 @@ def test_a_call_past_the_limit_waits_in_the_caller(start_server: StartServer) ->
         assert other.sample(1, seed=6).seed == 6  # another connection is free
         assert not call.done()
         watches[0].cancel()
-        assert call.result(10).seed == 5
+        assert call.result(60).seed == 5
         watches[1].cancel()
 
 
@@ -99,7 +99,7 @@ def test_who_may_ping_is_not(start_server: StartServer) -> None:
 
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_silent_peer_is_asked_and_dropped(start_server: StartServer, answers: bool) -> None:
-    server = start_server("--keepalive-seconds", "0.2", "--keepalive-timeout-seconds", "0.2")
+    server = start_server("--keepalive-seconds", "0.2", "--keepalive-timeout-seconds", "3" if answers else "0.2")
     asked = 0
     with _connect(server) as connection:
         for kind, flags, payload in _frames(connection):

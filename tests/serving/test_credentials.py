@@ -60,7 +60,8 @@ def test_tls_is_spoken_and_plaintext_refused(start_server: StartServer, files: F
     health = vae("health", target, "--root-certificates", files.authority)
     assert (health.returncode, health.stdout) == (0, "SERVING\n")
     plain = vae("health", target, "--timeout", "1")
-    assert (plain.returncode, plain.stdout) == (1, "UNAVAILABLE\n")
+    assert plain.returncode == 1
+    assert plain.stdout in ("UNAVAILABLE\n", "DEADLINE_EXCEEDED\n")  # it tries again until then
 
 
 def test_mutual_tls_asks_for_a_certificate(
@@ -74,7 +75,7 @@ def test_mutual_tls_asks_for_a_certificate(
 
     def health(certificate: Path | None, key: Path | None) -> str:
         how = connection(target, root_certificates=files.authority, client_certificate=certificate, client_key=key)
-        return ask_health(how, timeout_seconds=5)
+        return ask_health(how, timeout_seconds=60)
 
     assert health(mine.certificate, mine.key) == "SERVING"
     assert health(strangers.certificate, strangers.key) == "UNAVAILABLE"

@@ -5,7 +5,7 @@ import re
 import grpc
 import pytest
 
-from tests.servers import RunningServer, StartServer
+from tests.servers import RunningServer, StartServer, until_in_flight
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
@@ -47,15 +47,16 @@ def test_an_id_that_would_spoil_the_log_is_not_taken(server: RunningServer, sent
     assert told != sent
 
 
-def test_every_call_is_logged_at_level_debug(start_server: StartServer) -> None:
-    server = start_server("--log-level", "debug", "--wait-milliseconds", "1000", "--batch-rows", "10000")
+def test_every_call_is_logged_at_level_debug(start_server: StartServer, port: str) -> None:
+    flags = ("--log-level", "debug", "--wait-milliseconds", "1000", "--batch-rows", "10000")
+    server = start_server("--metrics-port", port, *flags)
     _told(server, GOOD, "mine")
     failed = _told(server, BAD)
     with grpc.insecure_channel(server.target) as channel:
         call = VaeServiceStub(channel).Sample.future(GOOD, metadata=(("x-request-id", "gone"),))
-        for _ in range(20):  # by then the call before them waits in the batcher
-            VaeServiceStub(channel).ListModels(pb.ListModelsRequest())
+        until_in_flight(port, 1)
         call.cancel()
+        until_in_flight(port, 0)
     log = server.stop()
     for line in (
         r"Sample OK in \d+\.\d ms \[mine\]",

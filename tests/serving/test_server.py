@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.servers import ROOT, VAE, RunningServer, RunVae, StartServer
+from tests.servers import ROOT, VAE, RunningServer, RunVae, StartServer, until, until_in_flight
 from vae.tensors import to_message
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
@@ -76,37 +75,41 @@ def test_a_reply_is_never_too_long(start_server: StartServer) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_calls_in_flight_finish(start_server: StartServer, number: signal.Signals) -> None:
+def test_a_signal_lets_calls_in_flight_finish(start_server: StartServer, port: str, number: signal.Signals) -> None:
     # The open Watch must not make it wait for the whole of the grace period.
-    server = start_server("--wait-milliseconds", "1000", "--batch-rows", "10000", "--grace-seconds", "100")
+    flags = ("--wait-milliseconds", "1000", "--batch-rows", "10000", "--grace-seconds", "100")
+    server = start_server("--metrics-port", port, *flags)
     with grpc.insecure_channel(server.target) as channel, ThreadPoolExecutor(8) as pool:
         stub, health = VaeServiceStub(channel), health_pb2_grpc.HealthStub(channel)
         watched: list[int] = []
         watch = threading.Thread(target=_watch, args=(health, watched))
         watch.start()
+        until(lambda: watched)
         calls = [pool.submit(stub.Sample, pb.SampleRequest(count=2, seed=i)) for i in range(8)]
-        time.sleep(0.3)  # the calls wait for company for a second, so they are in flight now
+        until_in_flight(port, 8)  # they wait for company for a second
         server.process.send_signal(number)
-        assert [call.result(20).seed for call in calls] == list(range(8))
-        watch.join(20)
+        assert [call.result(60).seed for call in calls] == list(range(8))
+        watch.join(60)
     assert watched == [SERVING, NOT_SERVING]
-    assert server.process.wait(20) == 0
+    assert server.process.wait(60) == 0
 
 
 def _watch(health: health_pb2_grpc.HealthStub, seen: list[int]) -> None:
     try:
-        seen.extend(reply.status for reply in health.Watch(health_pb2.HealthCheckRequest()))
+        for reply in health.Watch(health_pb2.HealthCheckRequest()):
+            seen.append(reply.status)
     except grpc.RpcError:
         return  # the server ended the stream when it stopped
 
 
-def test_calls_that_outlast_the_grace_are_cut_off(start_server: StartServer) -> None:
-    server = start_server("--wait-milliseconds", "1000", "--batch-rows", "10000", "--grace-seconds", "0.1")
+def test_calls_that_outlast_the_grace_are_cut_off(start_server: StartServer, port: str) -> None:
+    flags = ("--wait-milliseconds", "1000", "--batch-rows", "10000", "--grace-seconds", "0.1")
+    server = start_server("--metrics-port", port, *flags)
     with grpc.insecure_channel(server.target) as channel:
         call = VaeServiceStub(channel).Sample.future(pb.SampleRequest(count=2))
-        time.sleep(0.3)
+        until_in_flight(port, 1)
         server.stop()
-        assert call.exception(20) is not None
+        assert call.exception(60) is not None
         assert call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
@@ -131,14 +134,23 @@ def test_a_silent_connection_does_not_hold_up_the_stop(start_server: StartServer
 def test_a_signal_while_loading_ends_it(start_server: StartServer, tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny, tmp_path / "package")
     (tmp_path / "package/decoder.onnx").unlink()
-    os.mkfifo(tmp_path / "package/decoder.onnx")  # whoever reads it waits for ever
+    fifo = tmp_path / "package/decoder.onnx"
+    os.mkfifo(fifo)  # whoever reads it waits for ever
     command = [*VAE, "serve", str(tmp_path / "package"), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        time.sleep(1)
+        until(lambda: _has_reader(fifo))
         process.send_signal(signal.SIGTERM)
-        announced, _ = process.communicate(timeout=30)
+        announced, _ = process.communicate(timeout=60)
     assert announced == ""
     assert process.returncode == 0
+
+
+def _has_reader(fifo: Path) -> bool:
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 def test_a_taken_port_is_one_line(server: RunningServer, tiny: Path, vae: RunVae) -> None:

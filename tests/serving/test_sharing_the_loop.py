@@ -76,7 +76,7 @@ def test_the_calls_that_a_message_cancels_are_answered_turn_by_turn(settings: Se
     async def scenario(servicer: VaeServicer, stub: VaeServiceStub) -> None:
         stream = stub.DecodeStream()
         await stream.write(pb.DecodeStreamRequest(calls=_calls()))
-        while servicer.calls.in_flight < CALLS:  # they wait for company
+        while servicer.calls.in_flight < CALLS:  # noqa: ASYNC110, they wait for company
             await asyncio.sleep(0)
         await stream.write(pb.DecodeStreamRequest(cancelled_ids=range(1, CALLS + 1)))
         _, answered = await _watch(servicer, stream, "CANCELLED")

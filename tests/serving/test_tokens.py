@@ -1,6 +1,5 @@
 """Bearer tokens: who may call, and what stays open to all."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from serving.tokens import Tokens
-from tests.servers import StartServer
+from tests.servers import StartServer, until
 from vae import Client
 from vae.errors import CallError, StartupError, Unauthenticated
 
@@ -98,11 +97,11 @@ def test_a_replaced_file_lets_others_pass(start_server: StartServer, path: Path)
 
 
 def _wait_until_let_in(client: Client) -> None:
-    for _ in range(100):
+    def is_let_in() -> bool:
         try:
             client.list_models()
         except CallError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("the new token was never taken")
+            return False
+        return True
+
+    until(is_let_in)

@@ -228,6 +228,22 @@ def refuse(code: grpc.StatusCode, message: str, *details: Message) -> Callable[[
     return act
 
 
+class Hang:
+    """What a server does before an answer that is not to come: it waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.has_begun = threading.Event()
+        self._may_end = threading.Event()
+
+    def __call__(self, context: grpc.ServicerContext) -> None:
+        self.has_begun.set()
+        self._may_end.wait(60)
+
+    def end(self) -> None:
+        """Lets all go on."""
+        self._may_end.set()
+
+
 class Server(NamedTuple):
     """A running server."""
 
@@ -245,6 +261,14 @@ def server() -> Iterator[Server]:
     running.start()
     yield Server(f"127.0.0.1:{port}", script, refuse)
     running.stop(None).wait()
+
+
+@pytest.fixture
+def hang(server: Server) -> Iterator[Hang]:
+    """Ends before the server does, which waits for those that hang."""
+    hang = Hang()
+    yield hang
+    hang.end()
 
 
 @pytest.fixture

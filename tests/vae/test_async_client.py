@@ -18,7 +18,7 @@ from vae import AsyncClient, Client
 from vae.errors import CallError, InvalidInput
 
 if TYPE_CHECKING:
-    from tests.vae.conftest import Server
+    from tests.vae.conftest import Hang, Server
 
 Result = TypeVar("Result")
 
@@ -59,13 +59,17 @@ def test_stops_its_other_parts_when_one_fails(server: "Server") -> None:
     assert len(server.script.requests("Sample")) < 100
 
 
-def test_can_be_cancelled(server: "Server") -> None:
-    server.script.before = [lambda _: time.sleep(0.3)] * 4
+def test_can_be_cancelled(server: "Server", hang: "Hang") -> None:
+    server.script.before = [hang] * 4
 
     async def use(client: AsyncClient) -> None:
         await client.get_model()
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(client.sample(80), 0.1)
+        call = asyncio.create_task(client.sample(80))
+        await asyncio.to_thread(hang.has_begun.wait)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        hang.end()
         assert (await client.sample(1)).output.shape[0] == 1
 
     awaited(server, use)
@@ -151,41 +155,23 @@ def test_a_closed_client_says_so(server: "Server", use: Callable[[Any], Any], us
 
 
 @pytest.mark.parametrize("rows", [1, 80])
-def test_closing_ends_calls_in_progress(server: "Server", rows: int) -> None:
-    server.script.before = [lambda _: time.sleep(0.5)] * 5
+def test_closing_ends_calls_in_progress(server: "Server", hang: "Hang", rows: int) -> None:
+    server.script.before = [hang]
     client = Client(server.target)
     client.get_model()
-    threading.Timer(0.1, client.close).start()
+    _after(hang.has_begun, client.close)
     with pytest.raises(CallError) as err:
         client.sample(rows)
     assert err.value.code == "CANCELLED"
 
+    hang.has_begun.clear()
+    server.script.before = [hang]
+
     async def run() -> None:
         client = AsyncClient(server.target)
         await client.get_model()
-        asyncio.get_running_loop().call_later(0.1, lambda: closing.append(asyncio.create_task(client.close())))
-        await client.sample(rows)
-
-    closing: list[asyncio.Task[None]] = []
-    with pytest.raises(CallError, match="CANCELLED: the client is closed"):
-        asyncio.run(run())
-
-
-def test_closing_ends_a_wait_for_the_next_try(server: "Server") -> None:
-    delay = Duration(nanos=300_000_000)
-    full = server.refuse(
-        grpc.StatusCode.RESOURCE_EXHAUSTED, "queue is full", error_details_pb2.RetryInfo(retry_delay=delay)
-    )
-    server.script.before = [full, full]
-    client = Client(server.target)
-    threading.Timer(0.15, client.close).start()
-    with pytest.raises(CallError, match="CANCELLED: the client is closed"):
-        client.sample(1)
-
-    async def run() -> None:
-        client = AsyncClient(server.target)
-        call = asyncio.create_task(client.sample(1))
-        await asyncio.sleep(0.15)
+        call = asyncio.create_task(client.sample(rows))
+        await asyncio.to_thread(hang.has_begun.wait)
         await client.close()
         await call
 
@@ -193,14 +179,55 @@ def test_closing_ends_a_wait_for_the_next_try(server: "Server") -> None:
         asyncio.run(run())
 
 
-def test_closing_hides_no_cancellation(server: "Server") -> None:
-    server.script.before = [lambda _: time.sleep(0.3)]
+def _after(event: threading.Event, do: Callable[[], None]) -> None:
+    """Does something, on a thread, once an event has come."""
+
+    def wait() -> None:
+        event.wait(60)
+        do()
+
+    threading.Thread(target=wait).start()
+
+
+def test_closing_ends_a_wait_for_the_next_try(server: "Server") -> None:
+    delay = Duration(seconds=10)
+    full = server.refuse(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, "queue is full", error_details_pb2.RetryInfo(retry_delay=delay)
+    )
+    refused = threading.Event()
+
+    def refuse(context: grpc.ServicerContext) -> None:
+        refused.set()
+        full(context)
+
+    server.script.before = [refuse]
+    client = Client(server.target)
+    _after(refused, client.close)
+    with pytest.raises(CallError, match="CANCELLED: the client is closed"):
+        client.sample(1)
+    refused.clear()
+    server.script.before = [refuse]
+
+    async def run() -> None:
+        client = AsyncClient(server.target)
+        call = asyncio.create_task(client.sample(1))
+        await asyncio.to_thread(refused.wait)
+        await asyncio.sleep(0.1)  # by when the client waits too, mostly; nobody can tell
+        await client.close()
+        await call
+
+    with pytest.raises(CallError, match="CANCELLED: the client is closed"):
+        asyncio.run(run())
+
+
+def test_closing_hides_no_cancellation(server: "Server", hang: "Hang") -> None:
+    server.script.before = [hang]
 
     async def run() -> None:
         client = AsyncClient(server.target)
         await client.get_model()
         call = asyncio.create_task(client.sample(1))
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(hang.has_begun.wait)
         call.cancel()
         await client.close()
         with pytest.raises(asyncio.CancelledError):

@@ -1,7 +1,6 @@
 """What a client makes of the errors that a server, or the network, answers."""
 
 import asyncio
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from vae import AsyncClient, Client
 from vae.errors import CallError, InvalidInput
 
 if TYPE_CHECKING:
-    from tests.vae.conftest import Server
+    from tests.vae.conftest import Hang, Server
 
 
 def retry_info(seconds: float) -> error_details_pb2.RetryInfo:
@@ -106,9 +105,9 @@ def test_a_time_that_no_clock_can_tell_is_no_time(server: "Server", client: Clie
     assert (err.value.retry_seconds, err.value.reason) == (None, "QUEUE_FULL")
 
 
-def test_deadline(server: "Server", client: Client) -> None:
+def test_deadline(server: "Server", client: Client, hang: "Hang") -> None:
     client.get_model()
-    server.script.before = [lambda _: time.sleep(0.5)]
+    server.script.before = [hang]
     with pytest.raises(CallError, match=r"no answer from 127\.0\.0\.1:\d+ within 0\.1 s") as err:
         client.sample(1, timeout_seconds=0.1)
     assert err.value.code == "DEADLINE_EXCEEDED"
