@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import grpc
 import numpy as np
@@ -19,11 +20,14 @@ from vae.tensors import to_message
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
+if TYPE_CHECKING:
+    from vae.v1.vae_pb2_grpc import VaeServiceAsyncStub
+
 CALLS = 200
 Stream = grpc.aio.StreamStreamCall[pb.DecodeStreamRequest, pb.DecodeStreamResponse]
 
 
-def _play(settings: Settings, scenario: Callable[[VaeServicer, VaeServiceStub], Awaitable[None]]) -> None:
+def _play(settings: Settings, scenario: Callable[[VaeServicer, "VaeServiceAsyncStub"], Awaitable[None]]) -> None:
     """Runs a scenario and the server on one event loop, which does one piece of work a turn."""
     settings = settings.model_copy(update={"port": 0, "drain_seconds": 0.0, "watch": "off"})
 
@@ -32,7 +36,7 @@ def _play(settings: Settings, scenario: Callable[[VaeServicer, VaeServiceStub], 
         await Reloader(settings, models, Device(1, turns)).start()
         servicer = VaeServicer(models, Images(1, 2**20), settings.stream_bytes, turns)
         async with Server(servicer, settings) as server, grpc.aio.insecure_channel(server.address) as channel:
-            await scenario(servicer, VaeServiceStub(channel))  # type: ignore[no-untyped-call]
+            await scenario(servicer, VaeServiceStub(channel))
 
     asyncio.run(run())
 
@@ -56,13 +60,15 @@ async def _watch(servicer: VaeServicer, stream: Stream, code: str) -> tuple[list
             told = servicer.tally.seconds.get(("Decode", "stream", code))
             answered.append(sum(told.counts) if told else 0)
             await asyncio.sleep(0)
-        replies += len(reading.result().replies)
+        message = reading.result()
+        assert isinstance(message, pb.DecodeStreamResponse)
+        replies += len(message.replies)
     assert answered[-1] == CALLS
     return in_flight, answered
 
 
 def test_the_calls_of_a_message_begin_and_are_answered_turn_by_turn(settings: Settings) -> None:
-    async def scenario(servicer: VaeServicer, stub: VaeServiceStub) -> None:
+    async def scenario(servicer: VaeServicer, stub: "VaeServiceAsyncStub") -> None:
         stream = stub.DecodeStream()
         await stream.write(pb.DecodeStreamRequest(calls=_calls()))
         in_flight, answered = await _watch(servicer, stream, "OK")
@@ -73,7 +79,7 @@ def test_the_calls_of_a_message_begin_and_are_answered_turn_by_turn(settings: Se
 
 
 def test_the_calls_that_a_message_cancels_are_answered_turn_by_turn(settings: Settings) -> None:
-    async def scenario(servicer: VaeServicer, stub: VaeServiceStub) -> None:
+    async def scenario(servicer: VaeServicer, stub: "VaeServiceAsyncStub") -> None:
         stream = stub.DecodeStream()
         await stream.write(pb.DecodeStreamRequest(calls=_calls()))
         while servicer.calls.in_flight < CALLS:  # noqa: ASYNC110, they wait for company
