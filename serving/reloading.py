@@ -52,7 +52,8 @@ class Reloader:
         self.broken = asyncio.Event()
         """Set when a batcher died. A server must not go on then."""
         self._settings = settings
-        self._repository = Repository(settings.package)
+        self.repository = Repository(settings.package)
+        """Where packages are looked for."""
         self._models = models
         self._device = device
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")  # more would each keep memory of their own
@@ -82,8 +83,8 @@ class Reloader:
         if self._forgets:
             self._forgets = False
             self._refused.clear()
-            self._repository.forget()
-        packages, unreadable = await self._repository.look_on_thread()
+            self.repository.forget()
+        packages, unreadable = await self.repository.look_on_thread()
         here = {one.directory for one in packages} | {one.directory for one in unreadable}
         self._refused = {at: self._refused[at] for at in self._refused.keys() & here}
         for one in unreadable:
@@ -100,7 +101,7 @@ class Reloader:
         """Keeps up with the repository until it is cancelled."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._repository.pause_seconds if self._settings.watch == "on" else None):
+                async with asyncio.timeout(self.repository.pause_seconds if self._settings.watch == "on" else None):
                     await self._wanted.wait()
             self._wanted.clear()
             try:
