@@ -6,12 +6,15 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from http import HTTPStatus
 
 from serving.cpus import available_cpus
 from serving.device import Device
+from serving.http_port import Page, serve_http
 from serving.images import Images
-from serving.metrics import Sources, serve_metrics
+from serving.metrics import Sources, metrics_page
 from serving.models import Models
 from serving.reloading import Reloader
 from serving.server import Server
@@ -21,6 +24,8 @@ from vae.errors import EngineFailure
 from vae.v1 import vae_pb2 as pb
 
 _log = logging.getLogger(__name__)
+
+_TURN_SECONDS = 5.0  # opening a large graph holds the event loop up for a part of a second
 
 
 async def run(settings: Settings) -> None:
@@ -39,8 +44,9 @@ async def run(settings: Settings) -> None:
     reloader = Reloader(settings, models, Device(settings.executors or available_cpus()))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
     servicer = VaeServicer(models, Images(available_cpus(), settings.queue_bytes), settings.stream_bytes)
-    _serve_metrics(settings, Sources(models, servicer.calls, servicer.tally, reloader.reloads))
-    async with Server(servicer, settings) as server:
+    server = Server(servicer, settings)
+    _serve_http(settings, server, Sources(models, servicer.calls, servicer.tally, reloader.reloads))
+    async with server:
         starting = asyncio.create_task(reloader.start())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -63,11 +69,30 @@ async def run(settings: Settings) -> None:
     _exit_now()
 
 
-def _serve_metrics(settings: Settings, sources: Sources) -> None:
-    """Answers Prometheus to the end of the process, also while calls finish."""
-    if settings.metrics_port is not None:
-        address = serve_metrics(settings.host, settings.metrics_port, sources)
-        _log.info("metrics on http://%s/metrics", address)
+def _serve_http(settings: Settings, server: Server, sources: Sources) -> None:
+    """Answers Prometheus, and who asks for health, to the end of the process, also while calls finish."""
+    if settings.metrics_port is None:
+        return
+    loop = asyncio.get_running_loop()
+    pages = {
+        "/metrics": metrics_page(sources),
+        "/healthz": lambda _: _health_page(_turns(loop), "alive"),
+        "/readyz": lambda _: _health_page(server.is_ready, "ready"),
+    }
+    _log.info("metrics on http://%s/metrics", serve_http(settings.host, settings.metrics_port, pages))
+
+
+def _health_page(is_so: bool, state: str) -> Page:
+    if is_so:
+        return Page(HTTPStatus.OK, f"{state}\n".encode())
+    return Page(HTTPStatus.SERVICE_UNAVAILABLE, f"not {state}\n".encode())
+
+
+def _turns(loop: asyncio.AbstractEventLoop) -> bool:
+    """Tells whether the event loop turns, without which nobody is answered."""
+    turned = threading.Event()
+    loop.call_soon_threadsafe(turned.set)
+    return turned.wait(_TURN_SECONDS)
 
 
 def _announce(model: pb.Model, address: str) -> None:
