@@ -8,12 +8,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 from serving.cpus import available_cpus
 from serving.device import Device
 from serving.http_port import Page, serve_http
 from serving.images import Images
+from serving.logs import announce
 from serving.metrics import Sources, metrics_page
 from serving.models import Models
 from serving.reloading import Reloader
@@ -40,7 +42,7 @@ async def run(settings: Settings) -> None:
     """
     stop = asyncio.Event()
     _on_signals(stop.set)
-    models = Models()
+    models = Models(settings.default_model)
     reloader = Reloader(settings, models, Device(settings.executors or available_cpus()))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
     servicer = VaeServicer(models, Images(available_cpus(), settings.queue_bytes), settings.stream_bytes)
@@ -56,13 +58,16 @@ async def run(settings: Settings) -> None:
             gc.freeze()  # what is here now stays: each later collection would look through it all, with callers waiting
             await server.ready()
             for model in models.describe():
-                _announce(model, server.address)
+                announce(_log, _ready_line(model, server.address), settings.log_format)
+            _check_default(models, settings.default_model)
             reloading = asyncio.create_task(reloader.run())
             breaking = asyncio.create_task(reloader.broken.wait())
-            await asyncio.wait({stopping, breaking}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopping, breaking, reloading}, return_when=asyncio.FIRST_COMPLETED)
+            if reloading.done():
+                _log.critical("keeping up with packages ended", exc_info=reloading.exception())
             reloading.cancel()
             if not stop.is_set():
-                raise EngineFailure("a batcher died, its log says why. This is a bug.")
+                raise EngineFailure("a task that must not end has ended, the log says why. This is a bug.")
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
         _on_signals(_exit_now)
     _log.info("stopped")
@@ -95,12 +100,17 @@ def _turns(loop: asyncio.AbstractEventLoop) -> bool:
     return turned.wait(_TURN_SECONDS)
 
 
-def _announce(model: pb.Model, address: str) -> None:
+def _check_default(models: Models, name: str) -> None:
+    """Warns where the default model is not there. It may come yet, and callers who name theirs need none."""
+    if name and name not in {model.name for model in models.describe()}:
+        _log.warning("default_model %s is not served yet: until it is, callers who name no model are refused", name)
+
+
+def _ready_line(model: pb.Model, address: str) -> str:
     executors, threads, source = model.execution.executors, model.execution.threads, model.execution.source
-    print(
+    return (
         f"serving {model.name} version {model.version} on {address}, provider {model.provider},"
-        f" {executors} x {threads} thread{'s' * (threads > 1)}, {model.limits.batch_rows} rows a batch ({source})",
-        flush=True,
+        f" {executors} x {threads} thread{'s' * (threads > 1)}, {model.limits.batch_rows} rows a batch ({source})"
     )
 
 
@@ -112,5 +122,6 @@ def _on_signals(handler: Callable[[], object]) -> None:
 def _exit_now() -> None:
     """Ends the process. Python's own way out would wait for a load that hangs, or for gRPC's last connection."""
     logging.shutdown()
-    sys.stdout.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
     os._exit(0)
