@@ -45,14 +45,16 @@ def serve_http(host: str, port: int, pages: Pages) -> str:
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        server = _Server(family, address[:2], pages)
+        server = HttpServer(family, address[:2], pages)
     except OSError as exc:
         raise StartupError(f"cannot listen for metrics on {host}:{port}: {exc.strerror}") from exc
     threading.Thread(target=server.serve, name="http", daemon=True).start()
     return f"[{host}]:{server.server_port}" if ":" in host else f"{host}:{server.server_port}"
 
 
-class _Server(ThreadingHTTPServer):
+class HttpServer(ThreadingHTTPServer):
+    """Answers with pages, on so many threads at most."""
+
     request_queue_size = 128
 
     def __init__(self, family: int, address: tuple[object, ...], pages: Pages) -> None:
@@ -112,7 +114,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     timeout = _SILENCE_SECONDS
-    server: _Server
+    server: HttpServer
 
     def do_GET(self) -> None:
         """Answers with a page and its content."""
