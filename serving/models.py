@@ -151,12 +151,8 @@ class Models:
         names = sorted({model.name for model in described})
         if not name and not self._default_name and len(names) > 1:
             return InvalidInput("model", f"is empty, and there are several: name one of {_listed(names)}")
-        default = "" if name else self._default_name
-        asked = " ".join(
-            [f"the default model {default!r}"] * bool(default)
-            + [f"model {name[:128]!r}"] * bool(name)
-            + [f"version {version}"] * bool(version)
-        )
+        model = f"model {name[:128]!r}" if name else f"the default model {self._default_name!r}"
+        asked = " ".join([model] * bool(name or self._default_name) + [f"version {version}"] * bool(version))
         here = _listed([f"{model.name} version {model.version}" for model in described])
         verb = "are" if len(described) > 1 else "is"
         return UnknownName(f"{asked or 'a model'} is not served here; {here or 'nothing'} {verb}")
