@@ -8,6 +8,7 @@ The commands, and what lives as long as the process:
     tune           the verb `vae tune`
     app            puts the parts together, starts, and stops on a signal
     metrics        what was counted, for Prometheus; the only import of prometheus_client
+    http_port      pages over HTTP, for metrics and health
     reloading      brings what is served in line with what the repository holds
 
 A call:

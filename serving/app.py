@@ -6,12 +6,17 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
 
 from serving.cpus import available_cpus
 from serving.device import Device
+from serving.http_port import Page, serve_http
 from serving.images import Images
-from serving.metrics import Sources, serve_metrics
+from serving.logs import announce
+from serving.metrics import Sources, metrics_page
 from serving.models import Models
 from serving.reloading import Reloader
 from serving.server import Server
@@ -22,6 +27,8 @@ from vae.errors import EngineFailure
 from vae.v1 import vae_pb2 as pb
 
 _log = logging.getLogger(__name__)
+
+_TURN_SECONDS = 5.0  # opening a large graph holds the event loop up for a part of a second
 
 
 async def run(settings: Settings) -> None:
@@ -36,13 +43,14 @@ async def run(settings: Settings) -> None:
     """
     stop = asyncio.Event()
     _on_signals(stop.set)
-    models = Models()
+    models = Models(settings.default_model)
     turns = Turns()
     reloader = Reloader(settings, models, Device(settings.executors or available_cpus(), turns))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
     servicer = VaeServicer(models, Images(available_cpus(), settings.queue_bytes), settings.stream_bytes, turns)
-    _serve_metrics(settings, Sources(models, servicer.calls, servicer.tally, reloader.reloads))
-    async with Server(servicer, settings) as server:
+    server = Server(servicer, settings)
+    _serve_http(settings, server, Sources(models, servicer.calls, servicer.tally, reloader.reloads))
+    async with server:
         starting = asyncio.create_task(reloader.start())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -52,32 +60,59 @@ async def run(settings: Settings) -> None:
             gc.freeze()  # what is here now stays: each later collection would look through it all, with callers waiting
             await server.ready()
             for model in models.describe():
-                _announce(model, server.address)
+                announce(_log, _ready_line(model, server.address), settings.log_format)
+            _check_default(models, settings.default_model)
             reloading = asyncio.create_task(reloader.run())
             breaking = asyncio.create_task(reloader.broken.wait())
-            await asyncio.wait({stopping, breaking}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopping, breaking, reloading}, return_when=asyncio.FIRST_COMPLETED)
+            if reloading.done():
+                _log.critical("keeping up with packages ended", exc_info=reloading.exception())
             reloading.cancel()
             if not stop.is_set():
-                raise EngineFailure("a batcher died, its log says why. This is a bug.")
+                raise EngineFailure("a task that must not end has ended, the log says why. This is a bug.")
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
         _on_signals(_exit_now)
     _log.info("stopped")
     _exit_now()
 
 
-def _serve_metrics(settings: Settings, sources: Sources) -> None:
-    """Answers Prometheus to the end of the process, also while calls finish."""
-    if settings.metrics_port is not None:
-        address = serve_metrics(settings.host, settings.metrics_port, sources)
-        _log.info("metrics on http://%s/metrics", address)
+def _serve_http(settings: Settings, server: Server, sources: Sources) -> None:
+    """Answers Prometheus, and who asks for health, to the end of the process, also while calls finish."""
+    if settings.metrics_port is None:
+        return
+    loop = asyncio.get_running_loop()
+    pages = {
+        "/metrics": metrics_page(sources),
+        "/healthz": lambda _: _health_page(_turns(loop), "alive"),
+        "/readyz": lambda _: _health_page(server.is_ready, "ready"),
+    }
+    _log.info("metrics on http://%s/metrics", serve_http(settings.host, settings.metrics_port, pages))
 
 
-def _announce(model: pb.Model, address: str) -> None:
+def _health_page(is_so: bool, state: str) -> Page:
+    if is_so:
+        return Page(HTTPStatus.OK, f"{state}\n".encode())
+    return Page(HTTPStatus.SERVICE_UNAVAILABLE, f"not {state}\n".encode())
+
+
+def _turns(loop: asyncio.AbstractEventLoop) -> bool:
+    """Tells whether the event loop turns, without which nobody is answered."""
+    turned = threading.Event()
+    loop.call_soon_threadsafe(turned.set)
+    return turned.wait(_TURN_SECONDS)
+
+
+def _check_default(models: Models, name: str) -> None:
+    """Warns where the default model is not there. It may come yet, and callers who name theirs need none."""
+    if name and name not in {model.name for model in models.describe()}:
+        _log.warning("default_model %s is not served yet: until it is, callers who name no model are refused", name)
+
+
+def _ready_line(model: pb.Model, address: str) -> str:
     executors, threads, source = model.execution.executors, model.execution.threads, model.execution.source
-    print(
+    return (
         f"serving {model.name} version {model.version} on {address}, provider {model.provider},"
-        f" {executors} x {threads} thread{'s' * (threads > 1)}, {model.limits.batch_rows} rows a batch ({source})",
-        flush=True,
+        f" {executors} x {threads} thread{'s' * (threads > 1)}, {model.limits.batch_rows} rows a batch ({source})"
     )
 
 
@@ -89,5 +124,6 @@ def _on_signals(handler: Callable[[], object]) -> None:
 def _exit_now() -> None:
     """Ends the process. Python's own way out would wait for a load that hangs, or for gRPC's last connection."""
     logging.shutdown()
-    sys.stdout.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
     os._exit(0)

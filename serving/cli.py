@@ -1,17 +1,23 @@
 """The verbs `vae serve` and `vae health`."""
 
 import argparse
+import io
+import logging
 import os
 import signal
 import sys
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
+from vae.errors import VaeError
 from vae.options import add_connection_options, read_connection
 from vae.parser import verb_parser
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
+
+_log = logging.getLogger(__name__)
 
 _METAVARS: dict[object, str] = {Path: "DIR", Path | None: "FILE"}  # else the last word of a setting's name, its unit
 
@@ -26,18 +32,55 @@ def serve(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):  # until the event loop takes them over
         signal.signal(number, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    from serving.settings import read_settings
+    if not _wants_json(arguments):
+        _serve(_parse(arguments))
+        return 0
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            flags = _parse(arguments)
+        _serve(flags)
+    except ModuleNotFoundError:
+        raise  # the command tells what to install
+    except SystemExit as exc:
+        return _fail_in_json(said.getvalue().strip(), 2) if exc.code else 0
+    except Exception as exc:
+        return _fail_in_json(str(exc), 1, None if isinstance(exc, VaeError) else exc)
+    return 0
 
-    settings = read_settings(_parse(arguments))
+
+def _serve(flags: dict[str, str]) -> None:
+    from serving.settings import misspelt, read_settings
+
+    settings = read_settings(flags)
     import uvloop
 
     from serving.app import run
     from serving.logs import set_up_logs
 
     set_up_logs(settings.log_level, settings.log_format)
-
+    for line in misspelt(os.environ):
+        _log.warning(line)
     uvloop.run(run(settings))  # a turn of asyncio's own loop costs more; benchmarks/README.md
-    return 0
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Tells in which format the log is wanted, also where other arguments are wrong."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--log-format", default=os.environ.get("VAE_LOG_FORMAT"))
+    try:
+        return parser.parse_known_args(arguments)[0].log_format == "json"  # type: ignore[no-any-return]
+    except argparse.ArgumentError:
+        return False
+
+
+def _fail_in_json(message: str, code: int, error: Exception | None = None) -> int:
+    """Logs what ends the process, and returns its exit code."""
+    from serving.logs import set_up_logs
+
+    set_up_logs("critical", "json")  # without effect if the log is set up already
+    _log.critical(message.removeprefix("vae: "), exc_info=error)
+    return code
 
 
 def _parse(arguments: list[str]) -> dict[str, str]:
@@ -80,14 +123,18 @@ def _add_flag(group: argparse._ActionsContainer, name: str, field: "FieldInfo") 
 
 def health(arguments: list[str]) -> int:
     """Asks a server for its health, as a container's health check does; returns 0 only where it is SERVING."""
-    parser = verb_parser("health", "Exits with 0 if a server is ready, else with 1.")
+    parser = verb_parser("health", "Exits with 0 if a server is ready, or with --liveness if it is alive; else with 1.")
     parser.add_argument("target", metavar="HOST:PORT", help="the server")
     add_connection_options(parser)
     parser.set_defaults(timeout=3.0)
+    parser.add_argument(
+        "--liveness", action="store_true", help="ask whether it is alive, which it is before it is ready"
+    )
     options = parser.parse_args(arguments)
-    from serving.health import ask_health
+    from serving.health import LIVENESS, ask_health
     from vae.channel import connection
 
-    status = ask_health(connection(**read_connection(options)), options.timeout)
+    service = LIVENESS if options.liveness else ""
+    status = ask_health(connection(**read_connection(options)), options.timeout, service)
     print(status)
     return 0 if status == "SERVING" else 1

@@ -7,6 +7,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from vae.channel import Connection, open_channel
 
+LIVENESS = "liveness"
+"""The name that is SERVING as long as the server answers at all; every other name tells whether it is ready."""
+
 
 class Health(health.aio.HealthServicer):  # type: ignore[misc]  # ships no types
     """Health whose watchers are sent home when the server stops; else one open Watch would use up the grace period."""
@@ -30,12 +33,14 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc]  # ships no types
             stopping.cancel()
 
 
-def ask_health(connection: Connection, timeout_seconds: float) -> str:
-    """Returns a server's health, for example SERVING, or the status of the failed call, for example UNAVAILABLE."""
+def ask_health(connection: Connection, timeout_seconds: float, service: str = "") -> str:
+    """Returns the health of a server, or of a name there: SERVING, say, or the failed call's status, UNAVAILABLE."""
     with open_channel(connection) as channel:
         check = health_pb2_grpc.HealthStub(channel).Check
         try:
-            reply = check(health_pb2.HealthCheckRequest(), timeout=timeout_seconds, metadata=connection.metadata)
+            reply = check(
+                health_pb2.HealthCheckRequest(service=service), timeout=timeout_seconds, metadata=connection.metadata
+            )
         except grpc.RpcError as exc:
             code: grpc.StatusCode = exc.code()
             return code.name

@@ -20,6 +20,15 @@ def set_up_logs(level: str, style: Literal["text", "json"]) -> None:
     front.addFilter(_is_worth_a_line)
 
 
+def announce(logger: logging.Logger, message: str, style: Literal["text", "json"]) -> None:
+    """Writes a line to the standard output; if that cannot be written to, the log says so and all goes on."""
+    record = logger.makeRecord(logger.name, logging.INFO, "", 0, message, (), None)
+    try:
+        print(message if style == "text" else _Json().format(record), flush=True)
+    except OSError as exc:
+        logger.warning("cannot write to the standard output: %s", exc.strerror)
+
+
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
     """Leaves out answers that found their caller gone: gRPC logs a traceback for each, and overload makes many."""
     return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError))

@@ -3,11 +3,12 @@
 Nothing is computed while calls run: the numbers lie in tallies, and are read when somebody asks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -15,17 +16,18 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from serving.batcher import Batcher
+from serving.http_port import Page
 from serving.in_flight import Calls
 from serving.models import Models
 from serving.reloading import Reloads
 from serving.tally import CallTally, Histogram
-from vae.errors import StartupError
 
 _GRAPH = ["model", "version", "graph"]
 
@@ -123,21 +125,18 @@ class ServiceCollector(Collector):
                 yield [served.description.name, str(served.description.version), graph], batcher
 
 
-def serve_metrics(host: str, port: int, sources: Sources) -> str:
-    """Answers Prometheus over HTTP, on threads of its own, and returns the address.
-
-    Raises:
-        StartupError: the port is not to be had.
-    """
+def metrics_page(sources: Sources) -> Callable[[str], Page]:
+    """Returns what answers Prometheus, in the format that an Accept header asks for."""
     registry = CollectorRegistry()
     registry.register(ServiceCollector(sources))
     for process in (ProcessCollector, PlatformCollector, GCCollector):
         process(registry=registry)
-    try:
-        server, _ = start_http_server(port, host, registry)
-    except OSError as exc:
-        raise StartupError(f"cannot listen for metrics on {host}:{port}: {exc.strerror}") from exc
-    return f"{host}:{server.server_port}"
+
+    def page(accept: str) -> Page:
+        encode, kind = choose_encoder(accept)
+        return Page(HTTPStatus.OK, encode(registry), kind)
+
+    return page
 
 
 def _add(family: HistogramMetricFamily, labels: Sequence[str], histogram: Histogram) -> None:

@@ -81,11 +81,16 @@ class Served:
 
 
 class Models:
-    """The models being served. Empty while the first is loaded, and after the last is removed."""
+    """The models being served. Empty while the first is loaded, and after the last is removed.
 
-    def __init__(self) -> None:
+    Args:
+        default_name: of the model for requests that name none; if empty, they get the only one.
+    """
+
+    def __init__(self, default_name: str = "") -> None:
+        self._default_name = default_name
         self._served: dict[Key, Served] = {}
-        self._asked: dict[Key, Served] = {}  # by what requests may say: no name for the only one, version 0 for newest
+        self._asked: dict[Key, Served] = {}  # by what requests may say: no name for the default, version 0 for newest
         self._is_loading = True
 
     def put(self, served: Served) -> Served | None:
@@ -103,10 +108,10 @@ class Models:
         return removed
 
     def find(self, name: str, version: int) -> Served:
-        """Returns a model; an empty name means the only one, version 0 the newest.
+        """Returns a model; an empty name means the default, or without one the only one, and version 0 the newest.
 
         Raises:
-            InvalidInput: the name is empty, and models of several names are served.
+            InvalidInput: the name is empty, there is no default, and models of several names are served.
             UnknownName: it is not served.
             NotReady: the models are still being loaded.
         """
@@ -131,21 +136,23 @@ class Models:
     def _index(self) -> None:
         self._asked = dict(self._served)
         names = {name for name, _ in self._served}
+        default = self._default_name or (next(iter(names)) if len(names) == 1 else "")
         for name in names:
             versions = {version: served for (other, version), served in self._served.items() if other == name}
             self._asked[name, 0] = versions[max(versions)]
             for version, served in versions.items():
-                served.description.is_default = version == max(versions)
-            if len(names) == 1:
+                served.description.is_default = version == max(versions) and self._default_name in ("", name)
+            if name == default:
                 self._asked |= {("", version): served for version, served in versions.items()}
                 self._asked["", 0] = self._asked[name, 0]
 
     def _unknown(self, name: str, version: int) -> InvalidInput | UnknownName:
         described = self.describe()
         names = sorted({model.name for model in described})
-        if not name and len(names) > 1:
+        if not name and not self._default_name and len(names) > 1:
             return InvalidInput("model", f"is empty, and there are several: name one of {_listed(names)}")
-        asked = " ".join([f"model {name[:128]!r}"] * bool(name) + [f"version {version}"] * bool(version))
+        model = f"model {name[:128]!r}" if name else f"the default model {self._default_name!r}"
+        asked = " ".join([model] * bool(name or self._default_name) + [f"version {version}"] * bool(version))
         here = _listed([f"{model.name} version {model.version}" for model in described])
         verb = "are" if len(described) > 1 else "is"
         return UnknownName(f"{asked or 'a model'} is not served here; {here or 'nothing'} {verb}")

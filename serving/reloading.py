@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from serving.device import Device
 from serving.execution import Execution
 from serving.loading import Proved, load
 from serving.models import Models, Served, serve
-from serving.repository import Found, Key, Stamp, changes, look
+from serving.repository import Found, Key, Repository, Stamp
 from serving.settings import Settings
 from vae.errors import EngineFailure, PackageError, VaeError
 
@@ -51,6 +52,8 @@ class Reloader:
         self.broken = asyncio.Event()
         """Set when a batcher died. A server must not go on then."""
         self._settings = settings
+        self.repository = Repository(settings.package)
+        """Where packages are looked for."""
         self._models = models
         self._device = device
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")  # more would each keep memory of their own
@@ -77,10 +80,13 @@ class Reloader:
 
     async def catch_up(self) -> None:
         """Serves what the repository holds now. One call at a time."""
-        packages, unreadable = await asyncio.to_thread(look, self._settings.package)
+        if self._forgets:
+            self._forgets = False
+            self._refused.clear()
+            self.repository.forget()
+        packages, unreadable = await self.repository.look_on_thread()
         here = {one.directory for one in packages} | {one.directory for one in unreadable}
-        self._refused = {} if self._forgets else {at: self._refused[at] for at in self._refused.keys() & here}
-        self._forgets = False
+        self._refused = {at: self._refused[at] for at in self._refused.keys() & here}
         for one in unreadable:
             self._refuse(one.directory, self._name_at(one.directory), one.stamp, PackageError(one.reason))
         newest_first = sorted(packages, key=lambda package: package.key, reverse=True)
@@ -93,27 +99,20 @@ class Reloader:
 
     async def run(self) -> None:
         """Keeps up with the repository until it is cancelled."""
-        watching = asyncio.create_task(self._watch()) if self._settings.watch == "on" else None
-        try:
-            while True:
-                await self._wanted.wait()
-                self._wanted.clear()
-                try:
-                    await self.catch_up()
-                except Exception:
-                    _log.exception("looking for packages in %s failed. This is a bug.", self._settings.package)
-        finally:
-            if watching:
-                watching.cancel()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.repository.pause_seconds if self._settings.watch == "on" else None):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self.catch_up()
+            except Exception:
+                _log.exception("looking for packages in %s failed. This is a bug.", self._settings.package)
 
     def reload(self) -> None:
         """Looks again as soon as it can, and tries once more what it refused."""
         self._forgets = True
         self._wanted.set()
-
-    async def _watch(self) -> None:
-        async for _ in changes(self._settings.package):
-            self._wanted.set()
 
     async def _take_versions(self, packages: Iterable[Found]) -> set[Key]:
         """Serves the newest good packages of one name, which come newest first, and returns which they are."""
@@ -121,16 +120,28 @@ class Reloader:
         for key, same in groupby(packages, lambda package: package.key):
             if len(kept) == self._settings.versions:
                 break
-            if await self._take(key, list(same)):
+            if await self._take_one(key, list(same)):
                 kept.add(key)
         return kept
 
-    async def _take(self, key: Key, same: list[Found]) -> bool:
-        """Serves a package unless it is bad, or was already tried. Returns whether the model is served."""
+    async def _take_one(self, key: Key, same: list[Found]) -> bool:
+        """Serves the oldest good package of those with one name and version. Returns whether the model is served.
+
+        Whichever came first while a server ran, a restart, and another server of the same packages, take the same one.
+        """
         held = self._held.get(key)
-        package = self._only(key, same)
-        if package is None:
-            return held is not None
+        at = held.directory if held else None
+        oldest_first = sorted(same, key=lambda one: (one.created_at, one.directory != at, one.directory))
+        for place, package in enumerate(oldest_first):
+            if await self._take(key, package):
+                for other in oldest_first[place + 1 :]:
+                    self._refuse(other.directory, key[0], None, _duplicate(package, other))
+                return True
+        return held is not None
+
+    async def _take(self, key: Key, package: Found) -> bool:
+        """Serves a package unless it is bad, or was already tried. Returns whether it is served."""
+        held = self._held.get(key)
         if held is not None and held.stamp == package.stamp:
             self._held[key] = package  # its directory may have another name now
             return True
@@ -142,20 +153,7 @@ class Reloader:
                 self._refuse(package.directory, key[0], package.stamp, exc)
             else:
                 return True
-        return held is not None
-
-    def _only(self, key: Key, same: list[Found]) -> Found | None:
-        """Returns the one package of a name and version: of several the one that is served already, if it is."""
-        if len(same) == 1:
-            return same[0]
-        held = self._held.get(key)
-        chosen = next((package for package in same if held and package.directory == held.directory), None)
-        places = " and ".join(sorted(str(package.directory) for package in same))
-        for package in same:
-            if package is not chosen:
-                error = PackageError(f"{places} are both {key[0]} version {key[1]}")
-                self._refuse(package.directory, key[0], None, error)
-        return chosen
+        return False
 
     async def _load(self, package: Found) -> Proved:
         try:
@@ -201,6 +199,8 @@ class Reloader:
     def _closed(self, closing: "asyncio.Task[None]") -> None:
         """Frees what a model took. Its last answers lie in cycles of tasks, and keep its sessions' memory."""
         self._closing.discard(closing)
+        if not closing.cancelled() and closing.exception():
+            _log.error("a model that is no longer served did not close. This is a bug.", exc_info=closing.exception())
         gc.collect()
 
     def _refuse(self, directory: Path, name: str, stamp: Stamp | None, error: VaeError) -> None:
@@ -218,7 +218,7 @@ class Reloader:
 
     def _name_at(self, directory: Path) -> str:
         names = (key[0] for key, held in self._held.items() if held.directory == directory)
-        return next(names, directory.name)
+        return next(names, directory.name.encode(errors="backslashreplace").decode())  # a label takes no bad UTF-8
 
     def _nothing(self) -> VaeError:
         errors = {str(refusal.error): refusal.error for refusal in self._refused.values()}
@@ -232,3 +232,11 @@ class Reloader:
 
 def _log_refusal(directory: Path, error: VaeError) -> None:
     _log.error("%s is not taken, what is served stays: %s", directory, error)
+
+
+def _duplicate(taken: Found, other: Found) -> PackageError:
+    name, version = other.key
+    return PackageError(
+        f"{taken.directory}, which is older, is {name} version {version} already: "
+        "give this one a version of its own (`vae export RUN --out DIR --version next`), or remove one of the two"
+    )

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from serving.credentials import server_credentials
 from serving.door import Door
-from serving.health import Health
+from serving.health import LIVENESS, Health
 from serving.servicer import VaeServicer
 from serving.settings import Settings
 from serving.tokens import Tokens
@@ -44,7 +44,8 @@ class Server:
     def __init__(self, servicer: VaeServicer, settings: Settings) -> None:
         self._health = Health()
         self._calls = servicer.calls
-        self._is_ready = False
+        self.is_ready = False
+        """Whether its health is SERVING."""
         self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
         self._server = grpc.aio.server(options=_options(settings))
@@ -58,7 +59,8 @@ class Server:
         self.address = self._bind(settings.host, settings.port, server_credentials(settings))
 
     async def __aenter__(self) -> Self:
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._set_ready(False)
+        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         return self
 
@@ -66,8 +68,9 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Turns NOT_SERVING, then takes no more calls and lets those in flight finish within the grace period."""
-        await self._health.enter_graceful_shutdown()
-        if self._is_ready:
+        was_ready = self.is_ready
+        await self._set_ready(False)
+        if was_ready:
             await asyncio.sleep(self._drain_seconds)
         is_done = await self._calls.finish(self._grace_seconds)
         self._health.stopping.set()
@@ -77,10 +80,12 @@ class Server:
 
     async def ready(self) -> None:
         """Turns SERVING."""
-        self._is_ready = True
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        await self._set_ready(True)
 
-    async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
+    async def _set_ready(self, is_ready: bool) -> None:
+        self.is_ready = is_ready
+        states = health_pb2.HealthCheckResponse
+        status = states.SERVING if is_ready else states.NOT_SERVING
         for service in ("", SERVICE):
             await self._health.set(service, status)
 

@@ -1,7 +1,10 @@
 """Settings: one frozen value, read once. Every field is also an environment variable: VAE_PORT, VAE_BATCH_ROWS, ..."""
 
 import os
+import re
 import tempfile
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 
@@ -12,6 +15,10 @@ from vae.channel import is_loopback
 from vae.errors import StartupError
 from vae.records import first_problem
 
+_PREFIX = "VAE_"
+_OF_CLIENTS = ("target",)  # variables that other verbs read
+# What Kubernetes sets for every service, here for one whose name begins with vae.
+_OF_KUBERNETES = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
 _LONGEST = 10.0**6  # seconds; what gRPC counts in milliseconds, as an int
 
 GROUPS = {
@@ -36,10 +43,13 @@ def _default_cache() -> Path:
 class Settings(BaseSettings):
     """How to serve. A flag of `vae serve` wins over the variable, the variable over the default."""
 
-    model_config = SettingsConfigDict(env_prefix="VAE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
     package: Path = Field(description="a model package, or a directory with packages below it")
     versions: int = Field(2, ge=1, le=1000, description="most versions of one name that are served, the newest first")
+    default_model: str = Field(
+        "", description="name of the model that callers get who name none; without it they get the only one"
+    )
     watch: Literal["on", "off"] = Field(
         "on", description="whether to take new packages as they come; SIGHUP makes it look in any case"
     )
@@ -166,6 +176,17 @@ def read_settings(flags: dict[str, str]) -> Settings:
     except ValidationError as exc:
         name, message, *_ = first_problem(exc)
         raise (wrong(name, message) if name else StartupError(message)) from exc
+
+
+def misspelt(variables: Iterable[str]) -> Iterator[str]:
+    """Yields a line about each environment variable that looks like a setting and is none."""
+    known = [name.upper() for name in (*Settings.model_fields, *_OF_CLIENTS)]
+    for variable in sorted(variables):
+        name = variable.upper().removeprefix(_PREFIX)
+        if name == variable.upper() or name in known or _OF_KUBERNETES.fullmatch(name):
+            continue
+        near = get_close_matches(name, known, n=1)
+        yield f"{variable} is no setting, and is ignored" + (f"; did you mean {_PREFIX}{near[0]}?" if near else "")
 
 
 def wrong(name: str, message: str) -> StartupError:

@@ -51,6 +51,8 @@ class Watched(Generic[T]):
             self._content = self._read()
         except StartupError as exc:
             _log.error("kept the old %s: %s", self._name, exc)
+        except Exception:
+            _log.exception("kept the old %s: reading them failed. This is a bug.", self._name)
         else:
             _log.info("read the %s again", self._name)
 

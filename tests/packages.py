@@ -1,5 +1,6 @@
 """Packages made from the tiny one: other names and versions, and damage that checksums or probes find."""
 
+from datetime import datetime
 from pathlib import Path
 
 from tests.make_mixture_prior import add_prior
@@ -10,7 +11,15 @@ from vae.package import ModelPackage
 TINY = ROOT / "tests" / "data" / "tiny"
 
 
-def publish(directory: Path, *, name: str = "tiny", version: int = 1, is_right: bool = True, prior: str = "") -> Path:
+def publish(
+    directory: Path,
+    *,
+    name: str = "tiny",
+    version: int = 1,
+    is_right: bool = True,
+    prior: str = "",
+    created_at: datetime | None = None,
+) -> Path:
     """Writes the tiny package, in place of what is there. One that is not right fails its probes.
 
     Args:
@@ -19,12 +28,13 @@ def publish(directory: Path, *, name: str = "tiny", version: int = 1, is_right: 
         version: of the model.
         is_right: whether it can be loaded.
         prior: name of a mixture that becomes the default prior; none if empty.
+        created_at: when; the tiny package's own time if not given.
     """
     tiny = ModelPackage.open(TINY)
     manifest, files = tiny.manifest, {file.file: tiny.read(file) for file in tiny.manifest.files}
     if prior:
         manifest, files = add_prior(tiny, prior)
-    changes: dict[str, object] = {"name": name, "version": version}
+    changes: dict[str, object] = {"name": name, "version": version, "created_at": created_at or manifest.created_at}
     if not is_right:
         probes = manifest.probes
         exactly = Tolerance(absolute=0, relative=0)  # which float32 is not

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.servers import ROOT
-from training.run import PACKAGE_DIRECTORY
+from training.names import PACKAGE_DIRECTORY
 from vae.cli import VERBS
 
 OWN = {"vae", "training", "serving"}

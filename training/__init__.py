@@ -5,6 +5,7 @@
     settings     a file, flags and a preset (presets/) -> Config, or what is wrong with them
     config       what a run can be told, and what it is when told nothing
     source       what of that is about data, and what kind of data that is
+    versions     the version of a package: a number, or the next one
     names        what messages and packages call settings, files and columns
     run          the steps below, in order
     data/        a source -> training, validation and held-out rows

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.flags import add_settings, settings_of
+from training.versions import VERSION_HELP, read_version
 from vae.package import check_place
 from vae.parser import verb_parser
 from vae.runtime import prepare_onnxruntime
@@ -62,7 +63,7 @@ def export(arguments: list[str]) -> int:
     prepare_onnxruntime("training,serving")
     from training import run
 
-    print(_closing(run.export(asked.checkpoint, asked.out)))
+    print(_closing(run.export(asked.checkpoint, asked.out, asked.version)))
     return 0
 
 
@@ -98,6 +99,7 @@ def _export_parser() -> argparse.ArgumentParser:
         help="directory of a run, or the checkpoint.safetensors in it",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the package's directory, a new one")
+    parser.add_argument("--version", type=read_version, metavar="N", help=f"{VERSION_HELP} (default: the run's)")
     return parser
 
 

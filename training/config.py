@@ -10,6 +10,7 @@ from training.likelihoods import FAMILIES
 from training.models import MODELS
 from training.networks import NETWORKS
 from training.source import Source
+from training.versions import Version
 from vae.manifest import Name
 from vae.records import Record
 
@@ -47,6 +48,8 @@ class Config(Record):
 
     name: Name | None = None
     """Name of the package, by which a server tells it from others; the data's if not given."""
+    version: Version = 1
+    """Version of the package: a number, or next, one more than the highest of the name beside the run."""
     model: ModelName = "vae"
     """What is learned."""
     network: NetworkName = "mlp"

@@ -15,6 +15,7 @@ from training.models import MODELS
 from training.names import flag_of
 from training.networks import NETWORKS
 from training.settings import PRESETS, complete, parse_config, preset_names, read_settings, refuse_unused
+from training.versions import read_version
 from vae.errors import TrainingError
 from vae.parser import path_text
 
@@ -50,6 +51,7 @@ FLAGS: Mapping[str, Mapping[str, Reader]] = {  # by title, in the order of `Conf
     },
     "model": {
         "name": (str, "NAME"),
+        "version": (read_version, "N"),
         "model": (str, "MODEL"),
         "network": (str, "NETWORK"),
         "likelihood": (str, "FAMILY"),

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+PACKAGE_DIRECTORY = "model"
+"""Where a run's directory keeps its package."""
 MOST = 128  # characters in the name of a package
 MOST_SHOWN = 60
 

@@ -42,13 +42,21 @@ class Outcome(NamedTuple):
     config: Config
 
 
-def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: bool) -> Outcome:
+def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *, overwrite: bool) -> Outcome:
     """Exports the running average of the weights, evaluates the graphs and writes them, proved, as a model package.
+
+    Args:
+        directory: the package's.
+        last: the run's last checkpoint.
+        dataset: the run's data.
+        version: of the package.
+        overwrite: whether a package that is there may be replaced.
 
     Raises:
         TrainingError: a graph cannot be exported, evaluated or proved.
         PackageError: the directory exists, or the disk refused the files.
     """
+    last = last.model_copy(update={"config": last.config.model_copy(update={"version": version})})
     config, networks, rows = last.config, networks_to_export(last, dataset), rows_of(dataset)
     say("exporting, and proving the graphs against PyTorch")
     modules = modules_of(networks)
@@ -74,6 +82,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, *, overwrite: b
         provenance=provenance_of(last, dataset),
         priors=priors,
         default_prior=default_prior,
+        version=version,
     )
     package, parity = write_package(directory, contents, overwrite=overwrite)
     return Outcome(package, parity, evaluation, dataset, config)
@@ -83,7 +92,7 @@ def about_of(config: Config, dataset: Dataset, likelihood: Likelihood, default_p
     """Returns what a model card says beside figures."""
     constants = "".join(f" ({name} {value:g})" for name, value in likelihood.constants.items())
     return About(
-        name=config.name or dataset.name,
+        name=name_of(config, dataset),
         model=model_of(config.model).title,
         data=dataset.title,
         train_rows=len(dataset.train),
@@ -95,6 +104,11 @@ def about_of(config: Config, dataset: Dataset, likelihood: Likelihood, default_p
         default_prior=default_prior,
         skipped=dataset.skipped,
     )
+
+
+def name_of(config: Config, dataset: Dataset) -> str:
+    """Returns what a run's package is called."""
+    return config.name or dataset.name
 
 
 def provenance_of(last: Checkpoint, dataset: Dataset) -> Provenance:

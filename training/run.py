@@ -17,17 +17,17 @@ from training.lock import alone_in, holds_nothing
 from training.loop import Epoch, epochs
 from training.memory import told_on_one_line
 from training.models import model_of
+from training.names import PACKAGE_DIRECTORY
 from training.progress import Progress, say
-from training.publish import Outcome, publish
+from training.publish import Outcome, name_of, publish
 from training.report import opening
 from training.settings import refuse_changes
 from training.state import State, start
+from training.versions import number_of
 from vae.errors import TrainingError
 
 if TYPE_CHECKING:
     from training.tensorboard import TensorBoard
-
-PACKAGE_DIRECTORY = "model"
 
 
 @told_on_one_line()
@@ -121,7 +121,8 @@ def train(directory: Path, last: Checkpoint, dataset: Dataset) -> Outcome:
     say(opening(last, dataset))
     with alone_in(directory), Journal(directory / JOURNAL_FILE, last.epoch) as journal:
         last = fit(directory, last, dataset, journal)
-        outcome = publish(directory / PACKAGE_DIRECTORY, last, dataset, overwrite=True)
+        version = number_of(last.config.version, directory, name_of(last.config, dataset))
+        outcome = publish(directory / PACKAGE_DIRECTORY, last, dataset, version, overwrite=True)
         journal.write("test", {"epoch": last.epoch, **outcome.evaluation.metrics})
         outcome.evaluation.write(directory / EVALUATION_FILE)
     return outcome
@@ -205,20 +206,24 @@ def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverge
 
 
 @told_on_one_line()
-def export(source: Path, directory: Path) -> Outcome:
+def export(source: Path, directory: Path, version: int | str | None = None) -> Outcome:
     """Writes a run's last checkpoint as a model package, with the graphs that `train` would write.
 
     Args:
         source: the run's directory, or its checkpoint file.
         directory: where the package goes; must not exist.
+        version: of the package; what the run was told if not given.
 
     Raises:
         TrainingError: there is no whole checkpoint, or the graphs do not answer as the networks do.
         PackageError: the directory exists, or the disk refused the files.
     """
     last = checkpoint.read(source / CHECKPOINT_FILE if source.is_dir() else source)
+    wanted = last.config.version if version is None else version
     prepare_torch(last.config)
-    return publish(directory, last, data_of(last), overwrite=False)
+    dataset = data_of(last)
+    number = number_of(wanted, directory, name_of(last.config, dataset))
+    return publish(directory, last, dataset, number, overwrite=False)
 
 
 def _refuse_run(directory: Path) -> None:

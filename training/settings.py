@@ -15,7 +15,8 @@ from vae.errors import TrainingError
 from vae.records import first_problem
 
 PRESETS = Path(__file__).parent / "presets"  # TOML files of settings, which flags and --config override
-PLACES = ("dataset", "data_dir")  # where data lies, which may move; that it is the same is the checksum's to say
+# Where data lies may change: that it is the same is the checksum's to say. A version is the package's alone.
+CHANGEABLE = ("dataset", "data_dir", "version")
 _LENGTHS = {"missing": "has too few values", "too_short": "has too few values", "too_long": "has too many values"}
 
 
@@ -136,7 +137,7 @@ def refuse_unused(config: Config, given: Iterable[str]) -> None:
 
 
 def refuse_changes(saved: Config, given: dict[str, object]) -> Config:
-    """Returns the settings that a resumed run goes on with: those it was started with, wherever its data lies now.
+    """Returns the settings that a resumed run goes on with: those it was started with, but for what may change.
 
     Args:
         saved: what it was started with.
@@ -148,7 +149,7 @@ def refuse_changes(saved: Config, given: dict[str, object]) -> Config:
     asked = parse_config({**saved.model_dump(), **given})
     for key, value in asked:
         before = getattr(saved, key)
-        if value != before and key not in PLACES:
+        if value != before and key not in CHANGEABLE:
             raise TrainingError(f"{flag_of(key)}: the run was started with {before}, it cannot be resumed with {value}")
     return asked
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from benchmarks.harness import ROOT
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
+from training.names import PACKAGE_DIRECTORY
 from training.settings import complete, parse_config
 from vae.package import ModelPackage
 from vae.runtime import prepare_onnxruntime
@@ -50,5 +51,5 @@ def finish(directory: Path, given: dict[str, object], preset: str | None = None)
         start = time.perf_counter()
         run.train(directory, *begun)
         seconds = time.perf_counter() - start
-    package = ModelPackage.open(directory / run.PACKAGE_DIRECTORY)
+    package = ModelPackage.open(directory / PACKAGE_DIRECTORY)
     return Finished(package, Evaluation.read(directory / EVALUATION_FILE), seconds)

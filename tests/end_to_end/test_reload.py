@@ -116,6 +116,23 @@ def test_a_signal_makes_it_look_where_nothing_is_watched(start_server: StartServ
     server.stop()
 
 
+def test_the_default_model_may_come_later(start_server: StartServer, tmp_path: Path) -> None:
+    publish(tmp_path / "other", name="other")
+    server = start_server("--default-model", "tiny", package=tmp_path)
+    with _stub(server) as stub:
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.Sample(pb.SampleRequest(count=1))
+        assert refused.value.code() == grpc.StatusCode.NOT_FOUND
+        assert refused.value.details() == "the default model 'tiny' is not served here; other version 1 is"
+        publish(tmp_path / "tiny", version=3)
+        _until(stub, [("other", 1), ("tiny", 3)])
+        found = stub.GetModel(pb.GetModelRequest()).model
+        assert (found.name, found.version, found.is_default) == ("tiny", 3, True)
+        assert [model.is_default for model in stub.ListModels(pb.ListModelsRequest()).models] == [False, True]
+    [warning] = [line for line in server.stop().splitlines() if "WARNING" in line]
+    assert warning.endswith("default_model tiny is not served yet: until it is, callers who name no model are refused")
+
+
 def _health(server: RunningServer) -> int:
     with grpc.insecure_channel(server.target) as channel:
         return health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest()).status  # type: ignore[no-any-return]

@@ -2,11 +2,18 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime
+from pathlib import Path
 
-from tests.servers import ROOT, StartServer
+import pytest
+
+from tests.servers import ROOT, VAE, RunVae, StartServer
 from vae import Client
 
 _SPEAK = """
@@ -87,6 +94,9 @@ def test_a_server_logs_json_alone(start_server: StartServer) -> None:
     lines = [json.loads(line) for line in server.stop().splitlines()]
     [call] = [line for line in lines if line["message"].startswith("Sample OK")]
     assert call["logger"] == "serving.request_ids"
+    ready = json.loads(server.announcement)
+    assert ready["message"].startswith(f"serving tiny version 1 on {server.target}, provider cpu, ")
+    assert (ready["level"], ready["logger"]) == ("info", "serving.app")
     assert lines[-1]["message"] == "stopped"
 
 
@@ -119,3 +129,56 @@ def test_a_bug_is_logged_with_its_traceback_and_the_id() -> None:
     assert line["message"].startswith("ListModels failed: ")
     assert "AttributeError" in line["exception"]
     assert re.fullmatch("[0-9a-f]{16}", line["request_id"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["none"], 1, "none is no directory$"),
+        (["tests/data/tiny", "--port", "70000"], 1, r"setting port \(VAE_PORT\): input should be less than or equal"),
+        (["tests/data/tiny", "--prot", "1"], 2, "unrecognized arguments: --prot 1; `vae serve --help` tells"),
+        ([], 2, "no PACKAGE, and VAE_PACKAGE is not set; `vae serve --help` tells the options$"),
+    ],
+)
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_what_ends_it_is_json_too(vae: RunVae, arguments: list[str], code: int, said: str, by_flag: bool) -> None:
+    flags, variables = (["--log-format=json"], {}) if by_flag else ([], {"VAE_LOG_FORMAT": "json"})
+    done = vae("serve", *arguments, *flags, **variables)
+    [line] = map(json.loads, done.stderr.splitlines())
+    assert (done.returncode, done.stdout, line["level"], line["logger"]) == (code, "", "critical", "serving.cli")
+    assert re.search(said, line["message"], re.IGNORECASE)
+    assert not line["message"].startswith("vae:")
+
+
+def test_misspelt_variables_are_told_by_a_server(start_server: StartServer) -> None:
+    server = start_server("--log-format", "json", VAE_BACTH_ROWS="1")
+    [warning] = [line for line in map(json.loads, server.stop().splitlines()) if line["level"] == "warning"]
+    assert warning["message"] == "VAE_BACTH_ROWS is no setting, and is ignored; did you mean VAE_BATCH_ROWS?"
+
+
+def test_a_full_standard_output_stops_no_server(port: str) -> None:
+    command = [*VAE, "serve", "tests/data/tiny", "--port", "0", "--metrics-port", port]
+    flags = ["--threads", "1", "--batch-rows", "8"]
+    with (
+        Path("/dev/full").open("w") as full,
+        subprocess.Popen([*command, *flags], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT) as server,
+    ):
+        try:
+            while not _is_ready(port):
+                assert server.poll() is None
+                time.sleep(0.05)
+            server.send_signal(signal.SIGTERM)
+            log = server.communicate(timeout=60)[1]
+        finally:
+            server.kill()
+    assert server.returncode == 0, log
+    assert "WARNING cannot write to the standard output: No space left on device\n" in log
+    assert "Traceback" not in log
+
+
+def _is_ready(port: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=60) as response:
+            return bool(response.status == 200)
+    except urllib.error.URLError:  # not ready, or not there yet
+        return False

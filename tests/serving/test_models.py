@@ -16,7 +16,7 @@ from vae.errors import InvalidInput, NotReady, ShuttingDown, UnknownName
 Make = Callable[..., Served]
 
 
-def _with_models(settings: Settings, use: Callable[[Models, Make], Awaitable[None]]) -> None:
+def _with_models(settings: Settings, use: Callable[[Models, Make], Awaitable[None]], default_name: str = "") -> None:
     """Runs a test on a loop, with a maker of served models of any name and version."""
     proved = load(settings.package, settings)
 
@@ -27,7 +27,7 @@ def _with_models(settings: Settings, use: Callable[[Models, Make], Awaitable[Non
             manifest = proved.manifest.model_copy(update={"name": name, "version": version})
             return serve(Proved(manifest, *proved[1:]), device, settings)
 
-        await use(Models(), make)
+        await use(Models(default_name), make)
 
     asyncio.run(run())
 
@@ -80,6 +80,31 @@ def test_of_several_names_one_must_be_named(settings: Settings) -> None:
             models.find("c", 0)
 
     _with_models(settings, use)
+
+
+def test_who_names_no_model_gets_the_default(settings: Settings) -> None:
+    async def use(models: Models, make: Make) -> None:
+        models.put(make("a", 1))
+        said = r"^the default model 'b' is not served here; a version 1 is$"
+        with pytest.raises(UnknownName, match=said):  # not the only one: callers mean the other
+            models.find("", 0)
+        assert [model.is_default for model in models.describe()] == [False]
+        for version in (1, 2):
+            models.put(make("b", version))
+        models.put(make("c", 3))
+        assert models.find("", 0).key == ("b", 2)
+        assert models.find("", 1).key == ("b", 1)
+        assert models.find("a", 0).key == ("a", 1)
+        assert [(m.name, m.version) for m in models.describe() if m.is_default] == [("b", 2)]
+        with pytest.raises(
+            UnknownName, match=r"^the default model 'b' version 3 is not served here; a version 1, b version 1, "
+        ):
+            models.find("", 3)
+        models.remove(("b", 2))
+        assert models.find("", 0).key == ("b", 1)
+        assert [(m.name, m.version) for m in models.describe() if m.is_default] == [("b", 1)]
+
+    _with_models(settings, use, "b")
 
 
 def test_nothing_is_served_after_the_last_is_removed(settings: Settings) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import weakref
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from serving.device import Device
 from serving.models import Models
 from serving.reloading import Reloader
+from serving.repository import Look, Repository
 from serving.rows import LatentRows
 from serving.settings import read_settings
 from tests.packages import corrupt, publish
@@ -130,22 +132,80 @@ def test_a_bad_package_changes_nothing(
     _run(tmp_path, use)
 
 
-def test_two_directories_with_one_name_and_version_are_both_named(
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("b", "a")])
+def test_of_two_packages_with_one_version_the_older_is_served_now_and_after_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, first: str, second: str
+) -> None:
+    old, new = tmp_path / first, tmp_path / second
+    publish(old, created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    said = (
+        f"{new} is not taken, what is served stays: {old}, which is older, is tiny version 1 already: give this one a"
+        " version of its own (`vae export RUN --out DIR --version next`), or remove one of the two"
+    )
+
+    def told(level: int) -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.levelno == level]
+
+    async def use(running: _Running) -> None:
+        before = running.models.find("", 0)
+        publish(new, created_at=datetime(2026, 1, 2, tzinfo=UTC))
+        await running.look()
+        await running.look()
+        assert running.models.find("", 0) is before
+        assert told(logging.ERROR) == [said]
+        assert (running.reloader.reloads.ok, running.reloader.reloads.failed) == ({"tiny": 1}, {"tiny": 1})
+
+    async def use_again(running: _Running) -> None:
+        await running.look()
+        assert told(logging.ERROR) == [said]
+        assert told(logging.INFO) == [f"serving tiny version 1, {old}"]
+        shutil.rmtree(old)
+        assert await running.look() == [("tiny", 1)]
+        assert told(logging.INFO)[1:] == [f"serving tiny version 1, {new}"]
+
+    with caplog.at_level(logging.INFO):
+        _run(tmp_path, use)
+        caplog.clear()
+        _run(tmp_path, use_again)
+
+
+def test_of_packages_with_one_version_a_bad_one_is_not_in_the_way(tmp_path: Path) -> None:
+    publish(tmp_path / "bad", is_right=False, created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    publish(tmp_path / "good", created_at=datetime(2026, 1, 2, tzinfo=UTC))
+
+    async def use(running: _Running) -> None:
+        assert await running.look() == [("tiny", 1)]
+        assert running.reloader.reloads.ok == running.reloader.reloads.failed == {"tiny": 1}
+
+    _run(tmp_path, use)
+
+
+def test_a_look_that_fails_is_told_and_the_next_one_takes_what_came(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(tmp_path / "a")
 
-    async def use(running: _Running) -> None:
-        before = running.models.find("", 0)
-        publish(tmp_path / "b")
-        await running.look()
-        assert running.models.find("", 0) is before
-        assert f"{tmp_path / 'a'} and {tmp_path / 'b'} are both tiny version 1" in caplog.text
-        shutil.rmtree(tmp_path / "a")
-        assert await running.look() == [("tiny", 1)]
-        assert running.models.find("", 0) is not before
+    class Failing(Repository):
+        def look(self) -> Look:
+            if not caplog.records:
+                raise RuntimeError("the disk is strange")
+            return super().look()
 
-    _run(tmp_path, use)
+    async def use(running: _Running) -> None:
+        running.reloader.repository = Failing(tmp_path)
+        keeping_up = asyncio.create_task(running.reloader.run())
+        publish(tmp_path / "b", version=2)
+        for _ in range(6000):
+            if len(running.keys) == 2:
+                break
+            await asyncio.sleep(0.01)
+        assert running.keys == [("tiny", 1), ("tiny", 2)]
+        keeping_up.cancel()
+        assert "failed. This is a bug." in caplog.text
+        assert "the disk is strange" in caplog.text
+
+    with caplog.at_level(logging.ERROR):
+        _run(tmp_path, use, watch="on")
 
 
 def test_a_start_needs_one_good_package(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -158,8 +218,6 @@ def test_a_start_needs_one_good_package(tmp_path: Path, caplog: pytest.LogCaptur
         asyncio.run(start())
     publish(tmp_path / "a")
     publish(tmp_path / "b")
-    with pytest.raises(PackageError, match=r"/a and \S+/b are both tiny version 1$"):
-        asyncio.run(start())
     corrupt(publish(tmp_path / "b", version=2))
     publish(tmp_path / "a", is_right=False)
     with pytest.raises(PackageError, match=r"no package of 2 can be served: .*wrong checksum.*; probe "):

@@ -1,5 +1,6 @@
 """The server as a process: readiness, health, reflection, limits, and how it stops."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -16,6 +17,13 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from serving.health import LIVENESS
+from serving.images import Images
+from serving.models import Models
+from serving.server import Server
+from serving.servicer import VaeServicer
+from serving.settings import Settings
+from serving.turns import Turns
 from tests.servers import ROOT, VAE, RunningServer, RunVae, StartServer, until, until_in_flight
 from vae.tensors import to_message
 from vae.v1 import vae_pb2 as pb
@@ -30,6 +38,27 @@ def test_health_is_serving_once_it_says_so(server: RunningServer, service: str) 
     with grpc.insecure_channel(server.target) as channel:
         reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
     assert reply.status == SERVING
+
+
+def test_while_models_are_loaded_it_is_alive_and_not_ready(settings: Settings) -> None:
+    async def ask(stub: health_pb2_grpc.HealthStub) -> dict[str, int]:
+        names = ("", "vae.v1.VaeService", LIVENESS)
+        return {name: (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status for name in names}
+
+    async def run() -> None:
+        servicer = VaeServicer(Models(), Images(1, settings.queue_bytes), settings.stream_bytes, Turns())
+        async with (
+            Server(servicer, settings.model_copy(update={"port": 0})) as server,
+            grpc.aio.insecure_channel(server.address) as channel,
+        ):
+            stub = health_pb2_grpc.HealthStub(channel)
+            assert await ask(stub) == {"": NOT_SERVING, "vae.v1.VaeService": NOT_SERVING, LIVENESS: SERVING}
+            assert not server.is_ready
+            await server.ready()
+            assert await ask(stub) == {"": SERVING, "vae.v1.VaeService": SERVING, LIVENESS: SERVING}
+            assert server.is_ready
+
+    asyncio.run(run())
 
 
 def test_announces_what_it_serves_and_where(server: RunningServer) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from serving.settings import GROUPS, Settings, read_settings
+from serving.settings import GROUPS, Settings, misspelt, read_settings
 from vae.cli import run
 from vae.errors import StartupError
 
@@ -68,3 +68,23 @@ def test_help_shows_every_setting_in_a_group(capsys: pytest.CaptureFixture[str])
 
 def test_every_setting_is_described() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("VAE_BACTH_ROWS", "; did you mean VAE_BATCH_ROWS?"),
+        ("vae_queue_row", "; did you mean VAE_QUEUE_ROWS?"),
+        ("VAE_TAGRET", "; did you mean VAE_TARGET?"),
+        ("VAE_XYZ", ""),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_told_with_the_nearest(variable: str, said: str) -> None:
+    assert list(misspelt(["PATH", variable, "VAE_PORT"])) == [f"{variable} is no setting, and is ignored{said}"]
+
+
+def test_variables_that_others_set_are_no_misspellings() -> None:
+    settings = [f"VAE_{name.upper()}" for name in Settings.model_fields]
+    kubernetes = [f"VAE_{name}" for name in ("SERVICE_HOST", "SERVICE_PORT_GRPC", "PORT_50051_TCP_ADDR")]
+    others = ["VAE_TARGET", "vae_port", "VAE_SERVE_PORT_50051_TCP", "VAEX", "HOME"]
+    assert list(misspelt([*settings, *kubernetes, *others])) == []

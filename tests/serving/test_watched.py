@@ -61,6 +61,18 @@ def test_what_cannot_be_read_again_changes_nothing_and_is_told_once(
     assert caplog.records[-1].getMessage() == "read the words again"
 
 
+def test_what_fails_as_nobody_expected_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "number"
+    path.write_text("1")
+    watched = Watched("numbers", [path], lambda: int(path.read_text()))
+    path.write_text("one")
+    assert [watched.current() for _ in range(3)] == [1] * 3
+    [line] = caplog.records
+    assert line.getMessage() == "kept the old numbers: reading them failed. This is a bug."
+    path.write_text("22")
+    assert watched.current() == 22
+
+
 def test_it_is_not_looked_at_more_often_than_asked(tmp_path: Path) -> None:
     path = tmp_path / "words"
     path.write_text("one")

@@ -9,10 +9,10 @@ from training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.config import Config
 from training.data import Dataset, load_dataset
 from training.graphs import ExportedGraph, export_graphs, modules_of
+from training.names import PACKAGE_DIRECTORY
 from training.networks.pair import Networks
 from training.probes import probe_all
 from training.publish import networks_to_export
-from training.run import PACKAGE_DIRECTORY
 from training.source import Source
 from vae.package import ModelPackage
 

@@ -8,7 +8,7 @@ import pytest
 
 from training import cli
 from training.checkpoint import CHECKPOINT_FILE
-from training.run import PACKAGE_DIRECTORY
+from training.names import PACKAGE_DIRECTORY
 from vae.cli import run as vae
 from vae.package import ModelPackage
 

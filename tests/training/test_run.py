@@ -15,6 +15,7 @@ from training.evaluate.evaluation import EVALUATION_FILE
 from training.guard import Diverged
 from training.journal import JOURNAL_FILE, Journal
 from training.lock import alone_in
+from training.names import PACKAGE_DIRECTORY
 from training.publish import networks_to_export
 from vae.errors import TrainingError
 from vae.files import PARTIAL
@@ -25,7 +26,7 @@ GRAPHS = ("encoder.onnx", "decoder.onnx", "likelihood.onnx", "probes.npz")
 
 def test_the_directory_holds_checkpoint_journal_and_package(run_directory: Path, last: Checkpoint) -> None:
     names = {path.name for path in run_directory.iterdir()}
-    assert names == {CHECKPOINT_FILE, JOURNAL_FILE, EVALUATION_FILE, run.PACKAGE_DIRECTORY}
+    assert names == {CHECKPOINT_FILE, JOURNAL_FILE, EVALUATION_FILE, PACKAGE_DIRECTORY}
     assert last.epoch == last.config.epochs == 3
 
 

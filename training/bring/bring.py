@@ -20,6 +20,7 @@ from training.bring.trial import trial_rows
 from training.graphs import ExportedGraph, describe, export_graph
 from training.package import README, Contents, Proved, write_package
 from training.probes import GraphModule, Probe, probe_all
+from training.versions import number_of
 from vae.manifest import Likelihood, Tolerance
 from vae.package import ModelPackage, check_place
 
@@ -130,7 +131,7 @@ def _write(
         metrics=metrics,
         preprocessing=preprocessing_of(spec),
         provenance=None,
-        version=spec.version,
+        version=number_of(spec.version, directory, spec.name),
         tolerance=tolerance,
     )
     return write_package(directory, contents, overwrite=False)

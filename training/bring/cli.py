@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training.bring.spec import parse_spec
 from training.settings import read_settings
+from training.versions import VERSION_HELP, read_version
 from vae.files import read_array
 from vae.package import check_place
 from vae.parser import verb_parser
@@ -36,9 +37,12 @@ def package(arguments: list[str]) -> int:
         "--likelihood", type=Path, metavar="L.onnx", help="data, parameters -> log_likelihood, if it is none of ours"
     )
     parser.add_argument("--rows", type=Path, metavar="ROWS.npy", help=".npy file of real data to try them on")
+    parser.add_argument("--version", type=read_version, metavar="N", help=f"{VERSION_HELP} (default: the spec's)")
     asked = parser.parse_args(arguments)
     check_place(asked.out)
     spec = parse_spec(read_settings(asked.spec), str(asked.spec))
+    if asked.version is not None:
+        spec = spec.model_copy(update={"version": asked.version})
     prepare_onnxruntime("training,serving")
     from training.bring.bring import package as package_files
     from training.report import proof

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_
 
 from training.bring.roles import Outputs
 from training.settings import problem_of
+from training.versions import Version
 from vae.errors import TrainingError
 from vae.manifest import DataSpec, Name, Shape
 from vae.records import Record, first_problem
@@ -24,7 +25,7 @@ class Spec(Record):
 
     name: Name
     """Of the model, as clients call it."""
-    version: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    version: Version = 1
     title: str = ""
     """What it is, in a line for people."""
 

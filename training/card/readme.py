@@ -103,7 +103,7 @@ def _use(served: Served, about: About) -> str:
     out = "samples.png" if served.data.kind == "image" else "samples.npy"
     others = [name for name in served.priors if name != about.default_prior]
     prior = f" --prior {others[0]}" if others else ""
-    example = f"    vae sample --target 127.0.0.1:50051 --count 64 --seed 0{prior} --out {out}"
+    example = f"    vae sample --target 127.0.0.1:50051 --model {about.name} --count 64 --seed 0{prior} --out {out}"
     ending = "The same seed gives the same rows. Latents fit this pair alone: the client refuses to decode another's."
     return f"""## How to serve it
 
@@ -115,9 +115,9 @@ In this directory:
 or from Python, with `from vae import Client`:
 
     with Client("127.0.0.1:50051") as client:
-        rows = client.sample(64, seed=0).output
-        latents = client.encode(rows)
-        again = client.decode(latents).output
+        rows = client.sample(64, seed=0, model="{about.name}").output
+        latents = client.encode(rows, model="{about.name}")
+        again = client.decode(latents, model="{about.name}").output
 
 {_wrapped(ending)}"""
 

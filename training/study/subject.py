@@ -13,8 +13,8 @@ from training.data import Dataset, load_dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
 from training.evaluate.evidence import Progress, Rows, evaluate
 from training.evaluate.served import Served
+from training.names import PACKAGE_DIRECTORY
 from training.publish import budget_of, rows_of
-from training.run import PACKAGE_DIRECTORY
 from training.source import KNOWN, Source
 from vae.errors import TrainingError
 from vae.manifest import MANIFEST_FILE, DataSpec

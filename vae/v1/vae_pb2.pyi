@@ -194,7 +194,7 @@ class GetModelRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the only one, which a server of several refuses."""
+    """Name of the model; empty means the server's default, else the only one; several without a default are refused."""
     version: _builtins.int
     """Version of the model, 1 or more; 0 means the newest."""
     def __init__(
@@ -291,7 +291,7 @@ class EncodeRequest(_message.Message):
     FIRST_ROW_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the only one, which a server of several refuses."""
+    """Name of the model; empty means the server's default, else the only one; several without a default are refused."""
     version: _builtins.int
     """Version of the model, 1 or more; 0 means the newest."""
     output: Global___EncodeOutput.ValueType
@@ -396,7 +396,7 @@ class DecodeRequest(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the only one, which a server of several refuses."""
+    """Name of the model; empty means the server's default, else the only one; several without a default are refused."""
     version: _builtins.int
     """Version of the model, 1 or more; 0 means the newest."""
     output: Global___DecodeOutput.ValueType
@@ -492,7 +492,7 @@ class SampleRequest(_message.Message):
     INCLUDE_LATENT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the only one, which a server of several refuses."""
+    """Name of the model; empty means the server's default, else the only one; several without a default are refused."""
     version: _builtins.int
     """Version of the model, 1 or more; 0 means the newest."""
     count: _builtins.int
@@ -616,7 +616,7 @@ class ReconstructRequest(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the only one, which a server of several refuses."""
+    """Name of the model; empty means the server's default, else the only one; several without a default are refused."""
     version: _builtins.int
     """Version of the model, 1 or more; 0 means the newest."""
     latent: Global___ReconstructLatent.ValueType
@@ -1146,7 +1146,9 @@ class Model(_message.Message):
     noise_algorithm: _builtins.str
     """Algorithm that turns (purpose, seed, row) into noise, for example "philox4x64-10/as241/1"."""
     is_default: _builtins.bool
-    """Whether requests that name this model, and no version, get this one: it is the newest."""
+    """Whether requests that name this model, and no version, get this one: it is the newest. On a server with a default
+    model, only that one's newest version has it: requests that name neither model nor version get it.
+    """
     @_builtins.property
     def data(self) -> Global___DataSpec:
         """What Encode takes and Decode gives."""

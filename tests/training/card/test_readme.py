@@ -99,3 +99,9 @@ def test_the_python_example_is_python(images: Subject, about: About) -> None:
     found = re.search(r"    with Client.*?(?=\n\n)", text(images, about), re.DOTALL)
     assert found is not None
     compile(textwrap.dedent(found[0]), "README.md", "exec")
+
+
+def test_what_can_be_pasted_names_the_model(images: Subject, about: About) -> None:
+    found = text(images, about)
+    assert "    vae sample --target 127.0.0.1:50051 --model tiny --count 64 --seed 0" in found
+    assert all('model="tiny"' in line for line in found.splitlines() if "client." in line)

@@ -8,7 +8,7 @@ import pytest
 
 from tests import make_float_package
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
-from training.run import PACKAGE_DIRECTORY
+from training.names import PACKAGE_DIRECTORY
 from training.study import cli
 from training.study.sweep import FIGURES_FILE, PICTURE_FILE
 from vae.errors import TrainingError

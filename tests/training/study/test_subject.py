@@ -8,8 +8,8 @@ from tests.make_tiny_package import TINY
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
 from training.evaluate.evidence import Progress
+from training.names import PACKAGE_DIRECTORY
 from training.publish import rows_of
-from training.run import PACKAGE_DIRECTORY
 from training.source import Source
 from training.study.subject import Subject, validation_rows_of
 from vae.errors import PackageError, TrainingError

@@ -1,0 +1,57 @@
+"""Versions of packages: a number, or the next one after those of the same name beside a package."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from training.names import PACKAGE_DIRECTORY
+from vae.errors import PackageError
+from vae.package import read_manifest
+
+NEXT = "next"
+MOST = 2**31 - 1
+VERSION_HELP = "version of the package: a number, or next, one more than the highest of the name beside DIR"
+
+Version = Annotated[int, Field(ge=1, le=MOST)] | Literal["next"]
+
+
+def read_version(text: str) -> int | str:
+    """Returns the version that a flag names.
+
+    Raises:
+        ArgumentTypeError: it names none.
+    """
+    if text == NEXT:
+        return text
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MOST)) and 1 <= int(text) <= MOST):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {MOST}, or next, not {text!r}")
+    return int(text)
+
+
+def number_of(version: int | str, out: Path, name: str) -> int:
+    """Returns a version's number; of `next` it is one more than the highest beside, or 1.
+
+    Args:
+        version: what was asked for.
+        out: a package's directory to be, or a run's. Packages beside it count, and those of runs beside it.
+        name: of the model.
+    """
+    if isinstance(version, int):
+        return version
+    return 1 + max(_versions_beside(out.resolve(), name), default=0)
+
+
+def _versions_beside(out: Path, name: str) -> Iterator[int]:
+    with suppress(OSError):  # nothing is beside it yet, or nothing that can be looked at
+        for entry in sorted(out.parent.iterdir()):
+            if entry == out or entry.name.startswith("."):
+                continue
+            for directory in (entry, entry / PACKAGE_DIRECTORY):
+                with suppress(PackageError):  # it is no package
+                    manifest = read_manifest(directory)
+                    if manifest.name == name:
+                        yield manifest.version
