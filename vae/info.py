@@ -5,9 +5,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from vae.description import Exactness, Model, printable
+from vae.description import Exactness, Model
 from vae.manifest import Manifest, Prior
 from vae.package import ModelPackage
+from vae.printable import printable
 
 Lines = list[tuple[str, str]]
 

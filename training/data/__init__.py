@@ -5,8 +5,7 @@
     digits    scikit-learn's digits
     idx       one file of the format that MNIST came in -> an array
     mnist     MNIST and Fashion-MNIST: original files, or a download
-    pictures  a folder -> its pictures, all of one shape
-    picture   one picture file -> pixels
+    pictures  a folder -> its pictures, all of one shape, through `vae.sources`
     arrays    .npy and .npz -> images or a table
     archive   which arrays of a .npz file are rows, and which are the classes of those
     columns   .csv and .parquet -> a table

@@ -93,6 +93,8 @@ def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
         labels=None if content.labels is None else Labels(*(torch.from_numpy(content.labels[part]) for part in parts)),
         sha256=sha256,
         skipped=tuple(line.removeprefix(folder) for line in content.skipped),
+        classes=content.classes,
+        notes=tuple(line.removeprefix(folder) for line in content.notes),
         binarised=source.binarised,
     )
 
