@@ -154,7 +154,9 @@ def _labels(archive: np.lib.npyio.NpzFile, key: str, path: Path, rows: int) -> A
     if labels.size != rows:
         return None
     labels = labels.reshape(rows)
-    if labels.dtype.kind in "US":
+    if labels.dtype.kind == "S":
+        return np.char.decode(labels, "utf-8", "backslashreplace")
+    if labels.dtype.kind == "U":
         return labels
     if labels.dtype.kind not in "buif" or not (np.abs(labels.astype(np.float64)) < _LARGEST_CLASS).all():
         return None
@@ -163,10 +165,10 @@ def _labels(archive: np.lib.npyio.NpzFile, key: str, path: Path, rows: int) -> A
 
 def _classes(labels: Array) -> _Classes:
     """Returns whole numbers as they are, and numbers that stand for names."""
-    if labels.dtype.kind not in "US":
+    if labels.dtype.kind != "U":
         return _Classes(labels.astype(np.int64))
     names, numbers = np.unique(labels, return_inverse=True)
-    return _Classes(numbers.astype(np.int64), tuple(shown(name) for name in names.astype(str).tolist()))
+    return _Classes(numbers.astype(np.int64), tuple(map(shown, names.tolist())))
 
 
 def _content(path: Path, parts: Parts, classes: _Classes, skip_bad: bool, said: str) -> Content:

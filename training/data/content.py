@@ -24,8 +24,6 @@ class Content(NamedTuple):
     family: str
     values: Array  # [rows, *spec.shape]
     labels: ClassLabels | None = None
-    classes: tuple[str, ...] = ()
-    """Names of the labels 0, 1, ...; none where they are numbers to begin with."""
     validation_rows: int = 0
     """The source itself holds out its last rows: so many to validate on, and after them so many to test on."""
     test_rows: int = 0
@@ -37,6 +35,8 @@ class Content(NamedTuple):
     """One line for each thing that whoever trains should know."""
     columns: tuple[str | int, ...] = ()
     """What to call each column of a table."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels 0, 1, ...; none where they are numbers to begin with."""
 
 
 def images_spec(shape: tuple[int, ...], maximum: int = 255, image_fit: ImageFit | None = None) -> DataSpec:

@@ -1,7 +1,7 @@
 """A folder -> its picture files, folders within included -> rows of an image model."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -21,33 +21,34 @@ _COLOURS = {1: "grey", 3: "colour"}
 Read = TypeVar("Read")
 
 
-class PictureRows(NamedTuple):
+class Pictures(NamedTuple):
     """Pictures as a model takes them."""
 
-    files: list[Path]
     rows: AnyArray | list[bytes]
-    """One for each file: data [rows, *shape] where the model tells how pictures were fitted, else the files' content."""
-    skipped: tuple[str, ...]
+    """Data [rows, *shape] where the model tells how pictures were fitted, else the files' content."""
+    files: tuple[Path, ...] = ()
+    """What each row was read from."""
+    skipped: tuple[str, ...] = ()
     """One line for each file that was left out because it is bad."""
 
 
-def read_rows(paths: Iterable[Path], spec: DataSpec, skip_bad: bool = False) -> PictureRows:
-    """Returns pictures as rows, fitted as those were that the model was trained on, if it tells; a folder stands for its own.
+def read_rows(files: Sequence[Path], spec: DataSpec, skip_bad: bool = False) -> Pictures:
+    """Returns pictures as rows, fitted as those that the model was trained on, where it tells how.
 
     Args:
-        paths: picture files, and folders of them.
+        files: one or more.
         spec: the model's data.
         skip_bad: whether to leave out and list what cannot be used.
 
     Raises:
-        InvalidInput: named by the path; a folder holds no pictures, or a picture is bad or does not fit the model.
+        InvalidInput: named by the path; a picture is bad or does not fit the model, or all are and none is left.
     """
-    found, skipped = picture_files(paths), list[str]()
-    read = list(read_each(found, lambda file: read_row(file, spec), skip_bad, skipped))
+    skipped = list[str]()
+    read = list(read_each(files, lambda file: read_row(file, spec), skip_bad, skipped))
     if not read:
-        raise InvalidInput(printable(found[0]), f"none of {len(found)} pictures can be used: {skipped[0]}")
-    files, rows = map(list, zip(*read, strict=True))
-    return PictureRows(files, np.stack(rows) if spec.image_fit is not None else rows, tuple(skipped))
+        raise InvalidInput(printable(files[0]), f"none of {len(files)} pictures can be used: {skipped[0]}")
+    usable, rows = zip(*read, strict=True)
+    return Pictures(np.stack(rows) if spec.image_fit is not None else list(rows), usable, tuple(skipped))
 
 
 def read_row(file: Path, spec: DataSpec) -> AnyArray | bytes:
@@ -89,9 +90,9 @@ def picture_files(paths: Iterable[Path]) -> list[Path]:
     """Returns the files given, and for each folder the pictures below it.
 
     Raises:
-        InvalidInput: named by the path; a folder holds none or cannot be read.
+        InvalidInput: named by the path; a folder holds none or cannot be read, or a file is no picture.
     """
-    return [file for path in paths for file in (find_pictures(path) if path.is_dir() else [path])]
+    return [file for path in paths for file in (find_pictures(path) if path.is_dir() else [_picture(path)])]
 
 
 def find_pictures(directory: Path) -> list[Path]:
@@ -123,6 +124,13 @@ def find_pictures(directory: Path) -> list[Path]:
 def colours(channels: int) -> str:
     """Returns what to call so many channels."""
     return _COLOURS.get(channels, f"{channels} channels")
+
+
+def _picture(path: Path) -> Path:
+    if _is_picture(path):
+        return path
+    problem = "must be a picture (PNG, JPEG or WebP), a folder of them, or a single .npy file"
+    raise InvalidInput(printable(path), problem)
 
 
 def _raise(error: OSError) -> None:

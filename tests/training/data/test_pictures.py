@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.data.pictures import find_pictures, read_pictures
+from training.data.pictures import read_pictures
 from training.source import Source
 from vae.errors import TrainingError
+from vae.sources.pictures import find_pictures
 
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.integers(0, 256, (6, 4, 5, 3), np.uint8)
