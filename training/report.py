@@ -19,7 +19,7 @@ def opening(last: Checkpoint, dataset: Dataset) -> str:
         f"seed {last.config.seed}{resumed}"
     )
     left_out = [f"left out {len(dataset.skipped)}:", *(f"  {line}" for line in dataset.skipped)]
-    return "\n".join([begun, *(left_out if dataset.skipped else [])])
+    return "\n".join([begun, *dataset.notes, *(left_out if dataset.skipped else [])])
 
 
 def networks_of(config: Config) -> str:
