@@ -8,8 +8,11 @@
     pictures  a folder -> its pictures, all of one shape, through `vae.sources`
     arrays    .npy and .npz -> images or a table
     archive   which arrays of a .npz file are rows, and which are the classes of those
+    classes   labels, or names of folders -> classes
     columns   .csv and .parquet -> a table
-    table     a table -> float32, without what is missing, infinite or constant
+    head      what the first lines of a .csv file tell
+    table     a table -> float32, without what is missing, infinite, constant or an index
+    precision what float32 loses of a column
     content   what a reader found, not yet split
     split     content -> which rows to train on, to validate on and to test on; no seed changes it
     binary    grey levels -> black and white, drawn

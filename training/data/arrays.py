@@ -6,19 +6,20 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO, NamedTuple
+from typing import IO, BinaryIO
 
 import numpy as np
 
 from training.data.archive import choose
+from training.data.classes import Classes, classes_of, labels_of
 from training.data.content import (
     Array,
-    ClassLabels,
     Content,
     images_spec,
     refuse_too_large,
     room_for,
 )
+from training.data.precision import Loss, losses_of
 from training.data.table import Table, describe, leave_out_bad, to_float32
 from training.names import shown
 from vae.errors import TrainingError
@@ -26,14 +27,6 @@ from vae.files import MALFORMED
 
 Parts = dict[str, Array]  # [rows, ...] each: train; validation and test where the file tells which they are
 _CHANNELS = (1, 3, 4)
-_LARGEST_CLASS = 2**53
-
-
-class _Classes(NamedTuple):
-    """Each row's class, and what the classes are called where a file tells."""
-
-    labels: ClassLabels | None
-    names: tuple[str, ...] = ()
 
 
 def read_npy(path: Path, skip_bad: bool) -> Content:
@@ -46,7 +39,7 @@ def read_npy(path: Path, skip_bad: bool) -> Content:
         with path.open("rb") as file:
             _check_start(file, np.lib.format.MAGIC_PREFIX)
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies costs no memory
-    return _content(path, {"train": _rows(array, shown(path))}, _Classes(None), skip_bad, "")
+    return _content(path, {"train": _rows(array, shown(path))}, Classes(), skip_bad, "")
 
 
 def read_npz(path: Path, skip_bad: bool) -> Content:
@@ -67,7 +60,7 @@ def read_npz(path: Path, skip_bad: bool) -> Content:
             if told is not None:
                 labels.append(told)
                 said.append(f"classes {shown(part.labels)}")
-    found = _classes(np.concatenate(labels)) if len(labels) == len(parts) else _Classes(None)
+    found = classes_of(np.concatenate(labels)) if len(labels) == len(parts) else Classes()
     return _content(path, parts, found, skip_bad, f": {', '.join(said)}")
 
 
@@ -153,25 +146,10 @@ def _labels(archive: np.lib.npyio.NpzFile, key: str, path: Path, rows: int) -> A
         )
     if labels.size != rows:
         return None
-    labels = labels.reshape(rows)
-    if labels.dtype.kind == "S":
-        return np.char.decode(labels, "utf-8", "backslashreplace")
-    if labels.dtype.kind == "U":
-        return labels
-    if labels.dtype.kind not in "buif" or not (np.abs(labels.astype(np.float64)) < _LARGEST_CLASS).all():
-        return None
-    return labels if (labels.astype(np.int64) == labels).all() else None
+    return labels_of(labels.reshape(rows))
 
 
-def _classes(labels: Array) -> _Classes:
-    """Returns whole numbers as they are, and numbers that stand for names."""
-    if labels.dtype.kind != "U":
-        return _Classes(labels.astype(np.int64))
-    names, numbers = np.unique(labels, return_inverse=True)
-    return _Classes(numbers.astype(np.int64), tuple(map(shown, names.tolist())))
-
-
-def _content(path: Path, parts: Parts, classes: _Classes, skip_bad: bool, said: str) -> Content:
+def _content(path: Path, parts: Parts, classes: Classes, skip_bad: bool, said: str) -> Content:
     shapes = {rows.shape[1:] for rows in parts.values()}
     if len(shapes) > 1:
         raise TrainingError(f"{shown(path)}: its arrays differ in the shape of a row: {' and '.join(map(str, shapes))}")
@@ -193,7 +171,7 @@ def _content(path: Path, parts: Parts, classes: _Classes, skip_bad: bool, said: 
     )
 
 
-def _table(path: Path, parts: Parts, classes: _Classes, skip_bad: bool, said: str) -> Content:
+def _table(path: Path, parts: Parts, classes: Classes, skip_bad: bool, said: str) -> Content:
     arrays = [*parts.values()]
     starts = np.cumsum([0, *map(len, arrays)])
 
@@ -205,7 +183,8 @@ def _table(path: Path, parts: Parts, classes: _Classes, skip_bad: bool, said: st
     for array, start in zip(arrays, starts, strict=False):
         values[start : start + len(array)] = to_float32(array)
     names = tuple(range(values.shape[1]))
-    good = leave_out_bad(Table(shown(path), names, values, np.arange(len(values)), problem), skip_bad)
+    table = Table(shown(path), names, values, np.arange(len(values)), problem, _losses(arrays))
+    good = leave_out_bad(table, skip_bad)
     left = dict(zip(parts, (int(rows.sum()) for rows in np.split(good.rows, starts[1:-1])), strict=True))
     return good.content(shown(path.name) + said)._replace(
         labels=None if classes.labels is None else classes.labels[good.rows],
@@ -213,3 +192,11 @@ def _table(path: Path, parts: Parts, classes: _Classes, skip_bad: bool, said: st
         validation_rows=left.get("validation", 0),
         test_rows=left.get("test", 0),
     )
+
+
+def _losses(arrays: list[Array]) -> dict[int, Loss]:
+    """Returns what float32 loses, by column, a column at a time: all of them in float64 may not fit in memory."""
+    if all(np.can_cast(array.dtype, np.float32) for array in arrays):
+        return {}
+    columns = range(arrays[0].shape[1])
+    return losses_of(np.concatenate([array[:, column].astype(np.float64) for array in arrays]) for column in columns)

@@ -3,8 +3,7 @@
 from math import prod
 from pathlib import Path
 
-import numpy as np
-
+from training.data.classes import classes_of
 from training.data.content import Array, Content, images_spec, refuse_too_large, room_for
 from training.names import shown
 from training.source import Source
@@ -38,8 +37,8 @@ def read_pictures(directory: Path, source: Source) -> Content:
     names = class_names(directory, files)
     if names is None:
         return content
-    classes, labels = np.unique(names, return_inverse=True)
-    return content._replace(labels=labels.astype(np.int64), classes=tuple(classes.tolist()))
+    labels, classes = classes_of(names)
+    return content._replace(labels=labels, classes=classes)
 
 
 def class_names(directory: Path, files: list[Path]) -> list[str] | None:
@@ -52,7 +51,7 @@ def class_names(directory: Path, files: list[Path]) -> list[str] | None:
         folders = [parts[1:] for parts in folders]
     if not all(folders):
         return None
-    names = [shown(parts[0]) for parts in folders]
+    names = [parts[0] for parts in folders]
     return names if len(set(names)) > 1 else None
 
 

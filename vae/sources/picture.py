@@ -82,7 +82,9 @@ def _converted(image: Image.Image, channels: int | None) -> Image.Image:
     """Returns an image in grey or colour, without an alpha channel that hides nothing."""
     if channels is None:
         if image.mode not in _GREY + _COLOUR:
-            raise Unfit(f"has colours of mode {image.mode}, must have grey or RGB; `vae train --channels` converts some others")
+            raise Unfit(
+                f"has colours of mode {image.mode}, must have grey or RGB; `vae train --channels` converts some others"
+            )
         channels = 1 if image.mode in _GREY else 3
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -59,7 +59,10 @@ def test_data_as_it_is() -> None:
         ({"layuot": "NCHW"}, "layuot: no such key; did you mean layout?"),
         ({"#": 1}, "#: no such key; known are name, version, title, kind,"),
         ({"kind": "sound"}, "kind: input should be 'image' or 'table', not 'sound'"),
-        ({"image_fit": {"fit": "zoom"}}, "image_fit.fit: input should be 'crop', 'pad', 'stretch' or 'exact', not 'zoom'"),
+        (
+            {"image_fit": {"fit": "zoom"}},
+            "image_fit.fit: input should be 'crop', 'pad', 'stretch' or 'exact', not 'zoom'",
+        ),
         ({"image_fit": {"fit": "crop", "channels": 1}}, "image_fit converts to 1 channels, shape has 3"),
         ({"name": "../up"}, "name: string should match pattern"),
         ({"version": 0}, "version: input should be greater than or equal to 1, not 0"),

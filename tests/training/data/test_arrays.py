@@ -110,7 +110,7 @@ def test_bad_rows_leave_with_their_labels_and_from_their_part(npz: Path) -> None
     assert [line.partition(": ")[2] for line in content.skipped] == [
         "row 3: column 1 is NaN",
         "row 30: column 2 is inf",
-        "row 35: column 0 is -1e+16, beyond 1e+15",
+        "row 35: column 0 is -1e+16, beyond 1e+15: divide the column by a constant",
     ]
 
 
