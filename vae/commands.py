@@ -117,8 +117,8 @@ def _encode_options(arguments: list[str]) -> argparse.Namespace:
         nargs="+",
         required=True,
         metavar="X",
-        help="rows of data, the model's shape (.npy); or pictures (PNG, JPEG, WebP) and folders of them, folders within "
-        "included, fitted as in training where the model tells how; else they must have the model's size",
+        help="rows of data, the model's shape (.npy); or pictures (PNG, JPEG, WebP) and folders of them, folders "
+        "within included, fitted as in training where the model tells how; else they must have the model's size",
     )
     parser.add_argument("--skip-bad", action="store_true", help="leave out and list pictures that cannot be used")
     parser.add_argument("--output", choices=("mean", "sample", "moments"), default="mean", help="default: mean")

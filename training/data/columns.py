@@ -5,6 +5,8 @@ import csv
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -105,9 +107,9 @@ def _translated(path: Path) -> Iterator[None]:
 def _check_text(file: BinaryIO, name: str) -> None:
     """Makes sure that all of a file is UTF-8, and leaves it at its start. Arrow would not tell the line."""
     decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
-    while chunk := file.read(_CHUNK):
+    for chunk in chain(iter(partial(file.read, _CHUNK), b""), (b"",)):  # the last one tells of a letter that is cut
         try:
-            decoder.decode(chunk)
+            decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as exc:
             line += exc.object.count(b"\n", 0, exc.start)
             raise TrainingError(f"{name}: is no UTF-8 text: line {line}") from exc

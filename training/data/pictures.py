@@ -42,7 +42,7 @@ def read_pictures(directory: Path, source: Source) -> Content:
 
 
 def class_names(directory: Path, files: list[Path]) -> list[str] | None:
-    """Returns each picture's class: the folder right below `directory`, or below one named `train` or `test`, it lies in.
+    """Returns each picture's class: the folder that it lies in right below `directory`, or below its `train` or `test`.
 
     None where a picture lies in no such folder, or all lie in the same.
     """

@@ -1,6 +1,6 @@
 """What float32 loses of a column: rows travel and enter the graphs as such, 24 bits a value.
 
-Unix seconds, for example, lie 128 apart in float32. No shift inside the graphs can bring back what the row no longer says.
+Unix seconds, for example, lie 128 apart in float32. No shift inside the graphs brings back what the row no longer says.
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ LIMIT = 1e15
 is wide; but squares of values, and the sum of those over a row, must not leave float32."""
 
 REFUSED = 0.01  # of a column's standard deviation: rounding by more drowns what distinguishes its rows
+_TINY = 1e-30  # below it float32 has fewer digits, and at last none
 _TOLD = 0.5  # share of the distinct values; if fewer are left, a line says so
 
 
@@ -27,6 +28,7 @@ class Loss(NamedTuple):
     moved: float
     """How far rounding moves a value, root mean square, as a share of the column's standard deviation."""
     smallest: float
+    largest: float
 
     @property
     def is_severe(self) -> bool:
@@ -35,9 +37,12 @@ class Loss(NamedTuple):
 
     def __str__(self) -> str:
         """Returns "keeps 48 of 200 distinct values in float32, ..." and what to do."""
+        remedy = f"subtract an offset first, for example its smallest value, {self.smallest:.15g}"
+        if max(-self.smallest, self.largest) < _TINY:
+            remedy = "multiply it by a constant first"
         return (
             f"keeps {self.kept} of {self.distinct} distinct values in float32, which moves them by {self.moved:.2g} "
-            f"standard deviations: subtract an offset first, for example its smallest value, {self.smallest:.15g}"
+            f"standard deviations: {remedy}"
         )
 
 
@@ -60,5 +65,5 @@ def loss_of(numbers: npt.NDArray[np.float64]) -> Loss | None:
     distinct = np.unique(numbers)
     kept = len(np.unique(distinct.astype(np.float32)))
     moved = float(np.sqrt(np.mean(rounding**2)) / deviation)
-    loss = Loss(len(distinct), kept, moved, float(smallest))
+    loss = Loss(len(distinct), kept, moved, float(smallest), float(distinct[-1]))
     return loss if loss.is_severe or kept < _TOLD * len(distinct) else None

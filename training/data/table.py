@@ -92,7 +92,7 @@ def describe(number: float) -> str:
 
 
 def leave_out_bad(table: Table, skip_bad: bool) -> Good:
-    """Returns a table without its index and its bad cells: a column that is mostly bad goes, then every row that has one.
+    """Returns a table without its index and its bad cells: columns that are mostly bad go, then rows that have one.
 
     Raises:
         TrainingError: there is a bad cell or column, and `skip_bad` is not set; or a column has no name beside others
@@ -161,7 +161,7 @@ def and_more(lines: int, share: str = "") -> str:
 
 
 def _surplus(table: Table, bad: Mask) -> dict[int, str]:
-    """Returns the columns that hold no data, and a line for each: an index, and what a delimiter at a line's end makes."""
+    """Returns the columns that hold no data, and a line for each: an index, or what a delimiter at a line end makes."""
     lines = {}
     for column, name in enumerate(table.columns):
         if len(table.columns) > 1 and _may_be_index(name, column) and _counts_rows(table, column):

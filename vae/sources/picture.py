@@ -1,6 +1,7 @@
-"""One picture file -> pixels, turned upright and brought to a size and to grey or colour. A colour profile changes nothing.
+"""One picture file -> pixels, turned upright and brought to a size and to grey or colour.
 
-What a model is trained on and what is encoded later comes from here, so that both are the same bits.
+What a model is trained on and what is encoded later comes from here, so that both are the same bits. A colour profile
+changes nothing.
 """
 
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_picture(path: Path, wanted: Wanted) -> Pixels:
     """Returns a picture's pixels, uint8 [height, width, channels].
 
     Raises:
-        InvalidInput: named by the path; the file cannot be read, is no intact PNG, JPEG or WebP, or cannot be brought to
+        InvalidInput: named by the path; it cannot be read, is no intact PNG, JPEG or WebP, or cannot be brought to
             what is wanted.
     """
     name = printable(path)

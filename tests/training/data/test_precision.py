@@ -48,5 +48,12 @@ def test_values_that_merge_without_harm_are_told_and_not_refused() -> None:
     assert loss.kept < 1000
 
 
+def test_values_too_small_for_float32_have_another_remedy() -> None:
+    loss = loss_of(1e-60 * RANDOM.normal(size=50))
+    assert loss is not None
+    assert (loss.kept, loss.is_severe) == (1, True)
+    assert str(loss).endswith("multiply it by a constant first")
+
+
 def test_columns_keep_their_places() -> None:
     assert [*losses_of([np.arange(9.0), SECONDS, np.ones(3)])] == [1]
