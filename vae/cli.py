@@ -114,7 +114,9 @@ def _open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _warning_line(message: Warning | str, *_: object) -> str:
+def _warning_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
     """Returns a warning of any library as one line, without the place in its source that raised it."""
     return f"vae: warning: {' '.join(str(message).split())}\n"
 

@@ -28,8 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place = root / CLASSES[number % 3]
         place.mkdir(parents=True, exist_ok=True)
         pixels = random.integers(0, 256, (20 + number % 5, 30 + number % 7, 3), np.uint8)
-        exif = {"exif": sideways} if number % 4 == 0 else {}
-        Image.fromarray(pixels).save(place / f"{number:02}.jpg", **exif)
+        exif = sideways if number % 4 == 0 else Image.Exif()
+        Image.fromarray(pixels).save(place / f"{number:02}.jpg", exif=exif)
     (root / "dog" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     return root
 

@@ -33,9 +33,9 @@ class Dataset(NamedTuple):
     """Of all rows, in their original order, and of which part each is in: another split is other data."""
     skipped: tuple[str, ...] = ()
     """One line for each thing that was left out because it was bad; packages show them, so none tells a whole path."""
+    binarised: bool = False
+    """`train` holds grey levels, from which every step draws anew by `draw_binary`; the other rows were drawn once."""
     classes: tuple[str, ...] = ()
     """Names of the labels 0, 1, ...; none where they are numbers to begin with."""
     notes: tuple[str, ...] = ()
     """One line for each thing that whoever trains should know, as fit for packages as `skipped`."""
-    binarised: bool = False
-    """`train` holds grey levels, from which every step draws anew by `draw_binary`; the other rows were drawn once."""

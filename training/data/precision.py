@@ -46,13 +46,13 @@ class Loss(NamedTuple):
         )
 
 
-def losses_of(columns: Iterable[npt.NDArray[np.float64]]) -> dict[int, Loss]:
+def losses_of(columns: Iterable[npt.NDArray[np.floating]]) -> dict[int, Loss]:
     """Returns what float32 loses of each column, [rows], where that is worth a line."""
     losses = {place: loss_of(column) for place, column in enumerate(columns)}
     return {place: loss for place, loss in losses.items() if loss is not None}
 
 
-def loss_of(numbers: npt.NDArray[np.float64]) -> Loss | None:
+def loss_of(numbers: npt.NDArray[np.floating]) -> Loss | None:
     """Returns what float32 loses of a column, [rows], if that is worth a line; of its numbers within the limit."""
     numbers = numbers[np.abs(numbers) <= LIMIT]
     rounding = numbers.astype(np.float32) - numbers

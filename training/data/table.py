@@ -8,16 +8,11 @@ import numpy.typing as npt
 
 from training.data.content import Array, Content, table_spec
 from training.data.precision import LIMIT, Loss
+from training.data.surplus import counts_rows, have_names, surplus_columns
 from training.names import column_of, quoted
 from vae.errors import TrainingError
 
 MOSTLY = 0.5  # a column of which a larger share is bad is itself bad
-_INDEX = (
-    "index",
-    "unnamed: 0",
-    "__index_level_0__",
-    "rownames",
-)  # as pandas and R call it, where they call it anything
 _TOLD = 8  # columns that a summary names
 
 Mask = npt.NDArray[np.bool_]
@@ -99,7 +94,8 @@ def leave_out_bad(table: Table, skip_bad: bool) -> Good:
             that do; or nothing would be left.
     """
     bad = np.isnan(table.values)
-    surplus = _surplus(table, bad)
+    found = surplus_columns(table.columns, table.values, table.numbers)
+    surplus = {column: f"{table.called(column)} {said}" for column, said in found.items()}
     severe = {column: loss for column, loss in table.losses.items() if loss.is_severe and column not in surplus}
     of_no_use = np.isin(np.arange(bad.shape[1]), [*surplus, *severe])
     mostly_bad = (bad.sum(0) > MOSTLY * max(len(bad), 1)) & ~of_no_use
@@ -160,35 +156,9 @@ def and_more(lines: int, share: str = "") -> str:
     return f"{more}; --skip-bad leaves out what is bad{share} and lists it"
 
 
-def _surplus(table: Table, bad: Mask) -> dict[int, str]:
-    """Returns the columns that hold no data, and a line for each: an index, or what a delimiter at a line end makes."""
-    lines = {}
-    for column, name in enumerate(table.columns):
-        if len(table.columns) > 1 and _may_be_index(name, column) and _counts_rows(table, column):
-            lines[column] = f"{table.called(column)} counts the rows: an index is no data"
-        elif isinstance(name, int) and _has_names(table.columns) and bad[:, column].all():
-            lines[column] = f"{table.called(column)} has no name and no numbers"
-    return lines
-
-
-def _may_be_index(name: Name, column: int) -> bool:
-    return column == 0 if isinstance(name, int) else name.lower() in _INDEX
-
-
-def _counts_rows(table: Table, column: int) -> bool:
-    values = table.values[:, column]
-    if len(values) < 3 or values[0] not in (0, 1):
-        return False
-    return bool((values == (table.numbers - table.numbers[0] + values[0]).astype(np.float32)).all())
-
-
-def _has_names(columns: Sequence[Name]) -> bool:
-    return any(isinstance(name, str) for name in columns)
-
-
 def _refuse_nameless(columns: Sequence[Name], table: str) -> None:
     nameless = [name for name in columns if isinstance(name, int)]
-    if nameless and _has_names(columns):
+    if nameless and have_names(columns):
         raise TrainingError(f"{table}: column {nameless[0]} has no name, others have: name it, or take it out")
 
 
@@ -205,7 +175,7 @@ def _notes(table: Table, bad: Mask, bad_rows: Mask, gone: Mask) -> list[str]:
             f"cells by column: {told}{more}"
         )
     for column in np.flatnonzero(~gone).tolist():
-        if len(table.columns) > 1 and _counts_rows(table, column):
+        if len(table.columns) > 1 and counts_rows(table.values[:, column], table.numbers):
             notes.append(f"{table.called(column)} counts the rows: if it is an index, take it out")
     return notes
 

@@ -79,9 +79,8 @@ def test_what_was_left_out_is_listed_as_far_as_anyone_reads(images: Subject, abo
 
 
 def test_what_is_to_be_known_of_the_data_is_told(images: Subject, about: About) -> None:
-    assert "Of the data:\n\n- t.csv: column 'a' keeps few" in text(
-        images, about._replace(notes=("t.csv: column 'a' keeps few",))
-    )
+    found = text(images, about._replace(notes=("t.csv: column 'a' keeps few",)))
+    assert "Of the data:\n\n- t.csv: column 'a' keeps few" in found
     assert "Of the data" not in text(images, about)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vae.errors import InvalidInput
+from vae.manifest import Fit
 from vae.sources.picture import Wanted, read_picture
 
 RANDOM = np.random.default_rng(0)
@@ -72,7 +73,7 @@ SQUARES = np.repeat(np.array([[10, 10, 100, 100, 200, 200]], np.uint8) * np.ones
         ("pad", (4, 24), [0] * 6 + [10] * 4 + [100] * 4 + [200] * 4 + [0] * 6),
     ],
 )
-def test_pictures_are_fitted_as_told(fit: str, size: tuple[int, int], row: list[int], tmp_path: Path) -> None:
+def test_pictures_are_fitted_as_told(fit: Fit, size: tuple[int, int], row: list[int], tmp_path: Path) -> None:
     found = read(encoded(Image.fromarray(SQUARES)), tmp_path, Wanted(size, fit))
     assert found.shape == (*size, 1)
     np.testing.assert_allclose(found[0, :, 0], row, atol=30)  # the filter blurs an edge and overshoots beside it
