@@ -19,7 +19,7 @@ from serving.requests import Accepts
 from serving.rows import DataRows, Decoded, Encoded, LatentRows, PriorRows, Reconstructed, ReconstructRows
 from serving.settings import Settings
 from vae.errors import InvalidInput, NotReady, UnknownName
-from vae.manifest import Graph, Manifest, TensorSpec
+from vae.manifest import Graph, ImageFit, Manifest, TensorSpec
 from vae.noise import ALGORITHM
 from vae.tensors import DATA_TYPES
 from vae.v1 import vae_pb2 as pb
@@ -206,6 +206,7 @@ def describe(proved: Proved, limits: pb.Limits) -> pb.Model:
             maximum=data.maximum,
             missing_allowed=data.missing_allowed,
             columns=data.columns,
+            image_fit=_image_fit(data.image_fit),
         ),
         latent_shape=manifest.latent_shape,
         posterior={"gaussian": pb.POSTERIOR_GAUSSIAN, "none": pb.POSTERIOR_NONE}[manifest.posterior],
@@ -219,6 +220,10 @@ def describe(proved: Proved, limits: pb.Limits) -> pb.Model:
         exactness=pb.Exactness(is_exact=exactness.is_exact, largest_difference=exactness.largest_difference),
         execution=pb.Execution(executors=executors, threads=threads, source=source),
     )
+
+
+def _image_fit(fit: ImageFit | None) -> pb.ImageFit | None:
+    return None if fit is None else pb.ImageFit(fit=fit.fit, channels=fit.channels or 0)
 
 
 def _row_bytes(tensors: Sequence[TensorSpec]) -> int:

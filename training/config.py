@@ -11,7 +11,7 @@ from training.models import MODELS
 from training.networks import NETWORKS
 from training.source import Source
 from training.versions import Version
-from vae.manifest import Name
+from vae.manifest import Fit, Name
 from vae.records import Record
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -39,7 +39,7 @@ class Config(Record):
     """Draw every pixel as on or off, with its grey level as probability: at every step anew, held-out rows once."""
     image_size: Annotated[tuple[Pixels, Pixels], Field(strict=False)] | None = None
     """Height and width that images of a folder are brought to."""
-    image_fit: Literal["crop", "pad", "stretch", "exact"] = "crop"
+    image_fit: Fit = "crop"
     """How images are brought to that size: crop, pad, stretch, or exact, which refuses those of another."""
     channels: Literal[1, 3] | None = None
     """Channels of a folder's images: 1 is grey, 3 is colour; as they are if not given."""

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from vae.printable import printable
+
 PACKAGE_DIRECTORY = "model"
 """Where a run's directory keeps its package."""
 MOST = 128  # characters in the name of a package
@@ -17,7 +19,7 @@ def fit_name(name: str) -> str:
 
 def shown(name: object) -> str:
     """Returns a name with everything escaped that would not print, or break the line."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(name))
+    return printable(name)
 
 
 def quoted(text: str) -> str:

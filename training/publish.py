@@ -103,6 +103,8 @@ def about_of(config: Config, dataset: Dataset, likelihood: Likelihood, default_p
         settings=config.changed(),
         default_prior=default_prior,
         skipped=dataset.skipped,
+        notes=dataset.notes,
+        classes=dataset.classes,
     )
 
 

@@ -6,9 +6,11 @@ from training.data import Dataset
 from training.models import model_of
 from vae.manifest import DataSpec, Parity
 
+_LINES = 20  # of what was left out
+
 
 def opening(last: Checkpoint, dataset: Dataset) -> str:
-    """Returns what a run starts from, in one line, and what was left out of the data, a line each."""
+    """Returns what a run starts from, in one line, then what is to be known of its data and what was left out of it."""
     shape = " x ".join(map(str, dataset.spec.shape))
     has_steps = model_of(last.config.model).step is not None
     resumed = f", resumed after epoch {last.epoch}" if last.epoch and has_steps else ""
@@ -18,8 +20,10 @@ def opening(last: Checkpoint, dataset: Dataset) -> str:
         f"out; {last.config.model}, {networks_of(last.config)}, {last.config.latent_size} latent values, "
         f"seed {last.config.seed}{resumed}"
     )
-    left_out = [f"left out {len(dataset.skipped)}:", *(f"  {line}" for line in dataset.skipped)]
-    return "\n".join([begun, *(left_out if dataset.skipped else [])])
+    left_out = [f"left out {len(dataset.skipped)}:", *(f"  {line}" for line in dataset.skipped[:_LINES])]
+    if len(dataset.skipped) > _LINES:
+        left_out.append(f"  and {len(dataset.skipped) - _LINES} more")
+    return "\n".join([begun, *dataset.notes, *(left_out if dataset.skipped else [])])
 
 
 def networks_of(config: Config) -> str:

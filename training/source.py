@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from training.names import quoted, shown
 from vae.errors import TrainingError
+from vae.manifest import Fit
 
 Kind = Literal["digits", "mnist", "pictures", "arrays", "columns"]
 """Who reads it."""
@@ -21,7 +22,7 @@ class Source(NamedTuple):
     validation_rows: int = 0
     binarised: bool = False
     image_size: tuple[int, int] | None = None
-    image_fit: Literal["crop", "pad", "stretch", "exact"] = "crop"
+    image_fit: Fit = "crop"
     channels: Literal[1, 3] | None = None
     skip_bad: bool = False
 

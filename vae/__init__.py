@@ -12,6 +12,9 @@
     tensors      Tensor message <-> array; parsing is the validation
     images       encoded images <-> rows of an image model
     image_files  what an image's header tells before anything is decoded
+    printable    text from outside, fit for one line
+
+Data from files that both training and the command read: `sources`, with its own order.
 
 A client's call goes client -> calls -> channel -> replies:
 

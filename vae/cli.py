@@ -6,6 +6,7 @@ Imports little, and no verb before it is called, so that `vae --help` answers at
 import importlib
 import os
 import sys
+import warnings
 from io import TextIOWrapper
 from typing import NamedTuple, NoReturn
 
@@ -46,6 +47,7 @@ _OWN_PACKAGES = ("vae", "training", "serving")
 def main() -> NoReturn:
     """Runs the command that the process was started with, and exits."""
     _open_streams()
+    warnings.formatwarning = _warning_line
     sys.exit(run(sys.argv[1:]))
 
 
@@ -110,6 +112,13 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  it lives as long as the process
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _warning_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Returns a warning of any library as one line, without the place in its source that raised it."""
+    return f"vae: warning: {' '.join(str(message).split())}\n"
 
 
 def _discard_output() -> None:

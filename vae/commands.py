@@ -6,6 +6,7 @@ once. Files are checked before anything is sent.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,13 +74,16 @@ def encode(arguments: list[str]) -> int:
     """Encodes rows of an array, or images, on a server."""
     options = _encode_options(arguments)
     _check_out(options.out, ".npz")
-    from vae.files import read_array, read_images, write_arrays
+    from vae.files import read_array, write_arrays
+    from vae.sources.pictures import Pictures, picture_files, read_rows
 
     is_array = len(options.input) == 1 and options.input[0].suffix == ".npy"
-    images = [] if is_array else read_images(options.input)
-    data = read_array(options.input[0]) if is_array else [image for _, image in images]
+    found = [] if is_array else picture_files(options.input)
+    read = Pictures(read_array(options.input[0])) if is_array else None
     with connect(options) as client:
-        _check_images(images, client, options)
+        if read is None:
+            read = read_rows(found, client.get_model(options.model, options.version).data, options.skip_bad)
+        data = read.rows
         encoded = client.encode(
             data,
             output=options.output,
@@ -95,9 +99,11 @@ def encode(arguments: list[str]) -> int:
         fingerprint=encoded.fingerprint,
         seed=encoded.seed,
         first_row=None if encoded.seed is None else options.first_row,
-        files=[str(path) for path, _ in images] or None,
+        files=[str(path) for path in read.files] or None,
     )
     drawn = "" if encoded.seed is None else f", drawn with seed {encoded.seed} from row {options.first_row}"
+    if read.skipped:
+        print(f"left out {len(read.skipped)}:", *read.skipped, sep="\n  ", file=sys.stderr)
     print(f"{options.out}: latents of {len(data)} rows{drawn}")
     return 0
 
@@ -111,8 +117,10 @@ def _encode_options(arguments: list[str]) -> argparse.Namespace:
         nargs="+",
         required=True,
         metavar="X",
-        help="rows of data, the model's shape (.npy); or images of its size (.png, .jpg, .webp), or folders of them",
+        help="rows of data, the model's shape (.npy); or pictures (PNG, JPEG, WebP) and folders of them, folders "
+        "within included, fitted as in training where the model tells how; else they must have the model's size",
     )
+    parser.add_argument("--skip-bad", action="store_true", help="leave out and list pictures that cannot be used")
     parser.add_argument("--output", choices=("mean", "sample", "moments"), default="mean", help="default: mean")
     parser.add_argument("--seed", type=int, help="of a sample, 0 to 2^64 - 1; picked, and told, if not given")
     parser.add_argument("--first-row", type=int, default=0, metavar="ROW", help="number of a sample's first row")
@@ -121,16 +129,6 @@ def _encode_options(arguments: list[str]) -> argparse.Namespace:
     if options.output != "sample" and (options.seed is not None or options.first_row):
         parser.error("--seed and --first-row are for --output sample")
     return options
-
-
-def _check_images(images: "list[tuple[Path, bytes]]", client: "Client", options: argparse.Namespace) -> None:
-    """Names the file that does not fit the model, where the client would tell its number."""
-    if images:
-        from vae.images import check_image, takes_images
-
-        spec = client.get_model(options.model, options.version).data
-        for path, image in images if takes_images(spec) else ():
-            check_image(image, str(path), spec)
 
 
 def decode(arguments: list[str]) -> int:

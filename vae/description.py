@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, Strin
 
 from vae.errors import CallError
 from vae.manifest import DataSpec, Likelihood, Prior, Shape
+from vae.printable import printable
 from vae.records import first_problem
 from vae.v1 import vae_pb2 as pb
 
@@ -122,11 +123,6 @@ def _execution(message: pb.Execution) -> Execution:
     return Execution(executors=message.executors, threads=message.threads, source=message.source)
 
 
-def printable(text: str) -> str:
-    """Returns text with what would steer a terminal, such as line ends and escapes, written out."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
 def _data_spec(message: pb.DataSpec) -> DataSpec:
     return DataSpec.model_validate(
         {
@@ -137,8 +133,13 @@ def _data_spec(message: pb.DataSpec) -> DataSpec:
             "maximum": message.maximum,
             "missing_allowed": message.missing_allowed,
             "columns": tuple(message.columns),
+            "image_fit": _image_fit(message.image_fit) if message.HasField("image_fit") else None,
         }
     )
+
+
+def _image_fit(message: pb.ImageFit) -> dict[str, str | int | None]:
+    return {"fit": message.fit, "channels": message.channels or None}
 
 
 def _word(enum: EnumDescriptor, number: int) -> str:

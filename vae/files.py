@@ -7,7 +7,7 @@ import secrets
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -28,7 +28,6 @@ Value = AnyArray | str | int | list[str] | None
 
 PARTIAL = ".partial"  # ending of a file that is being written; one that stays was left by a process that was killed
 
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 _NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
@@ -57,24 +56,13 @@ def read_arrays(path: Path) -> dict[str, AnyArray]:
     return _read(path, parse_arrays)
 
 
-def read_images(paths: Iterable[Path]) -> list[tuple[Path, bytes]]:
-    """Reads image files, in the order given; a folder stands for those in it, in the order of their names.
+def read_bytes(path: Path) -> bytes:
+    """Reads a file.
 
     Raises:
-        InvalidInput: named by the path; a file cannot be read or does not end as an image does, or a folder has none.
+        InvalidInput: named by the path; the file cannot be read.
     """
-    return [(file, _read(file, lambda opened: opened.read())) for path in paths for file in _image_files(path)]
-
-
-def _image_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in _IMAGE_SUFFIXES)
-        if not files:
-            raise InvalidInput(str(path), f"holds no {', '.join(_IMAGE_SUFFIXES)} files")
-        return files
-    if path.suffix.lower() not in _IMAGE_SUFFIXES:
-        raise InvalidInput(str(path), f"must end in one of {', '.join(_IMAGE_SUFFIXES)}, or be a single .npy file")
-    return [path]
+    return _read(path, lambda file: file.read())
 
 
 def parse_array(file: BinaryIO) -> AnyArray:

@@ -1,7 +1,7 @@
 """What an encoded image says of itself, read without decoding anything: PNG, JPEG and WebP.
 
-An image is refused by its header, before it costs memory. Metadata is left out of what goes on to Pillow, which would
-inflate compressed text and warn of EXIF that is broken.
+An image is refused by its header, before it costs memory. Of its metadata the EXIF orientation is read and no more; the
+rest is left out of what goes on to Pillow, which would inflate compressed text and warn of EXIF that is broken.
 """
 
 import struct
@@ -15,7 +15,12 @@ _START_OF_FRAME = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}  #
 _START_OF_SCAN = 0xFFDA
 _FIRST_SEGMENT = 0xFFC0  # below it, and among the restarts, are markers that no header holds
 _RESTARTS = range(0xFFD0, 0xFFDA)
+_EXIF_SEGMENT = 0xFFE1
 _METADATA = frozenset(range(0xFFE1, 0xFFF0)) - {0xFFEE} | {0xFFFE}  # 0xFFE0 and 0xFFEE tell how colours are stored
+
+_EXIF = b"Exif\0\0"
+_TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_ORIENTATION, _SHORT = 0x0112, 3  # a tag, and the type that its value has
 
 
 class ImageFile(NamedTuple):
@@ -23,12 +28,25 @@ class ImageFile(NamedTuple):
 
     format: Format
     width: int
+    """As stored: what is shown is this, turned by the orientation."""
     height: int
     bits: int
     """Of one channel of one pixel."""
     is_animated: bool
     content: bytes
     """The file without its metadata."""
+    orientation: int = 1
+    """How EXIF says that the pixels are stored, 1 to 8; 1: upright."""
+
+    @property
+    def is_sideways(self) -> bool:
+        """Whether width and height change places when the image is turned upright."""
+        return self.orientation >= 5
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of the image as it is shown."""
+        return (self.height, self.width) if self.is_sideways else (self.width, self.height)
 
 
 def read_image_file(content: bytes) -> ImageFile:
@@ -60,7 +78,7 @@ def _read_png(content: bytes) -> ImageFile:
     if content[12:16] != b"IHDR":
         raise ValueError("its first chunk is not its header")
     width, height, bits = struct.unpack_from(">IIB", content, 16)
-    view, place, kind, is_animated = memoryview(content), 8, b"", False
+    view, place, kind, is_animated, orientation = memoryview(content), 8, b"", False, 1
     kept = [view[:place]]
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", content, place)
@@ -70,13 +88,15 @@ def _read_png(content: bytes) -> ImageFile:
         if kind in _PIXEL_CHUNKS:
             kept.append(view[place:end])
         is_animated |= kind == b"acTL"
+        if kind == b"eXIf":
+            orientation = _orientation(content[place + 8 : end - 4])
         place = end
-    return ImageFile("PNG", width, height, bits, is_animated, b"".join(kept))
+    return ImageFile("PNG", width, height, bits, is_animated, b"".join(kept), orientation)
 
 
 def _read_jpeg(content: bytes) -> ImageFile:
     view, place = memoryview(content), 2
-    kept, frames = [view[:place]], []
+    kept, frames, orientation = [view[:place]], [], 1
     while True:
         marker, length = struct.unpack_from(">HH", content, place)
         if marker == 0xFFFF:  # padding
@@ -91,16 +111,48 @@ def _read_jpeg(content: bytes) -> ImageFile:
             frames.append(struct.unpack_from(">BHH", content, place + 4))
         if marker not in _METADATA:
             kept.append(view[place:end])
+        if marker == _EXIF_SEGMENT and content.startswith(_EXIF, place + 4):  # others of this marker hold XMP
+            orientation = _orientation(content[place + 4 : end])
         place = end
     kept.append(view[place:])
     ((bits, height, width),) = frames
-    return ImageFile("JPEG", width, height, bits, False, b"".join(kept))
+    return ImageFile("JPEG", width, height, bits, False, b"".join(kept), orientation)
 
 
 def _read_webp(content: bytes) -> ImageFile:
     width, height = _webp_size(content)
-    is_animated = content[12:16] == b"VP8X" and bool(content[20] & 2)
-    return ImageFile("WebP", width, height, 8, is_animated, content)
+    flags = content[20] if content[12:16] == b"VP8X" else 0
+    orientation = _orientation(_webp_exif(content)) if flags & 8 else 1
+    return ImageFile("WebP", width, height, 8, bool(flags & 2), content, orientation)
+
+
+def _webp_exif(content: bytes) -> bytes:
+    """Returns the EXIF block of an extended WebP; an empty one where there is none."""
+    place = 12
+    while place + 8 <= len(content):
+        length = int.from_bytes(content[place + 4 : place + 8], "little")
+        if content[place : place + 4] == b"EXIF":
+            return content[place + 8 : place + 8 + length]
+        place += 8 + length + length % 2
+    return b""
+
+
+def _orientation(exif: bytes) -> int:
+    """Returns the orientation that an EXIF block tells; 1 where it tells none, or is broken."""
+    tiff = exif.removeprefix(_EXIF)
+    order = _TIFF_ORDERS.get(tiff[:4])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, start)
+        for place in range(start + 2, start + 2 + 12 * entries, 12):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, place)
+            if (tag, kind) == (_ORIENTATION, _SHORT):
+                return value if 1 <= value <= 8 else 1
+    except struct.error:  # it ends before its entries do
+        pass
+    return 1
 
 
 def _webp_size(content: bytes) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 An image must hold exactly what the model takes: its height and width, 8 bits a channel, one frame. Its colours are
 converted where nothing is lost: palettes, greys of a colour model, colours that are all grey, an alpha channel that
-hides nothing. Metadata is not read, so an EXIF orientation turns nothing and a colour profile changes nothing.
+hides nothing. It is turned upright, as its EXIF orientation says. No other metadata is read: a colour profile changes
+nothing.
 """
 
 import io
@@ -32,8 +33,21 @@ _PLUGINS: dict[Format, type[PngImageFile | JpegImageFile | WebPImageFile]] = {
     "JPEG": JpegImageFile,
     "WebP": WebPImageFile,
 }
+_UPRIGHT = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _METADATA_BYTES = 2**20  # in reason, beside twice what the pixels take; a long file of small size is there to cost time
 _FAST = 1  # compression level: a third of the default's time at 256 x 256, for a sixth more bytes
+
+
+class Unfit(Exception):
+    """An image is intact, but not what is wanted; the message says why."""
 
 
 def takes_images(spec: DataSpec) -> bool:
@@ -55,7 +69,7 @@ def check_image(content: bytes, field: str, spec: DataSpec) -> ImageFile:
         file = read_image_file(content)
     except ValueError as exc:
         raise InvalidInput(field, str(exc)) from exc
-    _check_size(file.width, file.height, field, spec)
+    _check_size(file, field, spec)
     if file.bits > 8:
         raise InvalidInput(field, f"has {file.bits} bits a channel, must have at most 8")
     if file.is_animated:
@@ -76,7 +90,12 @@ def decode_images(images: Sequence[bytes], field: str, first_row: int, spec: Dat
         InvalidInput: an image does not fit, or is cut short or altered.
     """
     pixels = [_decode(image, f"{field}[{first_row + row}]", spec) for row, image in enumerate(images)]
-    return _levels(spec.minimum, spec.maximum, spec.dtype)[np.stack(pixels)]
+    return to_rows(np.stack(pixels), spec)
+
+
+def to_rows(pixels: Pixels, spec: DataSpec) -> AnyArray:
+    """Returns pixels as rows of data: of spec.dtype, 0..255 rescaled linearly to the spec's range."""
+    return _levels(spec.minimum, spec.maximum, spec.dtype)[pixels]
 
 
 def encode_images(rows: AnyArray, spec: DataSpec) -> list[bytes]:
@@ -93,8 +112,20 @@ def to_pixels(rows: AnyArray, spec: DataSpec) -> Pixels:
 
 
 def open_image(file: ImageFile) -> Image.Image:
-    """Returns an image of which nothing is decoded yet; Pillow may see another size in it than its header says."""
-    return _PLUGINS[file.format](io.BytesIO(file.content))
+    """Returns an image of which nothing is decoded yet.
+
+    Raises:
+        Unfit: Pillow sees another size in it than its header says; it has made no room for it yet.
+    """
+    image = _PLUGINS[file.format](io.BytesIO(file.content))
+    if image.size != (file.width, file.height):
+        raise Unfit(f"is {image.width} x {image.height} pixels beside what its header says")
+    return image
+
+
+def upright(image: Image.Image, file: ImageFile) -> Image.Image:
+    """Returns a decoded image as it is to be seen."""
+    return image if file.orientation == 1 else image.transpose(_UPRIGHT[file.orientation])
 
 
 def png(picture: Pixels, compression: int = 6) -> bytes:
@@ -109,32 +140,33 @@ def _decode(content: bytes, field: str, spec: DataSpec) -> Pixels:
     file = check_image(content, field, spec)
     try:
         with open_image(file) as image:
-            _check_size(*image.size, field, spec)  # as Pillow sees it, before it makes room
             image.load()
-            return _pixels(image, field, spec.shape[2])
-    except InvalidInput:
-        raise
+            return _pixels(upright(image, file), spec.shape[2])
+    except Unfit as exc:
+        raise InvalidInput(field, str(exc)) from exc
     except Exception as exc:  # there is no list of what Pillow raises for bytes that were made to mislead
         raise InvalidInput(field, f"is no intact {file.format}") from exc
 
 
-def _check_size(width: int, height: int, field: str, spec: DataSpec) -> None:
+def _check_size(file: ImageFile, field: str, spec: DataSpec) -> None:
+    width, height = file.upright_size
     if (height, width) != spec.shape[:2]:
+        turned = " once it is turned upright as its EXIF says" if file.is_sideways else ""
         wanted = f"{spec.shape[1]} x {spec.shape[0]}"
-        raise InvalidInput(field, f"is {width} x {height} pixels, must be {wanted} (width x height)")
+        raise InvalidInput(field, f"is {width} x {height} pixels{turned}, must be {wanted} (width x height)")
 
 
-def _pixels(image: Image.Image, field: str, channels: int) -> Pixels:
+def _pixels(image: Image.Image, channels: int) -> Pixels:
     """Returns an image's pixels in the channels asked for, where that loses nothing."""
     if image.mode == _MODES[channels] and "transparency" not in image.info:
         return np.asarray(image).reshape(image.height, image.width, channels)
     if image.mode not in _CONVERTIBLE:
-        raise InvalidInput(field, f"has colours of mode {image.mode}, must have grey, RGB or RGBA")
+        raise Unfit(f"has colours of mode {image.mode}, must have grey, RGB or RGBA")
     pixels = np.asarray(image.convert("RGBA"))
     if channels < 4 and pixels[:, :, 3].min() < 255:
-        raise InvalidInput(field, "has transparent pixels, the model has no alpha channel")
+        raise Unfit("has transparent pixels, the model has no alpha channel")
     if channels == 1 and (pixels[:, :, :1] != pixels[:, :, 1:3]).any():
-        raise InvalidInput(field, "has colours, must be grey")
+        raise Unfit("has colours, must be grey")
     return pixels[:, :, :channels]
 
 

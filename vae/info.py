@@ -5,9 +5,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from vae.description import Exactness, Model, printable
-from vae.manifest import Manifest, Prior
+from vae.description import Exactness, Model
+from vae.manifest import ImageFit, Manifest, Prior
 from vae.package import ModelPackage
+from vae.printable import printable
 
 Lines = list[tuple[str, str]]
 
@@ -68,11 +69,17 @@ def _pair_lines(pair: Manifest | Model) -> Lines:
         ("fingerprint", pair.fingerprint),
         ("data", f"{data.kind}, {data.dtype} {list(data.shape)} in [{data.minimum:g}, {data.maximum:g}]{missing}"),
         *([("columns", ", ".join(data.columns))] if data.columns else []),
+        *([("pictures", _pictures(data.image_fit))] if data.image_fit else []),
         ("latent", f"float32 {list(pair.latent_shape)}"),
         ("posterior", pair.posterior),
         ("likelihood", f"{likelihood.family} ({constants})" if constants else likelihood.family),
         ("priors", ", ".join(_prior(prior, pair.default_prior) for prior in pair.priors)),
     ]
+
+
+def _pictures(image_fit: ImageFit) -> str:
+    converted = {None: "", 1: ", converted to grey", 3: ", converted to RGB"}[image_fit.channels]
+    return f"turned upright, brought to size by {image_fit.fit}{converted}"
 
 
 def _prior(prior: Prior, default: str) -> str:

@@ -20,6 +20,16 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]  # no separators: stays in the package
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+Fit = Literal["crop", "pad", "stretch", "exact"]
+
+
+class ImageFit(Record):
+    """How picture files of any size become rows; in the words of `vae train`. All are turned upright, as EXIF says."""
+
+    fit: Fit
+    """How each is brought to the height and width of a row; exact: not at all, others are refused."""
+    channels: Literal[1, 3] | None = None
+    """To what colours are converted; None: not at all, others are refused."""
 
 
 class DataSpec(Record):
@@ -35,6 +45,8 @@ class DataSpec(Record):
     """Whether NaN stands for a missing value."""
     columns: tuple[str, ...] = ()
     """Names of a table's features, in order; empty where they have none."""
+    image_fit: ImageFit | None = None
+    """How pictures were brought to rows; None where rows were no picture files, or nobody told."""
 
     @property
     def size(self) -> int:
@@ -53,7 +65,16 @@ class DataSpec(Record):
             raise ValueError("missing_allowed needs float32: uint8 has no NaN")
         if self.columns and (self.kind, len(self.columns)) != ("table", self.size):
             raise ValueError(f"{len(self.columns)} columns cannot name {self.kind} rows of shape {list(self.shape)}")
+        self._check_image_fit()
         return self
+
+    def _check_image_fit(self) -> None:
+        if self.image_fit is None:
+            return
+        if self.kind != "image" or self.shape[2] not in (1, 3):
+            raise ValueError(f"image_fit is for images in grey or colour, not for {self.kind} rows {list(self.shape)}")
+        if self.image_fit.channels not in (None, self.shape[2]):
+            raise ValueError(f"image_fit converts to {self.image_fit.channels} channels, shape has {self.shape[2]}")
 
 
 class Likelihood(Record):

@@ -137,3 +137,18 @@ def test_an_argument_that_is_no_text_is_one_line() -> None:
     command = [*(part.encode() for part in (sys.executable, "-c", "from vae.cli import main; main()", "info")), b"\xff"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert (done.returncode, done.stderr) == (2, "vae: an argument is not valid UTF-8\n")
+
+
+NOISY = """
+import sys, types, warnings
+from vae import cli
+noisy = types.ModuleType("noisy")
+noisy.verb = lambda arguments: warnings.warn("of two\\nlines", RuntimeWarning) or 0
+sys.modules["noisy"], cli.VERBS["verb"], sys.argv = noisy, cli.Verb("noisy", "", ""), ["vae", "verb"]
+cli.main()
+"""
+
+
+def test_a_warning_of_a_library_is_one_line_without_a_path() -> None:
+    done = python(NOISY)
+    assert (done.returncode, done.stderr) == (0, "vae: warning: of two lines\n")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vae.errors import InvalidInput
 from vae.images import check_image, decode_images, encode_images, png, takes_images, to_pixels
@@ -106,13 +106,31 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def test_orientation_and_other_metadata_change_nothing() -> None:
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("name", ["PNG", "JPEG", "WebP"])
+def test_images_are_turned_upright(name: str, orientation: int) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees
+    exif[0x010F], exif[0x0112] = "a camera", orientation
+    stored = rgb().transpose(Image.Transpose.TRANSPOSE) if 5 <= orientation <= 8 else rgb()
+    content = encoded(stored, name, exif=exif, **({"lossless": True} if name == "WebP" else {}))
+    with Image.open(io.BytesIO(content)) as image:
+        seen = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(decoded(content, COLOUR), seen)
+    assert seen.shape == (5, 7, 3)
+
+
+def test_an_image_that_lies_on_its_side_has_another_size() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with pytest.raises(InvalidInput, match="is 5 x 7 pixels once it is turned upright as its EXIF says, must be 7 x 5"):
+        decoded(encoded(rgb(), exif=exif), COLOUR)
+
+
+def test_other_metadata_and_what_is_broken_change_nothing() -> None:
     for name in ("PNG", "JPEG", "WebP"):
-        plain, turned = encoded(rgb(), name), encoded(rgb(), name, exif=exif)
-        np.testing.assert_array_equal(decoded(turned, COLOUR), decoded(plain, COLOUR))
-        assert decoded(encoded(rgb(), name, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff"), COLOUR).shape == (5, 7, 3)
+        plain = decoded(encoded(rgb(), name), COLOUR)
+        for broken in (b"", b"II", b"II*\0\x08\0\0\0\xff\xff", b"MM\0*\xff\xff\xff\xff", b"\xff" * 40):
+            np.testing.assert_array_equal(decoded(encoded(rgb(), name, exif=b"Exif\0\0" + broken), COLOUR), plain)
 
 
 def test_levels_reach_from_the_minimum_to_the_maximum() -> None:

@@ -158,6 +158,8 @@ def test_the_first_axis_alone_is_the_batch(shape: list[int | str]) -> None:
         ({"maximum": 256}, r"uint8 data lies within \[0, 255\]"),
         ({"minimum": -1}, r"uint8 data lies within \[0, 255\]"),
         ({"missing_allowed": True}, "missing_allowed needs float32"),
+        ({"image_fit": {"fit": "crop", "channels": 3}}, "image_fit converts to 3 channels, shape has 1"),
+        ({"image_fit": {"fit": "zoom"}}, "Input should be 'crop', 'pad'"),
         ({"shape": (8, 0, 1)}, "greater than 0"),
         ({"maximum": float("inf")}, "finite"),
         ({"columns": ("a",)}, r"1 columns cannot name image rows of shape \[8, 8, 1\]"),

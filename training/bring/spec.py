@@ -8,7 +8,7 @@ from training.bring.roles import Outputs
 from training.settings import problem_of
 from training.versions import Version
 from vae.errors import TrainingError
-from vae.manifest import DataSpec, Name, Shape
+from vae.manifest import DataSpec, ImageFit, Name, Shape
 from vae.records import Record, first_problem
 
 Sizes = Annotated[
@@ -39,6 +39,8 @@ class Spec(Record):
     maximum: float | None = None
     columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Names of a table's columns, in order."""
+    image_fit: ImageFit | None = None
+    """How picture files became rows, for example {fit = "crop", channels = 3}; `vae encode` then fits them so."""
 
     latent_shape: Sizes
     """Of one row's latent."""
@@ -70,7 +72,15 @@ class Spec(Record):
             if dtype != "uint8":
                 raise ValueError("minimum and maximum: must be given for float32 data")
             low, high = (0.0 if low is None else low), (255.0 if high is None else high)
-        return DataSpec(kind=self.kind, shape=self.shape, dtype=dtype, minimum=low, maximum=high, columns=self.columns)
+        return DataSpec(
+            kind=self.kind,
+            shape=self.shape,
+            dtype=dtype,
+            minimum=low,
+            maximum=high,
+            columns=self.columns,
+            image_fit=self.image_fit,
+        )
 
     @property
     def encoder(self) -> Outputs:

@@ -27,3 +27,7 @@ class About(NamedTuple):
     default_prior: str = "standard"
     skipped: tuple[str, ...] = ()
     """One line for each thing that was left out of the data."""
+    notes: tuple[str, ...] = ()
+    """One line for each thing that whoever uses the model should know of its data."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels 0, 1, ...; none where they are numbers to begin with."""

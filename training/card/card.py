@@ -26,12 +26,12 @@ def card(served: Served, rows: Rows, evaluation: Evaluation, about: About) -> di
     names = table_pictures.names_of(served)
     pictures: list[Picture]
     if served.data.kind == "image":
-        pictures, columns = image_pictures.pictures(served, rows, dimensions), []
+        pictures, columns = image_pictures.pictures(served, rows, dimensions, about.classes), []
     else:
         pictures = table_pictures.pictures(served, rows, dimensions, names)
         columns = table_pictures.columns_of(served, rows, names)
     if served.latent_size > 1:
-        pictures += [weights_picture(dimensions), latent_picture(served, rows)]
+        pictures += [weights_picture(dimensions), latent_picture(served, rows, about.classes)]
     text = write(served, evaluation, about, pictures, columns)
     return {README: text.encode(), **{picture.file: to_png(picture.pixels) for picture in pictures}}
 

@@ -34,7 +34,7 @@ _DRAWS = "0.80"  # grey
 _ACCENT = "#2f6f9f"
 _SECOND = "#c9622b"
 _MASSES = (0.5, 0.9, 0.99)  # of N(0, I), inside the circles of a map
-_CLASSES = 20  # that colours tell apart
+MOST_CLASSES = 20  # that colours tell apart
 _DARK = ("#1a1a1a", "#00594d")  # instead of the greys in matplotlib's colours: grey is the prior's
 
 
@@ -52,11 +52,13 @@ class Map(NamedTuple):
     labels: npt.NDArray[np.int64] | None  # [rows]
     priors: list[Cloud]
     axes: tuple[str, str]
+    names: tuple[str, ...] = ()
+    """Of the classes 0, 1, ...; none where the numbers are all there is."""
 
 
 def latent_map(plane: Map) -> Pixels:
     """Returns the rows over the draws of each prior, side by side; circles hold 50, 90 and 99 % of N(0, I)."""
-    classes = _classes(plane)
+    classes = coloured_classes(plane.labels)
     width, height = (_WIDTH, 3.7) if len(plane.priors) > 1 else (6.2, 5.0)
     with _figure(width, max(height, 0.22 * len(classes) + 0.6)) as (figure, pixels):
         panels = figure.subplots(1, len(plane.priors), squeeze=False)[0]
@@ -83,10 +85,10 @@ def _circles(axes: Axes) -> None:
         axes.plot(radius * np.cos(angles), radius * np.sin(angles), color="0.55", linewidth=0.8, zorder=1.5)
 
 
-def _classes(plane: Map) -> list[int]:
-    """Returns the classes to colour by; none where there is one alone, or more than can be told apart."""
-    found = [] if plane.labels is None else np.unique(plane.labels).tolist()
-    return found if 2 <= len(found) <= _CLASSES else []
+def coloured_classes(labels: npt.NDArray[np.int64] | None) -> list[int]:
+    """Returns the classes that a map colours by; none where there is one alone, or more than colours tell apart."""
+    found = [] if labels is None else np.unique(labels).tolist()
+    return found if 2 <= len(found) <= MOST_CLASSES else []
 
 
 def _rows(axes: Axes, plane: Map, classes: list[int]) -> None:
@@ -99,7 +101,8 @@ def _rows(axes: Axes, plane: Map, classes: list[int]) -> None:
     places = np.searchsorted(classes, plane.labels)
     axes.scatter(x, y, s=9, color=[colours[place] for place in places], alpha=0.75, linewidths=0)
     for colour, label in zip(colours, classes, strict=False):
-        axes.scatter([], [], color=colour, label=str(label), s=22)
+        name = plane.names[label] if plane.names else str(label)
+        axes.scatter([], [], color=colour, label=shortened(name, 16), s=22)
 
 
 def _colours() -> list[str]:

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from training.card.dimensions import Dimensions, between, traversals
 from training.card.picture import Picture
-from training.card.sheet import Block, sheet
+from training.card.sheet import Block, fitted, sheet
 from training.card.tiles import Layout, cells, layout
 from training.evaluate.evidence import Rows
 from training.evaluate.served import Data, Served
@@ -24,18 +24,18 @@ _LINES = 6  # between held-out pairs
 Indices = npt.NDArray[np.intp]
 
 
-def pictures(served: Served, rows: Rows, dimensions: Dimensions) -> list[Picture]:
-    """Returns reconstructions, samples, traversals and interpolations."""
+def pictures(served: Served, rows: Rows, dimensions: Dimensions, names: tuple[str, ...] = ()) -> list[Picture]:
+    """Returns reconstructions, samples, traversals and interpolations; `names` are those of the classes 0, 1, ..."""
     room = layout(served.data)
     return [
-        reconstructions(served, rows, room),
+        reconstructions(served, rows, room, names),
         samples(served, room),
         traversed(served, rows, dimensions, room),
         interpolations(served, rows, room),
     ]
 
 
-def reconstructions(served: Served, rows: Rows, room: Layout) -> Picture:
+def reconstructions(served: Served, rows: Rows, room: Layout, names: tuple[str, ...] = ()) -> Picture:
     """Returns lines of held-out images, each above the line of its reconstructions; a column a class where it fits."""
     labels = None if rows.test_labels is None else np.asarray(rows.test_labels)
     classes = [] if labels is None else np.unique(labels).tolist()
@@ -55,7 +55,7 @@ def reconstructions(served: Served, rows: Rows, room: Layout) -> Picture:
     block = Block(
         pairs.reshape(-1, *shape[1:]),
         line_labels=("data", "reconstructed") * lines,
-        column_labels=tuple(map(str, classes)),
+        column_labels=tuple(fitted(names[label] if names else str(label), shape[-2]) for label in classes),
         new_lines=tuple(range(2, 2 * lines, 2)),
     )
     of = "posterior mean" if served.posterior == "gaussian" else "code"

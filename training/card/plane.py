@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from training.card.charts import Cloud, Map, latent_map
+from training.card.charts import MOST_CLASSES, Cloud, Map, coloured_classes, latent_map
 from training.card.picture import Picture
 from training.evaluate.bounds import draw
 from training.evaluate.evidence import Rows
@@ -29,8 +29,14 @@ class _Basis(NamedTuple):
     found: Literal["axes", "widest", "classes"]
 
 
-def latent_picture(served: Served, rows: Rows) -> Picture:
-    """Returns the map of held-out rows' latents, over the draws of each prior. Needs two dimensions or more."""
+def latent_picture(served: Served, rows: Rows, classes: tuple[str, ...] = ()) -> Picture:
+    """Returns the map of held-out rows' latents, over the draws of each prior. Needs two dimensions or more.
+
+    Args:
+        served: the pair.
+        rows: the held-out ones are shown.
+        classes: names of the labels 0, 1, ..., if they have any.
+    """
     chosen = evenly(len(rows.test), _POINTS)
     posterior = served.encode(rows.test[chosen])
     labels = None if rows.test_labels is None else np.asarray(rows.test_labels)[chosen]
@@ -40,8 +46,8 @@ def latent_picture(served: Served, rows: Rows) -> Picture:
         for name in served.priors[:_PRIORS]
     ]
     axes = ("z0", "z1") if basis.found == "axes" else ("first direction", "second direction")
-    plane = Map(draw(posterior, _SEED).astype(np.float64) @ basis.directions, labels, priors, axes)
-    caption = _caption(served, len(chosen), labels is not None, basis)
+    plane = Map(draw(posterior, _SEED).astype(np.float64) @ basis.directions, labels, priors, axes, classes)
+    caption = _caption(served, len(chosen), labels, basis)
     return Picture("Map of the latents", "latents.png", latent_map(plane), caption)
 
 
@@ -58,6 +64,11 @@ def _basis(means: Wide, labels: Labels | None) -> _Basis:
     return _Basis(_orthonormal(np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]), "widest")
 
 
+def _uncoloured(labels: Labels | None) -> str:
+    classes = 0 if labels is None else len(np.unique(labels))
+    return f"All rows have one colour: {classes} classes are more than colours tell apart. " * (classes > MOST_CLASSES)
+
+
 def _orthonormal(directions: Wide) -> Wide:
     basis = np.linalg.qr(directions)[0]
     signs = np.sign(basis[np.abs(basis).argmax(0), [0, 1]])  # which way a direction points is anyone's choice
@@ -65,7 +76,7 @@ def _orthonormal(directions: Wide) -> Wide:
     return turned
 
 
-def _caption(served: Served, count: int, labelled: bool, basis: _Basis) -> str:
+def _caption(served: Served, count: int, labels: Labels | None, basis: _Basis) -> str:
     what = "one draw from each posterior" if served.posterior == "gaussian" else "their codes"
     turned = {
         "axes": "",
@@ -73,7 +84,7 @@ def _caption(served: Served, count: int, labelled: bool, basis: _Basis) -> str:
         "classes": ", turned so that the two directions in which classes part most show",
     }
     return (
-        f"{count} held-out rows, {what}{', coloured by class' if labelled else ''}, over as many draws from the prior "
-        f"in grey{turned[basis.found]}. Grey without colour is where samples come from and no row is. "
-        "Circles hold 50, 90 and 99 % of N(0, I)."
+        f"{count} held-out rows, {what}{', coloured by class' if coloured_classes(labels) else ''}, over as many draws "
+        f"from the prior in grey{turned[basis.found]}. Grey without colour is where samples come from and no row is. "
+        f"{_uncoloured(labels)}Circles hold 50, 90 and 99 % of N(0, I)."
     )

@@ -123,7 +123,8 @@ or from Python, with `from vae import Client`:
 
 
 def _training(about: About) -> str:
-    text = f"## How it was trained\n\n{_settings(about)}"
+    notes = "".join(f"\n{_point(_line(note))}" for note in about.notes)
+    text = f"## How it was trained\n\n{_settings(about)}" + (f"\n\nOf the data:\n{notes}" if notes else "")
     if not about.skipped:
         return text
     lines = "\n".join(_point(_line(line)) for line in about.skipped[:_SKIPPED])

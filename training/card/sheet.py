@@ -57,6 +57,14 @@ def sheet(blocks: list[Block]) -> Pixels:
     return np.asarray(page)
 
 
+def fitted(label: str, width: int) -> str:
+    """Returns a column's label, cut where it is wider than so many pixels, a cell's."""
+    short = label
+    while _width(short) > width + GAP and len(short) > 2:
+        short = f"{short[:-2]}\N{HORIZONTAL ELLIPSIS}"
+    return short
+
+
 def _place(block: Block, left: int, top: int) -> _Placed:
     line = _TEXT_HEIGHT + 6
     labels = top + (line if block.heading else 0)

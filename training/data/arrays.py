@@ -11,14 +11,15 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from training.data.archive import choose
+from training.data.classes import Classes, classes_of, labels_of
 from training.data.content import (
     Array,
-    ClassLabels,
     Content,
     images_spec,
     refuse_too_large,
     room_for,
 )
+from training.data.precision import Loss, losses_of
 from training.data.table import Table, describe, leave_out_bad, to_float32
 from training.names import shown
 from vae.errors import TrainingError
@@ -26,7 +27,6 @@ from vae.files import MALFORMED
 
 Parts = dict[str, Array]  # [rows, ...] each: train; validation and test where the file tells which they are
 _CHANNELS = (1, 3, 4)
-_LARGEST_CLASS = 2**53
 
 
 def read_npy(path: Path, skip_bad: bool) -> Content:
@@ -39,7 +39,7 @@ def read_npy(path: Path, skip_bad: bool) -> Content:
         with path.open("rb") as file:
             _check_start(file, np.lib.format.MAGIC_PREFIX)
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies costs no memory
-    return _content(path, {"train": _rows(array, shown(path))}, None, skip_bad, "")
+    return _content(path, {"train": _rows(array, shown(path))}, Classes(), skip_bad, "")
 
 
 def read_npz(path: Path, skip_bad: bool) -> Content:
@@ -49,19 +49,19 @@ def read_npz(path: Path, skip_bad: bool) -> Content:
         TrainingError: the file cannot be read, or it is not clear which array to take, or that one holds neither
             images nor rows of numbers.
     """
-    parts, labels, said = Parts(), list[ClassLabels](), list[str]()
+    parts, labels, said = Parts(), list[Array](), list[str]()
     with _translated(path), path.open("rb") as file:
         _check_start(file, b"PK")
         archive = np.load(file, allow_pickle=False)
         for field, part in choose(archive.files, shown(path)).taken.items():
             parts[field] = _rows(_member(archive, part.rows, path), f"{shown(path)}: {shown(part.rows)}")
             said.append(shown(part.rows))
-            classes = _classes(archive, part.labels, path, len(parts[field])) if part.labels else None
-            if classes is not None:
-                labels.append(classes)
+            told = _labels(archive, part.labels, path, len(parts[field])) if part.labels else None
+            if told is not None:
+                labels.append(told)
                 said.append(f"classes {shown(part.labels)}")
-    whole = np.concatenate(labels) if len(labels) == len(parts) else None
-    return _content(path, parts, whole, skip_bad, f": {', '.join(said)}")
+    found = classes_of(np.concatenate(labels)) if len(labels) == len(parts) else Classes()
+    return _content(path, parts, found, skip_bad, f": {', '.join(said)}")
 
 
 def holds_images(path: Path) -> bool:
@@ -137,8 +137,8 @@ def _rows(array: Array, name: str) -> Array:
     )
 
 
-def _classes(archive: np.lib.npyio.NpzFile, key: str, path: Path, rows: int) -> ClassLabels | None:
-    """Returns whole numbers, or numbers that stand for names; None for what holds no classes."""
+def _labels(archive: np.lib.npyio.NpzFile, key: str, path: Path, rows: int) -> Array | None:
+    """Returns names or whole numbers, [rows]; None for what holds no classes."""
     labels = _member(archive, key, path)
     if not labels.ndim or len(labels) != rows:
         raise TrainingError(
@@ -146,22 +146,16 @@ def _classes(archive: np.lib.npyio.NpzFile, key: str, path: Path, rows: int) -> 
         )
     if labels.size != rows:
         return None
-    labels = labels.reshape(rows)
-    if labels.dtype.kind in "US":
-        return np.unique(labels, return_inverse=True)[1].astype(np.int64)
-    if labels.dtype.kind not in "buif" or not (np.abs(labels.astype(np.float64)) < _LARGEST_CLASS).all():
-        return None
-    classes: ClassLabels = labels.astype(np.int64)
-    return classes if (classes == labels).all() else None
+    return labels_of(labels.reshape(rows))
 
 
-def _content(path: Path, parts: Parts, labels: ClassLabels | None, skip_bad: bool, said: str) -> Content:
+def _content(path: Path, parts: Parts, classes: Classes, skip_bad: bool, said: str) -> Content:
     shapes = {rows.shape[1:] for rows in parts.values()}
     if len(shapes) > 1:
         raise TrainingError(f"{shown(path)}: its arrays differ in the shape of a row: {' and '.join(map(str, shapes))}")
     (shape,) = shapes
     if len(shape) == 1:
-        return _table(path, parts, labels, skip_bad, said)
+        return _table(path, parts, classes, skip_bad, said)
     values = room_for((sum(map(len, parts.values())), *shape), np.uint8, path)
     np.concatenate([*parts.values()], out=values)
     maximum = 255 if values.max(initial=0) > 1 else 1
@@ -170,13 +164,14 @@ def _content(path: Path, parts: Parts, labels: ClassLabels | None, skip_bad: boo
         spec=images_spec(shape, maximum),
         family="gaussian" if maximum > 1 else "bernoulli",
         values=values,
-        labels=labels,
+        labels=classes.labels,
+        classes=classes.names,
         validation_rows=len(parts.get("validation", ())),
         test_rows=len(parts.get("test", ())),
     )
 
 
-def _table(path: Path, parts: Parts, labels: ClassLabels | None, skip_bad: bool, said: str) -> Content:
+def _table(path: Path, parts: Parts, classes: Classes, skip_bad: bool, said: str) -> Content:
     arrays = [*parts.values()]
     starts = np.cumsum([0, *map(len, arrays)])
 
@@ -188,10 +183,20 @@ def _table(path: Path, parts: Parts, labels: ClassLabels | None, skip_bad: bool,
     for array, start in zip(arrays, starts, strict=False):
         values[start : start + len(array)] = to_float32(array)
     names = tuple(range(values.shape[1]))
-    good = leave_out_bad(Table(shown(path), names, values, np.arange(len(values)), problem), skip_bad)
+    table = Table(shown(path), names, values, np.arange(len(values)), problem, _losses(arrays))
+    good = leave_out_bad(table, skip_bad)
     left = dict(zip(parts, (int(rows.sum()) for rows in np.split(good.rows, starts[1:-1])), strict=True))
     return good.content(shown(path.name) + said)._replace(
-        labels=None if labels is None else labels[good.rows],
+        labels=None if classes.labels is None else classes.labels[good.rows],
+        classes=classes.names,
         validation_rows=left.get("validation", 0),
         test_rows=left.get("test", 0),
     )
+
+
+def _losses(arrays: list[Array]) -> dict[int, Loss]:
+    """Returns what float32 loses, by column, a column at a time: all of them in float64 may not fit in memory."""
+    if all(np.can_cast(array.dtype, np.float32) for array in arrays):
+        return {}
+    columns = range(arrays[0].shape[1])
+    return losses_of(np.concatenate([array[:, column].astype(np.float64) for array in arrays]) for column in columns)

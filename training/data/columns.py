@@ -2,11 +2,13 @@
 
 import codecs
 import csv
-import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +18,14 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from training.data.content import Array, Content, refuse_too_large, room_for
-from training.data.table import Table, and_more, describe, leave_out_bad, to_float32
+from training.data.head import number_of, read_head
+from training.data.precision import Loss, loss_of
+from training.data.table import Table, and_more, describe, leave_out_bad, named, to_float32
 from training.names import quoted, shown
 from vae.errors import TrainingError
 
-_DELIMITERS = ",;\t"
+_MISSING = frozenset(("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "?"))
+_SEPARATED = re.compile(r"[+-]?\d[\d.,'\s]*")
 _BLOCK = 2**24  # bytes; no line can be longer
 _CHUNK = 2**20
 
@@ -32,14 +37,6 @@ class RaggedRow(Protocol):
     """The first of the file is 1."""
     expected_columns: int
     actual_columns: int
-
-
-class Head(NamedTuple):
-    """What the first line of a CSV file tells."""
-
-    delimiter: str
-    cells: list[str]
-    is_header: bool
 
 
 def read_csv(path: Path, skip_bad: bool) -> Content:
@@ -56,8 +53,10 @@ def read_csv(path: Path, skip_bad: bool) -> Content:
 
     with _translated(path), path.open("rb") as file:
         _check_text(file, shown(path))
-        head = _read_head(file.read(_BLOCK), shown(path))
-        file.seek(0)
+        head = read_head(file.read(_BLOCK), shown(path))
+        if not head.cells:
+            raise TrainingError(f"{shown(path)}: holds no rows")
+        file.seek(head.start)
         cells = pyarrow.csv.read_csv(
             file,
             # One thread, so that Arrow tells the numbers of ragged rows.
@@ -74,8 +73,10 @@ def read_csv(path: Path, skip_bad: bool) -> Content:
     if lines and not skip_bad:
         raise TrainingError(f"{lines[0]} (the first row is 0){and_more(len(lines))}")
     numbers = np.delete(np.arange(len(cells) + len(ragged)), [row.number - 1 for row in ragged])[head.is_header :]
-    content = _content(path, cells.slice(int(head.is_header)), numbers - head.is_header, _names(head), skip_bad)
-    return content._replace(skipped=(*lines, *content.skipped))
+    names = head.cells if head.is_header else []
+    content = _content(path, cells.slice(int(head.is_header)), numbers - head.is_header, names, skip_bad)
+    notes = (head.note,) if head.note else ()
+    return content._replace(skipped=(*lines, *content.skipped), notes=(*notes, *content.notes))
 
 
 def read_parquet(path: Path, skip_bad: bool) -> Content:
@@ -89,8 +90,7 @@ def read_parquet(path: Path, skip_bad: bool) -> Content:
         about = opened.metadata
         refuse_too_large(about.num_rows * about.num_columns, path)  # a byte a cell, at the very least
         cells = opened.read()
-    names: list[str | int] = list(cells.column_names)
-    return _content(path, cells, np.arange(len(cells)), names, skip_bad)
+    return _content(path, cells, np.arange(len(cells)), cells.column_names, skip_bad)
 
 
 @contextmanager
@@ -107,9 +107,9 @@ def _translated(path: Path) -> Iterator[None]:
 def _check_text(file: BinaryIO, name: str) -> None:
     """Makes sure that all of a file is UTF-8, and leaves it at its start. Arrow would not tell the line."""
     decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
-    while chunk := file.read(_CHUNK):
+    for chunk in chain(iter(partial(file.read, _CHUNK), b""), (b"",)):  # the last one tells of a letter that is cut
         try:
-            decoder.decode(chunk)
+            decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as exc:
             line += exc.object.count(b"\n", 0, exc.start)
             raise TrainingError(f"{name}: is no UTF-8 text: line {line}") from exc
@@ -117,50 +117,37 @@ def _check_text(file: BinaryIO, name: str) -> None:
     file.seek(0)
 
 
-def _read_head(start: bytes, name: str) -> Head:
-    text = start.decode("utf-8-sig", "replace")  # the block may end within a letter
-    line = text.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=line.count)
-    cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
-    filled = [cell for cell in cells if cell.strip()]
-    numbers = [cell for cell in filled if not np.isnan(_number(cell)) or cell.strip().lower() == "nan"]
-    if 0 < len(numbers) < len(filled):
-        other = next(cell for cell in filled if cell not in numbers)
-        raise TrainingError(
-            f"{name}: its first line holds names ({quoted(other)}) and numbers ({quoted(numbers[0])}): "
-            "it must be all names or all numbers"
-        )
-    return Head(delimiter, cells, is_header=bool(filled) and not numbers)
+def _content(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: list[str], skip_bad: bool) -> Content:
+    """Returns what is good of a table; its columns have numbers where there are no names."""
 
-
-def _names(head: Head) -> list[str | int]:
-    return [cell if head.is_header else place for place, cell in enumerate(head.cells)]
-
-
-def _content(
-    path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: list[str | int], skip_bad: bool
-) -> Content:
     def problem(row: int, column: int) -> str:
         return _problem(cells.column(column)[row])
 
-    if not cells.num_rows or not names:
+    if not cells.num_rows or not cells.num_columns:
         raise TrainingError(f"{shown(path)}: holds no rows")
-    values = room_for((len(cells), len(names)), np.float32, path)
+    columns = named(names, shown(path)) if names else tuple(range(cells.num_columns))
+    values = room_for((len(cells), len(columns)), np.float32, path)
+    losses = dict[int, Loss]()
     for place, column in enumerate(cells.columns):
         with _translated(path):
-            values[:, place] = to_float32(_numbers(column))
-    table = Table(shown(path), tuple(names), values, numbers, problem)
+            found = _numbers(column)
+        values[:, place] = to_float32(found)
+        if (loss := loss_of(found)) is not None:
+            losses[place] = loss
+    table = Table(shown(path), columns, values, numbers, problem, losses)
     return leave_out_bad(table, skip_bad).content(shown(path.name))
 
 
 def _numbers(column: pa.ChunkedArray) -> Array:
     """Returns a column's numbers, float64 [rows], with NaN for what is missing or no number."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         try:
             return _float64(pa.compute.utf8_trim_whitespace(column))
         except pa.ArrowInvalid:
-            return np.array([_number(cell or "") for cell in column.to_pylist()])
+            return np.array([number_of(cell or "") for cell in column.to_pylist()])
     if (
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
@@ -176,14 +163,6 @@ def _float64(column: pa.ChunkedArray) -> Array:
     return values
 
 
-def _number(text: str) -> float:
-    """Returns what a text says, as Arrow would: no underscores, no digits of other scripts. NaN if it is no number."""
-    try:
-        return float(text) if text.isascii() and "_" not in text else np.nan
-    except ValueError:
-        return np.nan
-
-
 def _problem(cell: pa.Scalar) -> str:
     """Returns what is wrong with a cell that holds no number."""
     try:
@@ -193,8 +172,20 @@ def _problem(cell: pa.Scalar) -> str:
     if value is None or (isinstance(value, str) and not value.strip()):
         return "is missing"
     if isinstance(value, str):
-        return f"holds {quoted(value)}"
+        return _problem_of_text(value)
+    if pa.types.is_temporal(cell.type):
+        return f"holds {quoted(str(value))}, no number: turn times into numbers, such as days from a first one"
     try:
         return describe(float(value))
     except (TypeError, ValueError, OverflowError):
         return f"holds {quoted(str(value))}, no number"
+
+
+def _problem_of_text(text: str) -> str:
+    if text.strip().lower() in _MISSING:
+        return f"is missing ({quoted(text.strip())})"
+    if np.isfinite(number := number_of(text)):
+        return describe(number)
+    if _SEPARATED.fullmatch(text.strip()):
+        return f"holds {quoted(text)}: write numbers with a decimal point and without separators of thousands"
+    return f"holds {quoted(text)}"

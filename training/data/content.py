@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from training.names import shown
 from vae.errors import TrainingError
-from vae.manifest import DataSpec
+from vae.manifest import DataSpec, ImageFit
+from vae.sources.pictures import colours
 
 Array = npt.NDArray[Any]
 ClassLabels = npt.NDArray[np.int64]  # [rows]
@@ -29,13 +30,18 @@ class Content(NamedTuple):
     drawn_test_rows: int | None = None
     """How many to draw for the test where the source holds out none; None: a tenth."""
     skipped: tuple[str, ...] = ()
+    """One line for each thing that was left out."""
+    notes: tuple[str, ...] = ()
+    """One line for each thing that whoever trains should know."""
     columns: tuple[str | int, ...] = ()
     """What to call each column of a table."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels 0, 1, ...; none where they are numbers to begin with."""
 
 
-def images_spec(shape: tuple[int, ...], maximum: int = 255) -> DataSpec:
-    """Returns the description of uint8 images [height, width, channels]."""
-    return DataSpec(kind="image", shape=shape, dtype="uint8", minimum=0, maximum=maximum)
+def images_spec(shape: tuple[int, ...], maximum: int = 255, image_fit: ImageFit | None = None) -> DataSpec:
+    """Returns the description of uint8 images [height, width, channels], and of how picture files became such."""
+    return DataSpec(kind="image", shape=shape, dtype="uint8", minimum=0, maximum=maximum, image_fit=image_fit)
 
 
 def table_spec(columns: tuple[str | int, ...], limit: float) -> DataSpec:
@@ -57,11 +63,6 @@ def describe_rows(rows: int, spec: DataSpec) -> str:
         return f"{rows} rows of {spec.size} numbers"
     height, width, channels = spec.shape
     return f"{rows} images of {width} x {height} pixels in {colours(channels)}"
-
-
-def colours(channels: int) -> str:
-    """Returns what to call so many channels."""
-    return {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
 
 
 def room_for(shape: tuple[int, ...], dtype: npt.DTypeLike, name: object) -> Array:

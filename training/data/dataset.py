@@ -35,3 +35,7 @@ class Dataset(NamedTuple):
     """One line for each thing that was left out because it was bad; packages show them, so none tells a whole path."""
     binarised: bool = False
     """`train` holds grey levels, from which every step draws anew by `draw_binary`; the other rows were drawn once."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels 0, 1, ...; none where they are numbers to begin with."""
+    notes: tuple[str, ...] = ()
+    """One line for each thing that whoever trains should know, as fit for packages as `skipped`."""

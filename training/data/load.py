@@ -79,6 +79,7 @@ def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
     sha256 = _digest(values, parts)
     reorder(values, parts.order)
     train, validation, test = np.split(values, ends)
+    notes = [*content.notes, *_look(source, content, train)]
     if source.binarised:
         maximum = content.spec.maximum
         validation, test = draw_once(validation, maximum, VALIDATION_SEED), draw_once(test, maximum, TEST_SEED)
@@ -93,8 +94,31 @@ def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
         labels=None if content.labels is None else Labels(*(torch.from_numpy(content.labels[part]) for part in parts)),
         sha256=sha256,
         skipped=tuple(line.removeprefix(folder) for line in content.skipped),
+        classes=content.classes,
+        notes=tuple(line.removeprefix(folder) for line in notes),
         binarised=source.binarised,
     )
+
+
+def _look(source: Source, content: Content, train: Array) -> list[str]:
+    """Returns what whoever trains on these images should know, a line each.
+
+    Raises:
+        TrainingError: they are all alike.
+    """
+    spec, name = content.spec, shown(Path(source.dataset))
+    if spec.kind != "image":
+        return []
+    if all((row == train[0]).all() for row in train):  # ends at the first that differs, and needs no room
+        raise TrainingError(f"{name}: all {len(train)} images to train on are alike: there is nothing to learn")
+    if source.binarised or spec.maximum == 1:
+        return []
+    if all(((row == spec.minimum) | (row == spec.maximum)).all() for row in train):
+        return [
+            f"{name}: every pixel is {spec.minimum:g} or {spec.maximum:g}: --binarised models pixels on or off, "
+            "without it levels between them are modelled too"
+        ]
+    return []
 
 
 def _digest(values: Array, parts: Split) -> str:

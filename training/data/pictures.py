@@ -1,17 +1,18 @@
-"""A folder -> its pictures, all of one shape. Folders within are walked, their names mean nothing."""
+"""A folder -> its pictures, all of one shape, and the classes that the folders within name."""
 
-import os
 from math import prod
 from pathlib import Path
 
-from training.data.content import Array, Content, colours, images_spec, refuse_too_large, room_for
-from training.data.picture import Wanted, read_picture
+from training.data.classes import classes_of
+from training.data.content import Array, Content, images_spec, refuse_too_large, room_for
 from training.names import shown
 from training.source import Source
-from vae.errors import TrainingError
+from vae.errors import InvalidInput, TrainingError
+from vae.manifest import ImageFit
+from vae.sources.picture import Wanted, read_picture
+from vae.sources.pictures import colours, find_pictures, read_each
 
-_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
-_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
+_PARTS = frozenset(("train", "training", "val", "valid", "validation", "test"))  # folders of these names are no classes
 
 
 def read_pictures(directory: Path, source: Source) -> Content:
@@ -20,75 +21,57 @@ def read_pictures(directory: Path, source: Source) -> Content:
     Raises:
         TrainingError: there are none, one is bad, or not all have one shape.
     """
-    files = find_pictures(directory)
-    if not files:
-        raise TrainingError(f"{shown(directory)}: holds no pictures (PNG, JPEG or WebP)")
-    if source.image_size is not None:
-        refuse_too_large(len(files) * prod(source.image_size) * (source.channels or 1), directory)
-    wanted, skipped = Wanted(source.image_size, source.image_fit, source.channels), []
-    values: Array | None = None
-    rows = 0
-    for file in files:
-        try:
-            picture = read_picture(file, wanted)
-        except TrainingError as exc:
-            if not source.skip_bad:
-                raise
-            skipped.append(str(exc))
-            continue
-        if values is None:
-            first, values = file, room_for((len(files), *picture.shape), picture.dtype, directory)
-        if picture.shape != values.shape[1:]:
-            raise TrainingError(_differ(file, picture, first, values[0]))
-        values[rows] = picture
-        rows += 1
-    if values is None:
-        raise TrainingError(f"{shown(directory)}: none of its {len(files)} pictures can be used: {skipped[0]}")
-    shape = values.shape[1:]
-    return Content(
-        title=shown(directory.resolve().name),
-        spec=images_spec(shape),
-        family="gaussian",
-        values=values[:rows],  # what follows was never written to, so takes no memory
-        skipped=tuple(skipped),
-    )
-
-
-def find_pictures(directory: Path) -> list[Path]:
-    """Returns the files below a folder that are named as pictures are or begin as they do, sorted by path.
-
-    A file or folder whose name begins with a dot is passed over, as is a folder that a link leads to a second time.
-
-    Raises:
-        TrainingError: a folder or file cannot be read.
-    """
-    found, seen = [], set[tuple[int, int]]()
     try:
-        for folder, folders, files in os.walk(directory, onerror=_raise, followlinks=True):
-            place = Path(folder).stat()
-            if (place.st_dev, place.st_ino) in seen:
-                folders.clear()
-                continue
-            seen.add((place.st_dev, place.st_ino))
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            paths = (Path(folder, name) for name in files if not name.startswith("."))
-            found += [path for path in paths if _is_picture(path)]
-    except OSError as exc:
-        raise TrainingError(f"{shown(exc.filename or directory)}: cannot be read: {exc.strerror}") from exc
-    return sorted(found)
+        files, values, skipped = _read(directory, source)
+    except InvalidInput as exc:
+        raise TrainingError(str(exc)) from exc
+    # Without a size of its own a run takes none but the one that all its pictures have.
+    fit = ImageFit(fit=source.image_fit if source.image_size else "exact", channels=source.channels)
+    content = Content(
+        title=shown(directory.resolve().name),
+        spec=images_spec(values.shape[1:], image_fit=fit),
+        family="gaussian",
+        values=values,
+        skipped=skipped,
+    )
+    names = class_names(directory, files)
+    if names is None:
+        return content
+    labels, classes = classes_of(names)
+    return content._replace(labels=labels, classes=classes)
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def class_names(directory: Path, files: list[Path]) -> list[str] | None:
+    """Returns each picture's class: the folder that it lies in right below `directory`, or below its `train` or `test`.
+
+    None where a picture lies in no such folder, or all lie in the same.
+    """
+    folders = [file.relative_to(directory).parent.parts for file in files]
+    if all(parts and parts[0].lower() in _PARTS for parts in folders):
+        folders = [parts[1:] for parts in folders]
+    if not all(folders):
+        return None
+    names = [parts[0] for parts in folders]
+    return names if len(set(names)) > 1 else None
 
 
-def _is_picture(path: Path) -> bool:
-    if path.suffix.lower() in _SUFFIXES:
-        return True
-    if not path.is_file():  # a pipe would wait for ever
-        return False
-    with path.open("rb") as file:
-        return file.read(4).startswith(_SIGNATURES)
+def _read(directory: Path, source: Source) -> tuple[list[Path], Array, tuple[str, ...]]:
+    found, skipped = find_pictures(directory), list[str]()
+    if source.image_size is not None:
+        refuse_too_large(len(found) * prod(source.image_size) * (source.channels or 1), directory)
+    wanted = Wanted(source.image_size, source.image_fit, source.channels)
+    values: Array | None = None
+    files: list[Path] = []
+    for file, picture in read_each(found, lambda file: read_picture(file, wanted), source.skip_bad, skipped):
+        if values is None:
+            values = room_for((len(found), *picture.shape), picture.dtype, directory)
+        if picture.shape != values.shape[1:]:
+            raise TrainingError(_differ(file, picture, files[0], values[0]))
+        values[len(files)] = picture
+        files.append(file)
+    if values is None:
+        raise TrainingError(f"{shown(directory)}: none of its {len(found)} pictures can be used: {skipped[0]}")
+    return files, values[: len(files)], tuple(skipped)  # what follows was never written to, so takes no memory
 
 
 def _differ(file: Path, picture: Array, first: Path, other: Array) -> str:

@@ -5,8 +5,7 @@ from math import prod
 from training.names import flag_of
 from training.source import Kind, Source
 from vae.errors import TrainingError
-
-MOST_PIXELS = 10**8  # of a picture; one takes 0.4 GB while it is decoded
+from vae.sources.picture import MOST_PIXELS
 
 _ONLY_FOR: dict[str, tuple[Kind, ...]] = {
     "data_dir": ("mnist",),

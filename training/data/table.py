@@ -1,22 +1,23 @@
-"""A table -> float32, without what is missing, infinite or constant."""
+"""A table -> float32, without what is missing, infinite or constant, and without an index."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from training.data.content import Array, Content, table_spec
-from training.names import column_of
+from training.data.precision import LIMIT, Loss
+from training.data.surplus import counts_rows, have_names, surplus_columns
+from training.names import column_of, quoted
 from vae.errors import TrainingError
 
-LIMIT = 1e15
-"""Largest absolute value in a table, for training and serving alike. Anomalies lie outside what was seen, so the range
-is wide; but squares of values, and the sum of those over a row, must not leave float32."""
-
 MOSTLY = 0.5  # a column of which a larger share is bad is itself bad
+_TOLD = 8  # columns that a summary names
 
 Mask = npt.NDArray[np.bool_]
+Name = str | int
+"""What to call a column: "column 'age'", "column 3"."""
 
 
 class Table(NamedTuple):
@@ -24,26 +25,48 @@ class Table(NamedTuple):
 
     name: str
     """What to call it in an error."""
-    columns: tuple[str | int, ...]
-    """What to call each of them: "column 3", "column 'age'"."""
+    columns: tuple[Name, ...]
     values: Array  # float32 [rows, columns], NaN where a cell is bad
     numbers: npt.NDArray[np.intp]  # [rows]: what to call each; the first of the file is 0
     problem: Callable[[int, int], str]
     """What is wrong with the bad cell in the i-th row and j-th column: "is missing", "holds 'abc'"."""
+    losses: Mapping[int, Loss] = {}
+    """What float32 lost of the j-th column, where that is worth a line."""
+
+    def called(self, column: int) -> str:
+        """Returns what a message calls a column."""
+        return f"{self.name}: {column_of(self.columns[column])}"
 
 
 class Good(NamedTuple):
     """What is left of a table."""
 
     values: Array  # float32 [rows, columns], finite
-    columns: tuple[str | int, ...]
+    columns: tuple[Name, ...]
     rows: Mask  # of the table: which are left
-    skipped: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def content(self, title: str) -> Content:
         """Returns it as what a reader found."""
         spec = table_spec(self.columns, LIMIT)
-        return Content(title, spec, "gaussian", self.values, skipped=self.skipped, columns=self.columns)
+        return Content(
+            title, spec, "gaussian", self.values, skipped=self.skipped, notes=self.notes, columns=self.columns
+        )
+
+
+def named(names: Sequence[str], table: str) -> tuple[Name, ...]:
+    """Returns what to call columns after the names in a file; one without a name goes by its number.
+
+    Raises:
+        TrainingError: two have the same name.
+    """
+    trimmed = [name.strip() for name in names]
+    for place, name in enumerate(trimmed):
+        if name and name in trimmed[:place]:
+            first = trimmed.index(name)
+            raise TrainingError(f"{table}: columns {first} and {place} are both called {quoted(name)}: rename one")
+    return tuple(name or place for place, name in enumerate(trimmed))
 
 
 def to_float32(numbers: Array) -> Array:
@@ -58,28 +81,41 @@ def describe(number: float) -> str:
     """Returns what is wrong with a number that became NaN."""
     if np.isnan(number):
         return "is NaN"
-    return f"is {number:g}, beyond {LIMIT:g}" if np.isfinite(number) else f"is {number:g}"
+    if not np.isfinite(number):
+        return f"is {number:g}"
+    return f"is {number:g}, beyond {LIMIT:g}: divide the column by a constant"
 
 
 def leave_out_bad(table: Table, skip_bad: bool) -> Good:
-    """Returns a table without its bad cells: a column that is mostly bad goes, then every row that still has one.
+    """Returns a table without its index and its bad cells: columns that are mostly bad go, then rows that have one.
 
     Raises:
-        TrainingError: there is a bad cell, and `skip_bad` is not set; or nothing would be left.
+        TrainingError: there is a bad cell or column, and `skip_bad` is not set; or a column has no name beside others
+            that do; or nothing would be left.
     """
     bad = np.isnan(table.values)
-    bad_columns = bad.sum(0) > MOSTLY * max(len(bad), 1)
-    bad_rows: Mask = np.any(bad & ~bad_columns, axis=1)
-    lines = [_about_column(table, bad, column) for column in np.flatnonzero(bad_columns).tolist()]
-    lines += [_about_row(table, bad & ~bad_columns, row) for row in np.flatnonzero(bad_rows).tolist()]
-    if not lines:
-        return Good(table.values, table.columns, ~bad_rows, ())
-    if not skip_bad:
-        raise TrainingError(f"{lines[0]} (the first row is 0){and_more(len(lines))}")
-    if bad_columns.all() or bad_rows.all():
-        raise TrainingError(f"{table.name}: no number is left: {lines[0]}")
-    names = tuple(name for name, is_bad in zip(table.columns, bad_columns, strict=True) if not is_bad)
-    return Good(table.values[~bad_rows][:, ~bad_columns], names, ~bad_rows, tuple(lines))
+    found = surplus_columns(table.columns, table.values, table.numbers)
+    surplus = {column: f"{table.called(column)} {said}" for column, said in found.items()}
+    severe = {column: loss for column, loss in table.losses.items() if loss.is_severe and column not in surplus}
+    of_no_use = np.isin(np.arange(bad.shape[1]), [*surplus, *severe])
+    mostly_bad = (bad.sum(0) > MOSTLY * max(len(bad), 1)) & ~of_no_use
+    gone = mostly_bad | of_no_use
+    bad_rows: Mask = np.any(bad & ~gone, axis=1)
+    lines = [f"{table.called(column)} {loss}" for column, loss in severe.items()]
+    lines += [_about_column(table, bad, column) for column in np.flatnonzero(mostly_bad).tolist()]
+    lines += [_about_row(table, bad & ~gone, row) for row in np.flatnonzero(bad_rows).tolist()]
+    if lines and not skip_bad:
+        share = f" ({bad_rows.sum()} of {len(bad_rows)} rows)" if bad_rows.any() else ""
+        raise TrainingError(f"{lines[0]} (the first row is 0){and_more(len(lines), share)}")
+    if gone.all() or bad_rows.all():
+        raise TrainingError(f"{table.name}: no number is left: {[*lines, *surplus.values()][0]}")
+    notes = [f"{table.called(column)} {loss}" for column, loss in table.losses.items() if not gone[column]]
+    notes += _notes(table, bad & ~gone, bad_rows, gone)
+    skipped = (*surplus.values(), *lines)
+    columns = tuple(name for name, is_gone in zip(table.columns, gone.tolist(), strict=True) if not is_gone)
+    _refuse_nameless(columns, table.name)
+    values = table.values[~bad_rows][:, ~gone] if skipped else table.values
+    return Good(values, columns, ~bad_rows, skipped, tuple(notes))
 
 
 def leave_out_constant(content: Content, train: npt.NDArray[np.intp], name: str, skip_bad: bool) -> Content:
@@ -114,20 +150,43 @@ def leave_out_constant(content: Content, train: npt.NDArray[np.intp], name: str,
     )
 
 
+def and_more(lines: int, share: str = "") -> str:
+    """Returns how an error goes on after the first of so many faults that --skip-bad would leave out."""
+    more = f"; {lines - 1} more fault{'s' * (lines > 2)}" if lines > 1 else ""
+    return f"{more}; --skip-bad leaves out what is bad{share} and lists it"
+
+
+def _refuse_nameless(columns: Sequence[Name], table: str) -> None:
+    nameless = [name for name in columns if isinstance(name, int)]
+    if nameless and have_names(columns):
+        raise TrainingError(f"{table}: column {nameless[0]} has no name, others have: name it, or take it out")
+
+
+def _notes(table: Table, bad: Mask, bad_rows: Mask, gone: Mask) -> list[str]:
+    """Returns how many rows went for the sake of a cell, by column, and which column may be an index."""
+    notes = []
+    if bad_rows.any():
+        counts = bad.sum(0)
+        worst = [column for column in np.argsort(-counts, kind="stable").tolist() if counts[column]]
+        told = ", ".join(f"{column_of(table.columns[column])} {counts[column]}" for column in worst[:_TOLD])
+        more = f", and {len(worst) - _TOLD} more columns" if len(worst) > _TOLD else ""
+        notes.append(
+            f"{table.name}: {bad_rows.sum()} of {len(bad_rows)} rows are left out, each because a cell has no number; "
+            f"cells by column: {told}{more}"
+        )
+    for column in np.flatnonzero(~gone).tolist():
+        if len(table.columns) > 1 and counts_rows(table.values[:, column], table.numbers):
+            notes.append(f"{table.called(column)} counts the rows: if it is an index, take it out")
+    return notes
+
+
 def _about_column(table: Table, bad: Mask, column: int) -> str:
     row = int(bad[:, column].argmax())
     share = f"{bad[:, column].sum()} of {len(bad)}"
     problem = table.problem(row, column)
-    name = column_of(table.columns[column])
-    return f"{table.name}: {name} has no number in {share} rows: in row {table.numbers[row]} it {problem}"
+    return f"{table.called(column)} cannot be used in {share} rows: in row {table.numbers[row]} it {problem}"
 
 
 def _about_row(table: Table, bad: Mask, row: int) -> str:
     column = int(bad[row].argmax())
     return f"{table.name}: row {table.numbers[row]}: {column_of(table.columns[column])} {table.problem(row, column)}"
-
-
-def and_more(lines: int) -> str:
-    """Returns how an error goes on after the first of so many faults that --skip-bad would leave out."""
-    more = f"; {lines - 1} more fault{'s' * (lines > 2)}" if lines > 1 else ""
-    return f"{more}; --skip-bad leaves out what is bad and lists it"

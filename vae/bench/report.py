@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from vae.bench.figures import Figures, Spread
 from vae.bench.plan import ClosedLoop, OpenLoop, Plan, Point
-from vae.description import Model, printable
+from vae.description import Model
+from vae.printable import printable
 
 _FULL_SHARE = 0.9  # of a core: past it a Python process has no time to spare
 _LATE_MILLISECONDS = 10.0

@@ -1280,6 +1280,7 @@ class DataSpec(_message.Message):
     MAXIMUM_FIELD_NUMBER: _builtins.int
     MISSING_ALLOWED_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
+    IMAGE_FIT_FIELD_NUMBER: _builtins.int
     kind: Global___DataKind.ValueType
     """Kind of data."""
     dtype: Global___DataType.ValueType
@@ -1298,6 +1299,10 @@ class DataSpec(_message.Message):
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of a table's features, in order; empty where they have none."""
 
+    @_builtins.property
+    def image_fit(self) -> Global___ImageFit:
+        """How picture files became rows; unset where rows were no picture files, or nobody told."""
+
     def __init__(
         self,
         *,
@@ -1308,14 +1313,46 @@ class DataSpec(_message.Message):
         maximum: _builtins.float = ...,
         missing_allowed: _builtins.bool = ...,
         columns: _abc.Iterable[_builtins.str] | None = ...,
+        image_fit: Global___ImageFit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image_fit", b"image_fit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "dtype", b"dtype", "kind", b"kind", "maximum", b"maximum", "minimum", b"minimum", "missing_allowed", b"missing_allowed", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "dtype", b"dtype", "image_fit", b"image_fit", "kind", b"kind", "maximum", b"maximum", "minimum", b"minimum", "missing_allowed", b"missing_allowed", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DataSpec: _TypeAlias = DataSpec  # noqa: Y015
+
+@_typing.final
+class ImageFit(_message.Message):
+    """Says how picture files of any size become rows of an image model. All are turned upright, as their EXIF orientation
+    says; transparent ones are refused. A server does none of it: images of a call have the model's size.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIT_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    fit: _builtins.str
+    """How a picture is brought to the height and width of a row. "crop" scales it to cover them and cuts its middle out,
+    "pad" scales it to lie within them on black, "stretch" scales each side alone, all by a Lanczos filter; "exact" takes
+    none of another size.
+    """
+    channels: _builtins.int
+    """To how many channels colours are converted: 1, grey, or 3, RGB. 0: to none, a picture must have the model's already."""
+    def __init__(
+        self,
+        *,
+        fit: _builtins.str = ...,
+        channels: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "fit", b"fit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageFit: _TypeAlias = ImageFit  # noqa: Y015
 
 @_typing.final
 class Likelihood(_message.Message):

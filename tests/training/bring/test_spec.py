@@ -9,7 +9,7 @@ from tests.servers import ROOT
 from training.bring.spec import Spec, parse_spec
 from training.settings import read_settings
 from vae.errors import TrainingError
-from vae.manifest import DataSpec
+from vae.manifest import DataSpec, ImageFit
 
 IMAGE: dict[str, object] = {"name": "faces", "kind": "image", "shape": [4, 6, 3], "latent_shape": 8}
 
@@ -39,6 +39,10 @@ def test_the_spec_of_the_documentation_is_one(tmp_path: Path) -> None:
     assert keys == set(Spec.model_fields)
 
 
+def test_how_pictures_were_fitted_reaches_the_manifest() -> None:
+    assert spec(image_fit={"fit": "pad", "channels": 3}).data.image_fit == ImageFit(fit="pad", channels=3)
+
+
 @pytest.mark.parametrize(("layout", "shape"), [("NHWC", (4, 6, 3)), ("NCHW", (3, 4, 6)), ("flat", (72,))])
 def test_the_shape_of_the_pairs_own_rows(layout: str, shape: tuple[int, ...]) -> None:
     assert spec(layout=layout).own_shape == shape
@@ -55,6 +59,11 @@ def test_data_as_it_is() -> None:
         ({"layuot": "NCHW"}, "layuot: no such key; did you mean layout?"),
         ({"#": 1}, "#: no such key; known are name, version, title, kind,"),
         ({"kind": "sound"}, "kind: input should be 'image' or 'table', not 'sound'"),
+        (
+            {"image_fit": {"fit": "zoom"}},
+            "image_fit.fit: input should be 'crop', 'pad', 'stretch' or 'exact', not 'zoom'",
+        ),
+        ({"image_fit": {"fit": "crop", "channels": 1}}, "image_fit converts to 1 channels, shape has 3"),
         ({"name": "../up"}, "name: string should match pattern"),
         ({"version": 0}, "version: input should be greater than or equal to 1, not 0"),
         ({"shape": [4, 6]}, "image rows cannot have shape [4, 6]"),

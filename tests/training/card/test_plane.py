@@ -45,3 +45,19 @@ def test_the_map_tells_what_it_shows(images: Subject) -> None:
     caption = latent_picture(images.served, images.rows).caption
     assert caption.startswith("80 held-out rows, one draw from each posterior, coloured by class")
     assert "in which classes part most" in caption
+
+
+@pytest.mark.parametrize(("classes", "coloured"), [(1, False), (2, True), (20, True), (21, False), (40, False)])
+def test_only_classes_that_are_coloured_are_told_as_such(images: Subject, classes: int, coloured: bool) -> None:
+    picture = latent_picture(images.served, images.rows._replace(test_labels=np.arange(80) % classes))
+    assert ("coloured by class" in picture.caption) == coloured
+    assert (f"{classes} classes are more than colours tell apart" in picture.caption) == (classes > 20)
+    wide = picture.pixels.reshape(-1, 3).astype(int)
+    strong = np.unique(wide[np.ptp(wide, axis=1) > 60] // 64, axis=0)
+    assert (len(strong) > 5) == coloured  # one blue has few shades
+
+
+def test_classes_go_by_their_names(images: Subject) -> None:
+    numbered, named = (latent_picture(images.served, images.rows, names) for names in ((), ("cat", "dog", "a fox")))
+    assert (numbered.pixels.shape, numbered.caption) == (named.pixels.shape, named.caption)
+    assert (numbered.pixels != named.pixels).any()

@@ -78,6 +78,12 @@ def test_what_was_left_out_is_listed_as_far_as_anyone_reads(images: Subject, abo
     assert "Left out" not in text(images, about)
 
 
+def test_what_is_to_be_known_of_the_data_is_told(images: Subject, about: About) -> None:
+    found = text(images, about._replace(notes=("t.csv: column 'a' keeps few",)))
+    assert "Of the data:\n\n- t.csv: column 'a' keeps few" in found
+    assert "Of the data" not in text(images, about)
+
+
 def test_limits_come_from_the_figures(images: Subject, about: About) -> None:
     holed = images.evaluation.priors[0].model_copy(update={"hole_fraction": 0.42})
     evaluation = images.evaluation.model_copy(update={"priors": (holed,), "active_units": 1})

@@ -1,6 +1,6 @@
 import numpy as np
 
-from training.card.sheet import Block, sheet
+from training.card.sheet import Block, fitted, sheet
 from training.card.tiles import GAP
 
 RED = (255, 0, 0)
@@ -45,6 +45,12 @@ def test_labels_are_written_whole_and_beside_the_cells() -> None:
     for written in (label, above):
         assert (written < 128).any()
         assert (written[:, 0] == 255).all()  # no letter is cut
+
+
+def test_a_label_is_cut_where_it_would_reach_its_neighbours() -> None:
+    assert fitted("9", 10) == "9"
+    assert fitted("fox", 56) == "fox"
+    assert fitted("golden retriever", 56) == "golden\N{HORIZONTAL ELLIPSIS}"
 
 
 def test_a_heading_widens_the_page_and_blocks_share_their_left() -> None:

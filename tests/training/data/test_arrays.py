@@ -86,6 +86,14 @@ def test_labels_are_classes_or_left_out(labels: np.ndarray, classes: np.ndarray 
         np.testing.assert_array_equal(content.labels, classes)
 
 
+def test_names_mean_the_same_class_in_every_part(npz: Path) -> None:
+    train, test = np.array(["b", "a"] * 15), np.array([b"b"] * 20)
+    np.savez(npz, x_train=TABLE[:30], y_train=train, x_test=TABLE[30:], y_test=test)
+    content = read_npz(npz, False)
+    assert content.labels is not None
+    assert (content.labels.tolist(), content.classes) == ([1, 0] * 15 + [1] * 20, ("a", "b"))
+
+
 def test_bad_rows_leave_with_their_labels_and_from_their_part(npz: Path) -> None:
     train, test = TABLE[:30].copy(), TABLE[30:].copy()
     train[3, 1], test[0, 2], test[5, 0] = np.nan, np.inf, -1e16
@@ -102,7 +110,7 @@ def test_bad_rows_leave_with_their_labels_and_from_their_part(npz: Path) -> None
     assert [line.partition(": ")[2] for line in content.skipped] == [
         "row 3: column 1 is NaN",
         "row 30: column 2 is inf",
-        "row 35: column 0 is -1e+16, beyond 1e+15",
+        "row 35: column 0 is -1e+16, beyond 1e+15: divide the column by a constant",
     ]
 
 

@@ -95,6 +95,47 @@ def test_a_column_may_not_be_constant(tmp_path: Path) -> None:
     assert found.title == "200 rows of 3 numbers (t.npy)"
 
 
+def test_classes_of_folders_keep_their_shares(tmp_path: Path) -> None:
+    for number, row in enumerate(IMAGES):
+        place = tmp_path / "animals" / ("cat", "dog", "dog", "dog")[number % 4]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(row[..., 0]).save(place / f"{number:03}.png")
+    found = load_dataset(Source(str(tmp_path / "animals"), validation_rows=40))
+    assert found.labels is not None
+    assert found.classes == ("cat", "dog")
+    for part, rows in zip(found.labels, (140, 40, 20), strict=True):
+        assert part.bincount().tolist() == [rows // 4, rows - rows // 4]
+    cats = {row.tobytes() for row in IMAGES[::4]}
+    assert [row.numpy().tobytes() in cats for row in found.test] == (found.labels.test == 0).tolist()
+
+
+@pytest.mark.parametrize("suffix", ["", ".npy"])
+@pytest.mark.parametrize("level", [0, 7])
+def test_images_that_are_all_alike_are_refused(level: int, suffix: str, tmp_path: Path) -> None:
+    path, images = tmp_path / f"flat{suffix}", np.full((50, 4, 3), level, np.uint8)
+    if suffix:
+        np.save(path, images)
+    else:
+        path.mkdir()
+        for number, image in enumerate(images):
+            Image.fromarray(image).save(path / f"{number}.png")
+    with pytest.raises(
+        TrainingError, match=rf"^{path}: all 45 images to train on are alike: there is nothing to learn$"
+    ):
+        load_dataset(Source(str(path)))
+
+
+def test_images_of_two_levels_come_with_a_hint(tmp_path: Path) -> None:
+    np.save(tmp_path / "ink.npy", (IMAGES > 99) * np.uint8(255))
+    found = load_dataset(Source(str(tmp_path / "ink.npy")))
+    assert [note.partition(": --binarised")[0] for note in found.notes] == ["ink.npy: every pixel is 0 or 255"]
+    assert load_dataset(Source(str(tmp_path / "ink.npy"), binarised=True)).notes == ()
+    np.save(tmp_path / "ink.npy", IMAGES > 99)
+    assert load_dataset(Source(str(tmp_path / "ink.npy"))).notes == ()
+    np.save(tmp_path / "grey.npy", IMAGES)
+    assert load_dataset(Source(str(tmp_path / "grey.npy"))).notes == ()
+
+
 def test_what_was_left_out_is_listed_without_the_way_to_it(tmp_path: Path) -> None:
     (tmp_path / "faces" / "a").mkdir(parents=True)
     for number, row in enumerate(IMAGES[:50]):

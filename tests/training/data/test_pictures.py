@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.data.pictures import find_pictures, read_pictures
+from training.data.pictures import read_pictures
 from training.source import Source
 from vae.errors import TrainingError
+from vae.manifest import ImageFit
+from vae.sources.pictures import find_pictures
 
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.integers(0, 256, (6, 4, 5, 3), np.uint8)
@@ -26,7 +28,8 @@ def folder(tmp_path: Path) -> Path:
 def test_pictures_are_found_in_folders_of_any_depth_in_the_order_of_their_paths(folder: Path) -> None:
     content = read_pictures(folder, Source("x"))
     np.testing.assert_array_equal(content.values, PICTURES)
-    assert (content.spec.shape, content.family, content.labels) == ((4, 5, 3), "gaussian", None)
+    assert (content.spec.shape, content.family, content.labels) == ((4, 5, 3), "gaussian", None)  # some in no folder
+    assert content.spec.image_fit == ImageFit(fit="exact")
     assert (content.spec.minimum, content.spec.maximum) == (0, 255)
 
 
@@ -52,6 +55,36 @@ def test_links_lead_out_but_not_in_circles(folder: Path, tmp_path: Path) -> None
     Image.fromarray(PICTURES[0]).save(tmp_path / "elsewhere" / "more.png")
     (folder / "y").symlink_to(tmp_path / "elsewhere")
     assert len(find_pictures(folder)) == 7
+
+
+@pytest.mark.parametrize("above", ["", "train", "Test"])
+def test_folders_name_the_classes(folder: Path, above: str) -> None:
+    for name in ("z", "zz.png"):
+        (folder / name).unlink()
+    if above:
+        (folder / above).mkdir()
+        for name in "ab":
+            (folder / name).rename(folder / above / name)
+    content = read_pictures(folder, Source("x", image_size=(2, 2)))
+    assert content.labels is not None
+    assert (content.labels.tolist(), content.classes) == ([0, 0, 1, 1], ("a", "b"))
+    assert content.spec.image_fit == ImageFit(fit="crop")
+
+
+def test_a_single_folder_is_no_class(folder: Path) -> None:
+    content = read_pictures(folder / "b", Source("x"))
+    assert (content.labels, content.classes) == (None, ())
+    assert read_pictures(folder.parent, Source("x")).labels is None
+
+
+def test_labels_of_pictures_that_are_left_out_leave_with_them(folder: Path) -> None:
+    for name in ("z", "zz.png"):
+        (folder / name).unlink()
+    (folder / "a" / "0.png").write_bytes(b"broken")
+    content = read_pictures(folder, Source("x", skip_bad=True))
+    assert content.labels is not None
+    assert content.labels.tolist() == [0, 0, 1, 1]
+    np.testing.assert_array_equal(content.values, PICTURES[:4])
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from training.data.content import Content, table_spec
-from training.data.table import LIMIT, Table, describe, leave_out_bad, leave_out_constant, to_float32
+from training.data.precision import LIMIT
+from training.data.table import Table, describe, leave_out_bad, leave_out_constant, to_float32
 from vae.errors import TrainingError
 
 NUMBERS = np.array([[1, 2, 3], [4, np.nan, 6], [7, 8, np.nan], [9, 10, np.nan]])
@@ -30,7 +31,8 @@ def test_a_good_table_is_left_as_it_is() -> None:
 
 def test_the_first_fault_is_named() -> None:
     with pytest.raises(
-        TrainingError, match=r"^f: row 10: column 1 is NaN \(the first row is 0\); --skip-bad leaves out"
+        TrainingError,
+        match=r"^f: row 10: column 1 is NaN \(the first row is 0\); --skip-bad leaves out what is bad \(1 of 2 rows\)",
     ):
         leave_out_bad(table(NUMBERS[:2]), False)
     with pytest.raises(TrainingError, match=r"^f: row 10: column 1 is NaN \(the first row is 0\); 2 more faults; "):
@@ -44,13 +46,13 @@ def test_a_column_that_is_mostly_bad_does_not_take_its_rows_with_it() -> None:
     assert good.columns == (0, 1)
     assert good.rows.tolist() == [True, False, True, True, True]
     assert good.skipped == (
-        "f: column 2 has no number in 3 of 5 rows: in row 20 it is NaN",
+        "f: column 2 cannot be used in 3 of 5 rows: in row 20 it is NaN",
         "f: row 10: column 1 is NaN",
     )
 
 
 def test_a_table_of_which_nothing_is_left_is_refused() -> None:
-    with pytest.raises(TrainingError, match=r"^f: no number is left: f: column 0 has no number in 2 of 2 rows"):
+    with pytest.raises(TrainingError, match=r"^f: no number is left: f: column 0 cannot be used in 2 of 2 rows"):
         leave_out_bad(table(np.full((2, 1), np.nan)), True)
 
 

@@ -1,20 +1,22 @@
-"""One picture file -> pixels, brought to a size and to grey or colour.
+"""One picture file -> pixels, turned upright and brought to a size and to grey or colour.
 
-As in serving, an EXIF orientation turns nothing and a colour profile changes nothing.
+What a model is trained on and what is encoded later comes from here, so that both are the same bits. A colour profile
+changes nothing.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from training.data.settings import MOST_PIXELS
-from training.names import shown
-from vae.errors import TrainingError
+from vae.errors import InvalidInput
 from vae.image_files import ImageFile, read_image_file
-from vae.images import Pixels, open_image
+from vae.images import Pixels, Unfit, open_image, upright
+from vae.manifest import Fit
+from vae.printable import printable
 
+MOST_PIXELS = 10**8  # of a picture; one takes 0.4 GB while it is decoded
 MOST_FILE_BYTES = 2**30
 _MODES = {1: "L", 3: "RGB"}  # by channels
 _GREY, _COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA")
@@ -25,33 +27,32 @@ class Wanted(NamedTuple):
     """What pictures are brought to."""
 
     size: tuple[int, int] | None = None  # (height, width)
-    fit: str = "crop"
-    channels: int | None = None
+    fit: Fit = "crop"
+    channels: Literal[1, 3] | None = None
+    """To convert to; None: grey stays grey and colour colour."""
 
 
 def read_picture(path: Path, wanted: Wanted) -> Pixels:
     """Returns a picture's pixels, uint8 [height, width, channels].
 
     Raises:
-        TrainingError: the file cannot be read, is no intact PNG, JPEG or WebP, or cannot be brought to what is wanted.
+        InvalidInput: named by the path; it cannot be read, is no intact PNG, JPEG or WebP, or cannot be brought to
+            what is wanted.
     """
+    name = printable(path)
     try:
         file = _read(path)
     except OSError as exc:
-        raise TrainingError(f"{shown(path)}: cannot be read: {exc.strerror}") from exc
+        raise InvalidInput(name, f"cannot be read: {exc.strerror}") from exc
     except ValueError as exc:
-        raise TrainingError(f"{shown(path)}: {exc}") from exc
+        raise InvalidInput(name, str(exc)) from exc
     try:
         with open_image(file) as image:
             return _pixels(image, file, wanted)
-    except _Unfit as exc:
-        raise TrainingError(f"{shown(path)}: {exc}") from exc
+    except Unfit as exc:
+        raise InvalidInput(name, str(exc)) from exc
     except Exception as exc:  # there is no list of what Pillow raises for bytes that were made to mislead
-        raise TrainingError(f"{shown(path)}: is no intact {file.format}") from exc
-
-
-class _Unfit(Exception):
-    """A picture is intact, but not what is wanted; the message says why."""
+        raise InvalidInput(name, f"is no intact {file.format}") from exc
 
 
 def _read(path: Path) -> ImageFile:
@@ -70,12 +71,11 @@ def _read(path: Path) -> ImageFile:
 
 
 def _pixels(image: Image.Image, file: ImageFile, wanted: Wanted) -> Pixels:
-    if image.size != (file.width, file.height):
-        raise _Unfit(f"is {image.width} x {image.height} pixels beside what its header says")  # before it makes room
     if wanted.size and wanted.fit != "exact":
-        image.draft(None, (_DRAFT * wanted.size[1], _DRAFT * wanted.size[0]))
+        height, width = wanted.size if not file.is_sideways else wanted.size[::-1]
+        image.draft(None, (_DRAFT * width, _DRAFT * height))
     image.load()
-    pixels = np.asarray(_resized(_converted(image, wanted.channels), wanted))
+    pixels = np.asarray(_resized(_converted(upright(image, file), wanted.channels), wanted))
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
@@ -83,12 +83,14 @@ def _converted(image: Image.Image, channels: int | None) -> Image.Image:
     """Returns an image in grey or colour, without an alpha channel that hides nothing."""
     if channels is None:
         if image.mode not in _GREY + _COLOUR:
-            raise _Unfit(f"has colours of mode {image.mode}, must have grey or RGB; --channels converts some others")
+            raise Unfit(
+                f"has colours of mode {image.mode}, must have grey or RGB; `vae train --channels` converts some others"
+            )
         channels = 1 if image.mode in _GREY else 3
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
-            raise _Unfit("has transparent pixels: what is behind them is not known")
+            raise Unfit("has transparent pixels: what is behind them is not known; save it without an alpha channel")
     return image if image.mode == _MODES[channels] else image.convert(_MODES[channels])
 
 
@@ -101,9 +103,9 @@ def _resized(image: Image.Image, wanted: Wanted) -> Image.Image:
             return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
         case "pad":
             if 0 in ImageOps.contain(image, size, Image.Resampling.NEAREST).size:
-                raise _Unfit(f"is {image.width} x {image.height} pixels: too narrow to be padded")
+                raise Unfit(f"is {image.width} x {image.height} pixels: too narrow to be padded")
             return ImageOps.pad(image, size, Image.Resampling.LANCZOS)
         case "stretch":
             return image.resize(size, Image.Resampling.LANCZOS)
-        case _:
-            raise _Unfit(f"is {image.width} x {image.height} pixels, not {size[0]} x {size[1]}")
+        case "exact":
+            raise Unfit(f"is {image.width} x {image.height} pixels, not {size[0]} x {size[1]}")

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from training.data.picture import Wanted, read_picture
-from vae.errors import TrainingError
+from vae.errors import InvalidInput
+from vae.manifest import Fit
+from vae.sources.picture import Wanted, read_picture
 
 RANDOM = np.random.default_rng(0)
 COLOUR = RANDOM.integers(0, 256, (6, 9, 3), np.uint8)
@@ -72,7 +73,7 @@ SQUARES = np.repeat(np.array([[10, 10, 100, 100, 200, 200]], np.uint8) * np.ones
         ("pad", (4, 24), [0] * 6 + [10] * 4 + [100] * 4 + [200] * 4 + [0] * 6),
     ],
 )
-def test_pictures_are_fitted_as_told(fit: str, size: tuple[int, int], row: list[int], tmp_path: Path) -> None:
+def test_pictures_are_fitted_as_told(fit: Fit, size: tuple[int, int], row: list[int], tmp_path: Path) -> None:
     found = read(encoded(Image.fromarray(SQUARES)), tmp_path, Wanted(size, fit))
     assert found.shape == (*size, 1)
     np.testing.assert_allclose(found[0, :, 0], row, atol=30)  # the filter blurs an edge and overshoots beside it
@@ -131,13 +132,13 @@ ANIMATED = encoded(Image.fromarray(COLOUR), save_all=True, append_images=[Image.
     ],
 )
 def test_what_is_refused_is_named(content: bytes, wanted: Wanted, said: str, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=rf"^{tmp_path}/it\.png: {said}"):
+    with pytest.raises(InvalidInput, match=rf"^{tmp_path}/it\.png: {said}"):
         read(content, tmp_path, wanted)
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to("/nowhere")
-    with pytest.raises(TrainingError, match=r"a\.png: is no file, or leads to none"):
+    with pytest.raises(InvalidInput, match=r"a\.png: is no file, or leads to none"):
         read_picture(tmp_path / "a.png", Wanted())
 
 
@@ -149,5 +150,5 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     cut=st.integers(0, 6),
 )
 def test_altered_files_raise_nothing_else(content: bytes, place: int, put: bytes, cut: int, tmp_path: Path) -> None:
-    with suppress(TrainingError):
+    with suppress(InvalidInput):
         read(content[:place] + put + content[place + cut :], tmp_path, Wanted((4, 4), "crop", 1))
