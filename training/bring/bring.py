@@ -16,10 +16,13 @@ from training.bring.join import join
 from training.bring.likelihood import OfExpectation, family_of
 from training.bring.part import Part, file_part, module_part
 from training.bring.spec import Spec, parse_spec
-from training.bring.trial import trial_rows
+from training.bring.trial import Trial, trial_rows
+from training.bring.verdict import verdict
 from training.graphs import ExportedGraph, describe, export_graph
 from training.package import README, Contents, Proved, write_package
+from training.parity import Disagreement
 from training.probes import GraphModule, Probe, probe_all
+from vae.errors import TrainingError
 from vae.manifest import Likelihood, Tolerance
 from vae.package import ModelPackage, check_place
 
@@ -32,6 +35,8 @@ class Candidate(NamedTuple):
     module: GraphModule
     """What the graph must answer."""
     graph: Callable[[Probe], ExportedGraph]
+    exact: GraphModule | None = None
+    """The module, computed in float64; None where that cannot be had."""
 
 
 def export(
@@ -115,8 +120,8 @@ def _write(
         )
         likelihood = family.describe()
     probes = probe_all({graph: candidate.module for graph, candidate in candidates.items()}, spec.data, given)
-    tolerance = Tolerance(absolute=spec.tolerance, relative=10 * spec.tolerance)
-    check_probes({graph: candidate[:2] for graph, candidate in candidates.items()}, probes, spec.data, tolerance)
+    trial = Trial(spec.data, rows is not None, probes, Tolerance(absolute=spec.tolerance, relative=10 * spec.tolerance))
+    check_probes({graph: candidate[:2] for graph, candidate in candidates.items()}, trial)
     metrics = {} if rows is None else reconstruction(probes)
     contents = Contents(
         name=spec.name,
@@ -131,14 +136,21 @@ def _write(
         preprocessing=preprocessing_of(spec),
         provenance=None,
         version=spec.version,
-        tolerance=tolerance,
+        tolerance=trial.tolerance,
     )
-    return write_package(directory, contents, overwrite=False)
+    try:
+        return write_package(directory, contents, overwrite=False)
+    except Disagreement as exc:
+        content, exact = contents.graphs[exc.graph].content, candidates[exc.graph].exact
+        raise TrainingError(f"{exc}; {verdict(trial, exc, content, exact)}") from exc
 
 
 def _candidate(part: Part, border: Border) -> Candidate:
-    module = GraphModule(Reference(part, border), border.inputs, border.outputs)
-    return Candidate(part.label, module, lambda probe: describe(part.label, join(part, border, probe)))
+    module, exact = (
+        None if run is None else GraphModule(Reference(part._replace(run=run), border), border.inputs, border.outputs)
+        for run in (part.run, part.exact)
+    )
+    return Candidate(part.label, module, lambda probe: describe(part.label, join(part, border, probe)), exact)
 
 
 @contextmanager
