@@ -54,6 +54,9 @@ class Likelihood(nn.Module, ABC):
     def initial_parameters(self, train: Tensor) -> Tensor:
         """Returns the parameters [*parameters_shape] that fit all rows alike; the decoder starts there."""
 
+    def fit(self, train: Tensor) -> None:
+        """Sets what is learned beside parameters to what fits all rows alike, as `initial_parameters` do."""
+
     @abstractmethod
     def expectation(self, parameters: Tensor) -> Tensor:
         """Returns the mean [batch, *row_shape] of the data."""
