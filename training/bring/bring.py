@@ -14,7 +14,7 @@ from training.bring.card import card_of, preprocessing_of
 from training.bring.checks import check_probes, reconstruction
 from training.bring.join import join
 from training.bring.likelihood import OfExpectation, family_of
-from training.bring.part import Part, file_part, module_part
+from training.bring.part import Part, Run, file_part, module_part
 from training.bring.spec import Spec, parse_spec
 from training.bring.trial import Trial, trial_rows
 from training.bring.verdict import verdict
@@ -146,11 +146,15 @@ def _write(
 
 
 def _candidate(part: Part, border: Border) -> Candidate:
-    module, exact = (
-        None if run is None else GraphModule(Reference(part._replace(run=run), border), border.inputs, border.outputs)
-        for run in (part.run, part.exact)
+    def asked(run: Run) -> GraphModule:
+        return GraphModule(Reference(part._replace(run=run), border), border.inputs, border.outputs)
+
+    return Candidate(
+        part.label,
+        asked(part.run),
+        lambda probe: describe(part.label, join(part, border, probe)),
+        None if part.exact is None else asked(part.exact),
     )
-    return Candidate(part.label, module, lambda probe: describe(part.label, join(part, border, probe)), exact)
 
 
 @contextmanager

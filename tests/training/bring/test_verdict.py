@@ -46,7 +46,7 @@ class Case:
     def off_by(self, distance: float, rows: Sequence[int]) -> Trial:
         """Returns the trial with a reference that is off on some rows."""
         inputs, outputs = self.trial.probes["encoder"]
-        mean = outputs["mean"].copy()
+        mean = outputs["mean"].astype(np.float32)
         mean[list(rows)] += distance
         probe = Probe(inputs, {**outputs, "mean": mean})
         return self.trial._replace(probes={**self.trial.probes, "encoder": probe})

@@ -43,8 +43,8 @@ def test_pca_is_no_measure_where_it_can_lose_nothing() -> None:
     assert more is not None
     assert less.squared_error > more.squared_error > 1
     plane = random.normal(size=(2, 5))
-    flat = (random.normal(size=(rows, 2)) @ plane for rows in (100, 30))
-    assert pca(*(rows.astype(np.float32) for rows in flat), 2) is None  # but for rounding
+    left, right = ((random.normal(size=(rows, 2)) @ plane).astype(np.float32) for rows in (100, 30))
+    assert pca(left, right, 2) is None  # but for rounding
 
 
 def test_no_column_rules_pca_by_its_unit() -> None:
@@ -52,7 +52,8 @@ def test_no_column_rules_pca_by_its_unit() -> None:
     plane = random.normal(size=(2, 6))
     train, test = (random.normal(size=(n, 2)) @ plane + 0.3 * random.normal(size=(n, 6)) for n in (300, 200))
     found, of_other_units = (
-        pca(*((rows * units).astype(np.float32) for rows in (train, test)), 2) for units in (1.0, [1e5, 1, 1, 1, 1, 1])
+        pca((train * units).astype(np.float32), (test * units).astype(np.float32), 2)
+        for units in (np.ones(6), np.array([1e5, 1, 1, 1, 1, 1]))
     )
     assert found is not None
     assert of_other_units is not None
