@@ -103,7 +103,7 @@ def take_step(config: Config, state: State, found: Step, pace: Pace, guard: Guar
     if not guard.admits(loss_nats, gradient_norm):
         return False
     for group in state.optimizer.param_groups:
-        group["lr"] = pace.learning_rate
+        group["lr"] = pace.learning_rate * group["quickness"]
     state.optimizer.step()
     follow(state, pace.average_decay)
     if config.target_rate is not None:

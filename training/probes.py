@@ -62,8 +62,18 @@ def probe(module: GraphModule, inputs: Mapping[str, Tensor]) -> Probe:
 
 def _run(module: GraphModule, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     with torch.inference_mode():
-        found: Tensor | tuple[Tensor, ...] = module.module.eval()(*(inputs[name] for name in module.inputs))
+        found: Tensor | tuple[Tensor, ...] = module.module.eval()(*(laid_out(inputs[name]) for name in module.inputs))
     return dict(zip(module.outputs, (found,) if isinstance(found, Tensor) else found, strict=True))
+
+
+def laid_out(rows: Tensor) -> Tensor:
+    """Returns rows that lie in memory in the order of their axes, as a caller's own do.
+
+    Kernels choose their way by that, and answer differently. `contiguous()` is not enough: it leaves alone where axes
+    of length 1 lie, and a grey picture whose channels were last still counts as one.
+    """
+    as_made = torch.empty(rows.shape, device="meta").stride()
+    return rows if rows.stride() == as_made else rows.clone(memory_format=torch.contiguous_format)
 
 
 def data_rows(data: DataSpec, rows: Tensor) -> Tensor:
@@ -110,4 +120,4 @@ def to_npz(probes: Mapping[str, Probe]) -> bytes:
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> Arrays:
-    return {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}
+    return {name: laid_out(tensor).numpy() for name, tensor in tensors.items()}

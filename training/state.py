@@ -16,6 +16,8 @@ from training.models import model_of
 from training.networks.pair import Networks
 from training.scaling import scaling_of
 
+SCALE_RATE = 0.02  # least learning rate of what a likelihood learns: logarithms, which lie far from where they begin
+
 
 @dataclass
 class State:
@@ -65,14 +67,16 @@ def start(config: Config, dataset: Dataset) -> State:
     device = device_of(config)
     networks = build(config, dataset).to(device)
     average = deepcopy(networks).requires_grad_(False)
+    scales = list(networks.decoder.likelihood.parameters())
     weights: list[Tensor] = []
     spared: list[Tensor] = []
-    for parameter in networks.parameters():
+    for parameter in (*networks.encoder.parameters(), *networks.decoder.body.parameters(), networks.decoder.bias):
         is_bias = parameter.ndim <= 1 or parameter is networks.decoder.bias
         (spared if is_bias else weights).append(parameter)
     groups = [
-        {"params": weights, "weight_decay": config.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
+        {"params": weights, "weight_decay": config.weight_decay, "quickness": 1.0},
+        {"params": spared, "weight_decay": 0.0, "quickness": 1.0},
+        {"params": scales, "weight_decay": 0.0, "quickness": max(1.0, SCALE_RATE / config.learning_rate)},
     ]
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
     generator = Generator(device).manual_seed(config.seed)

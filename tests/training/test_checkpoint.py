@@ -30,10 +30,11 @@ def test_what_is_read_is_what_was_written(path: Path, tiny: Config, dataset: Dat
     assert all(torch.equal(again.tensors[name], tensor) for name, tensor in last.tensors.items())
 
 
+@pytest.mark.parametrize("family", ["binomial", "gaussian"])
 def test_convolutions_go_on_from_a_file_as_if_they_had_not_stopped(
-    tiny: Config, dataset: Dataset, tmp_path: Path
+    tiny: Config, dataset: Dataset, tmp_path: Path, family: str
 ) -> None:
-    config = tiny.model_copy(update={"network": "conv", "hidden_sizes": (4,)})
+    config = tiny.model_copy(update={"network": "conv", "hidden_sizes": (4,), "likelihood": family})
     state = start(config, dataset)
     whole = epochs(config, dataset, state)
     next(whole)

@@ -1,10 +1,13 @@
+import re
 import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from training import cli
 from training.checkpoint import CHECKPOINT_FILE
@@ -48,6 +51,17 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_one_that_was_not(
     assert cli.train([*arguments, str(whole)]) == 0
     for name in (CHECKPOINT_FILE, "metrics.jsonl", "model/encoder.onnx", "model/decoder.onnx", "model/probes.npz"):
         assert (stopped / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_run_that_learned_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures, settings = tmp_path / "grey.npy", tmp_path / "brief.toml"
+    np.save(pictures, np.round(load_digits().images[:100] * 255 / 16).astype(np.uint8))
+    settings.write_text("network = 'mlp'\nhidden_sizes = [16]\nepochs = 1\nlatent_size = 2\n" + BRIEF)
+    assert cli.train([str(pictures), "--config", str(settings), "--out", str(tmp_path / "run")]) == 0
+    said = r"orse than without latents: negative ELBO \d+\.\d+ nats, one distribution for all rows 354\.89: try more"
+    assert re.search(rf"^warning: w{said}", capsys.readouterr().out, re.MULTILINE)
+    readme = (tmp_path / "run" / PACKAGE_DIRECTORY / "README.md").read_text()
+    assert re.search(rf"- W{said}", " ".join(readme.split()))
 
 
 def test_help_does_not_load_pytorch() -> None:

@@ -1,6 +1,6 @@
 from dataclasses import replace
 from itertools import islice
-from math import isfinite
+from math import isfinite, log
 
 import pytest
 import torch
@@ -184,6 +184,23 @@ def test_narrow_products_train_as_well(tiny: Config, dataset: Dataset) -> None:
     wide = list(epochs(config, dataset, start(config, dataset)))[-1]
     assert narrow.loss_nats == pytest.approx(wide.loss_nats, rel=0.02)
     assert narrow.loss_nats != wide.loss_nats
+
+
+def test_the_scale_is_what_the_residual_says(tiny: Config, dataset: Dataset) -> None:
+    """It begins at half the range, 127 levels, and is not to move as slowly as the networks do."""
+    spec = dataset.spec.model_copy(update={"maximum": 255.0})
+    grey = dataset._replace(spec=spec, family="gaussian", train=(dataset.train.float() * 255 / 16).round().byte())
+    config = tiny.model_copy(update={"hidden_sizes": (64,), "latent_size": 8, "input_noise": 0.0, "batch_size": 64})
+    config = config.model_copy(update={"learning_rate": 5e-4, "epochs": 30, "weight_decay": 0.0})
+    state = start(config, grey)
+    *_, last = epochs(config, grey, state)
+    pair = state.average
+    with torch.inference_mode():
+        found = pair.decoder(pair.encoder(grey.train).mean).expectation
+    left = float((found - grey.train.float()).square().mean().sqrt())
+    assert left < 50
+    assert pair.decoder.likelihood.constants["scale"] == pytest.approx(left, rel=0.1)
+    assert last.loss_nats < 64 * log(256)
 
 
 def test_binary_rows_are_drawn_anew_at_every_step(tiny: Config, dataset: Dataset) -> None:

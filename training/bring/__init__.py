@@ -7,8 +7,9 @@ part        a module or a file as it came, asked alike
 borders     casts, layouts and ranges between a part and a package; both together are the answers to be met
 join        the same borders, written as nodes of the part's graph
 likelihood  of the family that the spec names
-trial       rows to try a pair on, given or drawn
+trial       rows to try a pair on, given or drawn, and those on which answers are missed
 checks      what no comparison with the graphs would show
+verdict     which side is off where pair and graph disagree
 card        the README
 bring       the steps above, in order: `export` for torch modules, `package` for ONNX files
 cli         `vae package`

@@ -14,13 +14,16 @@ from training.bring.card import card_of, preprocessing_of
 from training.bring.checks import check_probes, reconstruction
 from training.bring.join import join
 from training.bring.likelihood import OfExpectation, family_of
-from training.bring.part import Part, file_part, module_part
+from training.bring.part import Part, Run, file_part, module_part
 from training.bring.spec import Spec, parse_spec
-from training.bring.trial import trial_rows
+from training.bring.trial import Trial, trial_rows
+from training.bring.verdict import verdict
 from training.graphs import ExportedGraph, describe, export_graph
 from training.package import README, Contents, Proved, write_package
+from training.parity import Disagreement
 from training.probes import GraphModule, Probe, probe_all
 from training.versions import number_of
+from vae.errors import TrainingError
 from vae.manifest import Likelihood, Tolerance
 from vae.package import ModelPackage, check_place
 
@@ -33,6 +36,8 @@ class Candidate(NamedTuple):
     module: GraphModule
     """What the graph must answer."""
     graph: Callable[[Probe], ExportedGraph]
+    exact: GraphModule | None = None
+    """The module, computed in float64; None where that cannot be had."""
 
 
 def export(
@@ -116,8 +121,8 @@ def _write(
         )
         likelihood = family.describe()
     probes = probe_all({graph: candidate.module for graph, candidate in candidates.items()}, spec.data, given)
-    tolerance = Tolerance(absolute=spec.tolerance, relative=10 * spec.tolerance)
-    check_probes({graph: candidate[:2] for graph, candidate in candidates.items()}, probes, spec.data, tolerance)
+    trial = Trial(spec.data, rows is not None, probes, Tolerance(absolute=spec.tolerance, relative=10 * spec.tolerance))
+    check_probes({graph: candidate[:2] for graph, candidate in candidates.items()}, trial)
     metrics = {} if rows is None else reconstruction(probes)
     contents = Contents(
         name=spec.name,
@@ -132,14 +137,25 @@ def _write(
         preprocessing=preprocessing_of(spec),
         provenance=None,
         version=number_of(spec.version, directory, spec.name),
-        tolerance=tolerance,
+        tolerance=trial.tolerance,
     )
-    return write_package(directory, contents, overwrite=False)
+    try:
+        return write_package(directory, contents, overwrite=False)
+    except Disagreement as exc:
+        content, exact = contents.graphs[exc.graph].content, candidates[exc.graph].exact
+        raise TrainingError(f"{exc}; {verdict(trial, exc, content, exact)}") from exc
 
 
 def _candidate(part: Part, border: Border) -> Candidate:
-    module = GraphModule(Reference(part, border), border.inputs, border.outputs)
-    return Candidate(part.label, module, lambda probe: describe(part.label, join(part, border, probe)))
+    def asked(run: Run) -> GraphModule:
+        return GraphModule(Reference(part._replace(run=run), border), border.inputs, border.outputs)
+
+    return Candidate(
+        part.label,
+        asked(part.run),
+        lambda probe: describe(part.label, join(part, border, probe)),
+        None if part.exact is None else asked(part.exact),
+    )
 
 
 @contextmanager

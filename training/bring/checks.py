@@ -3,40 +3,37 @@
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from training.probes import REAL, Arrays, GraphModule, Probe, probe
+from training.bring.trial import Trial
+from training.probes import REAL, ROWS, Arrays, GraphModule, Probe, probe
 from training.progress import say
 from vae.errors import TrainingError
-from vae.manifest import DataSpec, Tolerance
-from vae.probes import compare, reach_of
+from vae.probes import compare
 
 LARGEST_LOG_VARIANCE = 80.0  # exp of it is all but the largest float32
 
 
-def check_probes(
-    modules: Mapping[str, tuple[str, GraphModule]], probes: Mapping[str, Probe], data: DataSpec, tolerance: Tolerance
-) -> None:
+def check_probes(modules: Mapping[str, tuple[str, GraphModule]], trial: Trial) -> None:
     """Makes sure that every module's answers are numbers, repeat, and depend on a row alone.
 
     Args:
         modules: what to call each in an error, and the module, by graph name.
-        probes: what they were asked, and answered for all rows at once.
-        data: what a row is.
-        tolerance: how far answers may lie apart.
+        trial: what they were asked, and answered for all rows at once.
 
     Raises:
         TrainingError: they do not.
     """
-    reach = reach_of(data, probes["encoder"].inputs["data"])
     for graph, (label, module) in modules.items():
-        inputs, expected = probes[graph]
-        _check_values(label, expected, data)
-        rows = len(next(iter(inputs.values())))
-        for comparison in compare(_answers(module, inputs, 1), expected, reach, tolerance):
+        inputs, expected = trial.probes[graph]
+        _check_values(graph, label, trial)
+        alone = _answers(module, inputs, 1)
+        for comparison in compare(alone, expected, trial.reach, trial.tolerance):
             if comparison.passed:
                 continue
-            repeated = compare(_answers(module, inputs, rows), expected, reach, tolerance)
+            repeated = compare(_answers(module, inputs, ROWS), expected, trial.reach, trial.tolerance)
+            rows = trial.named(graph, trial.missed(comparison.output, alone, expected))
             reason = (
                 "with the rows beside it: something in it works on the batch as a whole, such as a BatchNorm in "
                 "training mode, or it is rounding, of which `tolerance` allows more"
@@ -46,7 +43,7 @@ def check_probes(
             )
             raise TrainingError(
                 f"{label}: what it answers as {comparison.output} changes by up to {comparison.largest_difference:.3g} "
-                f"{reason}"
+                f"on {rows}, {reason}"
             )
 
 
@@ -76,18 +73,20 @@ def _answers(module: GraphModule, inputs: Arrays, size: int) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts]) for name in module.outputs}
 
 
-def _check_values(label: str, outputs: Arrays, data: DataSpec) -> None:
-    for name, output in outputs.items():
-        if name == "data" and output.dtype != data.dtype:
-            raise TrainingError(f"{label}: answers data as {output.dtype}, and the spec says {data.dtype}")
-        bad = ~np.isfinite(output).reshape(len(output), -1).all(1)
-        if bad.any():
+def _check_values(graph: str, label: str, trial: Trial) -> None:
+    def named(bad: npt.NDArray[np.bool_]) -> str:
+        return trial.named(graph, np.flatnonzero(bad.reshape(len(bad), -1).any(1)).tolist())
+
+    for name, output in trial.probes[graph].outputs.items():
+        if name == "data" and output.dtype != trial.data.dtype:
+            raise TrainingError(f"{label}: answers data as {output.dtype}, and the spec says {trial.data.dtype}")
+        if rows := named(~np.isfinite(output)):
             raise TrainingError(
-                f"{label}: answers {name} of NaN or infinity for {bad.sum()} of {len(output)} rows: clamp what can "
-                "overflow, for example before an exp"
+                f"{label}: answers {name} of NaN or infinity for {rows}: clamp what can overflow, for example "
+                "before an exp"
             )
-        if name == "log_variance" and output.max() > LARGEST_LOG_VARIANCE:
+        if name == "log_variance" and (rows := named(output > LARGEST_LOG_VARIANCE)):
             raise TrainingError(
-                f"{label}: log_variance reaches {output.max():.3g}, of which exp overflows: clamp it, or is it no "
-                "logarithm?"
+                f"{label}: log_variance reaches {output.max():.3g} for {rows}, of which exp overflows: clamp it, or is "
+                "it no logarithm?"
             )

@@ -59,7 +59,7 @@ def runner_of(label: str, model: onnx.ModelProto) -> Callable[..., tuple[Tensor,
             fed = given.to(dtype)
             if dtype == torch.uint8 and not bool((fed == given).all()):
                 raise TrainingError(f"input {name} is uint8, which what it is to be given does not fit into")
-            feeds[name] = fed.contiguous().numpy()
+            feeds[name] = fed.numpy()
         return tuple(map(torch.from_numpy, run(session, feeds, outputs)))
 
     return run_rows

@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from training.bring.files import read_graph, runner_of
 from training.bring.roles import Outputs
 from training.graphs import trace
-from training.probes import GraphModule
+from training.probes import GraphModule, laid_out
 from vae.errors import TrainingError, innermost
+
+Run = Callable[..., tuple[Tensor, ...]]
+"""Rows in a part's own layout and range -> its outputs; raises TrainingError where it fails."""
 
 
 class Part(NamedTuple):
@@ -21,12 +24,13 @@ class Part(NamedTuple):
 
     label: str
     """What to call it in an error."""
-    run: Callable[..., tuple[Tensor, ...]]
-    """Rows in its own layout and range -> its outputs; raises TrainingError where it fails."""
+    run: Run
     roles: tuple[str, ...]
-    """What they are."""
+    """What the outputs are."""
     model: Callable[[], onnx.ModelProto]
     """The graph that it is or becomes."""
+    exact: Run | None = None
+    """The same in float64; None where that cannot be had."""
 
 
 def module_part(label: str, module: nn.Module, outputs: Outputs, row_shape: tuple[int, ...]) -> Part:
@@ -49,7 +53,10 @@ def module_part(label: str, module: nn.Module, outputs: Outputs, row_shape: tupl
         names = tuple(f"answer_{number}" for number in range(count))
         return trace(label, GraphModule(own, ("rows",), names), {"rows": example.numpy()})
 
-    return Part(label, run, outputs.roles_of(label, count), model)
+    def exact(*rows: Tensor) -> tuple[Tensor, ...]:
+        return _translated(label, deepcopy(own).double())(*(given.double() for given in rows))
+
+    return Part(label, run, outputs.roles_of(label, count), model, exact)
 
 
 def file_part(path: Path, outputs: Outputs, inputs: tuple[str, ...]) -> Part:
@@ -67,11 +74,11 @@ def file_part(path: Path, outputs: Outputs, inputs: tuple[str, ...]) -> Part:
     return Part(label, run, outputs.roles_of(label, len(answered), answered), lambda: model)
 
 
-def _translated(label: str, run: Callable[..., object]) -> Callable[..., tuple[Tensor, ...]]:
+def _translated(label: str, run: Callable[..., object]) -> Run:
     def answer(*rows: Tensor) -> tuple[Tensor, ...]:
         try:
             with torch.inference_mode():
-                found = run(*rows)
+                found = run(*map(laid_out, rows))
         except Exception as exc:  # whatever a stranger's module or graph does
             reason = str(exc) if isinstance(exc, TrainingError) else innermost(exc)
             given = " and ".join(str(list(given.shape)) for given in rows)

@@ -1,4 +1,7 @@
-"""Trial rows: data that a pair is tried on, given by its maker or drawn."""
+"""The trial of a pair: rows that it is tried on, given by its maker or drawn, and those on which answers are missed."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -6,12 +9,56 @@ import torch
 from torch import Tensor
 
 from training.bring.spec import Spec
-from training.probes import REAL
+from training.probes import RANDOM, REAL, ROWS, Arrays, Probe
 from vae.errors import TrainingError, innermost
 from vae.files import AnyArray
-from vae.manifest import DataSpec
+from vae.manifest import DataSpec, Tolerance
+from vae.probes import Reach, compare, reach_of
 
 WIDEST = 1e6  # range within which random values still mean something
+
+
+class Trial(NamedTuple):
+    """What a pair was asked and answered, and how nearly that is to be met."""
+
+    data: DataSpec
+    given: bool
+    """Whether its maker gave rows; random ones stand for them otherwise."""
+    probes: Mapping[str, Probe]
+    """By graph name."""
+    tolerance: Tolerance
+
+    @property
+    def reach(self) -> Reach:
+        """How far apart values of data lie."""
+        return reach_of(self.data, self.probes["encoder"].inputs["data"])
+
+    def missed(self, output: str, answers: Arrays, references: Arrays) -> list[int]:
+        """Returns the rows on which an output lies further from its reference than the tolerance allows."""
+        return [
+            row
+            for row in range(len(references[output]))
+            for found in compare(rows_of(answers, [row]), rows_of(references, [row]), self.reach, self.tolerance)
+            if found.output == output and not found.passed
+        ]
+
+    def named(self, graph: str, rows: Sequence[int]) -> str:
+        """Returns how many of each kind of a graph's probe rows these are, in words."""
+        given = "given" if self.given else "random"
+        kinds = (f"{given} rows", "random rows", "flat rows" if self.data.kind == "image" else "extreme rows")
+        if graph == "decoder":
+            kinds = (f"latents of {given} rows", "draws from N(0, I)", "latents far out")
+        found, every = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
+        kind_of = [kind for kind, count in zip(kinds, (REAL, RANDOM, ROWS), strict=True) for _ in range(count)][:ROWS]
+        for row, kind in enumerate(kind_of):
+            every[kind] += 1
+            found[kind] += row in rows
+        return " and ".join(f"{count} of {every[kind]} {kind}" for kind, count in found.items() if count)
+
+
+def rows_of(arrays: Arrays, rows: Sequence[int]) -> Arrays:
+    """Returns some rows of every array."""
+    return {name: array[list(rows)] for name, array in arrays.items()}
 
 
 def trial_rows(rows: npt.ArrayLike | None, spec: Spec) -> Tensor:

@@ -8,6 +8,7 @@ from math import floor, log10
 from training.card.about import About, Setting
 from training.card.picture import Picture
 from training.card.table_pictures import Column
+from training.evaluate.alarms import alarms
 from training.evaluate.evaluation import Evaluation, PriorEvidence
 from training.evaluate.report import markdown
 from training.evaluate.served import Served
@@ -147,10 +148,11 @@ def _limits(served: Served, evaluation: Evaluation) -> str:
     points = [
         "It knows the data that it was trained on. Other data is encoded as readily, and means nothing.",
         "What it decodes to is an expectation, or that rounded: the likelihood's own noise is not drawn.",
+        *(f"{alarm[0].upper()}{alarm[1:]}." for alarm in alarms(evaluation)),
         *(_holes(prior) for prior in evaluation.priors if prior.hole_fraction > _HOLES),
     ]
     idle = served.latent_size - evaluation.active_units if evaluation.active_units is not None else 0
-    if idle:
+    if 0 < idle < served.latent_size:
         points.append(f"Idle latent dimensions: {idle} of {served.latent_size}. Moving them changes next to nothing.")
     points.append("The licence of the data, and what it allows of this model, is for you to add: this card knows none.")
     return "## Limits\n\n" + "\n".join(map(_point, points))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from training.evaluate.alarms import alarms
 from training.evaluate.evaluation import Drawn, Evaluation, PriorEvidence
 from training.evaluate.report import number, prior_name
 
@@ -73,11 +74,14 @@ def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:
     yield row("negative ELBO", "negative_elbo_nats", likeliest)
     yield row("-log p(x)", "nll_nats", likeliest)
     yield row("  standard error", "nll_standard_error_nats")
+    if any((nll := each.likelihoods.nll) and nll.rows != each.rows for each in evaluations):
+        yield row("  negative ELBO of its rows", "nll_negative_elbo_nats", likeliest)
     yield row("  bits per dimension", "nll_bits_per_dimension", likeliest, 3)
     yield row("rate (KL)", "kl_nats")
     yield row("distortion", "reconstruction_nats")
     yield row("active units", "active_units", digits=0)
     yield row("squared error", "squared_error", lower, 1)
+    yield row("explained", "explained", higher, 3)
     yield row("aggregate KL", "aggregate_kl_nats", lower)
     yield row("tear index", "tear_index", near_one)
     yield row("largest step", "interpolation_largest_step", near_one)
@@ -99,7 +103,7 @@ def notes(evaluations: Sequence[tuple[str, Evaluation]], mark: str) -> list[str]
     if len(budgets) > 1:
         listed = ", ".join(f"{rows} x {samples}" for rows, samples in sorted(budgets))
         said.append(f"-log p(x) falls with the samples, which differ: {listed} (rows x samples)")
-    return said
+    return said + [f"{name}: {alarm}" for name, evaluation in evaluations for alarm in alarms(evaluation)]
 
 
 def families(evaluations: Sequence[Evaluation]) -> set[str]:

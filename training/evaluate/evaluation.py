@@ -112,6 +112,10 @@ class Likelihoods(Record):
     bits_per_dimension: float | None = None
     """Negative ELBO / (values in a row * ln 2)."""
     nll: Nll | None = None
+    without_latents_nats: float | None = None
+    """Negative log-likelihood of the same family with parameters that are alike for all rows, fitted on the training
+    rows, or of the uniform distribution where levels are discrete and that is less. None of a family that is unknown.
+    """
 
 
 class Evaluation(Record):
@@ -134,9 +138,12 @@ class Evaluation(Record):
     aggregate_kl_nats: float | None
     """From the Gaussian with the aggregate posterior's mean and covariance to N(0, I)."""
     squared_error: float
-    """Of the expectation decoded from the posterior mean; a sum over a row's values."""
-    pca_squared_error: float
-    """The same for PCA with as many components, fitted on the training rows."""
+    """Of the expectation decoded from the posterior mean; a sum over a row's values, in the data's units."""
+    explained: float | None = None
+    """The share of the held-out rows' variance that it leaves nothing of, a table's columns scaled alike."""
+    pca_squared_error: float | None = None
+    """The same error for PCA with as many components, fitted on the training rows, scaled; None where it loses none."""
+    pca_explained: float | None = None
 
     smoothness: Smoothness
     """Around held-out rows' latents."""
@@ -156,7 +163,10 @@ class Evaluation(Record):
             "bits_per_dimension": found.bits_per_dimension,
             "active_units": self.active_units,
             "squared_error": self.squared_error,
+            "explained": self.explained,
             "pca_squared_error": self.pca_squared_error,
+            "pca_explained": self.pca_explained,
+            "without_latents_nats": found.without_latents_nats,
             "aggregate_kl_nats": self.aggregate_kl_nats,
             "tear_index": self.smoothness.tear_index,
             "interpolation_largest_step": self.interpolation_largest_step,
@@ -167,6 +177,7 @@ class Evaluation(Record):
                 "nll_standard_error_nats": found.nll.nats.standard_error,
                 "nll_bits_per_dimension": found.nll.bits_per_dimension,
                 "nll_effective_samples": found.nll.effective_samples,
+                "nll_negative_elbo_nats": found.nll.negative_elbo_nats,
             }
         for prior in self.priors:
             named[f"{prior.name}_hole_fraction"] = prior.hole_fraction

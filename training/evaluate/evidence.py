@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from training.evaluate import aggregate, bounds, continuity
+from training.evaluate.baseline import without_latents
 from training.evaluate.completeness import NEIGHBOURS, Balls, Completeness
 from training.evaluate.evaluation import (
     Budget,
@@ -20,7 +21,7 @@ from training.evaluate.evaluation import (
     PriorEvidence,
 )
 from training.evaluate.features import Features, Labels, classifier_features, evenly, value_components
-from training.evaluate.reconstruction import pca_squared_error, squared_error
+from training.evaluate.reconstruction import pca, reconstruction
 from training.evaluate.served import Data, Floats, Posterior, Served
 from vae.errors import TrainingError
 
@@ -75,7 +76,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
     for name, answer in {"encoder.mean": test.mean, "decoder.expectation": expectation}.items():
         if not np.isfinite(answer).all():
             raise TrainingError(f"{name}: the graph answers held-out rows with what is not finite")
-    likelihoods = _likelihoods(served, rows.test, test, budget, told)
+    likelihoods = _likelihoods(served, rows, test, budget, told)
     told("continuity", 0)
     sets = _sets(served, rows, test, budget)
     starts, ends = _halves(sets.test_latents)
@@ -86,6 +87,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
         told("completeness", number / len(served.priors))
         priors.append(_prior(served, name, sets, budget))
     told("completeness", 1)
+    found, linear = reconstruction(expectation, rows.test, rows.train), pca(rows.train, rows.test, served.latent_size)
     return Evaluation(
         rows=len(rows.test),
         rows_sha256=sha256(np.ascontiguousarray(rows.test).tobytes()).hexdigest(),
@@ -96,8 +98,10 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
         likelihoods=likelihoods,
         active_units=aggregate.active_units(test.mean) if served.posterior == "gaussian" else None,
         aggregate_kl_nats=aggregate.gaussian_kl(test),
-        squared_error=squared_error(expectation, rows.test),
-        pca_squared_error=pca_squared_error(rows.train, rows.test, served.latent_size),
+        squared_error=found.squared_error,
+        explained=found.explained,
+        pca_squared_error=linear and linear.squared_error,
+        pca_explained=linear and linear.explained,
         smoothness=smoothness,
         interpolation_largest_step=continuity.largest_step(served, starts, ends, sets.scale),
         features=tuple(_feature_space(space, midpoints) for space in sets.spaces),
@@ -105,11 +109,13 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
     )
 
 
-def _likelihoods(served: Served, rows: Data, posterior: Posterior, budget: Budget, told: Progress) -> Likelihoods:
+def _likelihoods(served: Served, both: Rows, posterior: Posterior, budget: Budget, told: Progress) -> Likelihoods:
     if not served.scores:
         return Likelihoods()
+    rows, alike = both.test, without_latents(served.family, served.data, both.train, both.test)
     if posterior.log_variance is None:
-        return Likelihoods(reconstruction_nats=bounds.mean_of(-served.score(rows, posterior.mean)))
+        reconstructed = bounds.mean_of(-served.score(rows, posterior.mean))
+        return Likelihoods(reconstruction_nats=reconstructed, without_latents_nats=alike)
     bits = served.data.size * log(2)
     seed = budget.seed
     elbo = bounds.elbo(served, rows, posterior, budget.draws, seed=seed, progress=partial(told, "ELBO"))
@@ -120,6 +126,7 @@ def _likelihoods(served: Served, rows: Data, posterior: Posterior, budget: Budge
         kl_per_dimension_nats=tuple(bounds.kl_per_dimension(posterior).mean(0).tolist()),
         bits_per_dimension=elbo.total.value / bits,
         nll=_nll(served, rows, posterior, budget, told),
+        without_latents_nats=alike,
     )
 
 

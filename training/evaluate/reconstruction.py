@@ -1,4 +1,7 @@
-"""Squared error of what latents decode to, and PCA's beside it."""
+"""What latents decode to, against the data: squared errors, the share of variance explained, and PCA beside it."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -8,24 +11,65 @@ from training.evaluate.served import BATCH_ROWS, Data, Wide
 from training.parity import batches
 
 FITTED_VALUES = 100_000_000  # at most, as doubles: all of MNIST, and some of what would not fit beside itself
+ROUNDING = 1e-9  # share of the variance: what is left of less is float32's
 
 
-def squared_error(expectation: Data | Wide, rows: Data | Wide) -> float:
-    """Returns the mean over rows of the sum over values of (expectation - data)^2."""
-    difference = expectation.astype(np.float64) - rows
-    return float((difference**2).sum() / len(rows))
+class Reconstruction(NamedTuple):
+    """How near what rows become is to them."""
+
+    squared_error: float
+    """A sum over a row's values in the data's units, a mean over rows."""
+    explained: float | None
+    """Share of the variance about the training rows' mean, columns scaled alike; None where there is none."""
 
 
-def pca_squared_error(train: Data, test: Data, components: int) -> float:
-    """Returns the squared error of PCA with so many components: the best that any linear pair could do in training.
+def reconstruction(expectation: Data | Wide, test: Data, train: Data) -> Reconstruction:
+    """Returns how near expectations are to held-out rows; a table's columns weigh as their scaled values do."""
+    return _measure(((expectation[part], test[part]) for part in batches(len(test), BATCH_ROWS)), train)
 
-    It is fitted on all training rows; of a set of more than FITTED_VALUES values, on rows spread evenly over it.
+
+def pca(train: Data, test: Data, components: int) -> Reconstruction | None:
+    """Returns what PCA with so many components does on held-out rows: the best that any linear pair could in training.
+
+    It is fitted on all training rows, scaled as for the networks; of a set of more than FITTED_VALUES values, on rows
+    spread evenly over it.
+
+    Returns:
+        None where it can lose nothing: it has as many components as there are values, or leaves no more than rounding.
     """
     size = train[0].size
+    if components >= size:
+        return None
+    units = np.broadcast_to(units_of(train), train.shape[1:]).reshape(size)
     some = train[evenly(len(train), max(components, FITTED_VALUES // size))]
-    pca = PCA(min(components, len(some), size), random_state=0).fit(some.reshape(-1, size).astype(np.float64))
-    total = 0.0
-    for part in batches(len(test), BATCH_ROWS):
-        rows = test[part].reshape(-1, size).astype(np.float64)
-        total += squared_error(pca.inverse_transform(pca.transform(rows)), rows) * len(rows)
-    return total / len(test)
+    fitted = PCA(min(components, len(some)), random_state=0).fit(some.reshape(-1, size) / units)
+
+    def projected(rows: Data) -> Wide:
+        again: Wide = fitted.inverse_transform(fitted.transform(rows.reshape(-1, size) / units)) * units
+        return again.reshape(rows.shape)
+
+    parts = [test[part] for part in batches(len(test), BATCH_ROWS)]
+    found = _measure(((projected(rows), rows) for rows in parts), train)
+    return None if found.explained is None or 1 - found.explained < ROUNDING else found
+
+
+def units_of(train: Data) -> Wide:
+    """Returns what values are measured in: a column's standard deviation; for pictures, whose values are alike, 1."""
+    if train.ndim > 2:
+        return np.ones(1)
+    deviations: Wide = train.std(0, dtype=np.float64)
+    return np.where(deviations > 0, deviations, 1.0)
+
+
+def _measure(parts: Iterable[tuple[Data | Wide, Data]], train: Data) -> Reconstruction:
+    """Returns how near expectations are to rows, both given some at a time."""
+    units, center = units_of(train), train.mean(0, dtype=np.float64)
+    count, squared, left, whole = 0, 0.0, 0.0, 0.0
+    for expectation, data in parts:
+        rows = data.astype(np.float64)
+        missed = expectation - rows
+        count += len(rows)
+        squared += float((missed**2).sum())
+        left += float(((missed / units) ** 2).sum())
+        whole += float((((rows - center) / units) ** 2).sum())
+    return Reconstruction(squared / count, 1 - left / whole if whole else None)

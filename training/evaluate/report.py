@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from training.evaluate.evaluation import Estimate, Evaluation, Likelihoods, PriorEvidence
+from training.evaluate.alarms import alarms
+from training.evaluate.evaluation import Estimate, Evaluation, Nll, PriorEvidence
 from vae.manifest import STANDARD
 
 NONE = "-"
@@ -32,7 +33,8 @@ def table(evaluation: Evaluation) -> str:
     for section in found:
         text.append(section.title)
         text += [f"  {label:<{labels}}  {value:>{values}}  {remark}".rstrip() for label, value, remark in section.lines]
-    return "\n".join([*text, "rows are compared by", *(f"  {space}" for space in _spaces(evaluation))])
+    text += ["rows are compared by", *(f"  {space}" for space in _spaces(evaluation))]
+    return "\n".join([*text, *(f"warning: {alarm}" for alarm in alarms(evaluation))])
 
 
 def markdown(evaluation: Evaluation) -> str:
@@ -48,12 +50,12 @@ def markdown(evaluation: Evaluation) -> str:
 
 def sections(evaluation: Evaluation) -> tuple[Section, ...]:
     """Returns every figure, by what it tells about; "-" where the model does not have it."""
-    found, linear = evaluation, f"{evaluation.latent_size} components"
+    found = evaluation
     latents = (
         Line("active units", number(found.active_units, 0), f"of {found.latent_size}"),
         Line("aggregate KL", number(found.aggregate_kl_nats), "nats, all rows' latents together against N(0, I)"),
-        Line("squared error", number(found.squared_error, 1), f"of the expectation; {_against_pca(found)}"),
-        Line("PCA", number(found.pca_squared_error, 1), f"squared error with {linear}"),
+        Line("squared error", number(found.squared_error, 1), "of the expectation, in the data's units"),
+        Line("explained", share(found.explained), f"of the variance, columns scaled alike; {_of_pca(found)}"),
     )
     slope = "p99 / median slope of the decoder around held-out rows; a linear one has 1"
     continuity = [
@@ -64,7 +66,7 @@ def sections(evaluation: Evaluation) -> tuple[Section, ...]:
         remark = f"of the lines' midpoints are near real rows, of real rows {space.precision:.0%}"
         continuity.append(Line(f"midpoints, {space.name}", f"{space.midpoint_precision:.0%}", remark))
     return (
-        Section(f"{found.rows} held-out rows, means a row", (*_likelihoods(found.likelihoods), *latents)),
+        Section(f"{found.rows} held-out rows, means a row", (*_likelihoods(found), *latents)),
         Section("continuity", tuple(continuity)),
         *(Section(f"completeness under {prior_name(prior.name)}", _prior(prior)) for prior in found.priors),
     )
@@ -73,6 +75,11 @@ def sections(evaluation: Evaluation) -> tuple[Section, ...]:
 def number(value: float | None, digits: int = 2) -> str:
     """Returns a figure as text; "-" where there is none."""
     return NONE if value is None else f"{value:.{digits}f}"
+
+
+def share(value: float | None) -> str:
+    """Returns a share as text; "-" where there is none."""
+    return NONE if value is None else f"{value:.1%}"
 
 
 def estimate(value: Estimate | None) -> str:
@@ -85,8 +92,8 @@ def prior_name(name: str) -> str:
     return "N(0, I)" if name == STANDARD else name
 
 
-def _likelihoods(found: Likelihoods) -> tuple[Line, ...]:
-    nll = found.nll
+def _likelihoods(evaluation: Evaluation) -> tuple[Line, ...]:
+    found, nll = evaluation.likelihoods, evaluation.likelihoods.nll
     how = (
         f"nats; {nll.samples} samples for each of {nll.rows} rows, {nll.effective_samples:.0f} effective"
         if nll
@@ -97,7 +104,9 @@ def _likelihoods(found: Likelihoods) -> tuple[Line, ...]:
         Line("reconstruction", estimate(found.reconstruction_nats), "nats, the distortion"),
         Line("KL", estimate(found.kl_nats), f"nats, the rate{_by_dimension(found.kl_per_dimension_nats)}"),
         Line("bits per dimension", number(found.bits_per_dimension, 3), "negative ELBO / (values in a row * ln 2)"),
+        Line("without latents", number(found.without_latents_nats), "nats, by one distribution for all rows"),
         Line("-log p(x)", estimate(nll.nats if nll else None), how),
+        *_bound_of_some(nll, evaluation.rows),
         Line("-log p(x) in bits", number(nll.bits_per_dimension if nll else None, 3), "per dimension"),
     )
 
@@ -106,11 +115,16 @@ def _by_dimension(kl: tuple[float, ...] | None) -> str:
     return f"; {min(kl):.2f} to {max(kl):.2f} per latent dimension" if kl else ""
 
 
-def _against_pca(found: Evaluation) -> str:
-    if not found.pca_squared_error:
-        return "PCA leaves none"
-    saved = 1 - found.squared_error / found.pca_squared_error
-    return f"{abs(saved):.0%} {'below' if saved >= 0 else 'above'} PCA"
+def _bound_of_some(nll: Nll | None, rows: int) -> tuple[Line, ...]:
+    """Returns the bound of the rows that -log p(x) is of, where they are not all: it may lie above that of all."""
+    if nll is None or nll.rows == rows:
+        return ()
+    return (Line("  its negative ELBO", number(nll.negative_elbo_nats), f"nats, of those {nll.rows} rows"),)
+
+
+def _of_pca(found: Evaluation) -> str:
+    linear = f"PCA with {found.latent_size} components"
+    return f"{linear} loses none" if found.pca_squared_error is None else f"{linear}: {share(found.pca_explained)}"
 
 
 def _prior(prior: PriorEvidence) -> tuple[Line, ...]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.likelihoods.likelihood import Likelihood, mean_of
+from training.likelihoods.likelihood import Likelihood, mean_of, variance_of
 from training.scaling import Scaling, flat
 from vae.manifest import DataSpec
 
@@ -45,6 +45,11 @@ class Gaussian(Likelihood):
     def initial_parameters(self, train: Tensor) -> Tensor:
         """Returns the mean row, scaled."""
         return self.scaled(mean_of(train).float())
+
+    def fit(self, train: Tensor) -> None:
+        """Sets the scale to the standard deviation from the mean row; that of a table's scaled columns is 1."""
+        is_image = self.data.kind == "image"
+        self.set_scale(float(variance_of(train).mean().sqrt() / self.scale) if is_image else 1.0)
 
     def expectation(self, parameters: Tensor) -> Tensor:
         """Returns the means in the data's units."""

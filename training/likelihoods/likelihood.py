@@ -54,6 +54,9 @@ class Likelihood(nn.Module, ABC):
     def initial_parameters(self, train: Tensor) -> Tensor:
         """Returns the parameters [*parameters_shape] that fit all rows alike; the decoder starts there."""
 
+    def fit(self, train: Tensor) -> None:
+        """Sets what is learned beside parameters to what fits all rows alike, as `initial_parameters` do."""
+
     @abstractmethod
     def expectation(self, parameters: Tensor) -> Tensor:
         """Returns the mean [batch, *row_shape] of the data."""
@@ -95,6 +98,14 @@ def mean_of(train: Tensor) -> Tensor:
     total = torch.zeros(train.shape[1:], dtype=torch.float64)
     for rows in torch.split(train, 4096):
         total += rows.double().sum(0).cpu()
+    return total / len(train)
+
+
+def variance_of(train: Tensor) -> Tensor:
+    """Returns the variance of every value about its mean, a few rows at a time."""
+    mean, total = mean_of(train), torch.zeros(train.shape[1:], dtype=torch.float64)
+    for rows in torch.split(train, 4096):
+        total += (rows.double().cpu() - mean).square().sum(0)
     return total / len(train)
 
 

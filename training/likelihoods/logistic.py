@@ -1,9 +1,11 @@
 """Discretised logistic: levels 0 to 255 (Kingma et al., "Improving variational inference with IAF", 2016)."""
 
+from math import pi
+
 import torch
 from torch import Tensor
 
-from training.likelihoods.likelihood import Likelihood, mean_of, softplus
+from training.likelihoods.likelihood import Likelihood, mean_of, softplus, variance_of
 from training.scaling import flat, smooth_clamp
 from vae.manifest import DataSpec
 
@@ -38,9 +40,14 @@ class Logistic(Likelihood):
         return (*axes, 2 * last)
 
     def initial_parameters(self, train: Tensor) -> Tensor:
-        """Returns the mean row, and a scale of about a sixth of the range."""
-        mean = self.scaled(mean_of(train).float())
-        return torch.cat((mean, torch.full_like(mean, -1.0)), -1)
+        """Returns the mean row, and the scale whose standard deviation is each value's.
+
+        Deviations count one row more, of what all values deviate by: a pixel that never changed may yet.
+        """
+        variance = variance_of(train)
+        variance = (len(train) * variance + variance.mean()) / (len(train) + 1) / self.scale.double() ** 2
+        log_scale = 0.5 * torch.log(3 * variance.clamp_min(HALF_LEVEL**2) / pi**2)
+        return torch.cat((self.scaled(mean_of(train).float()), log_scale.float()), -1)
 
     def expectation(self, parameters: Tensor) -> Tensor:
         """Returns E[max(min(y, 255), 0)] of the continuous y: the distribution's mean, but for rounding to levels."""

@@ -103,7 +103,9 @@ def table(points: Sequence[Point]) -> str:
             f"  {number(nll.nats.value if nll else None):>9}  {number(found.active_units, 0):>12}"
             f"  {prior.hole_fraction:>5.1%}  {number(prior.samples[0].coverage):>8}"
         )
-    return "\n".join([*lines, "nats a row on held-out rows; holes and coverage are those of N(0, I)"])
+    some = {(nll.rows, point.evaluation.rows) for point in points if (nll := point.evaluation.likelihoods.nll)}
+    of_some = "".join(f"; -log p(x) is of {rows} of the {every} rows" for rows, every in sorted(some) if rows != every)
+    return "\n".join([*lines, f"nats a row on held-out rows; holes and coverage are those of N(0, I){of_some}"])
 
 
 def picture(points: Sequence[Point]) -> bytes:

@@ -4,13 +4,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 import training
 from tests.flat_pictures import SETTINGS, spec
+from training.bring.join import join
 from training.bring.part import module_part
+from training.parity import open_session, run
 from vae.errors import TrainingError
 
 
@@ -146,3 +150,67 @@ def test_the_callers_random_numbers_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="draws random numbers"):
         training.export(drawn, other, SETTINGS, tmp_path / "model")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class Watching(nn.Module):
+    """Notes how what it is given lies in memory, of which it answers the mean of every channel."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(1, outputs, 1)
+        self.seen: list[tuple[torch.Size, tuple[int, ...]]] = []
+
+    def __deepcopy__(self, _: object) -> "Watching":
+        return self
+
+    def forward(self, rows: Tensor) -> Tensor:
+        self.seen.append((rows.shape, rows.stride()))
+        return self.layer(rows.mean(1, keepdim=True))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("shape", [[4, 4, 3], [4, 4, 1], [1, 1, 3]])
+def test_rows_and_latents_lie_in_memory_as_a_callers_own_do(tmp_path: Path, shape: list[int]) -> None:
+    height, width, channels = shape
+    inside, outside = Watching(4).to(memory_format=torch.channels_last), Watching(channels)  # type: ignore[call-overload]
+    settings = {"name": "own", "kind": "image", "shape": shape, "layout": "NCHW", "scaled_to": [-1, 1]}
+    training.export(inside, outside, settings | {"latent_shape": [2, height, width]}, tmp_path / "model")
+    for found, stride in inside.seen + outside.seen:
+        assert stride == torch.empty(found, device="meta").stride()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_group_norm_is_packaged(tmp_path: Path, channels: int) -> None:
+    """PyTorch's own for pictures whose channels lie last is wrong where they are nearly flat."""
+    torch.manual_seed(0)
+    inside = nn.Sequential(
+        nn.Conv2d(channels, 16, 3, padding=1), nn.GroupNorm(8, 16, eps=1e-6), nn.SiLU(), nn.Conv2d(16, 16, 4, 4)
+    )
+    encoder = nn.Sequential(inside, nn.SiLU(), nn.Flatten(), nn.Linear(4096, 4))
+    decoder = nn.Sequential(nn.Linear(2, channels * 4096), nn.Unflatten(1, (channels, 64, 64)), nn.Tanh())
+    settings = {"name": "g", "kind": "image", "shape": [64, 64, channels], "latent_shape": 2, "layout": "NCHW"}
+    package = training.export(encoder, decoder, settings | {"scaled_to": [-1, 1]}, tmp_path / "model")
+    assert package.manifest.parity is not None
+    flat = torch.full((2, channels, 64, 64), -1.0)
+    flat[1] = 1.0
+    session = open_session("encoder", package.read(package.manifest.graphs.encoder))
+    data = np.stack([np.full((64, 64, channels), level, np.uint8) for level in (0, 255)])
+    (mean,) = run(session, {"data": data}, ["mean"])
+    with torch.inference_mode():
+        expected = encoder.double()(flat.double())[:, :2].numpy()
+    np.testing.assert_allclose(mean, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_graph_that_does_not_answer_alike_is_refused_with_rows_and_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def altered(*given: object) -> onnx.ModelProto:
+        model = join(*given)  # type: ignore[arg-type]
+        for bias in (tensor for tensor in model.graph.initializer if list(tensor.dims) == [2]):  # the encoder's
+            bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.5), bias.name))
+        return model
+
+    monkeypatch.setattr("training.bring.bring.join", altered)
+    named = r"it misses them on 56 of 56 random rows and 8 of 8 flat rows; in float64 .*: the graph is off; `tolerance`"
+    with pytest.raises(TrainingError, match=rf"^encoder\.mean: .* lie up to 0.5 .* no package was written; {named}"):
+        training.export(encoder(), decoder(), SETTINGS, tmp_path / "model")
+    assert not list(tmp_path.iterdir())

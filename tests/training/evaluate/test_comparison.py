@@ -61,6 +61,17 @@ def test_markdown_has_the_same_cells_with_the_best_in_bold(evaluation: Evaluatio
         assert f"| {row.label} | " in text
 
 
+def test_an_estimate_of_some_rows_stands_above_the_bound_of_those_rows(evaluation: Evaluation) -> None:
+    nll = evaluation.likelihoods.nll
+    assert nll is not None
+    some = evaluation.likelihoods.model_copy(
+        update={"nll": nll.model_copy(update={"rows": 100, "negative_elbo_nats": 17.25})}
+    )
+    table = comparison([("some", evaluation.model_copy(update={"likelihoods": some})), ("all", evaluation)])
+    assert row_of(table, "  negative ELBO of its rows")[0] == "17.25"
+    assert "of its rows" not in comparison([("all", evaluation)])
+
+
 def test_what_cannot_be_compared_is_said(evaluation: Evaluation) -> None:
     assert not any("compar" in note for note in notes([("a", evaluation), ("b", evaluation)], "*"))
     other = evaluation.model_copy(update={"rows_sha256": "0" * 64})

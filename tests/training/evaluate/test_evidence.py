@@ -36,6 +36,7 @@ def test_a_model_that_is_the_data_passes(model: LinearGaussian, evaluation: Eval
     assert standard.mmd_squared < 4 * standard.mmd_squared_chance
     assert standard.cycle_deviations == pytest.approx(0, abs=1)
     assert evaluation.squared_error == pytest.approx(evaluation.pca_squared_error, rel=0.2)
+    assert evaluation.explained == pytest.approx(evaluation.pca_explained, abs=0.05)
 
 
 def test_only_the_wrong_prior_fails(model: LinearGaussian, rows: Rows) -> None:

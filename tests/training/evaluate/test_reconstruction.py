@@ -1,30 +1,72 @@
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
 
-from training.evaluate import reconstruction
-from training.evaluate.reconstruction import pca_squared_error, squared_error
-
-
-def test_squared_errors_are_sums_over_a_row() -> None:
-    assert squared_error(np.zeros((2, 3, 1), np.float32), np.full((2, 3, 1), 2, np.uint8)) == 12
-    assert (
-        squared_error(np.full((1, 2), 3, np.uint8), np.full((1, 2), 100, np.uint8)) == 2 * 97**2
-    )  # past 255, and of a difference below 0
+from training.evaluate import reconstruction as module
+from training.evaluate.reconstruction import pca, reconstruction
 
 
-def test_pca_with_every_component_is_exact() -> None:
+def test_squared_errors_are_sums_over_a_row_in_the_datas_units() -> None:
+    white, black = np.full((2, 3, 1, 1), 2, np.uint8), np.zeros((2, 3, 1, 1), np.uint8)
+    assert reconstruction(black.astype(np.float32), white, black).squared_error == 12
+    past = np.full((2, 1), 3, np.uint8), np.full((2, 1), 100, np.uint8)  # a difference past 255, and below 0
+    assert reconstruction(*past, past[0]).squared_error == 97**2
+
+
+def test_every_column_of_a_table_counts_alike_in_what_is_explained() -> None:
+    random = np.random.default_rng(0)
+    train, test = (random.normal(size=(4000, 3)) * [1, 1e4, 1e-3] + [5, 1e6, 0] for _ in range(2))
+    again = test.copy()
+    again[:, 0] = train[:, 0].mean()
+    found = reconstruction(again, test.astype(np.float32), train.astype(np.float32))
+    assert found.explained == pytest.approx(2 / 3, abs=0.02)
+    assert found.squared_error == pytest.approx(((again - test) ** 2).sum(1).mean(), rel=0.05)
+
+
+def test_what_is_explained_of_pictures_is_the_share_of_their_variance() -> None:
+    random = np.random.default_rng(0)
+    train = test = random.integers(0, 256, (200, 2, 2, 1)).astype(np.uint8)
+    again = test + random.normal(scale=20, size=test.shape)
+    wanted = r2_score(test.reshape(200, -1), again.reshape(200, -1), multioutput="variance_weighted")
+    assert reconstruction(again, test, train).explained == pytest.approx(wanted)
+    assert reconstruction(train[:9] * 0.0, train[:9] * 0, train[:9] * 0).explained is None
+
+
+def test_pca_is_no_measure_where_it_can_lose_nothing() -> None:
     random = np.random.default_rng(0)
     train, test = (random.integers(0, 16, (rows, 4, 2, 1)).astype(np.uint8) for rows in (100, 30))
-    assert pca_squared_error(train, test, 8) == pytest.approx(0, abs=1e-6)
-    assert pca_squared_error(train, test, 200) == pytest.approx(0, abs=1e-6)
-    assert pca_squared_error(train, test, 2) > pca_squared_error(train, test, 6) > 1
+    assert pca(train, test, 8) is None
+    assert pca(train, test, 200) is None
+    less, more = pca(train, test, 2), pca(train, test, 6)
+    assert less is not None
+    assert more is not None
+    assert less.squared_error > more.squared_error > 1
+    plane = random.normal(size=(2, 5))
+    left, right = ((random.normal(size=(rows, 2)) @ plane).astype(np.float32) for rows in (100, 30))
+    assert pca(left, right, 2) is None  # but for rounding
+
+
+def test_no_column_rules_pca_by_its_unit() -> None:
+    random = np.random.default_rng(0)
+    plane = random.normal(size=(2, 6))
+    train, test = (random.normal(size=(n, 2)) @ plane + 0.3 * random.normal(size=(n, 6)) for n in (300, 200))
+    found, of_other_units = (
+        pca((train * units).astype(np.float32), (test * units).astype(np.float32), 2)
+        for units in (np.ones(6), np.array([1e5, 1, 1, 1, 1, 1]))
+    )
+    assert found is not None
+    assert of_other_units is not None
+    assert of_other_units.explained == pytest.approx(found.explained, abs=1e-5)
 
 
 def test_pca_of_a_set_too_large_for_memory_is_fitted_on_some_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     train, test = (random.normal(size=(rows, 6)).astype(np.float32) for rows in (100, 700))
-    monkeypatch.setattr(reconstruction, "FITTED_VALUES", 6 * 25)
-    pca = PCA(2).fit(train[::4].astype(float))
-    wanted = squared_error(pca.inverse_transform(pca.transform(test.astype(float))), test)
-    assert pca_squared_error(train, test, 2) == pytest.approx(wanted)
+    monkeypatch.setattr(module, "FITTED_VALUES", 6 * 25)
+    units = train.std(0, dtype=float)
+    fitted = PCA(2).fit(train[::4] / units)
+    again = fitted.inverse_transform(fitted.transform(test / units)) * units
+    found = pca(train, test, 2)
+    assert found is not None
+    assert found.squared_error == pytest.approx(((again - test) ** 2).sum(1).mean())

@@ -30,17 +30,34 @@ def test_what_a_model_does_not_have_is_a_dash(codes_evaluation: Evaluation) -> N
     values = {line.label: line.value for section in sections(codes_evaluation) for line in section.lines}
     missing = {label for label, value in values.items() if value == "-"}
     assert missing == {
-        *("negative ELBO", "KL", "bits per dimension", "-log p(x)", "-log p(x) in bits"),
+        *("negative ELBO", "KL", "bits per dimension", "-log p(x)", "-log p(x) in bits", "without latents"),
         *("active units", "cycle in deviations"),
     }
     assert "nan" not in table(codes_evaluation).lower()
 
 
-def test_a_pair_that_is_worse_than_pca_is_told_so(evaluation: Evaluation) -> None:
-    worse = evaluation.model_copy(update={"squared_error": 20.0, "pca_squared_error": 10.0})
-    assert "of the expectation; 100% above PCA" in table(worse)
-    perfect = evaluation.model_copy(update={"pca_squared_error": 0.0})
-    assert "PCA leaves none" in table(perfect)
+def test_pca_stands_beside_what_is_explained_where_it_can_lose(evaluation: Evaluation) -> None:
+    worse = evaluation.model_copy(update={"explained": 0.5541, "pca_explained": 0.75})
+    (line,) = (line for line in table(worse).splitlines() if "explained" in line)
+    assert line.split(maxsplit=2)[1:] == [
+        "55.4%",
+        "of the variance, columns scaled alike; PCA with 2 components: 75.0%",
+    ]
+    perfect = evaluation.model_copy(update={"pca_squared_error": None, "pca_explained": None})
+    assert "; PCA with 2 components loses none" in table(perfect)
+
+
+def test_an_estimate_of_some_rows_stands_beside_the_bound_of_those_rows(evaluation: Evaluation) -> None:
+    nll = evaluation.likelihoods.nll
+    assert nll is not None
+    assert "its negative ELBO" not in table(evaluation)  # of all rows it is the one above
+    some = nll.model_copy(update={"rows": 100, "negative_elbo_nats": 17.25})
+    found = evaluation.model_copy(update={"likelihoods": evaluation.likelihoods.model_copy(update={"nll": some})})
+    lines = table(found).splitlines()
+    (place,) = (number for number, line in enumerate(lines) if "its negative ELBO" in line)
+    assert " ".join(lines[place].split()) == "its negative ELBO 17.25 nats, of those 100 rows"
+    assert lines[place - 1].strip().startswith("-log p(x)")
+    assert found.metrics["nll_negative_elbo_nats"] == 17.25
 
 
 def test_markdown_has_every_figure(evaluation: Evaluation) -> None:

@@ -53,6 +53,9 @@ def test_the_table_has_a_line_a_run(points: list[Point]) -> None:
         ["4", "8.00", "105.00", "113.00"],
     ]
     assert len({len(line) for line in lines[:4]}) == 1
+    nll = points[0].evaluation.likelihoods.nll
+    assert nll is not None
+    assert lines[4].endswith(f"; -log p(x) is of {nll.rows} of the 7 rows")
 
 
 def test_figures_and_picture_are_written_and_repeat(points: list[Point], tmp_path: Path) -> None:

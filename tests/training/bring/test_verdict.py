@@ -1,0 +1,92 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.flat_pictures import spec
+from training.bring.borders import encoder_border
+from training.bring.bring import _candidate
+from training.bring.part import module_part
+from training.bring.spec import Spec
+from training.bring.trial import Trial, trial_rows
+from training.bring.verdict import verdict
+from training.graphs import export_graph
+from training.parity import Disagreement
+from training.probes import GraphModule, Probe, probe_all
+from vae.manifest import Tolerance
+
+FOUND = Disagreement("encoder.mean", "")
+
+
+class Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(12, 2)
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        mean = self.layer(rows)
+        return mean, torch.zeros_like(mean)
+
+
+class Case:
+    """An encoder, its probe and its graph."""
+
+    def __init__(self, spec: Spec, *, given: bool) -> None:
+        torch.manual_seed(0)
+        part = module_part("encoder", Encoder(), spec.encoder, spec.own_shape)
+        candidate = _candidate(part, encoder_border(spec))
+        decoder = GraphModule(nn.Linear(2, 12), ("latent",), ("expectation",))
+        probes = probe_all({"encoder": candidate.module, "decoder": decoder}, spec.data, trial_rows(None, spec))
+        self.trial = Trial(spec.data, given, probes, Tolerance(absolute=1e-5, relative=1e-4))
+        self.content = candidate.graph(probes["encoder"]).content
+        self.exact = candidate.exact
+
+    def off_by(self, distance: float, rows: Sequence[int]) -> Trial:
+        """Returns the trial with a reference that is off on some rows."""
+        inputs, outputs = self.trial.probes["encoder"]
+        mean = outputs["mean"].astype(np.float32)
+        mean[list(rows)] += distance
+        probe = Probe(inputs, {**outputs, "mean": mean})
+        return self.trial._replace(probes={**self.trial.probes, "encoder": probe})
+
+
+@pytest.mark.parametrize(
+    ("given", "rows", "named"),
+    [
+        (True, [0, 60], "1 of 40 given rows and 1 of 8 flat rows"),
+        (True, [40, 41], "2 of 16 random rows"),
+        (False, [0, 40], "2 of 56 random rows"),
+    ],
+)
+def test_a_reference_that_is_off_is_blamed_and_its_rows_are_named(given: bool, rows: list[int], named: str) -> None:
+    case = Case(spec(), given=given)
+    said = verdict(case.off_by(0.5, rows), FOUND, case.content, case.exact)
+    assert said.startswith(f"it misses them on {named}; in float64 the module lies 0.5 from PyTorch's float32 and ")
+    assert said.endswith(" from the graph: PyTorch's float32 is off; `tolerance` allows more")
+
+
+def test_a_graph_that_is_off_is_blamed() -> None:
+    case = Case(spec(), given=True)
+    other = GraphModule(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), ("data",), ("mean",))
+    content = export_graph("encoder", other, {"data": np.zeros((2, 2, 2, 3), np.float32)}).content
+    inputs, outputs = case.trial.probes["encoder"]
+    probe = Probe({"data": inputs["data"].astype(np.float32)}, {"mean": outputs["mean"]})
+    said = verdict(case.trial._replace(probes={"encoder": probe}), FOUND, content, case.exact)
+    assert ": the graph is off; `tolerance`" in said
+
+
+def test_without_float64_no_side_is_blamed() -> None:
+    case = Case(spec(), given=True)
+    said = verdict(case.off_by(0.5, [3]), FOUND, case.content, None)
+    assert said == "it misses them on 1 of 40 given rows; `tolerance` allows more"
+
+
+def test_latents_and_rows_of_a_table_have_names_of_their_own() -> None:
+    trial = Case(spec(), given=True).trial
+    assert trial.named("decoder", [0, 40, 63]) == (
+        "1 of 40 latents of given rows and 1 of 16 draws from N(0, I) and 1 of 8 latents far out"
+    )
+    table = spec(kind="table", shape=12, dtype="float32", minimum=0.0, maximum=1.0, layout="flat", scaled_to=None)
+    assert trial._replace(data=table.data).named("encoder", [63]) == "1 of 8 extreme rows"

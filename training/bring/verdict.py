@@ -1,0 +1,52 @@
+"""Verdict on a graph that misses what it is to answer: on which rows, and which side of the two is off."""
+
+import numpy as np
+import torch
+
+from training.bring.trial import Trial, rows_of
+from training.parity import BATCH_SIZES, Disagreement, open_session, run_in_batches
+from training.probes import Arrays, GraphModule, Probe, probe
+from vae.errors import TrainingError
+
+CLEARLY = 3  # times as far from float64 as the other side is the one that is off
+
+
+def verdict(trial: Trial, found: Disagreement, content: bytes, exact: GraphModule | None) -> str:
+    """Returns on which rows a graph misses what it is to meet, which side is off, and what allows more.
+
+    Args:
+        trial: how it was tried.
+        found: what was missed.
+        content: the graph.
+        exact: what it is to answer, computed in float64; None where that cannot be had.
+    """
+    wanted, session = trial.probes[found.graph], open_session(found.graph, content)
+    every = [run_in_batches(session, wanted.inputs, size) for size in BATCH_SIZES]
+    answers = max(every, key=lambda each: _distance(found.output, each, wanted.outputs))
+    rows = trial.missed(found.output, answers, wanted.outputs)
+    if not rows:
+        return "rows alone and in a batch lie too far apart; `tolerance` allows more"
+    side = None
+    if exact is not None:
+        side = _side(found.output, Probe(*(rows_of(part, rows) for part in wanted)), rows_of(answers, rows), exact)
+    said = f"it misses them on {trial.named(found.graph, rows)}", side, "`tolerance` allows more"
+    return "; ".join(filter(None, said))
+
+
+def _side(output: str, wanted: Probe, answers: Arrays, exact: GraphModule) -> str | None:
+    """Returns which side is off; None where the module does not compute in float64."""
+    try:
+        wide = probe(exact, {name: torch.from_numpy(array) for name, array in wanted.inputs.items()}).outputs
+    except TrainingError:
+        return None
+    reference, graph = (_distance(output, found, wide) for found in (wanted.outputs, answers))
+    off = "both are off"
+    if reference > CLEARLY * graph:
+        off = "PyTorch's float32 is off"
+    elif graph > CLEARLY * reference:
+        off = "the graph is off"
+    return f"in float64 the module lies {reference:.3g} from PyTorch's float32 and {graph:.3g} from the graph: {off}"
+
+
+def _distance(output: str, answers: Arrays, references: Arrays) -> float:
+    return float(np.abs(answers[output].astype(np.float64) - references[output]).max())

@@ -1,0 +1,34 @@
+"""How probable held-out rows are without latents: what a model must better to have learned anything."""
+
+from math import inf, log
+
+import torch
+
+from training.evaluate.served import BATCH_ROWS, Data
+from training.likelihoods import FAMILIES, likelihood_of
+from training.scaling import scaling_of
+from vae.manifest import DataSpec
+
+
+def without_latents(family: str | None, data: DataSpec, train: Data, test: Data) -> float | None:
+    """Returns the negative log-likelihood of held-out rows by parameters that are alike for all, in nats a row.
+
+    They are the family's own, fitted on the training rows; or all levels are equally probable, where data has levels
+    and that is better.
+
+    Returns:
+        None for a family that is not known here.
+    """
+    if family not in FAMILIES:
+        return None
+    rows = torch.from_numpy(train)
+    likelihood = likelihood_of(family, data, scaling_of(data, rows, family)).requires_grad_(False)
+    likelihood.fit(rows)
+    parameters = likelihood.initial_parameters(rows)
+    total = sum(
+        float(-likelihood(some, parameters.expand(len(some), *parameters.shape)).double().sum())
+        for some in torch.split(torch.from_numpy(test), BATCH_ROWS)
+    )
+    levels = 2 if family == "bernoulli" else data.maximum - data.minimum + 1
+    uniform = data.size * log(levels) if data.dtype == "uint8" else inf
+    return min(total / len(test), uniform)
