@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from serving.credentials import server_credentials
 from serving.door import Door
 from serving.health import Health
+from serving.methods import Methods, known_methods_only
 from serving.servicer import VaeServicer
 from serving.settings import Settings
 from serving.tokens import Tokens
@@ -28,16 +29,6 @@ _FLUSH_SECONDS = 0.5  # for the last answers to leave
 _FOR_EVER = 2**31 - 1  # milliseconds, to gRPC
 
 
-class _Generic:
-    """Adds what generated code adds to a server, but not as registered methods, which would pass by the door."""
-
-    def __init__(self, server: grpc.aio.Server) -> None:
-        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
-
-    def add_registered_method_handlers(self, service: str, methods: object) -> None:
-        """Leaves it at the generic ones."""
-
-
 class Server:
     """A gRPC server whose health tells whether it can answer. Used as `async with Server(...) as server`."""
 
@@ -47,11 +38,11 @@ class Server:
         self._is_ready = False
         self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
-        self._server = grpc.aio.server(options=_options(settings))
         tokens = Tokens(settings.token_file) if settings.token_file else None
         door = Door(tokens, settings.in_flight_calls, servicer.tally)
-        self._server.add_generic_rpc_handlers((door, _handlers(servicer)))
-        behind_the_door = _Generic(self._server)
+        self._server = known_methods_only(door, _options(settings))
+        behind_the_door = Methods(self._server)
+        _add(servicer, behind_the_door)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, behind_the_door)
         reflected = reflection.aio.ReflectionServicer((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME))
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, behind_the_door)
@@ -96,8 +87,8 @@ class Server:
         return f"{address.rpartition(':')[0]}:{bound}"
 
 
-def _handlers(servicer: VaeServicer) -> grpc.GenericRpcHandler:
-    """Returns the service's methods; unlike the generated ones they are called for what is no message, too."""
+def _add(servicer: VaeServicer, methods_of: Methods) -> None:
+    """Adds the service's methods; unlike the generated ones they are called for what is no message, too."""
     kinds = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
@@ -111,7 +102,8 @@ def _handlers(servicer: VaeServicer) -> grpc.GenericRpcHandler:
             request_deserializer=_lenient(request),
             response_serializer=response.SerializeToString,
         )
-    return grpc.method_handlers_generic_handler(SERVICE, methods)
+    methods_of.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+    methods_of.add_registered_method_handlers(SERVICE, list(methods))
 
 
 def _lenient(kind: type[Message]) -> Callable[[bytes], Message | None]:
