@@ -114,11 +114,11 @@ from vae import Client
 with Client(sys.argv[1], timeout_seconds=30) as client:
     client.get_model()
     child = os.fork()
-    os.write(1, b"%d\n" % client.sample(1, seed=5).seed)
+    os.write(1, b"%d\\n" % client.sample(1, seed=5).seed)
     if not child:
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    os.write(1, b"%d\n" % client.sample(1, seed=6).seed)
+    os.write(1, b"%d\\n" % client.sample(1, seed=6).seed)
 """
 
 
