@@ -10,16 +10,15 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from serving.credentials import server_credentials
 from serving.door import Door
 from serving.health import Health
+from serving.listening import listen
 from serving.methods import Methods, known_methods_only
+from serving.reflection import add_reflection
 from serving.servicer import VaeServicer
 from serving.settings import Settings
 from serving.tokens import Tokens
-from vae.errors import StartupError
 from vae.v1 import vae_pb2
 
 SERVICE_DESCRIPTOR = vae_pb2.DESCRIPTOR.services_by_name["VaeService"]
@@ -44,9 +43,8 @@ class Server:
         behind_the_door = Methods(self._server)
         _add(servicer, behind_the_door)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, behind_the_door)
-        reflected = reflection.aio.ReflectionServicer((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME))
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, behind_the_door)
-        self.address = self._bind(settings.host, settings.port, server_credentials(settings))
+        add_reflection((SERVICE, health.SERVICE_NAME), behind_the_door)
+        self.address = listen(self._server, settings)
 
     async def __aenter__(self) -> Self:
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -74,17 +72,6 @@ class Server:
     async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
         for service in ("", SERVICE):
             await self._health.set(service, status)
-
-    def _bind(self, host: str, port: int, credentials: grpc.ServerCredentials | None) -> str:
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        try:
-            if credentials is None:
-                bound = self._server.add_insecure_port(address)
-            else:
-                bound = self._server.add_secure_port(address, credentials)
-        except RuntimeError as exc:
-            raise StartupError(f"cannot listen on {address}: is the port taken, or the address not here?") from exc
-        return f"{address.rpartition(':')[0]}:{bound}"
 
 
 def _add(servicer: VaeServicer, methods_of: Methods) -> None:
