@@ -13,7 +13,10 @@ The commands, and what lives as long as the process:
 
 A call:
 
-    server         gRPC transport: port, reflection, limits of connections
+    server         gRPC transport: limits of connections, health, and how it stops
+    listening      the port, or the Unix socket
+    reflection     what services there are, for tools that ask
+    methods        tells gRPC which methods there are, and answers calls of others
     credentials    TLS: certificates shown and asked for
     door           what every call passes before its method: request id, token, number of calls
     tokens         who may call

@@ -52,7 +52,7 @@ class Door(grpc.GenericRpcHandler):
             if self._most_calls:
                 self._count()
         except VaeError as exc:
-            _log.debug("refused %s: %s", handler_call_details.method[:128], exc)
+            _log.debug("refused %s: %s", handler_call_details.method or "a call of no method that is known", exc)
             refusal = refusal_of(exc)
             self._tally.refused[refusal.code.name] += 1
             return _refusing(refusal, request_id)

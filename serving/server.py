@@ -10,15 +10,15 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from serving.credentials import server_credentials
 from serving.door import Door
 from serving.health import LIVENESS, Health
+from serving.listening import listen
+from serving.methods import Methods, known_methods_only
+from serving.reflection import add_reflection
 from serving.servicer import VaeServicer
 from serving.settings import Settings
 from serving.tokens import Tokens
-from vae.errors import StartupError
 from vae.v1 import vae_pb2
 
 SERVICE_DESCRIPTOR = vae_pb2.DESCRIPTOR.services_by_name["VaeService"]
@@ -26,16 +26,6 @@ SERVICE = SERVICE_DESCRIPTOR.full_name
 _FRAME_BYTES = 2**16  # room for a message's other fields beside its tensor's limit
 _FLUSH_SECONDS = 0.5  # for the last answers to leave
 _FOR_EVER = 2**31 - 1  # milliseconds, to gRPC
-
-
-class _Generic:
-    """Adds what generated code adds to a server, but not as registered methods, which would pass by the door."""
-
-    def __init__(self, server: grpc.aio.Server) -> None:
-        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
-
-    def add_registered_method_handlers(self, service: str, methods: object) -> None:
-        """Leaves it at the generic ones."""
 
 
 class Server:
@@ -48,15 +38,14 @@ class Server:
         """Whether its health is SERVING."""
         self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
-        self._server = grpc.aio.server(options=_options(settings))
         tokens = Tokens(settings.token_file) if settings.token_file else None
         door = Door(tokens, settings.in_flight_calls, servicer.tally)
-        self._server.add_generic_rpc_handlers((door, _handlers(servicer)))
-        behind_the_door = _Generic(self._server)
+        self._server = known_methods_only(door, _options(settings))
+        behind_the_door = Methods(self._server)
+        _add(servicer, behind_the_door)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, behind_the_door)
-        reflected = reflection.aio.ReflectionServicer((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME))
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, behind_the_door)
-        self.address = self._bind(settings.host, settings.port, server_credentials(settings))
+        add_reflection((SERVICE, health.SERVICE_NAME), behind_the_door)
+        self.address = listen(self._server, settings)
 
     async def __aenter__(self) -> Self:
         await self._set_ready(False)
@@ -89,20 +78,9 @@ class Server:
         for service in ("", SERVICE):
             await self._health.set(service, status)
 
-    def _bind(self, host: str, port: int, credentials: grpc.ServerCredentials | None) -> str:
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        try:
-            if credentials is None:
-                bound = self._server.add_insecure_port(address)
-            else:
-                bound = self._server.add_secure_port(address, credentials)
-        except RuntimeError as exc:
-            raise StartupError(f"cannot listen on {address}: is the port taken, or the address not here?") from exc
-        return f"{address.rpartition(':')[0]}:{bound}"
 
-
-def _handlers(servicer: VaeServicer) -> grpc.GenericRpcHandler:
-    """Returns the service's methods; unlike the generated ones they are called for what is no message, too."""
+def _add(servicer: VaeServicer, methods_of: Methods) -> None:
+    """Adds the service's methods; unlike the generated ones they are called for what is no message, too."""
     kinds = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
@@ -116,7 +94,8 @@ def _handlers(servicer: VaeServicer) -> grpc.GenericRpcHandler:
             request_deserializer=_lenient(request),
             response_serializer=response.SerializeToString,
         )
-    return grpc.method_handlers_generic_handler(SERVICE, methods)
+    methods_of.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+    methods_of.add_registered_method_handlers(SERVICE, list(methods))
 
 
 def _lenient(kind: type[Message]) -> Callable[[bytes], Message | None]:

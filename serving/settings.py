@@ -11,9 +11,9 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from vae.channel import is_loopback
 from vae.errors import StartupError
 from vae.records import first_problem
+from vae.targets import is_loopback
 
 _PREFIX = "VAE_"
 _OF_CLIENTS = ("target",)  # variables that other verbs read
@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 is every interface")
     port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    socket: Path | None = Field(None, description="Unix socket to listen on, in place of host and port")
     provider: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="what runs the graphs; cuda fails to start where there is none, auto then takes the cpu"
     )
@@ -154,7 +155,8 @@ class Settings(BaseSettings):
             raise ValueError("tls_certificate needs tls_key, and the other way round")
         if self.tls_client_authorities and not self.tls_certificate:
             raise ValueError("tls_client_authorities needs tls_certificate and tls_key")
-        if self.token_file and not (self.tls_certificate or self.tls_ends_elsewhere or is_loopback(self.host)):
+        is_local = self.socket is not None or is_loopback(self.host)
+        if self.token_file and not (self.tls_certificate or self.tls_ends_elsewhere or is_local):
             raise ValueError(
                 f"token_file: tokens would travel unencrypted to {self.host}; "
                 "set tls_certificate and tls_key, or tls_ends_elsewhere behind a proxy that ends TLS"

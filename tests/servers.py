@@ -57,7 +57,7 @@ def start(package: Path, *flags: str, **environment: str) -> RunningServer:
     )
     assert process.stdout is not None
     line = process.stdout.readline()
-    found = re.search(r"on (\S+:\d+),", line)
+    found = re.search(r" on (\S+:\S+),", line)
     if found is None:
         process.kill()
         raise AssertionError(f"the server did not start: {line}{process.communicate()[1]}")

@@ -22,6 +22,7 @@ A client's call goes client -> calls -> channel -> replies:
     async_client  AsyncClient: the same, awaited
     endpoint      what both are told of a server, and remember of it
     scalars       a caller's single values, checked
+    given         what a caller holds, of whichever library, as rows
     calls         turns a call into requests, and their replies into one result
     parts         splits a caller's rows so that requests fit the server's limits
     description   Model message -> Model

@@ -17,6 +17,7 @@ from vae.calls import Call, EncodeOutput, ReconstructLatent, Reply, Result
 from vae.channel import open_async_channel
 from vae.description import Model, parse_model
 from vae.endpoint import Options
+from vae.errors import InvalidInput
 from vae.failures import client_closed, pause_before_retry
 from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Reconstructed, Sampled
 from vae.shared_stream import SharedStream
@@ -31,9 +32,9 @@ _PARALLEL_PARTS = 4  # enough to keep a server busy while replies travel, few en
 
 
 class AsyncClient(AsyncStreamClient):
-    """Calls a server from one event loop. A few of a large call's parts run at once.
+    """Calls a server from one event loop at a time. A few of a large call's parts run at once.
 
-    Takes and raises what `Client` does; every method is awaited.
+    Takes and raises what `Client` does; every method is awaited. Once a loop is over the client may be used in another.
 
     Args:
         target: as of `Client`.
@@ -44,9 +45,11 @@ class AsyncClient(AsyncStreamClient):
     """
 
     _channel: grpc.aio.Channel | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(self, target: str, *, share_stream: bool = False, **options: Unpack[Options]) -> None:
         super().__init__(target, **options)
+        self._arguments["share_stream"] = share_stream
         self._share_stream = share_stream
         self._shared: dict[str, SharedStream[Any]] = {}
 
@@ -153,10 +156,11 @@ class AsyncClient(AsyncStreamClient):
     async def close(self) -> None:
         """Closes the connection; calls in progress and later ones fail with CANCELLED."""
         self._closed = True
+        if self._channel is None or self._loop is not asyncio.get_running_loop():
+            return  # of a loop that is gone nothing is left to close
         for shared in self._shared.values():
             await shared.close(client_closed())
-        if self._channel is not None:
-            await self._channel.close()
+        await self._channel.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -166,11 +170,20 @@ class AsyncClient(AsyncStreamClient):
 
     @property
     def _stub(self) -> "VaeServiceAsyncStub":
-        """Made by the first call, in the loop that it runs in. Raises CallError if the client is closed."""
+        """Made by the first call in each event loop.
+
+        Raises:
+            CallError: the client is closed.
+            InvalidInput: another event loop is using it.
+        """
         if self._closed:
             raise client_closed()
-        if self._channel is None:
-            self._channel = open_async_channel(self._connection)
+        loop = asyncio.get_running_loop()
+        if self._channel is None or self._loop is not loop:
+            if self._loop is not None and self._loop.is_running():
+                raise InvalidInput("client", "is in use by another event loop: make one for each")
+            self._loop, self._channel = loop, open_async_channel(self._connection)
+            self._shared = {}
         return VaeServiceStub(self._channel)
 
     async def _call(self, call: Call[Reply, Result], timeout_seconds: float | None) -> Result:

@@ -147,6 +147,7 @@ class AsyncStreamClient(Endpoint):
                     message = await asyncio.wait_for(stream.read(), seconds)
                     patience.answered()
                     yield samples.receive(message, self._join, model)
+                await stream.finish()
                 return
             except TimeoutError as exc:
                 raise patience.too_late() from exc
@@ -214,6 +215,7 @@ async def _exchange(
                 reading = asyncio.create_task(stream.read())
             tasks = {task for task in (reading, ahead.fetching) if task is not None}
             if not tasks:
+                await stream.finish()
                 return
             done, _ = await asyncio.wait(
                 tasks, timeout=seconds if reading else None, return_when=asyncio.FIRST_COMPLETED

@@ -16,8 +16,9 @@ from google.protobuf.message import Message
 
 from vae.description import Model
 from vae.errors import CallError, InvalidInput
+from vae.given import as_rows
 from vae.noise import HIGHEST_TEMPERATURE, ROW_LIMIT
-from vae.parts import as_data, split, split_data
+from vae.parts import Data, as_data, split, split_data
 from vae.replies import (
     Decoded,
     DecodeOutput,
@@ -32,7 +33,7 @@ from vae.replies import (
     total,
 )
 from vae.scalars import choice, integer, positive, text
-from vae.tensors import Array, as_rows, fit_latent
+from vae.tensors import fit_latent
 from vae.v1 import vae_pb2 as pb
 
 Request = TypeVar("Request", bound=Message)
@@ -253,7 +254,7 @@ def reconstruct(
 
 
 def _data_requests(
-    request: Callable[..., Request], rows: Array | list[bytes], known: Model, drawn: int | None, first: int
+    request: Callable[..., Request], rows: Data, known: Model, drawn: int | None, first: int
 ) -> Iterator[Request]:
     """Returns what carries parts of rows of data, each with its first row's number if anything is drawn."""
     parts = split_data(rows, "data", known, request().ByteSize())

@@ -1,6 +1,5 @@
 """How a client reaches a server: target, credentials and channel options, checked before anything is sent."""
 
-import ipaddress
 import json
 import re
 from pathlib import Path
@@ -10,7 +9,7 @@ import grpc
 import grpc.aio
 
 from vae.errors import InvalidInput
-from vae.scalars import text
+from vae.targets import check_target, is_loopback
 
 # C-core makes at most 5 attempts. With these pauses, 3 s in all, a server that restarts is met again, and one that is
 # not there is reported soon.
@@ -76,10 +75,10 @@ def connection(
         client_key: PEM file of its private key.
 
     Raises:
-        InvalidInput: the options contradict each other, a file cannot be read, or the token would travel in the clear.
+        InvalidInput: the target names no port, the options contradict each other, a file cannot be read, or the token
+            would travel in the clear.
     """
-    if not text("target", target) or re.match(r"https?:", target):
-        raise InvalidInput("target", f"is {target!r}, must be HOST:PORT without a scheme")
+    check_target(target)
     if (client_certificate is None) != (client_key is None):
         raise InvalidInput("client_certificate", "needs client_key, and the other way round")
     credentials = None
@@ -113,30 +112,6 @@ def open_async_channel(connection: Connection) -> grpc.aio.Channel:
     if connection.credentials is None:
         return grpc.aio.insecure_channel(connection.target, connection.options)
     return grpc.aio.secure_channel(connection.target, connection.credentials, connection.options)
-
-
-def is_loopback(target: str) -> bool:
-    """Says whether every address of a gRPC target lies on this machine; in doubt it does not."""
-    scheme, separator, rest = target.partition(":")
-    scheme = scheme.lower()
-    if separator and scheme in ("unix", "unix-abstract"):
-        return True
-    if separator and scheme in ("ipv4", "ipv6"):
-        return all(_is_loopback_host(address) for address in rest.removeprefix("///").split(","))
-    if separator and scheme == "dns":
-        target = rest.removeprefix("///")  # what names a name server of its own keeps its slashes, and is no host
-    return _is_loopback_host(target)
-
-
-def _is_loopback_host(address: str) -> bool:
-    bracketed = re.fullmatch(r"\[(.+)\](:\w+)?", address)
-    host = bracketed[1] if bracketed else address.rpartition(":")[0] if address.count(":") == 1 else address
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_token(token: str, target: str, *, safe: bool) -> None:

@@ -51,12 +51,28 @@ class Endpoint:
             client_key=client_key,
         )
         self._timeout_seconds = positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
+        self._arguments: dict[str, object] = {
+            "target": target,
+            "timeout_seconds": timeout_seconds,
+            "token": token,
+            "tls": tls,
+            "root_certificates": root_certificates,
+            "client_certificate": client_certificate,
+            "client_key": client_key,
+        }
         self._models: dict[Route, Model] = {}
         self._closed = False
         self._start()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._connection.target!r})"
+
+    def __getstate__(self) -> dict[str, object]:
+        """Returns what another process makes a client of its own from; connections do not travel, the token does."""
+        return self._arguments
+
+    def __setstate__(self, arguments: dict[str, object]) -> None:
+        self.__init__(**arguments)  # type: ignore[misc]  # a pickle holds what __getstate__ returned
 
     @property
     def connection(self) -> Connection:

@@ -13,6 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from vae.errors import CallError
+from vae.targets import proxy_variable
 from vae.v1 import vae_pb2 as pb
 
 _LEAST_PAUSE_SECONDS = 0.01
@@ -92,9 +93,9 @@ def call_error(error: grpc.RpcError, target: str, timeout_seconds: float) -> Cal
         details = details._replace(reason=details.reason or "MESSAGE_TOO_LARGE")
         text = _explain_size(*too_large.groups())
     elif code is grpc.StatusCode.UNAVAILABLE:
-        text = f"{target} cannot be reached or takes no calls: {_LAST_ERROR.sub('', text)}"
+        text = f"{target} cannot be reached{_through(target)} or takes no calls: {_LAST_ERROR.sub('', text)}"
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        text = f"no answer from {target} within {timeout_seconds:g} s ({text})"
+        text = f"no answer from {target}{_through(target)} within {timeout_seconds:g} s ({text})"
     return CallError(code.name, " ".join(text.split()) or "the server gave no reason", **details._asdict())
 
 
@@ -166,6 +167,12 @@ def stream_pause(number: int) -> float:
 def client_closed() -> CallError:
     """Returns what a call on a closed client means."""
     return CallError("CANCELLED", "the client is closed")
+
+
+def _through(target: str) -> str:
+    """Returns what to say of the proxy on the way: whoever set it may have forgotten it."""
+    variable = proxy_variable(target)
+    return f" through {variable}" if variable else ""
 
 
 def _explain_size(side: str, direction: str, size: str, limit: str) -> str:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from vae.description import Limits, Model
 from vae.errors import InvalidInput
-from vae.tensors import Array, as_rows, fit_data, to_message
+from vae.given import Frame, as_frame, as_pictures, as_rows
+from vae.tensors import Array, fit_data, to_message
 from vae.v1 import vae_pb2 as pb
 
 _PART_OVERHEAD = 128  # bytes; more than the tags, lengths, shape and row number around a part's elements can take
@@ -23,8 +24,12 @@ class DataPart(TypedDict, total=False):
     images: pb.EncodedImages
 
 
-def as_data(values: npt.ArrayLike, field: str) -> Array | list[bytes]:
-    """Returns a user's rows of data: numbers, or encoded images if every row is bytes.
+Data = Array | Frame | list[bytes]
+"""Rows of data: numbers, columns of them that have names, or encoded images."""
+
+
+def as_data(values: npt.ArrayLike, field: str) -> Data:
+    """Returns a user's rows of data: encoded images if every row is bytes or a picture of Pillow's.
 
     Raises:
         InvalidInput: neither, or no rows.
@@ -36,10 +41,14 @@ def as_data(values: npt.ArrayLike, field: str) -> Array | list[bytes]:
         images = [image for image in listed if isinstance(image, bytes)]
         if images and len(images) == len(listed):
             return images
+    for read in (as_pictures, as_frame):
+        rows = read(listed, field)
+        if rows is not None:
+            return rows
     return as_rows(values, field)
 
 
-def split_data(rows: Array | list[bytes], field: str, known: Model, bare_bytes: int) -> Iterator[tuple[int, DataPart]]:
+def split_data(rows: Data, field: str, known: Model, bare_bytes: int) -> Iterator[tuple[int, DataPart]]:
     """Returns parts of rows of data, each with its offset.
 
     Args:
@@ -53,7 +62,8 @@ def split_data(rows: Array | list[bytes], field: str, known: Model, bare_bytes: 
     """
     if isinstance(rows, list):
         return _split_images(rows, field, known, bare_bytes)
-    parts = split(fit_data(rows, field, known.data), field, known.limits, bare_bytes)
+    numbers = rows.rows(known.data.columns) if isinstance(rows, Frame) else rows
+    parts = split(fit_data(numbers, field, known.data), field, known.limits, bare_bytes)
     return ((offset, {"data": part}) for offset, part in parts)
 
 

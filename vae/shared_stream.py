@@ -65,6 +65,7 @@ class SharedStream(Generic[Reply]):
     async def close(self, error: VaeError) -> None:
         """Ends the stream; calls in progress fail with the error."""
         if self._stream is not None:
+            await self._stream.finish()
             self._stream.close(lambda: error)
             await self._stream.ended()
 
@@ -117,6 +118,12 @@ class _OneStream(Generic[Reply]):
             if not future.done():
                 future.set_exception(error())
         self._stream.close()
+
+    async def finish(self) -> None:
+        """Ends the stream in agreement with the server, unless calls are in progress."""
+        if not self._waiting and not self.is_over:
+            self.is_over = True
+            await self._stream.finish(self._reader)
 
     async def ended(self) -> None:
         """Waits, after `close`, until gRPC is done with the stream."""

@@ -111,25 +111,6 @@ def parse_latent(message: pb.Tensor, field: str, latent_shape: Sequence[int]) ->
     return rows
 
 
-def as_rows(values: npt.ArrayLike, field: str) -> Array:
-    """Returns a user's values as rows of numbers, which `fit_data` or `fit_latent` then fits to a model.
-
-    Raises:
-        InvalidInput: no numbers, or no rows.
-    """
-    try:
-        given = np.asarray(values)
-    except ValueError as exc:
-        raise InvalidInput(field, "is no array: its rows differ in length") from exc
-    if given.dtype.kind not in "biuf":
-        raise InvalidInput(field, f"holds {given.dtype}, must hold numbers")
-    if given.ndim == 0:
-        raise InvalidInput(field, "is a single number, must be an array of rows")
-    if len(given) == 0:
-        raise InvalidInput(field, "has no rows, must have at least 1")
-    return given
-
-
 def fit_data(given: Array, field: str, spec: DataSpec) -> Array:
     """Returns a user's rows of data as the model takes them, [rows, *spec.shape] of spec.dtype.
 

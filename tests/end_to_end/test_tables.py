@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.make_float_package import make
 from tests.servers import RunningServer, RunVae, start
 from vae import Client
-from vae.errors import CallError
+from vae.errors import CallError, InvalidInput
 from vae.noise import Purpose, RowRange, standard_normals
 
 COLUMNS = ("age", "TSH, mU/l", "T3")
@@ -49,6 +50,17 @@ def test_means_decodings_and_samples_are_answered(client: Client) -> None:
     assert sampled.latent is not None
     np.testing.assert_array_equal(sampled.latent, noise)
     np.testing.assert_array_equal(client.decode(noise).output, sampled.output)
+
+
+def test_a_frames_columns_are_taken_by_name(client: Client) -> None:
+    table = pa.table({"T3": ROWS[:, 2], "note": ["a", "b", "c"], "age": ROWS[:, 0], "TSH, mU/l": ROWS[:, 1]})
+    [streamed] = client.encode_stream([table])
+    for encoded in (client.encode(table), streamed):
+        assert encoded.latent.tobytes() == client.encode(ROWS).latent.tobytes()
+    with pytest.raises(
+        InvalidInput, match="data: has no column 'TSH, mU/l', which the model takes; it has 'age', 'T3'"
+    ):
+        client.encode(pa.table({"age": ROWS[:, 0], "T3": ROWS[:, 2]}))
 
 
 def test_a_row_unlike_any_scores_without_a_posterior(client: Client) -> None:

@@ -3,52 +3,30 @@
 import socket
 import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.servers import RunningServer, StartServer
+from tests.http2 import GOAWAY, PING, SETTINGS, connect, frame, frames
+from tests.servers import StartServer
 from vae import Client
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
-_SETTINGS, _PING, _GOAWAY = 4, 6, 7
 _MAX_CONCURRENT_STREAMS = 3
 _ACKNOWLEDGED = 1
 
 
-@contextmanager
-def _connect(server: RunningServer) -> Iterator[socket.socket]:
-    """Opens a bare HTTP/2 connection."""
-    host, _, port = server.target.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=60) as connection:
-        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(_SETTINGS))
-        yield connection
-
-
-def _frame(kind: int, payload: bytes = b"") -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, 0]) + bytes(4) + payload
-
-
-def _frames(connection: socket.socket) -> Iterator[tuple[int, int, bytes]]:
-    """Gives the kind, flags and payload of each frame until the server closes the connection."""
-    with connection.makefile("rb") as stream:
-        while header := stream.read(9):
-            yield header[3], header[4], stream.read(int.from_bytes(header[:3], "big"))
-
-
 def _last_words(connection: socket.socket) -> bytes:
     """Returns why the server says goodbye."""
-    return next(payload[8:] for kind, _, payload in _frames(connection) if kind == _GOAWAY)
+    return next(payload[8:] for kind, _, payload in frames(connection) if kind == GOAWAY)
 
 
 def test_a_connection_is_told_how_many_calls_it_may_make(start_server: StartServer) -> None:
     server = start_server("--connection-calls", "3")
-    with _connect(server) as connection:
-        payload = next(payload for kind, flags, payload in _frames(connection) if kind == _SETTINGS and not flags)
+    with connect(server) as connection:
+        payload = next(payload for kind, flags, payload in frames(connection) if kind == SETTINGS and not flags)
     assert dict(struct.iter_unpack(">HI", payload))[_MAX_CONCURRENT_STREAMS] == 3
 
 
@@ -68,7 +46,7 @@ def test_a_call_past_the_limit_waits_in_the_caller(start_server: StartServer) ->
 
 def test_an_old_connection_is_closed_and_its_caller_goes_on(start_server: StartServer) -> None:
     server = start_server("--connection-age-seconds", "0.2")
-    with _connect(server) as connection:
+    with connect(server) as connection:
         assert _last_words(connection) == b"max_age"
     with Client(server.target) as client:
         started, seed = time.monotonic(), 0
@@ -79,21 +57,21 @@ def test_an_old_connection_is_closed_and_its_caller_goes_on(start_server: StartS
 
 def test_an_idle_connection_is_closed(start_server: StartServer) -> None:
     server = start_server("--connection-idle-seconds", "0.2")
-    with _connect(server) as connection:
+    with connect(server) as connection:
         assert _last_words(connection) == b"connection idle"
 
 
 def test_who_pings_too_often_is_cut_off(start_server: StartServer) -> None:
     server = start_server("--client-ping-seconds", "60")
-    with _connect(server) as connection:
-        connection.sendall(_frame(_PING, bytes(8)) * 5)
+    with connect(server) as connection:
+        connection.sendall(frame(PING, bytes(8)) * 5)
         assert _last_words(connection) == b"too_many_pings"
 
 
 def test_who_may_ping_is_not(start_server: StartServer) -> None:
     server = start_server("--client-ping-seconds", "0", "--connection-idle-seconds", "0.5")
-    with _connect(server) as connection:
-        connection.sendall(_frame(_PING, bytes(8)) * 5)
+    with connect(server) as connection:
+        connection.sendall(frame(PING, bytes(8)) * 5)
         assert _last_words(connection) == b"connection idle"
 
 
@@ -101,10 +79,10 @@ def test_who_may_ping_is_not(start_server: StartServer) -> None:
 def test_a_silent_peer_is_asked_and_dropped(start_server: StartServer, answers: bool) -> None:
     server = start_server("--keepalive-seconds", "0.2", "--keepalive-timeout-seconds", "3" if answers else "0.2")
     asked = 0
-    with _connect(server) as connection:
-        for kind, flags, payload in _frames(connection):
-            if kind == _PING and flags != _ACKNOWLEDGED:
+    with connect(server) as connection:
+        for kind, flags, payload in frames(connection):
+            if kind == PING and flags != _ACKNOWLEDGED:
                 asked += 1
                 if answers and asked < 5:
-                    connection.sendall(_frame(_PING, payload).replace(bytes([_PING, 0]), bytes([_PING, 1]), 1))
+                    connection.sendall(frame(PING, payload).replace(bytes([PING, 0]), bytes([PING, 1]), 1))
     assert asked >= (5 if answers else 1)

@@ -58,7 +58,7 @@ def test_json_is_one_object_a_line() -> None:
 def test_text_ends_with_the_id() -> None:
     lines = [line for line in _speak("text").splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
     assert [line[9:] for line in lines] == [
-        "WARNING of no call",
+        "WARNING of no call\\nand two lines \u2713",
         "ERROR   of a call [one]",
         "ERROR   of a call [two]",
         "ERROR   explicit [mine]",
@@ -182,3 +182,28 @@ def _is_ready(port: str) -> bool:
             return bool(response.status == 200)
     except urllib.error.URLError:  # not ready, or not there yet
         return False
+
+
+_FLOOD = """
+import logging
+from serving.logs import set_up_logs
+set_up_logs("info", {style!r})
+for number in range(200):
+    try:
+        raise ValueError("a caller's \\x1b[2J\\rforged")
+    except ValueError:
+        logging.getLogger("serving.status").exception("Sample failed: \\n12:00:00 ERROR   forged %d", number)
+    logging.getLogger("serving.reloading").error("package %d is not taken", number)
+"""
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_callers_can_neither_fill_nor_forge_the_log(style: str) -> None:
+    command = [sys.executable, "-c", _FLOOD.format(style=style)]
+    log = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stderr
+    assert log.count("Sample failed") == 10
+    assert log.count("left out") == 1
+    assert log.count("is not taken") == 200, "what the operator caused is told in full"
+    assert "\x1b" not in log
+    assert "\r" not in log
+    assert not re.search(r"^12:00:00 ERROR   forged", log, re.MULTILINE)

@@ -14,8 +14,9 @@ import grpc
 import numpy as np
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from serving.health import LIVENESS
 from serving.images import Images
@@ -66,18 +67,31 @@ def test_announces_what_it_serves_and_where(server: RunningServer) -> None:
     assert server.target.startswith("127.0.0.1:")
 
 
-def test_reflection_tells_the_contract(server: RunningServer) -> None:
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_tells_the_contract(server: RunningServer, version: str) -> None:
+    services = {"vae.v1.VaeService", "grpc.health.v1.Health", f"grpc.reflection.{version}.ServerReflection"}
     with grpc.insecure_channel(server.target) as channel:
-        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        ask: grpc.StreamStreamMultiCallable[
+            reflection_pb2.ServerReflectionRequest, reflection_pb2.ServerReflectionResponse
+        ] = channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
         asked = [
             reflection_pb2.ServerReflectionRequest(list_services=""),
-            reflection_pb2.ServerReflectionRequest(file_containing_symbol="vae.v1.VaeService"),
+            *(reflection_pb2.ServerReflectionRequest(file_containing_symbol=service) for service in services),
         ]
-        listed, described = stub.ServerReflectionInfo(iter(asked))
-    names = {service.name for service in listed.list_services_response.service}
-    assert {"vae.v1.VaeService", "grpc.health.v1.Health"} <= names
-    files = [FileDescriptorProto.FromString(f) for f in described.file_descriptor_response.file_descriptor_proto]
-    assert any(file.name == "vae/v1/vae.proto" for file in files)
+        listed, *described = ask(iter(asked))
+    assert services <= {service.name for service in listed.list_services_response.service}
+    for answer in described:
+        contents = answer.file_descriptor_response.file_descriptor_proto
+        pool = DescriptorPool()
+        for file in map(FileDescriptorProto.FromString, reversed(contents)):  # what a file imports comes after it
+            pool.AddSerializedFile(file.SerializeToString())  # type: ignore[no-untyped-call]
+            found = [f"{file.package}.{service.name}" for service in file.service]
+        assert set(found) <= services
+        assert found
 
 
 def test_a_message_over_the_limit_is_grpcs_own_resource_exhausted(start_server: StartServer) -> None:

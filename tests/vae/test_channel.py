@@ -1,10 +1,13 @@
 from pathlib import Path
 
+import grpc
 import pytest
 
 from vae import AsyncClient, Client
-from vae.channel import connection, is_loopback
+from vae.channel import connection
 from vae.errors import InvalidInput
+from vae.failures import StreamFailure, call_error
+from vae.targets import is_loopback, proxy_variable
 
 
 @pytest.mark.parametrize(
@@ -12,7 +15,6 @@ from vae.errors import InvalidInput
     [
         "localhost:50051",
         "LOCALHOST:50051",
-        "localhost",
         "127.0.0.1:50051",
         "127.8.9.10:1",
         "[::1]:50051",
@@ -54,6 +56,69 @@ def test_elsewhere(target: str) -> None:
         connection(target, token="t")
     assert connection(target, token="t", tls=True).credentials is not None
     assert connection(target).credentials is None
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "[::1]"])
+def test_a_host_alone_can_be_this_machine_too(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("models.example", "is 'models.example', which names no port: must be HOST:PORT"),
+        ("dns:///models.example", "which names no port"),
+        ("[::1]", "which names no port"),
+        (":50051", "which names no port"),
+        ("::1", r"an IPv6 address needs brackets, \[::1\]:PORT"),
+        ("ipv4:127.0.0.1:1,10.0.0.1", "which names no port"),
+        ("localhost:", "the port must be a number from 1 to 65535"),
+        ("localhost:http", "the port must be a number"),
+        ("localhost:99999", "the port must be a number"),
+    ],
+)
+@pytest.mark.parametrize("make", [Client, AsyncClient])
+def test_a_target_names_its_port(make: type[Client] | type[AsyncClient], target: str, said: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^target: .*{said}"):
+        make(target)
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("grpc_proxy", "https_proxy", "http_proxy", "no_grpc_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("variables", "target", "through"),
+    [
+        ({"http_proxy": "http://proxy:3128"}, "models.example:443", "http_proxy"),
+        ({"http_proxy": "http://proxy:3128"}, "dns:///models.example:443", "http_proxy"),
+        ({"http_proxy": "p:1", "https_proxy": "p:2", "grpc_proxy": "p:3"}, "models.example:443", "grpc_proxy"),
+        ({"http_proxy": "p:1", "no_proxy": "other.example"}, "models.example:443", "http_proxy"),
+        ({"http_proxy": "p:1", "no_proxy": "other.example, .example"}, "models.example:443", None),
+        ({"http_proxy": "p:1", "no_grpc_proxy": "models.example"}, "models.example:443", None),
+        ({"http_proxy": "p:1"}, "127.0.0.1:50051", None),
+        ({"http_proxy": "p:1"}, "unix:/run/vae.sock", None),
+        ({"http_proxy": "p:1"}, "ipv4:10.0.0.1:443", "http_proxy"),
+        ({"http_proxy": "p:1", "no_proxy": "10.0.0.0/8"}, "10.0.0.1:443", None),
+        ({"http_proxy": "p:1", "no_proxy": "10.0.0.0/8"}, "11.0.0.1:443", "http_proxy"),
+        ({"http_proxy": ""}, "models.example:443", None),
+        ({}, "models.example:443", None),
+    ],
+)
+def test_a_proxy_on_the_way_is_told(
+    no_proxies: pytest.MonkeyPatch, variables: dict[str, str], target: str, through: str | None
+) -> None:
+    for name, value in variables.items():
+        no_proxies.setenv(name, value)
+    assert proxy_variable(target) == through
+    told = f" through {through}" if through else ""
+    unavailable = StreamFailure(grpc.StatusCode.UNAVAILABLE, "Connection refused")
+    late = StreamFailure(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+    assert f"UNAVAILABLE: {target} cannot be reached{told} or takes no calls" in str(call_error(unavailable, target, 1))
+    assert f"no answer from {target}{told} within 1 s" in str(call_error(late, target, 1))
 
 
 @pytest.mark.parametrize("make", [Client, AsyncClient])

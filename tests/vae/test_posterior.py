@@ -1,6 +1,12 @@
+import math
+import re
+import struct
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from vae.noise import Purpose, RowRange, standard_normals
 from vae.posterior import kl_by_dimension, reparameterize
 
 
@@ -11,6 +17,25 @@ def test_draws_are_made_in_float64() -> None:
     wide = mean + np.sqrt(np.exp(log_variance.astype(np.float64))) * noise
     assert latent.dtype == np.float32
     np.testing.assert_array_max_ulp(latent, wide.astype(np.float32), 1)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "noise.md").read_text("utf-8")
+
+
+def test_draws_are_what_the_page_on_noise_says_bit_for_bit() -> None:
+    section = PAGE.split("## 4. Latents")[1].split("## Golden")[0]
+    rows = re.findall(r"^\| (\w{8}) \| (\w{8}) \| (\w{8}) \| (\w{8}) \|$", section, re.MULTILINE)
+    mean, log_variance, noise, latent = (
+        np.array([int(digits, 16) for digits in column], np.uint32).view(np.float32)
+        for column in zip(*rows, strict=True)
+    )
+    assert noise.tobytes() == standard_normals(Purpose.POSTERIOR, [RowRange(7, 0, 1)], 5).tobytes()
+    assert reparameterize(mean, log_variance, noise).tobytes() == latent.tobytes()
+    by_hand = [
+        struct.pack("<f", m + math.exp(0.5 * v) * n)
+        for m, v, n in zip(mean.tolist(), log_variance.tolist(), noise.tolist(), strict=True)
+    ]
+    assert b"".join(by_hand) == latent.tobytes()
 
 
 def test_noise_of_0_is_the_mean() -> None:

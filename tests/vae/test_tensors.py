@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae.errors import InvalidInput, PreconditionFailed
+from vae.given import as_rows
 from vae.manifest import DataSpec
-from vae.tensors import Array, as_rows, fit_data, fit_latent, parse_data, parse_latent, to_array, to_float16, to_message
+from vae.tensors import Array, fit_data, fit_latent, parse_data, parse_latent, to_array, to_float16, to_message
 from vae.v1 import vae_pb2 as pb
 
 DIGITS = DataSpec(kind="image", shape=(2, 2, 1), dtype="uint8", minimum=0, maximum=16)

@@ -140,7 +140,7 @@ def _inputs(options: argparse.Namespace, plan: Plan) -> "Inputs":
     from vae.bench.inputs import Inputs
     from vae.calls import route
     from vae.files import check_suffix, read_array
-    from vae.tensors import as_rows
+    from vae.given import as_rows
 
     given = None
     if options.input is not None:
