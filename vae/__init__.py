@@ -37,14 +37,18 @@ Over streams it goes stream_client -> streams -> open_stream:
 The `vae` command goes cli -> commands:
 
     cli          finds a verb, turns errors into one line
+    __main__     `python -m vae`
     parser       the parser that every verb uses
+    completion   `vae completion`: a script for the user's shell
     options      the options that client verbs share
-    commands     sample, encode, decode, info
+    commands     sample, encode, decode, reconstruct
+    questions    info, health
+    health       whether a server is there and ready
     info         descriptions for people
     files        arrays in files, read safely and written whole
     pictures     rows of images -> one PNG grid
     bench        `vae bench`: load on a user's own server, and figures
-    bar          the progress bar of training and bench
+    bar          the progress bar of training, bench and long jobs
 
 Light by rule: numpy, grpcio, protobuf, pydantic and Pillow; never torch, onnx or onnxruntime. `from vae import Client`
 loads gRPC only when asked.
@@ -57,7 +61,9 @@ if TYPE_CHECKING:
     from vae.async_client import AsyncClient
     from vae.client import Client
 
-__all__ = ["AsyncClient", "Client"]
+    __version__: str
+
+__all__ = ["AsyncClient", "Client", "__version__"]
 
 _MODULES = {"AsyncClient": "vae.async_client", "Client": "vae.client"}
 
@@ -65,4 +71,8 @@ _MODULES = {"AsyncClient": "vae.async_client", "Client": "vae.client"}
 def __getattr__(name: str) -> object:
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version  # slow to import
+
+        return version("vaeserve")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

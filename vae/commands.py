@@ -5,12 +5,11 @@ once. Files are checked before anything is sent.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vae.errors import InvalidInput, PackageError
-from vae.options import add_connection_options, add_decoding_options, add_server_options, connect
+from vae.errors import InvalidInput
+from vae.options import add_decoding_options, add_server_options, connect
 from vae.parser import verb_parser
 
 if TYPE_CHECKING:
@@ -158,31 +157,6 @@ def decode(arguments: list[str]) -> int:
         spec = _data_spec(client, options)
     _write_rows(options.out, decoded.output, spec, fingerprint=decoded.fingerprint)
     print(f"{options.out}: {len(decoded.output)} rows")
-    return 0
-
-
-def info(arguments: list[str]) -> int:
-    """Describes a model package or what a server serves."""
-    parser = verb_parser("info", "Describes a model package, after verifying its checksums, or the models of a server.")
-    parser.add_argument("source", metavar="PACKAGE_DIR|HOST:PORT", help="a directory, or a server")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    add_connection_options(parser)
-    options = parser.parse_args(arguments)
-    from vae.info import models_text, package_text
-
-    if Path(options.source).exists():
-        from vae.package import ModelPackage
-
-        package = ModelPackage.open(Path(options.source))
-        print(package.manifest.to_json().rstrip() if options.json else package_text(package))
-        return 0
-    if ":" not in options.source:
-        raise PackageError(f"{options.source}: no such directory, and no HOST:PORT")
-    options.target = options.source
-    with connect(options) as client:
-        models = client.list_models()
-    listing = json.dumps({"models": [model.model_dump(mode="json") for model in models]}, indent=2)
-    print(listing if options.json else models_text(models, options.target))
     return 0
 
 

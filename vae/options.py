@@ -1,6 +1,7 @@
 """Options that client verbs share. Standard library only, so that help is answered at once."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -9,17 +10,24 @@ from vae.errors import InvalidInput
 if TYPE_CHECKING:
     from vae.client import Client
 
+_TARGET = "127.0.0.1:50051"  # where `vae serve` listens unless told otherwise
+
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Adds what tells a server and a model of it."""
-    parser.add_argument("--target", required=True, metavar="HOST:PORT", help="the server")
+    add_connection_options(parser)
     parser.add_argument("--model", default="", help="name of the model; default: the only one")
     parser.add_argument("--version", type=int, default=0, help="version of the model; default: the newest")
-    add_connection_options(parser)
 
 
 def add_connection_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what tells how to reach a server."""
+    """Adds what tells which server to reach, and how."""
+    parser.add_argument(
+        "--target",
+        default=os.environ.get("VAE_TARGET") or _TARGET,
+        metavar="HOST:PORT",
+        help=f"the server; default: the variable VAE_TARGET, or {_TARGET}",
+    )
     group = parser.add_argument_group("connection")
     group.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS", help="for each request; default %(default)g"
@@ -44,14 +52,18 @@ def add_decoding_options(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(options: argparse.Namespace) -> "Client":
-    """Returns a client of the server that the options tell.
+    """Returns a client of the server that the options tell. Finds out at once if nothing listens there.
 
     Raises:
         InvalidInput: the target has no port, the options contradict each other, or a file cannot be read.
+        CallError: UNAVAILABLE; the connection is refused.
     """
     from vae.client import Client
+    from vae.health import check_listening
 
-    return Client(**read_connection(options), timeout_seconds=options.timeout)
+    client = Client(**read_connection(options), timeout_seconds=options.timeout)
+    check_listening(client.connection)
+    return client
 
 
 class ConnectionOptions(TypedDict):
