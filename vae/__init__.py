@@ -21,6 +21,7 @@ A client's call goes client -> calls -> channel -> replies:
     scalars       a caller's single values, checked
     calls         turns a call into requests, and their replies into one result
     parts         splits a caller's rows so that requests fit the server's limits
+    stride        how many rows a part may hold, so that its answer comes in time
     description   Model message -> Model
     channel       target, credentials and options of a connection
     failures      a failed RPC -> CallError, or a pause before the next try

@@ -13,20 +13,28 @@ if TYPE_CHECKING:
 _TARGET = "127.0.0.1:50051"  # where `vae serve` listens unless told otherwise
 
 
-def add_server_options(parser: argparse.ArgumentParser) -> None:
+def add_server_options(parser: argparse.ArgumentParser, *, has_default: bool = True) -> None:
     """Adds what tells a server and a model of it."""
-    add_connection_options(parser)
+    add_connection_options(parser, has_default=has_default)
     parser.add_argument("--model", default="", help="name of the model; default: the only one")
     parser.add_argument("--version", type=int, default=0, help="version of the model; default: the newest")
 
 
-def add_connection_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what tells which server to reach, and how."""
+def add_connection_options(parser: argparse.ArgumentParser, *, has_default: bool = True) -> None:
+    """Adds what tells which server to reach, and how.
+
+    Args:
+        parser: of the verb.
+        has_default: whether a server need not be named.
+    """
+    default = os.environ.get("VAE_TARGET") or _TARGET
+    otherwise = f"; default: the variable VAE_TARGET, or {_TARGET}" * has_default
     parser.add_argument(
         "--target",
-        default=os.environ.get("VAE_TARGET") or _TARGET,
+        default=default if has_default else None,
+        required=not has_default,
         metavar="HOST:PORT",
-        help=f"the server; default: the variable VAE_TARGET, or {_TARGET}",
+        help=f"the server{otherwise}",
     )
     group = parser.add_argument_group("connection")
     group.add_argument(
