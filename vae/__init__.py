@@ -35,14 +35,18 @@ Over streams it goes stream_client -> streams -> open_stream:
     shared_stream        the concurrent calls of an AsyncClient over one stream
     open_stream          one of them, from its opening to its end
 
-The `vae` command goes cli -> commands:
+The `vae` command goes cli -> commands -> jobs -> outputs:
 
     cli          finds a verb, turns errors into one line
     __main__     `python -m vae`
     parser       the parser that every verb uses
     completion   `vae completion`: a script for the user's shell
     options      the options that client verbs share
-    commands     sample, encode, decode, reconstruct
+    commands     encode, reconstruct
+    decoding     sample, decode
+    jobs         rows that they send over streams, a slice at a time, under a progress bar
+    outputs      where results are written: files, or standard output
+    scores       scores of rows -> a table in a file
     questions    info, health
     health       whether a server is there and ready
     info         descriptions for people

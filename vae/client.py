@@ -36,6 +36,7 @@ class Client(StreamClient):
         root_certificates: PEM file of the authorities to trust instead of the system's.
         client_certificate: PEM file of the certificate chain to present.
         client_key: PEM file of its private key.
+        bulk: whether every call yields to the interactive ones of other clients, as those over streams do in any case.
 
     Raises:
         InvalidInput: the options contradict each other, or a file cannot be read.

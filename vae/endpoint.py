@@ -27,6 +27,7 @@ class Options(TypedDict, total=False):
     root_certificates: str | Path | None
     client_certificate: str | Path | None
     client_key: str | Path | None
+    bulk: bool
 
 
 class Plan(NamedTuple):
@@ -54,6 +55,7 @@ class Endpoint:
         root_certificates: str | Path | None = None,
         client_certificate: str | Path | None = None,
         client_key: str | Path | None = None,
+        bulk: bool = False,
     ) -> None:
         self._connection = connection(
             target,
@@ -62,6 +64,7 @@ class Endpoint:
             root_certificates=root_certificates,
             client_certificate=client_certificate,
             client_key=client_key,
+            bulk=bulk,
         )
         self._timeout_seconds = positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
         self._models: dict[Route, Model] = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from vae.errors import InvalidInput
+from vae.outputs import add_output_options
 
 if TYPE_CHECKING:
     from vae.client import Client
@@ -38,7 +39,7 @@ def add_connection_options(parser: argparse.ArgumentParser, *, has_default: bool
     )
     group = parser.add_argument_group("connection")
     group.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for each request; default %(default)g"
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="longest wait for an answer; default %(default)g"
     )
     group.add_argument("--tls", action="store_true", help="encrypt, trusting the system's authorities")
     group.add_argument("--root-certificates", type=Path, metavar="PEM", help="encrypt, trusting these authorities")
@@ -47,20 +48,30 @@ def add_connection_options(parser: argparse.ArgumentParser, *, has_default: bool
     group.add_argument("--token-file", type=Path, metavar="FILE", help="file that holds a bearer token")
 
 
-def add_decoding_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what tells which kind of rows to get, and where to write them."""
-    parser.add_argument("--expectation", action="store_true", help="the likelihood's expectation, float32, not rounded")
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what tells the rows of data to send."""
     parser.add_argument(
-        "--out",
+        "--input",
         type=Path,
+        nargs="+",
         required=True,
-        metavar="FILE",
-        help="picture of a grid (.png), rows (.npy), or rows and what they came from (.npz)",
+        metavar="X",
+        help="rows of data, the model's shape (.npy); or images of its size (.png, .jpg, .webp), or folders of them; "
+        "- is standard input, an array or one image",
     )
 
 
+def add_decoding_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what tells which kind of rows to get, and where to write them."""
+    parser.add_argument("--expectation", action="store_true", help="the likelihood's expectation, float32, not rounded")
+    about = "rows (.npy), rows and what they came from (.npz), or a picture of a grid (.png)"
+    add_output_options(parser, about, "npy", "npz", "png")
+
+
 def connect(options: argparse.Namespace) -> "Client":
-    """Returns a client of the server that the options tell. Finds out at once if nothing listens there.
+    """Returns a client whose calls are bulk work, of the server that the options tell.
+
+    Finds out at once, where calls would be repeated for a while, that nothing listens there.
 
     Raises:
         InvalidInput: the target has no port, the options contradict each other, or a file cannot be read.
@@ -69,7 +80,7 @@ def connect(options: argparse.Namespace) -> "Client":
     from vae.client import Client
     from vae.health import check_listening
 
-    client = Client(**read_connection(options), timeout_seconds=options.timeout)
+    client = Client(**read_connection(options), timeout_seconds=options.timeout, bulk=True)
     check_listening(client.connection)
     return client
 
