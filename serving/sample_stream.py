@@ -52,7 +52,7 @@ class _Sampling:
         self._served = served
         self._context = context
         self._bulk = is_bulk(context, default=True)
-        self._waiting = _messages(request, served)
+        self._waiting = messages(request, served)
         self._begun: deque[_Begun] = deque()
 
     async def run(self) -> None:
@@ -105,7 +105,7 @@ class _Sampling:
         self._streams.tally.count(SAMPLE.name, "stream", code.name, time.monotonic() - begun.began)
 
 
-def _messages(request: pb.SampleStreamRequest, served: Served) -> Iterator[PriorRows]:
+def messages(request: pb.SampleStreamRequest, served: Served) -> Iterator[PriorRows]:
     """Returns the rows of each message: unless the caller says how many, no more than take about a second.
 
     Raises:
