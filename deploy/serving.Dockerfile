@@ -26,7 +26,7 @@ ENV PATH=/opt/vae/bin:$PATH \
 RUN mkdir /tuning && chown 10001:10001 /tuning
 USER 10001:10001
 EXPOSE 50051
-HEALTHCHECK --interval=10s --timeout=8s --start-period=30s --retries=3 CMD vae health "127.0.0.1:$VAE_PORT"
+HEALTHCHECK --interval=10s --timeout=8s --start-period=30s --retries=3 CMD vae health --target "127.0.0.1:$VAE_PORT"
 # VAE_PACKAGE names the package, for example on a volume.
 ENTRYPOINT ["vae"]
 CMD ["serve"]

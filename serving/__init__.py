@@ -4,7 +4,7 @@
 
 The commands, and what lives as long as the process:
 
-    cli            the verbs `vae serve` and `vae health`
+    cli            the verb `vae serve`
     tune           the verb `vae tune`
     app            puts the parts together, starts, and stops on a signal
     metrics        what was counted, for Prometheus; the only import of prometheus_client
@@ -21,7 +21,7 @@ A call:
     door           what every call passes before its method: request id, token, number of calls
     tokens         who may call
     watched        files that are read again when they change
-    health         grpc.health.v1, told and asked
+    health         grpc.health.v1
     servicer       one method per RPC: parse, wait, render
     sample_stream  one request, any number of rows
     streams        many calls over one connection: read no faster than answered, write what is ready together

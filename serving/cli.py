@@ -1,4 +1,4 @@
-"""The verbs `vae serve` and `vae health`."""
+"""The verb `vae serve`."""
 
 import argparse
 import io
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from vae.errors import VaeError
-from vae.options import add_connection_options, read_connection
 from vae.parser import verb_parser
 
 if TYPE_CHECKING:
@@ -119,22 +118,3 @@ def _add_flag(group: argparse._ActionsContainer, name: str, field: "FieldInfo") 
     else:
         unit = _METAVARS.get(field.annotation) or name.rpartition("_")[2].upper()
         group.add_argument(flag, metavar=unit, help=about)
-
-
-def health(arguments: list[str]) -> int:
-    """Asks a server for its health, as a container's health check does; returns 0 only where it is SERVING."""
-    parser = verb_parser("health", "Exits with 0 if a server is ready, or with --liveness if it is alive; else with 1.")
-    parser.add_argument("target", metavar="HOST:PORT", help="the server")
-    add_connection_options(parser)
-    parser.set_defaults(timeout=3.0)
-    parser.add_argument(
-        "--liveness", action="store_true", help="ask whether it is alive, which it is before it is ready"
-    )
-    options = parser.parse_args(arguments)
-    from serving.health import LIVENESS, ask_health
-    from vae.channel import connection
-
-    service = LIVENESS if options.liveness else ""
-    status = ask_health(connection(**read_connection(options)), options.timeout, service)
-    print(status)
-    return 0 if status == "SERVING" else 1

@@ -1,11 +1,9 @@
-"""Health: `grpc.health.v1`, told and asked."""
+"""Health: `grpc.health.v1`, as a server tells it."""
 
 import asyncio
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-
-from vae.channel import Connection, open_channel
+from grpc_health.v1 import health, health_pb2
 
 LIVENESS = "liveness"
 """The name that is SERVING as long as the server answers at all; every other name tells whether it is ready."""
@@ -31,18 +29,3 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc]  # ships no types
         finally:
             watching.cancel()
             stopping.cancel()
-
-
-def ask_health(connection: Connection, timeout_seconds: float, service: str = "") -> str:
-    """Returns the health of a server, or of a name there: SERVING, say, or the failed call's status, UNAVAILABLE."""
-    with open_channel(connection) as channel:
-        check = health_pb2_grpc.HealthStub(channel).Check
-        try:
-            reply = check(
-                health_pb2.HealthCheckRequest(service=service), timeout=timeout_seconds, metadata=connection.metadata
-            )
-        except grpc.RpcError as exc:
-            code: grpc.StatusCode = exc.code()
-            return code.name
-    name: str = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
-    return name

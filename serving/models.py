@@ -218,7 +218,12 @@ def describe(proved: Proved, limits: pb.Limits) -> pb.Model:
         noise_algorithm=ALGORITHM,
         metrics=manifest.metrics,
         exactness=pb.Exactness(is_exact=exactness.is_exact, largest_difference=exactness.largest_difference),
-        execution=pb.Execution(executors=executors, threads=threads, source=source),
+        execution=pb.Execution(
+            executors=executors,
+            threads=threads,
+            source=source,
+            row_microseconds=round(proved.row_seconds * 1e6),
+        ),
     )
 
 

@@ -10,7 +10,7 @@ import grpc
 
 from serving.line import Answer
 from serving.models import Served
-from serving.requests import Accepts, parse_sample
+from serving.requests import parse_sample
 from serving.rows import Decoded, PriorRows
 from serving.rpcs import SAMPLE, is_bulk
 from serving.status import refusal_of
@@ -19,6 +19,7 @@ from vae.errors import InvalidInput, ShuttingDown
 from vae.noise import ROW_LIMIT
 from vae.v1 import vae_pb2 as pb
 
+_MESSAGE_MICROSECONDS = 10**6  # so that a caller who waits for the next one sees that it goes on
 _AHEAD = 3  # messages: one that is written, one that runs, one that waits
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -51,7 +52,7 @@ class _Sampling:
         self._served = served
         self._context = context
         self._bulk = is_bulk(context, default=True)
-        self._waiting = _messages(request, served.accepts)
+        self._waiting = messages(request, served)
         self._begun: deque[_Begun] = deque()
 
     async def run(self) -> None:
@@ -104,15 +105,17 @@ class _Sampling:
         self._streams.tally.count(SAMPLE.name, "stream", code.name, time.monotonic() - begun.began)
 
 
-def _messages(request: pb.SampleStreamRequest, accepts: Accepts) -> Iterator[PriorRows]:
-    """Returns the rows of each message.
+def messages(request: pb.SampleStreamRequest, served: Served) -> Iterator[PriorRows]:
+    """Returns the rows of each message: unless the caller says how many, no more than take about a second.
 
     Raises:
         InvalidInput: a field is wrong.
     """
+    accepts, row_microseconds = served.accepts, served.description.execution.row_microseconds
     rows = parse_sample(request.request, accepts._replace(call_rows=ROW_LIMIT))
     if not 0 <= request.message_rows <= accepts.call_rows:
         raise InvalidInput("message_rows", f"is {request.message_rows}, must lie in [0, {accepts.call_rows}]")
     row_bytes = SAMPLE.reply_bytes(rows.part(0, 1), accepts.manifest)
-    step = request.message_rows or max(1, min(accepts.call_rows, MESSAGE_BYTES // row_bytes))
+    in_time = _MESSAGE_MICROSECONDS // max(1, row_microseconds)
+    step = request.message_rows or max(1, min(accepts.call_rows, MESSAGE_BYTES // row_bytes, in_time))
     return (rows.part(start, min(start + step, len(rows))) for start in range(0, len(rows), step))

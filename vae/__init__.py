@@ -25,6 +25,7 @@ A client's call goes client -> calls -> channel -> replies:
     given         what a caller holds, of whichever library, as rows
     calls         turns a call into requests, and their replies into one result
     parts         splits a caller's rows so that requests fit the server's limits
+    stride        how many rows a part may hold, so that its answer comes in time
     description   Model message -> Model
     channel       target, credentials and options of a connection
     failures      a failed RPC -> CallError, or a pause before the next try
@@ -38,17 +39,25 @@ Over streams it goes stream_client -> streams -> open_stream:
     shared_stream        the concurrent calls of an AsyncClient over one stream
     open_stream          one of them, from its opening to its end
 
-The `vae` command goes cli -> commands:
+The `vae` command goes cli -> commands -> jobs -> outputs:
 
     cli          finds a verb, turns errors into one line
+    __main__     `python -m vae`
     parser       the parser that every verb uses
+    completion   `vae completion`: a script for the user's shell
     options      the options that client verbs share
-    commands     sample, encode, decode, info
+    commands     encode, reconstruct
+    decoding     sample, decode
+    jobs         rows that they send over streams, a slice at a time, under a progress bar
+    outputs      where results are written: files, or standard output
+    scores       scores of rows -> a table in a file
+    questions    info, health
+    health       whether a server is there and ready
     info         descriptions for people
     files        arrays in files, read safely and written whole
     pictures     rows of images -> one PNG grid
     bench        `vae bench`: load on a user's own server, and figures
-    bar          the progress bar of training and bench
+    bar          the progress bar of training, bench and long jobs
 
 Light by rule: numpy, grpcio, protobuf, pydantic and Pillow; never torch, onnx or onnxruntime. `from vae import Client`
 loads gRPC only when asked.
@@ -61,7 +70,9 @@ if TYPE_CHECKING:
     from vae.async_client import AsyncClient
     from vae.client import Client
 
-__all__ = ["AsyncClient", "Client"]
+    __version__: str
+
+__all__ = ["AsyncClient", "Client", "__version__"]
 
 _MODULES = {"AsyncClient": "vae.async_client", "Client": "vae.client"}
 
@@ -69,4 +80,8 @@ _MODULES = {"AsyncClient": "vae.async_client", "Client": "vae.client"}
 def __getattr__(name: str) -> object:
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version  # slow to import
+
+        return version("vaeserve")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

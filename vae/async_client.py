@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import grpc
@@ -16,7 +16,7 @@ from vae.async_stream_client import AsyncStreamClient
 from vae.calls import Call, EncodeOutput, ReconstructLatent, Reply, Result
 from vae.channel import open_async_channel
 from vae.description import Model, parse_model
-from vae.endpoint import Options
+from vae.endpoint import Options, Plan
 from vae.errors import InvalidInput
 from vae.failures import client_closed, pause_before_retry
 from vae.replies import Decoded, DecodeOutput, Encoded, FloatType, Reconstructed, Sampled
@@ -27,8 +27,6 @@ from vae.v1.vae_pb2_grpc import VaeServiceStub
 
 if TYPE_CHECKING:
     from vae.v1.vae_pb2_grpc import VaeServiceAsyncStub
-
-_PARALLEL_PARTS = 4  # enough to keep a server busy while replies travel, few enough to leave room for others
 
 
 class AsyncClient(AsyncStreamClient):
@@ -46,6 +44,7 @@ class AsyncClient(AsyncStreamClient):
 
     _channel: grpc.aio.Channel | None = None
     _loop: asyncio.AbstractEventLoop | None = None
+    _parallel_parts = 4  # enough to keep a server busy while replies travel, few enough to leave room for others
 
     def __init__(self, target: str, *, share_stream: bool = False, **options: Unpack[Options]) -> None:
         super().__init__(target, **options)
@@ -188,14 +187,12 @@ class AsyncClient(AsyncStreamClient):
 
     async def _call(self, call: Call[Reply, Result], timeout_seconds: float | None) -> Result:
         seconds = self._seconds(timeout_seconds)
-        planned = self._plan(call)
-        if planned is None:
-            described = await self.get_model(*call.route, timeout_seconds=seconds)
-            planned = described, call.requests(described)
-        model, requests = planned
-        rpc = self._rpc(call.method, model)
+        plan = self._plan(call, seconds)
+        if plan is None:
+            plan = self._plan_for(await self.get_model(*call.route, timeout_seconds=seconds), call, seconds)
+        rpc = self._rpc(call.method, plan.model)
         with self._doubting(call.route):
-            return self._join(call, model, await self._send_all(rpc, requests, seconds))
+            return self._join(call, plan.model, await self._send_all(rpc, plan, seconds))
 
     def _rpc(self, method: str, model: Model) -> Callable[..., Awaitable[Any]]:
         """Returns what sends a request of an RPC: on its own, or over the stream that calls share."""
@@ -212,12 +209,10 @@ class AsyncClient(AsyncStreamClient):
 
         return send
 
-    async def _send_all(
-        self, rpc: Callable[..., Awaitable[Reply]], requests: Iterable[Message], seconds: float
-    ) -> list[Reply]:
+    async def _send_all(self, rpc: Callable[..., Awaitable[Reply]], plan: Plan, seconds: float) -> list[Reply]:
         """Returns the replies in the order of the requests; a few requests are on their way at once."""
-        waiting = iter(requests)
-        first = list(itertools.islice(waiting, _PARALLEL_PARTS))
+        waiting = iter(plan.requests)
+        first = list(itertools.islice(waiting, self._parallel_parts))
         if len(first) == 1:
             return [await self._send(rpc, first[0], seconds)]
         numbered = enumerate(itertools.chain(first, waiting))
@@ -226,6 +221,7 @@ class AsyncClient(AsyncStreamClient):
         async def send_waiting() -> None:
             for number, request in numbered:
                 replies[number] = await self._send(rpc, request, seconds)
+                plan.stride.learn(request, replies[number])
 
         senders = [asyncio.create_task(send_waiting()) for _ in first]
         try:

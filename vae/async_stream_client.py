@@ -229,6 +229,8 @@ async def _exchange(
             if reading in done:
                 finished, reading = reading, None
                 talk.receive(finished.result())
+                if talk.is_held:
+                    stream.wake()
     finally:
         stream.close()
         await stream.ended(reading)

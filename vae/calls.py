@@ -8,7 +8,7 @@ are never joined.
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from vae.description import Model
 from vae.errors import CallError, InvalidInput
 from vae.given import as_rows
 from vae.noise import HIGHEST_TEMPERATURE, ROW_LIMIT
-from vae.parts import Data, as_data, split, split_data
+from vae.parts import Data, MostRows, as_data, ranges, split, split_data
 from vae.replies import (
     Decoded,
     DecodeOutput,
@@ -68,14 +68,30 @@ class Route(NamedTuple):
     """0: the newest."""
 
 
+def all_that_is_left(left: int) -> int:
+    """Lets a part hold as many rows as the server's limits allow."""
+    return left
+
+
+class MakeRequests(Protocol):
+    """Makes the requests of a call."""
+
+    def __call__(self, known: Model, most_rows: MostRows = all_that_is_left) -> Iterable[Message]:
+        """Returns the requests for a model, each built as it is asked for, of no more rows than the time allows.
+
+        Raises:
+            InvalidInput: the call does not fit the model.
+        """
+        ...
+
+
 class Call(NamedTuple, Generic[Reply, Result]):
     """Everything a client needs to know of a call."""
 
     route: Route
     method: str
     """Name of the RPC."""
-    requests: Callable[[Model], Iterable[Message]]
-    """Raises InvalidInput if the call does not fit the model; builds requests as they are asked for."""
+    requests: MakeRequests
     join: Callable[[Model, Sequence[Reply]], Result]
     """Makes the result of the replies, in the order of the requests, which were made for this model."""
 
@@ -103,8 +119,8 @@ def encode(
     drawn, first = _draw("output", output, seed, first_row, len(rows))
     request = partial(pb.EncodeRequest, model=to.model, version=to.version, output=wanted, seed=drawn, dtype=floats)
 
-    def requests(known: Model) -> Iterator[pb.EncodeRequest]:
-        return _data_requests(request, rows, known, drawn, first)
+    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.EncodeRequest]:
+        return _data_requests(request, rows, known, most_rows, drawn=drawn, first=first)
 
     def join(known: Model, replies: Sequence[pb.EncodeResponse]) -> Encoded:
         fingerprint, timing = one_pair(replies), total(replies)
@@ -145,8 +161,9 @@ def decode(
         dtype=choice("dtype", dtype, _FLOAT_TYPES),
     )
 
-    def requests(known: Model) -> Iterator[pb.DecodeRequest]:
-        parts = split(fit_latent(rows, "latent", known.latent_shape), "latent", known.limits, request().ByteSize())
+    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.DecodeRequest]:
+        fitting = fit_latent(rows, "latent", known.latent_shape)
+        parts = split(fitting, "latent", known.limits, request().ByteSize(), most_rows)
         return (request(latent=part) for _, part in parts)
 
     def join(known: Model, replies: Sequence[pb.DecodeResponse]) -> Decoded:
@@ -186,9 +203,9 @@ def sample(
         dtype=choice("dtype", dtype, _FLOAT_TYPES),
     )
 
-    def requests(known: Model) -> Iterator[pb.SampleRequest]:
-        step = known.limits.call_rows
-        return (request(count=min(step, rows - offset), first_row=first + offset) for offset in range(0, rows, step))
+    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.SampleRequest]:
+        bounds = ranges(rows, lambda start: min(start + known.limits.call_rows, rows), most_rows)
+        return (request(count=stop - start, first_row=first + start) for start, stop in bounds)
 
     def join(known: Model, replies: Sequence[pb.SampleResponse]) -> Sampled:
         fingerprint, timing = one_pair(replies), total(replies)
@@ -228,8 +245,8 @@ def reconstruct(
         dtype=choice("dtype", dtype, _FLOAT_TYPES),
     )
 
-    def requests(known: Model) -> Iterator[pb.ReconstructRequest]:
-        return _data_requests(request, rows, known, drawn, first)
+    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.ReconstructRequest]:
+        return _data_requests(request, rows, known, most_rows, drawn=drawn, first=first)
 
     def join(known: Model, replies: Sequence[pb.ReconstructResponse]) -> Reconstructed:
         def score(name: Score) -> npt.NDArray[np.float32] | None:
@@ -254,10 +271,16 @@ def reconstruct(
 
 
 def _data_requests(
-    request: Callable[..., Request], rows: Data, known: Model, drawn: int | None, first: int
+    request: Callable[..., Request],
+    rows: Data,
+    known: Model,
+    most_rows: MostRows,
+    *,
+    drawn: int | None,
+    first: int,
 ) -> Iterator[Request]:
     """Returns what carries parts of rows of data, each with its first row's number if anything is drawn."""
-    parts = split_data(rows, "data", known, request().ByteSize())
+    parts = split_data(rows, "data", known, request().ByteSize(), most_rows)
     return (request(**part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
 
 

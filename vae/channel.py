@@ -63,6 +63,7 @@ def connection(
     root_certificates: str | Path | None = None,
     client_certificate: str | Path | None = None,
     client_key: str | Path | None = None,
+    bulk: bool = False,
 ) -> Connection:
     """Checks how a server is to be reached, before anything is sent.
 
@@ -73,6 +74,7 @@ def connection(
         root_certificates: PEM file of the authorities to trust instead of the system's.
         client_certificate: PEM file of the certificate chain to present, with its key.
         client_key: PEM file of its private key.
+        bulk: whether calls yield to interactive ones.
 
     Raises:
         InvalidInput: the target names no port, the options contradict each other, a file cannot be read, or the token
@@ -96,7 +98,10 @@ def connection(
         credentials=credentials,
         # What is said to this machine goes to this machine, whatever http_proxy says.
         options=(*_OPTIONS, ("grpc.enable_http_proxy", 0)) if loopback else _OPTIONS,
-        metadata=() if token is None else (("authorization", f"Bearer {token}"),),
+        metadata=(
+            *(() if token is None else (("authorization", f"Bearer {token}"),)),
+            *((("vae-class", "bulk"),) if bulk else ()),
+        ),
     )
 
 

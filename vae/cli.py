@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from typing import NamedTuple, NoReturn
 
 from vae.errors import VaeError, how_to_install
+from vae.parser import did_you_mean
 
 
 class Verb(NamedTuple):
@@ -33,12 +34,14 @@ VERBS = {
     "package": Verb("training.bring.cli", "training,serving", "package ONNX graphs that were made elsewhere"),
     "serve": Verb("serving.cli", "serving", "serve a model package over gRPC"),
     "tune": Verb("serving.tune", "serving", "measure how a model is best run on this machine"),
-    "health": Verb("serving.cli", "serving", "ask a server whether it is ready"),
-    "sample": Verb("vae.commands", "", "draw samples from a server into a picture or an array"),
+    "health": Verb("vae.questions", "", "ask a server whether it is ready"),
+    "sample": Verb("vae.decoding", "", "draw samples from a server into a picture or an array"),
     "encode": Verb("vae.commands", "", "encode rows of an array, or images, on a server"),
-    "decode": Verb("vae.commands", "", "decode latents on a server"),
+    "decode": Verb("vae.decoding", "", "decode latents on a server"),
+    "reconstruct": Verb("vae.commands", "", "score how usual rows are for a model on a server"),
     "bench": Verb("vae.bench.cli", "", "put load on a server of yours and measure it"),
-    "info": Verb("vae.commands", "", "describe a model package or what a server serves"),
+    "info": Verb("vae.questions", "", "describe a model package or what a server serves"),
+    "completion": Verb("vae.completion", "terminal", "print what makes a shell complete verbs and options"),
 }
 
 _OWN_PACKAGES = ("vae", "training", "serving")
@@ -78,20 +81,22 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments or arguments[0] in ("-h", "--help") or arguments == ["help"]:
         print(usage())
         return 0 if arguments else 2
-    if arguments[0] == "--version":
-        from importlib.metadata import version
-
-        print(f"vae {version('vaeserve')}")
-        return 0
+    if arguments[0] == "help":
+        arguments = [arguments[1], "--help"]
     if any("\udc80" <= char <= "\udcff" for argument in arguments for char in argument):
         return _fail("an argument is not valid UTF-8", 2)
     name, *rest = arguments
     verb = VERBS.get(name)
+    if name == "--version" or (verb is not None and rest == ["--version"]):  # with a value it is a verb's own option
+        from vae import __version__
+
+        print(f"vae {__version__}")
+        return 0
     if verb is None:
-        return _fail(f"no such verb: {name}; `vae --help` lists them", 2)
+        return _fail(f"no such verb: {name}{did_you_mean(name, VERBS)}; `vae --help` lists them", 2)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC logs it also answers, and ours is the one line
     try:
         code: int = getattr(importlib.import_module(verb.module), name)(rest)
@@ -136,7 +141,7 @@ Trains variational autoencoders and serves them over gRPC.
 
 {verbs}
 
-`vae VERB --help` tells a verb's options; `vae --version` the version."""
+`vae help VERB` tells a verb's options; `vae --version` the version."""
 
 
 def _fail(message: str, code: int) -> int:

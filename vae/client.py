@@ -36,6 +36,7 @@ class Client(StreamClient):
         root_certificates: PEM file of the authorities to trust instead of the system's.
         client_certificate: PEM file of the certificate chain to present.
         client_key: PEM file of its private key.
+        bulk: whether every call yields to the interactive ones of other clients, as those over streams do in any case.
 
     Raises:
         InvalidInput: the options contradict each other, or a file cannot be read.
@@ -227,14 +228,16 @@ class Client(StreamClient):
 
     def _call(self, call: Call[Reply, Result], timeout_seconds: float | None) -> Result:
         seconds = self._seconds(timeout_seconds)
-        planned = self._plan(call)
-        if planned is None:
-            described = self.get_model(*call.route, timeout_seconds=seconds)
-            planned = described, call.requests(described)
-        model, requests = planned
+        plan = self._plan(call, seconds)
+        if plan is None:
+            plan = self._plan_for(self.get_model(*call.route, timeout_seconds=seconds), call, seconds)
         rpc = getattr(self._stub, call.method)
+        replies: list[Reply] = []
         with self._doubting(call.route):
-            return self._join(call, model, [self._send(rpc, request, seconds) for request in requests])
+            for request in plan.requests:
+                replies.append(self._send(rpc, request, seconds))
+                plan.stride.learn(request, replies[-1])
+            return self._join(call, plan.model, replies)
 
     def _send(self, rpc: Callable[..., Reply], request: Message, seconds: float) -> Reply:
         deadline = time.monotonic() + seconds

@@ -45,6 +45,8 @@ class Execution(BaseModel):
     """That one of them takes."""
     source: str
     """Where these, and the rows of a batch, come from: "set", "cached" or "measured"."""
+    row_seconds: NonNegativeFloat
+    """That a row takes in a full batch which runs every graph, on an idle device; 0 where the server does not tell."""
 
 
 class Model(BaseModel):
@@ -120,7 +122,12 @@ def _exactness(message: pb.Exactness) -> Exactness:
 
 
 def _execution(message: pb.Execution) -> Execution:
-    return Execution(executors=message.executors, threads=message.threads, source=message.source)
+    return Execution(
+        executors=message.executors,
+        threads=message.threads,
+        source=message.source,
+        row_seconds=message.row_microseconds / 1e6,
+    )
 
 
 def _data_spec(message: pb.DataSpec) -> DataSpec:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 from google.protobuf.message import Message
 
@@ -12,6 +12,7 @@ from vae.channel import Connection, connection
 from vae.description import Model, parse_model
 from vae.errors import CallError, InvalidInput
 from vae.scalars import positive
+from vae.stride import Stride
 from vae.v1 import vae_pb2 as pb
 
 _TIMEOUT_LIMIT_SECONDS = 1e9  # what gRPC can count
@@ -26,10 +27,23 @@ class Options(TypedDict, total=False):
     root_certificates: str | Path | None
     client_certificate: str | Path | None
     client_key: str | Path | None
+    bulk: bool
+
+
+class Plan(NamedTuple):
+    """How a call is made of a model, as it was last described."""
+
+    model: Model
+    stride: Stride
+    """Is told of every answer, and says how many rows the next request holds."""
+    requests: Iterable[Message]
 
 
 class Endpoint:
     """What a client is told of a server, and what it remembers of it."""
+
+    _parallel_parts = 1
+    """Parts of a call that are on their way at once."""
 
     def __init__(
         self,
@@ -41,6 +55,7 @@ class Endpoint:
         root_certificates: str | Path | None = None,
         client_certificate: str | Path | None = None,
         client_key: str | Path | None = None,
+        bulk: bool = False,
     ) -> None:
         self._connection = connection(
             target,
@@ -49,6 +64,7 @@ class Endpoint:
             root_certificates=root_certificates,
             client_certificate=client_certificate,
             client_key=client_key,
+            bulk=bulk,
         )
         self._timeout_seconds = positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
         self._arguments: dict[str, object] = {
@@ -87,8 +103,8 @@ class Endpoint:
             return self._timeout_seconds
         return positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
 
-    def _plan(self, call: Call[Reply, Result]) -> tuple[Model, Iterable[Message]] | None:
-        """Returns the model as last described and the requests for it, or None if it must be described (again).
+    def _plan(self, call: Call[Reply, Result], seconds: float) -> Plan | None:
+        """Returns the plan for the model as last described, or None if it must be described (again).
 
         What does not fit a remembered model may fit the one that has taken its place since.
         """
@@ -96,9 +112,14 @@ class Endpoint:
         if model is None:
             return None
         try:
-            return model, call.requests(model)
+            return self._plan_for(model, call, seconds)
         except InvalidInput:
             return None
+
+    def _plan_for(self, model: Model, call: Call[Reply, Result], seconds: float) -> Plan:
+        """Returns the plan for a model. Raises InvalidInput if the call does not fit it."""
+        stride = Stride(model, seconds, self._parallel_parts)
+        return Plan(model, stride, call.requests(model, stride.rows))
 
     def _remember(self, route: Route, reply: pb.GetModelResponse) -> Model:
         model = self._models[route] = parse_model(reply.model)

@@ -16,6 +16,7 @@ from vae.errors import CallError
 from vae.targets import proxy_variable
 from vae.v1 import vae_pb2 as pb
 
+_REMEDY = "; allow more time (timeout_seconds, --timeout) or send fewer rows"
 _LEAST_PAUSE_SECONDS = 0.01
 _TOO_LARGE = re.compile(r"(CLIENT|SERVER): (Received|Sent) message larger than max \((\d+) vs\. (\d+)\)")
 _LAST_ERROR = re.compile(r"^.*; last error: (UNKNOWN: )?", re.DOTALL)
@@ -95,7 +96,9 @@ def call_error(error: grpc.RpcError, target: str, timeout_seconds: float) -> Cal
     elif code is grpc.StatusCode.UNAVAILABLE:
         text = f"{target} cannot be reached{_through(target)} or takes no calls: {_LAST_ERROR.sub('', text)}"
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        text = f"no answer from {target}{_through(target)} within {timeout_seconds:g} s ({text})"
+        text = f"no answer from {target}{_through(target)} within {timeout_seconds:g} s ({text}){_REMEDY}"
+    elif details.reason == "DEADLINE_UNREACHABLE":
+        text += _REMEDY
     return CallError(code.name, " ".join(text.split()) or "the server gave no reason", **details._asdict())
 
 

@@ -28,6 +28,9 @@ Value = AnyArray | str | int | list[str] | None
 
 PARTIAL = ".partial"  # ending of a file that is being written; one that stays was left by a process that was killed
 
+NPY_MAGIC = b"\x93NUMPY"
+"""What a `.npy` file begins with."""
+
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 _NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
@@ -126,8 +129,13 @@ def write_arrays(path: Path, **values: Value) -> None:
     Raises:
         InvalidInput: named by the path; the disk refuses it.
     """
+    write(path, lambda file: save_arrays(file, **values))
+
+
+def save_arrays(file: BinaryIO, **values: Value) -> None:
+    """Writes what is not None into an open `.npz` file."""
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in values.items() if value is not None}
-    write(path, lambda file: np.savez(file, **arrays))
+    np.savez(file, **arrays)
 
 
 def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:

@@ -1,28 +1,45 @@
 """Options that client verbs share. Standard library only, so that help is answered at once."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from vae.errors import InvalidInput
+from vae.outputs import add_output_options
 
 if TYPE_CHECKING:
     from vae.client import Client
 
+_TARGET = "127.0.0.1:50051"  # where `vae serve` listens unless told otherwise
 
-def add_server_options(parser: argparse.ArgumentParser) -> None:
+
+def add_server_options(parser: argparse.ArgumentParser, *, has_default: bool = True) -> None:
     """Adds what tells a server and a model of it."""
-    parser.add_argument("--target", required=True, metavar="HOST:PORT", help="the server")
+    add_connection_options(parser, has_default=has_default)
     parser.add_argument("--model", default="", help="name of the model; default: the only one")
     parser.add_argument("--version", type=int, default=0, help="version of the model; default: the newest")
-    add_connection_options(parser)
 
 
-def add_connection_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what tells how to reach a server."""
+def add_connection_options(parser: argparse.ArgumentParser, *, has_default: bool = True) -> None:
+    """Adds what tells which server to reach, and how.
+
+    Args:
+        parser: of the verb.
+        has_default: whether a server need not be named.
+    """
+    default = os.environ.get("VAE_TARGET") or _TARGET
+    otherwise = f"; default: the variable VAE_TARGET, or {_TARGET}" * has_default
+    parser.add_argument(
+        "--target",
+        default=default if has_default else None,
+        required=not has_default,
+        metavar="HOST:PORT",
+        help=f"the server{otherwise}",
+    )
     group = parser.add_argument_group("connection")
     group.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for each request; default %(default)g"
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="longest wait for an answer; default %(default)g"
     )
     group.add_argument("--tls", action="store_true", help="encrypt, trusting the system's authorities")
     group.add_argument("--root-certificates", type=Path, metavar="PEM", help="encrypt, trusting these authorities")
@@ -31,27 +48,43 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--token-file", type=Path, metavar="FILE", help="file that holds a bearer token")
 
 
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what tells the rows of data to send."""
+    parser.add_argument(
+        "--input",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="X",
+        help="rows of data, the model's shape (.npy); or pictures (PNG, JPEG, WebP) and folders of them, folders "
+        "within included, fitted as in training where the model tells how; else they must have the model's size; "
+        "- is standard input, an array or one picture",
+    )
+    parser.add_argument("--skip-bad", action="store_true", help="leave out and list pictures that cannot be used")
+
+
 def add_decoding_options(parser: argparse.ArgumentParser) -> None:
     """Adds what tells which kind of rows to get, and where to write them."""
     parser.add_argument("--expectation", action="store_true", help="the likelihood's expectation, float32, not rounded")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="picture of a grid (.png), rows (.npy), or rows and what they came from (.npz)",
-    )
+    about = "rows (.npy), rows and what they came from (.npz), or a picture of a grid (.png)"
+    add_output_options(parser, about, "npy", "npz", "png")
 
 
 def connect(options: argparse.Namespace) -> "Client":
-    """Returns a client of the server that the options tell.
+    """Returns a client whose calls are bulk work, of the server that the options tell.
+
+    Finds out at once, where calls would be repeated for a while, that nothing listens there.
 
     Raises:
         InvalidInput: the target has no port, the options contradict each other, or a file cannot be read.
+        CallError: UNAVAILABLE; the connection is refused.
     """
     from vae.client import Client
+    from vae.health import check_listening
 
-    return Client(**read_connection(options), timeout_seconds=options.timeout)
+    client = Client(**read_connection(options), timeout_seconds=options.timeout, bulk=True)
+    check_listening(client.connection)
+    return client
 
 
 class ConnectionOptions(TypedDict):

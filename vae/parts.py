@@ -1,7 +1,6 @@
-"""A caller's rows -> parts that keep a request within the server's limits."""
+"""A caller's rows -> parts that keep a request within the server's limits, and its answer within the deadline."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -15,6 +14,9 @@ from vae.v1 import vae_pb2 as pb
 
 _PART_OVERHEAD = 128  # bytes; more than the tags, lengths, shape and row number around a part's elements can take
 _IMAGE_OVERHEAD = 6  # bytes; the most that an image's tag and length take
+
+MostRows = Callable[[int], int]
+"""Tells how many of the rows that are left the next part may hold, from the time that they take."""
 
 
 class DataPart(TypedDict, total=False):
@@ -48,7 +50,24 @@ def as_data(values: npt.ArrayLike, field: str) -> Data:
     return as_rows(values, field)
 
 
-def split_data(rows: Data, field: str, known: Model, bare_bytes: int) -> Iterator[tuple[int, DataPart]]:
+def ranges(rows: int, fitting: Callable[[int], int], most_rows: MostRows) -> Iterator[tuple[int, int]]:
+    """Returns where parts begin and end, one by one, so that an answer can tell how large the next part is to be.
+
+    Args:
+        rows: of all parts together.
+        fitting: tells where a part that begins at a row has to end at the latest, to keep the server's limits.
+        most_rows: as the time allows.
+    """
+    start = 0
+    while start < rows:
+        stop = min(fitting(start), start + most_rows(rows - start))
+        yield start, stop
+        start = stop
+
+
+def split_data(
+    rows: Data, field: str, known: Model, bare_bytes: int, most_rows: MostRows
+) -> Iterator[tuple[int, DataPart]]:
     """Returns parts of rows of data, each with its offset.
 
     Args:
@@ -56,18 +75,21 @@ def split_data(rows: Data, field: str, known: Model, bare_bytes: int) -> Iterato
         field: what to call the rows in an error.
         known: the model, and the server's limits.
         bare_bytes: size of a request without rows.
+        most_rows: as the time allows.
 
     Raises:
         InvalidInput: a row does not fit the model, or no request.
     """
     if isinstance(rows, list):
-        return _split_images(rows, field, known, bare_bytes)
+        return _split_images(rows, field, known, bare_bytes, most_rows)
     numbers = rows.rows(known.data.columns) if isinstance(rows, Frame) else rows
-    parts = split(fit_data(numbers, field, known.data), field, known.limits, bare_bytes)
+    parts = split(fit_data(numbers, field, known.data), field, known.limits, bare_bytes, most_rows)
     return ((offset, {"data": part}) for offset, part in parts)
 
 
-def split(rows: Array, field: str, limits: Limits, bare_bytes: int) -> Iterator[tuple[int, pb.Tensor]]:
+def split(
+    rows: Array, field: str, limits: Limits, bare_bytes: int, most_rows: MostRows
+) -> Iterator[tuple[int, pb.Tensor]]:
     """Returns parts of an array, each with its offset, as `split_data` does."""
     row_bytes = rows[0].nbytes
     step = min(limits.call_rows, _room(limits, bare_bytes) // row_bytes)
@@ -75,30 +97,38 @@ def split(rows: Array, field: str, limits: Limits, bare_bytes: int) -> Iterator[
         raise InvalidInput(
             field, f"takes {row_bytes} bytes a row; the server's limit on a request is {limits.request_bytes}"
         )
-    return ((offset, to_message(rows[offset : offset + step])) for offset in range(0, len(rows), step))
+    bounds = ranges(len(rows), lambda start: min(start + step, len(rows)), most_rows)
+    return ((start, to_message(rows[start:stop])) for start, stop in bounds)
 
 
-def _split_images(images: Sequence[bytes], field: str, known: Model, bare_bytes: int) -> Iterator[tuple[int, DataPart]]:
+def _split_images(
+    images: Sequence[bytes], field: str, known: Model, bare_bytes: int, most_rows: MostRows
+) -> Iterator[tuple[int, DataPart]]:
     """Returns as many images a part as fit; what their headers tell is checked before any of them is sent."""
     from vae.images import check_image, takes_images  # Pillow, which few callers need
 
     if not takes_images(known.data):
         shape = list(known.data.shape)
         raise InvalidInput(field, f"is images, the model takes arrays: {known.data.kind} rows of shape {shape}")
-    room, starts, size = _room(known.limits, bare_bytes), [0], 0
+    room, limits = _room(known.limits, bare_bytes), known.limits
     for row, image in enumerate(images):
         check_image(image, f"{field}[{row}]", known.data)
-        length = len(image) + _IMAGE_OVERHEAD
-        if length > room:
-            limit = known.limits.request_bytes
+        if len(image) + _IMAGE_OVERHEAD > room:
             raise InvalidInput(
-                f"{field}[{row}]", f"takes {len(image)} bytes; the server's limit on a request is {limit}"
+                f"{field}[{row}]",
+                f"takes {len(image)} bytes; the server's limit on a request is {limits.request_bytes}",
             )
-        if row - starts[-1] == known.limits.call_rows or size + length > room:
-            starts.append(row)
-            size = 0
-        size += length
-    bounds = pairwise([*starts, len(images)])
+
+    def fitting(start: int) -> int:
+        stop, size = start, 0
+        while stop < min(len(images), start + limits.call_rows):
+            size += len(images[stop]) + _IMAGE_OVERHEAD
+            if size > room:
+                break
+            stop += 1
+        return stop
+
+    bounds = ranges(len(images), fitting, most_rows)
     return ((start, {"images": pb.EncodedImages(images=images[start:stop])}) for start, stop in bounds)
 
 

@@ -81,16 +81,21 @@ class Reconstructed(NamedTuple):
     timing: Timing
 
 
-class _Costed(Protocol):
+class Costed(Protocol):
     """What every reply that came from a model holds."""
 
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """Of the pair."""
+        ...
+
     @property
-    def timing(self) -> pb.Timing: ...
+    def timing(self) -> pb.Timing:
+        """What it cost."""
+        ...
 
 
-def one_pair(replies: Sequence[_Costed]) -> str:
+def one_pair(replies: Sequence[Costed]) -> str:
     """Returns the fingerprint of the pair that answered every part.
 
     Raises:
@@ -106,7 +111,7 @@ def one_pair(replies: Sequence[_Costed]) -> str:
     return fingerprints.pop()
 
 
-def total(replies: Sequence[_Costed]) -> Timing:
+def total(replies: Sequence[Costed]) -> Timing:
     """Returns what a call's parts cost together."""
     return Timing(
         queued_seconds=sum(reply.timing.queued_microseconds for reply in replies) / 1e6,

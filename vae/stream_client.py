@@ -202,6 +202,8 @@ class StreamClient(Endpoint):
                     stream.wake()
             elif talk.is_waiting or stream.has_message:  # perhaps only that the stream broke
                 talk.receive(self._read(stream, patience))
+                if talk.is_held:
+                    stream.wake()
             else:
                 return
 

@@ -22,12 +22,14 @@ from vae.failures import Patience, StreamFailure, passes
 from vae.noise import ROW_LIMIT
 from vae.replies import Decoded, DecodeOutput, Encoded, FloatType
 from vae.scalars import integer
+from vae.stride import Stride, rows_of
 from vae.v1 import vae_pb2 as pb
 
 MESSAGE_BYTES = 2**20
 """Calls share a message of about so much; one that is larger has its own."""
 _WINDOW_BYTES = 8 * 2**20  # of batches that are sent, or answered and not fetched yet
 _WINDOW_BATCHES = 256
+_PARTS_AHEAD = 2  # that are on their way: one that runs, and one that follows it at once
 
 Join = Callable[[Call[Reply, Result], Model, list[Reply]], Result]
 
@@ -55,13 +57,16 @@ def part_bytes(request: Message, model: Model) -> int:
     return request.ByteSize() + 4 * model.data.size * request.latent.shape[0]
 
 
-def take_calls(unsent: "deque[pb.EncodeCall | pb.DecodeCall]") -> list[pb.EncodeCall | pb.DecodeCall]:
-    """Takes the next calls that make a message of a good size, or one that is larger."""
+def take_calls(
+    unsent: "deque[pb.EncodeCall | pb.DecodeCall]", most_rows: int = ROW_LIMIT
+) -> list[pb.EncodeCall | pb.DecodeCall]:
+    """Takes the next calls that make a message of a good size and few enough rows, or one that is larger."""
     taken: list[pb.EncodeCall | pb.DecodeCall] = []
-    size = 0
+    size = rows = 0
     while unsent:
         size += unsent[0].ByteSize()
-        if taken and size > MESSAGE_BYTES:
+        rows += rows_of(unsent[0].request)
+        if taken and (size > MESSAGE_BYTES or rows > most_rows):
             break
         taken.append(unsent.popleft())
     return taken
@@ -121,6 +126,9 @@ class Conversation(Generic[Reply, Result]):
         self._parts: dict[int, _Part[Reply, Result]] = {}  # not answered yet
         self._unsent: deque[pb.EncodeCall | pb.DecodeCall] = deque()
         self._bytes = 0
+        self._stride: Stride | None = None
+        # Rows over the present stream. Each is written by one thread alone, or `+=` would lose some.
+        self._sent_rows = self._answered_rows = 0
         self.is_failed = False
         """Whether no further batch is wanted, since the results end with an error."""
 
@@ -142,7 +150,9 @@ class Conversation(Generic[Reply, Result]):
         try:
             if isinstance(made, InvalidInput):
                 raise made
-            requests = list(made.call.requests(made.model))
+            if self._stride is None or self._stride.model is not made.model:
+                self._stride = Stride(made.model, self._patience.timeout_seconds)
+            requests = list(made.call.requests(made.model, self._stride.rows))
         except InvalidInput as exc:
             pending.error, self.is_failed = exc, True
             return
@@ -155,9 +165,19 @@ class Conversation(Generic[Reply, Result]):
             self._parts[part.call.id] = part
             self._unsent.append(part.call)
 
+    @property
+    def is_held(self) -> bool:
+        """Says whether there is something to send, once what is on its way is answered."""
+        return bool(self._unsent)
+
     def take_message(self) -> Message | None:
-        """Returns the next message to send, if there is one."""
-        taken = take_calls(self._unsent)
+        """Returns the next message to send, if there is one and the rows on their way are few enough."""
+        on_their_way = self._sent_rows - self._answered_rows
+        most_rows = _PARTS_AHEAD * self._stride.in_time - on_their_way if self._stride else ROW_LIMIT
+        if on_their_way and most_rows <= 0:
+            return None
+        taken = take_calls(self._unsent, most_rows)
+        self._sent_rows += sum(rows_of(call.request) for call in taken)
         message: Message | None = self.kind.message(calls=taken, any_order=True) if taken else None
         return message
 
@@ -176,21 +196,28 @@ class Conversation(Generic[Reply, Result]):
                     raise failure
             elif failure is None:
                 part.pending.replies[part.number] = cast(Reply, reply.response)
-                del self._parts[reply.id]
+                self._settle(part)
                 self._patience.answered()
+                if self._stride is not None:
+                    self._stride.learn(part.call.request, reply.response)
             else:
                 error = self._patience.error_of(failure)
                 if passes(error):
                     passing = failure
                 else:
                     part.pending.error = error
-                    del self._parts[reply.id]
+                    self._settle(part)
                     self.is_failed = True
         if passing is not None:
             raise passing
 
+    def _settle(self, part: _Part[Reply, Result]) -> None:
+        del self._parts[part.call.id]
+        self._answered_rows += rows_of(part.call.request)
+
     def resend(self) -> None:
         """Readies everything without an answer for a new stream."""
+        self._sent_rows = self._answered_rows = 0
         self._unsent = deque(part.call for part in self._parts.values())
 
     def results(self) -> Iterator[Result]:

@@ -153,7 +153,7 @@ def test_verbs(server: RunningServer, vae: RunVae, tmp_path: Path) -> None:
         ["sample", "--target", server.target, "--count", "64", "--seed", "7", "--out", data],
         ["encode", "--target", server.target, "--input", data, "--out", latents],
         ["decode", "--target", server.target, "--input", latents, "--out", again],
-        ["info", server.target],
+        ["info", "--target", server.target],
     ):
         done = vae(*arguments)
         assert (done.returncode, done.stderr) == (0, "")

@@ -81,7 +81,7 @@ def test_answers_are_those_that_the_trainer_put_into_the_package(client: Client,
 def test_info_describes_the_package_and_its_server_alike(
     vae: RunVae, server: RunningServer, package: ModelPackage
 ) -> None:
-    of_package, of_server = vae("info", package.directory), vae("info", server.target)
+    of_package, of_server = vae("info", package.directory), vae("info", "--target", server.target)
     for done in (of_package, of_server):
         assert (done.returncode, done.stderr) == (0, "")
         lines = [" ".join(line.split()) for line in done.stdout.splitlines()]

@@ -36,7 +36,7 @@ def test_the_columns_are_told(client: Client, vae: RunVae, server: RunningServer
     model = client.get_model()
     assert (model.posterior, model.data.columns) == ("none", COLUMNS)
     assert (model.data.minimum, model.data.maximum) == (-1e30, 1e30)
-    assert "columns      age, TSH, mU/l, T3" in vae("info", server.target).stdout
+    assert "columns      age, TSH, mU/l, T3" in vae("info", "--target", server.target).stdout
 
 
 def test_means_decodings_and_samples_are_answered(client: Client) -> None:

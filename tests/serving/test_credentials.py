@@ -9,11 +9,9 @@ import pytest
 import trustme
 
 from serving.credentials import server_credentials
-from serving.health import ask_health
 from serving.settings import read_settings
 from tests.servers import RunVae, StartServer
 from vae import Client
-from vae.channel import connection
 from vae.errors import StartupError
 
 
@@ -57,9 +55,9 @@ def test_tls_is_spoken_and_plaintext_refused(start_server: StartServer, files: F
     target = start_server(*files.tls).target
     with Client(target, root_certificates=files.authority) as client:
         assert client.sample(2, seed=1).seed == 1
-    health = vae("health", target, "--root-certificates", files.authority)
+    health = vae("health", "--target", target, "--root-certificates", files.authority)
     assert (health.returncode, health.stdout) == (0, "SERVING\n")
-    plain = vae("health", target, "--timeout", "1")
+    plain = vae("health", "--target", target, "--timeout", "1")
     assert plain.returncode == 1
     assert plain.stdout in ("UNAVAILABLE\n", "DEADLINE_EXCEEDED\n")  # it tries again until then
 
@@ -71,15 +69,12 @@ def test_mutual_tls_asks_for_a_certificate(
     mine = _issue(authority, tmp_path / "client")
     strangers = _issue(trustme.CA(), tmp_path / "stranger")
     showing = ["--client-certificate", mine.certificate, "--client-key", mine.key]
-    assert vae("info", target, "--root-certificates", files.authority, *showing).stdout.startswith("tiny, version 1")
-
-    def health(certificate: Path | None, key: Path | None) -> str:
-        how = connection(target, root_certificates=files.authority, client_certificate=certificate, client_key=key)
-        return ask_health(how, timeout_seconds=60)
-
-    assert health(mine.certificate, mine.key) == "SERVING"
-    assert health(strangers.certificate, strangers.key) == "UNAVAILABLE"
-    assert health(None, None) == "UNAVAILABLE"
+    asked = ["--target", target, "--root-certificates", files.authority, "--timeout", "60"]
+    assert vae("info", *asked, *showing).stdout.startswith("tiny, version 1")
+    assert vae("health", *asked, *showing).stdout == "SERVING\n"
+    strange = ["--client-certificate", strangers.certificate, "--client-key", strangers.key]
+    assert vae("health", *asked, *strange).stdout == "UNAVAILABLE\n"
+    assert vae("health", *asked).stdout == "UNAVAILABLE\n"
 
 
 def test_a_replaced_certificate_is_shown_to_the_next_connection(

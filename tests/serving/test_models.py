@@ -10,8 +10,10 @@ from serving.device import Device
 from serving.loading import Proved, load
 from serving.models import Models, Served, serve
 from serving.rows import LatentRows
+from serving.sample_stream import messages
 from serving.settings import Settings
 from vae.errors import InvalidInput, NotReady, ShuttingDown, UnknownName
+from vae.v1 import vae_pb2 as pb
 
 Make = Callable[..., Served]
 
@@ -135,5 +137,29 @@ def test_who_uses_a_model_has_it_to_the_end(settings: Settings) -> None:
         with pytest.raises(ShuttingDown):
             await old.decoder.submit(rows)
         await new.decoder.submit(rows)
+
+    _with_models(settings, use)
+
+
+def test_a_description_tells_how_long_a_row_takes(settings: Settings) -> None:
+    async def use(models: Models, make: Make) -> None:
+        proved = load(settings.package, settings)
+        assert 0 < proved.row_seconds < 1
+        served = serve(proved._replace(row_seconds=0.7), Device(), settings)
+        assert served.description.execution.row_microseconds == 700_000
+
+    _with_models(settings, use)
+
+
+@pytest.mark.parametrize(
+    ("row_seconds", "asked", "expected"), [(0.2, 0, [5, 5, 2]), (3.0, 0, [1] * 12), (3.0, 8, [8, 4])]
+)
+def test_a_sample_streams_messages_hold_about_a_second(
+    settings: Settings, row_seconds: float, asked: int, expected: list[int]
+) -> None:
+    async def use(models: Models, make: Make) -> None:
+        served = serve(load(settings.package, settings)._replace(row_seconds=row_seconds), Device(), settings)
+        request = pb.SampleStreamRequest(request=pb.SampleRequest(count=12), message_rows=asked)
+        assert [len(rows) for rows in messages(request, served)] == expected
 
     _with_models(settings, use)

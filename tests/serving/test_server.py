@@ -234,8 +234,10 @@ def test_settings_are_read_from_the_environment(start_server: StartServer, port:
 
 
 def test_health_verb_tells_ready_from_gone(server: RunningServer, vae: RunVae) -> None:
-    ready = vae("health", server.target)
+    ready = vae("health", "--target", server.target)
     assert (ready.returncode, ready.stdout) == (0, "SERVING\n")
-    gone = vae("health", "127.0.0.1:1", "--timeout", "0.5")
-    assert gone.returncode == 1
-    assert gone.stdout in ("UNAVAILABLE\n", "DEADLINE_EXCEEDED\n")
+    unknown = vae("health", "--service", "nobody", VAE_TARGET=server.target)
+    assert (unknown.returncode, unknown.stdout) == (1, "NOT_FOUND\n")
+    gone = vae("health", "--target", "127.0.0.1:1")
+    assert (gone.returncode, gone.stdout) == (1, "UNAVAILABLE\n")
+    assert "nothing listens at 127.0.0.1:1 (connection refused): is `vae serve` running there?" in gone.stderr

@@ -116,6 +116,7 @@ class Script(VaeServiceServicer):
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.before: list[Callable[[grpc.ServicerContext], None]] = []
+        self.row_microseconds = 0  # that a row is said to run; a whole call of rows that are encoded 1,000 if 0
         self.model = pb.Model(
             name="digits",
             version=1,
@@ -144,6 +145,35 @@ class Script(VaeServiceServicer):
         self._note("ListModels", request, context)
         return pb.ListModelsResponse(models=[self.model])
 
+    def EncodeStream(  # noqa: N802
+        self, requests: Iterator[pb.EncodeStreamRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.EncodeStreamResponse]:
+        for message in requests:
+            self._note("EncodeStream", message, context)
+            for call in message.calls:
+                reply = pb.EncodeReply(id=call.id, response=self.Encode(call.request, context))
+                yield pb.EncodeStreamResponse(replies=[reply])
+
+    def DecodeStream(  # noqa: N802
+        self, requests: Iterator[pb.DecodeStreamRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.DecodeStreamResponse]:
+        for message in requests:
+            self._note("DecodeStream", message, context)
+            for call in message.calls:
+                reply = pb.DecodeReply(id=call.id, response=self.Decode(call.request, context))
+                yield pb.DecodeStreamResponse(replies=[reply])
+
+    def SampleStream(  # noqa: N802
+        self, request: pb.SampleStreamRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.SampleStreamResponse]:
+        self._note("SampleStream", request, context)
+        end = request.request.first_row + request.request.count
+        for first in range(request.request.first_row, end, request.message_rows or 8):
+            part = pb.SampleRequest()
+            part.CopyFrom(request.request)
+            part.first_row, part.count = first, min(request.message_rows or 8, end - first)
+            yield pb.SampleStreamResponse(first_row=first, response=self.Sample(part, context))
+
     def Encode(self, request: pb.EncodeRequest, context: grpc.ServicerContext) -> pb.EncodeResponse:  # noqa: N802
         self._act("Encode", request, context)
         rows = _rows(request)
@@ -151,7 +181,9 @@ class Script(VaeServiceServicer):
         wants_moments = request.output == pb.ENCODE_OUTPUT_MOMENTS
         return pb.EncodeResponse(
             fingerprint=self.model.fingerprint,
-            timing=pb.Timing(queued_microseconds=10, running_microseconds=1000, batch_rows=rows),
+            timing=pb.Timing(
+                queued_microseconds=10, running_microseconds=self.row_microseconds * rows or 1000, batch_rows=rows
+            ),
             latent=latent,
             log_variance=latent if wants_moments else None,
             seed=request.seed if request.HasField("seed") else None,
@@ -160,7 +192,7 @@ class Script(VaeServiceServicer):
     def Decode(self, request: pb.DecodeRequest, context: grpc.ServicerContext) -> pb.DecodeResponse:  # noqa: N802
         self._act("Decode", request, context)
         latent = np.frombuffer(request.latent.data, "<f4").reshape(tuple(request.latent.shape))
-        reply = pb.DecodeResponse(fingerprint=self.model.fingerprint, timing=pb.Timing(batch_rows=len(latent)))
+        reply = pb.DecodeResponse(fingerprint=self.model.fingerprint, timing=self._timing(len(latent)))
         self._draw(latent.reshape(len(latent), -1)[:, 0], request.output, reply)
         return reply
 
@@ -170,6 +202,7 @@ class Script(VaeServiceServicer):
         latent = np.repeat(numbers[:, None], 2, 1).astype(np.float32)
         reply = pb.SampleResponse(
             fingerprint=self.model.fingerprint,
+            timing=self._timing(request.count),
             seed=request.seed,
             latent=to_message(latent) if request.include_latent else None,
         )
@@ -181,11 +214,15 @@ class Script(VaeServiceServicer):
         numbers = np.arange(_rows(request)) + request.first_row
         reply = pb.ReconstructResponse(
             fingerprint=self.model.fingerprint,
+            timing=self._timing(len(numbers)),
             squared_error=to_message(numbers.astype(np.float32)),
             seed=request.seed if request.HasField("seed") else None,
         )
         self._draw(numbers, request.output, reply)
         return reply
+
+    def _timing(self, rows: int) -> pb.Timing:
+        return pb.Timing(running_microseconds=self.row_microseconds * rows, batch_rows=rows)
 
     def _draw(
         self, numbers: np.ndarray, output: int, reply: pb.DecodeResponse | pb.SampleResponse | pb.ReconstructResponse
@@ -254,7 +291,7 @@ class Server(NamedTuple):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    script = Script()  # type: ignore[abstract]  # streams are tried on a real server
+    script = Script()
     running = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", 64 << 20)])
     add_VaeServiceServicer_to_server(script, running)
     port = running.add_insecure_port("127.0.0.1:0")

@@ -2,11 +2,13 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from vae.cli import VERBS, run
+import vae
+from vae.cli import VERBS, run, usage
 from vae.package import ModelPackage
 
 ROOT = Path(__file__).parents[2]
@@ -24,9 +26,70 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 2
 
 
-def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["smaple"]) == 2
-    assert capsys.readouterr().err == "vae: no such verb: smaple; `vae --help` lists them\n"
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["smaple"], "no such verb: smaple (did you mean sample?); `vae --help` lists them"),
+        (["help", "trian"], "no such verb: trian (did you mean train?); `vae --help` lists them"),
+        (["xyz", "--version"], "no such verb: xyz; `vae --help` lists them"),
+        (
+            ["sample", "--cuont", "3"],
+            "no such option: --cuont (did you mean --count?); `vae sample --help` tells the options",
+        ),
+        (["info", "--xyz=3"], "no such option: --xyz; `vae info --help` tells the options"),
+        (
+            ["sample", "--count", "many", "--out", "x.npy"],
+            "argument --count: invalid int value: 'many'; `vae sample --help` tells the options",
+        ),
+        (["info", ".", "--", "--jsn"], "unrecognized arguments: --jsn; `vae info --help` tells the options"),
+    ],
+)
+def test_what_was_probably_meant(given: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(given) == 2
+    assert capsys.readouterr().err == f"vae: {said}\n"
+
+
+def test_help_of_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["help", "sample"]) == 0
+    of_a_verb = capsys.readouterr().out
+    assert of_a_verb.startswith("usage: vae sample")
+    assert run(["sample", "--help"]) == 0
+    assert capsys.readouterr().out == of_a_verb
+    assert run(["help"]) == 0
+    assert capsys.readouterr().out == f"{usage()}\n"
+
+
+@pytest.mark.parametrize("given", [["--version"], ["sample", "--version"], ["serve", "--version"]])
+def test_the_version_is_told_everywhere(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(given) == 0
+    assert capsys.readouterr().out == f"vae {version('vaeserve')}\n"
+    assert vae.__version__ == version("vaeserve")
+
+
+def test_python_runs_the_package_as_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "vae"], check=False, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (2, f"{usage()}\n")
+
+
+def test_bash_completes_verbs_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    for typed, wanted in ((["vae", "dec"], "decode"), (["vae", "sample", "--co"], "--count")):
+        words = " ".join(typed)
+        code = f"""{script}
+            COMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; COMP_LINE="{words}"; COMP_POINT={len(words)}
+            _shtab_vae vae {typed[-1]} {typed[-2]}; echo "${{COMPREPLY[@]}}"
+        """
+        done = subprocess.run(["bash", "-c", code], check=True, capture_output=True, text=True)
+        assert wanted in done.stdout.split()
+
+
+def test_completion_does_without_a_half_that_is_not_there(tmp_path: Path) -> None:
+    lay_out(tmp_path, serving__cli="import surely_not_installed\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from vae.cli import run; sys.exit(run(sys.argv[1:]))"
+    done = python(code, "completion", "zsh")
+    assert done.returncode == 0
+    assert "--count" in done.stdout
 
 
 def lay_out(directory: Path, **files: str) -> None:

@@ -165,7 +165,7 @@ def test_a_table_is_no_picture(server: "Server", tmp_path: Path, capsys: Streams
         ["encode", "--target", "localhost:1", "--input", "x.npy", "--out", "z.npz", "--output", "median"],
         ["encode", "--target", "localhost:1", "--input", "x.npy", "--out", "z.npz", "--seed", "7"],
         ["decode", "--target", "localhost:1"],
-        ["info"],
+        ["info", "one", "other"],
     ],
 )
 def test_wrong_usage(arguments: list[str], capsys: Streams) -> None:
@@ -197,31 +197,57 @@ def test_a_target_needs_a_port(tmp_path: Path, capsys: Streams) -> None:
     assert refused(sample, capsys) == "vae: target: is 'nonsense', must be HOST:PORT"
 
 
+def test_the_target_is_told_once_for_all_verbs(
+    server: "Server", capsys: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAE_TARGET", server.target)
+    assert run(["info"]) == 0
+    assert f"served at {server.target}" in capsys.readouterr().out
+    monkeypatch.setenv("VAE_TARGET", "nonsense")
+    assert refused(["info"], capsys) == "vae: target: is 'nonsense', must be HOST:PORT"
+    assert run(["info", "--target", server.target]) == 0
+    monkeypatch.setenv("VAE_TARGET", "")
+    assert run(["info", "--help"]) == 0
+    assert "127.0.0.1:50051" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", [["info"], ["sample", "--count", "1"], ["bench"]])
+def test_a_refused_connection_asks_whether_a_server_runs(
+    verb: list[str], port: str, tmp_path: Path, capsys: Streams
+) -> None:
+    out = ["--out", str(tmp_path / "x.npy")] if verb[0] == "sample" else []
+    said = f"nothing listens at 127.0.0.1:{port} (connection refused): is `vae serve` running there?"
+    assert refused([*verb, *out, "--target", f"127.0.0.1:{port}"], capsys) == f"vae: UNAVAILABLE: {said}"
+
+
 def test_token_comes_from_a_file(server: "Server", tmp_path: Path, capsys: Streams) -> None:
     (tmp_path / "token").write_text("secret\n")
     token = ["--token-file", str(tmp_path / "token")]
-    assert run(["info", server.target, *token]) == 0
+    info = ["info", "--target", server.target, *token]
+    assert run(info) == 0
     assert server.script.received[0].metadata["authorization"] == "Bearer secret"
     capsys.readouterr()
-    assert refused(["info", "models.example:443", *token], capsys).startswith("vae: token: would travel unencrypted")
+    assert refused(["info", "--target", "models.example:443", *token], capsys).startswith(
+        "vae: token: would travel unencrypted"
+    )
     (tmp_path / "token").write_bytes(b"\xff\xfe")
-    assert refused(["info", server.target, *token], capsys).endswith("token: cannot be read: it is no text")
+    assert refused(info, capsys).endswith("token: cannot be read: it is no text")
     (tmp_path / "token").unlink()
-    assert refused(["info", server.target, *token], capsys).endswith("token: cannot be read: No such file or directory")
+    assert refused(info, capsys).endswith("token: cannot be read: No such file or directory")
 
 
 def test_a_client_certificate_needs_its_key(capsys: Streams) -> None:
-    said = refused(["info", "localhost:1", "--client-certificate", "me.pem"], capsys)
+    said = refused(["info", "--target", "localhost:1", "--client-certificate", "me.pem"], capsys)
     assert said.startswith("vae: client_certificate: needs client_key")
 
 
 def test_info_describes_a_server(server: "Server", capsys: Streams) -> None:
-    assert run(["info", server.target]) == 0
+    assert run(["info", "--target", server.target]) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"digits, version 1: served at {server.target}\n")
     assert "  a request    at most 8 rows and 1,048,576 bytes\n" in said
     assert "  negative_elbo_nats  131.25\n" in said
-    assert run(["info", server.target, "--json"]) == 0
+    assert run(["info", "--target", server.target, "--json"]) == 0
     (model,) = json.loads(capsys.readouterr().out)["models"]
     assert model["limits"]["call_rows"] == 8
 
@@ -240,9 +266,9 @@ def test_info_tells_whether_bits_depend_on_the_batch(
     server: "Server", capsys: Streams, exactness: pb.Exactness, said: str
 ) -> None:
     server.script.model.exactness.CopyFrom(exactness)
-    assert run(["info", server.target]) == 0
+    assert run(["info", "--target", server.target]) == 0
     assert said in " ".join(capsys.readouterr().out.split())
-    assert run(["info", server.target, "--json"]) == 0
+    assert run(["info", "--target", server.target, "--json"]) == 0
     (model,) = json.loads(capsys.readouterr().out)["models"]
     assert model["exactness"]["is_exact"] == exactness.is_exact
 
@@ -261,7 +287,7 @@ def test_info_shows_what_would_steer_a_terminal(server: "Server", capsys: Stream
     server.script.model.name = "digits\x1b[2J\nfaked"
     server.script.model.provider = "cpu\u202e"
     server.script.model.metrics["nats\r"] = 1.0
-    assert run(["info", server.target]) == 0
+    assert run(["info", "--target", server.target]) == 0
     said = capsys.readouterr().out
     assert said.startswith("digits\\x1b[2J\\nfaked, version 1: ")
     assert "cpu\\u202e" in said
@@ -292,5 +318,6 @@ def test_info_verifies_checksums(package: ModelPackage, capsys: Streams) -> None
 
 
 def test_info_of_nothing(tmp_path: Path, capsys: Streams) -> None:
-    assert "no such directory, and no HOST:PORT" in refused(["info", str(tmp_path / "absent")], capsys)
+    said = f"vae: {tmp_path}/absent: no such directory; a server is named with --target HOST:PORT"
+    assert refused(["info", str(tmp_path / "absent")], capsys) == said
     assert "is no model package" in refused(["info", str(tmp_path)], capsys)

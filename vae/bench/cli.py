@@ -73,7 +73,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "Puts load on a server of yours and measures it: one line for each number of rows a call and each load.",
         "A list is several numbers with commas between them. Ctrl-C ends early and shows what was measured.",
     )
-    add_server_options(parser)
+    add_server_options(parser, has_default=False)  # load goes to a server that is named on the spot, and to no other
     parser.add_argument("--rpc", choices=RPCS, default="sample", help="what to call; default sample")
     parser.add_argument("--rows", type=_rows, default=_ROWS, metavar="LIST", help="rows in a call; default 1,64")
     load = parser.add_mutually_exclusive_group()

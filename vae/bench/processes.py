@@ -16,8 +16,9 @@ from typing import Self
 
 from vae.bench.loops import Outcome, Share, measure, runner
 from vae.bench.plan import Plan, Point
+from vae.channel import connection
 from vae.errors import VaeError
-from vae.options import connect
+from vae.options import read_connection
 
 _HEAD_START_SECONDS = 0.02  # for the start time to reach every process
 _LOOK_SECONDS = 0.1
@@ -28,7 +29,7 @@ class Processes:
 
     Args:
         count: how many.
-        options: how the server is reached, as `connect` takes it.
+        options: how the server is reached, as `read_connection` takes it.
 
     Attributes:
         was_interrupted: whether SIGINT has come.
@@ -103,13 +104,12 @@ class Processes:
 
 def _work(pipe: Pipe, options: argparse.Namespace) -> None:
     """Sends shares of calls as it is told to, until it is told None or nobody is left to tell it."""
-    with connect(options) as client:
-        connection = client.connection
+    to = connection(**read_connection(options))
     with suppress(EOFError, OSError), runner() as loop:
         while (share := pipe.recv()) is not None:
             pipe.send(None)
             start = pipe.recv()
-            pipe.send(loop.run(measure(connection, share, start, pipe.fileno())))
+            pipe.send(loop.run(measure(to, share, start, pipe.fileno())))
 
 
 def _tell(pipe: Pipe, message: Share | float | None) -> None:

@@ -39,11 +39,34 @@ def read_picture(path: Path, wanted: Wanted) -> Pixels:
         InvalidInput: named by the path; it cannot be read, is no intact PNG, JPEG or WebP, or cannot be brought to
             what is wanted.
     """
+    return parse_picture(read_file(path), printable(path), wanted)
+
+
+def read_file(path: Path) -> bytes:
+    """Returns what a picture's file holds.
+
+    Raises:
+        InvalidInput: named by the path; it is no file, cannot be read, or is longer than any picture.
+    """
     name = printable(path)
     try:
-        file = _read(path)
+        if not path.is_file():
+            raise InvalidInput(name, "is no file, or leads to none")
+        if path.stat().st_size > MOST_FILE_BYTES:
+            raise InvalidInput(name, f"takes {path.stat().st_size} bytes, more than any picture")
+        return path.read_bytes()
     except OSError as exc:
         raise InvalidInput(name, f"cannot be read: {exc.strerror}") from exc
+
+
+def parse_picture(content: bytes, name: str, wanted: Wanted) -> Pixels:
+    """Returns a picture's pixels as `read_picture` does, from what its file holds.
+
+    Raises:
+        InvalidInput: named as told; it is no intact PNG, JPEG or WebP, or cannot be brought to what is wanted.
+    """
+    try:
+        file = _parse_header(content)
     except ValueError as exc:
         raise InvalidInput(name, str(exc)) from exc
     try:
@@ -55,12 +78,8 @@ def read_picture(path: Path, wanted: Wanted) -> Pixels:
         raise InvalidInput(name, f"is no intact {file.format}") from exc
 
 
-def _read(path: Path) -> ImageFile:
-    if not path.is_file():
-        raise ValueError("is no file, or leads to none")
-    if path.stat().st_size > MOST_FILE_BYTES:
-        raise ValueError(f"takes {path.stat().st_size} bytes, more than any picture")
-    file = read_image_file(path.read_bytes())
+def _parse_header(content: bytes) -> ImageFile:
+    file = read_image_file(content)
     if file.width * file.height > MOST_PIXELS:
         raise ValueError(f"is {file.width} x {file.height} pixels, at most {MOST_PIXELS} are decoded")
     if file.bits > 8:

@@ -8,11 +8,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from vae.errors import InvalidInput
-from vae.files import AnyArray, read_bytes
+from vae.files import AnyArray
 from vae.images import check_image, takes_images, to_rows
 from vae.manifest import DataSpec
 from vae.printable import printable
-from vae.sources.picture import Wanted, read_picture
+from vae.sources.picture import Wanted, parse_picture, read_file
 
 _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
@@ -44,28 +44,27 @@ def read_rows(files: Sequence[Path], spec: DataSpec, skip_bad: bool = False) -> 
         InvalidInput: named by the path; a picture is bad or does not fit the model, or all are and none is left.
     """
     skipped = list[str]()
-    read = list(read_each(files, lambda file: read_row(file, spec), skip_bad, skipped))
+    read = list(read_each(files, lambda file: fit_picture(read_file(file), printable(file), spec), skip_bad, skipped))
     if not read:
         raise InvalidInput(printable(files[0]), f"none of {len(files)} pictures can be used: {skipped[0]}")
     usable, rows = zip(*read, strict=True)
     return Pictures(np.stack(rows) if spec.image_fit is not None else list(rows), usable, tuple(skipped))
 
 
-def read_row(file: Path, spec: DataSpec) -> AnyArray | bytes:
+def fit_picture(content: bytes, name: str, spec: DataSpec) -> AnyArray | bytes:
     """Returns a picture as a row, fitted as the model tells; as it is, but checked, where the model does not tell.
 
     Raises:
-        InvalidInput: named by the path; the picture is bad or does not fit the model.
+        InvalidInput: named as told; the picture is bad or does not fit the model.
     """
     if spec.image_fit is None:
-        content = read_bytes(file)
         if takes_images(spec):
-            check_image(content, printable(file), spec)
+            check_image(content, name, spec)
         return content
     height, width, channels = spec.shape
-    picture = read_picture(file, Wanted((height, width), spec.image_fit.fit, spec.image_fit.channels))
+    picture = parse_picture(content, name, Wanted((height, width), spec.image_fit.fit, spec.image_fit.channels))
     if picture.shape[2] != channels:
-        raise InvalidInput(printable(file), f"is in {colours(picture.shape[2])}, must be in {colours(channels)}")
+        raise InvalidInput(name, f"is in {colours(picture.shape[2])}, must be in {colours(channels)}")
     return to_rows(picture, spec)
 
 

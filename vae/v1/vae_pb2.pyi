@@ -1246,22 +1246,29 @@ class Execution(_message.Message):
     EXECUTORS_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    ROW_MICROSECONDS_FIELD_NUMBER: _builtins.int
     executors: _builtins.int
     """Batches that may run at the same time."""
     threads: _builtins.int
     """Threads that one of them takes."""
     source: _builtins.str
     """Where these, and Limits.batch_rows, come from: "set", "cached" or "measured"."""
+    row_microseconds: _builtins.int
+    """Time that a row takes in a full batch of Reconstruct, which runs every graph, in microseconds: measured when the model
+    was loaded, on an idle device. 0 is less than half a microsecond, or not known. A client that has a deadline sends
+    no more rows in a call than can be answered well within it.
+    """
     def __init__(
         self,
         *,
         executors: _builtins.int = ...,
         threads: _builtins.int = ...,
         source: _builtins.str = ...,
+        row_microseconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["executors", b"executors", "source", b"source", "threads", b"threads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["executors", b"executors", "row_microseconds", b"row_microseconds", "source", b"source", "threads", b"threads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

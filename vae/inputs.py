@@ -1,0 +1,74 @@
+"""What verbs read: files, folders or standard input -> rows that fit a model."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vae.files import NPY_MAGIC, AnyArray, parse_array, read_array
+from vae.given import as_rows
+from vae.manifest import DataSpec
+from vae.outputs import STANDARD, parse_standard_input, read_standard_input
+from vae.sources.pictures import fit_picture, picture_files, read_rows
+from vae.tensors import fit_data
+
+_STANDARD_INPUT = "standard input"
+
+
+class Data(NamedTuple):
+    """Rows that fit a model."""
+
+    rows: AnyArray | list[bytes]
+    """[rows, *shape], or pictures as they are."""
+    files: tuple[Path, ...] = ()
+    """What each row was read from, if that is a picture."""
+    skipped: tuple[str, ...] = ()
+    """One line for each picture that was left out."""
+
+    def tell_skipped(self) -> None:
+        """Lists on stderr what was left out."""
+        if self.skipped:
+            print(f"left out {len(self.skipped)}:", *self.skipped, sep="\n  ", file=sys.stderr)
+
+
+class Input(NamedTuple):
+    """What was given, as far as it can be read before the model is known: an array, a picture's content, or files."""
+
+    array: AnyArray | None = None
+    content: bytes | None = None
+    files: Sequence[Path] = ()
+
+    def rows(self, spec: DataSpec, skip_bad: bool) -> Data:
+        """Returns the rows, fitted as the model's training fitted them. Nothing is sent before all of them fit.
+
+        Args:
+            spec: the model's data.
+            skip_bad: whether to leave out and list the pictures that cannot be used.
+
+        Raises:
+            InvalidInput: named by the path, or by the row; one does not fit the model.
+        """
+        if self.array is not None:
+            return Data(fit_data(as_rows(self.array, "data"), "data", spec))
+        if self.content is None:
+            return Data(*read_rows(self.files, spec, skip_bad))
+        row = fit_picture(self.content, _STANDARD_INPUT, spec)
+        return Data([row] if isinstance(row, bytes) else row[None], (Path(_STANDARD_INPUT),))
+
+
+def open_input(paths: Sequence[Path]) -> Input:
+    """Reads an array or standard input, or finds the pictures.
+
+    Args:
+        paths: one `.npy` file, `-`, or pictures and folders of them.
+
+    Raises:
+        InvalidInput: named by the path; it cannot be read, or is neither an array nor a picture.
+    """
+    if list(paths) == [STANDARD]:
+        content = read_standard_input()
+        is_array = content.startswith(NPY_MAGIC)
+        return Input(parse_standard_input(content, parse_array)) if is_array else Input(content=content)
+    if len(paths) == 1 and paths[0].suffix == ".npy":
+        return Input(read_array(paths[0]))
+    return Input(files=picture_files(paths))
