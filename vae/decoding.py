@@ -73,8 +73,9 @@ def decode(arguments: list[str]) -> int:
     out.check()
     given, fingerprint = _read_latent(options.input)
     _check_cells(out, given.shape[0] if given.ndim else 1)
+    from vae.given import as_rows
     from vae.jobs import joined, slices
-    from vae.tensors import as_rows, fit_latent
+    from vae.tensors import fit_latent
 
     with connect(options) as client:
         model = client.get_model(options.model, options.version)

@@ -1,10 +1,10 @@
 """Jobs: rows that verbs send over streams as bulk work, a slice at a time, under a progress bar; results are joined."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from math import prod
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -14,7 +14,16 @@ from vae.description import Model
 from vae.replies import Reconstructed, one_pair
 from vae.streams import MESSAGE_BYTES
 
-Rows = TypeVar("Rows", bound=Sequence[Any])
+
+class _Rows(Protocol):
+    """An array, or a list of images."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Any: ...  # noqa: ANN401, its own type, which no type tells
+
+
+Rows = TypeVar("Rows", bound=_Rows)
 
 
 def slices(rows: Rows, model: Model) -> Iterator[Rows]:
@@ -25,7 +34,7 @@ def slices(rows: Rows, model: Model) -> Iterator[Rows]:
 
 def reconstruct(
     client: Client,
-    batches: Iterable[Sequence[Any]],
+    batches: Iterable[Any],
     *,
     latent: ReconstructLatent,
     seed: int | None,

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from vae.errors import InvalidInput
+from vae.files import Value
 from vae.outputs import Output
 from vae.replies import Reconstructed
 
@@ -40,8 +41,12 @@ def write_scores(output: Output, scored: Reconstructed, files: Sequence[str], fi
     """
     scores = {name: values for name in SCORES if (values := getattr(scored, name)) is not None}
     if output.suffix == ".npz":
-        drawn = {} if scored.seed is None else {"seed": scored.seed, "first_row": first_row}
-        about = {"output": scored.output, "fingerprint": scored.fingerprint, "files": list(files) or None}
+        drawn: dict[str, Value] = {} if scored.seed is None else {"seed": scored.seed, "first_row": first_row}
+        about: dict[str, Value] = {
+            "output": scored.output,
+            "fingerprint": scored.fingerprint,
+            "files": list(files) or None,
+        }
         return output.write_arrays(**scores, **about, **drawn)
     named: dict[str, Any] = {"file": list(files)} if files else {"row": np.arange(len(scored.squared_error))}
     table = {**named, **scores}
