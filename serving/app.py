@@ -38,8 +38,8 @@ async def run(settings: Settings) -> None:
     models = Models()
     reloader = Reloader(settings, models, Device(settings.executors or available_cpus()))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
-    servicer = VaeServicer(models, Images(available_cpus(), settings.queue_bytes), settings.stream_bytes)
-    _serve_metrics(settings, Sources(models, servicer.calls, servicer.tally, reloader.reloads))
+    servicer = VaeServicer(models, Images(available_cpus()), settings.stream_bytes, settings.held_bytes)
+    _serve_metrics(settings, Sources(models, servicer.calls, servicer.held, servicer.tally, reloader.reloads))
     async with Server(servicer, settings) as server:
         starting = asyncio.create_task(reloader.start())
         stopping = asyncio.create_task(stop.wait())
@@ -52,9 +52,11 @@ async def run(settings: Settings) -> None:
             for model in models.describe():
                 _announce(model, server.address)
             reloading = asyncio.create_task(reloader.run())
+            trimming = asyncio.create_task(servicer.heap.keep_small(lambda: not servicer.reading.is_slow))
             breaking = asyncio.create_task(reloader.broken.wait())
             await asyncio.wait({stopping, breaking}, return_when=asyncio.FIRST_COMPLETED)
             reloading.cancel()
+            trimming.cancel()
             if not stop.is_set():
                 raise EngineFailure("a batcher died, its log says why. This is a bug.")
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)

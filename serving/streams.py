@@ -18,20 +18,23 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import grpc
 
 from serving.alarm import Alarm
+from serving.held import Held
 from serving.images import Images
 from serving.in_flight import Calls
 from serving.line import Answer
 from serving.models import Models, Served
+from serving.reading import Reading
+from serving.request_ids import RequestId
 from serving.requests import Undecoded
 from serving.rpcs import DECODE, ENCODE, A, AnyRows, Rpc, is_bulk
 from serving.status import refuse
 from serving.tally import CallTally
-from serving.window import Held, Window
+from serving.window import Window
 from vae.errors import DeadlinePassed, InvalidInput, ShuttingDown
 from vae.v1 import vae_pb2 as pb
 
-_CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for those that are refused
 _ROW_BYTES = 256  # what a row takes at least, or a stream of small rows would fill the batcher's queue
+_CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for those that are refused
 MESSAGE_BYTES = 2**20
 """Replies that are ready together share a message of about so much."""
 _MOST_CANCELLED = 65_536  # ids in a message: millions would hold up the event loop
@@ -63,6 +66,7 @@ class Streams(NamedTuple):
     window_bytes: int
     """Most bytes of one stream's calls and replies in flight."""
     held: Held
+    reading: Reading
 
 
 @dataclass(eq=False, slots=True)
@@ -85,15 +89,18 @@ class CallStream(Generic[AnyRows, A, Reply]):
         InvalidInput: the metadata names no class.
     """
 
-    def __init__(self, kind: StreamKind[AnyRows, A, Reply], streams: Streams, context: Context) -> None:
+    def __init__(
+        self, kind: StreamKind[AnyRows, A, Reply], streams: Streams, context: Context, request_id: RequestId
+    ) -> None:
         self._kind = kind
-        self._models, self._images, self._calls, self._tally, window_bytes, held = streams
+        self._models, self._images, self._calls, self._tally, window_bytes, self._held, self._reading = streams
         self._context = context
+        self._request_id = request_id
         self._bulk = is_bulk(context, default=True)
         self._any_order = False
         self._waiting: dict[int, _Pending[A, Reply]] = {}  # for their answers, by id
         self._replies: deque[_Pending[A, Reply]] = deque()  # in the order in which they are written
-        self._window = Window(window_bytes, held)
+        self._window = Window(window_bytes, self._held)
         self._alarm = Alarm(self._expire)
         self._wake = asyncio.Event()  # for the writer: a reply is ready, or the stream may end
 
@@ -103,7 +110,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         Raises:
             ShuttingDown: the server stops; what it had accepted is answered.
         """
-        self._calls.on_close.add(self._wake.set)
+        self._calls.on_close |= {self._wake.set, self._held.look_again}
         # It is never cancelled: gRPC's own end of the stream ends a read, and cancelling one would leave gRPC writing
         # to memory that Python has let go of.
         reading = asyncio.create_task(self._read())
@@ -125,7 +132,10 @@ class CallStream(Generic[AnyRows, A, Reply]):
         while True:
             batch = self._take_ready()
             if batch:
-                await self._context.write(self._kind.message(replies=[pending.reply for pending in batch]))
+                message = self._kind.message(replies=[pending.reply for pending in batch])
+                for pending in batch:
+                    pending.reply = None  # the message holds a copy, and writing may take long
+                await self._context.write(message)
                 self._release(batch)
             elif not self._window.calls and reading.done():
                 return reading.result()
@@ -154,14 +164,19 @@ class CallStream(Generic[AnyRows, A, Reply]):
     async def _read(self) -> None:
         is_first = True
         while not self._stops_reading:
+            await self._window.wait_for_memory(MESSAGE_BYTES, lambda: self._calls.closed)
+            if self._stops_reading:
+                return
             try:
-                message = await self._context.read()
+                received = await self._reading.read(self._context, self._request_id, is_stream=True)
             except Exception:
                 if self._window.is_closed:
                     return
                 raise
-            if message is grpc.aio.EOF:
+            if received is None:
                 return
+            message, size = received
+            self._window.arrive(size)
             if message is None:
                 await self._refuse_message(InvalidInput("request", "is no message of the RPC's type"))
             elif len(message.cancelled_ids) > _MOST_CANCELLED:
@@ -171,6 +186,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
                 if is_first:
                     self._any_order = message.any_order
                 await self._begin_all(message)
+            self._window.forget()
             is_first = False
 
     async def _refuse_message(self, error: InvalidInput) -> None:
@@ -233,19 +249,34 @@ class CallStream(Generic[AnyRows, A, Reply]):
         """Returns where a call's answer will be. Only one with images, or without room, costs a task of its own."""
         rpc, manifest = self._kind.rpc, served.accepts.manifest
         rows = rpc.parse(request, served.accepts)
-        if isinstance(rows, Undecoded) or rpc.writes_images(request):
-            count = len(rows.images if isinstance(rows, Undecoded) else rows)
-            self._enlarge(pending, count * (_ROW_BYTES + 4 * manifest.data.size))
+        size = max(rpc.takes_bytes(request, rows, manifest), len(rows) * _ROW_BYTES)
+        if isinstance(rows, Undecoded) or rpc.writes_images(request) or not self._held.fits(size):
             answer: asyncio.Future[Any] = asyncio.ensure_future(
-                rpc.respond(request, rows, served, self._images, timeout_seconds, bulk=self._bulk, patient=self._bulk)
+                self._respond(pending, request, rows, served, timeout_seconds, size)
             )
             answer.add_done_callback(partial(self._answered, pending, None))
             return answer
-        self._enlarge(pending, max(rpc.reply_bytes(rows, manifest), len(rows) * _ROW_BYTES))
+        self._enlarge(pending, size)
         answer = self._queue(served, rows, timeout_seconds)
         render = partial(rpc.render, request, rows, manifest=manifest)
         answer.add_done_callback(partial(self._answered, pending, render))
         return answer
+
+    async def _respond(
+        self,
+        pending: _Pending[A, Reply],
+        request: pb.EncodeRequest | pb.DecodeRequest,
+        rows: Any,
+        served: Served,
+        timeout_seconds: float | None,
+        size: int,
+    ) -> Any:
+        """Returns a call's reply, for which there may have to be room first."""
+        await self._held.wait_for_room(size, lambda: False)
+        self._enlarge(pending, size)
+        return await self._kind.rpc.respond(
+            request, rows, served, self._images, timeout_seconds, bulk=self._bulk, patient=self._bulk
+        )
 
     def _enlarge(self, pending: _Pending[A, Reply], size: int) -> None:
         """Counts the reply that will come, so that the window holds it too."""
