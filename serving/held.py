@@ -76,12 +76,18 @@ class Held:
 
 
 class Share:
-    """What one call holds."""
+    """What one call holds.
 
-    __slots__ = ("_held", "_size")
+    Args:
+        held: what all of them do.
+        leave: what else is to be done when gRPC is done with the call.
+    """
 
-    def __init__(self, held: Held) -> None:
+    __slots__ = ("_held", "_leave", "_size")
+
+    def __init__(self, held: Held, leave: Callable[[object], None]) -> None:
         self._held = held
+        self._leave = leave
         self._size = 0
 
     def take(self, size: int, *, is_request: bool = False) -> None:
@@ -94,6 +100,6 @@ class Share:
         self._size += size
 
     def give_back(self, context: object) -> None:
-        """Gives all of it back, once gRPC is done with the call."""
+        """Gives all of it back."""
         self._held.add(-self._size)
-        self._size = 0
+        self._leave(context)

@@ -7,7 +7,7 @@ has grown. A short message is there a moment after its call; only those that tak
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -31,14 +31,6 @@ class Received(NamedTuple):
     """Bytes on the wire."""
 
 
-class _Read(NamedTuple):
-    """A message that is waited for."""
-
-    began: float
-    request_id: RequestId
-    is_stream: bool
-
-
 class Reading:
     """Reads the messages of calls and streams.
 
@@ -50,7 +42,7 @@ class Reading:
     def __init__(self, held: Held, heap: Heap) -> None:
         self._held = held
         self._heap = heap
-        self._reads: dict[Context, _Read] = {}  # the oldest first
+        self._reads: dict[Context, tuple[float, RequestId, bool]] = {}  # when they began, whose, and of a stream or not
         self._timer: asyncio.TimerHandle | None = None
         self._relief: asyncio.Task[None] | None = None
         self._given_up: set[asyncio.Task[None]] = set()
@@ -74,18 +66,20 @@ class Reading:
         if self._relief is not None:
             await asyncio.wait([self._relief])
         loop = asyncio.get_running_loop()
-        self._reads[context] = _Read(loop.time(), request_id, is_stream)
+        self._reads[context] = loop.time(), request_id, is_stream
         if self._timer is None:
             self._timer = loop.call_later(_SLOW_SECONDS, self._look)
         try:
-            received = await context.read()
-            return None if received is grpc.aio.EOF else cast("Received", received)
+            received: Received | object = await context.read()
         finally:
             del self._reads[context]
+        return received if isinstance(received, Received) else None
 
-    def _slow(self) -> Iterator[Context]:
+    def _slow(self) -> Iterator[tuple[Context, RequestId, bool]]:
         latest = asyncio.get_running_loop().time() - _SLOW_SECONDS
-        return (context for context, read in self._reads.items() if read.began <= latest)
+        for context, (began, request_id, is_stream) in self._reads.items():
+            if began <= latest:
+                yield context, request_id, is_stream
 
     def _look(self) -> None:
         """Looks at the memory for as long as messages are waited for."""
@@ -103,12 +97,14 @@ class Reading:
     async def _relieve(self) -> None:
         """Gives messages up until the process is small again. Nothing new is read meanwhile."""
         await self._heap.give_back()
-        for is_stream in (False, True):
+        for are_streams in (False, True):
             if not self._heap.is_full:
                 return
-            given_up = [context for context in self._slow() if self._reads[context].is_stream is is_stream]
-            for context in given_up:
-                task = asyncio.create_task(self._give_up(context, self._reads[context].request_id))
+            slow = [
+                (context, request_id) for context, request_id, is_stream in self._slow() if is_stream is are_streams
+            ]
+            for context, request_id in slow:
+                task = asyncio.create_task(self._give_up(context, request_id))
                 self._given_up.add(task)
                 task.add_done_callback(self._given_up.discard)
             await asyncio.sleep(_RELEASE_SECONDS)

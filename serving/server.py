@@ -52,7 +52,7 @@ class Server:
         self._grace_seconds = settings.grace_seconds
         self._server = grpc.aio.server(options=_options(settings))
         tokens = Tokens(settings.token_file) if settings.token_file else None
-        door = Door(tokens, settings.in_flight_calls, servicer.tally)
+        door = Door(tokens, settings.in_flight_calls, servicer.calls, servicer.tally)
         self._server.add_generic_rpc_handlers((door, _handlers(servicer)))
         behind_the_door = _Generic(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, behind_the_door)

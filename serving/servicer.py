@@ -40,13 +40,14 @@ def _unary(method: Unary[Q, P]) -> Method[object, P]:
     async def answer(self: "VaeServicer", requests: object, context: Context) -> P:
         request_id = follow(method.__name__, context)
         started, code = time.monotonic(), grpc.StatusCode.CANCELLED
+        self.calls.open += 1
+        share = None
         try:
-            request, size = await self._read_only(context, request_id)
+            request, size = await self.reading.read(context, request_id) or await _nothing()
             started = time.monotonic()
             self.calls.enter()
-            context.add_done_callback(self.calls.leave)  # type: ignore[arg-type]  # the stub wants a class, gRPC any callable
-            share = Share(self.held)
-            context.add_done_callback(share.give_back)  # type: ignore[arg-type]
+            share = Share(self.held, self.calls.close_one)
+            context.add_done_callback(share.give_back)  # type: ignore[arg-type]  # the stub wants a class, gRPC any callable
             self._check_open()
             _check_message(request)
             share.take(_CALL_BYTES + size, is_request=True)
@@ -60,6 +61,8 @@ def _unary(method: Unary[Q, P]) -> Method[object, P]:
             refusal = refuse(method.__name__, exc)
             code = refusal.code
         finally:
+            if share is None:
+                self.calls.open -= 1
             self.tally.count(method.__name__, "unary", code.name, time.monotonic() - started)
         # gRPC keeps the error that abort raises, and with it this frame, until the garbage collector comes by.
         request = None
@@ -74,6 +77,7 @@ def _stream(method: Method[RequestId, None]) -> Method[object, None]:
     @wraps(method)
     async def answer(self: "VaeServicer", requests: object, context: Context) -> None:
         request_id = follow(method.__name__, context)
+        self.calls.open += 1
         try:
             self._check_open()
             return await method(self, request_id, context)
@@ -83,6 +87,8 @@ def _stream(method: Method[RequestId, None]) -> Method[object, None]:
             if isinstance(exc, grpc.aio.InternalError):  # a write to a caller who has left; gRPC soon cancels this
                 await asyncio.sleep(_CANCEL_SECONDS)
             refusal = refuse(method.__name__, exc)
+        finally:
+            self.calls.open -= 1
         await _abort(context, refusal, request_id)
 
     return answer
@@ -114,42 +120,42 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         self._streams = Streams(models, images, self.calls, self.tally, stream_bytes, self.held, self.reading)
 
     @_unary
-    async def GetModel(  # type: ignore[override]  # noqa: N802, the names of RPCs are given
+    async def GetModel(  # noqa: N802, the names of RPCs are given
         self, request: pb.GetModelRequest, context: Context, share: Share
     ) -> pb.GetModelResponse:
         """Describes one model."""
         return pb.GetModelResponse(model=self._models.find(request.model, request.version).description)
 
     @_unary
-    async def ListModels(  # type: ignore[override]  # noqa: N802
+    async def ListModels(  # noqa: N802
         self, request: pb.ListModelsRequest, context: Context, share: Share
     ) -> pb.ListModelsResponse:
         """Describes every model."""
         return pb.ListModelsResponse(models=self._models.describe())
 
     @_unary
-    async def Encode(  # type: ignore[override]  # noqa: N802
+    async def Encode(  # noqa: N802
         self, request: pb.EncodeRequest, context: Context, share: Share
     ) -> pb.EncodeResponse:
         """Encodes rows of data into their posterior."""
         return await self._run(ENCODE, request, context, share)
 
     @_unary
-    async def Decode(  # type: ignore[override]  # noqa: N802
+    async def Decode(  # noqa: N802
         self, request: pb.DecodeRequest, context: Context, share: Share
     ) -> pb.DecodeResponse:
         """Decodes latents into data."""
         return await self._run(DECODE, request, context, share)
 
     @_unary
-    async def Sample(  # type: ignore[override]  # noqa: N802
+    async def Sample(  # noqa: N802
         self, request: pb.SampleRequest, context: Context, share: Share
     ) -> pb.SampleResponse:
         """Draws latents from the prior and decodes them."""
         return await self._run(SAMPLE, request, context, share)
 
     @_unary
-    async def Reconstruct(  # type: ignore[override]  # noqa: N802
+    async def Reconstruct(  # noqa: N802
         self, request: pb.ReconstructRequest, context: Context, share: Share
     ) -> pb.ReconstructResponse:
         """Encodes rows of data, decodes them again, and scores them."""
@@ -174,17 +180,9 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         self, request_id: RequestId, context: Context
     ) -> None:
         """Samples any number of rows, a message at a time."""
-        request, _ = await self._read_only(context, request_id)
+        request, _ = await self.reading.read(context, request_id) or await _nothing()
         _check_message(request)
         await sample(request, self._streams, context)
-
-    async def _read_only(self, context: Context, request_id: RequestId) -> Received:
-        """Returns the message of a call that has one."""
-        received = await self.reading.read(context, request_id)
-        if received is None:
-            await asyncio.sleep(_CANCEL_SECONDS)  # the caller has left, and gRPC soon cancels this
-            return Received(None, 0)
-        return received
 
     async def _run(self, rpc: Rpc[AnyRequest, AnyRows, A, P], request: AnyRequest, context: Context, share: Share) -> P:
         bulk = is_bulk(context, default=False)
@@ -196,6 +194,12 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
     def _check_open(self) -> None:
         if self.calls.closed:
             raise ShuttingDown()
+
+
+async def _nothing() -> Received:
+    """Returns what stands for a message of a caller who sent none; most have left, and gRPC soon cancels the call."""
+    await asyncio.sleep(_CANCEL_SECONDS)
+    return Received(None, 0)
 
 
 def _check_message(request: object) -> None:
