@@ -47,9 +47,10 @@ async def run(settings: Settings) -> None:
     turns = Turns()
     reloader = Reloader(settings, models, Device(settings.executors or available_cpus(), turns))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
-    servicer = VaeServicer(models, Images(available_cpus(), settings.queue_bytes), settings.stream_bytes, turns)
+    images = Images(available_cpus())
+    servicer = VaeServicer(models, images, settings.stream_bytes, settings.held_bytes, turns)
     server = Server(servicer, settings)
-    _serve_http(settings, server, Sources(models, servicer.calls, servicer.tally, reloader.reloads))
+    _serve_http(settings, server, Sources(models, servicer.calls, servicer.held, servicer.tally, reloader.reloads))
     async with server:
         starting = asyncio.create_task(reloader.start())
         stopping = asyncio.create_task(stop.wait())
@@ -63,11 +64,13 @@ async def run(settings: Settings) -> None:
                 announce(_log, _ready_line(model, server.address), settings.log_format)
             _check_default(models, settings.default_model)
             reloading = asyncio.create_task(reloader.run())
+            trimming = asyncio.create_task(servicer.heap.keep_small(lambda: not servicer.reading.is_slow))
             breaking = asyncio.create_task(reloader.broken.wait())
             await asyncio.wait({stopping, breaking, reloading}, return_when=asyncio.FIRST_COMPLETED)
             if reloading.done():
                 _log.critical("keeping up with packages ended", exc_info=reloading.exception())
             reloading.cancel()
+            trimming.cancel()
             if not stop.is_set():
                 raise EngineFailure("a task that must not end has ended, the log says why. This is a bug.")
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)

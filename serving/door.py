@@ -1,10 +1,10 @@
 """Door: what every call passes before its method is looked up, and before its request is read."""
 
-import asyncio
 import logging
 
 import grpc
 
+from serving.in_flight import Calls
 from serving.request_ids import KEY, RequestId, identify
 from serving.status import Refusal, refusal_of
 from serving.tally import CallTally
@@ -25,15 +25,16 @@ class Door(grpc.GenericRpcHandler):
 
     Args:
         tokens: who may call; None is everyone.
-        most_calls: calls that may be in flight; 0 is any number.
+        most_calls: RPCs that may be open; 0 is any number.
+        calls: how many are.
         tally: where to count those that are refused.
     """
 
-    def __init__(self, tokens: Tokens | None, most_calls: int, tally: CallTally) -> None:
+    def __init__(self, tokens: Tokens | None, most_calls: int, calls: Calls, tally: CallTally) -> None:
         self._tokens = tokens
         self._most_calls = most_calls
+        self._calls = calls
         self._tally = tally
-        self._calls = 0
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
         """Returns a method that refuses the call, or None if it may pass."""
@@ -49,31 +50,14 @@ class Door(grpc.GenericRpcHandler):
         try:
             if self._tokens:
                 self._tokens.check(authorization)
-            if self._most_calls:
-                self._count()
+            if 0 < self._most_calls <= self._calls.open:
+                raise Overloaded(f"{self._calls.open} calls are in flight", _RETRY_SECONDS, reason="TOO_MANY_CALLS")
         except VaeError as exc:
             _log.debug("refused %s: %s", handler_call_details.method or "a call of no method that is known", exc)
             refusal = refusal_of(exc)
             self._tally.refused[refusal.code.name] += 1
             return _refusing(refusal, request_id)
         return None
-
-    def _count(self) -> None:
-        """Counts a call until gRPC is done with it.
-
-        Raises:
-            Overloaded: too many are in flight.
-        """
-        task = asyncio.current_task()
-        if task is None:
-            raise AssertionError("gRPC looked a method up outside of the call's task. This is a bug.")
-        if self._calls >= self._most_calls:
-            raise Overloaded(f"{self._calls} calls are in flight", _RETRY_SECONDS, reason="TOO_MANY_CALLS")
-        self._calls += 1
-        task.add_done_callback(self._uncount)
-
-    def _uncount(self, task: object) -> None:
-        self._calls -= 1
 
 
 def _refusing(refusal: Refusal, request_id: RequestId) -> "grpc.RpcMethodHandler[bytes, bytes]":

@@ -17,8 +17,15 @@ class Calls:
         """Called once calls are closed: what a stream adds itself to, since it waits for calls without being one."""
         self._arrived = 0
         self.in_flight = 0
+        self.open = 0
+        """RPCs that gRPC has handed over and is not done with: unary calls, also half read ones, and streams."""
         self._idle = asyncio.Event()
         self._idle.set()
+
+    def close_one(self, context: object) -> None:
+        """Counts a unary call whose answer was sent, or whose caller left."""
+        self.open -= 1
+        self.leave(context)
 
     def enter(self) -> None:
         """Counts a call that arrived."""

@@ -23,6 +23,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from serving.batcher import Batcher
+from serving.held import Held
 from serving.http_port import Page
 from serving.in_flight import Calls
 from serving.models import Models
@@ -37,6 +38,7 @@ class Sources(NamedTuple):
 
     models: Models
     calls: Calls
+    held: Held
     tally: CallTally
     reloads: Reloads
 
@@ -67,6 +69,10 @@ class ServiceCollector(Collector):
         for code, count in sorted(self._sources.tally.refused.items()):
             refused.add_metric([code], count)
         yield refused
+        held = self._sources.held
+        yield GaugeMetricFamily("vae_held_bytes", "Memory that callers hold.", value=held.bytes)
+        yield GaugeMetricFamily("vae_held_limit_bytes", "Most memory that they may hold.", value=held.limit_bytes)
+        yield CounterMetricFamily("vae_held_refused_calls", "Calls refused for want of memory.", value=held.refused)
 
     def _batches(self) -> Iterator[Metric]:
         queued = HistogramMetricFamily("vae_queued_seconds", "Time of calls in the queue.", labels=_GRAPH)

@@ -42,6 +42,9 @@ class Undecoded(NamedTuple, Generic[R]):
     rows: Callable[[Array], R]
     """Makes the rows of the decoded images."""
 
+    def __len__(self) -> int:
+        return len(self.images)
+
 
 def parse_encode(request: pb.EncodeRequest, accepts: Accepts) -> DataRows | Undecoded[DataRows]:
     """Returns the rows to encode.

@@ -96,6 +96,13 @@ class Rpc(NamedTuple, Generic[AnyRequest, AnyRows, A, P]):
     """About how long the reply to some rows will be."""
     writes_images: Callable[[AnyRequest], bool]
 
+    def takes_bytes(self, request: AnyRequest, rows: AnyRows | Undecoded[AnyRows], manifest: Manifest) -> int:
+        """Returns about how much a request's rows and its reply will take that its message does not."""
+        count = len(rows)
+        if isinstance(rows, Undecoded) or self.writes_images(request):
+            return count * 4 * manifest.data.size
+        return self.reply_bytes(rows, manifest)
+
     async def respond(
         self,
         request: AnyRequest,

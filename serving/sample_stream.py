@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from serving.line import Answer
 from serving.models import Served
 from serving.requests import parse_sample
-from serving.rows import Decoded, PriorRows
+from serving.rows import PriorRows
 from serving.rpcs import SAMPLE, is_bulk
 from serving.status import refusal_of
 from serving.streams import MESSAGE_BYTES, Streams
@@ -25,11 +24,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class _Begun(NamedTuple):
-    """A message's rows, which wait or run."""
+    """A message whose rows wait or run, or which waits to be written."""
 
-    rows: PriorRows
+    size: int
     began: float
-    answer: asyncio.Task[Answer[Decoded]]
+    message: asyncio.Task[pb.SampleStreamResponse]
 
 
 async def sample(request: pb.SampleStreamRequest, streams: Streams, context: Context) -> None:
@@ -53,13 +52,15 @@ class _Sampling:
         self._context = context
         self._bulk = is_bulk(context, default=True)
         self._waiting = messages(request, served)
+        self._next = next(self._waiting, None)
         self._begun: deque[_Begun] = deque()
 
     async def run(self) -> None:
         code = grpc.StatusCode.CANCELLED
+        self._streams.calls.on_close.add(self._streams.held.look_again)
         try:
-            while self._begin_some():
-                await self._write(self._begun[0])
+            while await self._begin_some():
+                await self._context.write(await self._begun[0].message)
                 self._end(grpc.StatusCode.OK)
         except Exception as exc:
             code = refusal_of(exc).code
@@ -67,40 +68,44 @@ class _Sampling:
         finally:
             while self._begun:
                 self._end(code)
-        if next(self._waiting, None) is not None:
+        if self._next is not None:
             raise ShuttingDown()
 
-    def _begin_some(self) -> bool:
-        """Queues the rows of the next messages, unless the server stops. Says whether any are begun."""
-        calls, timeout_seconds = self._streams.calls, self._context.time_remaining()
-        while self._may_begin and (rows := next(self._waiting, None)) is not None:
-            queue = SAMPLE.queue(self._served)
-            answer = asyncio.create_task(queue.submit(rows, timeout_seconds, bulk=self._bulk, patient=self._bulk))
-            self._begun.append(_Begun(rows, time.monotonic(), answer))
-            calls.enter()
-            self._streams.held.add(self._size(rows))
+    async def _begin_some(self) -> bool:
+        """Queues the rows of the next messages, once there is room for one. Says whether any are begun."""
+        calls, held = self._streams.calls, self._streams.held
+        while self._next is not None and not calls.closed and len(self._begun) < _AHEAD:
+            size = SAMPLE.takes_bytes(self._request, self._next, self._served.accepts.manifest)
+            if held.fits(size):
+                self._begin(self._next, size)
+                self._next = next(self._waiting, None)
+            elif self._begun:
+                break
+            else:
+                await held.wait_for_room(size, lambda: calls.closed)
         return bool(self._begun)
 
-    @property
-    def _may_begin(self) -> bool:
-        if self._streams.calls.closed:
-            return False
-        if not self._begun:
-            return True
-        return len(self._begun) < _AHEAD and self._streams.held.fits(self._size(self._begun[0].rows))
+    def _begin(self, rows: PriorRows, size: int) -> None:
+        self._begun.append(_Begun(size, time.monotonic(), asyncio.create_task(self._respond(rows))))
+        self._streams.calls.enter()
+        self._streams.held.add(size)
 
-    def _size(self, rows: PriorRows) -> int:
-        return SAMPLE.reply_bytes(rows, self._served.accepts.manifest)
-
-    async def _write(self, begun: _Begun) -> None:
-        answer, manifest = await begun.answer, self._served.accepts.manifest
-        response = await SAMPLE.finish(self._request, begun.rows, answer, manifest, self._streams.images)
-        await self._context.write(pb.SampleStreamResponse(first_row=begun.rows.noise.first_row, response=response))
+    async def _respond(self, rows: PriorRows) -> pb.SampleStreamResponse:
+        response = await SAMPLE.respond(
+            self._request,
+            rows,
+            self._served,
+            self._streams.images,
+            self._context.time_remaining(),
+            bulk=self._bulk,
+            patient=self._bulk,
+        )
+        return pb.SampleStreamResponse(first_row=rows.noise.first_row, response=response)
 
     def _end(self, code: grpc.StatusCode) -> None:
         begun = self._begun.popleft()
-        begun.answer.cancel()
-        self._streams.held.add(-self._size(begun.rows))
+        begun.message.cancel()
+        self._streams.held.add(-begun.size)
         self._streams.calls.leave(self._context)
         self._streams.tally.count(SAMPLE.name, "stream", code.name, time.monotonic() - begun.began)
 

@@ -15,6 +15,7 @@ from serving.door import Door
 from serving.health import LIVENESS, Health
 from serving.listening import listen
 from serving.methods import Methods, known_methods_only
+from serving.reading import Received
 from serving.reflection import add_reflection
 from serving.servicer import VaeServicer
 from serving.settings import Settings
@@ -25,6 +26,8 @@ SERVICE_DESCRIPTOR = vae_pb2.DESCRIPTOR.services_by_name["VaeService"]
 SERVICE = SERVICE_DESCRIPTOR.full_name
 _FRAME_BYTES = 2**16  # room for a message's other fields beside its tensor's limit
 _FLUSH_SECONDS = 0.5  # for the last answers to leave
+_PENDING = 3  # times in_flight_calls: calls that may wait at gRPC until the door can take or refuse them
+_LEAST_PENDING = 1000  # as gRPC has it
 _FOR_EVER = 2**31 - 1  # milliseconds, to gRPC
 
 
@@ -39,7 +42,7 @@ class Server:
         self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
         tokens = Tokens(settings.token_file) if settings.token_file else None
-        door = Door(tokens, settings.in_flight_calls, servicer.tally)
+        door = Door(tokens, settings.in_flight_calls, servicer.calls, servicer.tally)
         self._server = known_methods_only(door, _options(settings))
         behind_the_door = Methods(self._server)
         _add(servicer, behind_the_door)
@@ -81,33 +84,37 @@ class Server:
 
 def _add(servicer: VaeServicer, methods_of: Methods) -> None:
     """Adds the service's methods; unlike the generated ones they are called for what is no message, too."""
-    kinds = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }
     methods = {}
     for method in SERVICE_DESCRIPTOR.methods:
-        request, response = (GetMessageClass(kind) for kind in (method.input_type, method.output_type))
-        methods[method.name] = kinds[method.client_streaming, method.server_streaming](
+        # All are taken for streams of requests, so that the servicer reads: of others gRPC reads the message itself.
+        streams = method.server_streaming
+        kind = grpc.stream_stream_rpc_method_handler if streams else grpc.stream_unary_rpc_method_handler
+        methods[method.name] = kind(
             getattr(servicer, method.name),
-            request_deserializer=_lenient(request),
-            response_serializer=response.SerializeToString,
+            request_deserializer=_lenient(GetMessageClass(method.input_type)),
+            response_serializer=_serialize_once,
         )
     methods_of.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
     methods_of.add_registered_method_handlers(SERVICE, list(methods))
 
 
-def _lenient(kind: type[Message]) -> Callable[[bytes], Message | None]:
+def _lenient(kind: type[Message]) -> Callable[[bytes], Received]:
     """Returns a parser that gives None for what is no message; gRPC would answer UNKNOWN and log a traceback."""
 
-    def parse(content: bytes) -> Message | None:
+    def parse(content: bytes) -> Received:
         try:
-            return kind.FromString(content)
+            return Received(kind.FromString(content), len(content))
         except DecodeError:
-            return None
+            return Received(None, len(content))
 
     return parse
+
+
+def _serialize_once(reply: Message) -> bytes:
+    """Returns a reply's bytes, and empties it: gRPC keeps both until the caller has read them."""
+    content = reply.SerializeToString()
+    reply.Clear()
+    return content
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
@@ -117,11 +124,15 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         "grpc.max_connection_age_grace_ms": settings.connection_age_grace_seconds,
         "grpc.keepalive_time_ms": settings.keepalive_seconds,
     }
+    pending = max(_LEAST_PENDING, _PENDING * settings.in_flight_calls) if settings.in_flight_calls else _FOR_EVER
     return [
         ("grpc.max_receive_message_length", settings.message_bytes + _FRAME_BYTES),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a silent share
         ("grpc.max_concurrent_streams", settings.connection_calls),
+        # Past these gRPC itself cancels calls, and does not say why. Refusals are the door's to make.
+        ("grpc.server.max_pending_requests", pending),
+        ("grpc.server.max_pending_requests_hard_limit", pending),
         *((name, _milliseconds(value) if value else _FOR_EVER) for name, value in seconds.items()),
         ("grpc.keepalive_timeout_ms", _milliseconds(settings.keepalive_timeout_seconds)),
         # gRPC 1.85 waits this long (a minute, if not told) although it was told the timeout above.

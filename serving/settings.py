@@ -75,11 +75,17 @@ class Settings(BaseSettings):
         256 * 2**20,
         ge=1,
         le=2**40,
-        description="most bytes of rows waiting for one graph, and of images; one call always fits",
+        description="most bytes of rows waiting for one graph; one call always fits",
     )
     call_rows: int = Field(16_384, ge=1, le=2**31, description="most rows in one call")
     message_bytes: int = Field(
         64 * 2**20, ge=2**16, le=2**30, description="largest request; replies stay below it too, through call_rows"
+    )
+    held_bytes: int = Field(
+        256 * 2**20,
+        ge=2**24,
+        le=2**44,
+        description="most memory held for callers: requests, and replies until they are written; more is refused",
     )
     stream_bytes: int = Field(
         8 * 2**20,
@@ -88,10 +94,13 @@ class Settings(BaseSettings):
         description="most bytes of one stream's calls and replies in flight; one call always fits",
     )
     connection_calls: int = Field(
-        1024, ge=1, le=2**31 - 1, description="most calls in flight on one connection; more of them wait in the caller"
+        4096, ge=1, le=2**31 - 1, description="most calls in flight on one connection; more of them wait in the caller"
     )
     in_flight_calls: int = Field(
-        0, ge=0, le=2**31 - 1, description="most calls in flight over all connections; more are refused; 0: no limit"
+        8192,
+        ge=0,
+        le=2**31 - 1,
+        description="most calls in flight over all connections; more are refused; 0: no limit",
     )
     connection_idle_seconds: float = Field(
         3600.0, ge=0, le=_LONGEST, description="time without a call after which a connection is closed"

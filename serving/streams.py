@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -18,26 +18,30 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import grpc
 
 from serving.alarm import Alarm
+from serving.held import Held
 from serving.images import Images
 from serving.in_flight import Calls
 from serving.line import Answer
 from serving.models import Models, Served
+from serving.reading import Reading
+from serving.request_ids import RequestId
 from serving.requests import Undecoded
 from serving.rpcs import DECODE, ENCODE, A, AnyRows, Rpc, is_bulk
 from serving.status import refuse
 from serving.tally import CallTally
 from serving.turns import Turns
-from serving.window import Held, Window
+from serving.window import Window
 from vae.errors import DeadlinePassed, InvalidInput, ShuttingDown
 from vae.v1 import vae_pb2 as pb
 
-_CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for those that are refused
 _ROW_BYTES = 256  # what a row takes at least, or a stream of small rows would fill the batcher's queue
+_CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for those that are refused
 MESSAGE_BYTES = 2**20
 """Replies that are ready together share a message of about so much."""
 _MOST_CANCELLED = 65_536  # ids in a message: millions would hold up the event loop
 _CANCELLED = pb.Error(code=grpc.StatusCode.CANCELLED.value[0], message="the caller cancelled the call")
 
+T = TypeVar("T")
 Reply = TypeVar("Reply", bound=pb.EncodeReply | pb.DecodeReply)
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -64,6 +68,7 @@ class Streams(NamedTuple):
     window_bytes: int
     """Most bytes of one stream's calls and replies in flight."""
     held: Held
+    reading: Reading
     turns: Turns
 
 
@@ -87,15 +92,24 @@ class CallStream(Generic[AnyRows, A, Reply]):
         InvalidInput: the metadata names no class.
     """
 
-    def __init__(self, kind: StreamKind[AnyRows, A, Reply], streams: Streams, context: Context) -> None:
+    def __init__(
+        self, kind: StreamKind[AnyRows, A, Reply], streams: Streams, context: Context, request_id: RequestId
+    ) -> None:
         self._kind = kind
-        self._models, self._images, self._calls, self._tally, window_bytes, held, self._turns = streams
+        self._models, self._images, self._calls, self._tally = (
+            streams.models,
+            streams.images,
+            streams.calls,
+            streams.tally,
+        )
+        self._held, self._reading, self._turns = streams.held, streams.reading, streams.turns
         self._context = context
+        self._request_id = request_id
         self._bulk = is_bulk(context, default=True)
         self._any_order = False
         self._waiting: dict[int, _Pending[A, Reply]] = {}  # for their answers, by id
         self._replies: deque[_Pending[A, Reply]] = deque()  # in the order in which they are written
-        self._window = Window(window_bytes, held)
+        self._window = Window(streams.window_bytes, self._held)
         self._alarm = Alarm(self._expire)
         self._wake = asyncio.Event()  # for the writer: a reply is ready, or the stream may end
 
@@ -105,7 +119,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         Raises:
             ShuttingDown: the server stops; what it had accepted is answered.
         """
-        self._calls.on_close.add(self._wake.set)
+        self._calls.on_close |= {self._wake.set, self._held.look_again}
         # It is never cancelled: gRPC's own end of the stream ends a read, and cancelling one would leave gRPC writing
         # to memory that Python has let go of.
         reading = asyncio.create_task(self._read())
@@ -129,7 +143,10 @@ class CallStream(Generic[AnyRows, A, Reply]):
                 await self._turns.pause()  # replies that are to be rendered come first, and travel with those that are
             batch = self._take_ready()
             if batch:
-                await self._context.write(self._kind.message(replies=[pending.reply for pending in batch]))
+                message = self._kind.message(replies=[pending.reply for pending in batch])
+                for pending in batch:
+                    pending.reply = None  # the message holds a copy, and writing may take long
+                await self._context.write(message)
                 self._release(batch)
             elif not self._window.calls and reading.done():
                 return reading.result()
@@ -157,15 +174,17 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     async def _read(self) -> None:
         is_first = True
-        while not self._stops_reading:
+        while await self._may_read():
             try:
-                message = await self._context.read()
+                received = await self._reading.read(self._context, self._request_id, is_stream=True)
             except Exception:
                 if self._window.is_closed:
                     return
                 raise
-            if message is grpc.aio.EOF:
+            if received is None:
                 return
+            message, size = received
+            self._window.arrive(size)
             if message is None:
                 await self._refuse_message(InvalidInput("request", "is no message of the RPC's type"))
             elif len(message.cancelled_ids) > _MOST_CANCELLED:
@@ -175,7 +194,14 @@ class CallStream(Generic[AnyRows, A, Reply]):
                 if is_first:
                     self._any_order = message.any_order
                 await self._begin_all(message)
+            self._window.forget()
             is_first = False
+
+    async def _may_read(self) -> bool:
+        """Waits until callers hold so little that one more message may be read. Whether the stream still reads then."""
+        if not self._stops_reading:
+            await self._window.wait_for_memory(MESSAGE_BYTES, lambda: self._calls.closed)
+        return not self._stops_reading
 
     async def _refuse_message(self, error: InvalidInput) -> None:
         """Answers a whole message with one error."""
@@ -241,21 +267,28 @@ class CallStream(Generic[AnyRows, A, Reply]):
         """Returns where a call's answer will be. One with images, a long one, or one without room costs a task."""
         rpc, manifest = self._kind.rpc, served.accepts.manifest
         rows = rpc.parse(request, served.accepts)
-        if isinstance(rows, Undecoded) or rpc.writes_images(request):
-            count = len(rows.images if isinstance(rows, Undecoded) else rows)
-            self._enlarge(pending, count * (_ROW_BYTES + 4 * manifest.data.size))
-        else:
-            self._enlarge(pending, max(rpc.reply_bytes(rows, manifest), len(rows) * _ROW_BYTES))
-            if not rpc.is_long(rows, manifest):
-                queued = self._queue(served, rows, timeout_seconds)
-                render = partial(rpc.render, request, rows, manifest=manifest)
-                queued.add_done_callback(partial(self._answered, pending, render))
-                return queued
-        answer: asyncio.Future[Any] = asyncio.ensure_future(
-            rpc.respond(request, rows, served, self._images, timeout_seconds, bulk=self._bulk, patient=self._bulk)
-        )
-        answer.add_done_callback(partial(self._answered, pending, None))
+        size = max(rpc.takes_bytes(request, rows, manifest), len(rows) * _ROW_BYTES)
+        has_no_room = not self._held.fits(size)
+        if isinstance(rows, Undecoded) or rpc.writes_images(request) or rpc.is_long(rows, manifest) or has_no_room:
+            respond = partial(rpc.respond, request, rows, served, self._images, timeout_seconds)
+            answer: asyncio.Future[Any] = asyncio.ensure_future(
+                self._once_there_is_room(pending, size, partial(respond, bulk=self._bulk, patient=self._bulk))
+            )
+            answer.add_done_callback(partial(self._answered, pending, None))
+            return answer
+        self._enlarge(pending, size)
+        answer = self._queue(served, rows, timeout_seconds)
+        render = partial(rpc.render, request, rows, manifest=manifest)
+        answer.add_done_callback(partial(self._answered, pending, render))
         return answer
+
+    async def _once_there_is_room(
+        self, pending: _Pending[A, Reply], size: int, respond: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Returns a call's reply, for which there may have to be room first."""
+        await self._held.wait_for_room(size, lambda: False)
+        self._enlarge(pending, size)
+        return await respond()
 
     def _enlarge(self, pending: _Pending[A, Reply], size: int) -> None:
         """Counts the reply that will come, so that the window holds it too."""

@@ -47,7 +47,7 @@ def test_while_models_are_loaded_it_is_alive_and_not_ready(settings: Settings) -
         return {name: (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status for name in names}
 
     async def run() -> None:
-        servicer = VaeServicer(Models(), Images(1, settings.queue_bytes), settings.stream_bytes, Turns())
+        servicer = VaeServicer(Models(), Images(1), settings.stream_bytes, settings.held_bytes, Turns())
         async with (
             Server(servicer, settings.model_copy(update={"port": 0})) as server,
             grpc.aio.insecure_channel(server.address) as channel,

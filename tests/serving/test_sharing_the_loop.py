@@ -34,7 +34,7 @@ def _play(settings: Settings, scenario: Callable[[VaeServicer, "VaeServiceAsyncS
     async def run() -> None:
         turns, models = Turns(share_seconds=0), Models()
         await Reloader(settings, models, Device(1, turns)).start()
-        servicer = VaeServicer(models, Images(1, 2**20), settings.stream_bytes, turns)
+        servicer = VaeServicer(models, Images(1), settings.stream_bytes, settings.held_bytes, turns)
         async with Server(servicer, settings) as server, grpc.aio.insecure_channel(server.address) as channel:
             await scenario(servicer, VaeServiceStub(channel))
 

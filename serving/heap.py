@@ -1,0 +1,69 @@
+"""Heap: what the process has grown by since its memory was last given back to the system, and giving it back."""
+
+import asyncio
+import ctypes
+import gc
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from serving.held import Held
+
+_STATM = Path("/proc/self/statm")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_LOOK_SECONDS = 1.0
+_WORTH_BYTES = 16 * 2**20  # less is soon used again
+
+
+class Heap:
+    """The process's resident memory.
+
+    The C library keeps what is freed for the next call, and after a large one that is much. Where there is no /proc,
+    the size is told as 0; where there is no malloc_trim, nothing is given back.
+
+    Args:
+        held: what callers hold.
+    """
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        self._floor_bytes = self._rest_bytes = resident_bytes()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the process has grown by more than callers may hold."""
+        return resident_bytes() > self._floor_bytes + self._held.limit_bytes
+
+    async def give_back(self) -> None:
+        """Gives freed memory back to the system, on a thread. gRPC leaves cycles of frames that hold replies."""
+        gc.collect()
+        if self._trim is not None:
+            await asyncio.to_thread(self._trim, 0)
+        self._rest_bytes = resident_bytes()
+
+    def settle(self) -> None:
+        """Takes for what the process needs what it has now, but for what callers hold."""
+        self._floor_bytes = resident_bytes() - self._held.bytes
+
+    async def keep_small(self, is_quiet: Callable[[], bool]) -> None:
+        """Gives memory back when callers hold less than they did, for as long as the process lives.
+
+        Args:
+            is_quiet: says whether gRPC holds nothing that is counted nowhere.
+        """
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if self._held.bytes <= self._held.peak_bytes // 2 and resident_bytes() > self._rest_bytes + _WORTH_BYTES:
+                await self.give_back()
+                self._held.peak_bytes = self._held.bytes
+            if is_quiet():
+                self.settle()
+
+
+def resident_bytes() -> int:
+    """Returns the process's resident memory."""
+    with suppress(OSError):
+        return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
+    return 0

@@ -1,0 +1,105 @@
+"""Held: the memory that all callers take together, from a request's arrival until its reply is written."""
+
+from collections.abc import Callable
+
+from serving.room import Room
+from vae.errors import Overloaded
+
+_COPIES = 2  # of each byte: of a request as message and as rows, of a reply as message and in gRPC until it is written
+_RETRY_SECONDS = 0.5
+
+
+class Held:
+    """One budget of bytes for calls and streams, else many callers who do not read would fill the memory.
+
+    Requests leave a quarter of it to replies, so that what waits can be answered, and large ones of either leave an
+    eighth to small ones. While no more than an eighth is held, a call of any size fits. Sizes are those of messages;
+    what they take is more, and counted here.
+
+    Args:
+        limit_bytes: most that may be held.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.bytes = 0
+        """Held now."""
+        self.peak_bytes = 0
+        """Most that was held; whoever watches it may set it back."""
+        self.refused = 0
+        """Calls and streams that were refused because there was no room."""
+        self._room = Room()
+
+    def add(self, size: int) -> None:
+        """Counts a message of so many bytes; negative ones are given back."""
+        self.bytes += _COPIES * size
+        if size < 0:
+            self._room.call_in()
+        elif self.bytes > self.peak_bytes:
+            self.peak_bytes = self.bytes
+
+    def fits(self, size: int, *, is_request: bool = False) -> bool:
+        """Says whether a message of so many bytes may be held, too."""
+        taken, limit = _COPIES * size, self.limit_bytes
+        spared = (limit // 4 if is_request else 0) + (limit // 8 if taken > limit // 4096 else 0)
+        return self.bytes + taken <= limit - spared or self.bytes <= limit // 8
+
+    def take(self, size: int, *, is_request: bool = False) -> None:
+        """Counts a message as `add` does, if it fits.
+
+        Raises:
+            Overloaded: it does not.
+        """
+        if not self.fits(size, is_request=is_request):
+            raise self.full(f"callers hold {self.bytes} bytes of {self.limit_bytes}")
+        self.add(size)
+
+    async def wait_for_room(self, size: int, is_over: Callable[[], bool], *, is_request: bool = False) -> None:
+        """Waits behind those who wait already, until a message fits or it is over.
+
+        Raises:
+            Overloaded: it does not fit, and is so large that others would wait for it too long.
+        """
+        if not self.fits(size, is_request=is_request):
+            if _COPIES * size > self.limit_bytes // 4:
+                raise self.full(f"callers hold {self.bytes} bytes of {self.limit_bytes}")
+            await self._room.wait(lambda: is_over() or self.fits(size, is_request=is_request), None)
+
+    def look_again(self) -> None:
+        """Lets those who wait see whether it is over."""
+        self._room.call_in()
+
+    def full(self, message: str) -> Overloaded:
+        """Counts a refusal, and returns its error."""
+        self.refused += 1
+        return Overloaded(message, _RETRY_SECONDS, "MEMORY_FULL")
+
+
+class Share:
+    """What one call holds.
+
+    Args:
+        held: what all of them do.
+        leave: what else is to be done when gRPC is done with the call.
+    """
+
+    __slots__ = ("_held", "_leave", "_size")
+
+    def __init__(self, held: Held, leave: Callable[[object], None]) -> None:
+        self._held = held
+        self._leave = leave
+        self._size = 0
+
+    def take(self, size: int, *, is_request: bool = False) -> None:
+        """Counts a message.
+
+        Raises:
+            Overloaded: there is no room for it.
+        """
+        self._held.take(size, is_request=is_request)
+        self._size += size
+
+    def give_back(self, context: object) -> None:
+        """Gives all of it back."""
+        self._held.add(-self._size)
+        self._leave(context)
