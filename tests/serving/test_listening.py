@@ -27,7 +27,7 @@ def test_clients_and_verbs_reach_a_socket(start_server: StartServer, vae: RunVae
         assert client.sample(2, seed=5).seed == 5
     with Client(server.target) as stranger, pytest.raises(CallError, match="UNAUTHENTICATED"):
         stranger.list_models()
-    assert vae("health", server.target).stdout == "SERVING\n"
+    assert vae("health", "--target", server.target).stdout == "SERVING\n"
     assert "tiny" in vae("info", server.target, "--token-file", tokens).stdout
     out = tmp_path / "rows.npy"
     drawn = vae("sample", "--target", server.target, "--token-file", tokens, "--count", "2", "--out", out)
