@@ -216,7 +216,8 @@ def test_a_server_that_is_gone_for_good_is_not_waited_for_without_end(
     start_server: StartServer, stream: Stream
 ) -> None:
     server = start_server()
-    drawn = stream(server.target, "sample_stream", (10**9,), {"timeout_seconds": BUSY_SECONDS})
+    options = {"timeout_seconds": BUSY_SECONDS, "message_rows": 64}  # a batch: the first message comes soon
+    drawn = stream(server.target, "sample_stream", (10**9,), options)
     next(drawn)
     server.process.kill()
     server.process.wait()  # or a busy machine lets the stream fall silent before it breaks
@@ -227,9 +228,12 @@ def test_a_server_that_is_gone_for_good_is_not_waited_for_without_end(
 @both
 def test_a_silent_server_is_not_waited_for_without_end(start_server: StartServer, stream: Stream) -> None:
     server = start_server()
-    jobs: list[tuple[str, object]] = [("encode_stream", [DATA[:50]] * 50_000), ("sample_stream", 10**9)]
-    for method, job in jobs:
-        results = stream(server.target, method, (job,), {"timeout_seconds": BUSY_SECONDS})
+    jobs: list[tuple[str, object, dict[str, int]]] = [
+        ("encode_stream", [DATA[:50]] * 50_000, {}),
+        ("sample_stream", 10**9, {"message_rows": 64}),  # a batch: the first message comes soon
+    ]
+    for method, job, options in jobs:
+        results = stream(server.target, method, (job,), {"timeout_seconds": BUSY_SECONDS, **options})
         next(results)
         os.kill(server.process.pid, signal.SIGSTOP)
         with pytest.raises(CallError, match=r"DEADLINE_EXCEEDED: no answer from .* within"):
