@@ -23,8 +23,7 @@ def without_latents(family: str | None, data: DataSpec, train: Data, test: Data)
         return None
     rows = torch.from_numpy(train)
     likelihood = likelihood_of(family, data, scaling_of(data, rows, family)).requires_grad_(False)
-    likelihood.fit(rows)
-    parameters = likelihood.initial_parameters(rows)
+    parameters = likelihood.fit(rows)
     total = sum(
         float(-likelihood(some, parameters.expand(len(some), *parameters.shape)).double().sum())
         for some in torch.split(torch.from_numpy(test), BATCH_ROWS)

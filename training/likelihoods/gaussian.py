@@ -46,10 +46,11 @@ class Gaussian(Likelihood):
         """Returns the mean row, scaled."""
         return self.scaled(mean_of(train).float())
 
-    def fit(self, train: Tensor) -> None:
-        """Sets the scale to the standard deviation from the mean row; that of a table's scaled columns is 1."""
+    def fit(self, train: Tensor) -> Tensor:
+        """Returns the mean row and sets the scale to the deviation from it; that of a table's scaled columns is 1."""
         is_image = self.data.kind == "image"
         self.set_scale(float(variance_of(train).mean().sqrt() / self.scale) if is_image else 1.0)
+        return self.initial_parameters(train)
 
     def expectation(self, parameters: Tensor) -> Tensor:
         """Returns the means in the data's units."""

@@ -52,10 +52,14 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def initial_parameters(self, train: Tensor) -> Tensor:
-        """Returns the parameters [*parameters_shape] that fit all rows alike; the decoder starts there."""
+        """Returns the parameters [*parameters_shape] that the decoder starts with: the mean row's, alike for all."""
 
-    def fit(self, train: Tensor) -> None:
-        """Sets what is learned beside parameters to what fits all rows alike, as `initial_parameters` do."""
+    def fit(self, train: Tensor) -> Tensor:
+        """Returns the parameters [*parameters_shape] that fit all rows alike, and sets what is learned beside them.
+
+        No training starts there: scales that were wide at first and then fell led to better models.
+        """
+        return self.initial_parameters(train)
 
     @abstractmethod
     def expectation(self, parameters: Tensor) -> Tensor:

@@ -40,6 +40,11 @@ class Logistic(Likelihood):
         return (*axes, 2 * last)
 
     def initial_parameters(self, train: Tensor) -> Tensor:
+        """Returns the mean row, and a scale of about a sixth of the range."""
+        mean = self.scaled(mean_of(train).float())
+        return torch.cat((mean, torch.full_like(mean, -1.0)), -1)
+
+    def fit(self, train: Tensor) -> Tensor:
         """Returns the mean row, and the scale whose standard deviation is each value's.
 
         Deviations count one row more, of what all values deviate by: a pixel that never changed may yet.

@@ -60,15 +60,15 @@ def test_it_takes_two_parameters_a_value() -> None:
     torch.testing.assert_close(initial[..., :3], likelihood.scaled(train.float().mean(0)), atol=1e-5, rtol=0)
 
 
-def test_it_begins_with_the_spread_of_every_value() -> None:
+def test_what_fits_all_rows_alike_has_the_spread_of_every_value() -> None:
     pair = DataSpec(kind="image", shape=(1, 2, 1), dtype="uint8", minimum=0, maximum=255)
     likelihood = Logistic(pair, scaling_of(pair, torch.zeros(1), "logistic"))
     spread = torch.tensor([4.0, 40.0])
     train = (128 + spread * torch.randn(4000, 2, generator=Generator().manual_seed(0))).to(torch.uint8)
-    initial = likelihood.initial_parameters(train.reshape(4000, 1, 2, 1))
-    deviations = torch.exp(likelihood._split(initial[None])[1][0]) * np.pi / 3**0.5 * 127.5
+    fitted = likelihood.fit(train.reshape(4000, 1, 2, 1))
+    deviations = torch.exp(likelihood._split(fitted[None])[1][0]) * np.pi / 3**0.5 * 127.5
     torch.testing.assert_close(deviations, spread, rtol=0.08, atol=0)
-    never = likelihood.initial_parameters(torch.full((40, 1, 2, 1), 7, dtype=torch.uint8))
+    never = likelihood.fit(torch.full((40, 1, 2, 1), 7, dtype=torch.uint8))
     assert bool(never.isfinite().all())
 
 
