@@ -106,7 +106,8 @@ def leave_out_bad(table: Table, skip_bad: bool) -> Good:
     lines += [_about_row(table, bad & ~gone, row) for row in np.flatnonzero(bad_rows).tolist()]
     if lines and not skip_bad:
         share = f" ({bad_rows.sum()} of {len(bad_rows)} rows)" if bad_rows.any() else ""
-        raise TrainingError(f"{lines[0]} (the first row is 0){and_more(len(lines), share)}")
+        first = "" if severe else " (the first row is 0)"
+        raise TrainingError(f"{lines[0]}{first}{and_more(len(lines), share)}")
     if gone.all() or bad_rows.all():
         raise TrainingError(f"{table.name}: no number is left: {[*lines, *surplus.values()][0]}")
     notes = [f"{table.called(column)} {loss}" for column, loss in table.losses.items() if not gone[column]]
