@@ -100,7 +100,7 @@ from vae import AsyncClient
 from vae.errors import CallError
 
 async def fail():
-    async with Server(VaeServicer(None, None, 2**23), read_settings(dict(package="x", port="0"))) as server:
+    async with Server(VaeServicer(None, None, 2**23, 2**28), read_settings(dict(package="x", port="0"))) as server:
         async with AsyncClient(server.address) as client:
             try:
                 await client.list_models()

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 
-from tests.servers import RunningServer, StartServer, read_metrics, status_of
+from tests.servers import RunningServer, StartServer, status_of
 from vae.tensors import to_message
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
@@ -287,23 +287,6 @@ def test_who_sends_faster_than_the_device_works_is_held_back(start_server: Start
         assert answered < flood.taken < answered + 1000  # the window, and what HTTP/2 holds on both sides
         assert resident_mebibytes(server) - before < 64
         reading.cancel()
-
-
-def test_streams_share_what_they_may_hold(start_server: StartServer, port: str) -> None:
-    # Twenty calls fill a window, and 32 windows are 650 calls; each waits for company for a part of a second.
-    server = start_server(
-        *("--metrics-port", port, "--stream-bytes", "16384", "--wait-milliseconds", "300", "--batch-rows", "10000")
-    )
-    with grpc.insecure_channel(server.target) as channel:
-        talks = [Talk(VaeServiceStub(channel)) for _ in range(60)]
-        for talk in talks:
-            talk.send(*[decode(number) for number in range(1, 21)])
-            talk.close()
-        in_flight = [read_metrics(port)["vae_calls_in_flight",] for _ in range(20)]
-        assert 100 < max(in_flight) < 750
-        for talk in talks:
-            assert [reply.id for reply in talk.replies() if reply.HasField("response")] == list(range(1, 21))
-        assert read_metrics(port)["vae_calls_in_flight",] == 0
 
 
 def test_what_a_client_leaves_behind_never_runs(start_server: StartServer) -> None:
