@@ -39,7 +39,7 @@ class Connection:
     def half_call(self, method: str, size: int) -> None:
         """Sends a call's message but for its last byte, as the server lets it; gives up when the server does."""
         stream = self._open(method)
-        content = b"\0" + struct.pack(">I", size) + bytes(size - 1)
+        content = memoryview(b"\0" + struct.pack(">I", size) + bytes(size - 1))
         while content:
             with self._changed:
                 self._changed.wait_for(lambda: self._room(stream) > 0 or stream not in self._windows, _PATIENCE_SECONDS)
@@ -48,7 +48,7 @@ class Connection:
                 part = content[: min(_FRAME_BYTES, self._room(stream))]
                 self._window -= len(part)
                 self._windows[stream] -= len(part)
-            self._send(_DATA, 0, stream, part)
+            self._send(_DATA, 0, stream, bytes(part))
             content = content[len(part) :]
 
     def _room(self, stream: int) -> int:

@@ -121,18 +121,18 @@ def test_streams_that_nobody_reads_wait_for_memory(narrow: RunningServer, port: 
 
 def test_streams_wait_for_each_other(start_server: StartServer, port: str) -> None:
     server = start_server(
-        *("--held-bytes", str(_LIMIT), "--metrics-port", port, "--wait-milliseconds", "300", "--batch-rows", "100000")
+        *("--held-bytes", str(_LIMIT), "--metrics-port", port, "--wait-milliseconds", "300", "--batch-rows", "65536")
     )
-    latent = np.zeros((8000, 3), np.float32)
+    latent = np.zeros((500, 3), np.float32)
     call = pb.DecodeCall(request=pb.DecodeRequest(latent=to_message(latent), output=pb.DECODE_OUTPUT_EXPECTATION))
     with grpc.insecure_channel(server.target) as channel, ThreadPoolExecutor(1) as pool:
         request, stub = pb.DecodeStreamRequest(calls=[call]), VaeServiceStub(channel)
-        streams = [stub.DecodeStream(iter([request])) for _ in range(60)]
+        streams = [stub.DecodeStream(iter([request])) for _ in range(200)]
         replies = pool.submit(lambda: [len(message.replies) for stream in streams for message in stream])
         most = 0.0
         while not replies.done():
             most = max(most, read_metrics(port)["vae_held_bytes",])
-        assert replies.result() == [1] * 60
+        assert replies.result() == [1] * 200
     assert 0 < most <= _LIMIT
     wait_for(port, lambda told: told["vae_held_bytes",] == 0)
 
