@@ -25,8 +25,12 @@ A call:
     servicer       one method per RPC: parse, wait, render
     sample_stream  one request, any number of rows
     streams        many calls over one connection: read no faster than answered, write what is ready together
+    stream_kinds   what the streams have of their own, and what they share
     window         the bytes and calls that a stream has in flight
     alarm          one clock for many deadlines
+    reading        waits for messages, and gives up on those half read when they fill the memory
+    heap           how far the process has grown, and giving memory back
+    held           the memory that all callers take together
     rpcs           what each RPC does with a request: its parser, its batcher, its reply
     in_flight      calls not answered yet, for an orderly stop
     images         images of calls, decoded and encoded on threads of their own

@@ -6,15 +6,16 @@ from serving.room import Room
 from vae.errors import Overloaded
 
 _COPIES = 2  # of each byte: of a request as message and as rows, of a reply as message and in gRPC until it is written
+_SMALL = 1024  # a call that takes no more than this part of the limit may use all of it
 _RETRY_SECONDS = 0.5
 
 
 class Held:
     """One budget of bytes for calls and streams, else many callers who do not read would fill the memory.
 
-    Requests leave a quarter of it to replies, so that what waits can be answered, and large ones of either leave an
-    eighth to small ones. While no more than an eighth is held, a call of any size fits. Sizes are those of messages;
-    what they take is more, and counted here.
+    Large messages leave an eighth of it to small ones, and requests another quarter to replies, so that what waits can
+    be answered. While no more than an eighth is held, a message of any size fits. Sizes are those of messages; what
+    they take is more, and counted here.
 
     Args:
         limit_bytes: most that may be held.
@@ -28,21 +29,24 @@ class Held:
         """Most that was held; whoever watches it may set it back."""
         self.refused = 0
         """Calls and streams that were refused because there was no room."""
+        self._plenty = limit_bytes - limit_bytes // 4 - limit_bytes // 8
         self._room = Room()
 
     def add(self, size: int) -> None:
         """Counts a message of so many bytes; negative ones are given back."""
         self.bytes += _COPIES * size
-        if size < 0:
+        self.peak_bytes = max(self.peak_bytes, self.bytes)
+        if size < 0 and self._room.is_sought:
             self._room.call_in()
-        elif self.bytes > self.peak_bytes:
-            self.peak_bytes = self.bytes
 
     def fits(self, size: int, *, is_request: bool = False) -> bool:
         """Says whether a message of so many bytes may be held, too."""
         taken, limit = _COPIES * size, self.limit_bytes
-        spared = (limit // 4 if is_request else 0) + (limit // 8 if taken > limit // 4096 else 0)
-        return self.bytes + taken <= limit - spared or self.bytes <= limit // 8
+        if self.bytes + taken <= self._plenty:
+            return True
+        if taken <= limit // _SMALL:
+            return self.bytes + taken <= limit
+        return self.bytes + taken <= limit - limit // 8 - (limit // 4 if is_request else 0) or self.bytes <= limit // 8
 
     def take(self, size: int, *, is_request: bool = False) -> None:
         """Counts a message as `add` does, if it fits.

@@ -13,7 +13,7 @@ from serving.requests import parse_sample
 from serving.rows import PriorRows
 from serving.rpcs import SAMPLE, is_bulk
 from serving.status import refusal_of
-from serving.streams import MESSAGE_BYTES, Streams
+from serving.stream_kinds import MESSAGE_BYTES, Streams
 from vae.errors import InvalidInput, ShuttingDown
 from vae.noise import ROW_LIMIT
 from vae.v1 import vae_pb2 as pb

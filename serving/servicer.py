@@ -18,7 +18,8 @@ from serving.request_ids import RequestId, follow
 from serving.rpcs import DECODE, ENCODE, RECONSTRUCT, SAMPLE, A, AnyRequest, AnyRows, P, Rpc, is_bulk
 from serving.sample_stream import sample
 from serving.status import Refusal, refuse
-from serving.streams import DECODE_STREAM, ENCODE_STREAM, CallStream, Streams
+from serving.stream_kinds import DECODE_STREAM, ENCODE_STREAM, Streams
+from serving.streams import CallStream
 from serving.tally import CallTally
 from serving.turns import Turns
 from vae.errors import InvalidInput, ShuttingDown

@@ -11,78 +11,30 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic
 
 import grpc
 
 from serving.alarm import Alarm
-from serving.held import Held
-from serving.images import Images
-from serving.in_flight import Calls
 from serving.line import Answer
-from serving.models import Models, Served
-from serving.reading import Reading
+from serving.models import Served
 from serving.request_ids import RequestId
 from serving.requests import Undecoded
-from serving.rpcs import DECODE, ENCODE, A, AnyRows, Rpc, is_bulk
+from serving.rpcs import A, AnyRows, is_bulk
 from serving.status import refuse
-from serving.tally import CallTally
-from serving.turns import Turns
+from serving.stream_kinds import MESSAGE_BYTES, Pending, Reply, StreamKind, Streams
 from serving.window import Window
 from vae.errors import DeadlinePassed, InvalidInput, ShuttingDown
 from vae.v1 import vae_pb2 as pb
 
 _ROW_BYTES = 256  # what a row takes at least, or a stream of small rows would fill the batcher's queue
 _CALL_BYTES = 512  # what a call takes beside its tensors: enough to count for those that are refused
-MESSAGE_BYTES = 2**20
-"""Replies that are ready together share a message of about so much."""
 _MOST_CANCELLED = 65_536  # ids in a message: millions would hold up the event loop
 _CANCELLED = pb.Error(code=grpc.StatusCode.CANCELLED.value[0], message="the caller cancelled the call")
 
-T = TypeVar("T")
-Reply = TypeVar("Reply", bound=pb.EncodeReply | pb.DecodeReply)
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class StreamKind(NamedTuple, Generic[AnyRows, A, Reply]):
-    """What one bidirectional RPC has of its own."""
-
-    rpc: Rpc[Any, AnyRows, A, Any]
-    reply: Callable[..., Reply]
-    message: Callable[..., pb.EncodeStreamResponse | pb.DecodeStreamResponse]
-
-
-ENCODE_STREAM = StreamKind(ENCODE, pb.EncodeReply, pb.EncodeStreamResponse)
-DECODE_STREAM = StreamKind(DECODE, pb.DecodeReply, pb.DecodeStreamResponse)
-
-
-class Streams(NamedTuple):
-    """What all streams share."""
-
-    models: Models
-    images: Images
-    calls: Calls
-    tally: CallTally
-    window_bytes: int
-    """Most bytes of one stream's calls and replies in flight."""
-    held: Held
-    reading: Reading
-    turns: Turns
-
-
-@dataclass(eq=False, slots=True)
-class _Pending(Generic[A, Reply]):
-    """A call in flight: accepted, and its reply not written yet."""
-
-    id: int
-    size: int
-    """Bytes that it takes of the window."""
-    arrived: float = field(default_factory=time.monotonic)
-    deadline: float = math.inf
-    answer: asyncio.Future[Answer[A]] | asyncio.Task[Any] | None = None
-    reply: Reply | None = None
+Respond = Callable[..., Awaitable[object]]
 
 
 class CallStream(Generic[AnyRows, A, Reply]):
@@ -107,8 +59,8 @@ class CallStream(Generic[AnyRows, A, Reply]):
         self._request_id = request_id
         self._bulk = is_bulk(context, default=True)
         self._any_order = False
-        self._waiting: dict[int, _Pending[A, Reply]] = {}  # for their answers, by id
-        self._replies: deque[_Pending[A, Reply]] = deque()  # in the order in which they are written
+        self._waiting: dict[int, Pending[A, Reply]] = {}  # for their answers, by id
+        self._replies: deque[Pending[A, Reply]] = deque()  # in the order in which they are written
         self._window = Window(streams.window_bytes, self._held)
         self._alarm = Alarm(self._expire)
         self._wake = asyncio.Event()  # for the writer: a reply is ready, or the stream may end
@@ -156,9 +108,9 @@ class CallStream(Generic[AnyRows, A, Reply]):
                 self._wake.clear()
                 await self._wake.wait()
 
-    def _take_ready(self) -> list[_Pending[A, Reply]]:
+    def _take_ready(self) -> list[Pending[A, Reply]]:
         """Takes the next replies: as many as are ready and make a message of a good size, or one that is larger."""
-        batch: list[_Pending[A, Reply]] = []
+        batch: list[Pending[A, Reply]] = []
         size = 0
         while self._replies and self._replies[0].reply is not None:
             size += self._replies[0].size
@@ -167,7 +119,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
             batch.append(self._replies.popleft())
         return batch
 
-    def _release(self, written: list[_Pending[A, Reply]]) -> None:
+    def _release(self, written: list[Pending[A, Reply]]) -> None:
         for pending in written:
             self._window.remove(pending.size)
             self._calls.leave(self._context)
@@ -195,12 +147,12 @@ class CallStream(Generic[AnyRows, A, Reply]):
                     self._any_order = message.any_order
                 await self._begin_all(message)
             self._window.forget()
+            received = message = None  # it would stay until the next one is here
             is_first = False
 
     async def _may_read(self) -> bool:
-        """Waits until callers hold so little that one more message may be read. Whether the stream still reads then."""
-        if not self._stops_reading:
-            await self._window.wait_for_memory(MESSAGE_BYTES, lambda: self._calls.closed)
+        """Waits while callers hold much. Says whether to read on."""
+        await self._window.wait_for_memory(MESSAGE_BYTES, lambda: self._calls.closed)
         return not self._stops_reading
 
     async def _refuse_message(self, error: InvalidInput) -> None:
@@ -233,16 +185,16 @@ class CallStream(Generic[AnyRows, A, Reply]):
             else:
                 self._begin(pending, call)
 
-    def _accept(self, number: int, size: int) -> _Pending[A, Reply]:
+    def _accept(self, number: int, size: int) -> Pending[A, Reply]:
         """Counts a call."""
-        pending: _Pending[A, Reply] = _Pending(number, size)
+        pending: Pending[A, Reply] = Pending(number, size)
         self._window.add(size)
         self._calls.enter()
         if not self._any_order:
             self._replies.append(pending)
         return pending
 
-    def _begin(self, pending: _Pending[A, Reply], call: pb.EncodeCall | pb.DecodeCall) -> None:
+    def _begin(self, pending: Pending[A, Reply], call: pb.EncodeCall | pb.DecodeCall) -> None:
         """Queues a call's rows; whatever is wrong with it is its own."""
         try:
             if pending.id in self._waiting:
@@ -259,7 +211,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     def _start(
         self,
-        pending: _Pending[A, Reply],
+        pending: Pending[A, Reply],
         request: pb.EncodeRequest | pb.DecodeRequest,
         served: Served,
         timeout_seconds: float | None,
@@ -271,9 +223,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         has_no_room = not self._held.fits(size)
         if isinstance(rows, Undecoded) or rpc.writes_images(request) or rpc.is_long(rows, manifest) or has_no_room:
             respond = partial(rpc.respond, request, rows, served, self._images, timeout_seconds)
-            answer: asyncio.Future[Any] = asyncio.ensure_future(
-                self._once_there_is_room(pending, size, partial(respond, bulk=self._bulk, patient=self._bulk))
-            )
+            answer: asyncio.Future[Any] = asyncio.ensure_future(self._respond(pending, size, respond))
             answer.add_done_callback(partial(self._answered, pending, None))
             return answer
         self._enlarge(pending, size)
@@ -282,15 +232,15 @@ class CallStream(Generic[AnyRows, A, Reply]):
         answer.add_done_callback(partial(self._answered, pending, render))
         return answer
 
-    async def _once_there_is_room(
-        self, pending: _Pending[A, Reply], size: int, respond: Callable[[], Awaitable[T]]
-    ) -> T:
-        """Returns a call's reply, for which there may have to be room first."""
+    async def _respond(
+        self, pending: Pending[A, Reply], size: int, respond: Callable[..., Awaitable[object]]
+    ) -> object:
+        """Returns a call's reply, once there is room for it."""
         await self._held.wait_for_room(size, lambda: False)
         self._enlarge(pending, size)
-        return await respond()
+        return await respond(bulk=self._bulk, patient=self._bulk)
 
-    def _enlarge(self, pending: _Pending[A, Reply], size: int) -> None:
+    def _enlarge(self, pending: Pending[A, Reply], size: int) -> None:
         """Counts the reply that will come, so that the window holds it too."""
         pending.size += size
         self._window.enlarge(size)
@@ -302,7 +252,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
             return asyncio.ensure_future(queue.submit(rows, timeout_seconds, bulk=True, patient=True))
         return queue.enqueue(rows, timeout_seconds, bulk=self._bulk)
 
-    def _timeout(self, pending: _Pending[A, Reply], microseconds: int) -> float | None:
+    def _timeout(self, pending: Pending[A, Reply], microseconds: int) -> float | None:
         """Returns a call's timeout in seconds, and sees to it that it is kept."""
         if microseconds < 0:
             raise InvalidInput("timeout_microseconds", f"is {microseconds}, must be 0 or more")
@@ -322,18 +272,18 @@ class CallStream(Generic[AnyRows, A, Reply]):
             elif pending.deadline < math.inf:
                 self._alarm.set(pending.deadline)
 
-    def _cancel(self, pending: _Pending[A, Reply]) -> None:
+    def _cancel(self, pending: Pending[A, Reply]) -> None:
         self._settle(pending, self._kind.reply(id=pending.id, error=_CANCELLED), grpc.StatusCode.CANCELLED)
 
     def _answered(
-        self, pending: _Pending[A, Reply], render: Callable[..., Any] | None, answer: "asyncio.Future[Any]"
+        self, pending: Pending[A, Reply], render: Callable[..., Any] | None, answer: "asyncio.Future[Any]"
     ) -> None:
         """Renders a call's reply. Soon: answers may be views of whole batches, and the writer may be held up."""
         if not answer.cancelled():
             self._turns.do(partial(self._render, pending, render, answer))
 
     def _render(
-        self, pending: _Pending[A, Reply], render: Callable[..., Any] | None, answer: "asyncio.Future[Any]"
+        self, pending: Pending[A, Reply], render: Callable[..., Any] | None, answer: "asyncio.Future[Any]"
     ) -> None:
         if self._is_settled(pending):
             return
@@ -343,13 +293,13 @@ class CallStream(Generic[AnyRows, A, Reply]):
             return self._refuse(pending, exc)
         self._settle(pending, self._kind.reply(id=pending.id, response=response), grpc.StatusCode.OK)
 
-    def _refuse(self, pending: _Pending[A, Reply], error: Exception) -> None:
+    def _refuse(self, pending: Pending[A, Reply], error: Exception) -> None:
         refusal = refuse(f"a call of {self._kind.rpc.name}Stream", error)
         code = refusal.code
         told = pb.Error(code=code.value[0], message=refusal.message, details=refusal.details)
         self._settle(pending, self._kind.reply(id=pending.id, error=told), code)
 
-    def _settle(self, pending: _Pending[A, Reply], reply: Reply, code: grpc.StatusCode) -> None:
+    def _settle(self, pending: Pending[A, Reply], reply: Reply, code: grpc.StatusCode) -> None:
         """Readies a call's reply for the writer, once; what its rows still bring is not waited for."""
         if self._is_settled(pending):
             return
@@ -363,8 +313,8 @@ class CallStream(Generic[AnyRows, A, Reply]):
             self._replies.append(pending)
         self._wake.set()
 
-    def _is_settled(self, pending: _Pending[A, Reply]) -> bool:
+    def _is_settled(self, pending: Pending[A, Reply]) -> bool:
         return pending.reply is not None or self._window.is_closed
 
-    def _count(self, pending: _Pending[A, Reply], code: grpc.StatusCode) -> None:
+    def _count(self, pending: Pending[A, Reply], code: grpc.StatusCode) -> None:
         self._tally.count(self._kind.rpc.name, "stream", code.name, time.monotonic() - pending.arrived)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 from tests.servers import RunningServer
 
-DATA, HEADERS, SETTINGS, PING, GOAWAY = 0, 1, 4, 6, 7
-_END_STREAM, _END_HEADERS = 1, 4
+DATA, HEADERS, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 4, 6, 7, 8
+END_STREAM, END_HEADERS, ACKNOWLEDGED = 1, 4, 1
 _HEADER_TABLE_SIZE = 1
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 @contextmanager
@@ -18,9 +18,7 @@ def connect(server: RunningServer) -> Iterator[socket.socket]:
     """Opens a connection."""
     host, _, port = server.target.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(
-            _PREFACE + frame(SETTINGS, struct.pack(">HI", _HEADER_TABLE_SIZE, 0))
-        )  # headers come in full
+        connection.sendall(PREFACE + frame(SETTINGS, struct.pack(">HI", _HEADER_TABLE_SIZE, 0)))  # headers come in full
         yield connection
 
 
@@ -37,17 +35,21 @@ def frames(connection: socket.socket) -> Iterator[tuple[int, int, bytes]]:
 
 def call(stream: int, path: bytes, *metadata: tuple[bytes, bytes]) -> bytes:
     """Returns the frames of a call with an empty message; streams have odd numbers, each greater than the last."""
+    return headers(stream, path, *metadata) + frame(DATA, bytes(5), END_STREAM, stream)
+
+
+def headers(stream: int, path: bytes, *metadata: tuple[bytes, bytes]) -> bytes:
+    """Returns the frame that begins a call."""
     fixed = ((b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"test"))
-    headers = (*fixed, (b"te", b"trailers"), (b"content-type", b"application/grpc"), *metadata)
+    fields = (*fixed, (b"te", b"trailers"), (b"content-type", b"application/grpc"), *metadata)
     # Each as a literal that is not indexed, with no Huffman coding: RFC 7541, section 6.2.2.
-    block = b"".join(b"\0" + _string(name) + _string(value) for name, value in headers)
-    message = frame(DATA, bytes(5), _END_STREAM, stream)
-    return frame(HEADERS, block, _END_HEADERS, stream) + message
+    block = b"".join(b"\0" + _string(name) + _string(value) for name, value in fields)
+    return frame(HEADERS, block, END_HEADERS, stream)
 
 
 def answer(connection: socket.socket) -> bytes:
     """Returns the headers that end the next call that is answered, as they were coded."""
-    return next(payload for kind, flags, payload in frames(connection) if kind == HEADERS and flags & _END_STREAM)
+    return next(payload for kind, flags, payload in frames(connection) if kind == HEADERS and flags & END_STREAM)
 
 
 def _string(text: bytes) -> bytes:

@@ -68,7 +68,10 @@ def test_while_it_drains_it_is_alive_and_not_ready(start_server: StartServer, po
         watch.cancel()
     assert _get(port, "/readyz") == (503, "not ready\n")
     assert _get(port, "/healthz") == (200, "alive\n")
-    assert [vae("health", "--target", target, *flags).stdout for flags in ([], ["--liveness"])] == ["NOT_SERVING\n", "SERVING\n"]
+    assert [vae("health", "--target", target, *flags).stdout for flags in ([], ["--liveness"])] == [
+        "NOT_SERVING\n",
+        "SERVING\n",
+    ]
     assert vae("health", "--target", target, "--liveness").returncode == 0
     server.stop()  # a second signal ends it at once
 

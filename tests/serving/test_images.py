@@ -17,7 +17,7 @@ from PIL import Image
 from serving.images import Images
 from tests.make_float_package import make
 from tests.servers import StartServer, status_of
-from vae.errors import InvalidInput, Overloaded
+from vae.errors import InvalidInput
 from vae.images import decode_images, encode_images
 from vae.manifest import DataSpec
 from vae.tensors import Array, to_array, to_message
@@ -207,7 +207,7 @@ def test_calls_take_turns() -> None:
     """Many images of one call do not hold up the few of another."""
 
     async def run() -> list[str]:
-        threads, done = Images(1, 2**30), []
+        threads, done = Images(1), []
 
         async def decode(name: str, files: list[bytes]) -> None:
             await threads.decode(files, name, COUNTS)
@@ -221,26 +221,11 @@ def test_calls_take_turns() -> None:
 
 def test_rows_keep_their_order_and_errors_their_row() -> None:
     async def run() -> None:
-        threads = Images(2, 2**30)
+        threads = Images(2)
         rows = await threads.decode(PNGS, "images", COUNTS)
         np.testing.assert_array_equal(rows, DATA)
         assert await threads.encode(rows, COUNTS) == PNGS
         with pytest.raises(InvalidInput, match=r"^images\[149\]: is no PNG"):
             await threads.decode([*PNGS[:149], b""], "images", COUNTS)
-
-    asyncio.run(run())
-
-
-def test_too_many_images_are_refused_but_one_call_always_fits() -> None:
-    async def run() -> None:
-        threads = Images(1, DATA.nbytes)
-        waiting = asyncio.create_task(threads.decode(PNGS * 9, "images", COUNTS))
-        await asyncio.sleep(0)
-        with pytest.raises(Overloaded) as refused:
-            await threads.decode(PNGS[:1], "images", COUNTS)
-        assert refused.value.retry_seconds > 0
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        assert len(await threads.decode(PNGS, "images", COUNTS)) == len(PNGS)
 
     asyncio.run(run())

@@ -3,7 +3,6 @@
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
@@ -290,27 +289,6 @@ def test_who_sends_faster_than_the_device_works_is_held_back(start_server: Start
         assert flood.taken < answered + 1000  # the window, and what HTTP/2 holds on both sides
         assert resident_mebibytes(server) - before < 64
         reading.cancel()
-
-
-def test_streams_share_what_they_may_hold(start_server: StartServer, port: str) -> None:
-    # Twenty calls fill a window, and 32 windows are 650 calls; each waits for company for a part of a second.
-    server = start_server(
-        *("--metrics-port", port, "--stream-bytes", "16384", "--wait-milliseconds", "300", "--batch-rows", "10000")
-    )
-    with grpc.insecure_channel(server.target) as channel:
-        talks = [Talk(VaeServiceStub(channel)) for _ in range(60)]
-        for talk in talks:
-            talk.send(*[decode(number) for number in range(1, 21)])
-            talk.close()
-        with ThreadPoolExecutor(1) as pool:
-            job = pool.submit(lambda: [list(talk.replies()) for talk in talks])
-            in_flight = []
-            while not job.done():
-                in_flight.append(read_metrics(port)["vae_calls_in_flight",])
-        assert 100 < max(in_flight) < 750
-        for replies in job.result():
-            assert [reply.id for reply in replies if reply.HasField("response")] == list(range(1, 21))
-        until_in_flight(port, 0)
 
 
 def test_what_a_client_leaves_behind_never_runs(start_server: StartServer, port: str) -> None:

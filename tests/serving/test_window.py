@@ -2,7 +2,11 @@
 
 import asyncio
 
-from serving.window import Held, Window
+import pytest
+
+from serving.held import Held
+from serving.window import Window
+from vae.errors import Overloaded
 
 
 def test_room_is_waited_for() -> None:
@@ -40,31 +44,33 @@ def test_calls_are_counted_beside_their_bytes() -> None:
 
 def test_nobody_waits_for_a_window_that_is_closed() -> None:
     async def play() -> None:
-        window = Window(100, Held(1000))
+        held = Held(1000)
+        window, other = Window(100, held), Window(100, held)
         window.add(100)
+        other.add(300)
         waiting = asyncio.create_task(window.wait_for_room(1))
+        for_memory = asyncio.create_task(window.wait_for_memory(100, lambda: False))
         await asyncio.sleep(0)
+        assert not for_memory.done()
         window.close()
-        await waiting
+        await asyncio.gather(waiting, for_memory)
         assert window.is_closed
+        assert held.bytes == 600
 
     asyncio.run(play())
 
 
-def test_windows_share_what_may_be_held() -> None:
-    async def scenario() -> None:
-        held = Held(100)
-        one, other = Window(80, held), Window(80, held)
-        one.add(70)
-        other.add(60)  # the first call of a window always fits
-        waiting = asyncio.create_task(other.wait_for_room(5))
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        one.close()  # gives back what it held
-        other.remove(0)
-        other.add(0)
-        await asyncio.wait_for(waiting, 10)
-        assert held.fits(40)
-        assert not held.fits(41)
-
-    asyncio.run(scenario())
+def test_a_message_is_counted_once_whether_its_calls_are_accepted_or_not() -> None:
+    held = Held(1000)
+    window = Window(1000, held)
+    window.arrive(100)
+    assert held.bytes == 200
+    window.add(60)
+    assert held.bytes == 200
+    window.add(60)  # a call takes more than its part of the message
+    assert held.bytes == 240
+    window.arrive(50)
+    with pytest.raises(Overloaded):
+        window.arrive(1000)
+    window.close()
+    assert held.bytes == 0
