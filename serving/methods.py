@@ -7,18 +7,20 @@ no UTF-8 ends that loop: a single request from anybody, and nobody is served any
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, Never
+from dataclasses import dataclass
+from typing import Any, Never
 
 import grpc
-from grpc._cython import cygrpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs know nothing of it
 
 from serving.door import Door
 
 
-class _Call(NamedTuple):
+@dataclass
+class _Call:
     """What the door is told of a call: not its method."""
 
-    invocation_metadata: Sequence[tuple[str, str | bytes]]
+    invocation_metadata: tuple[tuple[str, str | bytes], ...]
     method: str = ""
 
 
@@ -41,7 +43,7 @@ class Methods:
 def known_methods_only(door: Door, options: Sequence[tuple[str, Any]]) -> grpc.aio.Server:
     """Returns a server that answers calls of methods it was not told of with UNIMPLEMENTED, behind the door."""
 
-    class KnownMethods(cygrpc.AioServer):  # type: ignore[misc]  # gRPC ships no types of it
+    class KnownMethods(cygrpc.AioServer):  # type: ignore[misc]
         async def _request_call(self) -> Never:
             """Takes the calls of unknown methods, and gives none to gRPC's loop."""
             answering = set()
@@ -62,7 +64,7 @@ def known_methods_only(door: Door, options: Sequence[tuple[str, Any]]) -> grpc.a
 
 async def _refuse(call: object, door: Door) -> None:
     context = cygrpc._ServicerContext(call, None, None, asyncio.get_running_loop())
-    refusing = door.service(_Call(context.invocation_metadata()))
+    refusing: Any = door.service(_Call(context.invocation_metadata()))
     if refusing is None:
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details("Method not found!")

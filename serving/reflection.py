@@ -31,7 +31,7 @@ def add_reflection(services: tuple[str, ...], methods: Methods) -> None:
 
 def _describe_v1() -> None:
     """Makes version 1 known to the pool that answers come from, unless a newer library has done so."""
-    pool = descriptor_pool.Default()  # type: ignore[no-untyped-call]
+    pool = descriptor_pool.Default()
     try:
         pool.FindFileByName(_V1_FILE)
     except KeyError:

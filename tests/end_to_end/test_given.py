@@ -20,7 +20,7 @@ def test_a_model_without_names_takes_a_frames_columns_in_order(server: RunningSe
     table = pa.table({name: [float(number)] for number, name in enumerate("xyz")})
     assert as_rows(table, "latent").tolist() == [[0.0, 1.0, 2.0]]
     with Client(server.target) as client:
-        by_frame, by_array = client.decode(table), client.decode([[0.0, 1.0, 2.0]])  # type: ignore[arg-type]
+        by_frame, by_array = client.decode(table), client.decode([[0.0, 1.0, 2.0]])
     assert by_frame.output.tobytes() == by_array.output.tobytes()
 
 
@@ -46,7 +46,7 @@ def test_pictures_are_what_their_files_are(server: RunningServer, make: Callable
     Image.fromarray(PIXELS).save(file, "PNG")
     with Client(server.target) as client:
         of_file = client.encode([file.getvalue()] * 2)
-        of_picture = client.encode([make()] * 2)  # type: ignore[list-item]
+        of_picture = client.encode([make()] * 2)  # type: ignore[arg-type]
     assert of_picture.latent.tobytes() == of_file.latent.tobytes()
 
 
@@ -55,8 +55,8 @@ def test_pictures_that_fit_no_model_are_refused(server: RunningServer) -> None:
         with pytest.raises(InvalidInput, match="data: is a single image, must be a sequence of them"):
             client.encode(Image.fromarray(PIXELS))  # type: ignore[arg-type]
         with pytest.raises(InvalidInput, match=r"data\[1\]: has colours of mode CMYK, must have grey, RGB or RGBA"):
-            client.encode([Image.fromarray(PIXELS), Image.new("CMYK", (4, 4))])  # type: ignore[list-item]
+            client.encode([Image.fromarray(PIXELS), Image.new("CMYK", (4, 4))])  # type: ignore[arg-type]
         with pytest.raises(InvalidInput, match=r"data\[0\]: is 5 x 4 pixels, must be 4 x 4"):
-            client.encode([Image.new("L", (5, 4))])  # type: ignore[list-item]
+            client.encode([Image.new("L", (5, 4))])  # type: ignore[arg-type]
         with pytest.raises(InvalidInput, match=r"data\[0\]: has 16 bits a channel"):
-            client.encode([Image.new("I;16", (4, 4))])  # type: ignore[list-item]
+            client.encode([Image.new("I;16", (4, 4))])  # type: ignore[arg-type]

@@ -88,7 +88,7 @@ def test_reflection_tells_the_contract(server: RunningServer, version: str) -> N
         contents = answer.file_descriptor_response.file_descriptor_proto
         pool = DescriptorPool()
         for file in map(FileDescriptorProto.FromString, reversed(contents)):  # what a file imports comes after it
-            pool.AddSerializedFile(file.SerializeToString())  # type: ignore[no-untyped-call]
+            pool.AddSerializedFile(file.SerializeToString())
             found = [f"{file.package}.{service.name}" for service in file.service]
         assert set(found) <= services
         assert found

@@ -27,7 +27,7 @@ LATENT = [[0.5, -1.25, 3.0], [1.0, 2.0, -0.75]]  # what bfloat16 holds exactly
         tuple(torch.tensor(LATENT, dtype=torch.bfloat16)),
         np.array(LATENT, ml_dtypes.bfloat16),
         np.ma.masked_array(LATENT, mask=False),
-        memoryview(np.array(LATENT)),
+        memoryview(np.array(LATENT)),  # type: ignore[arg-type]
         pa.table({"x": [0.5, 1.0], "y": [-1.25, 2.0], "z": [3.0, -0.75]}),
     ],
     ids=lambda values: type(values).__name__,
@@ -77,7 +77,7 @@ def test_what_holds_no_numbers_is_refused_in_one_line(values: Any, said: str) ->
 
 
 def test_a_frames_columns_go_by_their_names() -> None:
-    frame = as_data(pa.table({"age": [3, None], "note": ["a", "b"], "size": [0.5, 1.5]}), "data")  # type: ignore[arg-type]
+    frame = as_data(pa.table({"age": [3, None], "note": ["a", "b"], "size": [0.5, 1.5]}), "data")
     assert not isinstance(frame, list | np.ndarray)
     assert len(frame) == 2
     np.testing.assert_array_equal(frame.rows(("size", "age")), [[0.5, 3], [1.5, np.nan]])
