@@ -40,7 +40,9 @@ A call:
 A model:
 
     repository     finds packages below a directory, and notices changes
+    limited        loads on threads of their own, and what becomes of one that takes too long
     loading        loading a model means proving it
+    proof          whether the graphs answer as the trainer's did, in the batches that will be served
     exactness      whether a row's bits depend on its batch
     execution      how a model's graphs are run: as told, as known, or as measured
     tuning         measures graphs with several numbers of threads and batch sizes

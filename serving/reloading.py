@@ -5,14 +5,15 @@ import gc
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 from serving.device import Device
 from serving.execution import Execution
+from serving.limited import run_limited
 from serving.loading import Proved, load
 from serving.models import Models, Served, serve
 from serving.repository import Found, Key, Repository, Stamp
@@ -56,7 +57,6 @@ class Reloader:
         """Where packages are looked for."""
         self._models = models
         self._device = device
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")  # more would each keep memory of their own
         self._held: dict[Key, Found] = {}  # what the models that are served were made of
         self._refused: dict[Path, _Refusal] = {}
         self._is_started = False
@@ -157,8 +157,8 @@ class Reloader:
 
     async def _load(self, package: Found) -> Proved:
         try:
-            loop, known = asyncio.get_running_loop(), self._known(package.key[0])
-            proved = await loop.run_in_executor(self._thread, load, package.directory, self._settings, known)
+            work = partial(load, package.directory, self._settings, self._known(package.key[0]))
+            proved = await run_limited(f"loading {package.directory}", work, self._settings.load_seconds)
         except VaeError:
             raise
         except Exception as exc:

@@ -1,18 +1,18 @@
 """Session: a graph of a package under ONNX Runtime. The only file of serving that imports onnxruntime."""
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from functools import cache, partial
 from io import StringIO
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from serving.interrupt import Interrupt
 from vae.errors import EngineFailure, OutOfMemory, PackageError, StartupError, how_to_install
+from vae.external_data import check_weights
 from vae.manifest import Graph
-from vae.runtime import prepare_onnxruntime
+from vae.runtime import is_out_of_memory, prepare_onnxruntime
 from vae.tensors import Array
 
 if TYPE_CHECKING:
@@ -23,14 +23,16 @@ ProviderChoice = Literal["auto", "cpu", "cuda"]
 
 _log = logging.getLogger(__name__)
 
-# How the allocators of the CPU and of CUDA, and CUDA's libraries, say it.
-_OUT_OF_MEMORY = re.compile(r"failed to allocate|out of memory|bad_alloc|CUDA_ERROR_OUT_OF_MEMORY|ALLOC_FAILED", re.I)
-
 CUDA_OPTIONS = {
     # A new batch size must not start a search for the best algorithm, nor double the arena.
     "cudnn_conv_algo_search": "HEURISTIC",
     "arena_extend_strategy": "kSameAsRequested",
     "use_tf32": "0",
+}
+
+_GIVE_BACK: Final[Mapping[Provider, tuple[str, str]]] = {
+    "cpu": ("memory.enable_memory_arena_shrinkage", "cpu:0"),
+    "cuda": ("memory.enable_memory_arena_shrinkage", "cpu:0;gpu:0"),
 }
 
 
@@ -43,31 +45,44 @@ class Session:
     """
 
     def __init__(self, content: bytes, graph: Graph, provider: Provider, threads: int) -> None:
-        self._file = graph.file
+        self._file, self._provider = graph.file, provider
         self._session = _open(content, graph.file, provider, threads)
         if provider == "cuda" and self._session.get_providers()[0] != "CUDAExecutionProvider":
             raise StartupError("ONNX Runtime fell back to the CPU: are CUDA 13 and cuDNN 9 there? Its log says more")
         _check_signature(self._session, graph)
 
     def run(
-        self, feeds: Mapping[str, Array], outputs: Sequence[str], interrupt: Interrupt | None = None
+        self,
+        feeds: Mapping[str, Array],
+        outputs: Sequence[str],
+        interrupt: Interrupt | None = None,
+        *,
+        gives_back: bool = False,
     ) -> list[Array]:
         """Returns the named outputs, each [batch, ...], for inputs that share their first axis.
+
+        Args:
+            feeds: inputs by name.
+            outputs: which to compute.
+            interrupt: what stops it.
+            gives_back: whether the memory that this and earlier runs took is given back to the system afterwards. The
+                next run has to get it anew, which a large graph pays with a third of its time.
 
         Raises:
             OutOfMemory: the batch needs more memory than there is.
             EngineFailure: ONNX Runtime failed, or was interrupted.
         """
         options = None
-        if interrupt is not None:
+        if interrupt is not None or gives_back:
             options = _onnxruntime().RunOptions()
+        if gives_back:
+            options.add_run_config_entry(*_GIVE_BACK[self._provider])
+        if interrupt is not None:
             interrupt.attach(partial(setattr, options, "terminate", True))
         try:
             results: list[Array] = self._session.run(outputs, feeds, options)
-        except MemoryError as exc:
-            raise OutOfMemory(f"running {self._file} took more memory than there is") from exc
         except Exception as exc:  # onnxruntime raises many types of its own, under no common base
-            if _OUT_OF_MEMORY.search(str(exc)):
+            if is_out_of_memory(exc):
                 raise OutOfMemory(f"running {self._file} took more memory than there is") from exc
             raise EngineFailure(f"running {self._file} failed") from exc
         return results
@@ -129,9 +144,14 @@ def _onnxruntime() -> ModuleType:
 
 
 def _open(content: bytes, file: str, provider: Provider, threads: int) -> "onnxruntime.InferenceSession":
+    try:
+        check_weights(content)
+    except ValueError as exc:
+        raise PackageError(f"{file}: {exc}") from exc
     onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # fatal: what fails is raised, and a fallback is seen by the caller's check
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # which is what `check_weights` reads
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Threads that spin between batches take the processor from the gRPC front.

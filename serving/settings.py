@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     watch: Literal["on", "off"] = Field(
         "on", description="whether to take new packages as they come; SIGHUP makes it look in any case"
     )
+    load_seconds: float = Field(
+        600.0, gt=0, le=_LONGEST, description="longest time that loading a package may take, its proof included"
+    )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 is every interface")
     port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     socket: Path | None = Field(None, description="Unix socket to listen on, in place of host and port")

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from typing import NamedTuple
 
+from vae.errors import OutOfMemory
+
 HIGHEST_BATCH_ROWS = 256
 _POINT_SECONDS = 0.002  # of runs at one batch size, at least
 _SERVER_SECONDS = 0.0003  # of the processor: about what the server itself spends on a batch
@@ -101,8 +103,13 @@ def _measure_sizes(run_rows: RunRows, threads: int, executors: int, end: float) 
     with ThreadPoolExecutor(executors) as pool:
         rows = 1
         while rows <= HIGHEST_BATCH_ROWS and (not points or time.perf_counter() < end):
-            run_rows(rows)  # the first run of a size lays out its memory
-            points.append(_measure_point(pool, run_rows, threads, executors, rows))
+            try:
+                run_rows(rows)  # the first run of a size lays out its memory
+                points.append(_measure_point(pool, run_rows, threads, executors, rows))
+            except OutOfMemory:
+                if not points:
+                    raise
+                break
             if points[-1].batch_seconds > _LONGEST_BATCH_SECONDS:
                 break
             rows *= 2

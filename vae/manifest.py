@@ -5,7 +5,8 @@ from datetime import datetime
 from math import prod
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, FailFast, Field, PositiveInt, ValidationError, model_validator
+from pydantic_core import from_json
 
 from vae.errors import PackageError
 from vae.records import Record, first_problem
@@ -19,8 +20,12 @@ BATCH = "batch"  # name of the symbolic first axis in every graph
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]  # no separators: stays in the package
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=64)]  # as many axes as NumPy knows
+Columns = Annotated[tuple[str, ...], FailFast()]
 Fit = Literal["crop", "pad", "stretch", "exact"]
+
+_MOST_VALUES = 5000  # of a manifest, columns apart: each may be an error, which costs some thousand times its bytes
+_MOST_SAID = 500  # characters of an error, which may quote what is wrong
 
 
 class ImageFit(Record):
@@ -43,7 +48,7 @@ class DataSpec(Record):
     maximum: float
     missing_allowed: bool = False
     """Whether NaN stands for a missing value."""
-    columns: tuple[str, ...] = ()
+    columns: Columns = ()
     """Names of a table's features, in order; empty where they have none."""
     image_fit: ImageFit | None = None
     """How pictures were brought to rows; None where rows were no picture files, or nobody told."""
@@ -305,9 +310,11 @@ class Manifest(Record):
                 raise PackageError(
                     f"{source}: schema_version {version} is unknown; this version reads {SCHEMA_VERSION}"
                 )
+            if _count_values(text) > _MOST_VALUES:
+                raise PackageError(f"{source}: holds more than {_MOST_VALUES} values beside the names of columns")
             return cls.model_validate_json(text)
         except ValidationError as exc:
-            raise PackageError(f"{source}: {first_problem(exc)}") from exc
+            raise PackageError(f"{source}: {str(first_problem(exc))[:_MOST_SAID]}") from exc
 
 
 def _expect(graph: str, listed: tuple[TensorSpec, ...], expected: Tensors, *, exactly: bool = False) -> None:
@@ -317,6 +324,19 @@ def _expect(graph: str, listed: tuple[TensorSpec, ...], expected: Tensors, *, ex
     for name, (dtype, shape) in expected.items():
         if found.get(name) != (dtype, shape):
             raise ValueError(f"{graph}: {name} must be {dtype} [{', '.join([BATCH, *map(str, shape)])}]")
+
+
+def _count_values(text: str | bytes) -> int:
+    """Returns how many values a manifest holds, within others too, names of columns apart."""
+    parsed = from_json(text)
+    if isinstance(data := parsed.get("data"), dict):
+        data.pop("columns", None)
+    waiting, count = [parsed], 0
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return count
 
 
 class _AnyManifest(BaseModel):

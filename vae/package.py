@@ -1,7 +1,6 @@
 """ModelPackage: a directory that holds a manifest, the graphs it describes and the probes that prove them."""
 
 import hashlib
-import io
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -9,9 +8,16 @@ from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple, Self
 
+from vae.bounded import read_archive, read_regular
 from vae.errors import PackageError
-from vae.files import AnyArray, exchange, parse_arrays, sync_directory, write_whole
-from vae.manifest import MANIFEST_FILE, File, Manifest
+from vae.files import AnyArray, exchange, sync_directory, write_whole
+from vae.manifest import MANIFEST_FILE, File, Graph, Manifest, Probes
+
+# Most bytes of a file, which is read whole. Names of columns are what makes manifests long.
+_MANIFEST_BYTES = 2 * 2**20
+_GRAPH_BYTES = 2**31 - 1  # what one message of protobuf holds
+_PROBES_BYTES = 2**30  # packed, and unpacked too
+_OTHER_BYTES = 64 * 2**20
 
 
 class ModelPackage(NamedTuple):
@@ -36,13 +42,15 @@ class ModelPackage(NamedTuple):
         """Returns a file's bytes, verified once more, so that what runs is what was checked.
 
         Raises:
-            PackageError: the file is missing or altered.
+            PackageError: the file is missing, altered, no regular file, or too long.
         """
         path = self.directory / file.file
         try:
-            content = path.read_bytes()
+            content = read_regular(path, _most_bytes(file))
         except OSError as exc:
             raise PackageError(f"{path}: cannot be read: {exc.strerror}") from exc
+        except ValueError as exc:
+            raise PackageError(f"{path}: {exc}") from exc
         found = sha256_of(content)
         if found != file.sha256:
             raise PackageError(
@@ -54,11 +62,11 @@ class ModelPackage(NamedTuple):
         """Returns the probes: arrays named `graph.tensor`, for example `encoder.data`.
 
         Raises:
-            PackageError: the file is missing, altered or no archive of arrays.
+            PackageError: the file is missing, altered, too long or no archive of arrays.
         """
         content = self.read(self.manifest.probes)
         try:
-            return parse_arrays(io.BytesIO(content))
+            return parse_probes(content)
         except ValueError as exc:
             raise PackageError(f"{self.directory / self.manifest.probes.file}: {exc}") from exc
 
@@ -112,9 +120,28 @@ def check_place(directory: Path) -> None:
         raise PackageError(f"{directory}: cannot be written: {above} is no directory that can be written to")
 
 
+def parse_probes(content: bytes) -> dict[str, AnyArray]:
+    """Returns the arrays of an archive of probes. One that is a text, the name of another, stands for that.
+
+    Raises:
+        ValueError: it is no such archive, unpacks to too much, or names what is not there.
+    """
+    stored = read_archive(content, _PROBES_BYTES)
+    references = {name: str(array) for name, array in stored.items() if array.dtype.kind == "U" and not array.ndim}
+    arrays = {name: array for name, array in stored.items() if name not in references}
+    for name, same in references.items():
+        if same not in arrays:
+            raise ValueError(f"{name}: stands for {same!r}, which is not there")
+    return arrays | {name: arrays[same] for name, same in references.items()}
+
+
 def sha256_of(content: bytes) -> str:
     """Returns the SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def _most_bytes(file: File) -> int:
+    return _GRAPH_BYTES if isinstance(file, Graph) else _PROBES_BYTES if isinstance(file, Probes) else _OTHER_BYTES
 
 
 def _check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
@@ -129,11 +156,13 @@ def read_manifest(directory: Path) -> Manifest:
     """Reads what a package says of itself; nothing is verified.
 
     Raises:
-        PackageError: there is no manifest, or it is not understood.
+        PackageError: there is no manifest, or it is no regular file, too long or not understood.
     """
     source = directory / MANIFEST_FILE
     try:
-        text = source.read_bytes()
+        text = read_regular(source, _MANIFEST_BYTES)
+    except ValueError as exc:
+        raise PackageError(f"{source}: {exc}") from exc
     except OSError as exc:
         inner = directory / "model"  # where a run keeps its package
         if isinstance(exc, FileNotFoundError) and (inner / MANIFEST_FILE).exists():

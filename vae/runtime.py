@@ -1,6 +1,7 @@
-"""Checks ONNX Runtime's installation before either half imports it."""
+"""What both halves know of ONNX Runtime: is it installed as it should be, and is an error of its a lack of memory?"""
 
 import os
+import re
 from collections.abc import Iterable
 from importlib.metadata import Distribution, distributions
 from importlib.util import find_spec
@@ -9,6 +10,8 @@ from pathlib import Path
 from vae.errors import StartupError, how_to_install
 
 _WHEELS = ("onnxruntime", "onnxruntime-gpu")
+# How the allocators of the CPU and of CUDA, and CUDA's libraries, say it.
+_OUT_OF_MEMORY = re.compile(r"failed to allocate|out of memory|bad_alloc|CUDA_ERROR_OUT_OF_MEMORY|ALLOC_FAILED", re.I)
 
 
 def prepare_onnxruntime(extras: str = "serving") -> None:
@@ -32,6 +35,11 @@ def prepare_onnxruntime(extras: str = "serving") -> None:
         raise StartupError(
             f"{' and '.join(wheels)} are both installed and overwrite each other: pip uninstall both, then install one"
         )
+
+
+def is_out_of_memory(exc: Exception) -> bool:
+    """Tells whether what ONNX Runtime raised means that there is no more memory; it has no class for that."""
+    return isinstance(exc, MemoryError) or bool(_OUT_OF_MEMORY.search(str(exc)))
 
 
 def installed_wheels(installed: Iterable[Distribution], module: Path) -> list[str]:

@@ -51,8 +51,11 @@ def test_refuses_a_graph_whose_rows_are_of_no_fixed_shape(shape: list[str | int]
 
 
 def test_refuses_bytes_that_are_no_graph(package: ModelPackage) -> None:
+    graph = package.manifest.graphs.encoder
+    with pytest.raises(PackageError, match=r"encoder\.onnx: is no ONNX graph"):
+        Session(b"no graph", graph, "cpu", threads=1)
     with pytest.raises(PackageError, match=r"encoder\.onnx: ONNX Runtime cannot load it"):
-        Session(b"no graph", package.manifest.graphs.encoder, "cpu", threads=1)
+        Session(b"", graph, "cpu", threads=1)
 
 
 def test_cuda_is_an_error_where_the_wheel_has_none() -> None:
