@@ -71,12 +71,12 @@ def test_with_a_fit_rows_are_the_pixels_in_the_range_of_the_model(folder: Path, 
 
 
 def test_colours_are_converted_where_the_model_was_trained_so_and_else_refused(folder: Path) -> None:
-    grey, files = {"shape": (4, 5, 1)}, picture_files([folder])
-    found = read_rows(files, spec(fit=ImageFit(fit="crop", channels=1), **grey)).rows
+    grey, files = (4, 5, 1), picture_files([folder])
+    found = read_rows(files, spec(fit=ImageFit(fit="crop", channels=1), shape=grey)).rows
     assert isinstance(found, np.ndarray)
     np.testing.assert_array_equal(found[0][..., 0], np.asarray(Image.fromarray(PICTURES[0]).convert("L")))
     with pytest.raises(InvalidInput, match=r"a/1\.png: is in colour, must be in grey$"):
-        read_rows(files, spec(fit=ImageFit(fit="crop"), **grey))
+        read_rows(files, spec(fit=ImageFit(fit="crop"), shape=grey))
 
 
 @pytest.mark.parametrize("fit", [None, ImageFit(fit="crop")])
