@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ from training.data.pictures import read_pictures
 from training.source import Source
 from vae.errors import TrainingError
 from vae.manifest import ImageFit
-from vae.sources.pictures import find_pictures
 
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.integers(0, 256, (6, 4, 5, 3), np.uint8)
@@ -31,30 +29,6 @@ def test_pictures_are_found_in_folders_of_any_depth_in_the_order_of_their_paths(
     assert (content.spec.shape, content.family, content.labels) == ((4, 5, 3), "gaussian", None)  # some in no folder
     assert content.spec.image_fit == ImageFit(fit="exact")
     assert (content.spec.minimum, content.spec.maximum) == (0, 255)
-
-
-def test_the_order_is_not_that_of_the_disk(tmp_path: Path) -> None:
-    names = [f"{number:02}.png" for number in range(40)]
-    for number in RANDOM.permutation(40):
-        (tmp_path / names[number]).touch()
-    assert [path.name for path in find_pictures(tmp_path)] == names
-
-
-def test_what_is_no_picture_is_passed_over(folder: Path) -> None:
-    (folder / "README.md").write_text("faces")
-    (folder / ".hidden.png").write_text("thumbnail")
-    (folder / ".cache").mkdir()
-    (folder / ".cache" / "a.png").write_text("thumbnail")
-    os.mkfifo(folder / "pipe")
-    assert [str(path.relative_to(folder)) for path in find_pictures(folder)] == NAMES
-
-
-def test_links_lead_out_but_not_in_circles(folder: Path, tmp_path: Path) -> None:
-    (folder / "circle").symlink_to(folder)
-    (tmp_path / "elsewhere").mkdir()
-    Image.fromarray(PICTURES[0]).save(tmp_path / "elsewhere" / "more.png")
-    (folder / "y").symlink_to(tmp_path / "elsewhere")
-    assert len(find_pictures(folder)) == 7
 
 
 @pytest.mark.parametrize("above", ["", "train", "Test"])
