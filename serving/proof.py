@@ -141,7 +141,7 @@ class Proof:
         return found
 
     def _warm_up(self, batch_rows: int) -> float:
-        """Runs every graph at both ends of the batch sizes. Returns how long a row takes in a full batch, in seconds."""
+        """Runs every graph at both ends of the batch sizes. Returns the seconds that a row takes in a full batch."""
         seconds = 0.0
         for rows in sorted({1, batch_rows}):
             data = [DataRows(blank(self._manifest.data, rows))]
