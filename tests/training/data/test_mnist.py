@@ -106,6 +106,7 @@ def test_what_arrives_late_or_broken_is_refused(elsewhere: OpenML, monkeypatch: 
         download("mnist")
     assert socket.getdefaulttimeout() is None
     elsewhere.silence_seconds = 0.0
+    monkeypatch.setattr(mnist, "PATIENCE_SECONDS", 60.0)
     elsewhere.sent_bytes //= 2
     with pytest.raises(TrainingError, match=said.format("ended before the end-of-stream marker was reached")):
         download("mnist")
