@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
@@ -17,8 +17,8 @@ from vae.targets import is_loopback
 
 _PREFIX = "VAE_"
 _OF_CLIENTS = ("target",)  # variables that other verbs read
-# What Kubernetes sets for every service, here for one whose name begins with vae.
-_OF_KUBERNETES = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
+# What Kubernetes sets for every Service, here for one whose name begins with vae: NAME=VALUE.
+_OF_KUBERNETES = re.compile(r"\w*(SERVICE_(HOST|PORT\w*)|PORT_\d+_(TCP|UDP|SCTP)\w*)=.*|\w+=(tcp|udp|sctp)://.*")
 _LONGEST = 10.0**6  # seconds; what gRPC counts in milliseconds, as an int
 
 GROUPS = {
@@ -150,7 +150,7 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=65535,
-        description="port to answer Prometheus on; without it there are no metrics; 0 takes a free one",
+        description="port to answer Prometheus and probes on, over HTTP; without it there is none; 0 takes a free one",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe message logged")
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line")
@@ -192,12 +192,12 @@ def read_settings(flags: dict[str, str]) -> Settings:
         raise (wrong(name, message) if name else StartupError(message)) from exc
 
 
-def misspelt(variables: Iterable[str]) -> Iterator[str]:
+def misspelt(variables: Mapping[str, str]) -> Iterator[str]:
     """Yields a line about each environment variable that looks like a setting and is none."""
     known = [name.upper() for name in (*Settings.model_fields, *_OF_CLIENTS)]
-    for variable in sorted(variables):
+    for variable, value in sorted(variables.items()):
         name = variable.upper().removeprefix(_PREFIX)
-        if name == variable.upper() or name in known or _OF_KUBERNETES.fullmatch(name):
+        if name == variable.upper() or name in known or _OF_KUBERNETES.fullmatch(f"{name}={value}"):
             continue
         near = get_close_matches(name, known, n=1)
         yield f"{variable} is no setting, and is ignored" + (f"; did you mean {_PREFIX}{near[0]}?" if near else "")

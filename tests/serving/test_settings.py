@@ -76,15 +76,23 @@ def test_every_setting_is_described() -> None:
         ("VAE_BACTH_ROWS", "; did you mean VAE_BATCH_ROWS?"),
         ("vae_queue_row", "; did you mean VAE_QUEUE_ROWS?"),
         ("VAE_TAGRET", "; did you mean VAE_TARGET?"),
+        ("VAE_METRIC_PORT", "; did you mean VAE_METRICS_PORT?"),
         ("VAE_XYZ", ""),
     ],
 )
 def test_a_variable_that_is_no_setting_is_told_with_the_nearest(variable: str, said: str) -> None:
-    assert list(misspelt(["PATH", variable, "VAE_PORT"])) == [f"{variable} is no setting, and is ignored{said}"]
+    assert list(misspelt({"PATH": "", variable: "1", "VAE_PORT": "1"})) == [
+        f"{variable} is no setting, and is ignored{said}"
+    ]
 
 
 def test_variables_that_others_set_are_no_misspellings() -> None:
     settings = [f"VAE_{name.upper()}" for name in Settings.model_fields]
-    kubernetes = [f"VAE_{name}" for name in ("SERVICE_HOST", "SERVICE_PORT_GRPC", "PORT_50051_TCP_ADDR")]
-    others = ["VAE_TARGET", "vae_port", "VAE_SERVE_PORT_50051_TCP", "VAEX", "HOME"]
-    assert list(misspelt([*settings, *kubernetes, *others])) == []
+    kubernetes = {
+        "VAE_SERVICE_HOST": "10.0.0.1",
+        "VAE_SERVICE_PORT_GRPC": "50051",
+        "VAE_SERVE_PORT": "tcp://10.0.0.1:50051",
+        "VAE_SERVE_PORT_50051_TCP_ADDR": "10.0.0.1",
+    }
+    others = ["VAE_TARGET", "vae_port", "VAEX", "HOME"]
+    assert list(misspelt({**dict.fromkeys([*settings, *others], "1"), **kubernetes})) == []
