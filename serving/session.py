@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from functools import cache, partial
 from io import StringIO
 from types import ModuleType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from serving.interrupt import Interrupt
 from vae.errors import EngineFailure, OutOfMemory, PackageError, StartupError, how_to_install
@@ -72,7 +72,7 @@ class Session:
             OutOfMemory: the batch needs more memory than there is.
             EngineFailure: ONNX Runtime failed, or was interrupted.
         """
-        options = None
+        options: Any = None
         if interrupt is not None or gives_back:
             options = _onnxruntime().RunOptions()
         if gives_back:

@@ -47,6 +47,8 @@ def _model_text(model: Model, target: str, remark: str) -> str:
     if model.execution:
         executors, threads = model.execution.executors, model.execution.threads
         batch += f"; {executors} at a time, {threads} thread{'s' * (threads > 1)} each ({model.execution.source})"
+        if model.execution.row_seconds:
+            batch += f"; about {model.execution.row_seconds * 1e6:,.0f} us a row"
     lines.append(("a batch", batch))
     lines.append(("noise", model.noise_algorithm))
     if model.exactness:
