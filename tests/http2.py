@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from tests.servers import RunningServer
 
-_DATA, _HEADERS, _SETTINGS, _PING, _WINDOW_UPDATE = 0, 1, 4, 6, 8
+_DATA, _HEADERS, _RESET, _SETTINGS, _PING, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
 _INITIAL_WINDOW_SIZE = 4
 _END_STREAM, _END_HEADERS, _ACKNOWLEDGED = 1, 4, 1
 _FRAME_BYTES = 16_384
@@ -94,7 +94,7 @@ class Connection:
             self._window += int.from_bytes(payload, "big")
         elif kind == _WINDOW_UPDATE and stream in self._windows:
             self._windows[stream] += int.from_bytes(payload, "big")
-        elif kind == _HEADERS and flags & _END_STREAM:
+        elif kind == _RESET or (kind == _HEADERS and flags & _END_STREAM):
             self._windows.pop(stream, None)
 
 
