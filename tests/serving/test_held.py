@@ -39,7 +39,8 @@ def test_requests_leave_room_for_replies_and_large_ones_for_small_ones() -> None
 
 
 def test_any_call_fits_where_little_is_held() -> None:
-    held, left = Held(2**20), []
+    held = Held(2**20)
+    left: list[object] = []
     held.add(2**16)
     share = Share(held, left.append)
     share.take(2**30)
