@@ -15,6 +15,7 @@ from tests.http2 import (
     HEADERS,
     PING,
     PREFACE,
+    RESET,
     SETTINGS,
     WINDOW_UPDATE,
     frame,
@@ -94,7 +95,7 @@ class Connection:
             self._window += int.from_bytes(payload, "big")
         elif kind == WINDOW_UPDATE and stream in self._windows:
             self._windows[stream] += int.from_bytes(payload, "big")
-        elif kind == HEADERS and flags & END_STREAM:
+        elif kind == RESET or (kind == HEADERS and flags & END_STREAM):
             self._windows.pop(stream, None)
 
 

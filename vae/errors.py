@@ -6,7 +6,7 @@ VaeError                a message fit for a user: one line, no internals
 |-- Unauthenticated     the caller's: no token, or one that the server does not know
 |-- UnknownName         the caller's: no such model
 |-- PreconditionFailed  the caller's: the request fits another model than this one
-|-- Overloaded          nobody's: the queue is full, or too many calls are in flight; try again later
+|-- Overloaded          nobody's: the queue or the memory is full, or too many calls are in flight; try again later
 |-- DeadlineUnreachable nobody's: the answer would come too late, so nothing was begun
 |-- DeadlinePassed      nobody's: the caller's deadline passed before the answer
 |-- NotReady            nobody's: the server is still loading
@@ -65,7 +65,7 @@ class PreconditionFailed(VaeError):
 
 
 class Overloaded(VaeError):
-    """There is no room for the call: its queue is full, or too many calls are in flight.
+    """There is no room for the call: its queue or the memory is full, or too many calls are in flight.
 
     Attributes:
         retry_seconds: when there is likely to be room.
