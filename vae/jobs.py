@@ -1,10 +1,10 @@
 """Jobs: rows that verbs send over streams as bulk work, a slice at a time, under a progress bar; results are joined."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from math import prod
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,19 +13,18 @@ from vae.client import Client
 from vae.description import Model
 from vae.replies import Reconstructed, one_pair
 from vae.streams import MESSAGE_BYTES
+from vae.tensors import Array
 
-Rows = TypeVar("Rows", bound=Sequence[Any])
 
-
-def slices(rows: Rows, model: Model) -> Iterator[Rows]:
-    """Returns rows of data, or of latents, in slices of which neither request nor reply is much above a message."""
+def slices(rows: Array | list[bytes], model: Model) -> Iterator[Array | list[bytes]]:
+    """Returns rows of data, or latents, in slices of which neither request nor reply is much above a message."""
     step = max(1, MESSAGE_BYTES // (4 * max(model.data.size, prod(model.latent_shape))))
-    return (cast(Rows, rows[start : start + step]) for start in range(0, len(rows), step))
+    return (rows[start : start + step] for start in range(0, len(rows), step))
 
 
 def reconstruct(
     client: Client,
-    batches: Iterable[Sequence[Any]],
+    batches: Iterable[Array | list[bytes]],
     *,
     latent: ReconstructLatent,
     seed: int | None,
