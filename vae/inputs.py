@@ -10,7 +10,7 @@ from vae.given import as_rows
 from vae.manifest import DataSpec
 from vae.outputs import STANDARD, parse_standard_input, read_standard_input
 from vae.sources.pictures import fit_picture, picture_files, read_rows
-from vae.tensors import fit_data
+from vae.tensors import Array, fit_data
 
 _STANDARD_INPUT = "standard input"
 
@@ -18,7 +18,7 @@ _STANDARD_INPUT = "standard input"
 class Data(NamedTuple):
     """Rows that fit a model."""
 
-    rows: AnyArray | list[bytes]
+    rows: Array | list[bytes]
     """[rows, *shape], or pictures as they are."""
     files: tuple[Path, ...] = ()
     """What each row was read from, if that is a picture."""

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from math import prod
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,28 +13,18 @@ from vae.client import Client
 from vae.description import Model
 from vae.replies import Reconstructed, one_pair
 from vae.streams import MESSAGE_BYTES
+from vae.tensors import Array
 
 
-class _Rows(Protocol):
-    """An array, or a list of images."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: slice, /) -> Any: ...  # noqa: ANN401, its own type, which no type tells
-
-
-Rows = TypeVar("Rows", bound=_Rows)
-
-
-def slices(rows: Rows, model: Model) -> Iterator[Rows]:
-    """Returns rows of data, or of latents, in slices of which neither request nor reply is much above a message."""
+def slices(rows: Array | list[bytes], model: Model) -> Iterator[Array | list[bytes]]:
+    """Returns rows of data, or latents, in slices of which neither request nor reply is much above a message."""
     step = max(1, MESSAGE_BYTES // (4 * max(model.data.size, prod(model.latent_shape))))
-    return (cast(Rows, rows[start : start + step]) for start in range(0, len(rows), step))
+    return (rows[start : start + step] for start in range(0, len(rows), step))
 
 
 def reconstruct(
     client: Client,
-    batches: Iterable[Any],
+    batches: Iterable[Array | list[bytes]],
     *,
     latent: ReconstructLatent,
     seed: int | None,

@@ -9,7 +9,6 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from vae.errors import InvalidInput
-from vae.files import Value
 from vae.outputs import Output
 from vae.replies import Reconstructed
 
@@ -41,13 +40,14 @@ def write_scores(output: Output, scored: Reconstructed, files: Sequence[str], fi
     """
     scores = {name: values for name in SCORES if (values := getattr(scored, name)) is not None}
     if output.suffix == ".npz":
-        drawn: dict[str, Value] = {} if scored.seed is None else {"seed": scored.seed, "first_row": first_row}
-        about: dict[str, Value] = {
-            "output": scored.output,
-            "fingerprint": scored.fingerprint,
-            "files": list(files) or None,
-        }
-        return output.write_arrays(**scores, **about, **drawn)
+        return output.write_arrays(
+            **scores,
+            output=scored.output,
+            fingerprint=scored.fingerprint,
+            seed=scored.seed,
+            first_row=None if scored.seed is None else first_row,
+            files=list(files) or None,
+        )
     named: dict[str, Any] = {"file": list(files)} if files else {"row": np.arange(len(scored.squared_error))}
     table = {**named, **scores}
     if output.suffix == ".csv":

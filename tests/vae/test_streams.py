@@ -289,6 +289,7 @@ def test_calls_that_share_a_stream_get_what_they_would_alone(target: str) -> Non
 def test_small_calls_share_a_stream_and_large_ones_do_not(server: "Server") -> None:
     async def use(client: AsyncClient) -> None:
         server.script.model.limits.call_rows = 10_000
+        await client.get_model()
         await client.decode(np.zeros((1, 2), np.float32))
         assert len(server.script.requests("DecodeStream")) == 1
         assert len((await client.decode(np.zeros((6000, 2), np.float32))).output) == 6000
