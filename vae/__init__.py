@@ -28,6 +28,7 @@ A client's call goes client -> calls -> channel -> replies:
     stride        how many rows a part may hold, so that its answer comes in time
     description   Model message -> Model
     channel       target, credentials and options of a connection
+    targets       what a target names: a port, this machine; whether a proxy stands before it
     failures      a failed RPC -> CallError, or a pause before the next try
     replies       the replies to a call's parts -> one result
 

@@ -53,7 +53,9 @@ def test_cancelled_calls_no_longer_count(slow: RunningServer) -> None:
     with grpc.insecure_channel(slow.target) as channel:
         stub = VaeServiceStub(channel)
         futures = [stub.Sample.future(pb.SampleRequest(count=1)) for _ in range(2)]
-        while not _is_full(stub):  # so both have arrived
+        while not _is_full(stub):  # until both have arrived, and neither was refused or answered meanwhile
+            futures = [future for future in futures if not future.done()]
+            futures += [stub.Sample.future(pb.SampleRequest(count=1)) for _ in range(2 - len(futures))]
             time.sleep(0.01)
         for future in futures:
             future.cancel()
