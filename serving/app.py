@@ -63,14 +63,18 @@ async def run(settings: Settings) -> None:
             for model in models.describe():
                 announce(_log, _ready_line(model, server.address), settings.log_format)
             _check_default(models, settings.default_model)
-            reloading = asyncio.create_task(reloader.run())
-            trimming = asyncio.create_task(servicer.heap.keep_small(lambda: not servicer.reading.is_slow))
-            breaking = asyncio.create_task(reloader.broken.wait())
-            await asyncio.wait({stopping, breaking, reloading}, return_when=asyncio.FIRST_COMPLETED)
-            if reloading.done():
-                _log.critical("keeping up with packages ended", exc_info=reloading.exception())
-            reloading.cancel()
-            trimming.cancel()
+            lasting = {
+                "keeping up with packages": asyncio.create_task(reloader.run()),
+                "keeping the memory small": asyncio.create_task(
+                    servicer.heap.keep_small(lambda: not servicer.reading.is_slow)
+                ),
+            }
+            breaking = [asyncio.create_task(event.wait()) for event in (reloader.broken, server.broken)]
+            await asyncio.wait({stopping, *breaking, *lasting.values()}, return_when=asyncio.FIRST_COMPLETED)
+            for what, task in lasting.items():
+                if task.done():
+                    _log.critical("%s ended", what, exc_info=task.exception())
+                task.cancel()
             if not stop.is_set():
                 raise EngineFailure("a task that must not end has ended, the log says why. This is a bug.")
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)

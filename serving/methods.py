@@ -5,7 +5,8 @@ no UTF-8 ends that loop: a single request from anybody, and nobody is served any
 """
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Never
@@ -14,6 +15,8 @@ import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs know nothing of it
 
 from serving.door import Door
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -40,8 +43,16 @@ class Methods:
         self._server.add_registered_method_handlers(service, dict.fromkeys(methods))  # type: ignore[arg-type]
 
 
-def known_methods_only(door: Door, options: Sequence[tuple[str, Any]]) -> grpc.aio.Server:
-    """Returns a server that answers calls of methods it was not told of with UNIMPLEMENTED, behind the door."""
+def known_methods_only(
+    door: Door, options: Sequence[tuple[str, Any]], break_down: Callable[[], None]
+) -> grpc.aio.Server:
+    """Returns a server that answers calls of methods it was not told of with UNIMPLEMENTED, behind the door.
+
+    Args:
+        door: what every call passes.
+        options: gRPC's.
+        break_down: called when the loop that accepts calls has ended on a fault: nobody is served any more.
+    """
 
     class KnownMethods(cygrpc.AioServer):  # type: ignore[misc]
         async def _request_call(self) -> Never:
@@ -52,6 +63,13 @@ def known_methods_only(door: Door, options: Sequence[tuple[str, Any]]) -> grpc.a
                 task = asyncio.create_task(_refuse(call, door))
                 answering.add(task)
                 task.add_done_callback(answering.discard)
+
+        def _serving_task_crash_handler(self, task: "asyncio.Task[None]") -> None:
+            """Takes in how gRPC's loop ended."""
+            super()._serving_task_crash_handler(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.critical("gRPC takes no more calls", exc_info=error)
+                break_down()
 
     grpcs_own, cygrpc.AioServer = cygrpc.AioServer, KnownMethods  # grpc.aio makes one, and takes none
     try:

@@ -39,11 +39,13 @@ class Server:
         self._calls = servicer.calls
         self.is_ready = False
         """Whether its health is SERVING."""
+        self.broken = asyncio.Event()
+        """Set when no calls are taken any more."""
         self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
         tokens = Tokens(settings.token_file) if settings.token_file else None
         door = Door(tokens, settings.in_flight_calls, servicer.calls, servicer.tally)
-        self._server = known_methods_only(door, _options(settings))
+        self._server = known_methods_only(door, _options(settings), self.broken.set)
         behind_the_door = Methods(self._server)
         _add(servicer, behind_the_door)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, behind_the_door)

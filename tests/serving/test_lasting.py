@@ -43,6 +43,7 @@ main()
     [
         ("serving.reloading", "Reloader", "run", "keeping up with packages ended"),
         ("serving.batcher", "Batcher", "_work", "the batcher's worker died. This is a bug."),
+        ("serving.heap", "Heap", "keep_small", "keeping the memory small ended"),
     ],
 )
 def test_what_cannot_be_done_without_ends_the_process(
@@ -56,6 +57,28 @@ def test_what_cannot_be_done_without_ends_the_process(
     assert told in done.stderr
     assert ("RuntimeError: sabotaged" in done.stderr) == ("raise" in deed)
     assert done.stderr.endswith("vae: a task that must not end has ended, the log says why. This is a bug.\n")
+
+
+_DEAF = """
+from grpc._cython import cygrpc
+class Deaf(cygrpc.AioServer):
+    async def _request_call(self):
+        raise RuntimeError("sabotaged")
+cygrpc.AioServer = Deaf
+from vae.cli import main
+import sys
+sys.argv = ["vae", "serve", "tests/data/tiny", "--port", "0", "--threads", "1", "--batch-rows", "8"]
+main()
+"""
+
+
+def test_a_server_that_takes_no_calls_ends_the_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _DEAF], capture_output=True, text=True, cwd=ROOT, check=False, timeout=120
+    )
+    assert done.returncode == 1
+    assert "gRPC takes no more calls" in done.stderr
+    assert "RuntimeError: sabotaged" in done.stderr
 
 
 def test_the_thread_that_listens_for_http_goes_on(caplog: pytest.LogCaptureFixture) -> None:
