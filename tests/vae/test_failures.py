@@ -111,6 +111,7 @@ def test_deadline(server: "Server", client: Client, hang: "Hang") -> None:
     with pytest.raises(CallError, match=r"no answer from 127\.0\.0\.1:\d+ within 0\.1 s") as err:
         client.sample(1, timeout_seconds=0.1)
     assert err.value.code == "DEADLINE_EXCEEDED"
+    assert str(err.value).endswith("; allow more time (timeout_seconds, --timeout) or send fewer rows")
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
