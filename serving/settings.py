@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         description="most bytes of one stream's calls and replies in flight; one call always fits",
     )
     connection_calls: int = Field(
-        4096, ge=1, le=2**31 - 1, description="most calls in flight on one connection; more of them wait in the caller"
+        2048, ge=1, le=2**31 - 1, description="most calls in flight on one connection; more of them wait in the caller"
     )
     in_flight_calls: int = Field(
         8192,
