@@ -71,10 +71,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
             f"not {len(rows.train)} and {len(rows.test)}"
         )
     test = served.encode(rows.test)
-    expectation = served.expectation(test.mean)
-    for name, answer in {"encoder.mean": test.mean, "decoder.expectation": expectation}.items():
-        if not np.isfinite(answer).all():
-            raise TrainingError(f"{name}: the graph answers held-out rows with what is not finite")
+    error = _squared_error(served, rows.test, test)
     likelihoods = _likelihoods(served, rows.test, test, budget, told)
     told("continuity", 0)
     sets = _sets(served, rows, test, budget)
@@ -96,13 +93,25 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
         likelihoods=likelihoods,
         active_units=aggregate.active_units(test.mean) if served.posterior == "gaussian" else None,
         aggregate_kl_nats=aggregate.gaussian_kl(test),
-        squared_error=squared_error(expectation, rows.test),
+        squared_error=error,
         pca_squared_error=pca_squared_error(rows.train, rows.test, served.latent_size),
         smoothness=smoothness,
         interpolation_largest_step=continuity.largest_step(served, starts, ends, sets.scale),
         features=tuple(_feature_space(space, midpoints) for space in sets.spaces),
         priors=tuple(priors),
     )
+
+
+def _squared_error(served: Served, rows: Data, posterior: Posterior) -> float:
+    """Returns that of the expectation decoded from the posterior mean."""
+    total = 0.0
+    for part in served.parts(len(rows), copies=3):
+        expectation = served.expectation(posterior.mean[part])
+        for name, answer in {"encoder.mean": posterior.mean[part], "decoder.expectation": expectation}.items():
+            if not np.isfinite(answer).all():
+                raise TrainingError(f"{name}: the graph answers held-out rows with what is not finite")
+        total += squared_error(expectation, rows[part]) * (len(expectation) / len(rows))
+    return total
 
 
 def _likelihoods(served: Served, rows: Data, posterior: Posterior, budget: Budget, told: Progress) -> Likelihoods:
@@ -178,12 +187,14 @@ def _made(served: Served, latents: Floats, two_valued: bool, seed: int) -> Data:
     row than any row is: there one of the two is drawn, with the probability that the expectation tells.
     """
     if not two_valued:
-        return served.decode(latents).data
+        return served.made(latents)
     low, high = served.data.minimum, served.data.maximum
-    share = (served.expectation(latents) - low) / (high - low)
-    uniforms = np.random.Generator(np.random.Philox(key=seed)).random(share.shape, np.float32)
-    drawn: Data = np.where(uniforms < share, high, low).astype(served.data.dtype)
-    return drawn
+    random = np.random.Generator(np.random.Philox(key=seed))
+    drawn = []
+    for part in served.parts(len(latents)):
+        share = (served.expectation(latents[part]) - low) / (high - low)
+        drawn.append(np.where(random.random(share.shape, np.float32) < share, high, low).astype(served.data.dtype))
+    return np.concatenate(drawn)
 
 
 def _prior(served: Served, name: str, sets: _Sets, budget: Budget) -> PriorEvidence:
