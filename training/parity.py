@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from training.footprint import row_bytes
 from training.probes import Arrays, Probe
-from vae.errors import TrainingError
+from vae.errors import OutOfMemory, TrainingError
+from vae.external_data import check_weights
 from vae.manifest import DataSpec, Parity, ParityCheck, Tolerance
 from vae.probes import Comparison, Reach, compare, reach_of
-from vae.runtime import prepare_onnxruntime
+from vae.runtime import is_out_of_memory, prepare_onnxruntime
+from vae.slices import Slices, rows_within
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -21,7 +24,8 @@ _OWN_PLACES = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Non-zero status code returned while running |Name:'[^']*' Status Message: "
     r"|/onnxruntime_src/\S+:\d+ .*?\)(?: const)? | Please fix either the inputs/outputs or the model\.$"
 )
-BATCH_SIZES = (1, 2, 3, 7, 64)
+BATCH_SIZES = (1, 2, 3, 7, 64)  # as far as there is memory for them
+LEAST_COMPANY = 2  # rows, without which nothing would be proved of a row's neighbours
 # What float32 costs in deep networks: sums in another order move a trained perceptron of 1,000,000 weights by 2e-5.
 TOLERANCE = Tolerance(absolute=5e-5, relative=2e-4)
 
@@ -53,31 +57,50 @@ def prove(
     Raises:
         Disagreement: an output differs by more than the tolerance; names it, and by how much it differs.
         TrainingError: ONNX Runtime does not take a graph, or cannot run it.
+        OutOfMemory: there is no memory for two rows.
         StartupError: there is not exactly one ONNX Runtime.
     """
-    checks = []
-    reach = reach_of(data, probes["encoder"].inputs["data"] if "encoder" in probes else np.empty(0))
-    for graph, content in graphs.items():
-        comparisons: dict[str, list[Comparison]] = {}
-        for comparison in compare_graph(graph, content, probes[graph], reach, tolerance):
-            comparisons.setdefault(comparison.output, []).append(comparison)
-        rows = len(next(iter(probes[graph].inputs.values())))
-        checks += [_check(f"{graph}.{output}", rows, found) for output, found in comparisons.items()]
-    return Parity(batch_sizes=BATCH_SIZES, checks=tuple(checks))
+    allowed = reach_of(data, probes["encoder"].inputs["data"] if "encoder" in probes else np.empty(0)), tolerance
+    sizes = batch_sizes(*graphs.values())
+    while True:
+        try:
+            checks = [
+                check
+                for graph, content in graphs.items()
+                for check in _checks_of(graph, content, probes[graph], sizes, allowed)
+            ]
+            return Parity(batch_sizes=tuple(sizes), checks=tuple(checks))
+        except OutOfMemory:
+            if sizes.pop() <= LEAST_COMPANY:
+                raise
 
 
-def compare_graph(
-    graph: str, content: bytes, probe: Probe, reach: Reach, tolerance: Tolerance = TOLERANCE
-) -> Iterator[Comparison]:
-    """Yields every output's comparisons: with PyTorch at each batch size, then of rows alone with the largest batch."""
+def batch_sizes(*graphs: bytes) -> list[int]:
+    """Returns the sizes of batches that graphs are tried in, as far as they are likely to fit into memory."""
+    most = rows_within(max(map(row_bytes, graphs)), max(BATCH_SIZES))
+    return [size for size in BATCH_SIZES if size <= max(most, LEAST_COMPANY)]
+
+
+def _checks_of(
+    graph: str, content: bytes, probe: Probe, sizes: Sequence[int], allowed: tuple[Reach, Tolerance]
+) -> list[ParityCheck]:
+    """Returns every output's check: against PyTorch at each batch size, and of rows alone against the largest batch."""
     session = open_session(graph, content)
+    comparisons: dict[str, list[Comparison]] = {}
+    alone: Arrays = {}
     try:
-        by_size = {size: run_in_batches(session, probe.inputs, size) for size in BATCH_SIZES}
+        for size in sizes:
+            outputs = run_in_batches(session, probe.inputs, size)
+            alone = alone or outputs
+            found = compare(outputs, probe.outputs, *allowed)
+            if size == sizes[-1]:
+                found += compare(alone, outputs, *allowed)
+            for comparison in found:
+                comparisons.setdefault(comparison.output, []).append(comparison)
     except TrainingError as exc:
         raise TrainingError(f"{graph}: {exc}") from exc
-    for outputs in by_size.values():
-        yield from compare(outputs, probe.outputs, reach, tolerance)
-    yield from compare(by_size[min(BATCH_SIZES)], by_size[max(BATCH_SIZES)], reach, tolerance)
+    rows = len(next(iter(probe.inputs.values())))
+    return [_check(f"{graph}.{output}", rows, found) for output, found in comparisons.items()]
 
 
 def open_session(
@@ -94,12 +117,17 @@ def open_session(
     Raises:
         TrainingError: ONNX Runtime does not take the graph.
     """
+    try:
+        check_weights(content)
+    except ValueError as exc:
+        raise TrainingError(f"{graph}: {exc}") from exc
     prepare_onnxruntime("training,serving")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # fatal: what fails is raised
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # which is what `check_weights` reads
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
@@ -109,16 +137,27 @@ def open_session(
 
 
 def run_in_batches(
-    session: "onnxruntime.InferenceSession", inputs: Arrays, size: int, names: Sequence[str] | None = None
+    session: "onnxruntime.InferenceSession", inputs: Arrays, size: int | Slices, names: Sequence[str] | None = None
 ) -> Arrays:
     """Returns the named outputs, or all, for all rows by name, computed so many rows at a time.
 
+    Args:
+        session: what runs the graph.
+        inputs: by name.
+        size: rows at a time: just so many, or slices, which give way where memory ends.
+        names: of the outputs.
+
     Raises:
         TrainingError: ONNX Runtime could not compute them.
+        OutOfMemory: there is not enough memory.
     """
     names = names or [output.name for output in session.get_outputs()]
     rows = len(next(iter(inputs.values())))
-    parts = [run(session, {name: array[part] for name, array in inputs.items()}, names) for part in batches(rows, size)]
+
+    def run_part(part: slice) -> list[npt.NDArray[np.number]]:
+        return run(session, {name: array[part] for name, array in inputs.items()}, names)
+
+    parts = size.run(run_part, rows) if isinstance(size, Slices) else map(run_part, batches(rows, size))
     return {name: np.concatenate(pieces) for name, pieces in zip(names, zip(*parts, strict=True), strict=True)}
 
 
@@ -133,11 +172,14 @@ def run(session: "onnxruntime.InferenceSession", inputs: Arrays, names: Sequence
 
     Raises:
         TrainingError: ONNX Runtime could not compute them.
+        OutOfMemory: there is not enough memory.
     """
     try:
         answers: list[npt.NDArray[np.number]] = session.run(list(names), inputs)
     except Exception as exc:  # as in open_session
         rows = len(next(iter(inputs.values())))
+        if is_out_of_memory(exc):
+            raise OutOfMemory(f"{rows} rows took more memory than there is") from exc
         raise TrainingError(f"ONNX Runtime cannot run it on {rows} rows: {reason_of(exc)}") from exc
     return answers
 

@@ -22,13 +22,14 @@ from training.models import model_of
 from training.networks.pair import Networks
 from training.package import Contents, libraries, write_package
 from training.priors import LEAST_ROWS, ExportedPrior, export_prior, fit_mixture
-from training.probes import probe_all
+from training.probes import probe_all, rows_at_once
 from training.progress import Stages, say
 from training.report import networks_of, preprocessing_of
 from vae.manifest import STANDARD, Likelihood, Parity, Provenance
 from vae.package import ModelPackage
 
 MIXTURE = "mixture"
+ENCODED_ROWS = 1000  # at once, at most
 MIXTURE_ROWS = 20_000  # most latents that it is fitted on
 
 
@@ -129,7 +130,8 @@ def networks_to_export(last: Checkpoint, dataset: Dataset) -> Networks:
     standard = networks.encoder.standard
     if standard is not None:
         with torch.inference_mode():
-            standard.fit(torch.cat([networks.encoder(rows).mean for rows in torch.split(training_rows(dataset), 1000)]))
+            parts = torch.split(training_rows(dataset), rows_at_once(dataset.spec, ENCODED_ROWS))
+            standard.fit(torch.cat([networks.encoder(rows).mean for rows in parts]))
     return networks
 
 

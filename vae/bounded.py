@@ -67,10 +67,10 @@ def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{entry.filename}: is packed in a way that NumPy does not use")
     with archive.open(entry) as file:
-        read_header = _HEADERS.get(np.lib.format.read_magic(file))
-        if read_header is None:
-            raise ValueError(f"{entry.filename}: is no array of plain values")
-        shape, _, dtype = read_header(file)
+        try:
+            shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
+        except (*MALFORMED, OSError) as exc:
+            raise ValueError(f"{entry.filename}: is no array of plain values") from exc
     if prod(shape) * dtype.itemsize > entry.file_size:
         raise ValueError(f"{entry.filename}: is cut short")
 

@@ -7,7 +7,7 @@ from vae.errors import OutOfMemory
 
 T = TypeVar("T")
 
-SLICE_BYTES: Final = 256 * 2**20
+SLICE_BYTES: Final = 128 * 2**20
 """Memory that one slice may take, where what a row takes is known."""
 
 

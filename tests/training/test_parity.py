@@ -1,14 +1,19 @@
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from onnxruntime import InferenceSession
 
+from training import parity
 from training.data import Dataset
 from training.graphs import ExportedGraph, modules_of
 from training.networks.pair import Networks
 from training.parity import BATCH_SIZES, batches, open_session, prove, reason_of, run_in_batches
-from training.probes import probe_all
-from vae.errors import TrainingError
+from training.probes import Arrays, probe_all
+from vae.errors import OutOfMemory, TrainingError
+from vae.slices import SLICE_BYTES
 
 
 def contents(graphs: dict[str, ExportedGraph]) -> dict[str, bytes]:
@@ -41,8 +46,33 @@ def test_a_graph_with_one_altered_weight_is_refused(
 
 
 def test_what_is_no_graph_is_refused() -> None:
-    with pytest.raises(TrainingError, match="encoder: ONNX Runtime does not take the graph"):
+    with pytest.raises(TrainingError, match="encoder: is no ONNX graph"):
         open_session("encoder", b"nothing")
+    with pytest.raises(TrainingError, match="encoder: ONNX Runtime does not take the graph"):
+        open_session("encoder", b"")
+
+
+def test_batches_are_no_larger_than_there_is_memory_for(
+    graphs: dict[str, ExportedGraph], networks: Networks, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    run = parity.run
+
+    def run_with_little_memory(session: InferenceSession, inputs: Arrays, names: Sequence[str]) -> list[np.ndarray]:
+        sizes.append(len(next(iter(inputs.values()))))
+        if sizes[-1] > 3:
+            raise OutOfMemory("4 rows took more memory than there is")
+        return run(session, inputs, names)
+
+    probes = probe_all(modules_of(networks), dataset.spec, dataset.test)
+    monkeypatch.setattr(parity, "run", run_with_little_memory)
+    found = prove(contents(graphs), probes, dataset.spec)
+    assert found.batch_sizes == (1, 2, 3)
+    assert max(sizes) == 7
+    monkeypatch.setattr(parity, "row_bytes", lambda content: SLICE_BYTES // 3)
+    sizes.clear()
+    assert prove(contents(graphs), probes, dataset.spec) == found
+    assert max(sizes) == 3
 
 
 def test_a_failure_is_told_without_places_in_a_strangers_source() -> None:

@@ -123,7 +123,7 @@ def _write(
     probes = probe_all({graph: candidate.module for graph, candidate in candidates.items()}, spec.data, given)
     trial = Trial(spec.data, rows is not None, probes, Tolerance(absolute=spec.tolerance, relative=10 * spec.tolerance))
     check_probes({graph: candidate[:2] for graph, candidate in candidates.items()}, trial)
-    metrics = {} if rows is None else reconstruction(probes)
+    metrics = {} if rows is None else reconstruction(probes, spec.data)
     contents = Contents(
         name=spec.name,
         data=spec.data,

@@ -7,9 +7,10 @@ import numpy.typing as npt
 import torch
 
 from training.bring.trial import Trial
-from training.probes import REAL, ROWS, Arrays, GraphModule, Probe, probe
+from training.probes import Arrays, GraphModule, Probe, kinds_of, probe, rows_at_once
 from training.progress import say
 from vae.errors import TrainingError
+from vae.manifest import DataSpec
 from vae.probes import compare
 
 LARGEST_LOG_VARIANCE = 80.0  # exp of it is all but the largest float32
@@ -28,11 +29,12 @@ def check_probes(modules: Mapping[str, tuple[str, GraphModule]], trial: Trial) -
     for graph, (label, module) in modules.items():
         inputs, expected = trial.probes[graph]
         _check_values(graph, label, trial)
-        alone = _answers(module, inputs, 1)
+        alone = probe(module, _tensors(inputs), 1).outputs
         for comparison in compare(alone, expected, trial.reach, trial.tolerance):
             if comparison.passed:
                 continue
-            repeated = compare(_answers(module, inputs, ROWS), expected, trial.reach, trial.tolerance)
+            together = probe(module, _tensors(inputs), rows_at_once(trial.data)).outputs
+            repeated = compare(together, expected, trial.reach, trial.tolerance)
             rows = trial.named(graph, trial.missed(comparison.output, alone, expected))
             reason = (
                 "with the rows beside it: something in it works on the batch as a whole, such as a BatchNorm in "
@@ -47,13 +49,16 @@ def check_probes(modules: Mapping[str, tuple[str, GraphModule]], trial: Trial) -
             )
 
 
-def reconstruction(probes: Mapping[str, Probe]) -> dict[str, float]:
+def reconstruction(probes: Mapping[str, Probe], data: DataSpec) -> dict[str, float]:
     """Returns how far from real rows their reconstructions lie, and how far their mean does: squared errors a row.
 
     A pair whose layout, range or order of outputs was told wrongly does worse than the mean; that is said.
     """
-    real = probes["encoder"].inputs["data"][:REAL].astype(np.float64).reshape(REAL, -1)
-    again = probes["decoder"].outputs["expectation"][:REAL].astype(np.float64).reshape(REAL, -1)
+    count = kinds_of(data).real
+    real, again = (
+        array[:count].astype(np.float64).reshape(count, -1)
+        for array in (probes["encoder"].inputs["data"], probes["decoder"].outputs["expectation"])
+    )
     error, of_mean = (float(((rows - real) ** 2).sum(1).mean()) for rows in (again, real.mean(0)))
     if error > of_mean > 0:
         say(
@@ -63,14 +68,8 @@ def reconstruction(probes: Mapping[str, Probe]) -> dict[str, float]:
     return {"squared_error": error, "mean_row_squared_error": of_mean}
 
 
-def _answers(module: GraphModule, inputs: Arrays, size: int) -> Arrays:
-    """Returns a module's outputs by name, computed so many rows at a time."""
-    rows = len(next(iter(inputs.values())))
-    parts = [
-        probe(module, {name: torch.from_numpy(array[first : first + size]) for name, array in inputs.items()}).outputs
-        for first in range(0, rows, size)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in module.outputs}
+def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _check_values(graph: str, label: str, trial: Trial) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from training.bring.files import read_graph, runner_of
 from training.bring.roles import Outputs
 from training.graphs import trace
+from training.memory import is_lack_of_memory
 from training.probes import GraphModule, laid_out
-from vae.errors import TrainingError, innermost
+from vae.errors import OutOfMemory, TrainingError, innermost
 
 Run = Callable[..., tuple[Tensor, ...]]
 """Rows in a part's own layout and range -> its outputs; raises TrainingError where it fails."""
@@ -79,7 +80,11 @@ def _translated(label: str, run: Callable[..., object]) -> Run:
         try:
             with torch.inference_mode():
                 found = run(*map(laid_out, rows))
+        except OutOfMemory:
+            raise
         except Exception as exc:  # whatever a stranger's module or graph does
+            if is_lack_of_memory(exc):
+                raise OutOfMemory(f"{label}: {len(rows[0])} rows took more memory than there is") from exc
             reason = str(exc) if isinstance(exc, TrainingError) else innermost(exc)
             given = " and ".join(str(list(given.shape)) for given in rows)
             raise TrainingError(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from training.bring.spec import Spec
-from training.probes import RANDOM, REAL, ROWS, Arrays, Probe
+from training.probes import REAL, Arrays, Probe, kinds_of
 from vae.errors import TrainingError, innermost
 from vae.files import AnyArray
 from vae.manifest import DataSpec, Tolerance
@@ -49,7 +49,7 @@ class Trial(NamedTuple):
         if graph == "decoder":
             kinds = (f"latents of {given} rows", "draws from N(0, I)", "latents far out")
         found, every = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
-        kind_of = [kind for kind, count in zip(kinds, (REAL, RANDOM, ROWS), strict=True) for _ in range(count)][:ROWS]
+        kind_of = [kind for kind, count in zip(kinds, kinds_of(self.data), strict=True) for _ in range(count)]
         for row, kind in enumerate(kind_of):
             every[kind] += 1
             found[kind] += row in rows

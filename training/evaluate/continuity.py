@@ -48,15 +48,21 @@ def lipschitz(served: Served, latents: Floats, scale: Scale) -> Smoothness:
 
     Root mean squares over directions u, of scaled values a latent unit.
     """
+    slopes = np.concatenate([_slopes(served, latents[part], scale) for part in served.parts(len(latents), copies=4)])
+    median, p99 = (float(value) for value in np.quantile(slopes, (0.5, 0.99)))
+    return Smoothness(median=median, p99=p99, tear_index=p99 / median if median else None)
+
+
+def _slopes(served: Served, latents: Floats, scale: Scale) -> Wide:
+    """Returns the local Lipschitz constants [rows]."""
     here = scale.flat(served.expectation(latents))
     steps = directions(served.latent_size)
     squares = np.zeros(len(latents))
     for step in steps:
         there = scale.flat(served.expectation(latents + np.float32(STEP) * step))
         squares += ((there - here) ** 2).sum(1) / len(steps)
-    slopes = np.sqrt(squares) / STEP
-    median, p99 = (float(value) for value in np.quantile(slopes, (0.5, 0.99)))
-    return Smoothness(median=median, p99=p99, tear_index=p99 / median if median else None)
+    slopes: Wide = np.sqrt(squares) / STEP
+    return slopes
 
 
 def directions(size: int) -> Floats:
@@ -73,18 +79,29 @@ def largest_step(served: Served, starts: Floats, ends: Floats, scale: Scale) -> 
     Largest step / mean step of POINTS points, the median over lines: 1 where outputs change evenly. None where nothing
     changes.
     """
-    shares = np.linspace(0, 1, POINTS, dtype=np.float32)
-    flat = np.stack([scale.flat(served.expectation(starts + share * (ends - starts))) for share in shares])
-    steps = np.sqrt(((flat[1:] - flat[:-1]) ** 2).sum(2))  # [steps, lines]
+    parts = served.parts(len(starts), copies=3 * POINTS)
+    steps = np.concatenate([_steps(served, starts[part], ends[part], scale) for part in parts], axis=1)
     moving = steps[:, steps.max(0) > 0]
     return float(np.median(moving.max(0) / moving.mean(0))) if moving.size else None
 
 
+def _steps(served: Served, starts: Floats, ends: Floats, scale: Scale) -> Wide:
+    """Returns how far outputs move in each step of a line [steps, lines]."""
+    shares = np.linspace(0, 1, POINTS, dtype=np.float32)
+    flat = np.stack([scale.flat(served.expectation(starts + share * (ends - starts))) for share in shares])
+    steps: Wide = np.sqrt(((flat[1:] - flat[:-1]) ** 2).sum(2))
+    return steps
+
+
 def cycle(served: Served, latents: Floats) -> Cycle:
     """Returns how far latents [rows, latent] come back."""
-    back = served.encode(served.decode(latents).data)
-    squares = (back.mean.astype(np.float64) - latents) ** 2
-    deviations = None
-    if back.log_variance is not None:
-        deviations = float(np.median(np.sqrt((squares / np.exp(back.log_variance.astype(np.float64))).mean(1))))
-    return Cycle(float(np.median(np.sqrt(squares.mean(1)))), deviations)
+    squares: list[Wide] = []
+    scaled: list[Wide] = []
+    for part in served.parts(len(latents)):
+        back = served.encode(served.made(latents[part]))
+        square = (back.mean.astype(np.float64) - latents[part]) ** 2
+        squares.append(square.mean(1))
+        if back.log_variance is not None:
+            scaled.append((square / np.exp(back.log_variance.astype(np.float64))).mean(1))
+    deviations = float(np.median(np.sqrt(np.concatenate(scaled)))) if scaled else None
+    return Cycle(float(np.median(np.sqrt(np.concatenate(squares)))), deviations)

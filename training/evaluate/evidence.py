@@ -1,6 +1,6 @@
 """The evaluation, in order: likelihoods, reconstruction, continuity, completeness under every prior."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from hashlib import sha256
 from math import log
@@ -22,7 +22,7 @@ from training.evaluate.evaluation import (
 )
 from training.evaluate.features import Features, Labels, classifier_features, evenly, value_components
 from training.evaluate.reconstruction import pca, reconstruction
-from training.evaluate.served import Data, Floats, Posterior, Served
+from training.evaluate.served import Data, Floats, Posterior, Served, Wide
 from vae.errors import TrainingError
 
 LEAST_BALLS = 32  # training rows to make balls around, also where fewer rows are held out
@@ -72,10 +72,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
             f"not {len(rows.train)} and {len(rows.test)}"
         )
     test = served.encode(rows.test)
-    expectation = served.expectation(test.mean)
-    for name, answer in {"encoder.mean": test.mean, "decoder.expectation": expectation}.items():
-        if not np.isfinite(answer).all():
-            raise TrainingError(f"{name}: the graph answers held-out rows with what is not finite")
+    found = reconstruction(_expectations(served, rows.test, test), rows.train)
     likelihoods = _likelihoods(served, rows, test, budget, told)
     told("continuity", 0)
     sets = _sets(served, rows, test, budget)
@@ -87,7 +84,7 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
         told("completeness", number / len(served.priors))
         priors.append(_prior(served, name, sets, budget))
     told("completeness", 1)
-    found, linear = reconstruction(expectation, rows.test, rows.train), pca(rows.train, rows.test, served.latent_size)
+    linear = pca(rows.train, rows.test, served.latent_size)
     return Evaluation(
         rows=len(rows.test),
         rows_sha256=sha256(np.ascontiguousarray(rows.test).tobytes()).hexdigest(),
@@ -107,6 +104,16 @@ def evaluate(served: Served, rows: Rows, budget: Budget | None = None, progress:
         features=tuple(_feature_space(space, midpoints) for space in sets.spaces),
         priors=tuple(priors),
     )
+
+
+def _expectations(served: Served, rows: Data, posterior: Posterior) -> Iterator[tuple[Data | Wide, Data]]:
+    """Yields what posterior means decode to, and the rows that they are of, some at a time."""
+    for part in served.parts(len(rows), copies=3):
+        expectation = served.expectation(posterior.mean[part])
+        for name, answer in {"encoder.mean": posterior.mean[part], "decoder.expectation": expectation}.items():
+            if not np.isfinite(answer).all():
+                raise TrainingError(f"{name}: the graph answers held-out rows with what is not finite")
+        yield expectation, rows[part]
 
 
 def _likelihoods(served: Served, both: Rows, posterior: Posterior, budget: Budget, told: Progress) -> Likelihoods:
@@ -185,12 +192,14 @@ def _made(served: Served, latents: Floats, two_valued: bool, seed: int) -> Data:
     row than any row is: there one of the two is drawn, with the probability that the expectation tells.
     """
     if not two_valued:
-        return served.decode(latents).data
+        return served.made(latents)
     low, high = served.data.minimum, served.data.maximum
-    share = (served.expectation(latents) - low) / (high - low)
-    uniforms = np.random.Generator(np.random.Philox(key=seed)).random(share.shape, np.float32)
-    drawn: Data = np.where(uniforms < share, high, low).astype(served.data.dtype)
-    return drawn
+    random = np.random.Generator(np.random.Philox(key=seed))
+    drawn = []
+    for part in served.parts(len(latents)):
+        share = (served.expectation(latents[part]) - low) / (high - low)
+        drawn.append(np.where(random.random(share.shape, np.float32) < share, high, low).astype(served.data.dtype))
+    return np.concatenate(drawn)
 
 
 def _prior(served: Served, name: str, sets: _Sets, budget: Budget) -> PriorEvidence:

@@ -12,10 +12,12 @@ from sklearn.neural_network import MLPClassifier
 
 from training.evaluate.continuity import Scale
 from training.evaluate.served import Data, Wide
+from training.parity import batches
+from vae.slices import rows_within
 
 COMPONENTS = 64
 UNITS = 64  # of the classifier's hidden layer
-FITTED_ROWS = 10_000  # at most
+FITTED_ROWS, FITTED_VALUES = 10_000, 125_000_000  # at most; the values are 1 GB of doubles
 PASSES = 30
 
 Labels = npt.NDArray[np.int64]
@@ -33,14 +35,14 @@ class Features(NamedTuple):
 
 def value_components(train: Data, scale: Scale) -> Features:
     """Returns the principal components of the values themselves."""
-    flat = scale.flat(train[evenly(len(train), FITTED_ROWS)])
+    flat = scale.flat(train[evenly(len(train), max(COMPONENTS, min(FITTED_ROWS, FITTED_VALUES // train[0].size)))])
     pca = PCA(min(COMPONENTS, *flat.shape), random_state=0).fit(flat)
     kept = pca.explained_variance_ratio_.sum()
     description = f"{pca.n_components_} principal components of the values, {kept:.0%} of their variance"
 
     def of(rows: Data) -> Wide:
-        projected: Wide = pca.transform(scale.flat(rows))
-        return projected
+        parts = batches(len(rows), rows_within(16 * rows[0].size, len(rows)) if len(rows) else 1)
+        return np.concatenate([pca.transform(scale.flat(rows[part])) for part in parts])
 
     return Features("values", description, of)
 

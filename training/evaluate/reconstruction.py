@@ -23,11 +23,6 @@ class Reconstruction(NamedTuple):
     """Share of the variance about the training rows' mean, columns scaled alike; None where there is none."""
 
 
-def reconstruction(expectation: Data | Wide, test: Data, train: Data) -> Reconstruction:
-    """Returns how near expectations are to held-out rows; a table's columns weigh as their scaled values do."""
-    return _measure(((expectation[part], test[part]) for part in batches(len(test), BATCH_ROWS)), train)
-
-
 def pca(train: Data, test: Data, components: int) -> Reconstruction | None:
     """Returns what PCA with so many components does on held-out rows: the best that any linear pair could in training.
 
@@ -49,7 +44,7 @@ def pca(train: Data, test: Data, components: int) -> Reconstruction | None:
         return again.reshape(rows.shape)
 
     parts = [test[part] for part in batches(len(test), BATCH_ROWS)]
-    found = _measure(((projected(rows), rows) for rows in parts), train)
+    found = reconstruction(((projected(rows), rows) for rows in parts), train)
     return None if found.explained is None or 1 - found.explained < ROUNDING else found
 
 
@@ -61,8 +56,13 @@ def units_of(train: Data) -> Wide:
     return np.where(deviations > 0, deviations, 1.0)
 
 
-def _measure(parts: Iterable[tuple[Data | Wide, Data]], train: Data) -> Reconstruction:
-    """Returns how near expectations are to rows, both given some at a time."""
+def reconstruction(parts: Iterable[tuple[Data | Wide, Data]], train: Data) -> Reconstruction:
+    """Returns how near expectations are to held-out rows; a table's columns weigh as their scaled values do.
+
+    Args:
+        parts: expectations and the rows that they are of, some at a time.
+        train: training rows.
+    """
     units, center = units_of(train), train.mean(0, dtype=np.float64)
     count, squared, left, whole = 0, 0.0, 0.0, 0.0
     for expectation, data in parts:

@@ -1,19 +1,21 @@
 """A pair as it will be served: what is measured is what a caller gets."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from training.footprint import row_bytes
 from training.parity import batches, open_session, run_in_batches
 from training.probes import Arrays
 from vae.errors import TrainingError
 from vae.manifest import STANDARD, DataSpec
 from vae.noise import Purpose, RowRange, standard_normals
 from vae.package import ModelPackage
+from vae.slices import Slices, rows_within
 
-BATCH_ROWS = 256  # rows that one call of a graph takes: enough to keep a core busy, few enough for its caches
+BATCH_ROWS = 256  # most rows that one call of a graph takes: enough to keep a core busy, few enough for its caches
 
 Floats = npt.NDArray[np.float32]
 Wide = npt.NDArray[np.float64]
@@ -76,6 +78,7 @@ class Served:
         self.family = family
         every = {**graphs, **{f"prior.{name}": prior.content for name, prior in (priors or {}).items()}}
         self._graphs = {name: open_session(name, content, threads) for name, content in every.items()}
+        self._slices = {name: Slices(rows_within(row_bytes(content), BATCH_ROWS)) for name, content in every.items()}
         self._latent_shape = tuple(self._graphs["decoder"].get_inputs()[0].shape[1:])
         self._noise_sizes = {name: prior.noise_size for name, prior in (priors or {}).items()}
 
@@ -124,6 +127,21 @@ class Served:
         """Returns what latents [rows, latent] decode to."""
         return Decoded(*self._run("decoder", list(Decoded._fields), {"latent": self._shaped(latent)}))
 
+    def made(self, latent: Floats) -> Data:
+        """Returns the data [rows, *row_shape] that latents [rows, latent] decode to, alone."""
+        data: Data
+        (data,) = self._run("decoder", ["data"], {"latent": self._shaped(latent)})
+        return data
+
+    def parts(self, rows: int, copies: int = 1) -> Iterator[slice]:
+        """Yields slices that cover so many rows in order, each of no more than there is memory for.
+
+        Args:
+            rows: in all.
+            copies: float64 ones that are made of each row of data.
+        """
+        return batches(rows, rows_within(8 * copies * self.data.size, max(rows, 1)))
+
     def expectation(self, latent: Floats) -> Floats:
         """Returns the expectation [rows, *row_shape] of latents [rows, latent] alone."""
         expectation: Floats
@@ -138,14 +156,12 @@ class Served:
 
     def score(self, rows: Data, latent: Floats) -> Wide:
         """Returns log p(row | latent) [rows], in nats. No more than a batch of parameters is ever held."""
-        return np.concatenate(
-            [
-                self.log_likelihood(
-                    rows[part], *self._run("decoder", ["parameters"], {"latent": self._shaped(latent[part])})
-                )
-                for part in batches(len(rows), BATCH_ROWS)
-            ]
-        )
+
+        def score_part(part: slice) -> Wide:
+            decoded = self._run("decoder", ["parameters"], {"latent": self._shaped(latent[part])})
+            return self.log_likelihood(rows[part], *decoded)
+
+        return np.concatenate(list(self._slices["decoder"].run(score_part, len(rows))))
 
     def draw_prior(self, name: str, seed: int, count: int) -> Floats:
         """Returns latents [count, latent] from a prior, the same bits that the server's Sample draws from row 0 on.
@@ -170,6 +186,6 @@ class Served:
     def _run(self, graph: str, outputs: list[str], inputs: Arrays) -> list[Any]:
         """Returns a graph's outputs for all rows, in order."""
         try:
-            return list(run_in_batches(self._graphs[graph], inputs, BATCH_ROWS, outputs).values())
+            return list(run_in_batches(self._graphs[graph], inputs, self._slices[graph], outputs).values())
         except TrainingError as exc:
             raise TrainingError(f"{graph}: {exc}") from exc

@@ -9,9 +9,9 @@ from training.evaluate.reconstruction import pca, reconstruction
 
 def test_squared_errors_are_sums_over_a_row_in_the_datas_units() -> None:
     white, black = np.full((2, 3, 1, 1), 2, np.uint8), np.zeros((2, 3, 1, 1), np.uint8)
-    assert reconstruction(black.astype(np.float32), white, black).squared_error == 12
+    assert reconstruction([(black.astype(np.float32), white)], black).squared_error == 12
     past = np.full((2, 1), 3, np.uint8), np.full((2, 1), 100, np.uint8)  # a difference past 255, and below 0
-    assert reconstruction(*past, past[0]).squared_error == 97**2
+    assert reconstruction([past], past[0]).squared_error == 97**2
 
 
 def test_every_column_of_a_table_counts_alike_in_what_is_explained() -> None:
@@ -19,7 +19,7 @@ def test_every_column_of_a_table_counts_alike_in_what_is_explained() -> None:
     train, test = (random.normal(size=(4000, 3)) * [1, 1e4, 1e-3] + [5, 1e6, 0] for _ in range(2))
     again = test.copy()
     again[:, 0] = train[:, 0].mean()
-    found = reconstruction(again, test.astype(np.float32), train.astype(np.float32))
+    found = reconstruction([(again, test.astype(np.float32))], train.astype(np.float32))
     assert found.explained == pytest.approx(2 / 3, abs=0.02)
     assert found.squared_error == pytest.approx(((again - test) ** 2).sum(1).mean(), rel=0.05)
 
@@ -29,8 +29,8 @@ def test_what_is_explained_of_pictures_is_the_share_of_their_variance() -> None:
     train = test = random.integers(0, 256, (200, 2, 2, 1)).astype(np.uint8)
     again = test + random.normal(scale=20, size=test.shape)
     wanted = r2_score(test.reshape(200, -1), again.reshape(200, -1), multioutput="variance_weighted")
-    assert reconstruction(again, test, train).explained == pytest.approx(wanted)
-    assert reconstruction(train[:9] * 0.0, train[:9] * 0, train[:9] * 0).explained is None
+    assert reconstruction([(again, test)], train).explained == pytest.approx(wanted)
+    assert reconstruction([(train[:9] * 0.0, train[:9] * 0)], train[:9] * 0).explained is None
 
 
 def test_pca_is_no_measure_where_it_can_lose_nothing() -> None:
