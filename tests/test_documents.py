@@ -38,7 +38,7 @@ CLIENTS = {
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_clients_snippet_runs(server: RunningServer, name: str) -> None:
-    _run(CLIENTS[name].replace(TARGET, server.target))
+    _run(CLIENTS[name].replace(TARGET, server.target).replace('model="digits"', 'model="tiny"'))
 
 
 def test_pairs_are_brought_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

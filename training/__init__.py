@@ -33,6 +33,7 @@
     priors       latents of training rows -> a mixture of Gaussians -> graphs to draw from and to score with
     evaluate/    evidence: held-out figures, and what the graphs answer under ONNX Runtime
     card/        the model card: pictures and README of a pair, made from its graphs
+    footprint    what memory a graph takes for a row
     parity       ONNX Runtime's answers against PyTorch's
     package      graphs, probes and manifest -> a model package, or a refusal
     report       what a run says in a line

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import PlainValidator
 
 from training.names import PACKAGE_DIRECTORY
 from vae.errors import PackageError
@@ -16,7 +16,15 @@ NEXT = "next"
 MOST = 2**31 - 1
 VERSION_HELP = "version of the package: a number, or next, one more than the highest of the name beside DIR"
 
-Version = Annotated[int, Field(ge=1, le=MOST)] | Literal["next"]
+
+
+def _checked(version: object) -> object:
+    if version == NEXT or (isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MOST):
+        return version
+    raise ValueError(f"must be a whole number from 1 to {MOST}, or next, not {version!r}")
+
+
+Version = Annotated[int | Literal["next"], PlainValidator(_checked)]
 
 
 def read_version(text: str) -> int | str:

@@ -5,7 +5,10 @@
     signatures   what every graph of a package takes and gives
     manifest     describes a model package
     package      writes and opens one
+    external_data  whether a graph takes weights from other files
+    bounded      files that are read no further than they may be long
     probes       compares a graph's answers with the trainer's own
+    slices       many rows a few at a time, as memory allows
     runtime      checks that exactly one ONNX Runtime is installed
     noise        (purpose, seed, row) -> standard normals
     posterior    draws from a posterior, and its KL
@@ -40,7 +43,7 @@ Over streams it goes stream_client -> streams -> open_stream:
     shared_stream        the concurrent calls of an AsyncClient over one stream
     open_stream          one of them, from its opening to its end
 
-The `vae` command goes cli -> commands -> jobs -> outputs:
+The `vae` command goes cli -> commands -> inputs -> jobs -> outputs:
 
     cli          finds a verb, turns errors into one line
     __main__     `python -m vae`
@@ -50,6 +53,7 @@ The `vae` command goes cli -> commands -> jobs -> outputs:
     commands     encode, reconstruct
     decoding     sample, decode
     jobs         rows that they send over streams, a slice at a time, under a progress bar
+    inputs       what is read: files, folders or standard input
     outputs      where results are written: files, or standard output
     scores       scores of rows -> a table in a file
     questions    info, health

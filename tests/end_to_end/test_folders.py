@@ -53,7 +53,7 @@ def test_the_package_tells_how_pictures_were_fitted(package: ModelPackage, serve
     assert package.manifest.data.image_fit == ImageFit(fit="pad", channels=1)
     with Client(server.target) as client:
         assert client.get_model().data == package.manifest.data
-    assert "turned upright, brought to size by pad, converted to grey" in vae("info", server.target).stdout
+    assert "turned upright, brought to size by pad, converted to grey" in vae("info", "--target", server.target).stdout
 
 
 def test_a_folder_is_encoded_as_it_was_trained_on(folder: Path, server: RunningServer, vae: RunVae) -> None:

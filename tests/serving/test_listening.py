@@ -28,7 +28,7 @@ def test_clients_and_verbs_reach_a_socket(start_server: StartServer, vae: RunVae
     with Client(server.target) as stranger, pytest.raises(CallError, match="UNAUTHENTICATED"):
         stranger.list_models()
     assert vae("health", "--target", server.target).stdout == "SERVING\n"
-    assert "tiny" in vae("info", server.target, "--token-file", tokens).stdout
+    assert "tiny" in vae("info", "--target", server.target, "--token-file", tokens).stdout
     out = tmp_path / "rows.npy"
     drawn = vae("sample", "--target", server.target, "--token-file", tokens, "--count", "2", "--out", out)
     assert (drawn.returncode, out.exists()) == (0, True)

@@ -107,7 +107,7 @@ def test_a_manifest_that_could_not_be_read_is_tried_at_every_look(tmp_path: Path
     manifest.unlink()
     manifest.mkdir()
     repository = Repository(tmp_path)
-    assert repository.look().unreadable[0].reason.endswith("cannot read manifest.json: Is a directory")
+    assert repository.look().unreadable[0].reason.endswith("manifest.json: is no regular file")
     manifest.rmdir()
     manifest.write_bytes(content)
     assert [found.key for found in repository.look().packages] == [("tiny", 1)]

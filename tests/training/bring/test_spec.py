@@ -65,7 +65,7 @@ def test_data_as_it_is() -> None:
         ),
         ({"image_fit": {"fit": "crop", "channels": 1}}, "image_fit converts to 1 channels, shape has 3"),
         ({"name": "../up"}, "name: string should match pattern"),
-        ({"version": 0}, "version: input should be greater than or equal to 1, not 0"),
+        ({"version": 0}, "version: must be a whole number from 1 to 2147483647, or next, not 0"),
         ({"shape": [4, 6]}, "image rows cannot have shape [4, 6]"),
         ({"shape": [4, 6, 0]}, "shape.2: input should be greater than 0, not 0"),
         ({"dtype": "float32"}, "minimum and maximum: must be given for float32 data"),

@@ -97,7 +97,7 @@ def test_sweep_prints_a_line_a_run_and_writes_the_curve(run: Path, capsys: pytes
         ("sweep", ["digits", "--out", "x", "--beta", "1,,2"], "argument --beta: must be"),
         ("sweep", ["digits", "--out", "", "--beta", "1"], "argument --out: must be a path, not empty"),
         ("sweep", ["digits", "--out", "x", "--beta", "1", "--epochs", "0"], "--epochs: input should be greater"),
-        ("sweep", ["digits", "--out", "x", "--beta", "1", "--nonsense"], "unrecognized arguments: --nonsense"),
+        ("sweep", ["digits", "--out", "x", "--beta", "1", "--nonsense"], "no such option: --nonsense"),
     ],
 )
 def test_wrong_calls_exit_with_2_and_one_line(
