@@ -17,7 +17,6 @@ MOST = 2**31 - 1
 VERSION_HELP = "version of the package: a number, or next, one more than the highest of the name beside DIR"
 
 
-
 def _checked(version: object) -> object:
     if version == NEXT or (isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MOST):
         return version

@@ -136,7 +136,11 @@ def test_a_bug_is_logged_with_its_traceback_and_the_id() -> None:
     [
         (["none"], 1, "none is no directory$"),
         (["tests/data/tiny", "--port", "70000"], 1, r"setting port \(VAE_PORT\): input should be less than or equal"),
-        (["tests/data/tiny", "--prot", "1"], 2, r"no such option: --prot \(did you mean --port\?\); `vae serve --help` tells"),
+        (
+            ["tests/data/tiny", "--prot", "1"],
+            2,
+            r"no such option: --prot \(did you mean --port\?\); `vae serve --help` tells",
+        ),
         ([], 2, "no PACKAGE, and VAE_PACKAGE is not set; `vae serve --help` tells the options$"),
     ],
 )
