@@ -72,10 +72,8 @@ class Session:
             OutOfMemory: the batch needs more memory than there is.
             EngineFailure: ONNX Runtime failed, or was interrupted.
         """
-        options = None
-        if interrupt is not None or gives_back:
-            options = _onnxruntime().RunOptions()
-        if gives_back:
+        options = _onnxruntime().RunOptions() if gives_back or interrupt is not None else None
+        if options is not None and gives_back:
             options.add_run_config_entry(*_GIVE_BACK[self._provider])
         if interrupt is not None:
             interrupt.attach(partial(setattr, options, "terminate", True))

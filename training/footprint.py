@@ -5,7 +5,7 @@ from math import prod
 
 import onnx
 
-_ITEM_BYTES = {
+_ITEM_BYTES: dict[int, int] = {
     kind: onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
     for kind in (
         *(onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BOOL),
@@ -41,5 +41,5 @@ def row_bytes(content: bytes) -> int:
 
 def _bytes_of(value: onnx.ValueInfoProto) -> int:
     tensor = value.type.tensor_type
-    sizes = [axis.dim_value for axis in tensor.shape.dim]
+    sizes = [int(axis.dim_value) for axis in tensor.shape.dim]
     return _ITEM_BYTES.get(tensor.elem_type, 4) * prod(sizes)

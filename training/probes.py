@@ -154,7 +154,7 @@ def to_npz(probes: Mapping[str, Probe]) -> bytes:
     kept: dict[tuple[str, tuple[int, ...], bytes], str] = {}
     stored: dict[str, AnyArray] = {}
     for name, array in named.items():
-        first = kept.setdefault((array.dtype.str, array.shape, sha256(np.ascontiguousarray(array)).digest()), name)
+        first = kept.setdefault((array.dtype.str, array.shape, sha256(array.tobytes()).digest()), name)
         stored[name] = array if first == name else np.array(first)
     file = io.BytesIO()
     # NumPy before 2.1 takes no `allow_pickle` here; arrays of numbers are never pickled.
