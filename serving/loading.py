@@ -16,7 +16,7 @@ from serving.rows import DataRows, LatentRows
 from serving.session import Provider, ProviderChoice, Session, providers
 from serving.settings import Settings
 from serving.tuning import RunRows
-from vae.errors import StartupError
+from vae.errors import OutOfMemory, StartupError
 from vae.manifest import Manifest
 from vae.package import ModelPackage
 
@@ -60,12 +60,22 @@ def load(
     graphs = Graphs(package, settings.provider, interrupt)
     place = Place.here(manifest.fingerprint, graphs.provider)
     execution = decide(place, settings, known, graphs.open_runner)
-    sessions = graphs.settle(execution.threads)
-    proof = Proof(manifest, package.read_probes(), graphs.provider, sessions, interrupt)
-    seen = proof.in_batches(execution.batch_rows)
+    probes, rows = package.read_probes(), execution.batch_rows
+    while True:
+        proof = Proof(manifest, probes, graphs.provider, graphs.settle(execution.threads), interrupt)
+        try:
+            exactness, row_seconds = proof.in_batches(rows)
+            break
+        except (OutOfMemory, MemoryError) as exc:
+            if rows < 2:
+                raise OutOfMemory(f"{directory}: there is no memory for a batch of one row") from exc
+        _log.warning("%s: a batch of %d rows ran out of memory, trying half as many", directory, rows)
+        rows //= 2
+        del proof
+        graphs.close()  # with what ONNX Runtime took for the larger batch
     proof.give_back_memory()
-    execution = execution._replace(batch_rows=seen.batch_rows)
-    return Proved(manifest, proof.engine, graphs.provider, seen.exactness, execution, seen.row_seconds)
+    execution = execution._replace(batch_rows=rows)
+    return Proved(manifest, proof.engine, graphs.provider, exactness, execution, row_seconds)
 
 
 class Graphs:
@@ -111,6 +121,10 @@ class Graphs:
         """Returns the graphs' sessions with so many threads, and lets go of all others and their memory."""
         self._opened = {threads: self.open(threads)}
         return self._opened[threads]
+
+    def close(self) -> None:
+        """Lets go of all sessions; they are opened anew where they are asked for."""
+        self._opened = {}
 
     def _sessions(self, provider: Provider, threads: int) -> dict[str, Session]:
         sessions = {}

@@ -1,11 +1,9 @@
 """Proof: a model's graphs answer as the trainer's did, in the batches that will be served."""
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,29 +12,17 @@ from serving.exactness import Exactness, probe_exactness
 from serving.interrupt import Interrupt
 from serving.rows import DataRows, PriorRows, ReconstructRows
 from serving.session import Provider, Session
-from vae.errors import OutOfMemory, PackageError
+from vae.errors import PackageError
 from vae.manifest import DataSpec, Manifest, TensorSpec
 from vae.noise import RowRange
 from vae.probes import Comparison, compare, reach_of
 from vae.slices import Slices
 from vae.tensors import Array
 
-_log = logging.getLogger(__name__)
-
 _EXACTNESS_SECONDS = 0.4  # for all graphs of a model; the least that is tried may take longer
 
 
 _SHORT_SECONDS = 0.5  # what takes less is run again: a first run lays out memory
-
-
-class Seen(NamedTuple):
-    """What a proof saw."""
-
-    exactness: Exactness
-    batch_rows: int
-    """Of the largest batch that there is memory for."""
-    row_seconds: float
-    """That a row takes in such a batch when every graph runs."""
 
 
 class Proof:
@@ -68,19 +54,21 @@ class Proof:
         self.engine = Engine(manifest, sessions["encoder"], sessions["decoder"], sessions.get("likelihood"), priors)
         """What runs them."""
 
-    def in_batches(self, rows: int) -> Seen:
-        """Proves the graphs in the batches that will be served, half as large where these are out of memory."""
-        try:
-            for name, session in self._sessions.items():
-                self._replay(name, session, rows)
-            exactness = self._exactness(rows)
-            row_seconds = self._warm_up(rows)
-        except (OutOfMemory, MemoryError) as exc:
-            if rows < 2:
-                raise OutOfMemory("there is no memory for a batch of one row") from exc
-            _log.warning("%s: a batch of %d rows ran out of memory, trying half as many", self._manifest.name, rows)
-            return self.in_batches(rows // 2)
-        return Seen(exactness, rows, row_seconds)
+    def in_batches(self, rows: int) -> tuple[Exactness, float]:
+        """Proves the graphs in batches of so many rows at most, and warms them up.
+
+        Returns:
+            What was seen of the bits, and the seconds that a row takes in such a batch when every graph runs.
+
+        Raises:
+            PackageError: an answer differs from the trainer's.
+            OutOfMemory: there is no memory for so many rows.
+            EngineFailure: a graph could not be run, or was interrupted.
+        """
+        for name, session in self._sessions.items():
+            self._replay(name, session, rows)
+        exactness = self._exactness(rows)
+        return exactness, self._warm_up(rows)
 
     def give_back_memory(self) -> None:
         """Makes ONNX Runtime give back what the proof took, which takes a last run of each graph."""

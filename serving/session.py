@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from functools import cache, partial
 from io import StringIO
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from serving.interrupt import Interrupt
 from vae.errors import EngineFailure, OutOfMemory, PackageError, StartupError, how_to_install
@@ -72,10 +72,8 @@ class Session:
             OutOfMemory: the batch needs more memory than there is.
             EngineFailure: ONNX Runtime failed, or was interrupted.
         """
-        options: Any = None
-        if interrupt is not None or gives_back:
-            options = _onnxruntime().RunOptions()
-        if gives_back:
+        options = _onnxruntime().RunOptions() if gives_back or interrupt is not None else None
+        if options is not None and gives_back:
             options.add_run_config_entry(*_GIVE_BACK[self._provider])
         if interrupt is not None:
             interrupt.attach(partial(setattr, options, "terminate", True))

@@ -30,6 +30,7 @@
     publish      a checkpoint -> a model package, by the steps below
     graphs       networks -> ONNX graphs
     probes       rows to try a graph on, and PyTorch's answers for them
+    footprint    what memory a graph takes for a row
     priors       latents of training rows -> a mixture of Gaussians -> graphs to draw from and to score with
     evaluate/    evidence: held-out figures, and what the graphs answer under ONNX Runtime
     card/        the model card: pictures and README of a pair, made from its graphs

@@ -41,5 +41,5 @@ def row_bytes(content: bytes) -> int:
 
 def _bytes_of(value: onnx.ValueInfoProto) -> int:
     tensor = value.type.tensor_type
-    sizes = [axis.dim_value for axis in tensor.shape.dim]
-    return int(_ITEM_BYTES.get(tensor.elem_type, 4) * prod(sizes))
+    sizes = [int(axis.dim_value) for axis in tensor.shape.dim]
+    return _ITEM_BYTES.get(tensor.elem_type, 4) * prod(sizes)

@@ -5,11 +5,11 @@
     signatures   what every graph of a package takes and gives
     manifest     describes a model package
     package      writes and opens one
-    external_data  whether a graph takes weights from other files
-    bounded      files that are read no further than they may be long
+    bounded      a stranger's files, read no further than they may be long
+    external_data  whether a graph takes weights that no checksum covers
     probes       compares a graph's answers with the trainer's own
-    slices       many rows a few at a time, as memory allows
-    runtime      checks that exactly one ONNX Runtime is installed
+    runtime      checks that exactly one ONNX Runtime is installed; tells its lack of memory
+    slices       many rows, as many at once as there is memory for
     noise        (purpose, seed, row) -> standard normals
     posterior    draws from a posterior, and its KL
     tensors      Tensor message <-> array; parsing is the validation

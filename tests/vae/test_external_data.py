@@ -69,7 +69,7 @@ def test_weights_from_elsewhere_are_found(place: str) -> None:
 def test_either_field_alone_is_enough() -> None:
     for field in ("data_location", "external_data"):
         tensor = _outside()
-        tensor.ClearField(field)  # type: ignore[arg-type]
+        tensor.ClearField(field)
         with pytest.raises(ValueError, match="takes weights from another file"):
             check_weights(ModelProto(graph=_graph(initializer=[tensor])).SerializeToString())
 

@@ -1,12 +1,20 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from onnxruntime import InferenceSession
 
 from tests.make_tiny_package import TINY
 from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prior
+from training import parity
+from training.evaluate import continuity
+from training.evaluate import served as served_module
 from training.evaluate.served import BATCH_ROWS, Served
-from vae.errors import TrainingError
+from training.probes import Arrays
+from vae.errors import OutOfMemory, TrainingError
 from vae.noise import Purpose, RowRange, standard_normals
 from vae.package import ModelPackage
+from vae.slices import SLICE_BYTES
 
 
 def test_a_package_answers_its_probes() -> None:
@@ -41,6 +49,46 @@ def test_more_rows_than_a_batch_come_in_order(model: LinearGaussian, served: Ser
     np.testing.assert_array_equal(
         served.score(rows, latent), served.log_likelihood(rows, served.decode(latent).parameters)
     )
+
+
+def test_rows_at_once_follow_from_what_a_row_takes(model: LinearGaussian, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = model.draw(BATCH_ROWS, 0)
+    whole = model.served()
+    latent = whole.encode(rows).mean
+    monkeypatch.setattr(served_module, "row_bytes", lambda content: SLICE_BYTES // 10)
+    sizes: list[int] = []
+    run = parity.run
+
+    def noted(session: InferenceSession, inputs: Arrays, names: Sequence[str]) -> list[np.ndarray]:
+        sizes.append(len(next(iter(inputs.values()))))
+        if sizes[-1] > 7:
+            raise OutOfMemory("8 rows took more memory than there is")
+        return run(session, inputs, names)
+
+    monkeypatch.setattr(parity, "run", noted)
+    pair = model.served()
+    np.testing.assert_allclose(pair.encode(rows).mean, latent, rtol=1e-6)
+    assert sizes[:3] == [10, 5, 5]
+    scores = pair.score(rows, latent)
+    assert max(sizes) == 10
+    monkeypatch.setattr(parity, "run", run)
+    np.testing.assert_allclose(scores, whole.score(rows, latent), rtol=1e-6)
+
+
+def test_figures_do_not_depend_on_how_many_rows_are_looked_at_at_once(
+    model: LinearGaussian, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = model.draw(50, 0)
+    latents, scale = served.encode(rows).mean, continuity.Scale(served, rows)
+
+    def figures() -> list[float | None]:
+        smoothness = continuity.lipschitz(served, latents, scale)
+        step = continuity.largest_step(served, latents[:25], latents[25:], scale)
+        return [smoothness.median, smoothness.p99, step, *continuity.cycle(served, latents)]
+
+    at_once = figures()
+    monkeypatch.setattr(Served, "parts", lambda self, rows, copies=1: parity.batches(rows, 7))
+    assert figures() == pytest.approx(at_once, rel=1e-5)
 
 
 def test_no_rows_are_answered_by_none(served: Served) -> None:
