@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from functools import cache, partial
 from io import StringIO
 from types import ModuleType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from serving.interrupt import Interrupt
 from vae.errors import EngineFailure, OutOfMemory, PackageError, StartupError, how_to_install
@@ -30,10 +30,7 @@ CUDA_OPTIONS = {
     "use_tf32": "0",
 }
 
-_GIVE_BACK: Final[Mapping[Provider, tuple[str, str]]] = {
-    "cpu": ("memory.enable_memory_arena_shrinkage", "cpu:0"),
-    "cuda": ("memory.enable_memory_arena_shrinkage", "cpu:0;gpu:0"),
-}
+_GIVE_BACK = ("memory.enable_memory_arena_shrinkage", "cpu:0")
 
 
 class Session:
@@ -65,16 +62,16 @@ class Session:
             feeds: inputs by name.
             outputs: which to compute.
             interrupt: what stops it.
-            gives_back: whether the memory that this and earlier runs took is given back to the system afterwards. The
-                next run has to get it anew, which a large graph pays with a third of its time.
+            gives_back: whether the memory that this and earlier runs took on the CPU is given back to the system
+                afterwards. The next run has to get it anew, which takes a large graph a third of its time.
 
         Raises:
             OutOfMemory: the batch needs more memory than there is.
             EngineFailure: ONNX Runtime failed, or was interrupted.
         """
         options = _onnxruntime().RunOptions() if gives_back or interrupt is not None else None
-        if options is not None and gives_back:
-            options.add_run_config_entry(*_GIVE_BACK[self._provider])
+        if options is not None and gives_back and self._provider == "cpu":
+            options.add_run_config_entry(*_GIVE_BACK)
         if interrupt is not None:
             interrupt.attach(partial(setattr, options, "terminate", True))
         try:

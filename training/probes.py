@@ -22,7 +22,7 @@ Arrays = dict[str, npt.NDArray[np.number]]
 
 ROWS, LEAST_ROWS = 64, 8
 REAL = 40  # of 64; 16 are random and 8 extreme, and of fewer rows the same shares
-ARCHIVE_BYTES = 20 * 2**20  # of what rows of data are and decode to: probes are many where rows are narrow
+ARCHIVE_BYTES = 32 * 2**20  # of rows of data and what they decode to: probes are many where rows are narrow
 VALUE_BYTES = 1024  # that a module may take for each value of a row: it has not been asked yet
 LARGE = 4.0  # standard deviations in every dimension: no prior draws such a latent, but a caller may send one
 
@@ -53,7 +53,8 @@ class Kinds(NamedTuple):
 
 def kinds_of(data: DataSpec) -> Kinds:
     """Returns how many rows of data are tried: ROWS, or fewer where they are so wide that the archive would be long."""
-    row_bytes = data.size * (2 * np.dtype(data.dtype).itemsize + np.dtype(np.float32).itemsize)
+    # Data, and data, expectation and parameters again.
+    row_bytes = 2 * data.size * (np.dtype(data.dtype).itemsize + np.dtype(np.float32).itemsize)
     rows = max(LEAST_ROWS, rows_within(row_bytes, ROWS, ARCHIVE_BYTES))
     random, extreme = rows // 4, max(2, rows // 8)  # the least and the largest values
     return Kinds(rows - random - extreme, random, extreme)
