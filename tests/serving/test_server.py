@@ -1,8 +1,6 @@
 """The server as a process: readiness, health, reflection, limits, and how it stops."""
 
 import asyncio
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +23,7 @@ from serving.server import Server
 from serving.servicer import VaeServicer
 from serving.settings import Settings
 from serving.turns import Turns
+from tests.make_endless_package import make_endless
 from tests.servers import ROOT, VAE, RunningServer, RunVae, StartServer, until, until_in_flight
 from vae.tensors import to_message
 from vae.v1 import vae_pb2 as pb
@@ -174,26 +173,19 @@ def test_a_silent_connection_does_not_hold_up_the_stop(start_server: StartServer
         server.stop()
 
 
-def test_a_signal_while_loading_ends_it(start_server: StartServer, tiny: Path, tmp_path: Path) -> None:
-    shutil.copytree(tiny, tmp_path / "package")
-    (tmp_path / "package/decoder.onnx").unlink()
-    fifo = tmp_path / "package/decoder.onnx"
-    os.mkfifo(fifo)  # whoever reads it waits for ever
-    command = [*VAE, "serve", str(tmp_path / "package"), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        until(lambda: _has_reader(fifo))
+def test_a_signal_while_loading_ends_it(port: str, tmp_path: Path) -> None:
+    package = make_endless(tmp_path / "package")
+    command = [*VAE, "serve", str(package), "--port", port]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process,
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        check = health_pb2_grpc.HealthStub(channel).Check
+        assert check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=60).status == NOT_SERVING
         process.send_signal(signal.SIGTERM)
         announced, _ = process.communicate(timeout=60)
     assert announced == ""
     assert process.returncode == 0
-
-
-def _has_reader(fifo: Path) -> bool:
-    try:
-        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
-    except OSError:
-        return False
-    return True
 
 
 def test_a_taken_port_is_one_line(server: RunningServer, tiny: Path, vae: RunVae) -> None:
