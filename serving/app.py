@@ -75,6 +75,8 @@ async def run(settings: Settings) -> None:
                 if task.done():
                     _log.critical("%s ended", what, exc_info=task.exception())
                 task.cancel()
+            if server.broken.is_set():
+                _exit_now(1)  # gRPC can no longer be stopped in order
             if not stop.is_set():
                 raise EngineFailure("a task that must not end has ended, the log says why. This is a bug.")
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
@@ -128,9 +130,9 @@ def _on_signals(handler: Callable[[], object]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, handler)
 
 
-def _exit_now() -> None:
+def _exit_now(code: int = 0) -> None:
     """Ends the process. Python's own way out would wait for a load that hangs, or for gRPC's last connection."""
     logging.shutdown()
     with suppress(OSError):
         sys.stdout.flush()
-    os._exit(0)
+    os._exit(code)

@@ -65,8 +65,7 @@ def known_methods_only(
                 task.add_done_callback(answering.discard)
 
         def _serving_task_crash_handler(self, task: "asyncio.Task[None]") -> None:
-            """Takes in how gRPC's loop ended."""
-            super()._serving_task_crash_handler(task)
+            """Takes in how gRPC's loop ended. gRPC's own way to shut down then crashes now and then."""
             if not task.cancelled() and (error := task.exception()) is not None:
                 _log.critical("gRPC takes no more calls", exc_info=error)
                 break_down()

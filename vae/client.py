@@ -6,6 +6,7 @@ Both raise InvalidInput for what does not fit, CallError for what the server or 
 retried by gRPC for about 3 s; RESOURCE_EXHAUSTED is retried here, after the time the server asks for.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Self
@@ -214,6 +215,7 @@ class Client(StreamClient):
     def close(self) -> None:
         """Closes the connection; calls in progress and later ones fail with CANCELLED."""
         self._closed = True
+        self._closing.set()
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -223,6 +225,7 @@ class Client(StreamClient):
         self.close()
 
     def _start(self) -> None:
+        self._closing = threading.Event()
         self._channel = open_channel(self._connection)
         self._stub = VaeServiceStub(self._channel)
 
@@ -245,9 +248,11 @@ class Client(StreamClient):
             try:
                 return rpc(request, timeout=deadline - time.monotonic(), metadata=self._connection.metadata)
             except grpc.RpcError as exc:
+                if self._closed:
+                    raise client_closed() from exc
                 pause = pause_before_retry(exc, self._connection.target, seconds, deadline)
             except ValueError as exc:
                 if not self._closed:
                     raise
                 raise client_closed() from exc
-            time.sleep(pause)
+            self._closing.wait(pause)

@@ -1,15 +1,15 @@
 """What Prometheus is told, by a real server after real calls."""
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
 
-from tests.servers import RunVae, StartServer, read_metrics, until, until_in_flight
-from vae import AsyncClient, Client
+from tests.servers import RunVae, StartServer, read_metrics, status_of, until, until_in_flight
+from vae import Client
 from vae.errors import CallError
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
@@ -56,25 +56,24 @@ def test_rows_of_a_caller_who_left_are_counted(start_server: StartServer, port: 
         dropped = told["vae_dropped_rows_total", "decoder", "tiny", "cancelled", "1"]
         return told["vae_batch_rows_sum", *decoder], dropped
 
-    async def leave() -> None:
-        async with AsyncClient(server.target) as client:
-            call = asyncio.create_task(client.sample(MANY_ROWS))
-            await asyncio.to_thread(until, lambda: rows()[0] > 0)
-            call.cancel()
-            await asyncio.wait([call])
-
-    asyncio.run(leave())
+    with grpc.insecure_channel(server.target) as channel:
+        call = VaeServiceStub(channel).Sample.future(pb.SampleRequest(count=MANY_ROWS, seed=1))
+        until(lambda: rows()[0] > 0)
+        call.cancel()
     until(lambda: sum(rows()) >= MANY_ROWS - 1)  # the batch that ran may have been interrupted
     assert rows()[1] > 0
 
 
 def test_calls_that_cannot_be_in_time_are_counted(start_server: StartServer, port: str) -> None:
     server = start_server("--metrics-port", port, *SLOW)
-    with Client(server.target) as client:
-        client.sample(1)
-        with pytest.raises(CallError, match="the answer is expected in") as refused:
-            client.sample(MANY_ROWS, timeout_seconds=0.5)
-        assert refused.value.reason == "DEADLINE_UNREACHABLE"
+    with grpc.insecure_channel(server.target) as channel:
+        stub = VaeServiceStub(channel)
+        stub.Sample(pb.SampleRequest(count=1, seed=1))
+        with pytest.raises(grpc.RpcError, match="the answer is expected in") as refused:
+            stub.Sample(pb.SampleRequest(count=MANY_ROWS, seed=1), timeout=0.5)
+    reason = ErrorInfo()
+    assert status_of(refused.value).details[0].Unpack(reason)
+    assert reason.reason == "DEADLINE_UNREACHABLE"
     assert read_metrics(port)["vae_refused_calls_total", "decoder", "tiny", "deadline", "1"] == 1
 
 
