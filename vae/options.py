@@ -102,10 +102,12 @@ def read_connection(options: argparse.Namespace) -> ConnectionOptions:
     """Returns how to reach the server that the options tell.
 
     Raises:
-        InvalidInput: the target has no port, or the file of the token cannot be read.
+        InvalidInput: the target has no port, where VAE_TARGET gives it named by that; or the file of the token cannot
+            be read.
     """
-    if ":" not in options.target:
-        raise InvalidInput("target", f"is {options.target!r}, must be HOST:PORT")
+    from vae.targets import check_target
+
+    check_target(options.target, "VAE_TARGET" if options.target == os.environ.get("VAE_TARGET") else "target")
     return {
         "target": options.target,
         "token": None if options.token_file is None else _read_token(options.token_file),

@@ -13,23 +13,27 @@ _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")  # the first that is set 
 _NO_PROXIES = ("no_grpc_proxy", "no_proxy")
 
 
-def check_target(target: str) -> str:
+def check_target(target: str, field: str = "target") -> str:
     """Returns a target that names all it must.
+
+    Args:
+        target: of gRPC.
+        field: what to call it in an error.
 
     Raises:
         InvalidInput: it is empty, a web address, or names no port, for which gRPC would take 443.
     """
-    if not text("target", target) or re.match(r"https?:", target):
-        raise InvalidInput("target", f"is {target!r}, must be HOST:PORT without a scheme")
+    if not text(field, target) or re.match(r"https?:", target):
+        raise InvalidInput(field, f"is {target!r}, must be HOST:PORT without a scheme")
     for address in _addresses(target):
         host, _, port = address.rpartition(":")
         bare = host.removeprefix("[").removesuffix("]")
         if ":" in bare and bare == host:
-            raise InvalidInput("target", f"is {target!r}: an IPv6 address needs brackets, [{address}]:PORT")
+            raise InvalidInput(field, f"is {target!r}: an IPv6 address needs brackets, [{address}]:PORT")
         if not host or address.endswith("]"):
-            raise InvalidInput("target", f"is {target!r}, which names no port: must be HOST:PORT")
+            raise InvalidInput(field, f"is {target!r}, which names no port: must be HOST:PORT")
         if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-            raise InvalidInput("target", f"is {target!r}: the port must be a number from 1 to 65535")
+            raise InvalidInput(field, f"is {target!r}: the port must be a number from 1 to 65535")
     return target
 
 

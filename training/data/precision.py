@@ -33,13 +33,19 @@ class Loss(NamedTuple):
     @property
     def is_severe(self) -> bool:
         """Whether the column is of no use as it is."""
-        return self.moved > REFUSED
+        return self.moved > REFUSED or self.is_tiny
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether all values lie so near 0 that a graph cannot scale them: what it divides by leaves float32."""
+        return max(-self.smallest, self.largest) < _TINY
 
     def __str__(self) -> str:
         """Returns "keeps 48 of 200 distinct values in float32, ..." and what to do."""
         remedy = f"subtract an offset first, for example its smallest value, {self.smallest:.15g}"
-        if max(-self.smallest, self.largest) < _TINY:
-            remedy = "multiply it by a constant first"
+        if self.is_tiny:
+            reach = max(-self.smallest, self.largest)
+            return f"holds nothing beyond {reach:.2g}, too small for float32 to scale: multiply it by a constant first"
         return (
             f"keeps {self.kept} of {self.distinct} distinct values in float32, which moves them by {self.moved:.2g} "
             f"standard deviations: {remedy}"
@@ -56,7 +62,7 @@ def loss_of(numbers: npt.NDArray[np.floating]) -> Loss | None:
     """Returns what float32 loses of a column, [rows], if that is worth a line; of its numbers within the limit."""
     numbers = numbers[np.abs(numbers) <= LIMIT]
     rounding = numbers.astype(np.float32) - numbers
-    if not rounding.any():
+    if not rounding.any() and not 0 < np.abs(numbers).max(initial=0) < _TINY:
         return None
     smallest = numbers.min()
     deviation = (numbers - smallest).std()

@@ -55,5 +55,14 @@ def test_values_too_small_for_float32_have_another_remedy() -> None:
     assert str(loss).endswith("multiply it by a constant first")
 
 
+@pytest.mark.parametrize("size", [1e-42, float(np.float32(1e-42))])  # the second is one that rounding does not move
+def test_values_that_no_graph_can_scale_are_refused(size: float) -> None:
+    loss = loss_of(size * (np.arange(50.0) % 2))
+    assert loss is not None
+    assert loss.is_severe
+    assert str(loss) == "holds nothing beyond 1e-42, too small for float32 to scale: multiply it by a constant first"
+    assert loss_of(1e12 * size * (np.arange(50.0) % 2)) is None
+
+
 def test_columns_keep_their_places() -> None:
     assert [*losses_of([np.arange(9.0), SECONDS, np.ones(3)])] == [1]
