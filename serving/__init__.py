@@ -50,7 +50,7 @@ A model:
 A batch:
 
     batcher        rows of many callers -> batches; knows rows and time, nothing else
-    room           where calls wait until a queue has room
+    room           where calls wait until there is room for them
     executor       runs batches, gives every call its own answer
     line           the calls that wait, in two classes, and how a batch is made of them
     device         the slots that batches run in, and the threads that run them
