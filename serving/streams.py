@@ -71,7 +71,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         Raises:
             ShuttingDown: the server stops; what it had accepted is answered.
         """
-        self._calls.on_close |= {self._wake.set, self._held.look_again}
+        self._calls.on_close.add(self._wake.set)
         # It is never cancelled: gRPC's own end of the stream ends a read, and cancelling one would leave gRPC writing
         # to memory that Python has let go of.
         reading = asyncio.create_task(self._read())
