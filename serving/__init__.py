@@ -25,6 +25,7 @@ A call:
     servicer       one method per RPC: parse, wait, render
     sample_stream  one request, any number of rows
     streams        many calls over one connection: read no faster than answered, write what is ready together
+    replies        the replies of a stream: in what order they are written, and which travel together
     stream_kinds   what the streams have of their own, and what they share
     window         the bytes and calls that a stream has in flight
     alarm          one clock for many deadlines
