@@ -1,7 +1,6 @@
 """What callers may hold, all of them together: the rule, and a server whose callers do not read or send half."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 from serving.held import Held, Share
-from tests.servers import RunningServer, StartServer, read_metrics, status_of
+from tests.servers import RunningServer, StartServer, read_metrics, status_of, until
 from tests.silent_peer import connect
 from vae import Client
 from vae.errors import Overloaded
@@ -82,11 +81,12 @@ def narrow(start_server: StartServer, port: str) -> RunningServer:
 
 def wait_for(port: str, condition: Callable[[dict[tuple[str, ...], float]], bool]) -> dict[tuple[str, ...], float]:
     """Waits until the metrics are so, and returns them."""
-    end = time.monotonic() + 60
-    while not condition(told := read_metrics(port)):
-        assert time.monotonic() < end, {key: value for key, value in told.items() if "held" in key[0]}
-        time.sleep(0.05)
-    return told
+
+    def look() -> dict[tuple[str, ...], float]:
+        told = read_metrics(port)
+        return told if condition(told) else {}
+
+    return until(look)
 
 
 def test_replies_that_nobody_reads_are_held_up_to_the_limit(narrow: RunningServer, port: str) -> None:
