@@ -25,6 +25,7 @@ A call:
     servicer       one method per RPC: parse, wait, render
     sample_stream  one request, any number of rows
     streams        many calls over one connection: read no faster than answered, write what is ready together
+    replies        the replies of a stream: in what order they are written, and which travel together
     stream_kinds   what the streams have of their own, and what they share
     window         the bytes and calls that a stream has in flight
     alarm          one clock for many deadlines
@@ -50,7 +51,7 @@ A model:
 A batch:
 
     batcher        rows of many callers -> batches; knows rows and time, nothing else
-    room           where calls wait until a queue has room
+    room           where calls wait until there is room for them
     executor       runs batches, gives every call its own answer
     line           the calls that wait, in two classes, and how a batch is made of them
     device         the slots that batches run in, and the threads that run them

@@ -1,4 +1,4 @@
-"""Alarm: one clock for many deadlines, since most calls are answered long before theirs."""
+"""Alarm: one clock for many deadlines, because most calls are answered long before theirs."""
 
 import asyncio
 import math

@@ -37,7 +37,7 @@ async def run(settings: Settings) -> None:
     SIGHUP makes it look for packages again.
 
     Raises:
-        EngineFailure: a batcher died.
+        EngineFailure: something that must not end has ended.
         PackageError: there is no package that can be served.
         StartupError: the port or the provider is not to be had.
     """
@@ -63,26 +63,33 @@ async def run(settings: Settings) -> None:
             for model in models.describe():
                 announce(_log, _ready_line(model, server.address), settings.log_format)
             _check_default(models, settings.default_model)
-            lasting = {
-                "keeping up with packages": asyncio.create_task(reloader.run()),
-                "keeping the memory small": asyncio.create_task(
-                    servicer.heap.keep_small(lambda: not servicer.reading.is_slow)
-                ),
-            }
-            breaking = [asyncio.create_task(event.wait()) for event in (reloader.broken, server.broken)]
-            await asyncio.wait({stopping, *breaking, *lasting.values()}, return_when=asyncio.FIRST_COMPLETED)
-            for what, task in lasting.items():
-                if task.done():
-                    _log.critical("%s ended", what, exc_info=task.exception())
-                task.cancel()
-            if server.broken.is_set():
-                _exit_now(1)  # gRPC can no longer be stopped in order
-            if not stop.is_set():
-                raise EngineFailure("a task that must not end has ended, the log says why. This is a bug.")
+            await _keep_going(stop, reloader, server, servicer)
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
         _on_signals(_exit_now)
     _log.info("stopped")
     _exit_now()
+
+
+async def _keep_going(stop: asyncio.Event, reloader: Reloader, server: Server, servicer: VaeServicer) -> None:
+    """Does what must be done as long as the server serves, until it is to stop.
+
+    Raises:
+        EngineFailure: something that must not end has ended.
+    """
+    lasting = {
+        "keeping up with packages": asyncio.create_task(reloader.run()),
+        "keeping the memory small": asyncio.create_task(servicer.heap.keep_small(lambda: not servicer.reading.is_slow)),
+    }
+    ending = [asyncio.create_task(event.wait()) for event in (stop, reloader.broken, server.broken)]
+    await asyncio.wait({*ending, *lasting.values()}, return_when=asyncio.FIRST_COMPLETED)
+    for what, task in lasting.items():
+        if task.done():
+            _log.critical("%s ended", what, exc_info=task.exception())
+        task.cancel()
+    if server.broken.is_set():
+        _exit_now(1)  # gRPC can no longer be stopped in order
+    if not stop.is_set():
+        raise EngineFailure("a task that must not end has ended, the log says why. This is a bug.")
 
 
 def _serve_http(settings: Settings, server: Server, sources: Sources) -> None:
@@ -92,7 +99,7 @@ def _serve_http(settings: Settings, server: Server, sources: Sources) -> None:
     loop = asyncio.get_running_loop()
     pages = {
         "/metrics": metrics_page(sources),
-        "/healthz": lambda _: _health_page(_turns(loop), "alive"),
+        "/healthz": lambda _: _health_page(_is_turning(loop), "alive"),
         "/readyz": lambda _: _health_page(server.is_ready, "ready"),
     }
     _log.info("metrics on http://%s/metrics", serve_http(settings.host, settings.metrics_port, pages))
@@ -104,7 +111,7 @@ def _health_page(is_so: bool, state: str) -> Page:
     return Page(HTTPStatus.SERVICE_UNAVAILABLE, f"not {state}\n".encode())
 
 
-def _turns(loop: asyncio.AbstractEventLoop) -> bool:
+def _is_turning(loop: asyncio.AbstractEventLoop) -> bool:
     """Tells whether the event loop turns, without which nobody is answered."""
     turned = threading.Event()
     loop.call_soon_threadsafe(turned.set)

@@ -134,7 +134,7 @@ class Executor(Generic[R, A]):
         return answers, started, time.monotonic()
 
     def _drop(self, piece: Piece[R, A]) -> None:
-        """Answers a call whose rows were not run since it was over or late by then."""
+        """Answers a call whose rows were not run because it was over or late by then."""
         if piece.call.future.cancelled():
             self._tally.cancelled_rows += len(piece.rows)
         elif not piece.call.future.done():  # other rows of it may have failed
@@ -178,7 +178,7 @@ class Executor(Generic[R, A]):
         _fail_all(batch, OutOfMemory, str(error))
 
     def _report(self, batch: Batch[R, A], error: Exception) -> None:
-        """Fails a batch's calls, and says why in the log; unless it was stopped since they are all gone."""
+        """Fails a batch's calls, and says why in the log; unless it was stopped because they are all gone."""
         if batch.interrupt.is_set:
             self._tally.wasted_rows += batch.rows
             return

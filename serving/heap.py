@@ -45,7 +45,10 @@ class Heap:
 
     def settle(self) -> None:
         """Takes for what the process needs what it has now, but for what callers hold."""
-        self._floor_bytes = resident_bytes() - self._held.bytes
+        self._floor_bytes = self._own_bytes()
+
+    def _own_bytes(self) -> int:
+        return resident_bytes() - self._held.bytes
 
     async def keep_small(self, is_quiet: Callable[[], bool]) -> None:
         """Gives memory back when callers hold less than they did, for as long as the process lives.
@@ -53,13 +56,15 @@ class Heap:
         Args:
             is_quiet: says whether gRPC holds nothing that is counted nowhere.
         """
+        before = self._own_bytes()
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             if self._held.bytes <= self._held.peak_bytes // 2 and resident_bytes() > self._rest_bytes + _WORTH_BYTES:
                 await self.give_back()
                 self._held.peak_bytes = self._held.bytes
             if is_quiet():
-                self.settle()
+                self._floor_bytes = before  # what gRPC was reading then, it has read by now
+            before = self._own_bytes()
 
 
 def resident_bytes() -> int:

@@ -30,14 +30,15 @@ class Held:
         self.refused = 0
         """Calls and streams that were refused because there was no room."""
         self._plenty = limit_bytes - limit_bytes // 4 - limit_bytes // 8
-        self._room = Room()
+        # By whether requests wait there. Replies wait apart: behind a request they would wait for each other.
+        self._rooms = {True: Room(), False: Room()}
 
     def add(self, size: int) -> None:
         """Counts a message of so many bytes; negative ones are given back."""
         self.bytes += _COPIES * size
         self.peak_bytes = max(self.peak_bytes, self.bytes)
-        if size < 0 and self._room.is_sought:
-            self._room.call_in()
+        if size < 0:
+            self.look_again()
 
     def fits(self, size: int, *, is_request: bool = False) -> bool:
         """Says whether a message of so many bytes may be held, too."""
@@ -59,7 +60,7 @@ class Held:
         self.add(size)
 
     async def wait_for_room(self, size: int, is_over: Callable[[], bool], *, is_request: bool = False) -> None:
-        """Waits behind those who wait already, until a message fits or it is over.
+        """Waits until a message fits or it is over: requests behind requests, replies behind replies.
 
         Raises:
             Overloaded: it does not fit, and is so large that others would wait for it too long.
@@ -67,11 +68,12 @@ class Held:
         if not self.fits(size, is_request=is_request):
             if _COPIES * size > self.limit_bytes // 4:
                 raise self.full(f"callers hold {self.bytes} bytes of {self.limit_bytes}")
-            await self._room.wait(lambda: is_over() or self.fits(size, is_request=is_request), None)
+            await self._rooms[is_request].wait(lambda: is_over() or self.fits(size, is_request=is_request), None)
 
     def look_again(self) -> None:
         """Lets those who wait see whether it is over."""
-        self._room.call_in()
+        for is_request in (False, True):
+            self._rooms[is_request].call_in()
 
     def full(self, message: str) -> Overloaded:
         """Counts a refusal, and returns its error."""

@@ -14,7 +14,7 @@ class Calls:
     def __init__(self) -> None:
         self.closed = False
         self.on_close: set[Callable[[], object]] = set()
-        """Called once calls are closed: what a stream adds itself to, since it waits for calls without being one."""
+        """Called once calls are closed. A stream adds itself: it waits for calls without being one."""
         self._arrived = 0
         self.in_flight = 0
         self.open = 0

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import chain
 
 import numpy as np
 
@@ -15,13 +14,10 @@ from serving.session import Provider, Session
 from vae.errors import PackageError
 from vae.manifest import DataSpec, Manifest, TensorSpec
 from vae.noise import RowRange
-from vae.probes import Comparison, compare, reach_of
-from vae.slices import Slices
+from vae.probes import compare, reach_of
 from vae.tensors import Array
 
 _EXACTNESS_SECONDS = 0.4  # for all graphs of a model; the least that is tried may take longer
-
-
 _SHORT_SECONDS = 0.5  # what takes less is run again: a first run lays out memory
 
 
@@ -87,19 +83,16 @@ class Proof:
         rows = {len(probe) if probe.ndim else 0 for probe in own}
         if len(rows) != 1 or rows == {0}:
             raise PackageError(f"{file}: holds no probes of the {name}, or not as many rows of each tensor")
-        feeds, references = self._probes_of(name)
-
-        def compare_part(part: slice) -> list[Comparison]:
-            given, expected = ({key: probe[part] for key, probe in side.items()} for side in (feeds, references))
+        sides = self._probes_of(name)
+        for first in range(0, rows.pop(), most_rows):
+            given, expected = ({key: probe[first : first + most_rows] for key, probe in side.items()} for side in sides)
             answers = session.run(given, list(expected), self._interrupt)
-            return compare(dict(zip(expected, answers, strict=True)), expected, self._reach, tolerance)
-
-        for result in chain.from_iterable(Slices(most_rows).run(compare_part, rows.pop())):
-            if not result.passed:
-                raise PackageError(
-                    f"probe {name}.{result.output} on {self._provider}: differs from the trainer's by"
-                    f" {result.largest_difference:.3g}, allowed is {result.bound}"
-                )
+            for result in compare(dict(zip(expected, answers, strict=True)), expected, self._reach, tolerance):
+                if not result.passed:
+                    raise PackageError(
+                        f"probe {name}.{result.output} on {self._provider}: differs from the trainer's by"
+                        f" {result.largest_difference:.3g}, allowed is {result.bound}"
+                    )
 
     def _exactness(self, batch_rows: int) -> Exactness:
         """Runs every graph in batches of several sizes; what one leaves of the time, others get."""

@@ -1,4 +1,4 @@
-"""Room: where calls wait, one behind the other, until there is room for them in a queue."""
+"""Room: where calls wait, one behind the other, until there is room for them."""
 
 import asyncio
 from collections import OrderedDict

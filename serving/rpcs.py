@@ -98,9 +98,8 @@ class Rpc(NamedTuple, Generic[AnyRequest, AnyRows, A, P]):
 
     def takes_bytes(self, request: AnyRequest, rows: AnyRows | Undecoded[AnyRows], manifest: Manifest) -> int:
         """Returns about how much a request's rows and its reply will take that its message does not."""
-        count = len(rows)
         if isinstance(rows, Undecoded) or self.writes_images(request):
-            return count * 4 * manifest.data.size
+            return len(rows) * 4 * manifest.data.size
         return self.reply_bytes(rows, manifest)
 
     async def respond(
@@ -127,9 +126,9 @@ class Rpc(NamedTuple, Generic[AnyRequest, AnyRows, A, P]):
         else:
             taken = rows
         answer = await self.queue(served).submit(taken, timeout_seconds, bulk=bulk, patient=patient)
-        return await self.finish(request, taken, answer, manifest, images)
+        return await self._finish(request, taken, answer, manifest, images)
 
-    async def finish(
+    async def _finish(
         self, request: AnyRequest, rows: AnyRows, answer: Answer[A], manifest: Manifest, images: Images
     ) -> P:
         """Returns the reply, once its images are encoded if it asked for such."""

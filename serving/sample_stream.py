@@ -57,7 +57,6 @@ class _Sampling:
 
     async def run(self) -> None:
         code = grpc.StatusCode.CANCELLED
-        self._streams.calls.on_close.add(self._streams.held.look_again)
         try:
             while await self._begin_some():
                 await self._context.write(await self._begun[0].message)

@@ -1,4 +1,4 @@
-"""The gRPC transport: port, limits, health and reflection."""
+"""The gRPC transport: limits of connections, health, and how it stops."""
 
 import asyncio
 import math

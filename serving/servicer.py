@@ -117,6 +117,7 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         self.heap = Heap(self.held)
         self.reading = Reading(self.held, self.heap)
         self.calls = Calls()
+        self.calls.on_close.add(self.held.look_again)
         self.tally = CallTally()
         self._models = models
         self._images = images

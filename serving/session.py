@@ -118,7 +118,7 @@ def _preload_cuda(onnxruntime: ModuleType) -> None:
 
 
 def _gpu_found() -> bool:
-    """Asks the driver, since a wheel with CUDA lists its provider on machines without a GPU too."""
+    """Asks the driver, because a wheel with CUDA lists its provider on machines without a GPU too."""
     import ctypes
 
     try:

@@ -9,7 +9,6 @@ one, is what makes a call over a stream cheap.
 import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Generic
@@ -19,6 +18,7 @@ import grpc
 from serving.alarm import Alarm
 from serving.line import Answer
 from serving.models import Served
+from serving.replies import Replies
 from serving.request_ids import RequestId
 from serving.requests import Undecoded
 from serving.rpcs import A, AnyRows, is_bulk
@@ -48,19 +48,14 @@ class CallStream(Generic[AnyRows, A, Reply]):
         self, kind: StreamKind[AnyRows, A, Reply], streams: Streams, context: Context, request_id: RequestId
     ) -> None:
         self._kind = kind
-        self._models, self._images, self._calls, self._tally = (
-            streams.models,
-            streams.images,
-            streams.calls,
-            streams.tally,
-        )
-        self._held, self._reading, self._turns = streams.held, streams.reading, streams.turns
+        self._models, self._images = streams.models, streams.images
+        self._calls, self._tally, self._turns = streams.calls, streams.tally, streams.turns
+        self._held, self._reading = streams.held, streams.reading
         self._context = context
         self._request_id = request_id
         self._bulk = is_bulk(context, default=True)
-        self._any_order = False
         self._waiting: dict[int, Pending[A, Reply]] = {}  # for their answers, by id
-        self._replies: deque[Pending[A, Reply]] = deque()  # in the order in which they are written
+        self._replies: Replies[A, Reply] = Replies()
         self._window = Window(streams.window_bytes, self._held)
         self._alarm = Alarm(self._expire)
         self._wake = asyncio.Event()  # for the writer: a reply is ready, or the stream may end
@@ -71,7 +66,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         Raises:
             ShuttingDown: the server stops; what it had accepted is answered.
         """
-        self._calls.on_close |= {self._wake.set, self._held.look_again}
+        self._calls.on_close.add(self._wake.set)
         # It is never cancelled: gRPC's own end of the stream ends a read, and cancelling one would leave gRPC writing
         # to memory that Python has let go of.
         reading = asyncio.create_task(self._read())
@@ -93,7 +88,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         while True:
             if self._turns.is_spent():
                 await self._turns.pause()  # replies that are to be rendered come first, and travel with those that are
-            batch = self._take_ready()
+            batch = self._replies.take_ready()
             if batch:
                 message = self._kind.message(replies=[pending.reply for pending in batch])
                 for pending in batch:
@@ -107,17 +102,6 @@ class CallStream(Generic[AnyRows, A, Reply]):
             else:
                 self._wake.clear()
                 await self._wake.wait()
-
-    def _take_ready(self) -> list[Pending[A, Reply]]:
-        """Takes the next replies: as many as are ready and make a message of a good size, or one that is larger."""
-        batch: list[Pending[A, Reply]] = []
-        size = 0
-        while self._replies and self._replies[0].reply is not None:
-            size += self._replies[0].size
-            if batch and size > MESSAGE_BYTES:
-                break
-            batch.append(self._replies.popleft())
-        return batch
 
     def _release(self, written: list[Pending[A, Reply]]) -> None:
         for pending in written:
@@ -144,7 +128,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
                 await self._refuse_message(InvalidInput("cancelled_ids", many))
             else:
                 if is_first:
-                    self._any_order = message.any_order
+                    self._replies.any_order = message.any_order
                 await self._begin_all(message)
             self._window.forget()
             received = message = None  # it would stay until the next one is here
@@ -190,8 +174,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         pending: Pending[A, Reply] = Pending(number, size)
         self._window.add(size)
         self._calls.enter()
-        if not self._any_order:
-            self._replies.append(pending)
+        self._replies.expect(pending)
         return pending
 
     def _begin(self, pending: Pending[A, Reply], call: pb.EncodeCall | pb.DecodeCall) -> None:
@@ -232,9 +215,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         answer.add_done_callback(partial(self._answered, pending, render))
         return answer
 
-    async def _respond(
-        self, pending: Pending[A, Reply], size: int, respond: Callable[..., Awaitable[object]]
-    ) -> object:
+    async def _respond(self, pending: Pending[A, Reply], size: int, respond: Respond) -> object:
         """Returns a call's reply, once there is room for it."""
         await self._held.wait_for_room(size, lambda: False)
         self._enlarge(pending, size)
@@ -309,8 +290,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
             del self._waiting[pending.id]
         if pending.answer is not None:
             pending.answer.cancel()
-        if self._any_order:
-            self._replies.append(pending)
+        self._replies.add(pending)
         self._wake.set()
 
     def _is_settled(self, pending: Pending[A, Reply]) -> bool:

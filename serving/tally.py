@@ -37,13 +37,13 @@ class BatchTally:
     batch_rows: Histogram = field(default_factory=lambda: Histogram(ROWS))
     """Of each batch."""
     refused_full: int = 0
-    """Calls refused since the queue had no room."""
+    """Calls refused because the queue had no room."""
     refused_unreachable: int = 0
-    """Calls refused since their deadline could not be met."""
+    """Calls refused because their deadline could not be met."""
     late_rows: int = 0
-    """Rows dropped from the queue since their deadline had passed."""
+    """Rows dropped from the queue because their deadline had passed."""
     cancelled_rows: int = 0
-    """Rows dropped from the queue since their caller had left."""
+    """Rows dropped from the queue because their caller had left."""
     wasted_rows: int = 0
     """Rows that ran though nobody wanted them any more by the end."""
     non_finite_rows: int = 0

@@ -1,7 +1,7 @@
 """Tuning: how a model's graphs are best run here: how many batches at once, on how many threads, of how many rows.
 
 Runs the graphs themselves, at growing batch sizes, as so many executors would side by side. What counts is processor
-time a row, since it is what the machine has to spend and what other work on it disturbs least.
+time a row, because it is what the machine has to spend and what other work on it disturbs least.
 """
 
 import time

@@ -40,7 +40,6 @@ class Window:
         Raises:
             Overloaded: callers hold too much.
         """
-        self.forget()
         self._held.take(size)
         self._arrived_bytes = size
 

@@ -9,11 +9,13 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import grpc
 from google.rpc.status_pb2 import Status
 from prometheus_client.parser import text_string_to_metric_families
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parent.parent
 VAE = [sys.executable, "-W", "error", "-c", "from vae.cli import main; main()"]
@@ -72,12 +74,13 @@ def run_vae(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
     )
 
 
-def until(is_so: Callable[[], object], seconds: float = 60.0) -> None:
-    """Waits until something is so. What is not by then never will be, however busy the machine is."""
+def until(find: Callable[[], T], seconds: float = 60.0) -> T:
+    """Waits until something is so, or there, and returns it. What is not by then never will be, however busy it is."""
     end = time.monotonic() + seconds
-    while not is_so():
+    while not (found := find()):
         assert time.monotonic() < end, "it never came to pass"
         time.sleep(0.01)
+    return found
 
 
 def until_in_flight(port: str, calls: int) -> None:
@@ -95,7 +98,7 @@ def status_of(error: grpc.RpcError) -> Status:
 
 def read_metrics(port: str) -> dict[tuple[str, ...], float]:
     """Returns every sample by its name and its labels' values, in the order of the labels' names."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as response:
         families = list(text_string_to_metric_families(response.read().decode()))
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value

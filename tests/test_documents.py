@@ -41,6 +41,11 @@ def test_a_clients_snippet_runs(server: RunningServer, name: str) -> None:
     _run(CLIENTS[name].replace(TARGET, server.target).replace('model="digits"', 'model="tiny"'))
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=lambda page: page.name)
+def test_commands_name_servers_with_target(page: Path) -> None:
+    assert re.findall(r"\bvae \w+ (?:unix|localhost|HOST|[\d.]+):\S+", page.read_text("utf-8")) == []
+
+
 def test_pairs_are_brought_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     whole, wrapping = _snippets(BRING)

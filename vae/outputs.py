@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,8 @@ class Output(NamedTuple):
         if not self.is_stream:
             check_suffix(self.path, *(f".{name}" for name in self.formats))
             check_writable(self.path)
+        elif getattr(sys.stdout, "name", "") == os.devnull:  # what `vae` puts there where nothing is
+            raise InvalidInput("--out", "- is closed: there is no standard output to write to")
         elif self.suffix != ".csv" and sys.stdout.isatty():
             raise InvalidInput("--out", "- is a terminal, and what would be written is no text: redirect it")
 
@@ -60,7 +63,13 @@ class Output(NamedTuple):
             return write(self.path, fill)
         whole = io.BytesIO()  # NumPy writes no archive into a pipe
         fill(whole)
-        sys.stdout.buffer.write(whole.getbuffer())
+        try:
+            sys.stdout.buffer.write(whole.getbuffer())
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as exc:
+            raise InvalidInput("standard output", str(exc.strerror)) from exc
 
     def write_arrays(self, **values: "Value") -> None:
         """Writes a `.npz` file of what is not None."""

@@ -1,7 +1,6 @@
 """What callers may hold, all of them together: the rule, and a server whose callers do not read or send half."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 from serving.held import Held, Share
-from tests.servers import RunningServer, StartServer, read_metrics, status_of
+from tests.servers import RunningServer, StartServer, read_metrics, status_of, until
 from tests.silent_peer import connect
 from vae import Client
 from vae.errors import Overloaded
@@ -74,6 +73,22 @@ def test_who_waits_gets_room_in_turn_and_who_needs_too_much_is_refused() -> None
     asyncio.run(scenario())
 
 
+def test_replies_do_not_wait_behind_requests() -> None:
+    async def scenario() -> None:
+        held = Held(2**20)
+        held.add(7 * 2**16)
+        request = asyncio.create_task(held.wait_for_room(2**10, lambda: False, is_request=True))
+        reply = asyncio.create_task(held.wait_for_room(2**10, lambda: False))
+        await asyncio.sleep(0)
+        held.add(-(2**10))  # too little for the request
+        await reply
+        assert not request.done()
+        held.add(-(2**17))
+        await request
+
+    asyncio.run(scenario())
+
+
 @pytest.fixture
 def narrow(start_server: StartServer, port: str) -> RunningServer:
     flags = ("--held-bytes", str(_LIMIT), "--queue-rows", "10000000", "--metrics-port", port)
@@ -82,11 +97,12 @@ def narrow(start_server: StartServer, port: str) -> RunningServer:
 
 def wait_for(port: str, condition: Callable[[dict[tuple[str, ...], float]], bool]) -> dict[tuple[str, ...], float]:
     """Waits until the metrics are so, and returns them."""
-    end = time.monotonic() + 60
-    while not condition(told := read_metrics(port)):
-        assert time.monotonic() < end, {key: value for key, value in told.items() if "held" in key[0]}
-        time.sleep(0.05)
-    return told
+
+    def look() -> dict[tuple[str, ...], float]:
+        told = read_metrics(port)
+        return told if condition(told) else {}
+
+    return until(look)
 
 
 def test_replies_that_nobody_reads_are_held_up_to_the_limit(narrow: RunningServer, port: str) -> None:
@@ -135,6 +151,26 @@ def test_streams_wait_for_each_other(start_server: StartServer, port: str) -> No
             most = max(most, read_metrics(port)["vae_held_bytes",])
         assert replies.result() == [1] * 200
     assert 0 < most <= _LIMIT
+    wait_for(port, lambda told: told["vae_held_bytes",] == 0)
+
+
+def test_streams_of_many_messages_are_all_answered(narrow: RunningServer, port: str) -> None:
+    latent = np.zeros((500, 3), np.float32)  # 6 kB, and a reply of 128 kB as it is counted
+    request = pb.DecodeRequest(latent=to_message(latent), output=pb.DECODE_OUTPUT_EXPECTATION)
+    message = pb.DecodeStreamRequest(
+        calls=[pb.DecodeCall(id=number, request=request) for number in range(1, 161)], any_order=True
+    )
+    with grpc.insecure_channel(narrow.target) as channel, ThreadPoolExecutor(20) as pool:
+
+        def use(_: int) -> int:
+            while True:
+                stream = VaeServiceStub(channel).DecodeStream(iter([message] * 3), timeout=300)
+                try:
+                    return sum(len(part.replies) for part in stream)
+                except grpc.RpcError as error:  # a message came when the memory was full
+                    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+        assert list(pool.map(use, range(20))) == [480] * 20
     wait_for(port, lambda told: told["vae_held_bytes",] == 0)
 
 

@@ -21,7 +21,7 @@ from serving.models import Models, Served
 from serving.reloading import Reloader
 from serving.settings import Settings
 from tests.packages import publish
-from tests.servers import ROOT, StartServer
+from tests.servers import ROOT, StartServer, until
 from vae.v1 import vae_pb2 as pb
 from vae.v1.vae_pb2_grpc import VaeServiceStub
 
@@ -112,10 +112,7 @@ def test_a_model_that_does_not_close_is_told(
         monkeypatch.setattr(Served, "close", fail)
         publish(tmp_path / "a")
         await reloader.catch_up()
-        for _ in range(1000):
-            if caplog.records:
-                break
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until, lambda: caplog.records)
 
     with caplog.at_level(logging.ERROR):
         asyncio.run(run())
@@ -134,12 +131,7 @@ def test_a_directory_that_is_no_utf8_and_links_without_end_do_not_stop_the_watch
         stub = VaeServiceStub(channel)
         for version in (2, 3):
             publish(tmp_path / str(version), version=version)
-            for _ in range(2000):
-                found = stub.GetModel(pb.GetModelRequest(), timeout=60).model.version
-                if found == version:
-                    break
-                threading.Event().wait(0.02)
-            assert found == version
+            until(lambda: stub.GetModel(pb.GetModelRequest(), timeout=60).model.version == version)  # noqa: B023
     log = server.stop()
     assert len(re.findall("threads is a link out of ", log)) == 1
     assert "Traceback" not in log

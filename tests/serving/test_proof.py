@@ -63,6 +63,7 @@ def test_batches_without_memory_are_halved_and_served_so(settings: Settings, mon
     assert proved.execution.batch_rows == 8
     assert proved.exactness.is_exact
     assert runs.rows[-1] == 1
+    assert [rows for rows in runs.rows if rows > 10] == [32, 32, 16]  # of batches of 64, 32 and 16 rows: 32 are proved
 
 
 def test_sizes_without_memory_are_not_measured(

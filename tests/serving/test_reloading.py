@@ -20,6 +20,7 @@ from serving.repository import Look, Repository
 from serving.rows import LatentRows
 from serving.settings import read_settings
 from tests.packages import corrupt, publish
+from tests.servers import until
 from vae.errors import PackageError
 
 Keys = list[tuple[str, int]]
@@ -195,10 +196,7 @@ def test_a_look_that_fails_is_told_and_the_next_one_takes_what_came(
         running.reloader.repository = Failing(tmp_path)
         keeping_up = asyncio.create_task(running.reloader.run())
         publish(tmp_path / "b", version=2)
-        for _ in range(6000):
-            if len(running.keys) == 2:
-                break
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until, lambda: len(running.keys) == 2)
         assert running.keys == [("tiny", 1), ("tiny", 2)]
         keeping_up.cancel()
         assert "failed. This is a bug." in caplog.text
