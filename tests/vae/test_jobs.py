@@ -206,6 +206,22 @@ def test_pieces_of_two_pairs_do_not_belong_together(server_of_tiny: RunningServe
     assert replaced.value.reason == "MODEL_REPLACED"
 
 
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        (">/dev/full", "vae: standard output: No space left on device\n"),
+        (">&-", "vae: --out: - is closed: there is no standard output to write to\n"),
+    ],
+)
+def test_rows_that_standard_output_does_not_take_are_no_success(
+    server_of_tiny: RunningServer, where: str, said: str
+) -> None:
+    command = [*VAE, "sample", "--target", server_of_tiny.target, "--count", "2", "--out", "-"]
+    shell = ["sh", "-c", f'exec "$@" {where}', "sh", *command]
+    done = subprocess.run(shell, check=False, stderr=subprocess.PIPE, text=True, timeout=100, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (1, said)
+
+
 @contextmanager
 def on_a_terminal(*command: str) -> Iterator[tuple["subprocess.Popen[str]", Iterator[str]]]:
     """Runs a command whose stderr is a terminal of 80 columns, and gives what is shown there, as it comes."""
