@@ -71,9 +71,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
         # to memory that Python has let go of.
         reading = asyncio.create_task(self._read())
         reading.add_done_callback(lambda _: self._wake.set())
-        reading.add_done_callback(
-            lambda done: done.cancelled() or done.exception()
-        )  # seen, if no writer is left to ask
+        reading.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, if no writer is left
         try:
             await self._write(reading)
         except grpc.aio.InternalError:  # the caller has left; maybe after its message was given up

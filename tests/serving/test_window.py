@@ -74,3 +74,17 @@ def test_a_message_is_counted_once_whether_its_calls_are_accepted_or_not() -> No
         window.arrive(1000)
     window.close()
     assert held.bytes == 0
+
+
+def test_a_closed_window_does_not_wait_behind_others_for_memory() -> None:
+    async def scenario() -> None:
+        held = Held(2**20)
+        held.add(2**19)
+        other = asyncio.create_task(held.wait_for_room(2**10, lambda: False, is_request=True))
+        await asyncio.sleep(0)
+        window = Window(2**20, held)
+        window.close()
+        await asyncio.wait_for(window.wait_for_memory(2**10, lambda: False), 60)
+        other.cancel()
+
+    asyncio.run(scenario())
