@@ -71,8 +71,15 @@ class CallStream(Generic[AnyRows, A, Reply]):
         # to memory that Python has let go of.
         reading = asyncio.create_task(self._read())
         reading.add_done_callback(lambda _: self._wake.set())
+        reading.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, if no writer is left
         try:
             await self._write(reading)
+        except grpc.aio.InternalError:  # the caller has left; maybe after its message was given up
+            self._window.close()  # so that the reading ends
+            await asyncio.wait([reading])
+            if isinstance(reading.exception(), grpc.aio.AbortError):
+                reading.result()
+            raise
         finally:
             self._window.close()
             self._alarm.stop()
@@ -111,12 +118,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
     async def _read(self) -> None:
         is_first = True
         while await self._may_read():
-            try:
-                received = await self._reading.read(self._context, self._request_id, is_stream=True)
-            except Exception:
-                if self._window.is_closed:
-                    return
-                raise
+            received = await self._reading.read(self._context, self._request_id, is_stream=True)
             if received is None:
                 return
             message, size = received
@@ -127,8 +129,7 @@ class CallStream(Generic[AnyRows, A, Reply]):
                 many = f"holds {len(message.cancelled_ids)} ids, a message takes at most {_MOST_CANCELLED}"
                 await self._refuse_message(InvalidInput("cancelled_ids", many))
             else:
-                if is_first:
-                    self._replies.any_order = message.any_order
+                self._replies.any_order |= is_first and message.any_order
                 await self._begin_all(message)
             self._window.forget()
             received = message = None  # it would stay until the next one is here
@@ -276,9 +277,8 @@ class CallStream(Generic[AnyRows, A, Reply]):
 
     def _refuse(self, pending: Pending[A, Reply], error: Exception) -> None:
         refusal = refuse(f"a call of {self._kind.rpc.name}Stream", error)
-        code = refusal.code
-        told = pb.Error(code=code.value[0], message=refusal.message, details=refusal.details)
-        self._settle(pending, self._kind.reply(id=pending.id, error=told), code)
+        told = pb.Error(code=refusal.code.value[0], message=refusal.message, details=refusal.details)
+        self._settle(pending, self._kind.reply(id=pending.id, error=told), refusal.code)
 
     def _settle(self, pending: Pending[A, Reply], reply: Reply, code: grpc.StatusCode) -> None:
         """Readies a call's reply for the writer, once; what its rows still bring is not waited for."""

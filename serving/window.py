@@ -29,7 +29,7 @@ class Window:
 
     async def wait_for_memory(self, size: int, is_over: Callable[[], bool]) -> None:
         """Waits until callers hold so little that a message of so many bytes may be read, or it is over."""
-        if not self._held.fits(size, is_request=True):
+        if not self.is_closed and not self._held.fits(size, is_request=True):
             waiting = self._held.wait_for_room(size, lambda: self.is_closed or is_over(), is_request=True)
             self._turn = asyncio.create_task(waiting)
             await asyncio.wait([self._turn])

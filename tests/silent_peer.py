@@ -43,14 +43,12 @@ class Connection:
 
     def call(self, method: str, message: Message) -> None:
         """Sends a whole call."""
-        content = message.SerializeToString()
-        stream = self._open(method)
-        self._send(DATA, END_STREAM, stream, b"\0" + struct.pack(">I", len(content)) + content)
+        self._send(DATA, END_STREAM, self._open(method), _framed(message))
 
-    def half_call(self, method: str, size: int) -> None:
-        """Sends a call's message but for its last byte, as the server lets it; gives up when the server does."""
+    def half_call(self, method: str, size: int, *before: Message) -> None:
+        """Sends a call's last message but for its last byte, as the server lets it; gives up when the server does."""
         stream = self._open(method)
-        content = memoryview(b"\0" + struct.pack(">I", size) + bytes(size - 1))
+        content = memoryview(b"".join(map(_framed, before)) + struct.pack(">xI", size) + bytes(size - 1))
         while content:
             with self._changed:
                 self._changed.wait_for(lambda: self._room(stream) > 0 or stream not in self._windows, _PATIENCE_SECONDS)
@@ -97,6 +95,11 @@ class Connection:
             self._windows[stream] += int.from_bytes(payload, "big")
         elif kind == RESET or (kind == HEADERS and flags & END_STREAM):
             self._windows.pop(stream, None)
+
+
+def _framed(message: Message) -> bytes:
+    content = message.SerializeToString()
+    return struct.pack(">xI", len(content)) + content
 
 
 @contextmanager

@@ -190,6 +190,23 @@ def test_messages_half_sent_are_given_up_when_they_fill_the_memory(
         wait_for(port, lambda told: told["process_resident_memory_bytes",] < before + 80e6)
 
 
+def test_a_stream_that_is_given_up_while_its_replies_are_not_read_ends_without_a_word(
+    start_server: StartServer, port: str
+) -> None:
+    server = start_server("--held-bytes", str(_LIMIT), "--in-flight-calls", "1", "--metrics-port", port)
+    latent = np.zeros((8000, 3), np.float32)  # whose reply is more than gRPC takes from a writer who is not read
+    request = pb.DecodeRequest(latent=to_message(latent), output=pb.DECODE_OUTPUT_EXPECTATION)
+    first = pb.DecodeStreamRequest(calls=[pb.DecodeCall(id=1, request=request)])
+    with connect(server) as silent:
+        silent.half_call("DecodeStream", 60_000_000, first)  # which returns when the stream's end is told
+        wait_for(port, lambda told: told["vae_held_refused_calls_total",] >= 1)
+    wait_for(port, lambda told: told["vae_held_bytes",] == told["vae_calls_in_flight",] == 0)
+    with grpc.insecure_channel(server.target) as channel:
+        sampling = VaeServiceStub(channel).Sample
+        until(lambda: sampling.future(pb.SampleRequest(count=1)).exception() is None)  # the stream has ended
+    assert "Traceback" not in server.stop()
+
+
 def test_a_burst_is_answered_and_not_dropped(start_server: StartServer) -> None:
     server, codes = start_server(), Counter[str]()
     with ExitStack() as stack:

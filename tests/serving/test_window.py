@@ -82,3 +82,17 @@ def test_messages_leave_room_to_the_replies_that_will_free_theirs() -> None:
     with pytest.raises(Overloaded):
         Window(2**20, held).arrive(2**15)
     assert held.fits(2**15)
+
+
+def test_a_closed_window_does_not_wait_behind_others_for_memory() -> None:
+    async def scenario() -> None:
+        held = Held(2**20)
+        held.add(2**19)
+        other = asyncio.create_task(held.wait_for_room(2**10, lambda: False, is_request=True))
+        await asyncio.sleep(0)
+        window = Window(2**20, held)
+        window.close()
+        await asyncio.wait_for(window.wait_for_memory(2**10, lambda: False), 60)
+        other.cancel()
+
+    asyncio.run(scenario())
