@@ -5,10 +5,15 @@ once. Files are checked before anything is sent.
 """
 
 import argparse
+import sys
+from typing import TYPE_CHECKING
 
 from vae.options import add_input_options, add_server_options, connect
 from vae.outputs import Output, add_output_options, output_of
 from vae.parser import verb_parser
+
+if TYPE_CHECKING:
+    from vae.sources.pictures import FittedRows
 
 
 def encode(arguments: list[str]) -> int:
@@ -39,9 +44,7 @@ def encode(arguments: list[str]) -> int:
         first_row=None if encoded.seed is None else options.first_row,
         files=[str(path) for path in data.files] or None,
     )
-    drawn = "" if encoded.seed is None else f", drawn with seed {encoded.seed} from row {options.first_row}"
-    data.tell_skipped()
-    out.tell(f"latents of {len(data.rows)} rows{drawn}")
+    _tell(out, "latents", data, encoded.seed, options.first_row)
     return 0
 
 
@@ -50,8 +53,7 @@ def _encode_options(arguments: list[str]) -> tuple[argparse.Namespace, Output]:
     add_server_options(parser)
     add_input_options(parser)
     parser.add_argument("--output", choices=("mean", "sample", "moments"), default="mean", help="default: mean")
-    parser.add_argument("--seed", type=int, help="of a sample, 0 to 2^64 - 1; picked, and told, if not given")
-    parser.add_argument("--first-row", type=int, default=0, metavar="ROW", help="number of a sample's first row")
+    _add_draw_options(parser)
     add_output_options(parser, "latents, and what they came from (.npz)", "npz")
     options = parser.parse_args(arguments)
     _check_draw(parser, options, "output")
@@ -82,9 +84,7 @@ def reconstruct(arguments: list[str]) -> int:
         )
         scored = jobs.joined(pieces, len(data.rows))
     write_scores(out, scored, [str(path) for path in data.files], options.first_row)
-    drawn = "" if scored.seed is None else f", drawn with seed {scored.seed} from row {options.first_row}"
-    data.tell_skipped()
-    out.tell(f"scores of {len(data.rows)} rows{drawn}")
+    _tell(out, "scores", data, scored.seed, options.first_row)
     return 0
 
 
@@ -97,8 +97,7 @@ def _reconstruct_options(arguments: list[str]) -> tuple[argparse.Namespace, Outp
     add_server_options(parser)
     add_input_options(parser)
     parser.add_argument("--latent", choices=("mean", "sample"), default="mean", help="which to decode; default: mean")
-    parser.add_argument("--seed", type=int, help="of a sample, 0 to 2^64 - 1; picked, and told, if not given")
-    parser.add_argument("--first-row", type=int, default=0, metavar="ROW", help="number of a sample's first row")
+    _add_draw_options(parser)
     about = "a line for each row (.csv, .parquet), or arrays and the reconstructions (.npz)"
     add_output_options(parser, about, "csv", "npz", "parquet")
     options = parser.parse_args(arguments)
@@ -106,6 +105,19 @@ def _reconstruct_options(arguments: list[str]) -> tuple[argparse.Namespace, Outp
     return options, output_of(parser, options)
 
 
+def _add_draw_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, help="of a sample, 0 to 2^64 - 1; picked, and told, if not given")
+    parser.add_argument("--first-row", type=int, default=0, metavar="ROW", help="number of a sample's first row")
+
+
 def _check_draw(parser: argparse.ArgumentParser, options: argparse.Namespace, option: str) -> None:
     if getattr(options, option) != "sample" and (options.seed is not None or options.first_row):
         parser.error(f"--seed and --first-row are for --{option} sample")
+
+
+def _tell(out: Output, what: str, data: "FittedRows", seed: int | None, first_row: int) -> None:
+    """Tells what was written, after a list on stderr of what was left out."""
+    if data.skipped:
+        print(f"left out {len(data.skipped)}:", *data.skipped, sep="\n  ", file=sys.stderr)
+    drawn = "" if seed is None else f", drawn with seed {seed} from row {first_row}"
+    out.tell(f"{what} of {len(data.rows)} rows{drawn}")

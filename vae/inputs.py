@@ -1,6 +1,5 @@
 """What verbs read: files, folders or standard input -> rows that fit a model."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,26 +8,10 @@ from vae.files import NPY_MAGIC, AnyArray, parse_array, read_array
 from vae.given import as_rows
 from vae.manifest import DataSpec
 from vae.outputs import STANDARD, parse_standard_input, read_standard_input
-from vae.sources.pictures import fit_picture, picture_files, read_rows
-from vae.tensors import Array, fit_data
+from vae.sources.pictures import FittedRows, fit_picture, picture_files, read_rows
+from vae.tensors import fit_data
 
 _STANDARD_INPUT = "standard input"
-
-
-class Data(NamedTuple):
-    """Rows that fit a model."""
-
-    rows: Array | list[bytes]
-    """[rows, *shape], or pictures as they are."""
-    files: tuple[Path, ...] = ()
-    """What each row was read from, if that is a picture."""
-    skipped: tuple[str, ...] = ()
-    """One line for each picture that was left out."""
-
-    def tell_skipped(self) -> None:
-        """Lists on stderr what was left out."""
-        if self.skipped:
-            print(f"left out {len(self.skipped)}:", *self.skipped, sep="\n  ", file=sys.stderr)
 
 
 class Input(NamedTuple):
@@ -38,7 +21,7 @@ class Input(NamedTuple):
     content: bytes | None = None
     files: Sequence[Path] = ()
 
-    def rows(self, spec: DataSpec, skip_bad: bool) -> Data:
+    def rows(self, spec: DataSpec, skip_bad: bool) -> FittedRows:
         """Returns the rows, fitted as the model's training fitted them. Nothing is sent before all of them fit.
 
         Args:
@@ -49,11 +32,11 @@ class Input(NamedTuple):
             InvalidInput: named by the path, or by the row; one does not fit the model.
         """
         if self.array is not None:
-            return Data(fit_data(as_rows(self.array, "data"), "data", spec))
+            return FittedRows(fit_data(as_rows(self.array, "data"), "data", spec))
         if self.content is None:
-            return Data(*read_rows(self.files, spec, skip_bad))
+            return read_rows(self.files, spec, skip_bad)
         row = fit_picture(self.content, _STANDARD_INPUT, spec)
-        return Data([row] if isinstance(row, bytes) else row[None], (Path(_STANDARD_INPUT),))
+        return FittedRows([row] if isinstance(row, bytes) else row[None], (Path(_STANDARD_INPUT),))
 
 
 def open_input(paths: Sequence[Path]) -> Input:

@@ -21,18 +21,18 @@ _COLOURS = {1: "grey", 3: "colour"}
 Read = TypeVar("Read")
 
 
-class Pictures(NamedTuple):
-    """Pictures as a model takes them."""
+class FittedRows(NamedTuple):
+    """Rows that fit a model."""
 
     rows: AnyArray | list[bytes]
-    """Data [rows, *shape] where the model tells how pictures were fitted, else the files' content."""
+    """[rows, *shape], or pictures as they are where the model does not tell how they were fitted."""
     files: tuple[Path, ...] = ()
-    """What each row was read from."""
+    """What each row was read from, if that is a picture."""
     skipped: tuple[str, ...] = ()
-    """One line for each file that was left out because it is bad."""
+    """One line for each picture that was left out because it is bad."""
 
 
-def read_rows(files: Sequence[Path], spec: DataSpec, skip_bad: bool = False) -> Pictures:
+def read_rows(files: Sequence[Path], spec: DataSpec, skip_bad: bool = False) -> FittedRows:
     """Returns pictures as rows, fitted as those that the model was trained on, where it tells how.
 
     Args:
@@ -48,7 +48,7 @@ def read_rows(files: Sequence[Path], spec: DataSpec, skip_bad: bool = False) -> 
     if not read:
         raise InvalidInput(printable(files[0]), f"none of {len(files)} pictures can be used: {skipped[0]}")
     usable, rows = zip(*read, strict=True)
-    return Pictures(np.stack(rows) if spec.image_fit is not None else list(rows), usable, tuple(skipped))
+    return FittedRows(np.stack(rows) if spec.image_fit is not None else list(rows), usable, tuple(skipped))
 
 
 def fit_picture(content: bytes, name: str, spec: DataSpec) -> AnyArray | bytes:
