@@ -106,15 +106,9 @@ def _export_parser() -> argparse.ArgumentParser:
 def _closing(outcome: "Outcome") -> str:
     """Returns what a verb prints at its end: the figures, where they lie, and what comes next."""
     from training.evaluate.report import table
-    from training.report import proof
+    from training.report import closing
 
-    directory = outcome.package.directory
-    return (
-        f"{table(outcome.evaluation)}\n\n"
-        f"proved   {proof(outcome.parity)}\n"
-        f"package  {directory}\n"
-        f"next     vae serve {shlex.quote(str(directory))}"
-    )
+    return f"{table(outcome.evaluation)}\n\n{closing(outcome.package, outcome.parity)}"
 
 
 def _interrupted(asked: argparse.Namespace) -> int:

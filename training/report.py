@@ -1,10 +1,13 @@
-"""What a run says in a line: what it starts from, its networks, what the graphs do to data, what proved them."""
+"""What a run says in a line: its start, its networks, what the graphs do to data, what proved them, where they lie."""
+
+import shlex
 
 from training.checkpoint import Checkpoint
 from training.config import Config
 from training.data import Dataset
 from training.models import model_of
 from vae.manifest import DataSpec, Parity
+from vae.package import ModelPackage
 
 _LINES = 20  # of what was left out
 
@@ -36,6 +39,16 @@ def proof(parity: Parity, met: str = "PyTorch's") -> str:
     """Returns what the parity gate found, in one line; `met` says whose answers the graphs were held against."""
     sizes = ", ".join(map(str, parity.batch_sizes))
     return f"{len(parity.checks)} outputs agree with {met} in batches of {sizes} rows"
+
+
+def closing(package: ModelPackage, parity: Parity, met: str = "PyTorch's") -> str:
+    """Returns what a verb that wrote a package prints at its end: its proof, where and what it is, what comes next."""
+    directory, manifest = package.directory, package.manifest
+    return (
+        f"proved   {proof(parity, met)}\n"
+        f"package  {directory}: {manifest.name}, version {manifest.version}\n"
+        f"next     vae serve {shlex.quote(str(directory))}"
+    )
 
 
 def preprocessing_of(data: DataSpec, family: str) -> str:

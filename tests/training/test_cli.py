@@ -85,7 +85,7 @@ def test_export_packages_the_same_pair_and_says_what_comes_next(
     assert lines[0] == "360 held-out rows, means a row"
     assert lines[-3:] == [
         "proved   8 outputs agree with PyTorch's in batches of 1, 2, 3, 7, 64 rows",
-        f"package  {target}",
+        f"package  {target}: digits, version 1",
         f"next     vae serve '{target}'",
     ]
 

@@ -1,6 +1,5 @@
 """The verb `vae package`."""
 
-import shlex
 from pathlib import Path
 
 from training.bring.spec import parse_spec
@@ -45,7 +44,7 @@ def package(arguments: list[str]) -> int:
         spec = spec.model_copy(update={"version": asked.version})
     prepare_onnxruntime("training,serving")
     from training.bring.bring import package as package_files
-    from training.report import proof
+    from training.report import closing
 
     proved = package_files(
         asked.out,
@@ -55,9 +54,5 @@ def package(arguments: list[str]) -> int:
         likelihood=asked.likelihood,
         rows=None if asked.rows is None else read_array(asked.rows),
     )
-    print(
-        f"proved   {proof(proved.parity, 'the graphs as they came,')}\n"
-        f"package  {asked.out}\n"
-        f"next     vae serve {shlex.quote(str(asked.out))}"
-    )
+    print(closing(proved.package, proved.parity, "the graphs as they came,"))
     return 0

@@ -28,7 +28,7 @@ def test_it_says_what_was_proved_and_what_comes_next(tmp_path: Path, capsys: pyt
     assert cli.package(arguments(tmp_path)) == 0
     assert capsys.readouterr().out.splitlines() == [
         "proved   5 outputs agree with the graphs as they came, in batches of 1, 2, 3, 7, 64 rows",
-        f"package  {tmp_path / 'model'}",
+        f"package  {tmp_path / 'model'}: linear, version 1",
         f"next     vae serve {tmp_path / 'model'}",
     ]
     readme = (ModelPackage.open(tmp_path / "model").directory / "README.md").read_text()
