@@ -100,7 +100,9 @@ def check_suffix(path: Path, *allowed: str) -> str:
         InvalidInput: named by the path; it is none of the endings allowed.
     """
     if path.suffix not in allowed:
-        raise InvalidInput(str(path), f"must end in {' or '.join(allowed)}")
+        raise InvalidInput(
+            str(path), f"must end in {', '.join(allowed[:-1])}{' or ' * (len(allowed) > 1)}{allowed[-1]}"
+        )
     return path.suffix
 
 

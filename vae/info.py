@@ -81,7 +81,8 @@ def _pair_lines(pair: Manifest | Model) -> Lines:
 
 def _pictures(image_fit: ImageFit) -> str:
     converted = {None: "", 1: ", converted to grey", 3: ", converted to RGB"}[image_fit.channels]
-    return f"turned upright, brought to size by {image_fit.fit}{converted}"
+    size = "refused if of another size" if image_fit.fit == "exact" else f"brought to size by {image_fit.fit}"
+    return f"turned upright, {size}{converted}"
 
 
 def _prior(prior: Prior, default: str) -> str:

@@ -68,7 +68,9 @@ def tile(cells: Pixels, columns: int) -> Pixels:
 
 def _pixels(rows: AnyArray, spec: DataSpec) -> Pixels:
     """Returns rows rescaled linearly from the spec's range to 0..255, and enlarged."""
-    if spec.kind != "image" or rows.shape[1:] != spec.shape or len(rows) == 0:
+    if spec.kind != "image":
+        raise InvalidInput("rows", f"are those of a {spec.kind}, which no picture shows: write .npy or .npz")
+    if rows.shape[1:] != spec.shape or len(rows) == 0:
         raise InvalidInput("rows", f"of shape {list(rows.shape)} are no images of shape {list(spec.shape)}")
     if spec.shape[2] not in (1, 3):
         raise InvalidInput("rows", f"have {spec.shape[2]} channels; a picture shows 1 or 3")

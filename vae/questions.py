@@ -49,6 +49,7 @@ def health(arguments: list[str]) -> int:
     import grpc
 
     from vae.channel import connection
+    from vae.errors import CallError
     from vae.failures import call_error
     from vae.health import ask_health, is_refused, not_listening
 
@@ -57,6 +58,8 @@ def health(arguments: list[str]) -> int:
         status = ask_health(to, options.timeout, options.service)
     except grpc.RpcError as exc:
         failure = not_listening(to.target) if is_refused(exc) else call_error(exc, to.target, options.timeout)
+        if failure.code == "NOT_FOUND":
+            failure = CallError(failure.code, f"service: the server tells the health of no service {options.service!r}")
         status = failure.code
         print(f"vae: {failure}", file=sys.stderr)
     print(status)

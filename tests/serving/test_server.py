@@ -230,6 +230,7 @@ def test_health_verb_tells_ready_from_gone(server: RunningServer, vae: RunVae) -
     assert (ready.returncode, ready.stdout) == (0, "SERVING\n")
     unknown = vae("health", "--service", "nobody", VAE_TARGET=server.target)
     assert (unknown.returncode, unknown.stdout) == (1, "NOT_FOUND\n")
+    assert unknown.stderr == "vae: NOT_FOUND: service: the server tells the health of no service 'nobody'\n"
     gone = vae("health", "--target", "127.0.0.1:1")
     assert (gone.returncode, gone.stdout) == (1, "UNAVAILABLE\n")
     assert "nothing listens at 127.0.0.1:1 (connection refused): is `vae serve` running there?" in gone.stderr

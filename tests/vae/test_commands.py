@@ -152,7 +152,8 @@ def test_a_table_is_no_picture(server: "Server", tmp_path: Path, capsys: Streams
     server.script.model.data.kind = pb.DATA_KIND_TABLE
     server.script.model.data.shape[:] = [3]
     sample = ["sample", "--target", server.target, "--count", "1", "--out", str(tmp_path / "x.png")]
-    assert "are no images" in refused(sample, capsys)
+    assert "rows: are those of a table, which no picture shows: write .npy or .npz" in refused(sample, capsys)
+    assert "x.csv: must end in .npy, .npz or .png" in refused([*sample[:-1], str(tmp_path / "x.csv")], capsys)
 
 
 @pytest.mark.parametrize(
@@ -271,6 +272,15 @@ def test_info_tells_whether_bits_depend_on_the_batch(
     assert run(["info", "--target", server.target, "--json"]) == 0
     (model,) = json.loads(capsys.readouterr().out)["models"]
     assert model["exactness"]["is_exact"] == exactness.is_exact
+
+
+@pytest.mark.parametrize(
+    ("fit", "said"), [("exact", "turned upright, refused if of another size"), ("crop", "brought to size by crop")]
+)
+def test_info_tells_what_becomes_of_pictures(server: "Server", capsys: Streams, fit: str, said: str) -> None:
+    server.script.model.data.image_fit.fit = fit
+    assert run(["info", "--target", server.target]) == 0
+    assert said in capsys.readouterr().out
 
 
 def test_info_describes_a_package(package: ModelPackage, capsys: Streams) -> None:
