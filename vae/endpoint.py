@@ -75,6 +75,7 @@ class Endpoint:
             "root_certificates": root_certificates,
             "client_certificate": client_certificate,
             "client_key": client_key,
+            "bulk": bulk,
         }
         self._models: dict[Route, Model] = {}
         self._closed = False
@@ -92,7 +93,7 @@ class Endpoint:
 
     @property
     def connection(self) -> Connection:
-        """How the server is reached, for who opens a channel of their own."""
+        """How the server is reached, for whoever opens a channel of their own."""
         return self._connection
 
     def _start(self) -> None:

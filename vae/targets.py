@@ -32,7 +32,7 @@ def check_target(target: str, field: str = "target") -> str:
             raise InvalidInput(field, f"is {target!r}: an IPv6 address needs brackets, [{address}]:PORT")
         if not host or address.endswith("]"):
             raise InvalidInput(field, f"is {target!r}, which names no port: must be HOST:PORT")
-        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65536):
             raise InvalidInput(field, f"is {target!r}: the port must be a number from 1 to 65535")
     return target
 

@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import grpc
@@ -75,6 +76,7 @@ def test_a_host_alone_can_be_this_machine_too(host: str) -> None:
         ("localhost:", "the port must be a number from 1 to 65535"),
         ("localhost:http", "the port must be a number"),
         ("localhost:99999", "the port must be a number"),
+        ("localhost:" + "9" * 5000, "the port must be a number"),
     ],
 )
 @pytest.mark.parametrize("make", [Client, AsyncClient])
@@ -148,3 +150,11 @@ def test_tokens_that_no_header_can_hold(token: str) -> None:
     with pytest.raises(InvalidInput, match="token: must be one word") as err:
         connection("localhost:1", token=token)
     assert not token or token not in str(err.value)
+
+
+@pytest.mark.parametrize("make", [Client, AsyncClient])
+def test_a_pickled_client_is_still_for_bulk_work(make: type[Client] | type[AsyncClient]) -> None:
+    client = make("127.0.0.1:1", token="secret", bulk=True)
+    again = pickle.loads(pickle.dumps(client))
+    assert again.connection.metadata == client.connection.metadata
+    assert ("vae-class", "bulk") in again.connection.metadata
