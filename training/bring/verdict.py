@@ -7,6 +7,7 @@ from training.bring.trial import Trial, rows_of
 from training.parity import Disagreement, batch_sizes, open_session, run_in_batches
 from training.probes import Arrays, GraphModule, Probe, probe
 from vae.errors import TrainingError
+from vae.slices import Slices
 
 CLEARLY = 3  # times as far from float64 as the other side is the one that is off
 
@@ -21,7 +22,7 @@ def verdict(trial: Trial, found: Disagreement, content: bytes, exact: GraphModul
         exact: what it is to answer, computed in float64; None where that cannot be had.
     """
     wanted, session = trial.probes[found.graph], open_session(found.graph, content)
-    every = [run_in_batches(session, wanted.inputs, size) for size in batch_sizes(content)]
+    every = [run_in_batches(session, wanted.inputs, Slices(size)) for size in batch_sizes(content)]
     answers = max(every, key=lambda each: _distance(found.output, each, wanted.outputs))
     rows = trial.missed(found.output, answers, wanted.outputs)
     if not rows:

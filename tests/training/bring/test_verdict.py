@@ -3,9 +3,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from torch import Tensor, nn
 
 from tests.flat_pictures import spec
+from training import parity
 from training.bring.borders import encoder_border
 from training.bring.bring import _candidate
 from training.bring.part import module_part
@@ -14,7 +16,8 @@ from training.bring.trial import Trial, trial_rows
 from training.bring.verdict import verdict
 from training.graphs import export_graph
 from training.parity import Disagreement
-from training.probes import GraphModule, Probe, probe_all
+from training.probes import Arrays, GraphModule, Probe, probe_all
+from vae.errors import OutOfMemory
 from vae.manifest import Tolerance
 
 FOUND = Disagreement("encoder.mean", "")
@@ -90,3 +93,17 @@ def test_latents_and_rows_of_a_table_have_names_of_their_own() -> None:
     )
     table = spec(kind="table", shape=12, dtype="float32", minimum=0.0, maximum=1.0, layout="flat", scaled_to=None)
     assert trial._replace(data=table.data).named("encoder", [63]) == "1 of 8 extreme rows"
+
+
+def test_a_verdict_takes_no_more_rows_than_there_is_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(spec(), given=True)
+    run = parity.run
+
+    def run_with_little_memory(session: InferenceSession, inputs: Arrays, names: Sequence[str]) -> list[np.ndarray]:
+        if len(next(iter(inputs.values()))) > 3:
+            raise OutOfMemory("4 rows took more memory than there is")
+        return run(session, inputs, names)
+
+    monkeypatch.setattr(parity, "run", run_with_little_memory)
+    said = verdict(case.off_by(0.5, [3]), FOUND, case.content, None)
+    assert said == "it misses them on 1 of 40 given rows; `tolerance` allows more"
