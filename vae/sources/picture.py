@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from vae.bounded import read_regular
 from vae.errors import InvalidInput
 from vae.image_files import ImageFile, read_image_file
 from vae.images import Pixels, Unfit, open_image, upright
@@ -46,17 +47,14 @@ def read_file(path: Path) -> bytes:
     """Returns what a picture's file holds.
 
     Raises:
-        InvalidInput: named by the path; it is no file, cannot be read, or is longer than any picture.
+        InvalidInput: named by the path; it is no regular file, cannot be read, or is longer than any picture.
     """
-    name = printable(path)
     try:
-        if not path.is_file():
-            raise InvalidInput(name, "is no file, or leads to none")
-        if path.stat().st_size > MOST_FILE_BYTES:
-            raise InvalidInput(name, f"takes {path.stat().st_size} bytes, more than any picture")
-        return path.read_bytes()
+        return read_regular(path, MOST_FILE_BYTES)
     except OSError as exc:
-        raise InvalidInput(name, f"cannot be read: {exc.strerror}") from exc
+        raise InvalidInput(printable(path), f"cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise InvalidInput(printable(path), str(exc)) from exc
 
 
 def parse_picture(content: bytes, name: str, wanted: Wanted) -> Pixels:

@@ -92,7 +92,7 @@ def test_bad_pictures_are_refused_or_left_out_and_listed(folder: Path) -> None:
     np.testing.assert_array_equal(content.values, PICTURES)
     assert content.skipped == (
         f"{folder}/a/0.png: is no PNG, JPEG or WebP",
-        f"{folder}/m.jpg: is no file, or leads to none",
+        f"{folder}/m.jpg: cannot be read: No such file or directory",
     )
 
 

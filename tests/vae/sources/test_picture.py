@@ -138,7 +138,7 @@ def test_what_is_refused_is_named(content: bytes, wanted: Wanted, said: str, tmp
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to("/nowhere")
-    with pytest.raises(InvalidInput, match=r"a\.png: is no file, or leads to none"):
+    with pytest.raises(InvalidInput, match=r"a\.png: cannot be read: No such file or directory"):
         read_picture(tmp_path / "a.png", Wanted())
 
 
