@@ -12,7 +12,6 @@ from vae.errors import InvalidInput
 from vae.outputs import Output
 from vae.replies import Reconstructed
 
-FORMATS = ("csv", "npz", "parquet")
 SCORES = ("log_likelihood", "kl", "elbo", "squared_error")
 
 

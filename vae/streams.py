@@ -130,7 +130,7 @@ class Conversation(Generic[Reply, Result]):
         # Rows over the present stream. Each is written by one thread alone, or `+=` would lose some.
         self._sent_rows = self._answered_rows = 0
         self.is_failed = False
-        """Whether no further batch is wanted, since the results end with an error."""
+        """Whether no further batch is wanted, because the results end with an error."""
 
     @property
     def has_room(self) -> bool:
