@@ -104,7 +104,7 @@ def probe(module: GraphModule, inputs: Mapping[str, Tensor], at_once: int = ROWS
 def _run(module: GraphModule, inputs: list[Tensor]) -> list[npt.NDArray[np.number]]:
     try:
         with torch.inference_mode():
-            found: Tensor | tuple[Tensor, ...] = module.module.eval()(*map(laid_out, inputs))
+            found: Tensor | tuple[Tensor, ...] = module.module.eval()(*inputs)
     except (MemoryError, RuntimeError) as exc:
         if not is_lack_of_memory(exc):
             raise

@@ -17,8 +17,10 @@ MOST = 2**31 - 1
 VERSION_HELP = "version of the package: a number, or next, one more than the highest of the name beside DIR"
 
 
-def _checked(version: object) -> object:
-    if version == NEXT or (isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MOST):
+def _checked(version: object) -> int | str:
+    if version == NEXT:
+        return NEXT
+    if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MOST:
         return version
     raise ValueError(f"must be a whole number from 1 to {MOST}, or next, not {version!r}")
 
@@ -32,11 +34,11 @@ def read_version(text: str) -> int | str:
     Raises:
         ArgumentTypeError: it names none.
     """
-    if text == NEXT:
-        return text
-    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MOST)) and 1 <= int(text) <= MOST):
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {MOST}, or next, not {text!r}")
-    return int(text)
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(MOST)) else text
+    try:
+        return _checked(number)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def number_of(version: int | str, out: Path, name: str) -> int:

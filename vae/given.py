@@ -16,6 +16,7 @@ import numpy.typing as npt
 from vae.errors import InvalidInput, innermost
 from vae.tensors import Array
 
+_ORIENTATION, _TURNED = 0x0112, range(2, 9)  # EXIF's tag, and its values but for upright
 _WIDENED = ("bfloat16", "float8")  # of ml_dtypes, which JAX and TensorFlow use; float32 holds them all exactly
 
 
@@ -71,7 +72,7 @@ def as_pictures(values: object, field: str) -> list[bytes] | None:
     """Returns pictures of Pillow's as PNG files, which lose nothing; None for what is none.
 
     Raises:
-        InvalidInput: a picture is of a kind that PNG does not hold.
+        InvalidInput: a picture is of a kind that PNG does not hold, or says that it is still to be turned.
     """
     pillow: Any = sys.modules.get("PIL.Image")
     if pillow is None:
@@ -139,6 +140,8 @@ def _filled(given: npt.NDArray[Any], field: str) -> Array:
 
 
 def _png(picture: Any, field: str) -> bytes:  # noqa: ANN401, Pillow is not imported here
+    if picture.getexif().get(_ORIENTATION, 1) in _TURNED:  # its file would be turned; nobody can tell whether it was
+        raise InvalidInput(field, "has an EXIF orientation: turn it with PIL.ImageOps.exif_transpose first")
     file = io.BytesIO()
     try:
         picture.save(file, "PNG", compress_level=1, icc_profile=None)

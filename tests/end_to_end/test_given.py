@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.servers import RunningServer
 from vae import Client
@@ -60,3 +60,16 @@ def test_pictures_that_fit_no_model_are_refused(server: RunningServer) -> None:
             client.encode([Image.new("L", (5, 4))])  # type: ignore[arg-type]
         with pytest.raises(InvalidInput, match=r"data\[0\]: has 16 bits a channel"):
             client.encode([Image.new("I;16", (4, 4))])  # type: ignore[arg-type]
+
+
+def test_a_picture_that_is_still_to_be_turned_is_refused_and_one_that_was_is_taken(server: RunningServer) -> None:
+    picture = Image.fromarray(PIXELS)
+    picture.getexif()[0x0112] = 6
+    file = io.BytesIO()
+    picture.save(file, "PNG", exif=picture.getexif())
+    with Client(server.target) as client:
+        with pytest.raises(InvalidInput, match=r"data\[0\]: has an EXIF orientation: turn it with PIL.ImageOps"):
+            client.encode([picture])  # type: ignore[arg-type]
+        turned = client.encode([ImageOps.exif_transpose(picture)])  # type: ignore[arg-type]
+        of_file = client.encode([file.getvalue()])
+    assert turned.latent.tobytes() == of_file.latent.tobytes()

@@ -76,7 +76,7 @@ def trial_rows(rows: npt.ArrayLike | None, spec: Spec) -> Tensor:
     width = data.maximum - data.minimum
     if width > WIDEST:
         raise TrainingError(
-            f"rows: must be given, since values of [{data.minimum:g}, {data.maximum:g}] drawn blindly say nothing"
+            f"rows: must be given: values drawn at random from [{data.minimum:g}, {data.maximum:g}] say nothing"
         )
     values = data.minimum + width * torch.rand(REAL, *data.shape, generator=torch.Generator().manual_seed(0))
     return values.round().to(torch.uint8) if data.dtype == "uint8" else values

@@ -5,7 +5,7 @@ import torch
 
 from training.bring.trial import Trial, rows_of
 from training.parity import Disagreement, batch_sizes, open_session, run_in_batches
-from training.probes import Arrays, GraphModule, Probe, probe
+from training.probes import Arrays, GraphModule, Probe, probe, rows_at_once
 from vae.errors import TrainingError
 from vae.slices import Slices
 
@@ -29,15 +29,17 @@ def verdict(trial: Trial, found: Disagreement, content: bytes, exact: GraphModul
         return "rows alone and in a batch lie too far apart; `tolerance` allows more"
     side = None
     if exact is not None:
-        side = _side(found.output, Probe(*(rows_of(part, rows) for part in wanted)), rows_of(answers, rows), exact)
+        missed, at_once = Probe(*(rows_of(part, rows) for part in wanted)), rows_at_once(trial.data)
+        side = _side(found.output, missed, rows_of(answers, rows), exact, at_once)
     said = f"it misses them on {trial.named(found.graph, rows)}", side, "`tolerance` allows more"
     return "; ".join(filter(None, said))
 
 
-def _side(output: str, wanted: Probe, answers: Arrays, exact: GraphModule) -> str | None:
+def _side(output: str, wanted: Probe, answers: Arrays, exact: GraphModule, at_once: int) -> str | None:
     """Returns which side is off; None where the module does not compute in float64."""
     try:
-        wide = probe(exact, {name: torch.from_numpy(array) for name, array in wanted.inputs.items()}).outputs
+        inputs = {name: torch.from_numpy(array) for name, array in wanted.inputs.items()}
+        wide = probe(exact, inputs, at_once).outputs
     except TrainingError:
         return None
     reference, graph = (_distance(output, found, wide) for found in (wanted.outputs, answers))

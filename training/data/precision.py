@@ -42,13 +42,12 @@ class Loss(NamedTuple):
 
     def __str__(self) -> str:
         """Returns "keeps 48 of 200 distinct values in float32, ..." and what to do."""
-        remedy = f"subtract an offset first, for example its smallest value, {self.smallest:.15g}"
         if self.is_tiny:
             reach = max(-self.smallest, self.largest)
             return f"holds nothing beyond {reach:.2g}, too small for float32 to scale: multiply it by a constant first"
         return (
             f"keeps {self.kept} of {self.distinct} distinct values in float32, which moves them by {self.moved:.2g} "
-            f"standard deviations: {remedy}"
+            f"standard deviations: subtract an offset first, for example its smallest value, {self.smallest:.15g}"
         )
 
 

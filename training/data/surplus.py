@@ -7,12 +7,7 @@ import numpy.typing as npt
 
 from training.data.content import Array
 
-_INDEX = (
-    "index",
-    "unnamed: 0",
-    "__index_level_0__",
-    "rownames",
-)  # as pandas and R call it, where they call it anything
+_INDEX = ("index", "unnamed: 0", "__index_level_0__", "rownames")  # as pandas and R call it, if anything
 _LEAST_ROWS = 3  # two may be 0 and 1 by chance
 
 

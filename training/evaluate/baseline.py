@@ -8,6 +8,9 @@ from training.evaluate.served import BATCH_ROWS, Data
 from training.likelihoods import FAMILIES, likelihood_of
 from training.scaling import scaling_of
 from vae.manifest import DataSpec
+from vae.slices import rows_within
+
+VALUE_BYTES = 128  # that a likelihood may take for each value of a row: some float32 and float64 of it
 
 
 def without_latents(family: str | None, data: DataSpec, train: Data, test: Data) -> float | None:
@@ -26,7 +29,7 @@ def without_latents(family: str | None, data: DataSpec, train: Data, test: Data)
     parameters = likelihood.fit(rows)
     total = sum(
         float(-likelihood(some, parameters.expand(len(some), *parameters.shape)).double().sum())
-        for some in torch.split(torch.from_numpy(test), BATCH_ROWS)
+        for some in torch.split(torch.from_numpy(test), rows_within(VALUE_BYTES * data.size, BATCH_ROWS))
     )
     levels = 2 if family == "bernoulli" else data.maximum - data.minimum + 1
     uniform = data.size * log(levels) if data.dtype == "uint8" else inf

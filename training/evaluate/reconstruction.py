@@ -9,8 +9,10 @@ from sklearn.decomposition import PCA
 from training.evaluate.features import evenly
 from training.evaluate.served import BATCH_ROWS, Data, Wide
 from training.parity import batches
+from vae.slices import rows_within
 
 FITTED_VALUES = 100_000_000  # at most, as doubles: all of MNIST, and some of what would not fit beside itself
+DOUBLES = 5  # of each value of a row that is projected and compared
 ROUNDING = 1e-9  # share of the variance: what is left of less is float32's
 
 
@@ -43,7 +45,7 @@ def pca(train: Data, test: Data, components: int) -> Reconstruction | None:
         again: Wide = fitted.inverse_transform(fitted.transform(rows.reshape(-1, size) / units)) * units
         return again.reshape(rows.shape)
 
-    parts = [test[part] for part in batches(len(test), BATCH_ROWS)]
+    parts = (test[part] for part in batches(len(test), rows_within(DOUBLES * 8 * size, BATCH_ROWS)))
     found = reconstruction(((projected(rows), rows) for rows in parts), train)
     return None if found.explained is None or 1 - found.explained < ROUNDING else found
 

@@ -9,6 +9,9 @@ from training.scaling import Scaling, scaled
 from vae import manifest
 from vae.errors import TrainingError
 from vae.manifest import DataSpec
+from vae.slices import rows_within
+
+PART_ROWS = 4096  # most rows that are summed at once
 
 
 class Likelihood(nn.Module, ABC):
@@ -100,7 +103,7 @@ class Likelihood(nn.Module, ABC):
 def mean_of(train: Tensor) -> Tensor:
     """Returns the mean row, a few rows at a time: a double of every pixel would not fit beside a large set."""
     total = torch.zeros(train.shape[1:], dtype=torch.float64)
-    for rows in torch.split(train, 4096):
+    for rows in _parts(train):
         total += rows.double().sum(0).cpu()
     return total / len(train)
 
@@ -108,9 +111,14 @@ def mean_of(train: Tensor) -> Tensor:
 def variance_of(train: Tensor) -> Tensor:
     """Returns the variance of every value about its mean, a few rows at a time."""
     mean, total = mean_of(train), torch.zeros(train.shape[1:], dtype=torch.float64)
-    for rows in torch.split(train, 4096):
+    for rows in _parts(train):
         total += (rows.double().cpu() - mean).square().sum(0)
     return total / len(train)
+
+
+def _parts(train: Tensor) -> tuple[Tensor, ...]:
+    doubles = 2 * 8 * train[0].numel()
+    return torch.split(train, rows_within(doubles, PART_ROWS))
 
 
 def softplus(values: Tensor) -> Tensor:

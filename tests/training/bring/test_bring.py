@@ -242,7 +242,7 @@ def test_an_encoder_that_cannot_be_served(bring: Bring, tmp_path: Path, nodes: s
         ),
         ({"decoder_outputs": ["logits"]}, "minimum: must be 0, since the decoder answers logits"),
         ({"likelihood": encoder()}, "l.onnx: takes x, must take data and parameters"),
-        ({"maximum": 1e30}, "rows: must be given, since"),
+        ({"maximum": 1e30}, "rows: must be given: values drawn at random"),
         ({"rows": np.zeros((4, 5))}, "rows: are of shape [5], and the spec says [6]"),
     ],
 )

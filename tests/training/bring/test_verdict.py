@@ -107,3 +107,13 @@ def test_a_verdict_takes_no_more_rows_than_there_is_memory_for(monkeypatch: pyte
     monkeypatch.setattr(parity, "run", run_with_little_memory)
     said = verdict(case.off_by(0.5, [3]), FOUND, case.content, None)
     assert said == "it misses them on 1 of 40 given rows; `tolerance` allows more"
+
+
+def test_in_float64_too_wide_rows_are_computed_a_few_at_a_time() -> None:
+    case, given = Case(spec(), given=True), list[int]()
+    assert case.exact is not None
+    case.exact.module.register_forward_pre_hook(lambda _, inputs: given.append(len(inputs[0])))
+    trial = case.off_by(0.5, range(12))
+    wide = trial.data.model_copy(update={"shape": (64, 64, 3)})  # of which 10 rows fit
+    verdict(trial._replace(data=wide), FOUND, case.content, case.exact)
+    assert given == [10, 2]

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
+from training.evaluate import baseline
 from training.evaluate.baseline import without_latents
+from training.likelihoods import likelihood_of
+from training.likelihoods.likelihood import Likelihood
+from training.scaling import Scaling
 from vae.manifest import DataSpec
 
 RANDOM = np.random.default_rng(0)
@@ -46,3 +50,18 @@ def test_counts_are_binomial_by_the_mean_row() -> None:
 @pytest.mark.parametrize("family", [None, "own", "unknown"])
 def test_a_family_of_somebody_elses_has_none(family: str | None) -> None:
     assert without_latents(family, GREY, np.zeros((9, 2, 2, 1), np.uint8), np.zeros((9, 2, 2, 1), np.uint8)) is None
+
+
+def test_wide_rows_are_scored_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, made = list[int](), likelihood_of
+
+    def counting(family: str, data: DataSpec, scaling: Scaling) -> Likelihood:
+        likelihood = made(family, data, scaling)
+        likelihood.register_forward_pre_hook(lambda _, given: counted.append(len(given[0])))
+        return likelihood
+
+    monkeypatch.setattr(baseline, "likelihood_of", counting)
+    wide = GREY.model_copy(update={"shape": (128, 128, 3)})
+    rows = RANDOM.integers(0, 256, (30, 128, 128, 3)).astype(np.uint8)
+    assert without_latents("gaussian", wide, rows, rows) is not None
+    assert counted == [21, 9]

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -5,6 +7,7 @@ from sklearn.metrics import r2_score
 
 from training.evaluate import reconstruction as module
 from training.evaluate.reconstruction import pca, reconstruction
+from vae.slices import SLICE_BYTES
 
 
 def test_squared_errors_are_sums_over_a_row_in_the_datas_units() -> None:
@@ -70,3 +73,13 @@ def test_pca_of_a_set_too_large_for_memory_is_fitted_on_some_of_it(monkeypatch: 
     found = pca(train, test, 2)
     assert found is not None
     assert found.squared_error == pytest.approx(((again - test) ** 2).sum(1).mean())
+
+
+def test_wide_rows_are_projected_a_few_at_a_time() -> None:
+    random = np.random.default_rng(0)
+    train, test = (random.integers(0, 256, (rows, 128, 128, 3)).astype(np.uint8) for rows in (8, 200))
+    tracemalloc.start()
+    assert pca(train, test, 2) is not None
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * SLICE_BYTES, "all 200 at once would take three times as much"
