@@ -51,17 +51,20 @@ class Heap:
         return resident_bytes() - self._held.bytes
 
     async def keep_small(self, is_quiet: Callable[[], bool]) -> None:
-        """Gives memory back when callers hold less than they did, for as long as the process lives.
+        """Gives memory back when callers hold less than they did, for a look at least, as long as the process lives.
 
         Args:
             is_quiet: says whether gRPC holds nothing that is counted nowhere.
         """
-        before = self._own_bytes()
+        before, most = self._own_bytes(), 0
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            if self._held.bytes <= self._held.peak_bytes // 2 and resident_bytes() > self._rest_bytes + _WORTH_BYTES:
+            # Between two calls of a steady load little is held too: what was given back then would be taken at once.
+            lately = self._held.take_peak()
+            if lately <= most // 2 and resident_bytes() > self._rest_bytes + _WORTH_BYTES:
                 await self.give_back()
-                self._held.peak_bytes = self._held.bytes
+                most = lately
+            most = max(most, lately)
             if is_quiet():
                 self._floor_bytes = before  # what gRPC was reading then, it has read by now
             before = self._own_bytes()

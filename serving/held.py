@@ -25,8 +25,7 @@ class Held:
         self.limit_bytes = limit_bytes
         self.bytes = 0
         """Held now."""
-        self.peak_bytes = 0
-        """Most that was held; whoever watches it may set it back."""
+        self._peak_bytes = 0
         self.refused = 0
         """Calls and streams that were refused because there was no room."""
         self._plenty = limit_bytes - limit_bytes // 4 - limit_bytes // 8
@@ -36,9 +35,14 @@ class Held:
     def add(self, size: int) -> None:
         """Counts a message of so many bytes; negative ones are given back."""
         self.bytes += _COPIES * size
-        self.peak_bytes = max(self.peak_bytes, self.bytes)
+        self._peak_bytes = max(self._peak_bytes, self.bytes)
         if size < 0:
             self.look_again()
+
+    def take_peak(self) -> int:
+        """Returns the most that was held since it was last asked."""
+        peak, self._peak_bytes = self._peak_bytes, self.bytes
+        return peak
 
     def fits(self, size: int, *, is_request: bool = False) -> bool:
         """Says whether a message of so many bytes may be held, too."""

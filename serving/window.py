@@ -40,7 +40,7 @@ class Window:
         Raises:
             Overloaded: callers hold too much.
         """
-        self._held.take(size, is_request=True)
+        self._held.take(size)
         self._arrived_bytes = size
 
     def forget(self) -> None:

@@ -34,3 +34,38 @@ def test_what_is_read_just_now_is_not_what_the_process_needs(
 
     asyncio.run(scenario())
     assert watched.is_full == is_still_read
+
+
+@pytest.mark.parametrize("load", [[100, 100, 100, 100], [100, 100, 40, 40]])
+def test_memory_is_given_back_when_less_is_held_and_not_between_the_calls_of_a_steady_load(
+    monkeypatch: pytest.MonkeyPatch, load: list[int]
+) -> None:
+    monkeypatch.setattr(heap, "_LOOK_SECONDS", 0.0)
+    held, looks = Held(2**20), 0
+    given_back: list[int] = []
+    monkeypatch.setattr(heap, "resident_bytes", lambda: 0 if given_back else 2**30)
+
+    class Watched(Heap):
+        async def give_back(self) -> None:
+            given_back.append(looks)
+
+    def is_quiet() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks < len(load):
+            held.add(load[looks])
+            held.add(-load[looks])  # between two calls nothing is held
+        return False
+
+    async def scenario() -> None:
+        watched = Watched(held)
+        watched._rest_bytes = 0
+        held.add(load[0])
+        held.add(-load[0])
+        keeping = asyncio.create_task(watched.keep_small(is_quiet))
+        while looks < len(load):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        keeping.cancel()
+
+    asyncio.run(scenario())
+    assert given_back == ([] if min(load) == 100 else [2])

@@ -76,14 +76,6 @@ def test_a_message_is_counted_once_whether_its_calls_are_accepted_or_not() -> No
     assert held.bytes == 0
 
 
-def test_messages_leave_room_to_the_replies_that_will_free_theirs() -> None:
-    held = Held(2**20)
-    held.add(5 * 2**16)  # which counts twice: five eighths
-    with pytest.raises(Overloaded):
-        Window(2**20, held).arrive(2**15)
-    assert held.fits(2**15)
-
-
 def test_a_closed_window_does_not_wait_behind_others_for_memory() -> None:
     async def scenario() -> None:
         held = Held(2**20)
