@@ -13,6 +13,7 @@ from serving.held import Held
 _STATM = Path("/proc/self/statm")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _LOOK_SECONDS = 1.0
+_LOOKS_AFTER_RELIEF = 5  # gRPC may let go of what was given up some time later
 _WORTH_BYTES = 16 * 2**20  # less is soon used again
 
 
@@ -30,11 +31,17 @@ class Heap:
         self._held = held
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         self._floor_bytes = self._rest_bytes = resident_bytes()
+        self._looks_due = 0  # which give memory back whatever callers hold
 
     @property
     def is_full(self) -> bool:
         """Whether the process has grown by more than callers may hold."""
         return resident_bytes() > self._floor_bytes + self._held.limit_bytes
+
+    async def relieve(self) -> None:
+        """Gives back what callers were just refused, and again at the next looks, because gRPC frees it later."""
+        self._looks_due = _LOOKS_AFTER_RELIEF
+        await self.give_back()
 
     async def give_back(self) -> None:
         """Gives freed memory back to the system, on a thread. gRPC leaves cycles of frames that hold replies."""
@@ -61,7 +68,9 @@ class Heap:
             await asyncio.sleep(_LOOK_SECONDS)
             # Between two calls of a steady load little is held too: what was given back then would be taken at once.
             lately = self._held.take_peak()
-            if lately <= most // 2 and resident_bytes() > self._rest_bytes + _WORTH_BYTES:
+            is_less = lately <= most // 2 and resident_bytes() > self._rest_bytes + _WORTH_BYTES
+            if is_less or self._looks_due:
+                self._looks_due = max(0, self._looks_due - 1)
                 await self.give_back()
                 most = lately
             most = max(most, lately)

@@ -96,7 +96,7 @@ class Reading:
 
     async def _relieve(self) -> None:
         """Gives messages up until the process is small again. Nothing new is read meanwhile."""
-        await self._heap.give_back()
+        await self._heap.relieve()
         for are_streams in (False, True):
             if not self._heap.is_full:
                 return
@@ -108,7 +108,7 @@ class Reading:
                 self._given_up.add(task)
                 task.add_done_callback(self._given_up.discard)
             await asyncio.sleep(_RELEASE_SECONDS)
-            await self._heap.give_back()
+            await self._heap.relieve()
         self._heap.settle()
 
     async def _give_up(self, context: Context, request_id: RequestId) -> None:

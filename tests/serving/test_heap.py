@@ -69,3 +69,19 @@ def test_memory_is_given_back_when_less_is_held_and_not_between_the_calls_of_a_s
 
     asyncio.run(scenario())
     assert given_back == ([] if min(load) == 100 else [2])
+
+
+def test_what_grpc_lets_go_of_after_a_relief_is_given_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(heap, "resident_bytes", lambda: 2**30)  # still there when it is looked at
+    watched, given_back = Heap(Held(2**20)), list[int]()
+    watched._trim = given_back.append
+
+    async def scenario() -> None:
+        await watched.relieve()
+        keeping = asyncio.create_task(watched.keep_small(lambda: True))
+        while len(given_back) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        keeping.cancel()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
