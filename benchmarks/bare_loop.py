@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vae.package import ModelPackage
-from vae.runtime import prepare_onnxruntime
+from vaeserve.package.directory import ModelPackage
+from vaeserve.runtime import prepare_onnxruntime
 
 WARM_UP = 5
 

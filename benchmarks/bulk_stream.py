@@ -16,8 +16,8 @@ from typing import NamedTuple
 import grpc
 
 from benchmarks.harness import ANY_SIZE, ROOT, Server, decode_request
-from vae.v1 import vae_pb2 as pb
-from vae.v1.vae_pb2_grpc import VaeServiceStub
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 WINDOW = 4  # calls on their way at once: enough to keep the device busy while replies travel
 

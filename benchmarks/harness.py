@@ -17,9 +17,9 @@ from typing import NamedTuple, NoReturn, TypeVar
 import grpc
 import numpy as np
 
-from vae.package import ModelPackage
-from vae.tensors import to_message
-from vae.v1 import vae_pb2 as pb
+from vaeserve.package.directory import ModelPackage
+from vaeserve.rows.tensors import to_message
+from vaeserve.v1 import vae_pb2 as pb
 
 ROOT = Path(__file__).parent.parent
 SERVICE = "vae.v1.VaeService"
@@ -90,7 +90,7 @@ def _give_up(reason: str) -> NoReturn:
 @contextmanager
 def serve(package: Path, *flags: str, patch: str = "", cores: Collection[int] = (SERVER_CORE,)) -> Iterator[Server]:
     """Runs `vae serve` on the server's core, or those given. `patch` is Python to run before it."""
-    code = f"{patch}\nfrom vae.cli import main\nmain()"
+    code = f"{patch}\nfrom vaeserve.command.cli import main\nmain()"
     quiet = ("--port", "0", "--log-level", "error")
     with start("-c", code, "serve", str(package), *quiet, *flags, cores=cores) as server:
         yield server

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from training import Spec, export
-from vae.package import ModelPackage
+from vaeserve import Spec, export
+from vaeserve.package.directory import ModelPackage
 
 ROWS = 64  # whose work is counted
 LOGITS = 0.2  # of their natural size: a probe is ten standard deviations out, and must be met to 1e-5

@@ -17,10 +17,10 @@ from google.protobuf.message import Message
 
 from benchmarks.harness import ANY_SIZE, Server, arguments, call_path, claim, resident_bytes, serve
 from benchmarks.packages import NAMES, package
-from vae.manifest import Manifest
-from vae.package import ModelPackage
-from vae.tensors import to_message
-from vae.v1 import vae_pb2 as pb
+from vaeserve.package.directory import ModelPackage
+from vaeserve.package.manifest import Manifest
+from vaeserve.rows.tensors import to_message
+from vaeserve.v1 import vae_pb2 as pb
 
 WORKERS = 32
 MOST_ROWS = 256

@@ -33,7 +33,7 @@ from benchmarks.harness import (
     table,
 )
 from benchmarks.packages import NAMES, package
-from vae.v1 import vae_pb2 as pb
+from vaeserve.v1 import vae_pb2 as pb
 
 POINTS = (("conv", 64), ("conv", 8), ("mlp", 64))
 CALLERS = (4, 16)  # of the closed loops, of which the better is the peak

@@ -26,7 +26,14 @@ def package(name: str) -> Path:
         print(f"making the package {name} ...", file=sys.stderr, flush=True)
         command = ["-m", "benchmarks.make_package", name, str(directory)]
         if name == "digits":
-            command = ["-c", "from vae.cli import main; main()", "train", "digits", "--out", str(directory.parent)]
+            command = [
+                "-c",
+                "from vaeserve.command.cli import main; main()",
+                "train",
+                "digits",
+                "--out",
+                str(directory.parent),
+            ]
         subprocess.run([sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return directory
 

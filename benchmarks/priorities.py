@@ -24,7 +24,7 @@ from benchmarks.harness import (
 )
 from benchmarks.limits import bare
 from benchmarks.packages import NAMES, package
-from vae import Client
+from vaeserve import Client
 
 ROWS = 64
 

@@ -30,13 +30,13 @@ from benchmarks.harness import (
     table,
 )
 from benchmarks.packages import NAMES, package
-from vae.package import ModelPackage
-from vae.tensors import to_message
-from vae.v1 import vae_pb2 as pb
-from vae.v1.vae_pb2_grpc import VaeServiceStub
+from vaeserve.package.directory import ModelPackage
+from vaeserve.rows.tensors import to_message
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 if TYPE_CHECKING:
-    from vae.v1.vae_pb2_grpc import VaeServiceAsyncStub
+    from vaeserve.v1.vae_pb2_grpc import VaeServiceAsyncStub
 
 WARM_UP_SECONDS = 1.0
 LOOK_SECONDS = 0.005

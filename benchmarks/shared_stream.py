@@ -26,7 +26,7 @@ from benchmarks.harness import (
     steal_of,
 )
 from benchmarks.packages import NAMES, package
-from vae import AsyncClient
+from vaeserve import AsyncClient
 
 WARM_UP_SECONDS = 0.5
 UNARY, SHARED = "unary", "one shared stream"

@@ -18,15 +18,15 @@ from collections.abc import Callable
 
 import torch
 
-from training.config import Config
 from training.data import Dataset, draw_binary
-from training.device import prepare_torch
-from training.loop import epochs
 from training.objective import TermWeights, negative_elbo
-from training.schedule import pace_at
-from training.settings import complete, parse_config
-from training.state import State, start
-from vae.manifest import DataSpec
+from training.settings.config import Config
+from training.settings.resolve import complete, parse_config
+from training.step.device import prepare_torch
+from training.step.loop import epochs
+from training.step.schedule import pace_at
+from training.step.state import State, start
+from vaeserve.package.manifest import DataSpec
 
 ROWS, EPOCHS = 10_000, 3
 LEAST_OF_BARE, LEAST_OF_PYTHAE = 0.95, 1.0
@@ -76,7 +76,7 @@ def bare(config: Config, data: Dataset, state: State) -> Callable[[], None]:
     return epoch
 
 
-SIDES = {"training.loop": ours, "bare loop": bare}
+SIDES = {"training.step.loop": ours, "bare loop": bare}
 
 
 def measure(side: str) -> float:
@@ -121,9 +121,13 @@ def main() -> int:
     for name, rate in rates.items():
         slowest, fastest = ROWS / max(seconds[name]), ROWS / min(seconds[name])
         print(f"{name:<14} {rate:>8,.0f} images a second of processor time ({slowest:,.0f} to {fastest:,.0f})")
-    sound = report("training.loop over the bare loop", rates["training.loop"] / rates["bare loop"], LEAST_OF_BARE)
+    sound = report(
+        "training.step.loop over the bare loop", rates["training.step.loop"] / rates["bare loop"], LEAST_OF_BARE
+    )
     if "pythae" in rates:
-        sound &= report("training.loop over pythae", rates["training.loop"] / rates["pythae"], LEAST_OF_PYTHAE)
+        sound &= report(
+            "training.step.loop over pythae", rates["training.step.loop"] / rates["pythae"], LEAST_OF_PYTHAE
+        )
     return 0 if sound else 1
 
 

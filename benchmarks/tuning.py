@@ -98,7 +98,14 @@ def flags_of(execution: Sequence[int]) -> list[str]:
 
 def tune(directory: Path, cache: Path) -> None:
     """Runs `vae tune` on all processors."""
-    command = ["taskset", "-c", ",".join(map(str, CORES)), sys.executable, "-c", "from vae.cli import main; main()"]
+    command = [
+        "taskset",
+        "-c",
+        ",".join(map(str, CORES)),
+        sys.executable,
+        "-c",
+        "from vaeserve.command.cli import main; main()",
+    ]
     command += ["tune", str(directory), "--tuning-cache", str(cache)]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 

@@ -29,7 +29,7 @@ asyncio.set_event_loop_policy(Policy())
 uvloop.run = asyncio.run
 """
 WITHOUT_RULE = """
-from serving.batcher import Batcher
+from serving.batching.batcher import Batcher
 Batcher.__init__.__kwdefaults__["quiet_turns"] = 0
 """
 

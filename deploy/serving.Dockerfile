@@ -7,7 +7,7 @@ FROM ${BASE} AS build
 ARG EXTRA=serving
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY vae vae
+COPY vaeserve vaeserve
 COPY serving serving
 RUN python3 -m venv /opt/vae
 # Both secrets are optional: a pip configuration and certificates for networks that need them.

@@ -5,7 +5,7 @@ ARG BASE=python:3.11-slim
 FROM ${BASE} AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY vae vae
+COPY vaeserve vaeserve
 COPY training training
 RUN python3 -m venv /opt/vae
 # Both secrets are optional: a pip configuration (an index of CPU builds of torch, say) and certificates.

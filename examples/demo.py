@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from training.data import load_dataset
-from training.source import Source
-from vae import Client
-from vae.pictures import grid_png, pairs_png
+from training.settings.source import Source
+from vaeserve import Client
+from vaeserve.command.pictures import grid_png, pairs_png
 
 DEMO = Path("demo")
 VAE = str(Path(sys.executable).with_name("vae"))

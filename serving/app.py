@@ -11,20 +11,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 
+from serving.batching.device import Device
 from serving.cpus import available_cpus
-from serving.device import Device
-from serving.http_port import Page, serve_http
-from serving.images import Images
-from serving.logs import announce
-from serving.metrics import Sources, metrics_page
-from serving.models import Models
-from serving.reloading import Reloader
-from serving.server import Server
-from serving.servicer import VaeServicer
+from serving.models.registry import Models
+from serving.models.reloading import Reloader
 from serving.settings import Settings
+from serving.telemetry.http_port import Page, serve_http
+from serving.telemetry.logs import announce
+from serving.telemetry.metrics import Sources, metrics_page
+from serving.transport.server import Server
 from serving.turns import Turns
-from vae.errors import EngineFailure
-from vae.v1 import vae_pb2 as pb
+from serving.vae_v1.images import Images
+from serving.vae_v1.servicer import VaeServicer
+from vaeserve.errors import EngineFailure
+from vaeserve.v1 import vae_pb2 as pb
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
-from vae.errors import VaeError
-from vae.parser import verb_parser
+from vaeserve.command.parser import verb_parser
+from vaeserve.errors import VaeError
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -55,7 +55,7 @@ def _serve(flags: dict[str, str]) -> None:
     import uvloop
 
     from serving.app import run
-    from serving.logs import set_up_logs
+    from serving.telemetry.logs import set_up_logs
 
     set_up_logs(settings.log_level, settings.log_format)
     for line in misspelt(os.environ):
@@ -75,7 +75,7 @@ def _wants_json(arguments: list[str]) -> bool:
 
 def _fail_in_json(message: str, code: int, error: Exception | None = None) -> int:
     """Logs what ends the process, and returns its exit code."""
-    from serving.logs import set_up_logs
+    from serving.telemetry.logs import set_up_logs
 
     set_up_logs("critical", "json")  # without effect if the log is set up already
     _log.critical(message.removeprefix("vae: "), exc_info=error)

@@ -11,9 +11,9 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from vae.errors import StartupError
-from vae.records import first_problem
-from vae.targets import is_loopback
+from vaeserve.addresses import is_loopback
+from vaeserve.errors import StartupError
+from vaeserve.records import first_problem
 
 _PREFIX = "VAE_"
 _OF_CLIENTS = ("target",)  # variables that other verbs read

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vae.parser import verb_parser
+from vaeserve.command.parser import verb_parser
 
 if TYPE_CHECKING:
-    from serving.tuning import Point
+    from serving.models.measuring import Point
 
 _ROUNDS = 1000  # more than there is time for
 
@@ -30,11 +30,11 @@ def tune(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="time to measure for (default %(default)g)")
     flags = vars(parser.parse_args(arguments))
     seconds: float = flags.pop("seconds")
-    from serving.execution import Place, check_cache, remember
-    from serving.loading import Graphs
+    from serving.models.execution import Place, check_cache, remember
+    from serving.models.loading import Graphs
+    from serving.models.measuring import choose, measure, thread_counts
     from serving.settings import read_settings
-    from serving.tuning import choose, measure, thread_counts
-    from vae.package import ModelPackage
+    from vaeserve.package.directory import ModelPackage
 
     settings = read_settings({name: value for name, value in flags.items() if value is not None})
     check_cache(settings.tuning_cache)

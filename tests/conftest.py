@@ -7,8 +7,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.servers import ROOT, RunningServer, RunVae, StartServer, run_vae, start
-from vae.v1.vae_pb2_grpc import VaeServiceStub
+from tests.support.servers import ROOT, RunningServer, RunVae, StartServer, run_vae, start
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 
 @pytest.fixture(scope="session")

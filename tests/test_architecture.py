@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from serving.settings import Settings
-from tests.make_tiny_package import make
-from tests.servers import ROOT
-from vae.manifest import Manifest
-from vae.package import ModelPackage
+from tests.support.make_tiny_package import make
+from tests.support.servers import ROOT
+from vaeserve.package.directory import ModelPackage
+from vaeserve.package.manifest import Manifest
 
 STUBS = ["vae_pb2.py", "vae_pb2.pyi", "vae_pb2_grpc.py", "vae_pb2_grpc.pyi"]
 
@@ -21,11 +21,11 @@ STUBS = ["vae_pb2.py", "vae_pb2.pyi", "vae_pb2_grpc.py", "vae_pb2_grpc.pyi"]
 def test_the_stubs_are_what_the_proto_generates(tmp_path: Path) -> None:
     outs = [f"--{kind}_out={tmp_path}" for kind in ("python", "grpc_python")]
     outs += [f"--{kind}_out=quiet:{tmp_path}" for kind in ("mypy", "mypy_grpc")]
-    command = [sys.executable, "-m", "grpc_tools.protoc", "-Iproto", *outs, "proto/vae/v1/vae.proto"]
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-Ivaeserve=proto/vae", *outs, "vaeserve/v1/vae.proto"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PATH": path})
     for name in STUBS:
-        generated, committed = (folder / "vae" / "v1" / name for folder in (tmp_path, ROOT))
+        generated, committed = (folder / "vaeserve" / "v1" / name for folder in (tmp_path, ROOT))
         assert generated.read_text() == committed.read_text(), f"{name} is stale: run `make proto`"
 
 
@@ -46,33 +46,19 @@ def _without_the_archives_checksum(manifest: Manifest) -> Manifest:
     return manifest.model_copy(update={"probes": manifest.probes.model_copy(update={"sha256": ""})})
 
 
-@pytest.mark.parametrize(
-    "package",
-    [
-        "serving",
-        "training",
-        "training/bring",
-        "training/card",
-        "training/data",
-        "training/evaluate",
-        "training/likelihoods",
-        "training/models",
-        "training/networks",
-        "vae",
-        "vae/bench",
-    ],
-)
-def test_a_package_lists_all_its_files(package: str) -> None:
-    files = {file.stem for file in (ROOT / package).glob("*.py")} - {"__init__"}
-    assert files - set(re.findall(r"\w+", _list_of(package))) == set()
+PACKAGES = [
+    str(file.parent.relative_to(ROOT))
+    for half in ("vaeserve", "serving", "training")
+    for file in sorted((ROOT / half).rglob("__init__.py"))
+    if file.parent.name != "v1"
+]
 
 
-def test_the_files_of_serving_import_only_what_is_listed_below_them() -> None:
-    listed = re.findall(r"^    (\w+)  ", _list_of("serving"), re.MULTILINE)
-    for place, name in enumerate(listed):
-        content = (ROOT / "serving" / f"{name}.py").read_text()
-        imported = re.findall(r"^ *from serving\.(\w+) import", content, re.MULTILINE)
-        assert [other for other in imported if listed.index(other) <= place] == [], name
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_lists_all_that_it_holds(package: str) -> None:
+    held = {file.stem for file in (ROOT / package).glob("*.py")} - {"__init__"}
+    held |= {file.parent.name for file in (ROOT / package).glob("*/__init__.py")}
+    assert held - set(re.findall(r"\w+", _list_of(package))) == set()
 
 
 def _list_of(package: str) -> str:
@@ -83,7 +69,7 @@ def test_operators_find_every_setting_in_its_order_and_every_metric() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     listed = re.findall(r"`VAE_([A-Z_]+)`(?=[^|]*\|)", page.partition("## How a model is run")[0])
     assert [name.lower() for name in listed] == list(Settings.model_fields)
-    metrics = set(re.findall(r'"(vae_\w+)"', (ROOT / "serving" / "metrics.py").read_text()))
+    metrics = set(re.findall(r'"(vae_\w+)"', (ROOT / "serving" / "telemetry" / "metrics.py").read_text()))
     assert {name for name in metrics if f"`{name}" not in page} == set()
 
 
@@ -99,25 +85,25 @@ def _imported(code: str) -> set[str]:
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("from vae.cli import run; run(['--help'])", HEAVY),
-        ("from vae.cli import run; run(['sample', '--help'])", HEAVY),
-        ("from vae.cli import run; run(['info', '--help'])", HEAVY),
-        ("from vae.cli import run; run(['decode'])", HEAVY),
-        ("from vae.cli import run; run(['help', 'reconstruct'])", HEAVY | {"pyarrow"}),
-        ("from vae.cli import run; run(['encode', '--inptu', 'x.npy'])", HEAVY),
-        ("from vae.cli import run; run(['health', '--help'])", HEAVY),
-        ("from vae.cli import run; run(['trian'])", HEAVY),
-        ("from vae.cli import run; run(['completion', '--help'])", HEAVY | {"shtab"}),
-        ("from vae.cli import run; run(['--version']); import vae; vae.__version__", HEAVY),
-        ("from vae.cli import run; run(['bench', '--help'])", HEAVY),
-        ("from vae.cli import run; run(['bench', '--target', 'localhost:1', '--rows', '0'])", HEAVY),
-        ("import vae, vae.manifest", {"grpc", "torch", "onnxruntime"}),
-        ("from vae import Client", {"torch", "onnx", "onnxruntime", "sklearn"}),
+        ("from vaeserve.command.cli import run; run(['--help'])", HEAVY),
+        ("from vaeserve.command.cli import run; run(['sample', '--help'])", HEAVY),
+        ("from vaeserve.command.cli import run; run(['info', '--help'])", HEAVY),
+        ("from vaeserve.command.cli import run; run(['decode'])", HEAVY),
+        ("from vaeserve.command.cli import run; run(['help', 'reconstruct'])", HEAVY | {"pyarrow"}),
+        ("from vaeserve.command.cli import run; run(['encode', '--inptu', 'x.npy'])", HEAVY),
+        ("from vaeserve.command.cli import run; run(['health', '--help'])", HEAVY),
+        ("from vaeserve.command.cli import run; run(['trian'])", HEAVY),
+        ("from vaeserve.command.cli import run; run(['completion', '--help'])", HEAVY | {"shtab"}),
+        ("from vaeserve.command.cli import run; run(['--version']); import vaeserve; vaeserve.__version__", HEAVY),
+        ("from vaeserve.command.cli import run; run(['bench', '--help'])", HEAVY),
+        ("from vaeserve.command.cli import run; run(['bench', '--target', 'localhost:1', '--rows', '0'])", HEAVY),
+        ("import vaeserve, vaeserve.package.manifest", {"grpc", "torch", "onnxruntime"}),
+        ("from vaeserve import Client", {"torch", "onnx", "onnxruntime", "sklearn"}),
         ("import serving.app", {"torch", "onnx", "sklearn", "training"}),
         ("import training.cli", {"torch", "grpc", "serving", "matplotlib"}),
         ("import training.card.grids", {"torch", "matplotlib", "onnxruntime"}),
-        ("import training; training.Spec", {"torch", "onnx", "onnxruntime", "grpc"}),
-        ("from vae.cli import run; run(['package', '--help'])", {"torch", "onnx", "onnxruntime", "grpc"}),
+        ("import vaeserve; vaeserve.Spec", {"torch", "onnx", "onnxruntime", "grpc"}),
+        ("from vaeserve.command.cli import run; run(['package', '--help'])", {"torch", "onnx", "onnxruntime", "grpc"}),
     ],
 )
 def test_what_an_import_does_not_bring(code: str, absent: set[str]) -> None:

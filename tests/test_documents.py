@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.servers import ROOT, RunningServer
+from tests.support.servers import ROOT, RunningServer
 from training.bring import cli
-from training.graphs import quiet
-from vae.package import ModelPackage
+from training.export.graphs import quiet
+from vaeserve.package.directory import ModelPackage
 
 TARGET = "127.0.0.1:50051"
 BRING = ROOT / "docs" / "bring-your-own.md"

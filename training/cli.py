@@ -1,4 +1,4 @@
-"""The verbs `vae train` and `vae export`: arguments -> configuration -> `training.run`.
+"""The verbs `vae train` and `vae export`: arguments -> configuration -> `training.run.run`.
 
 Standard library and configuration only at its top, so that `vae train --help` does not wait for PyTorch.
 """
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.flags import add_settings, settings_of
-from training.versions import VERSION_HELP, read_version
-from vae.package import check_place
-from vae.parser import verb_parser
-from vae.runtime import prepare_onnxruntime
+from training.settings.flags import add_settings, settings_of
+from training.settings.versions import VERSION_HELP, read_version
+from vaeserve.command.parser import verb_parser
+from vaeserve.package.directory import check_place
+from vaeserve.runtime import prepare_onnxruntime
 
 if TYPE_CHECKING:
-    from training.publish import Outcome
+    from training.run.publish import Outcome
 
 
 def train(arguments: list[str]) -> int:
@@ -35,7 +35,7 @@ def train(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     given, config = settings_of(parser, asked)
     prepare_onnxruntime("training,serving")  # before training: its lack would otherwise show only at the end
-    from training import run
+    from training.run import run
 
     with sigterm_interrupts():
         try:
@@ -61,7 +61,7 @@ def export(arguments: list[str]) -> int:
     asked = _export_parser().parse_args(arguments)
     check_place(asked.out)
     prepare_onnxruntime("training,serving")
-    from training import run
+    from training.run import run
 
     print(_closing(run.export(asked.checkpoint, asked.out, asked.version)))
     return 0
@@ -106,15 +106,15 @@ def _export_parser() -> argparse.ArgumentParser:
 def _closing(outcome: "Outcome") -> str:
     """Returns what a verb prints at its end: the figures, where they lie, and what comes next."""
     from training.evaluate.report import table
-    from training.report import closing
+    from training.run.report import closing
 
     return f"{table(outcome.evaluation)}\n\n{closing(outcome.package, outcome.parity)}"
 
 
 def _interrupted(asked: argparse.Namespace) -> int:
     """Says on one line how to go on, and returns the exit code of an interrupted process."""
-    from training.checkpoint import CHECKPOINT_FILE, read
-    from training.progress import say
+    from training.run.checkpoint import CHECKPOINT_FILE, read
+    from training.run.progress import say
 
     path = asked.out / CHECKPOINT_FILE
     if not path.exists():

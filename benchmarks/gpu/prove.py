@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serving.session import CUDA_OPTIONS, Provider, Session, providers
-from training.config import Config
-from training.graphs import ExportedGraph, export_graphs, modules_of
+from serving.engine.session import CUDA_OPTIONS, Provider, Session, providers
+from training.export.graphs import ExportedGraph, export_graphs, modules_of
+from training.export.probes import probe_all
 from training.likelihoods import likelihood_of
 from training.networks.pair import Networks
-from training.probes import probe_all
 from training.scaling import scaling_of
-from vae.manifest import DataSpec, Graph, Tolerance
-from vae.package import sha256_of
-from vae.probes import compare, reach_of
-from vae.tensors import Array
+from training.settings.config import Config
+from vaeserve.package.directory import sha256_of
+from vaeserve.package.manifest import DataSpec, Graph, Tolerance
+from vaeserve.package.probes import compare, reach_of
+from vaeserve.rows.tensors import Array
 
 BATCHES = (1, 8, 64, 512, 4096)
 TOLERANCES: dict[Provider, Tolerance] = {
@@ -32,7 +32,7 @@ TOLERANCES: dict[Provider, Tolerance] = {
     "cpu": Tolerance(absolute=1e-5, relative=1e-4),
 }
 _COPIES = {"MemcpyToHost", "MemcpyFromHost"}
-VAE = [sys.executable, "-c", "from vae.cli import main; main()"]
+VAE = [sys.executable, "-c", "from vaeserve.command.cli import main; main()"]
 
 
 class Model(NamedTuple):
@@ -163,8 +163,7 @@ def rate(run: Callable[[], object], rows: int, seconds: float = 0.3) -> float:
 
 def check_service(provider: Provider) -> bool:
     """Serves a package on the provider and on the CPU, and compares what a client gets."""
-    from training import export
-    from vae import Client
+    from vaeserve import Client, export
 
     model = next(models())
     spec = {"name": model.name, "kind": "image", "shape": model.spec.shape, "maximum": model.spec.maximum}

@@ -15,20 +15,20 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import pad
 
-from training import checkpoint
-from training.config import Config
 from training.data import Dataset, load_dataset
-from training.device import prepare_torch
-from training.guard import Diverged
-from training.loop import epochs
-from training.settings import complete, parse_config
-from training.source import Source
-from training.state import start
-from vae.errors import TrainingError
+from training.run import checkpoint
+from training.settings.config import Config
+from training.settings.resolve import complete, parse_config
+from training.settings.source import Source
+from training.step.device import prepare_torch
+from training.step.guard import Diverged
+from training.step.loop import epochs
+from training.step.state import start
+from vaeserve.errors import TrainingError
 
 EPOCHS = 3
 LARGEST_DIFFERENCE = 0.02  # of losses; every device draws other noise
-VAE = [sys.executable, "-c", "from vae.cli import main; main()"]
+VAE = [sys.executable, "-c", "from vaeserve.command.cli import main; main()"]
 
 
 class Trained(NamedTuple):

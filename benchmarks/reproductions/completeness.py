@@ -19,10 +19,10 @@ from benchmarks.reproductions.completeness_picture import draw
 from benchmarks.reproductions.runs import Finished, arguments, finish
 from training.evaluate.comparison import comparison
 from training.evaluate.evaluation import PriorEvidence
-from training.publish import MIXTURE
-from training.settings import complete, parse_config
+from training.run.publish import MIXTURE
+from training.settings.resolve import complete, parse_config
 from training.study.sweep import Point, sweep, table
-from vae.manifest import STANDARD
+from vaeserve.package.manifest import STANDARD
 
 SETTINGS: dict[str, object] = {"dataset": "digits"}
 ON_MNIST: dict[str, object] = {"dataset": "mnist", "epochs": 60}

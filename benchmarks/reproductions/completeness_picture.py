@@ -10,12 +10,12 @@ from benchmarks.reproductions.runs import Finished
 from training.card.tiles import cells
 from training.data import load_dataset
 from training.evaluate.served import Data, Served
-from training.publish import MIXTURE
-from training.source import Source
+from training.run.publish import MIXTURE
+from training.settings.source import Source
 from training.study.sweep import Point
-from vae.images import Pixels
-from vae.manifest import STANDARD
-from vae.pictures import tile
+from vaeserve.command.pictures import tile
+from vaeserve.package.manifest import STANDARD
+from vaeserve.rows.images import Pixels
 
 COLUMNS, LINES = 14, 2
 PANELS = (

@@ -19,7 +19,7 @@ from benchmarks.harness import claim
 from benchmarks.reproductions.runs import Finished, arguments, finish
 from training.data import load_dataset
 from training.evaluate.served import Served
-from training.source import Source
+from training.settings.source import Source
 
 Wide = npt.NDArray[np.float64]
 

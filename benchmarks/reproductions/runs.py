@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from benchmarks.harness import ROOT
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
-from training.names import PACKAGE_DIRECTORY
-from training.settings import complete, parse_config
-from vae.package import ModelPackage
-from vae.runtime import prepare_onnxruntime
+from training.settings.resolve import complete, parse_config
+from vaeserve.package.directory import ModelPackage
+from vaeserve.runtime import prepare_onnxruntime
+from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 RUNS = ROOT / "runs" / "reproductions"
 
@@ -43,7 +43,7 @@ def finish(directory: Path, given: dict[str, object], preset: str | None = None)
         TrainingError: the run cannot be trained, or the directory holds one with other settings.
     """
     prepare_onnxruntime("training,serving")
-    from training import run
+    from training.run import run
 
     settings, seconds = complete(given, preset), None
     begun = run.resume(parse_config(settings), directory, settings)

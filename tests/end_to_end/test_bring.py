@@ -11,11 +11,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-import training
-from tests.servers import RunningServer, start
+from tests.support.servers import RunningServer, start
 from training.bring import cli
-from training.graphs import quiet
-from vae import Client
+from training.export.graphs import quiet
+from vaeserve import Client, export
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 1), np.uint8)
 LATENT = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
@@ -60,7 +59,7 @@ def server(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Iter
     packages, files = tmp_path_factory.mktemp("packages"), tmp_path_factory.mktemp("files")
     picture = {"kind": "image", "shape": [6, 6, 1], "latent_shape": 3, "layout": "NCHW", "scaled_to": [0, 1]}
     spec = {"name": "modules", "likelihood": "bernoulli", **picture}
-    training.export(networks.encoder, networks.decoder, spec, packages / "modules")
+    export(networks.encoder, networks.decoder, spec, packages / "modules")
     assert networks.encoder.training
     save_files(networks, files)
     settings = write_spec(files / "images.toml", name="files", encoder_outputs=["mean", "log_variance"], **picture)

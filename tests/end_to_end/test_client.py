@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.servers import ROOT, RunningServer, RunVae, StartServer
-from vae import AsyncClient, Client
-from vae.errors import CallError, InvalidInput
-from vae.noise import Purpose, RowRange, standard_normals
+from tests.support.servers import ROOT, RunningServer, RunVae, StartServer
+from vaeserve import AsyncClient, Client
+from vaeserve.errors import CallError, InvalidInput
+from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 
 
 def test_the_description_is_the_packages(server: RunningServer) -> None:

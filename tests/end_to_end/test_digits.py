@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.servers import RunningServer, RunVae, start
-from vae import Client
-from vae.package import ModelPackage
-from vae.probes import compare, reach_of
-from vae.tensors import Array
+from tests.support.servers import RunningServer, RunVae, start
+from vaeserve import Client
+from vaeserve.package.directory import ModelPackage
+from vaeserve.package.probes import compare, reach_of
+from vaeserve.rows.tensors import Array
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,14 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from tests.servers import RunningServer, StartServer, read_metrics
-from vae import Client
-from vae.tensors import to_message
-from vae.v1 import vae_pb2 as pb
-from vae.v1.vae_pb2_grpc import VaeServiceStub
+from tests.support.servers import RunningServer, StartServer, read_metrics
+from vaeserve import Client
+from vaeserve.rows.tensors import to_message
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 if TYPE_CHECKING:
-    from vae.v1.vae_pb2_grpc import VaeServiceAsyncStub
+    from vaeserve.v1.vae_pb2_grpc import VaeServiceAsyncStub
 
 LATENTS = np.random.default_rng(3).normal(size=(200, 20, 3)).astype(np.float32)
 Reply = pb.DecodeResponse | BaseException

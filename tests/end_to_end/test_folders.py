@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.servers import RunningServer, RunVae, start
+from tests.support.servers import RunningServer, RunVae, start
 from training.data.pictures import read_pictures
-from training.source import Source
-from vae import Client
-from vae.manifest import ImageFit
-from vae.package import ModelPackage
+from training.settings.source import Source
+from vaeserve import Client
+from vaeserve.package.directory import ModelPackage
+from vaeserve.package.manifest import ImageFit
 
 CLASSES = ("cat", "dog", "fox")
 FLAGS = ("--image-size", "8,12", "--image-fit", "pad", "--channels", "1", "--skip-bad", "--epochs", "1")

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageOps
 
-from tests.servers import RunningServer
-from vae import Client
-from vae.errors import InvalidInput
-from vae.given import as_rows
+from tests.support.servers import RunningServer
+from vaeserve import Client
+from vaeserve.client.given import as_rows
+from vaeserve.errors import InvalidInput
 
 PIXELS = np.linspace(0, 255, 16).round().astype(np.uint8).reshape(4, 4)
 

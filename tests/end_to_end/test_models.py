@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.servers import RunningServer, start
+from tests.support.servers import RunningServer, start
 from training import cli
 from training.models import MODELS, model_of
-from vae import Client
-from vae.errors import CallError
+from vaeserve import Client
+from vaeserve.errors import CallError
 
 QUICK = {"latent_size": 3, "epochs": 2, "batch_size": 512, "evaluation_samples": 10}
 MIXTURES = {"ae": 2, "vae": 2}  # components; exporting a prior for every model would take a minute

@@ -10,10 +10,10 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.servers import RunningServer
-from vae.tensors import to_message
-from vae.v1 import vae_pb2 as pb
-from vae.v1.vae_pb2_grpc import VaeServiceStub
+from tests.support.servers import RunningServer
+from vaeserve.rows.tensors import to_message
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 DATA = to_message(np.random.default_rng(0).integers(0, 17, (5, 4, 4, 1), np.uint8))
 LATENT = to_message(np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32))

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tests.make_mixture_prior import CENTERS, NOISE, SCALES, draw
-from tests.packages import corrupt, publish
-from tests.servers import RunningServer, RunVae, StartServer, start, until
-from vae import Client
-from vae.errors import CallError
-from vae.noise import Purpose, RowRange, standard_normals
-from vae.tensors import Array, to_array
-from vae.v1 import vae_pb2 as pb
-from vae.v1.vae_pb2_grpc import VaeServiceStub
+from tests.support.make_mixture_prior import CENTERS, NOISE, SCALES, draw
+from tests.support.packages import corrupt, publish
+from tests.support.servers import RunningServer, RunVae, StartServer, start, until
+from vaeserve import Client
+from vaeserve.errors import CallError
+from vaeserve.rows.noise import Purpose, RowRange, standard_normals
+from vaeserve.rows.tensors import Array, to_array
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 SEED = 9
 

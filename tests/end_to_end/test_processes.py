@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.servers import ROOT, RunningServer, StartServer
-from vae import AsyncClient, Client
-from vae.errors import CallError, InvalidInput
+from tests.support.servers import ROOT, RunningServer, StartServer
+from vaeserve import AsyncClient, Client
+from vaeserve.errors import CallError, InvalidInput
 
 LATENT = np.zeros((1, 3), np.float32)
 
@@ -41,7 +41,7 @@ def test_two_loops_at_once_are_refused(server: RunningServer) -> None:
 _LOOPS = """
 import asyncio, sys
 import numpy as np
-from vae import AsyncClient
+from vaeserve import AsyncClient
 
 async def use():
     async with AsyncClient(sys.argv[1], share_stream=True) as client:
@@ -85,7 +85,7 @@ def test_a_copied_client_is_another_one_of_the_same_server(start_server: StartSe
 
 _SPAWN = """
 import multiprocessing, sys
-from vae import Client
+from vaeserve import Client
 
 def draw(client, seed):
     return client.sample(1, seed=seed).seed
@@ -109,7 +109,7 @@ def test_processes_of_a_pool_share_a_client(server: RunningServer, tmp_path: Pat
 
 _FORK = """
 import os, sys
-from vae import Client
+from vaeserve import Client
 
 with Client(sys.argv[1], timeout_seconds=30) as client:
     client.get_model()

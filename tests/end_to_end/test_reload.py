@@ -13,10 +13,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.packages import corrupt, publish
-from tests.servers import RunningServer, StartServer, until
-from vae.v1 import vae_pb2 as pb
-from vae.v1.vae_pb2_grpc import VaeServiceStub
+from tests.support.packages import corrupt, publish
+from tests.support.servers import RunningServer, StartServer, until
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 
 def _versions(stub: VaeServiceStub) -> list[tuple[str, int]]:

@@ -8,14 +8,14 @@ import grpc
 import numpy as np
 import pytest
 
-from tests.servers import RunningServer, StartServer, until_in_flight
-from vae.noise import Purpose, RowRange, standard_normals
-from vae.tensors import to_array, to_message
-from vae.v1 import vae_pb2 as pb
-from vae.v1.vae_pb2_grpc import VaeServiceStub
+from tests.support.servers import RunningServer, StartServer, until_in_flight
+from vaeserve.rows.noise import Purpose, RowRange, standard_normals
+from vaeserve.rows.tensors import to_array, to_message
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 if TYPE_CHECKING:
-    from vae.v1.vae_pb2_grpc import VaeServiceAsyncStub
+    from vaeserve.v1.vae_pb2_grpc import VaeServiceAsyncStub
 
 CALLERS = 64
 LATENTS = np.random.default_rng(3).normal(size=(256, 3)).astype(np.float32)

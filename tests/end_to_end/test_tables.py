@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.make_float_package import make
-from tests.servers import RunningServer, RunVae, start
-from vae import Client
-from vae.errors import CallError, InvalidInput
-from vae.noise import Purpose, RowRange, standard_normals
+from tests.support.make_float_package import make
+from tests.support.servers import RunningServer, RunVae, start
+from vaeserve import Client
+from vaeserve.errors import CallError, InvalidInput
+from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 
 COLUMNS = ("age", "TSH, mU/l", "T3")
 ROWS = np.array([[0.1, -0.5, 0.9], [1e6, 0, 0], [1e29, 0, 0]], np.float32)  # the last two are unlike any that was seen

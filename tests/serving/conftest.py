@@ -9,12 +9,12 @@ from typing import Self
 
 import pytest
 
-from serving.batcher import Batcher
-from serving.device import Device
+from serving.batching.batcher import Batcher
+from serving.batching.device import Device
+from serving.batching.line import Answer
 from serving.interrupt import Interrupt
-from serving.line import Answer
 from serving.settings import Settings, read_settings
-from vae.errors import OutOfMemory
+from vaeserve.errors import OutOfMemory
 
 
 @pytest.fixture

@@ -15,22 +15,22 @@ from pathlib import Path
 import grpc
 import pytest
 
-from serving.device import Device
-from serving.http_port import HttpServer, Page
-from serving.models import Models, Served
-from serving.reloading import Reloader
+from serving.batching.device import Device
+from serving.models.registry import Models, Served
+from serving.models.reloading import Reloader
 from serving.settings import Settings
-from tests.packages import publish
-from tests.servers import ROOT, StartServer, until
-from vae.v1 import vae_pb2 as pb
-from vae.v1.vae_pb2_grpc import VaeServiceStub
+from serving.telemetry.http_port import HttpServer, Page
+from tests.support.packages import publish
+from tests.support.servers import ROOT, StartServer, until
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 _SABOTAGED = """
 import {module} as module
 async def end(self, *args):
     {deed}
 module.{owner}.{method} = end
-from vae.cli import main
+from vaeserve.command.cli import main
 import sys
 sys.argv = ["vae", "serve", "tests/data/tiny", "--port", "0", "--threads", "1", "--batch-rows", "8"]
 main()
@@ -41,9 +41,9 @@ main()
 @pytest.mark.parametrize(
     ("module", "owner", "method", "told"),
     [
-        ("serving.reloading", "Reloader", "run", "keeping up with packages ended"),
-        ("serving.batcher", "Batcher", "_work", "the batcher's worker died. This is a bug."),
-        ("serving.heap", "Heap", "keep_small", "keeping the memory small ended"),
+        ("serving.models.reloading", "Reloader", "run", "keeping up with packages ended"),
+        ("serving.batching.batcher", "Batcher", "_work", "the batcher's worker died. This is a bug."),
+        ("serving.transport.heap", "Heap", "keep_small", "keeping the memory small ended"),
     ],
 )
 def test_what_cannot_be_done_without_ends_the_process(
@@ -65,7 +65,7 @@ class Deaf(cygrpc.AioServer):
     async def _request_call(self):
         raise RuntimeError("sabotaged")
 cygrpc.AioServer = Deaf
-from vae.cli import main
+from vaeserve.command.cli import main
 import sys
 sys.argv = ["vae", "serve", "tests/data/tiny", "--port", "0", "--threads", "1", "--batch-rows", "8"]
 main()

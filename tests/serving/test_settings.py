@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from serving.settings import GROUPS, Settings, misspelt, read_settings
-from vae.cli import run
-from vae.errors import StartupError
+from vaeserve.command.cli import run
+from vaeserve.errors import StartupError
 
 
 def test_a_flag_wins_over_a_variable_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

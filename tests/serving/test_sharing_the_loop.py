@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import grpc
 import numpy as np
 
-from serving.device import Device
-from serving.images import Images
-from serving.models import Models
-from serving.reloading import Reloader
-from serving.server import Server
-from serving.servicer import VaeServicer
+from serving.batching.device import Device
+from serving.models.registry import Models
+from serving.models.reloading import Reloader
 from serving.settings import Settings
+from serving.transport.server import Server
 from serving.turns import Turns
-from vae.tensors import to_message
-from vae.v1 import vae_pb2 as pb
-from vae.v1.vae_pb2_grpc import VaeServiceStub
+from serving.vae_v1.images import Images
+from serving.vae_v1.servicer import VaeServicer
+from vaeserve.rows.tensors import to_message
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 if TYPE_CHECKING:
-    from vae.v1.vae_pb2_grpc import VaeServiceAsyncStub
+    from vaeserve.v1.vae_pb2_grpc import VaeServiceAsyncStub
 
 CALLS = 200
 STEP = 2  # between two looks: one is done in each turn, and a look may come first in its turn and last in the next

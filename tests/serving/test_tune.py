@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.servers import RunVae, StartServer
-from vae import Client
+from tests.support.servers import RunVae, StartServer
+from vaeserve import Client
 
 
 def test_what_is_measured_is_kept_and_served(

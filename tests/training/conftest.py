@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from training import checkpoint, cli
-from training.checkpoint import CHECKPOINT_FILE, Checkpoint
-from training.config import Config
+from training import cli
 from training.data import Dataset, load_dataset
-from training.graphs import ExportedGraph, export_graphs, modules_of
-from training.names import PACKAGE_DIRECTORY
+from training.export.graphs import ExportedGraph, export_graphs, modules_of
+from training.export.probes import probe_all
 from training.networks.pair import Networks
-from training.probes import probe_all
-from training.publish import networks_to_export
-from training.source import Source
-from vae.package import ModelPackage
+from training.run import checkpoint
+from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
+from training.run.publish import networks_to_export
+from training.settings.config import Config
+from training.settings.source import Source
+from vaeserve.package.directory import ModelPackage
+from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,13 @@ import pytest
 from sklearn.datasets import load_digits
 
 from training import cli
-from training.checkpoint import CHECKPOINT_FILE
-from training.names import PACKAGE_DIRECTORY
-from vae.cli import run as vae
-from vae.package import ModelPackage
+from training.run.checkpoint import CHECKPOINT_FILE
+from vaeserve.command.cli import run as vae
+from vaeserve.package.directory import ModelPackage
+from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 ROOT = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-c", "from vae.cli import main; main()")
+COMMAND = (sys.executable, "-c", "from vaeserve.command.cli import main; main()")
 BRIEF = "mixture_components = 0\nevaluation_samples = 10\n"
 SMALL = "hidden_sizes = [16]\nbatch_size = 2000\nepochs = 200\nlatent_size = 2\n" + BRIEF
 

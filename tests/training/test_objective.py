@@ -5,7 +5,6 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Normal
 
-from training.config import Config
 from training.data import Dataset
 from training.networks.pair import Networks, Posterior
 from training.objective import (
@@ -22,7 +21,8 @@ from training.objective import (
     negative_elbo,
     negative_iwae_bound,
 )
-from training.state import build
+from training.settings.config import Config
+from training.step.state import build
 
 Objective = Callable[[Networks, Tensor, Tensor, Tensor, TermWeights], Step]
 WHOLE = TermWeights(kl=1.0)

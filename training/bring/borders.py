@@ -14,7 +14,7 @@ from training.bring.part import Part
 from training.bring.roles import IGNORED, Outputs
 from training.bring.spec import Spec
 from training.scaling import as_data
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 LIKELIHOOD = Outputs("its outputs", (("log_likelihood",),))
 

@@ -18,14 +18,14 @@ from training.bring.part import Part, Run, file_part, module_part
 from training.bring.spec import Spec, parse_spec
 from training.bring.trial import Trial, trial_rows
 from training.bring.verdict import verdict
-from training.graphs import ExportedGraph, describe, export_graph
-from training.package import README, Contents, Proved, write_package
-from training.parity import Disagreement
-from training.probes import GraphModule, Probe, probe_all
-from training.versions import number_of
-from vae.errors import TrainingError
-from vae.manifest import Likelihood, Tolerance
-from vae.package import ModelPackage, check_place
+from training.export.graphs import ExportedGraph, describe, export_graph
+from training.export.package import README, Contents, Proved, write_package
+from training.export.parity import Disagreement
+from training.export.probes import GraphModule, Probe, probe_all
+from training.settings.versions import number_of
+from vaeserve.errors import TrainingError
+from vaeserve.package.directory import ModelPackage, check_place
+from vaeserve.package.manifest import Likelihood, Tolerance
 
 
 class Candidate(NamedTuple):

@@ -7,11 +7,11 @@ import numpy.typing as npt
 import torch
 
 from training.bring.trial import Trial
-from training.probes import Arrays, GraphModule, Probe, kinds_of, probe, rows_at_once
-from training.progress import say
-from vae.errors import TrainingError
-from vae.manifest import DataSpec
-from vae.probes import compare
+from training.export.probes import Arrays, GraphModule, Probe, kinds_of, probe, rows_at_once
+from training.run.progress import say
+from vaeserve.errors import TrainingError
+from vaeserve.package.manifest import DataSpec
+from vaeserve.package.probes import compare
 
 LARGEST_LOG_VARIANCE = 80.0  # exp of it is all but the largest float32
 

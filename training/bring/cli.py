@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from training.bring.spec import parse_spec
-from training.settings import read_settings
-from training.versions import VERSION_HELP, read_version
-from vae.files import read_array
-from vae.package import check_place
-from vae.parser import verb_parser
-from vae.runtime import prepare_onnxruntime
+from training.settings.resolve import read_settings
+from training.settings.versions import VERSION_HELP, read_version
+from vaeserve.command.parser import verb_parser
+from vaeserve.files import read_array
+from vaeserve.package.directory import check_place
+from vaeserve.runtime import prepare_onnxruntime
 
 
 def package(arguments: list[str]) -> int:
@@ -44,7 +44,7 @@ def package(arguments: list[str]) -> int:
         spec = spec.model_copy(update={"version": asked.version})
     prepare_onnxruntime("training,serving")
     from training.bring.bring import package as package_files
-    from training.report import closing
+    from training.run.report import closing
 
     proved = package_files(
         asked.out,

@@ -10,9 +10,9 @@ from onnx import TensorProto
 from onnx.external_data_helper import load_external_data_for_model
 from torch import Tensor
 
-from training.graphs import nodes_of
-from training.parity import open_session, run
-from vae.errors import TrainingError, innermost
+from training.export.graphs import nodes_of
+from training.export.parity import open_session, run
+from vaeserve.errors import TrainingError, innermost
 
 OLDEST_OPSET = 11  # from which on the nodes of `join` are written alike
 MOST_BYTES = 2**31 - 1  # that one message of protobuf can hold

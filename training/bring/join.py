@@ -13,10 +13,10 @@ from torch import Tensor
 
 from training.bring.borders import Border
 from training.bring.part import Part
-from training.graphs import strip
-from training.probes import Arrays, Probe
-from vae.errors import TrainingError, innermost
-from vae.manifest import BATCH
+from training.export.graphs import strip
+from training.export.probes import Arrays, Probe
+from vaeserve.errors import TrainingError, innermost
+from vaeserve.package.manifest import BATCH
 
 _DTYPES = {torch.uint8: ir.DataType.UINT8, torch.float32: ir.DataType.FLOAT}
 

@@ -9,7 +9,7 @@ from training.bring.spec import Spec
 from training.likelihoods import FAMILIES, likelihood_of
 from training.likelihoods.likelihood import Likelihood
 from training.scaling import Scaling, scaling_of
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 _LEAST_PROBABILITY = 1e-6  # of what a decoder answers as an expectation, before its logit is taken
 

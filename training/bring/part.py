@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from training.bring.files import read_graph, runner_of
 from training.bring.roles import Outputs
-from training.graphs import trace
-from training.memory import is_lack_of_memory
-from training.probes import GraphModule, laid_out
-from vae.errors import OutOfMemory, TrainingError, innermost
+from training.export.graphs import trace
+from training.export.probes import GraphModule, laid_out
+from training.step.memory import is_lack_of_memory
+from vaeserve.errors import OutOfMemory, TrainingError, innermost
 
 Run = Callable[..., tuple[Tensor, ...]]
 """Rows in a part's own layout and range -> its outputs; raises TrainingError where it fails."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 IGNORED = "ignored"
 

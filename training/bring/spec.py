@@ -5,11 +5,11 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from training.bring.roles import Outputs
-from training.settings import problem_of
-from training.versions import Version
-from vae.errors import TrainingError
-from vae.manifest import DataSpec, ImageFit, Name, Shape
-from vae.records import Record, first_problem
+from training.settings.resolve import problem_of
+from training.settings.versions import Version
+from vaeserve.errors import TrainingError
+from vaeserve.package.manifest import DataSpec, ImageFit, Name, Shape
+from vaeserve.records import Record, first_problem
 
 Sizes = Annotated[
     Shape, BeforeValidator(lambda sizes: (sizes,) if isinstance(sizes, int) else sizes), Field(strict=False)

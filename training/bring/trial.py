@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from training.bring.spec import Spec
-from training.probes import REAL, Arrays, Probe, kinds_of
-from vae.errors import TrainingError, innermost
-from vae.files import AnyArray
-from vae.manifest import DataSpec, Tolerance
-from vae.probes import Reach, compare, reach_of
+from training.export.probes import REAL, Arrays, Probe, kinds_of
+from vaeserve.errors import TrainingError, innermost
+from vaeserve.files import AnyArray
+from vaeserve.package.manifest import DataSpec, Tolerance
+from vaeserve.package.probes import Reach, compare, reach_of
 
 WIDEST = 1e6  # range within which random values still mean something
 

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from training.bring.trial import Trial, rows_of
-from training.parity import Disagreement, batch_sizes, open_session, run_in_batches
-from training.probes import Arrays, GraphModule, Probe, probe, rows_at_once
-from vae.errors import TrainingError
-from vae.slices import Slices
+from training.export.parity import Disagreement, batch_sizes, open_session, run_in_batches
+from training.export.probes import Arrays, GraphModule, Probe, probe, rows_at_once
+from vaeserve.errors import TrainingError
+from vaeserve.slices import Slices
 
 CLEARLY = 3  # times as far from float64 as the other side is the one that is off
 

@@ -10,7 +10,7 @@ from training.card.weights import weights_picture
 from training.evaluate.evaluation import Evaluation
 from training.evaluate.evidence import Rows
 from training.evaluate.served import Served
-from training.package import README
+from training.export.package import README
 
 
 def card(served: Served, rows: Rows, evaluation: Evaluation, about: About) -> dict[str, bytes]:

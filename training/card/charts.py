@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from training.evaluate.served import Wide
-from vae.images import Pixels
+from vaeserve.rows.images import Pixels
 
 _DPI = 100
 _WIDTH = 8.6  # inches

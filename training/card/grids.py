@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from training.card.tiles import cells, layout
-from vae.files import AnyArray
-from vae.images import Pixels
-from vae.manifest import DataSpec
-from vae.pictures import pair, tile
+from vaeserve.command.pictures import pair, tile
+from vaeserve.files import AnyArray
+from vaeserve.package.manifest import DataSpec
+from vaeserve.rows.images import Pixels
 
 _LINES = 4  # of samples, or of pairs: enough to see a run go wrong
 

@@ -9,7 +9,7 @@ from training.card.sheet import Block, fitted, sheet
 from training.card.tiles import Layout, cells, layout
 from training.evaluate.evidence import Rows
 from training.evaluate.served import Data, Served
-from vae.images import Pixels
+from vaeserve.rows.images import Pixels
 
 SEED = 0  # of the prior's draws: `vae sample --seed 0` gives the same
 _PAIRS = 3  # lines of held-out images and their reconstructions

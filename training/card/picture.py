@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from vae.images import Pixels
+from vaeserve.rows.images import Pixels
 
 _HEAVY = 160_000  # bytes; a heavier file is written in 256 colours
 

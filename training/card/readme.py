@@ -12,7 +12,7 @@ from training.evaluate.alarms import alarms
 from training.evaluate.evaluation import Evaluation, PriorEvidence
 from training.evaluate.report import markdown
 from training.evaluate.served import Served
-from vae.manifest import STANDARD
+from vaeserve.package.manifest import STANDARD
 
 _LINE = 100  # characters
 _COLUMNS = 60  # lines of a table's table

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from training.card.tiles import GAP
-from vae.images import Pixels
+from vaeserve.rows.images import Pixels
 
 _APART = 10  # pixels between groups of cells
 _MARGIN = 8

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from vae.files import AnyArray
-from vae.images import Pixels, to_pixels
-from vae.manifest import DataSpec
+from vaeserve.files import AnyArray
+from vaeserve.package.manifest import DataSpec
+from vaeserve.rows.images import Pixels, to_pixels
 
 GAP = 2  # pixels between cells
 _SIDE = 56  # pixels; smaller images are enlarged to about this

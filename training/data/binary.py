@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.content import Array
 from training.data.dataset import Dataset
+from vaeserve.sources.content import Array
 
 TEST_SEED, VALIDATION_SEED = 777, 778
 

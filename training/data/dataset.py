@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from vae.manifest import DataSpec
+from vaeserve.package.manifest import DataSpec
 
 
 class Labels(NamedTuple):

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from training.data.content import Content, images_spec
+from vaeserve.sources.content import Content, images_spec
 
 
 def read_digits() -> Content:

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 
 from training.data.binary import TEST_SEED, VALIDATION_SEED, draw_once
-from training.data.content import Array, Content, describe_rows
 from training.data.dataset import Dataset, Labels
 from training.data.settings import check_settings
 from training.data.split import Split, reorder, split
-from training.data.table import leave_out_constant
-from training.names import fit_name, shown
-from training.source import KNOWN, Kind, Source, kind_of
-from vae.errors import TrainingError
+from training.settings.source import KNOWN, Kind, Source, kind_of
+from vaeserve.errors import TrainingError
+from vaeserve.sources.content import Array, Content, describe_rows
+from vaeserve.sources.names import fit_name, shown
+from vaeserve.sources.table import leave_out_constant
 
 
 def load_dataset(source: Source) -> Dataset:
@@ -61,11 +61,11 @@ def _read(source: Source, kind: Kind) -> Content:
 
             return read_pictures(path, source)
         case "arrays":
-            from training.data.arrays import read_npy, read_npz
+            from vaeserve.sources.arrays import read_npy, read_npz
 
             return (read_npy if path.suffix.lower() == ".npy" else read_npz)(path, source.skip_bad)
         case "columns":
-            from training.data.columns import read_csv, read_parquet
+            from vaeserve.sources.columns import read_csv, read_parquet
 
             return (read_csv if path.suffix.lower() == ".csv" else read_parquet)(path, source.skip_bad)
 

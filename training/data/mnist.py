@@ -14,11 +14,11 @@ from zipfile import BadZipFile
 import numpy as np
 from sklearn.datasets import fetch_openml, get_data_home
 
-from training.data.content import Array, ClassLabels, Content, images_spec
-from training.data.idx import read_idx
-from training.names import shown
-from vae.errors import TrainingError
-from vae.files import write_whole
+from vaeserve.errors import TrainingError
+from vaeserve.files import write_whole
+from vaeserve.sources.content import Array, ClassLabels, Content, images_spec
+from vaeserve.sources.idx import read_idx
+from vaeserve.sources.names import shown
 
 TRAINING_ROWS, TEST_ROWS = 60_000, 10_000  # of the originals
 _PARTS = ("train", "t10k")

@@ -3,14 +3,14 @@
 from math import prod
 from pathlib import Path
 
-from training.data.classes import classes_of
-from training.data.content import Array, Content, images_spec, refuse_too_large, room_for
-from training.names import shown
-from training.source import Source
-from vae.errors import InvalidInput, TrainingError
-from vae.manifest import ImageFit
-from vae.sources.picture import Wanted, read_picture
-from vae.sources.pictures import colours, find_pictures, read_each
+from training.settings.source import Source
+from vaeserve.errors import InvalidInput, TrainingError
+from vaeserve.package.manifest import ImageFit
+from vaeserve.sources.classes import classes_of
+from vaeserve.sources.content import Array, Content, images_spec, refuse_too_large, room_for
+from vaeserve.sources.names import shown
+from vaeserve.sources.picture import Wanted, read_picture
+from vaeserve.sources.pictures import colours, find_pictures, read_each
 
 _PARTS = frozenset(("train", "training", "val", "valid", "validation", "test"))  # folders of these names are no classes
 

@@ -2,10 +2,10 @@
 
 from math import prod
 
-from training.names import flag_of
-from training.source import Kind, Source
-from vae.errors import TrainingError
-from vae.sources.picture import MOST_PIXELS
+from training.settings.source import Kind, Source
+from vaeserve.errors import TrainingError
+from vaeserve.sources.names import flag_of
+from vaeserve.sources.picture import MOST_PIXELS
 
 _ONLY_FOR: dict[str, tuple[Kind, ...]] = {
     "data_dir": ("mnist",),

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
-from training.data.content import Array, ClassLabels, Content
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
+from vaeserve.sources.content import Array, ClassLabels, Content
 
 LEAST_TRAINING_ROWS, LEAST_TEST_ROWS = 32, 4
 Indices = npt.NDArray[np.intp]

@@ -7,8 +7,8 @@ import torch
 from training.evaluate.served import BATCH_ROWS, Data
 from training.likelihoods import FAMILIES, likelihood_of
 from training.scaling import scaling_of
-from vae.manifest import DataSpec
-from vae.slices import rows_within
+from vaeserve.package.manifest import DataSpec
+from vaeserve.slices import rows_within
 
 VALUE_BYTES = 128  # that a likelihood may take for each value of a row: some float32 and float64 of it
 

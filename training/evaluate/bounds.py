@@ -13,9 +13,9 @@ import numpy as np
 
 from training.evaluate.evaluation import Estimate
 from training.evaluate.served import Data, Floats, Posterior, Served, Wide
-from vae.errors import TrainingError
-from vae.noise import Purpose, RowRange, standard_normals
-from vae.posterior import kl_by_dimension, reparameterize
+from vaeserve.errors import TrainingError
+from vaeserve.rows.noise import Purpose, RowRange, standard_normals
+from vaeserve.rows.posterior import kl_by_dimension, reparameterize
 
 Progress = Callable[[float], None]
 """Is told which share of the work is done, in [0, 1]."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.evaluate.evaluation import Smoothness
 from training.evaluate.served import Data, Floats, Served, Wide
-from vae.noise import Purpose, RowRange, standard_normals
+from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 
 STEP = 0.05  # in latent units; a prior's standard deviation is 1
 DIRECTIONS = 8  # at most; the same at every latent, so that a linear decoder answers the same everywhere

@@ -5,10 +5,10 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
-from vae.errors import TrainingError
-from vae.files import write_whole
-from vae.manifest import Sha256
-from vae.records import Record, first_problem
+from vaeserve.errors import TrainingError
+from vaeserve.files import write_whole
+from vaeserve.package.manifest import Sha256
+from vaeserve.records import Record, first_problem
 
 EVALUATION_FILE = "evaluation.json"
 

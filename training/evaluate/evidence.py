@@ -23,7 +23,7 @@ from training.evaluate.evaluation import (
 from training.evaluate.features import Features, Labels, classifier_features, evenly, value_components
 from training.evaluate.reconstruction import pca, reconstruction
 from training.evaluate.served import Data, Floats, Posterior, Served, Wide
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 LEAST_BALLS = 32  # training rows to make balls around, also where fewer rows are held out
 

@@ -12,8 +12,8 @@ from sklearn.neural_network import MLPClassifier
 
 from training.evaluate.continuity import Scale
 from training.evaluate.served import Data, Wide
-from training.parity import batches
-from vae.slices import rows_within
+from training.export.parity import batches
+from vaeserve.slices import rows_within
 
 COMPONENTS = 64
 UNITS = 64  # of the classifier's hidden layer

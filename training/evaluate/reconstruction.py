@@ -8,8 +8,8 @@ from sklearn.decomposition import PCA
 
 from training.evaluate.features import evenly
 from training.evaluate.served import BATCH_ROWS, Data, Wide
-from training.parity import batches
-from vae.slices import rows_within
+from training.export.parity import batches
+from vaeserve.slices import rows_within
 
 FITTED_VALUES = 100_000_000  # at most, as doubles: all of MNIST, and some of what would not fit beside itself
 DOUBLES = 5  # of each value of a row that is projected and compared

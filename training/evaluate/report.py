@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from training.evaluate.alarms import alarms
 from training.evaluate.evaluation import Estimate, Evaluation, Nll, PriorEvidence
-from vae.manifest import STANDARD
+from vaeserve.package.manifest import STANDARD
 
 NONE = "-"
 

@@ -6,14 +6,14 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from training.footprint import row_bytes
-from training.parity import batches, open_session, run_in_batches
-from training.probes import Arrays
-from vae.errors import TrainingError
-from vae.manifest import STANDARD, DataSpec
-from vae.noise import Purpose, RowRange, standard_normals
-from vae.package import ModelPackage
-from vae.slices import Slices, rows_within
+from training.export.footprint import row_bytes
+from training.export.parity import batches, open_session, run_in_batches
+from training.export.probes import Arrays
+from vaeserve.errors import TrainingError
+from vaeserve.package.directory import ModelPackage
+from vaeserve.package.manifest import STANDARD, DataSpec
+from vaeserve.rows.noise import Purpose, RowRange, standard_normals
+from vaeserve.slices import Slices, rows_within
 
 BATCH_ROWS = 256  # most rows that one call of a graph takes: enough to keep a core busy, few enough for its caches
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from training.likelihoods.likelihood import Likelihood
     from training.scaling import Scaling
-    from vae.manifest import DataSpec
+    from vaeserve.package.manifest import DataSpec
 
 FAMILIES = {  # family: class in the file of that name; imported when asked for, since it brings PyTorch
     "bernoulli": "Bernoulli",

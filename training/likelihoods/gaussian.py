@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from training.likelihoods.likelihood import Likelihood, mean_of, variance_of
 from training.scaling import Scaling, flat
-from vae.manifest import DataSpec
+from vaeserve.package.manifest import DataSpec
 
 LOG_SCALE_FLOOR = -6.0  # of scaled data; a scale that could reach 0 would make the density of constant pixels infinite
 

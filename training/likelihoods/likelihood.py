@@ -6,10 +6,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from training.scaling import Scaling, scaled
-from vae import manifest
-from vae.errors import TrainingError
-from vae.manifest import DataSpec
-from vae.slices import rows_within
+from vaeserve.errors import TrainingError
+from vaeserve.package import manifest
+from vaeserve.package.manifest import DataSpec
+from vaeserve.slices import rows_within
 
 PART_ROWS = 4096  # most rows that are summed at once
 

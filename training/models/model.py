@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
-from training.config import Config
 from training.networks.pair import Networks
 from training.objective import Step, TermWeights
+from training.settings.config import Config
 
 Objective = Callable[[Networks, Tensor, Tensor, Tensor, TermWeights], Step]
 """(networks, *Inputs, weights) -> Step."""

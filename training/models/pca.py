@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from training.likelihoods.gaussian import Gaussian
 from training.models.model import Model
 from training.networks.pair import Networks
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 
 def fit(networks: Networks, train: Tensor) -> None:

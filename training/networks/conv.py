@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.config import Config
-from vae.errors import TrainingError
+from training.settings.config import Config
+from vaeserve.errors import TrainingError
 
 
 class Residual(nn.Module):

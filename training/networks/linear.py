@@ -7,7 +7,7 @@ from math import prod
 
 from torch import nn
 
-from training.config import Config
+from training.settings.config import Config
 
 
 def encoder(row_shape: tuple[int, ...], outputs: int, _config: Config) -> nn.Module:

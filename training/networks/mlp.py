@@ -6,7 +6,7 @@ from math import prod
 
 from torch import nn
 
-from training.config import Config
+from training.settings.config import Config
 
 Layers = Callable[[Sequence[int]], list[nn.Module]]
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from training.config import Config
 from training.likelihoods.likelihood import Likelihood
 from training.networks import network_of
 from training.scaling import Scaling, as_data, scaled, smooth_clamp
+from training.settings.config import Config
 
 LOG_VARIANCE_RANGE = (-8.0, 4.0)  # standard deviations of 0.02 to 7.4: past any use, short of any overflow
 

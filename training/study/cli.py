@@ -9,11 +9,11 @@ from math import inf
 from pathlib import Path
 
 from training.cli import sigterm_interrupts
-from training.flags import add_flags, add_settings, settings_of
-from training.source import Source
-from vae.errors import TrainingError
-from vae.parser import path_text, verb_parser
-from vae.runtime import prepare_onnxruntime
+from training.settings.flags import add_flags, add_settings, settings_of
+from training.settings.source import Source
+from vaeserve.command.parser import path_text, verb_parser
+from vaeserve.errors import TrainingError
+from vaeserve.runtime import prepare_onnxruntime
 
 
 def evaluate(arguments: list[str]) -> int:
@@ -30,8 +30,8 @@ def evaluate(arguments: list[str]) -> int:
     asked = _evaluate_parser().parse_args(arguments)
     prepare_onnxruntime("training,serving")
     from training.evaluate.report import table
-    from training.progress import Stages
-    from training.publish import rows_of
+    from training.run.progress import Stages
+    from training.run.publish import rows_of
     from training.study.subject import Subject, validation_rows_of
 
     subject = Subject.find(asked.path)
@@ -68,7 +68,7 @@ def compare(arguments: list[str]) -> int:
     asked = _compare_parser().parse_args(arguments)
     prepare_onnxruntime("training,serving")
     from training.evaluate.comparison import comparison, comparison_markdown
-    from training.progress import Stages
+    from training.run.progress import Stages
     from training.study.subject import Subject
 
     subjects = [Subject.find(path) for path in asked.paths]
@@ -98,7 +98,7 @@ def sweep(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     given, config = settings_of(parser, asked)
     prepare_onnxruntime("training,serving")
-    from training.progress import say
+    from training.run.progress import say
     from training.study.sweep import PICTURE_FILE, table, write_figures
     from training.study.sweep import sweep as train_all
 

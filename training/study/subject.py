@@ -6,19 +6,19 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from training import checkpoint
-from training.checkpoint import CHECKPOINT_FILE
-from training.config import Config
 from training.data import Dataset, load_dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
 from training.evaluate.evidence import Progress, Rows, evaluate
 from training.evaluate.served import Served
-from training.names import PACKAGE_DIRECTORY
-from training.publish import budget_of, rows_of
-from training.source import KNOWN, Source
-from vae.errors import TrainingError
-from vae.manifest import MANIFEST_FILE, DataSpec
-from vae.package import ModelPackage
+from training.run import checkpoint
+from training.run.checkpoint import CHECKPOINT_FILE
+from training.run.publish import budget_of, rows_of
+from training.settings.config import Config
+from training.settings.source import KNOWN, Source
+from vaeserve.errors import TrainingError
+from vaeserve.package.directory import ModelPackage
+from vaeserve.package.manifest import MANIFEST_FILE, DataSpec
+from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 
 class Subject(NamedTuple):

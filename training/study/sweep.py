@@ -8,18 +8,18 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from training import run
-from training.checkpoint import Checkpoint
-from training.config import Config
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
 from training.evaluate.report import number
 from training.models import model_of
-from training.progress import say
-from training.publish import Outcome
-from training.settings import parse_config
-from vae.errors import TrainingError
-from vae.files import write_whole
+from training.run import run
+from training.run.checkpoint import Checkpoint
+from training.run.progress import say
+from training.run.publish import Outcome
+from training.settings.config import Config
+from training.settings.resolve import parse_config
+from vaeserve.errors import TrainingError
+from vaeserve.files import write_whole
 
 PICTURE_FILE, FIGURES_FILE = "rate_distortion.png", "rate_distortion.json"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from tests import linear_pair
+from tests.support import linear_pair
 from training.bring.bring import package
 from training.bring.spec import parse_spec
-from vae.package import ModelPackage
+from vaeserve.package.directory import ModelPackage
 
 Package = Callable[..., ModelPackage]
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from tests.flat_pictures import spec
+from tests.support.flat_pictures import spec
 from training.bring.borders import decoder_border, from_own, to_own
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW", "flat"])

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.linear_pair import SPEC, U, V, W, decoder, encoder, model, save
+from tests.support.linear_pair import SPEC, U, V, W, decoder, encoder, model, save
 from training.bring.bring import package
 from training.bring.spec import parse_spec
-from training.parity import open_session, run_in_batches
-from vae.errors import PackageError, TrainingError
-from vae.package import ModelPackage
+from training.export.parity import open_session, run_in_batches
+from vaeserve.errors import PackageError, TrainingError
+from vaeserve.package.directory import ModelPackage
 
 Array = npt.NDArray[Any]
 Bring = Callable[..., ModelPackage]

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.linear_pair import decoder, encoder, save
+from tests.support.linear_pair import decoder, encoder, save
 from training.bring import cli
-from vae.errors import PackageError, TrainingError
-from vae.package import ModelPackage
+from vaeserve.errors import PackageError, TrainingError
+from vaeserve.package.directory import ModelPackage
 
 SPEC = """
 name = "linear"

@@ -7,9 +7,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.linear_pair import W, encoder, model, save
+from tests.support.linear_pair import W, encoder, model, save
 from training.bring.files import read_graph, runner_of
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 ROWS = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32))
 

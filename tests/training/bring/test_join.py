@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.linear_pair import model
+from tests.support.linear_pair import model
 from training.bring.borders import Border
 from training.bring.join import join
 from training.bring.part import Part
-from training.parity import open_session, run_in_batches
-from training.probes import Probe
+from training.export.parity import open_session, run_in_batches
+from training.export.probes import Probe
 
 ROWS = 3 * torch.randn(5, 2, 3, 4, generator=torch.Generator().manual_seed(0))
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from tests.flat_pictures import spec
+from tests.support.flat_pictures import spec
 from training.bring.likelihood import OfExpectation, family_of
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 
 @pytest.mark.parametrize("family", ["bernoulli", "binomial"])

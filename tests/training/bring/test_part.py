@@ -10,12 +10,12 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-import training
-from tests.flat_pictures import SETTINGS, spec
+from tests.support.flat_pictures import SETTINGS, spec
 from training.bring.join import join
 from training.bring.part import module_part
-from training.parity import open_session, run
-from vae.errors import TrainingError
+from training.export.parity import open_session, run
+from vaeserve import export
+from vaeserve.errors import TrainingError
 
 
 class Answering(nn.Module):
@@ -70,14 +70,14 @@ def test_encoders_that_cannot_be_served(tmp_path: Path, module: nn.Module, compl
     torch.manual_seed(0)
     rows = np.random.default_rng(0).integers(0, 256, (64, 2, 2, 3), np.uint8)
     with pytest.raises(TrainingError, match=f"^{complaint}") as raised:
-        training.export(module, decoder(), SETTINGS, tmp_path / "model", rows)
+        export(module, decoder(), SETTINGS, tmp_path / "model", rows)
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_decoder_of_other_latents(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"^decoder: mat1 .*; it is given \[2, 2\] by the spec's shape"):
-        training.export(encoder(), nn.Linear(3, 12), SETTINGS, tmp_path / "model")
+        export(encoder(), nn.Linear(3, 12), SETTINGS, tmp_path / "model")
 
 
 def test_the_module_itself_is_left_alone() -> None:
@@ -99,7 +99,7 @@ def test_a_decoder_without_a_last_activation_is_packaged(tmp_path: Path, scaled_
     inside = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 16))
     outside = nn.Sequential(nn.Linear(8, 256), nn.ReLU(), nn.Linear(256, 784))
     settings = {"name": "m", "kind": "image", "shape": [28, 28, 1], "latent_shape": 8, "layout": "flat"}
-    package = training.export(inside, outside, {**settings, "scaled_to": scaled_to}, tmp_path / "model")
+    package = export(inside, outside, {**settings, "scaled_to": scaled_to}, tmp_path / "model")
     assert package.manifest.graphs.decoder.file == "decoder.onnx"
 
 
@@ -136,10 +136,10 @@ def test_what_the_caller_told_pytorch_changes_nothing_and_stays(
     tmp_path: Path, state: Callable[[], AbstractContextManager[object]]
 ) -> None:
     own = encoder(), decoder()
-    expected = training.export(*own, SETTINGS, tmp_path / "first")
+    expected = export(*own, SETTINGS, tmp_path / "first")
     with state():
         before = torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")
-        found = training.export(*own, SETTINGS, tmp_path / "second")
+        found = export(*own, SETTINGS, tmp_path / "second")
         assert (torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")) == before
     assert found.manifest.fingerprint == expected.manifest.fingerprint
 
@@ -148,7 +148,7 @@ def test_the_callers_random_numbers_are_left_alone(tmp_path: Path) -> None:
     drawn, other = encoder(lambda h: (h + torch.randn_like(h), h)), decoder()
     before = torch.get_rng_state()
     with pytest.raises(TrainingError, match="draws random numbers"):
-        training.export(drawn, other, SETTINGS, tmp_path / "model")
+        export(drawn, other, SETTINGS, tmp_path / "model")
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -173,7 +173,7 @@ def test_rows_and_latents_lie_in_memory_as_a_callers_own_do(tmp_path: Path, shap
     height, width, channels = shape
     inside, outside = Watching(4).to(memory_format=torch.channels_last), Watching(channels)  # type: ignore[call-overload]
     settings = {"name": "own", "kind": "image", "shape": shape, "layout": "NCHW", "scaled_to": [-1, 1]}
-    training.export(inside, outside, settings | {"latent_shape": [2, height, width]}, tmp_path / "model")
+    export(inside, outside, settings | {"latent_shape": [2, height, width]}, tmp_path / "model")
     for found, stride in inside.seen + outside.seen:
         assert stride == torch.empty(found, device="meta").stride()
 
@@ -188,7 +188,7 @@ def test_a_group_norm_is_packaged(tmp_path: Path, channels: int) -> None:
     encoder = nn.Sequential(inside, nn.SiLU(), nn.Flatten(), nn.Linear(4096, 4))
     decoder = nn.Sequential(nn.Linear(2, channels * 4096), nn.Unflatten(1, (channels, 64, 64)), nn.Tanh())
     settings = {"name": "g", "kind": "image", "shape": [64, 64, channels], "latent_shape": 2, "layout": "NCHW"}
-    package = training.export(encoder, decoder, settings | {"scaled_to": [-1, 1]}, tmp_path / "model")
+    package = export(encoder, decoder, settings | {"scaled_to": [-1, 1]}, tmp_path / "model")
     assert package.manifest.parity is not None
     flat = torch.full((2, channels, 64, 64), -1.0)
     flat[1] = 1.0
@@ -212,5 +212,5 @@ def test_a_graph_that_does_not_answer_alike_is_refused_with_rows_and_side(
     monkeypatch.setattr("training.bring.bring.join", altered)
     named = r"it misses them on 56 of 56 random rows and 8 of 8 flat rows; in float64 .*: the graph is off; `tolerance`"
     with pytest.raises(TrainingError, match=rf"^encoder\.mean: .* lie up to 0.5 .* no package was written; {named}"):
-        training.export(encoder(), decoder(), SETTINGS, tmp_path / "model")
+        export(encoder(), decoder(), SETTINGS, tmp_path / "model")
     assert not list(tmp_path.iterdir())

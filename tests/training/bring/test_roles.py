@@ -1,8 +1,8 @@
 import pytest
 
-from tests.linear_pair import SPEC
+from tests.support.linear_pair import SPEC
 from training.bring.spec import Spec, parse_spec
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 
 def spec(**changes: object) -> Spec:

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.linear_pair import SPEC
-from tests.servers import ROOT
+from tests.support.linear_pair import SPEC
+from tests.support.servers import ROOT
 from training.bring.spec import Spec, parse_spec
-from training.settings import read_settings
-from vae.errors import TrainingError
-from vae.manifest import DataSpec, ImageFit
+from training.settings.resolve import read_settings
+from vaeserve.errors import TrainingError
+from vaeserve.package.manifest import DataSpec, ImageFit
 
 IMAGE: dict[str, object] = {"name": "faces", "kind": "image", "shape": [4, 6, 3], "latent_shape": 8}
 

@@ -5,7 +5,7 @@ import torch
 
 from training.bring.spec import Spec, parse_spec
 from training.bring.trial import trial_rows
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 COUNTS = parse_spec(
     {"name": "c", "kind": "image", "shape": [2, 2, 1], "latent_shape": 2, "minimum": 2.0, "maximum": 9.0}, "spec"

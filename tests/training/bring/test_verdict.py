@@ -6,19 +6,19 @@ import torch
 from onnxruntime import InferenceSession
 from torch import Tensor, nn
 
-from tests.flat_pictures import spec
-from training import parity
+from tests.support.flat_pictures import spec
 from training.bring.borders import encoder_border
 from training.bring.bring import _candidate
 from training.bring.part import module_part
 from training.bring.spec import Spec
 from training.bring.trial import Trial, trial_rows
 from training.bring.verdict import verdict
-from training.graphs import export_graph
-from training.parity import Disagreement
-from training.probes import Arrays, GraphModule, Probe, probe_all
-from vae.errors import OutOfMemory
-from vae.manifest import Tolerance
+from training.export import parity
+from training.export.graphs import export_graph
+from training.export.parity import Disagreement
+from training.export.probes import Arrays, GraphModule, Probe, probe_all
+from vaeserve.errors import OutOfMemory
+from vaeserve.package.manifest import Tolerance
 
 FOUND = Disagreement("encoder.mean", "")
 

@@ -5,13 +5,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from tests.make_tiny_package import TINY
+from tests.support.make_tiny_package import TINY
 from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prior
 from training.card.about import About
 from training.evaluate.evaluation import Budget, Evaluation
 from training.evaluate.evidence import Rows, evaluate
 from training.evaluate.served import Served
-from vae.package import ModelPackage
+from vaeserve.package.directory import ModelPackage
 
 BUDGET = Budget(rows=10, samples=5, draws=2, points=60)
 

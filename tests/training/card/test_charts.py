@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from training.card.charts import Cloud, Map, heat, histograms, latent_map, shortened, weights_chart
-from vae.images import Pixels
+from vaeserve.rows.images import Pixels
 
 RANDOM = np.random.default_rng(0)
 CLOUD = RANDOM.normal(size=(50, 2))

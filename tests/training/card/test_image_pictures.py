@@ -6,7 +6,7 @@ from training.card import image_pictures
 from training.card.dimensions import by_kl
 from training.card.picture import Picture
 from training.card.tiles import Layout, cells
-from vae.images import Pixels
+from vaeserve.rows.images import Pixels
 
 ROOM = Layout(columns=5, lines=6)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from training.data import Dataset, load_dataset
-from training.source import Source
+from training.settings.source import Source
 
 
 @pytest.fixture(scope="module")

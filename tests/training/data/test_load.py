@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from training.data import load_dataset
-from training.source import Source
-from vae.errors import TrainingError
+from training.settings.source import Source
+from vaeserve.errors import TrainingError
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (200, 3, 4, 1), np.uint8)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.openml import OpenML, openml
-from tests.training.data.test_idx import idx
+from tests.support.openml import OpenML, openml
+from tests.vaeserve.sources.test_idx import idx
 from training.data import mnist
 from training.data.mnist import ORIGINALS, Original, download, read_mnist
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 RANDOM = np.random.default_rng(0)
 IMAGES = {"train": RANDOM.integers(0, 256, (60, 5, 4), np.uint8), "t10k": RANDOM.integers(0, 256, (10, 5, 4), np.uint8)}

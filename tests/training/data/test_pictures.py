@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from training.data.pictures import read_pictures
-from training.source import Source
-from vae.errors import TrainingError
-from vae.manifest import ImageFit
+from training.settings.source import Source
+from vaeserve.errors import TrainingError
+from vaeserve.package.manifest import ImageFit
 
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.integers(0, 256, (6, 4, 5, 3), np.uint8)

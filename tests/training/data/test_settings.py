@@ -1,8 +1,8 @@
 import pytest
 
 from training.data.settings import check_settings
-from training.source import Source
-from vae.errors import TrainingError
+from training.settings.source import Source
+from vaeserve.errors import TrainingError
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.content import Content, images_spec
 from training.data.split import reorder, split
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
+from vaeserve.sources.content import Content, images_spec
 
 
 def content(rows: int, labels: list[int] | None = None, validation_rows: int = 0, test_rows: int = 0) -> Content:

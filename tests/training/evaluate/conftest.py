@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from onnx import NodeProto, helper
 
-from tests.make_tiny_package import floats, graph, scalar
+from tests.support.make_tiny_package import floats, graph, scalar
 from training.evaluate.evaluation import Budget, Evaluation
 from training.evaluate.evidence import Rows, evaluate
 from training.evaluate.served import Floats, PriorGraph, Served, Wide
-from vae.manifest import DataSpec, TensorSpec
+from vaeserve.package.manifest import DataSpec, TensorSpec
 
 FEATURES, LATENT, SPREAD = 6, 2, 0.5
 DATA, LATENTS = floats("data", FEATURES), floats("latent", LATENT)

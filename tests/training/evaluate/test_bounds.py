@@ -19,7 +19,7 @@ from training.evaluate.bounds import (
 )
 from training.evaluate.evaluation import Estimate
 from training.evaluate.served import Floats, Posterior, Served, Wide
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from tests.training.evaluate.conftest import LATENT, LinearGaussian, codes, line
 from training.evaluate.continuity import STEP, Scale, cycle, directions, largest_step, lipschitz
 from training.evaluate.evaluation import Smoothness
 from training.evaluate.served import Floats, Served
-from vae.manifest import DataSpec
+from vaeserve.package.manifest import DataSpec
 
 
 @pytest.fixture

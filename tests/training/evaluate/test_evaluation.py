@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from training.evaluate.evaluation import Evaluation
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
 
 
 def test_json_and_back(evaluation: Evaluation, codes_evaluation: Evaluation) -> None:

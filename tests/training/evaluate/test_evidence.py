@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.make_tiny_package import TINY
+from tests.support.make_tiny_package import TINY
 from tests.training.evaluate.conftest import (
     BUDGET,
     FEATURES,
@@ -15,8 +15,8 @@ from tests.training.evaluate.conftest import (
 from training.evaluate.evaluation import Evaluation
 from training.evaluate.evidence import Rows, _made, evaluate
 from training.evaluate.served import Served
-from vae.errors import TrainingError
-from vae.package import ModelPackage
+from vaeserve.errors import TrainingError
+from vaeserve.package.directory import ModelPackage
 
 
 def test_a_model_that_is_the_data_passes(model: LinearGaussian, evaluation: Evaluation, rows: Rows) -> None:

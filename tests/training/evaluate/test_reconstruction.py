@@ -7,7 +7,7 @@ from sklearn.metrics import r2_score
 
 from training.evaluate import reconstruction as module
 from training.evaluate.reconstruction import pca, reconstruction
-from vae.slices import SLICE_BYTES
+from vaeserve.slices import SLICE_BYTES
 
 
 def test_squared_errors_are_sums_over_a_row_in_the_datas_units() -> None:

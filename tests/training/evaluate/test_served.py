@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from onnxruntime import InferenceSession
 
-from tests.make_tiny_package import TINY
+from tests.support.make_tiny_package import TINY
 from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prior
-from training import parity
 from training.evaluate import continuity
 from training.evaluate import served as served_module
 from training.evaluate.served import BATCH_ROWS, Served
-from training.probes import Arrays
-from vae.errors import OutOfMemory, TrainingError
-from vae.noise import Purpose, RowRange, standard_normals
-from vae.package import ModelPackage
-from vae.slices import SLICE_BYTES
+from training.export import parity
+from training.export.probes import Arrays
+from vaeserve.errors import OutOfMemory, TrainingError
+from vaeserve.package.directory import ModelPackage
+from vaeserve.rows.noise import Purpose, RowRange, standard_normals
+from vaeserve.slices import SLICE_BYTES
 
 
 def test_a_package_answers_its_probes() -> None:

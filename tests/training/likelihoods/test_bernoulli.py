@@ -5,8 +5,8 @@ from torch.nn import functional
 
 from training.likelihoods.bernoulli import Bernoulli
 from training.scaling import scaling_of
-from vae.errors import TrainingError
-from vae.manifest import DataSpec
+from vaeserve.errors import TrainingError
+from vaeserve.package.manifest import DataSpec
 
 GREY = DataSpec(kind="image", shape=(2, 2, 1), dtype="uint8", minimum=0, maximum=255)
 

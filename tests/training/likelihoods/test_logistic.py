@@ -6,8 +6,8 @@ from torch import Generator
 
 from training.likelihoods.logistic import Logistic
 from training.scaling import scaling_of
-from vae.errors import TrainingError
-from vae.manifest import DataSpec
+from vaeserve.errors import TrainingError
+from vaeserve.package.manifest import DataSpec
 
 PIXEL = DataSpec(kind="image", shape=(1, 1, 1), dtype="uint8", minimum=0, maximum=255)
 LEVELS = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1)

@@ -4,15 +4,15 @@ import torch
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 
-from training.config import Config
 from training.data import Dataset
 from training.likelihoods.gaussian import Gaussian
-from training.loop import epochs
 from training.models import model_of
 from training.networks.pair import Networks
-from training.settings import complete, parse_config
-from training.state import build, start
-from vae.errors import TrainingError
+from training.settings.config import Config
+from training.settings.resolve import complete, parse_config
+from training.step.loop import epochs
+from training.step.state import build, start
+from vaeserve.errors import TrainingError
 
 CONFIG = parse_config(complete({"model": "pca", "latent_size": 5}, None))
 

@@ -3,9 +3,9 @@ from scipy.stats import multivariate_normal
 
 from benchmarks.reproductions.linear import probabilistic_pca
 from training.data import Dataset
-from training.loop import epochs
-from training.settings import parse_config
-from training.state import start
+from training.settings.resolve import parse_config
+from training.step.loop import epochs
+from training.step.state import start
 
 
 def test_a_linear_vae_becomes_probabilistic_pca(dataset: Dataset) -> None:

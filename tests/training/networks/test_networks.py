@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from training.config import Config
 from training.networks import NETWORKS, network_of
-from vae.errors import TrainingError
+from training.settings.config import Config
+from vaeserve.errors import TrainingError
 
 CONFIG = Config(hidden_sizes=(8, 12), latent_size=3, blocks=1)
 

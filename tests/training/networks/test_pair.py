@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch import Generator
 
-from training.config import Config
 from training.data import Dataset
 from training.likelihoods import likelihood_of
 from training.networks.pair import Networks
 from training.scaling import scaling_of, smooth_clamp
-from training.state import start
-from vae.manifest import DataSpec
+from training.settings.config import Config
+from training.step.state import start
+from vaeserve.package.manifest import DataSpec
 
 DATA = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum=16)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import make_float_package
+from tests.support import make_float_package
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
-from training.names import PACKAGE_DIRECTORY
 from training.study import cli
 from training.study.sweep import FIGURES_FILE, PICTURE_FILE
-from vae.errors import TrainingError
+from vaeserve.errors import TrainingError
+from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 ROOT = Path(__file__).parents[3]
 

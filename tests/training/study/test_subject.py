@@ -4,16 +4,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.make_tiny_package import TINY
+from tests.support.make_tiny_package import TINY
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
 from training.evaluate.evidence import Progress
-from training.names import PACKAGE_DIRECTORY
-from training.publish import rows_of
-from training.source import Source
+from training.run.publish import rows_of
+from training.settings.source import Source
 from training.study.subject import Subject, validation_rows_of
-from vae.errors import PackageError, TrainingError
-from vae.package import ModelPackage
+from vaeserve.errors import PackageError, TrainingError
+from vaeserve.package.directory import ModelPackage
+from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 
 def never() -> Progress:

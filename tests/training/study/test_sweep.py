@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.checkpoint import Checkpoint
-from training.config import Config
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
-from training.publish import Outcome
-from training.settings import complete, parse_config
+from training.run.checkpoint import Checkpoint
+from training.run.publish import Outcome
+from training.settings.config import Config
+from training.settings.resolve import complete, parse_config
 from training.study.subject import Subject
 from training.study.sweep import FIGURES_FILE, PICTURE_FILE, Point, sweep, table, write_figures
-from vae.errors import TrainingError
-from vae.manifest import Parity
+from vaeserve.errors import TrainingError
+from vaeserve.package.manifest import Parity
 
 GIVEN: dict[str, object] = {"epochs": 3, "latent_size": 4}
 

@@ -1,0 +1,222 @@
+"""Executor: runs batches on a device, and gives every call its own answer."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from serving.batching.device import Device
+from serving.batching.line import A, Answer, Call, Piece, R
+from serving.batching.pace import Pace
+from serving.interrupt import Interrupt
+from serving.tally import BatchTally
+from vaeserve.errors import DeadlinePassed, EngineFailure, NonFiniteOutput, OutOfMemory, ShuttingDown, VaeError
+
+_log = logging.getLogger(__name__)
+
+Run = Callable[[Sequence[R], Interrupt | None], Sequence[A | NonFiniteOutput]]
+E = TypeVar("E", bound=VaeError)
+
+
+class Batch(Generic[R, A]):
+    """Pieces that run together."""
+
+    __slots__ = ("interrupt", "pieces", "rows", "unwanted", "wanted")
+
+    def __init__(self, pieces: Sequence[Piece[R, A]]) -> None:
+        self.pieces = pieces
+        """All of them, whatever a thread leaves out: who fails the batch may forget none."""
+        self.wanted = pieces
+        """Those that run."""
+        self.unwanted: Sequence[Piece[R, A]] = ()
+        """Those that are left out."""
+        self.rows = sum(len(piece.rows) for piece in pieces)
+        """That run."""
+        self.interrupt = Interrupt()
+
+    def leave_out_unwanted(self, now: float) -> None:
+        """Leaves out what belongs to calls that are over or late, which some are by the time that a thread begins."""
+        self.unwanted = [piece for piece in self.pieces if piece.call.future.done() or piece.call.deadline <= now]
+        if self.unwanted:
+            self.wanted = [piece for piece in self.pieces if piece not in self.unwanted]
+            self.rows = sum(len(piece.rows) for piece in self.wanted)
+
+
+class Executor(Generic[R, A]):
+    """Runs batches; whatever goes wrong in one is its own calls' alone.
+
+    Args:
+        run: turns a batch, the calls' shares in order, into one answer or one error for each share. Called on one of
+            the device's threads, or on the event loop where batches are short. May stop early once it is interrupted.
+        device: what runs it.
+        pace: what learns how long batches take.
+        inline_seconds: batches that are likely to be shorter run on the event loop.
+        tally: where to count.
+    """
+
+    def __init__(self, run: Run[R, A], device: Device, pace: Pace, inline_seconds: float, tally: BatchTally) -> None:
+        self._run = run
+        self._device = device
+        self._pace = pace
+        self._inline_seconds = inline_seconds
+        self._tally = tally
+        self._running: set[Batch[R, A]] = set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a batch runs."""
+        return bool(self._running)
+
+    def stop_unwanted(self) -> None:
+        """Stops the batches of which nobody wants a row any more."""
+        for batch in self._running:
+            if all(piece.call.future.done() for piece in batch.wanted):
+                batch.interrupt.set()
+
+    def is_short(self, rows: int) -> bool:
+        """Says whether a batch of so many rows is likely to end before a thread could have taken it over."""
+        expected = self._pace.at_most(rows)
+        return expected is not None and expected < self._inline_seconds
+
+    def run_now(self, batch: Batch[R, A]) -> None:
+        """Runs a short batch on the event loop, where nothing could interrupt it."""
+        try:
+            self._compute_here(batch)
+        except OutOfMemory as exc:
+            self._give_up(batch, exc)
+        except Exception as exc:
+            self._report(batch, exc)
+
+    async def run(self, batch: Batch[R, A]) -> None:
+        """Runs a batch and resolves its calls. The caller holds the device's slots."""
+        try:
+            await self._try(batch)
+        except asyncio.CancelledError:
+            _fail_all(batch, ShuttingDown, "the server is shutting down")
+            raise
+
+    async def _try(self, batch: Batch[R, A], *, is_half: bool = False) -> None:
+        try:
+            if self.is_short(batch.rows):
+                self._compute_here(batch)
+            else:
+                await self._compute_on_thread(batch)
+        except OutOfMemory as exc:
+            if is_half or batch.rows < 2:
+                self._give_up(batch, exc)
+            else:
+                await self._halve(batch)
+        except Exception as exc:
+            self._report(batch, exc)
+
+    def _compute_here(self, batch: Batch[R, A]) -> None:
+        started = time.monotonic()
+        answers = self._run([piece.rows for piece in batch.wanted], None)
+        self._deliver(batch, answers, started, time.monotonic() - started)
+
+    async def _compute_on_thread(self, batch: Batch[R, A]) -> None:
+        self._running.add(batch)
+        try:
+            answers, started, ended = await self._device.run(self._compute, batch)
+        finally:
+            self._running.discard(batch)
+            for piece in batch.unwanted:
+                self._drop(piece)
+        if batch.wanted:
+            self._deliver(batch, answers, started, ended - started)
+
+    def _compute(self, batch: Batch[R, A]) -> tuple[Sequence[A | NonFiniteOutput], float, float]:
+        """Runs on a thread what is still wanted of a batch. Returns the answers, and when it began and ended."""
+        started = time.monotonic()
+        batch.leave_out_unwanted(started)
+        answers = self._run([piece.rows for piece in batch.wanted], batch.interrupt) if batch.wanted else []
+        return answers, started, time.monotonic()
+
+    def _drop(self, piece: Piece[R, A]) -> None:
+        """Answers a call whose rows were not run because it was over or late by then."""
+        if piece.call.future.cancelled():
+            self._tally.cancelled_rows += len(piece.rows)
+        elif not piece.call.future.done():  # other rows of it may have failed
+            self._tally.late_rows += len(piece.rows)
+            fail(piece.call, DeadlinePassed("the deadline passed while the rows were queued"))
+
+    def _deliver(
+        self, batch: Batch[R, A], answers: Sequence[A | NonFiniteOutput], started: float, seconds: float
+    ) -> None:
+        now = time.monotonic()
+        self._pace.learn(batch.rows, seconds)
+        self._tally.running_seconds.observe(seconds)
+        self._tally.batch_rows.observe(batch.rows)
+        for piece, answer in zip(batch.wanted, answers, strict=True):
+            call = piece.call
+            if call.future.done() or call.deadline < now:
+                self._tally.wasted_rows += len(piece.rows)
+            if isinstance(answer, NonFiniteOutput):
+                self._tally.non_finite_rows += len(answer.rows)
+                fail(call, answer.after(piece.start))
+                continue
+            call.parts[piece.start] = answer
+            call.unanswered -= len(piece.rows)
+            call.queued_seconds = max(call.queued_seconds, started - call.arrived)
+            call.running_seconds += seconds
+            call.batch_rows = max(call.batch_rows, batch.rows)
+            if not call.unanswered and not call.future.done():  # a call may be cancelled while its rows run
+                self._tally.queued_seconds.observe(call.queued_seconds)
+                call.future.set_result(_answer(call))
+
+    async def _halve(self, batch: Batch[R, A]) -> None:
+        """Tries a batch that ran out of memory again, once, in two halves."""
+        _log.warning("a batch of %d rows ran out of memory, trying again in two halves", batch.rows)
+        self._tally.halved_batches += 1
+        for half in _halves(batch.wanted, batch.rows // 2):
+            await self._try(Batch(half), is_half=True)
+
+    def _give_up(self, batch: Batch[R, A], error: OutOfMemory) -> None:
+        _log.error("a batch of %d rows ran out of memory", batch.rows)
+        self._tally.failed_batches += 1
+        _fail_all(batch, OutOfMemory, str(error))
+
+    def _report(self, batch: Batch[R, A], error: Exception) -> None:
+        """Fails a batch's calls, and says why in the log; unless it was stopped because they are all gone."""
+        if batch.interrupt.is_set:
+            self._tally.wasted_rows += batch.rows
+            return
+        self._tally.failed_batches += 1
+        is_ours = isinstance(error, VaeError)
+        cause = error.__cause__ if is_ours else error
+        _log.error("a batch of %d calls failed: %s", len(batch.wanted), error, exc_info=cause)
+        _fail_all(batch, EngineFailure, str(error) if is_ours else "the batch failed")
+
+
+def _answer(call: Call[R, A]) -> Answer[A]:
+    parts = [call.parts[start] for start in sorted(call.parts)]
+    return Answer(parts, call.queued_seconds, call.running_seconds, call.batch_rows)
+
+
+def _halves(pieces: Sequence[Piece[R, A]], rows: int) -> tuple[list[Piece[R, A]], list[Piece[R, A]]]:
+    """Cuts pieces after so many rows."""
+    first: list[Piece[R, A]] = []
+    second: list[Piece[R, A]] = []
+    for piece in pieces:
+        share, size = min(rows, len(piece.rows)), len(piece.rows)
+        rows -= share
+        if share == size:
+            first.append(piece)
+        elif share == 0:
+            second.append(piece)
+        else:
+            first.append(piece._replace(rows=piece.rows.part(0, share)))
+            second.append(piece._replace(start=piece.start + share, rows=piece.rows.part(share, size)))
+    return first, second
+
+
+def _fail_all(batch: Batch[R, A], kind: type[E], message: str) -> None:
+    for piece in batch.pieces:  # each gets an error of its own: it will carry its caller's traceback
+        fail(piece.call, kind(message))
+
+
+def fail(call: Call[R, A], error: VaeError) -> None:
+    """Answers a call with an error, unless it is over."""
+    if not call.future.done():
+        call.future.set_exception(error)

@@ -1,0 +1,46 @@
+"""Room: where calls wait, one behind the other, until there is room for them."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from vaeserve.errors import DeadlinePassed
+
+
+class Room:
+    """Those who wait, in the order in which they came; whoever makes room calls the first one in.
+
+    Nobody passes the first one, however little room he needs: one who needs much would wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[object, asyncio.Future[None]] = OrderedDict()
+
+    @property
+    def is_sought(self) -> bool:
+        """Whether anyone waits."""
+        return bool(self._waiting)
+
+    async def wait(self, is_enough: Callable[[], bool], timeout_seconds: float | None) -> None:
+        """Waits behind those who wait already, until there is enough room.
+
+        Raises:
+            DeadlinePassed: the time ran out.
+        """
+        place = object()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while next(iter(self._waiting), place) is not place or not is_enough():
+                    turn = self._waiting[place] = asyncio.get_running_loop().create_future()
+                    await turn
+        except TimeoutError as exc:
+            raise DeadlinePassed("the deadline passed while the rows waited for room in the queue") from exc
+        finally:
+            self._waiting.pop(place, None)
+            self.call_in()  # there may be room for the next one too
+
+    def call_in(self) -> None:
+        """Lets the first one look; who leaves lets the next one."""
+        first = next(iter(self._waiting.values()), None)
+        if first is not None and not first.done():
+            first.set_result(None)

@@ -1,0 +1,12 @@
+"""What is served, and how a package comes to be served.
+
+reloading   brings what is served in line with what the repository holds
+registry    the models that are served, by name and version
+repository  finds packages below a directory, and notices changes
+limited     loads on threads of their own, and what becomes of one that takes too long
+loading     loading a model means proving it
+proof       whether the graphs answer as the trainer's did, in the batches that will be served
+exactness   whether a row's bits depend on its batch
+execution   how a model's graphs are run: as told, as known, or as measured
+measuring   measures graphs with several numbers of threads and batch sizes
+"""

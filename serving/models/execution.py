@@ -1,0 +1,130 @@
+"""Execution: how a model's graphs are run: as the operator says, else as is known to pay here, else as is measured."""
+
+import logging
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serving.cpus import available_cpus, processor_name
+from serving.engine.session import Provider, runtime_version
+from serving.models.measuring import OpenRunner, Point, choose, measure, thread_counts
+from serving.settings import Settings
+from vaeserve.files import write_whole
+
+_log = logging.getLogger(__name__)
+
+_START_SECONDS = 0.8  # beside what the last run that was begun takes
+
+
+class Execution(NamedTuple):
+    """How a model's graphs are run."""
+
+    executors: int
+    """Batches that run at the same time, at most."""
+    threads: int
+    """That one of them takes."""
+    batch_rows: int
+    """Most rows in a batch."""
+    source: str
+    """Where the numbers come from: `set`, `cached`, `measured`."""
+
+
+class Place(NamedTuple):
+    """What a measurement holds for."""
+
+    fingerprint: str
+    provider: Provider
+    cpus: int
+
+    @classmethod
+    def here(cls, fingerprint: str, provider: Provider) -> Self:
+        """Returns the place of a pair on this machine. A GPU runs one batch at a time, whatever the processors."""
+        return cls(fingerprint, provider, 1 if provider == "cuda" else available_cpus())
+
+    def file(self, cache: Path) -> Path:
+        """Returns where a cache keeps the measurement."""
+        return cache / f"{self.fingerprint[:32]}-{self.provider}-{self.cpus}.json"
+
+
+class Tuned(BaseModel):
+    """A measurement's outcome, as a cache keeps it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    executors: int = Field(ge=1)
+    threads: int = Field(ge=1)
+    batch_rows: int = Field(ge=1)
+    processor: str
+    onnxruntime: str
+
+
+def decide(place: Place, settings: Settings, known: Execution | None, open_runner: OpenRunner) -> Execution:
+    """Returns how a pair is to be run.
+
+    Args:
+        place: the pair, and where it runs.
+        settings: each part may be set; what is not comes from the cache, from `known`, or is measured.
+        known: how an earlier version of the model is run, which is as good where measuring would disturb its callers.
+        open_runner: opens the graphs for a number of threads, to measure them.
+    """
+    executors, threads, batch_rows = settings.executors, settings.threads, settings.batch_rows
+    if executors and not threads:
+        threads = max(1, place.cpus // executors)
+    if threads and batch_rows:
+        return Execution(executors or max(1, place.cpus // threads), threads, batch_rows, "set")
+    found = _read(place, settings.tuning_cache) or known
+    if found is None or threads not in (0, found.threads):
+        candidates = [threads] if threads else thread_counts(place.cpus)
+        best = choose(measure(open_runner, candidates, place.cpus, _START_SECONDS))
+        found = Execution(best.executors, best.threads, best.batch_rows, "measured")
+    return Execution(
+        executors or found.executors, threads or found.threads, batch_rows or found.batch_rows, found.source
+    )
+
+
+def remember(place: Place, chosen: Point, cache: Path) -> Path:
+    """Writes what was measured into a cache, and returns the file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    tuned = Tuned(
+        executors=chosen.executors,
+        threads=chosen.threads,
+        batch_rows=chosen.batch_rows,
+        processor=processor_name(),
+        onnxruntime=runtime_version(),
+    )
+    path = place.file(cache)
+    cache.mkdir(parents=True, exist_ok=True)
+    write_whole(path, tuned.model_dump_json(indent=2).encode() + b"\n")
+    return path
+
+
+def check_cache(cache: Path) -> None:
+    """Makes sure that a cache can be written, before time is spent on what is to be kept there.
+
+    Raises:
+        OSError: it cannot.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=cache):
+        pass
+
+
+def _read(place: Place, cache: Path) -> Execution | None:
+    """Returns what a cache holds, if it was measured on such a machine."""
+    path = place.file(cache)
+    try:
+        tuned = Tuned.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as exc:
+        _log.warning("%s is passed over: %s", path, str(exc).splitlines()[0])
+        return None
+    if (tuned.processor, tuned.onnxruntime) != (processor_name(), runtime_version()):
+        _log.warning("%s is passed over: measured on another processor or ONNX Runtime; run `vae tune` again", path)
+        return None
+    return Execution(tuned.executors, tuned.threads, tuned.batch_rows, "cached")

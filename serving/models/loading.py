@@ -1,0 +1,134 @@
+"""Loading a model means proving it: checksums, signatures, probes, exactness, a warm-up."""
+
+import logging
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from serving.engine.engine import Engine
+from serving.engine.rows import DataRows, LatentRows
+from serving.engine.session import Provider, ProviderChoice, Session, providers
+from serving.interrupt import Interrupt
+from serving.models.exactness import Exactness
+from serving.models.execution import Execution, Place, decide
+from serving.models.measuring import RunRows
+from serving.models.proof import Proof, blank
+from serving.settings import Settings
+from vaeserve.errors import OutOfMemory, StartupError
+from vaeserve.package.directory import ModelPackage
+from vaeserve.package.manifest import Manifest
+
+_log = logging.getLogger(__name__)
+
+# Opening a session stops the whole process, callers of other models included: they catch up before the next.
+_BREATH_SECONDS = 0.02
+
+
+class Proved(NamedTuple):
+    """A model whose answers were seen to be right, on the provider that will run it."""
+
+    manifest: Manifest
+    engine: Engine
+    provider: Provider
+    exactness: Exactness
+    execution: Execution
+    row_seconds: float
+    """That a row takes in a full batch which runs every graph."""
+
+
+def load(
+    directory: Path, settings: Settings, known: Execution | None = None, interrupt: Interrupt | None = None
+) -> Proved:
+    """Opens a package, proves it on the provider that will run it, finds out how to run it best, and warms it up.
+
+    Args:
+        directory: the package.
+        settings: names the provider, and what of the execution is set.
+        known: how an earlier version of the model is run.
+        interrupt: what stops it, while it runs graphs.
+
+    Raises:
+        PackageError: the package is damaged, or its graphs do not answer as the trainer's did.
+        OutOfMemory: there is no memory for a single row.
+        EngineFailure: a graph could not be run, or was interrupted.
+        StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
+    """
+    package = ModelPackage.open(directory)
+    manifest = package.manifest
+    graphs = Graphs(package, settings.provider, interrupt)
+    place = Place.here(manifest.fingerprint, graphs.provider)
+    execution = decide(place, settings, known, graphs.open_runner)
+    probes, rows = package.read_probes(), execution.batch_rows
+    while True:
+        proof = Proof(manifest, probes, graphs.provider, graphs.settle(execution.threads), interrupt)
+        try:
+            exactness, row_seconds = proof.in_batches(rows)
+            break
+        except (OutOfMemory, MemoryError) as exc:
+            if rows < 2:
+                raise OutOfMemory(f"{directory}: there is no memory for a batch of one row") from exc
+        _log.warning("%s: a batch of %d rows ran out of memory, trying half as many", directory, rows)
+        rows //= 2
+        del proof
+        graphs.close()  # with what ONNX Runtime took for the larger batch
+    proof.give_back_memory()
+    execution = execution._replace(batch_rows=rows)
+    return Proved(manifest, proof.engine, graphs.provider, exactness, execution, row_seconds)
+
+
+class Graphs:
+    """A package's graphs on the first provider that takes them; what was passed over is logged.
+
+    Raises:
+        PackageError: a graph cannot be loaded, or is not what the manifest says.
+        StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
+    """
+
+    def __init__(self, package: ModelPackage, wanted: ProviderChoice, interrupt: Interrupt | None = None) -> None:
+        self._package = package
+        self._interrupt = interrupt
+        self._opened: dict[int, dict[str, Session]] = {}
+        *preferred, self.provider = providers(wanted)
+        for provider in preferred:
+            try:
+                self._opened[1] = self._sessions(provider, 1)
+                self.provider = provider
+                return
+            except StartupError as exc:
+                _log.warning("not on %s: %s", provider, exc)
+
+    def open(self, threads: int) -> dict[str, Session]:
+        """Returns the graphs' sessions with so many threads; opens them once."""
+        if threads not in self._opened:
+            self._opened[threads] = self._sessions(self.provider, threads)
+        return self._opened[threads]
+
+    def open_runner(self, threads: int) -> RunRows:
+        """Returns what runs the pair on so many rows, to measure it."""
+        sessions, manifest = self.open(threads), self._package.manifest
+        engine = Engine(manifest, sessions["encoder"], sessions["decoder"])
+
+        def run(rows: int) -> None:
+            engine.encode([DataRows(blank(manifest.data, rows))], self._interrupt)
+            latents = LatentRows(np.zeros((rows, *manifest.latent_shape), np.float32), "data")
+            engine.decode([latents], self._interrupt)
+
+        return run
+
+    def settle(self, threads: int) -> dict[str, Session]:
+        """Returns the graphs' sessions with so many threads, and lets go of all others and their memory."""
+        self._opened = {threads: self.open(threads)}
+        return self._opened[threads]
+
+    def close(self) -> None:
+        """Lets go of all sessions; they are opened anew where they are asked for."""
+        self._opened = {}
+
+    def _sessions(self, provider: Provider, threads: int) -> dict[str, Session]:
+        sessions = {}
+        for name, graph in self._package.manifest.served_graphs.items():
+            time.sleep(_BREATH_SECONDS)
+            sessions[name] = Session(self._package.read(graph), graph, provider, threads)
+        return sessions

@@ -1,0 +1,132 @@
+"""Tuning: how a model's graphs are best run here: how many batches at once, on how many threads, of how many rows.
+
+Runs the graphs themselves, at growing batch sizes, as so many executors would side by side. What counts is processor
+time a row, because it is what the machine has to spend and what other work on it disturbs least.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
+from typing import NamedTuple
+
+from vaeserve.errors import OutOfMemory
+
+HIGHEST_BATCH_ROWS = 256
+_POINT_SECONDS = 0.002  # of runs at one batch size, at least
+_SERVER_SECONDS = 0.0003  # of the processor: about what the server itself spends on a batch
+_AS_GOOD = 1.05  # times the least processor time a row: what is within it counts as equal
+_LONGEST_BATCH_SECONDS = 0.025  # so that no caller waits for long behind one batch
+
+RunRows = Callable[[int], object]
+"""Runs the graphs once, on so many rows."""
+OpenRunner = Callable[[int], RunRows]
+"""Opens the graphs for a number of threads."""
+
+
+class Point(NamedTuple):
+    """What running the graphs at one batch size cost."""
+
+    threads: int
+    executors: int
+    batch_rows: int
+    processor_seconds: float
+    """A row, over all threads."""
+    seconds: float
+    """A row, on the clock, with all executors at work."""
+    batch_seconds: float
+    """On the clock."""
+
+
+def thread_counts(cpus: int) -> list[int]:
+    """Returns the numbers of threads to try: powers of two, and all processors."""
+    return sorted({*takewhile(lambda count: count < cpus, (2**power for power in range(20))), cpus})
+
+
+def measure(
+    open_runner: OpenRunner, threads: Iterable[int], cpus: int, budget_seconds: float, rounds: int = 3
+) -> list[Point]:
+    """Measures batch sizes with each number of threads, a few times over, and keeps the least that was seen.
+
+    Args:
+        open_runner: opens the graphs for a number of threads.
+        threads: numbers of threads to try, the most promising first.
+        cpus: processors that may be used.
+        budget_seconds: when to begin nothing more; what has begun is finished, and something always is.
+        rounds: how often, where there is time.
+    """
+    end = time.perf_counter() + budget_seconds
+    runners: dict[int, RunRows] = {}
+    seen: dict[tuple[int, int], Point] = {}
+    for count in list(threads) * rounds:
+        if seen and time.perf_counter() > end:
+            break
+        if count not in runners:
+            runners[count] = open_runner(count)
+        for point in _measure_sizes(runners[count], count, max(1, cpus // count), end):
+            key = point.threads, point.batch_rows
+            seen[key] = _least(seen.get(key, point), point)
+    return list(seen.values())
+
+
+def choose(points: Iterable[Point]) -> Point:
+    """Returns the combination that costs least processor time a row, and of equals the one that is fastest.
+
+    Its batch is the largest that is as good as the best.
+    """
+    points = list(points)
+    tried = {point.threads for point in points}
+    best = [_largest([point for point in points if point.threads == threads]) for threads in tried]
+    cheapest = min(map(_cost, best))
+    as_good = [point for point in best if _cost(point) <= _AS_GOOD * cheapest]
+    return min(as_good, key=lambda point: point.seconds)
+
+
+def _largest(points: list[Point]) -> Point:
+    """Returns the largest batch that is as good as the best, of those that keep nobody waiting for long."""
+    short = [point for point in points if point.batch_seconds <= _LONGEST_BATCH_SECONDS] or points[:1]
+    least = min(map(_cost, short))
+    return [point for point in short if _cost(point) <= _AS_GOOD * least][-1]
+
+
+def _cost(point: Point) -> float:
+    """Returns the processor time that a row takes of the graphs and of the server around them."""
+    return point.processor_seconds + _SERVER_SECONDS / point.batch_rows
+
+
+def _least(one: Point, other: Point) -> Point:
+    return Point(*one[:3], *map(min, one[3:], other[3:]))
+
+
+def _measure_sizes(run_rows: RunRows, threads: int, executors: int, end: float) -> list[Point]:
+    points: list[Point] = []
+    with ThreadPoolExecutor(executors) as pool:
+        rows = 1
+        while rows <= HIGHEST_BATCH_ROWS and (not points or time.perf_counter() < end):
+            try:
+                run_rows(rows)  # the first run of a size lays out its memory
+                points.append(_measure_point(pool, run_rows, threads, executors, rows))
+            except OutOfMemory:
+                if not points:
+                    raise
+                break
+            if points[-1].batch_seconds > _LONGEST_BATCH_SECONDS:
+                break
+            rows *= 2
+    return points
+
+
+def _measure_point(pool: ThreadPoolExecutor, run_rows: RunRows, threads: int, executors: int, rows: int) -> Point:
+    def run_for_a_while() -> int:
+        end = time.perf_counter() + _POINT_SECONDS
+        runs = 0
+        while not runs or time.perf_counter() < end:
+            run_rows(rows)
+            runs += 1
+        return runs
+
+    before, began = time.process_time(), time.perf_counter()
+    runs = [task.result() for task in [pool.submit(run_for_a_while) for _ in range(executors)]]
+    used, took = time.process_time() - before, time.perf_counter() - began
+    done = sum(runs) * rows
+    return Point(threads, executors, rows, used / done, took / done, took * executors / sum(runs))

@@ -1,0 +1,242 @@
+"""Reloading: brings what is served in line with what a repository holds. No bad package takes a good one's place."""
+
+import asyncio
+import gc
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from serving.batching.device import Device
+from serving.models.execution import Execution
+from serving.models.limited import run_limited
+from serving.models.loading import Proved, load
+from serving.models.registry import Models, Served, serve
+from serving.models.repository import Found, Key, Repository, Stamp
+from serving.settings import Settings
+from vaeserve.errors import EngineFailure, PackageError, VaeError
+
+_log = logging.getLogger(__name__)
+
+
+class Reloads:
+    """How often packages were taken and refused, those at the start included."""
+
+    def __init__(self) -> None:
+        self.ok: Counter[str] = Counter()
+        """By the model's name."""
+        self.failed: Counter[str] = Counter()
+        """By the model's name, or by the directory's where the manifest is not understood."""
+
+
+class _Refusal(NamedTuple):
+    stamp: Stamp | None
+    """Of the package that was tried; None where another one is in its way."""
+    error: VaeError
+
+
+class Reloader:
+    """Loads packages, one at a time and in a thread, and swaps them in.
+
+    Args:
+        settings: names the repository, and how many versions of a name are served.
+        models: where the models are put.
+        device: what runs them.
+    """
+
+    def __init__(self, settings: Settings, models: Models, device: Device) -> None:
+        self.reloads = Reloads()
+        self.broken = asyncio.Event()
+        """Set when a batcher died. A server must not go on then."""
+        self._settings = settings
+        self.repository = Repository(settings.package)
+        """Where packages are looked for."""
+        self._models = models
+        self._device = device
+        self._held: dict[Key, Found] = {}  # what the models that are served were made of
+        self._refused: dict[Path, _Refusal] = {}
+        self._is_started = False
+        self._forgets = False
+        self._wanted = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Loads what there is; bad packages beside good ones are logged.
+
+        Raises:
+            PackageError: there is no package, or none that is good.
+            StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
+        """
+        await self.catch_up()
+        if not self._held:
+            raise self._nothing()
+        self._is_started = True
+        for directory, refusal in self._refused.items():
+            _log_refusal(directory, refusal.error)
+
+    async def catch_up(self) -> None:
+        """Serves what the repository holds now. One call at a time."""
+        if self._forgets:
+            self._forgets = False
+            self._refused.clear()
+            self.repository.forget()
+        packages, unreadable = await self.repository.look_on_thread()
+        here = {one.directory for one in packages} | {one.directory for one in unreadable}
+        self._refused = {at: self._refused[at] for at in self._refused.keys() & here}
+        for one in unreadable:
+            self._refuse(one.directory, self._name_at(one.directory), one.stamp, PackageError(one.reason))
+        newest_first = sorted(packages, key=lambda package: package.key, reverse=True)
+        kept: set[Key] = set()
+        for _, versions in groupby(newest_first, lambda package: package.key[0]):
+            kept |= await self._take_versions(list(versions))
+        for key in self._held.keys() - kept:
+            if not self._is_refused(self._held[key].directory):
+                self._remove(key)
+
+    async def run(self) -> None:
+        """Keeps up with the repository until it is cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.repository.pause_seconds if self._settings.watch == "on" else None):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self.catch_up()
+            except Exception:
+                _log.exception("looking for packages in %s failed. This is a bug.", self._settings.package)
+
+    def reload(self) -> None:
+        """Looks again as soon as it can, and tries once more what it refused."""
+        self._forgets = True
+        self._wanted.set()
+
+    async def _take_versions(self, packages: Iterable[Found]) -> set[Key]:
+        """Serves the newest good packages of one name, which come newest first, and returns which they are."""
+        kept: set[Key] = set()
+        for key, same in groupby(packages, lambda package: package.key):
+            if len(kept) == self._settings.versions:
+                break
+            if await self._take_one(key, list(same)):
+                kept.add(key)
+        return kept
+
+    async def _take_one(self, key: Key, same: list[Found]) -> bool:
+        """Serves the oldest good package of those with one name and version. Returns whether the model is served.
+
+        Whichever came first while a server ran, a restart, and another server of the same packages, take the same one.
+        """
+        held = self._held.get(key)
+        at = held.directory if held else None
+        oldest_first = sorted(same, key=lambda one: (one.created_at, one.directory != at, one.directory))
+        for place, package in enumerate(oldest_first):
+            if await self._take(key, package):
+                for other in oldest_first[place + 1 :]:
+                    self._refuse(other.directory, key[0], None, _duplicate(package, other))
+                return True
+        return held is not None
+
+    async def _take(self, key: Key, package: Found) -> bool:
+        """Serves a package unless it is bad, or was already tried. Returns whether it is served."""
+        held = self._held.get(key)
+        if held is not None and held.stamp == package.stamp:
+            self._held[key] = package  # its directory may have another name now
+            return True
+        refused = self._refused.get(package.directory)
+        if refused is None or refused.stamp != package.stamp:
+            try:
+                self._put(package, await self._load(package))
+            except VaeError as exc:
+                self._refuse(package.directory, key[0], package.stamp, exc)
+            else:
+                return True
+        return False
+
+    async def _load(self, package: Found) -> Proved:
+        try:
+            work = partial(load, package.directory, self._settings, self._known(package.key[0]))
+            proved = await run_limited(f"loading {package.directory}", work, self._settings.load_seconds)
+        except VaeError:
+            raise
+        except Exception as exc:
+            _log.exception("loading %s failed", package.directory)
+            raise EngineFailure("loading it failed") from exc
+        if (proved.manifest.name, proved.manifest.version) != package.key:
+            raise PackageError(f"{package.directory} was replaced while it was loaded")
+        return proved
+
+    def _known(self, name: str) -> Execution | None:
+        """Returns how the newest version of a model is run that is served already."""
+        served = [one for one in self._models if one.key[0] == name]
+        return max(served, key=lambda one: one.key).execution if served else None
+
+    def _put(self, package: Found, proved: Proved) -> None:
+        served = serve(proved, self._device, self._settings)
+        for batcher in served.batchers.values():
+            batcher.worker.add_done_callback(lambda worker: None if worker.cancelled() else self.broken.set())
+        replaced = self._models.put(served)
+        if replaced:
+            self._close(replaced)
+        self._held[package.key] = package
+        self._refused.pop(package.directory, None)
+        self.reloads.ok[package.key[0]] += 1
+        _log.info("serving %s version %d, %s", *package.key, package.directory)
+
+    def _remove(self, key: Key) -> None:
+        self._close(self._models.remove(key))
+        del self._held[key]
+        _log.info("no longer serving %s version %d", *key)
+
+    def _close(self, served: Served) -> None:
+        """Stops a model once its calls are done; until then the task is what holds it."""
+        closing = asyncio.create_task(served.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closed)
+
+    def _closed(self, closing: "asyncio.Task[None]") -> None:
+        """Frees what a model took. Its last answers lie in cycles of tasks, and keep its sessions' memory."""
+        self._closing.discard(closing)
+        if not closing.cancelled() and closing.exception():
+            _log.error("a model that is no longer served did not close. This is a bug.", exc_info=closing.exception())
+        gc.collect()
+
+    def _refuse(self, directory: Path, name: str, stamp: Stamp | None, error: VaeError) -> None:
+        before = self._refused.get(directory)
+        self._refused[directory] = _Refusal(stamp, error)
+        if before and (before.stamp, str(before.error)) == (stamp, str(error)):
+            return
+        self.reloads.failed[name] += 1
+        if self._is_started:
+            _log_refusal(directory, error)
+
+    def _is_refused(self, directory: Path) -> bool:
+        """Tells whether what now stands in a directory's place is bad, or a directory above it cannot be read."""
+        return any(directory.is_relative_to(refused) for refused in self._refused)
+
+    def _name_at(self, directory: Path) -> str:
+        names = (key[0] for key, held in self._held.items() if held.directory == directory)
+        return next(names, directory.name.encode(errors="backslashreplace").decode())  # a label takes no bad UTF-8
+
+    def _nothing(self) -> VaeError:
+        errors = {str(refusal.error): refusal.error for refusal in self._refused.values()}
+        if not errors:
+            place = self._settings.package
+            return PackageError(f"{place} is no model package: cannot read manifest.json, and none lies below it")
+        if len(errors) == 1:
+            return next(iter(errors.values()))
+        return PackageError(f"no package of {len(self._refused)} can be served: {'; '.join(errors)}")
+
+
+def _log_refusal(directory: Path, error: VaeError) -> None:
+    _log.error("%s is not taken, what is served stays: %s", directory, error)
+
+
+def _duplicate(taken: Found, other: Found) -> PackageError:
+    name, version = other.key
+    return PackageError(
+        f"{taken.directory}, which is older, is {name} version {version} already: "
+        "give this one a version of its own (`vae export RUN --out DIR --version next`), or remove one of the two"
+    )

@@ -1,0 +1,6 @@
+"""What the service tells of itself: metrics, pages over HTTP, and the log.
+
+metrics    what was counted, for Prometheus; the only import of prometheus_client
+http_port  pages over HTTP, for metrics and health
+logs       the log, as text or JSON
+"""

@@ -1,0 +1,150 @@
+"""Metrics: what the service has counted, for Prometheus. The only import of prometheus_client.
+
+Nothing is computed while calls run: the numbers lie in tallies, and are read when somebody asks.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from serving.batching.batcher import Batcher
+from serving.models.registry import Models
+from serving.models.reloading import Reloads
+from serving.tally import CallTally, Histogram
+from serving.telemetry.http_port import Page
+from serving.transport.held import Held
+from serving.transport.in_flight import Calls
+
+_GRAPH = ["model", "version", "graph"]
+
+
+class Sources(NamedTuple):
+    """Where the numbers lie."""
+
+    models: Models
+    calls: Calls
+    held: Held
+    tally: CallTally
+    reloads: Reloads
+
+
+class ServiceCollector(Collector):
+    """Reads the tallies."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields every metric of the service."""
+        yield from self._calls()
+        yield from self._batches()
+        yield from self._models()
+
+    def _calls(self) -> Iterator[Metric]:
+        seconds = HistogramMetricFamily(
+            "vae_call_seconds", "Time of calls that have ended.", labels=["method", "over", "code"]
+        )
+        for labels, histogram in sorted(self._sources.tally.seconds.items()):
+            _add(seconds, labels, histogram)
+        yield seconds
+        yield GaugeMetricFamily(
+            "vae_calls_in_flight", "Calls that are not answered yet.", value=self._sources.calls.in_flight
+        )
+        refused = CounterMetricFamily("vae_door_refused_calls", "Calls refused before they were read.", labels=["code"])
+        for code, count in sorted(self._sources.tally.refused.items()):
+            refused.add_metric([code], count)
+        yield refused
+        held = self._sources.held
+        yield GaugeMetricFamily("vae_held_bytes", "Memory that callers hold.", value=held.bytes)
+        yield GaugeMetricFamily("vae_held_limit_bytes", "Most memory that they may hold.", value=held.limit_bytes)
+        yield CounterMetricFamily("vae_held_refused_calls", "Calls refused for want of memory.", value=held.refused)
+
+    def _batches(self) -> Iterator[Metric]:
+        queued = HistogramMetricFamily("vae_queued_seconds", "Time of calls in the queue.", labels=_GRAPH)
+        running = HistogramMetricFamily("vae_running_seconds", "Time of batches on the device.", labels=_GRAPH)
+        batch_rows = HistogramMetricFamily("vae_batch_rows", "Rows of batches.", labels=_GRAPH)
+        waiting = GaugeMetricFamily("vae_queue_rows", "Rows that wait.", labels=_GRAPH)
+        refused = CounterMetricFamily("vae_refused_calls", "Calls refused by a queue.", labels=[*_GRAPH, "reason"])
+        dropped = CounterMetricFamily("vae_dropped_rows", "Rows that never ran.", labels=[*_GRAPH, "reason"])
+        wasted = CounterMetricFamily("vae_wasted_rows", "Rows that ran for nobody.", labels=_GRAPH)
+        broken = CounterMetricFamily("vae_non_finite_rows", "Rows answered with NaN or infinity.", labels=_GRAPH)
+        failed = CounterMetricFamily("vae_failed_batches", "Batches that failed.", labels=_GRAPH)
+        halved = CounterMetricFamily("vae_halved_batches", "Batches that ran out of memory once.", labels=_GRAPH)
+        for labels, batcher in self._batchers():
+            tally = batcher.tally
+            _add(queued, labels, tally.queued_seconds)
+            _add(running, labels, tally.running_seconds)
+            _add(batch_rows, labels, tally.batch_rows)
+            waiting.add_metric(labels, batcher.waiting_rows)
+            refused.add_metric([*labels, "full"], tally.refused_full)
+            refused.add_metric([*labels, "deadline"], tally.refused_unreachable)
+            dropped.add_metric([*labels, "late"], tally.late_rows)
+            dropped.add_metric([*labels, "cancelled"], tally.cancelled_rows)
+            wasted.add_metric(labels, tally.wasted_rows)
+            broken.add_metric(labels, tally.non_finite_rows)
+            failed.add_metric(labels, tally.failed_batches)
+            halved.add_metric(labels, tally.halved_batches)
+        yield from (queued, running, batch_rows, waiting)
+        yield from (refused, dropped, wasted, broken, failed, halved)
+
+    def _models(self) -> Iterator[Metric]:
+        info = InfoMetricFamily("vae_model", "Models that are served.")
+        for served in self._sources.models:
+            model = served.description
+            said = {
+                "name": model.name,
+                "version": str(model.version),
+                "fingerprint": model.fingerprint,
+                "provider": model.provider,
+                "executors": str(model.execution.executors),
+                "threads": str(model.execution.threads),
+                "batch_rows": str(model.limits.batch_rows),
+            }
+            info.add_metric([], said)
+        yield info
+        reloads = CounterMetricFamily(
+            "vae_reloads", "Packages taken and refused, those at the start included.", labels=["model", "result"]
+        )
+        for result, counts in (("ok", self._sources.reloads.ok), ("failed", self._sources.reloads.failed)):
+            for name, count in sorted(counts.items()):
+                reloads.add_metric([name, result], count)
+        yield reloads
+
+    def _batchers(self) -> Iterator[tuple[list[str], Batcher[Any, Any]]]:
+        for served in self._sources.models:
+            for graph, batcher in served.batchers.items():
+                yield [served.description.name, str(served.description.version), graph], batcher
+
+
+def metrics_page(sources: Sources) -> Callable[[str], Page]:
+    """Returns what answers Prometheus, in the format that an Accept header asks for."""
+    registry = CollectorRegistry()
+    registry.register(ServiceCollector(sources))
+    for process in (ProcessCollector, PlatformCollector, GCCollector):
+        process(registry=registry)
+
+    def page(accept: str) -> Page:
+        encode, kind = choose_encoder(accept)
+        return Page(HTTPStatus.OK, encode(registry), kind)
+
+    return page
+
+
+def _add(family: HistogramMetricFamily, labels: Sequence[str], histogram: Histogram) -> None:
+    bounds = [*map(str, map(float, histogram.bounds)), "+Inf"]
+    family.add_metric(labels, list(zip(bounds, accumulate(histogram.counts), strict=True)), histogram.total)

@@ -1,0 +1,18 @@
+"""gRPC, whatever the protocol.
+
+server       gRPC transport: limits of connections, health, and how it stops
+listening    the port, or the Unix socket
+reflection   what services there are, for tools that ask
+methods      tells gRPC which methods there are, and answers calls of others
+credentials  TLS: certificates shown and asked for
+admission    what every call passes before its method: request id, token, number of calls
+tokens       who may call
+reread       files that are read again when they change
+health       grpc.health.v1
+reading      waits for messages, and gives up on those half read when they fill the memory
+heap         how far the process has grown, and giving memory back
+held         the memory that all callers take together
+in_flight    calls not answered yet, for an orderly stop
+status       errors -> gRPC status, the one total table
+request_ids  what lines of the log about one call have in common
+"""

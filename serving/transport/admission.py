@@ -1,0 +1,71 @@
+"""Door: what every call passes before its method is looked up, and before its request is read."""
+
+import logging
+
+import grpc
+
+from serving.tally import CallTally
+from serving.transport.in_flight import Calls
+from serving.transport.request_ids import KEY, RequestId, identify
+from serving.transport.status import Refusal, refusal_of
+from serving.transport.tokens import Tokens
+from vaeserve.errors import Overloaded, VaeError
+
+_log = logging.getLogger(__name__)
+
+_OPEN_TO_ALL = "/grpc.health.v1.Health/"
+_RETRY_SECONDS = 0.1
+
+
+class Door(grpc.GenericRpcHandler):
+    """The first of a server's handlers, which knows no method: it refuses a call, or leaves it to the others.
+
+    An interceptor would do the same for more of each call's time. Methods that are registered with the server, as
+    generated code does it, never come by here.
+
+    Args:
+        tokens: who may call; None is everyone.
+        most_calls: RPCs that may be open; 0 is any number.
+        calls: how many are.
+        tally: where to count those that are refused.
+    """
+
+    def __init__(self, tokens: Tokens | None, most_calls: int, calls: Calls, tally: CallTally) -> None:
+        self._tokens = tokens
+        self._most_calls = most_calls
+        self._calls = calls
+        self._tally = tally
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
+        """Returns a method that refuses the call, or None if it may pass."""
+        sent = authorization = None
+        for key, value in handler_call_details.invocation_metadata:
+            if key == KEY:
+                sent = str(value)
+            elif key == "authorization":
+                authorization = str(value)
+        request_id = identify(sent)
+        if handler_call_details.method.startswith(_OPEN_TO_ALL):
+            return None
+        try:
+            if self._tokens:
+                self._tokens.check(authorization)
+            if 0 < self._most_calls <= self._calls.open:
+                raise Overloaded(f"{self._calls.open} calls are in flight", _RETRY_SECONDS, reason="TOO_MANY_CALLS")
+        except VaeError as exc:
+            _log.debug("refused %s: %s", handler_call_details.method or "a call of no method that is known", exc)
+            refusal = refusal_of(exc)
+            self._tally.refused[refusal.code.name] += 1
+            return _refusing(refusal, request_id)
+        return None
+
+
+def _refusing(refusal: Refusal, request_id: RequestId) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    """Returns a method that answers a call of any kind with an error, whatever it would ask."""
+
+    async def refuse(requests: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
+        context.set_code(refusal.code)
+        context.set_details(refusal.message)
+        context.set_trailing_metadata((*refusal.trailers, *request_id.trailers))
+
+    return grpc.stream_stream_rpc_method_handler(refuse)

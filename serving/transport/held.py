@@ -1,0 +1,115 @@
+"""Held: the memory that all callers take together, from a request's arrival until its reply is written."""
+
+from collections.abc import Callable
+
+from serving.batching.waiting_room import Room
+from vaeserve.errors import Overloaded
+
+_COPIES = 2  # of each byte: of a request as message and as rows, of a reply as message and in gRPC until it is written
+_SMALL = 1024  # a call that takes no more than this part of the limit may use all of it
+_RETRY_SECONDS = 0.5
+
+
+class Held:
+    """One budget of bytes for calls and streams, else many callers who do not read would fill the memory.
+
+    Large messages leave an eighth of it to small ones, and requests another quarter to replies, so that what waits can
+    be answered. While no more than an eighth is held, a message of any size fits. Sizes are those of messages; what
+    they take is more, and counted here.
+
+    Args:
+        limit_bytes: most that may be held.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.bytes = 0
+        """Held now."""
+        self._peak_bytes = 0
+        self.refused = 0
+        """Calls and streams that were refused because there was no room."""
+        self._plenty = limit_bytes - limit_bytes // 4 - limit_bytes // 8
+        # By whether requests wait there. Replies wait apart: behind a request they would wait for each other.
+        self._rooms = {True: Room(), False: Room()}
+
+    def add(self, size: int) -> None:
+        """Counts a message of so many bytes; negative ones are given back."""
+        self.bytes += _COPIES * size
+        self._peak_bytes = max(self._peak_bytes, self.bytes)
+        if size < 0:
+            self.look_again()
+
+    def take_peak(self) -> int:
+        """Returns the most that was held since it was last asked."""
+        peak, self._peak_bytes = self._peak_bytes, self.bytes
+        return peak
+
+    def fits(self, size: int, *, is_request: bool = False) -> bool:
+        """Says whether a message of so many bytes may be held, too."""
+        taken, limit = _COPIES * size, self.limit_bytes
+        if self.bytes + taken <= self._plenty:
+            return True
+        if taken <= limit // _SMALL:
+            return self.bytes + taken <= limit
+        return self.bytes + taken <= limit - limit // 8 - (limit // 4 if is_request else 0) or self.bytes <= limit // 8
+
+    def take(self, size: int, *, is_request: bool = False) -> None:
+        """Counts a message as `add` does, if it fits.
+
+        Raises:
+            Overloaded: it does not.
+        """
+        if not self.fits(size, is_request=is_request):
+            raise self.full(f"callers hold {self.bytes} bytes of {self.limit_bytes}")
+        self.add(size)
+
+    async def wait_for_room(self, size: int, is_over: Callable[[], bool], *, is_request: bool = False) -> None:
+        """Waits until a message fits or it is over: requests behind requests, replies behind replies.
+
+        Raises:
+            Overloaded: it does not fit, and is so large that others would wait for it too long.
+        """
+        if not self.fits(size, is_request=is_request):
+            if _COPIES * size > self.limit_bytes // 4:
+                raise self.full(f"callers hold {self.bytes} bytes of {self.limit_bytes}")
+            await self._rooms[is_request].wait(lambda: is_over() or self.fits(size, is_request=is_request), None)
+
+    def look_again(self) -> None:
+        """Lets those who wait see whether it is over."""
+        for is_request in (False, True):
+            self._rooms[is_request].call_in()
+
+    def full(self, message: str) -> Overloaded:
+        """Counts a refusal, and returns its error."""
+        self.refused += 1
+        return Overloaded(message, _RETRY_SECONDS, "MEMORY_FULL")
+
+
+class Share:
+    """What one call holds.
+
+    Args:
+        held: what all of them do.
+        leave: what else is to be done when gRPC is done with the call.
+    """
+
+    __slots__ = ("_held", "_leave", "_size")
+
+    def __init__(self, held: Held, leave: Callable[[object], None]) -> None:
+        self._held = held
+        self._leave = leave
+        self._size = 0
+
+    def take(self, size: int, *, is_request: bool = False) -> None:
+        """Counts a message.
+
+        Raises:
+            Overloaded: there is no room for it.
+        """
+        self._held.take(size, is_request=is_request)
+        self._size += size
+
+    def give_back(self, context: object) -> None:
+        """Gives all of it back."""
+        self._held.add(-self._size)
+        self._leave(context)

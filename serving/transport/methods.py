@@ -1,0 +1,91 @@
+"""Methods: gRPC is told which there are, and calls of all others are answered before it reads what they are called.
+
+gRPC decodes the name of a method that it was not told of, strictly, in the one loop that accepts calls. A name that is
+no UTF-8 ends that loop: a single request from anybody, and nobody is served any more.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Never
+
+import grpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs know nothing of it
+
+from serving.transport.admission import Door
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Call:
+    """What the door is told of a call: not its method."""
+
+    invocation_metadata: tuple[tuple[str, str | bytes], ...]
+    method: str = ""
+
+
+class Methods:
+    """Where services are added to a server: its methods become known to gRPC, and stand behind the door.
+
+    Generated code adds a service's methods twice: as generic handlers, which the door stands before, and with their
+    names, which would let calls pass by it.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, service: str, methods: Sequence[str]) -> None:
+        """Makes methods known; what answers their calls is looked for among the generic handlers."""
+        self._server.add_registered_method_handlers(service, dict.fromkeys(methods))  # type: ignore[arg-type]
+
+
+def known_methods_only(
+    door: Door, options: Sequence[tuple[str, Any]], break_down: Callable[[], None]
+) -> grpc.aio.Server:
+    """Returns a server that answers calls of methods it was not told of with UNIMPLEMENTED, behind the door.
+
+    Args:
+        door: what every call passes.
+        options: gRPC's.
+        break_down: called when the loop that accepts calls has ended on a fault: nobody is served any more.
+    """
+
+    class KnownMethods(cygrpc.AioServer):  # type: ignore[misc]
+        async def _request_call(self) -> Never:
+            """Takes the calls of unknown methods, and gives none to gRPC's loop."""
+            answering = set()
+            while True:
+                call = await super()._request_call()
+                task = asyncio.create_task(_refuse(call, door))
+                answering.add(task)
+                task.add_done_callback(answering.discard)
+
+        def _serving_task_crash_handler(self, task: "asyncio.Task[None]") -> None:
+            """Takes in how gRPC's loop ended. gRPC's own way to shut down then crashes now and then."""
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.critical("gRPC takes no more calls", exc_info=error)
+                break_down()
+
+    grpcs_own, cygrpc.AioServer = cygrpc.AioServer, KnownMethods  # grpc.aio makes one, and takes none
+    try:
+        server = grpc.aio.server(options=options)
+    finally:
+        cygrpc.AioServer = grpcs_own
+    server.add_generic_rpc_handlers((door,))
+    return server
+
+
+async def _refuse(call: object, door: Door) -> None:
+    context = cygrpc._ServicerContext(call, None, None, asyncio.get_running_loop())
+    refusing: Any = door.service(_Call(context.invocation_metadata()))
+    if refusing is None:
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details("Method not found!")
+    else:
+        await refusing.stream_stream(None, context)
+    with suppress(cygrpc.AbortError, grpc.aio.InternalError):  # it raises when it has aborted, and when the caller left
+        await context.abort(context.code())

@@ -1,0 +1,117 @@
+"""Reading: waits for callers' messages, and gives up on those half read when they fill the memory.
+
+gRPC holds a message until all of it is there, and tells nobody how much it has. So what counts is how far the process
+has grown. A short message is there a moment after its call; only those that take longer are looked after.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import grpc
+
+from serving.transport.heap import Heap
+from serving.transport.held import Held
+from serving.transport.request_ids import RequestId
+from serving.transport.status import refusal_of
+
+_SLOW_SECONDS = 0.05  # in which little fits through a network
+_RELEASE_SECONDS = 0.05  # in which gRPC lets go of what it had read
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Received(NamedTuple):
+    """A message as it came."""
+
+    message: Any
+    """None for what is no message of the RPC's type."""
+    size: int
+    """Bytes on the wire."""
+
+
+class Reading:
+    """Reads the messages of calls and streams.
+
+    Args:
+        held: what callers hold.
+        heap: what tells how far the process has grown.
+    """
+
+    def __init__(self, held: Held, heap: Heap) -> None:
+        self._held = held
+        self._heap = heap
+        self._reads: dict[Context, tuple[float, RequestId, bool]] = {}  # when they began, whose, and of a stream or not
+        self._timer: asyncio.TimerHandle | None = None
+        self._relief: asyncio.Task[None] | None = None
+        self._given_up: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a message has been waited for so long that much of it may be here."""
+        return next(self._slow(), None) is not None
+
+    async def read(self, context: Context, request_id: RequestId, *, is_stream: bool = False) -> Received | None:
+        """Returns a call's next message; None where there is none any more.
+
+        Args:
+            context: the call's.
+            request_id: the call's.
+            is_stream: whether a message may be long in coming; these are given up last.
+
+        Raises:
+            AbortError: the message was given up, and the caller told so.
+        """
+        if self._relief is not None:
+            await asyncio.wait([self._relief])
+        loop = asyncio.get_running_loop()
+        self._reads[context] = loop.time(), request_id, is_stream
+        if self._timer is None:
+            self._timer = loop.call_later(_SLOW_SECONDS, self._look)
+        try:
+            received: Received | object = await context.read()
+        finally:
+            del self._reads[context]
+        return received if isinstance(received, Received) else None
+
+    def _slow(self) -> Iterator[tuple[Context, RequestId, bool]]:
+        latest = asyncio.get_running_loop().time() - _SLOW_SECONDS
+        for context, (began, request_id, is_stream) in self._reads.items():
+            if began <= latest:
+                yield context, request_id, is_stream
+
+    def _look(self) -> None:
+        """Looks at the memory for as long as messages are waited for."""
+        self._timer = None
+        if self.is_slow and self._relief is None and self._heap.is_full:
+            self._relief = asyncio.create_task(self._relieve())
+            self._relief.add_done_callback(self._relieved)
+        if self._reads:
+            self._timer = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._look)
+
+    def _relieved(self, relief: "asyncio.Task[None]") -> None:
+        self._relief = None
+        relief.result()
+
+    async def _relieve(self) -> None:
+        """Gives messages up until the process is small again. Nothing new is read meanwhile."""
+        await self._heap.relieve()
+        for are_streams in (False, True):
+            if not self._heap.is_full:
+                return
+            slow = [
+                (context, request_id) for context, request_id, is_stream in self._slow() if is_stream is are_streams
+            ]
+            for context, request_id in slow:
+                task = asyncio.create_task(self._give_up(context, request_id))
+                self._given_up.add(task)
+                task.add_done_callback(self._given_up.discard)
+            await asyncio.sleep(_RELEASE_SECONDS)
+            await self._heap.relieve()
+        self._heap.settle()
+
+    async def _give_up(self, context: Context, request_id: RequestId) -> None:
+        refusal = refusal_of(self._held.full("memory is short, and the message is not here yet"))
+        with suppress(Exception):  # it raises what ends the call, or the caller has left
+            await context.abort(refusal.code, refusal.message, (*refusal.trailers, *request_id.trailers))

@@ -1,0 +1,42 @@
+"""Reflection: `grpc.reflection.v1`, and `v1alpha` for tools that know no other."""
+
+import grpc
+from google.protobuf import descriptor_pool, text_format
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+
+from serving.transport.methods import Methods
+
+_V1 = "grpc.reflection.v1.ServerReflection"
+_V1_FILE = "grpc/reflection/v1/reflection.proto"
+_METHOD = "ServerReflectionInfo"
+
+
+def add_reflection(services: tuple[str, ...], methods: Methods) -> None:
+    """Tells callers what services there are, reflection itself among them.
+
+    The two versions differ in their package's name alone, and the library has only the older.
+    """
+    _describe_v1()
+    reflected = reflection.aio.ReflectionServicer((*services, reflection.SERVICE_NAME, _V1))
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, methods)
+    handler = grpc.stream_stream_rpc_method_handler(
+        reflected.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    methods.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_V1, {_METHOD: handler}),))
+    methods.add_registered_method_handlers(_V1, [_METHOD])
+
+
+def _describe_v1() -> None:
+    """Makes version 1 known to the pool that answers come from, unless a newer library has done so."""
+    pool = descriptor_pool.Default()
+    try:
+        pool.FindFileByName(_V1_FILE)
+    except KeyError:
+        older = FileDescriptorProto()
+        reflection_pb2.DESCRIPTOR.CopyToProto(older)
+        newer = text_format.Parse(text_format.MessageToString(older).replace("v1alpha", "v1"), FileDescriptorProto())
+        newer.name = _V1_FILE
+        pool.AddSerializedFile(newer.SerializeToString())

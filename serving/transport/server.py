@@ -1,0 +1,148 @@
+"""The gRPC transport: limits of connections, health, and how it stops."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from serving.settings import Settings
+from serving.transport.admission import Door
+from serving.transport.health import LIVENESS, Health
+from serving.transport.listening import listen
+from serving.transport.methods import Methods, known_methods_only
+from serving.transport.reading import Received
+from serving.transport.reflection import add_reflection
+from serving.transport.tokens import Tokens
+from serving.vae_v1.servicer import VaeServicer
+from vaeserve.v1 import vae_pb2
+
+SERVICE_DESCRIPTOR = vae_pb2.DESCRIPTOR.services_by_name["VaeService"]
+SERVICE = SERVICE_DESCRIPTOR.full_name
+_FRAME_BYTES = 2**16  # room for a message's other fields beside its tensor's limit
+_FLUSH_SECONDS = 0.5  # for the last answers to leave
+_PENDING = 4  # times in_flight_calls: calls that may wait at gRPC until the door can take or refuse them
+_LEAST_PENDING = 8192  # a burst over a few connections; at 20 kB a call some 160 MB
+_FOR_EVER = 2**31 - 1  # milliseconds, to gRPC
+
+
+class Server:
+    """A gRPC server whose health tells whether it can answer. Used as `async with Server(...) as server`."""
+
+    def __init__(self, servicer: VaeServicer, settings: Settings) -> None:
+        self._health = Health()
+        self._calls = servicer.calls
+        self.is_ready = False
+        """Whether its health is SERVING."""
+        self.broken = asyncio.Event()
+        """Set when no calls are taken any more."""
+        self._drain_seconds = settings.drain_seconds
+        self._grace_seconds = settings.grace_seconds
+        tokens = Tokens(settings.token_file) if settings.token_file else None
+        door = Door(tokens, settings.in_flight_calls, servicer.calls, servicer.tally)
+        self._server = known_methods_only(door, _options(settings), self.broken.set)
+        behind_the_door = Methods(self._server)
+        _add(servicer, behind_the_door)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, behind_the_door)
+        add_reflection((SERVICE, health.SERVICE_NAME), behind_the_door)
+        self.address = listen(self._server, settings)
+
+    async def __aenter__(self) -> Self:
+        await self._set_ready(False)
+        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Turns NOT_SERVING, then takes no more calls and lets those in flight finish within the grace period."""
+        was_ready = self.is_ready
+        await self._set_ready(False)
+        if was_ready:
+            await asyncio.sleep(self._drain_seconds)
+        is_done = await self._calls.finish(self._grace_seconds)
+        self._health.stopping.set()
+        # gRPC's own stop waits for idle connections too, and up to 20 s for a caller that no longer reads.
+        stopping = asyncio.ensure_future(self._server.stop(_FLUSH_SECONDS if is_done else 0))
+        await asyncio.wait([stopping], timeout=2 * _FLUSH_SECONDS)
+
+    async def ready(self) -> None:
+        """Turns SERVING."""
+        await self._set_ready(True)
+
+    async def _set_ready(self, is_ready: bool) -> None:
+        self.is_ready = is_ready
+        states = health_pb2.HealthCheckResponse
+        status = states.SERVING if is_ready else states.NOT_SERVING
+        for service in ("", SERVICE):
+            await self._health.set(service, status)
+
+
+def _add(servicer: VaeServicer, methods_of: Methods) -> None:
+    """Adds the service's methods; unlike the generated ones they are called for what is no message, too."""
+    methods = {}
+    for method in SERVICE_DESCRIPTOR.methods:
+        # All are taken for streams of requests, so that the servicer reads: of others gRPC reads the message itself.
+        streams = method.server_streaming
+        kind = grpc.stream_stream_rpc_method_handler if streams else grpc.stream_unary_rpc_method_handler
+        methods[method.name] = kind(
+            getattr(servicer, method.name),
+            request_deserializer=_lenient(GetMessageClass(method.input_type)),
+            response_serializer=_serialize_once,
+        )
+    methods_of.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+    methods_of.add_registered_method_handlers(SERVICE, list(methods))
+
+
+def _lenient(kind: type[Message]) -> Callable[[bytes], Received]:
+    """Returns a parser that gives None for what is no message; gRPC would answer UNKNOWN and log a traceback."""
+
+    def parse(content: bytes) -> Received:
+        try:
+            return Received(kind.FromString(content), len(content))
+        except DecodeError:
+            return Received(None, len(content))
+
+    return parse
+
+
+def _serialize_once(reply: Message) -> bytes:
+    """Returns a reply's bytes, and empties it: gRPC keeps both until the caller has read them."""
+    content = reply.SerializeToString()
+    reply.Clear()
+    return content
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    seconds = {
+        "grpc.max_connection_idle_ms": settings.connection_idle_seconds,
+        "grpc.max_connection_age_ms": settings.connection_age_seconds,
+        "grpc.max_connection_age_grace_ms": settings.connection_age_grace_seconds,
+        "grpc.keepalive_time_ms": settings.keepalive_seconds,
+    }
+    pending = max(_LEAST_PENDING, _PENDING * settings.in_flight_calls) if settings.in_flight_calls else _FOR_EVER
+    return [
+        ("grpc.max_receive_message_length", settings.message_bytes + _FRAME_BYTES),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a silent share
+        ("grpc.max_concurrent_streams", settings.connection_calls),
+        # Past these gRPC itself cancels calls, and does not say why. Refusals are the door's to make.
+        ("grpc.server.max_pending_requests", pending),
+        ("grpc.server.max_pending_requests_hard_limit", pending),
+        *((name, _milliseconds(value) if value else _FOR_EVER) for name, value in seconds.items()),
+        ("grpc.keepalive_timeout_ms", _milliseconds(settings.keepalive_timeout_seconds)),
+        # gRPC 1.85 waits this long (a minute, if not told) although it was told the timeout above.
+        ("grpc.http2.ping_timeout_ms", _milliseconds(settings.keepalive_timeout_seconds)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(settings.client_ping_seconds)),
+    ]
+
+
+def _milliseconds(seconds: float) -> int:
+    return math.ceil(seconds * 1000)

@@ -1,0 +1,57 @@
+"""Bearer tokens: who may call."""
+
+import hmac
+import re
+from functools import partial
+from pathlib import Path
+
+from serving.settings import wrong
+from serving.transport.reread import Watched
+from vaeserve.errors import Unauthenticated
+
+_LOOK_SECONDS = 1.0  # a look takes microseconds, so not every call has one
+_TOKEN = re.compile(rb"[\x21-\x7e]+")
+
+
+class Tokens:
+    """The tokens that a file lists, one a line; the file is read again when it changes.
+
+    Raises:
+        StartupError: the file cannot be read, lists nothing, or holds a line that is no token.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._tokens = Watched("tokens", [path], partial(_read, path), _LOOK_SECONDS)
+
+    def check(self, authorization: str | None) -> None:
+        """Lets those pass who show a token of the file.
+
+        Args:
+            authorization: what the caller sent under that name, `Bearer TOKEN`.
+
+        Raises:
+            Unauthenticated: it is not there, or is no token of the file.
+        """
+        scheme, _, shown = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthenticated("needs a token, sent as `authorization: Bearer TOKEN`")
+        token = shown.strip().encode()
+        # All of them are compared, so that the time does not tell which one it was.
+        if not sum([hmac.compare_digest(token, known) for known in self._tokens.current()]):
+            raise Unauthenticated("the token is not one of this server's")
+
+
+def _read(path: Path) -> tuple[bytes, ...]:
+    try:
+        lines = [line.strip() for line in path.read_bytes().splitlines()]
+    except OSError as exc:
+        raise wrong("token_file", f"cannot read {path}: {exc.strerror}") from exc
+    tokens = []
+    for number, line in enumerate(lines, 1):
+        if line and not line.startswith(b"#"):
+            if not _TOKEN.fullmatch(line):
+                raise wrong("token_file", f"{path}, line {number}: must be one word of visible ASCII characters")
+            tokens.append(line)
+    if not tokens:
+        raise wrong("token_file", f"{path} lists no token")
+    return tuple(tokens)

@@ -1,0 +1,125 @@
+"""SampleStream: one request, any number of rows, a message at a time."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import grpc
+
+from serving.engine.rows import PriorRows
+from serving.models.registry import Served
+from serving.transport.status import refusal_of
+from serving.vae_v1.requests import parse_sample
+from serving.vae_v1.rpcs import SAMPLE, is_bulk
+from serving.vae_v1.stream_kinds import MESSAGE_BYTES, Streams
+from vaeserve.errors import InvalidInput, ShuttingDown
+from vaeserve.rows.noise import ROW_LIMIT
+from vaeserve.v1 import vae_pb2 as pb
+
+_MESSAGE_MICROSECONDS = 10**6  # so that a caller who waits for the next one sees that it goes on
+_AHEAD = 3  # messages: one that is written, one that runs, one that waits
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class _Begun(NamedTuple):
+    """A message whose rows wait or run, or which waits to be written."""
+
+    size: int
+    began: float
+    message: asyncio.Task[pb.SampleStreamResponse]
+
+
+async def sample(request: pb.SampleStreamRequest, streams: Streams, context: Context) -> None:
+    """Answers one SampleStream: the rows of a few messages are queued ahead of the one that is written.
+
+    Raises:
+        InvalidInput: a field is wrong.
+        ShuttingDown: the server stops; what it had begun is answered.
+    """
+    with streams.models.find(request.request.model, request.request.version) as served:
+        await _Sampling(request, streams, served, context).run()
+
+
+class _Sampling:
+    """One SampleStream."""
+
+    def __init__(self, request: pb.SampleStreamRequest, streams: Streams, served: Served, context: Context) -> None:
+        self._request = request.request
+        self._streams = streams
+        self._served = served
+        self._context = context
+        self._bulk = is_bulk(context, default=True)
+        self._waiting = messages(request, served)
+        self._next = next(self._waiting, None)
+        self._begun: deque[_Begun] = deque()
+
+    async def run(self) -> None:
+        code = grpc.StatusCode.CANCELLED
+        try:
+            while await self._begin_some():
+                await self._context.write(await self._begun[0].message)
+                self._end(grpc.StatusCode.OK)
+        except Exception as exc:
+            code = refusal_of(exc).code
+            raise
+        finally:
+            while self._begun:
+                self._end(code)
+        if self._next is not None:
+            raise ShuttingDown()
+
+    async def _begin_some(self) -> bool:
+        """Queues the rows of the next messages, once there is room for one. Says whether any are begun."""
+        calls, held = self._streams.calls, self._streams.held
+        while self._next is not None and not calls.closed and len(self._begun) < _AHEAD:
+            size = SAMPLE.takes_bytes(self._request, self._next, self._served.accepts.manifest)
+            if held.fits(size):
+                self._begin(self._next, size)
+                self._next = next(self._waiting, None)
+            elif self._begun:
+                break
+            else:
+                await held.wait_for_room(size, lambda: calls.closed)
+        return bool(self._begun)
+
+    def _begin(self, rows: PriorRows, size: int) -> None:
+        self._begun.append(_Begun(size, time.monotonic(), asyncio.create_task(self._respond(rows))))
+        self._streams.calls.enter()
+        self._streams.held.add(size)
+
+    async def _respond(self, rows: PriorRows) -> pb.SampleStreamResponse:
+        response = await SAMPLE.respond(
+            self._request,
+            rows,
+            self._served,
+            self._streams.images,
+            self._context.time_remaining(),
+            bulk=self._bulk,
+            patient=self._bulk,
+        )
+        return pb.SampleStreamResponse(first_row=rows.noise.first_row, response=response)
+
+    def _end(self, code: grpc.StatusCode) -> None:
+        begun = self._begun.popleft()
+        begun.message.cancel()
+        self._streams.held.add(-begun.size)
+        self._streams.calls.leave(self._context)
+        self._streams.tally.count(SAMPLE.name, "stream", code.name, time.monotonic() - begun.began)
+
+
+def messages(request: pb.SampleStreamRequest, served: Served) -> Iterator[PriorRows]:
+    """Returns the rows of each message: unless the caller says how many, no more than take about a second.
+
+    Raises:
+        InvalidInput: a field is wrong.
+    """
+    accepts, row_microseconds = served.accepts, served.description.execution.row_microseconds
+    rows = parse_sample(request.request, accepts._replace(call_rows=ROW_LIMIT))
+    if not 0 <= request.message_rows <= accepts.call_rows:
+        raise InvalidInput("message_rows", f"is {request.message_rows}, must lie in [0, {accepts.call_rows}]")
+    row_bytes = SAMPLE.reply_bytes(rows.part(0, 1), accepts.manifest)
+    in_time = _MESSAGE_MICROSECONDS // max(1, row_microseconds)
+    step = request.message_rows or max(1, min(accepts.call_rows, MESSAGE_BYTES // row_bytes, in_time))
+    return (rows.part(start, min(start + step, len(rows))) for start in range(0, len(rows), step))

@@ -1,0 +1,178 @@
+"""Whom the batcher takes into its queue: room, patience, bulk's share of it, deadlines at the door."""
+
+import asyncio
+
+import pytest
+
+from serving.batching.batcher import Batcher
+from tests.serving.conftest import Doubler, Numbers, hold, joined, play
+from vaeserve.errors import DeadlinePassed, DeadlineUnreachable, Overloaded, ShuttingDown
+
+
+def test_full_queue_refuses_at_once_and_says_when_to_return() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        waiting = asyncio.create_task(batcher.submit(Numbers([1, 2, 3, 4, 5])))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as refused:
+            await batcher.submit(Numbers([6, 7]))
+        assert refused.value.retry_seconds > 0
+        doubler.free.set()
+        assert joined(await waiting) == [2, 4, 6, 8, 10]
+        assert joined(await batcher.submit(Numbers([6, 7]))) == [12, 14]
+        await held
+
+    play(scenario, queue_rows=6)
+
+
+def test_cancelled_rows_give_their_room_back() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        for _ in range(50):
+            task = asyncio.create_task(batcher.submit(Numbers([1, 2, 3])))
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.sleep(0)
+        assert batcher.waiting_rows == 0
+        doubler.free.set()
+        await held
+
+    assert play(scenario, queue_rows=4).rows_run == [0]
+
+
+def test_a_patient_call_waits_for_room_and_others_are_refused() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        waiting = asyncio.create_task(batcher.submit(Numbers([1, 2, 3])))
+        await asyncio.sleep(0)
+        patient = [asyncio.create_task(batcher.submit(Numbers([4 + i]), bulk=True, patient=True)) for i in range(5)]
+        gone = asyncio.create_task(batcher.submit(Numbers([9]), patient=True))
+        late = asyncio.create_task(batcher.submit(Numbers([10]), 0.01, patient=True))
+        with pytest.raises(DeadlinePassed):
+            await late
+        gone.cancel()
+        with pytest.raises(Overloaded):
+            await batcher.submit(Numbers([8]))
+        doubler.free.set()
+        assert [joined(await task) for task in patient] == [[8], [10], [12], [14], [16]]
+        assert joined(await waiting) == [2, 4, 6]
+        await held
+
+    assert 9 not in play(scenario, queue_rows=3).rows_run
+
+
+def test_bulk_calls_leave_room_in_the_queue_for_others() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        bulk = [asyncio.create_task(batcher.submit(Numbers([i] * 2), bulk=True, patient=True)) for i in range(9)]
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 6
+        with pytest.raises(Overloaded):
+            await batcher.submit(Numbers([9]), bulk=True)
+        interactive = asyncio.create_task(batcher.submit(Numbers([10, 11])))
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 8
+        doubler.free.set()
+        assert joined(await interactive) == [20, 22]
+        assert [joined(await task) for task in bulk] == [[2 * i] * 2 for i in range(9)]
+        assert joined(await batcher.submit(Numbers(range(8)), bulk=True)) == list(range(0, 16, 2))  # the whole queue
+        await held
+
+    play(scenario, queue_rows=8)
+
+
+@pytest.mark.parametrize("others_are_bulk", [False, True])
+def test_a_large_bulk_call_is_not_kept_out_of_the_queue_by_a_crowd(others_are_bulk: bool) -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        async def eager() -> None:
+            while not large.done():
+                try:
+                    await batcher.submit(Numbers([1, 2]), bulk=others_are_bulk, patient=others_are_bulk)
+                except Overloaded:
+                    await asyncio.sleep(0.001)  # who spins keeps Python's lock from the device's thread
+
+        held = await hold(batcher, doubler)
+        crowd = [asyncio.create_task(batcher.submit(Numbers([1, 2]), bulk=others_are_bulk)) for _ in range(6)]
+        await asyncio.sleep(0)
+        large = asyncio.create_task(batcher.submit(Numbers(range(10)), 60, bulk=True, patient=True))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        await asyncio.gather(*(eager() for _ in range(20)))
+        assert joined(await large) == list(range(0, 20, 2))
+        await asyncio.gather(held, *crowd)
+
+    play(scenario, queue_rows=16)
+
+
+def test_a_patient_call_that_can_never_fit_is_refused() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        with pytest.raises(Overloaded):
+            await batcher.submit(Numbers(range(9)), patient=True)
+
+    play(scenario, queue_rows=8)
+
+
+def test_closing_answers_those_who_wait_for_room() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        tasks = [asyncio.create_task(batcher.submit(Numbers([i]), patient=True)) for i in range(4)]
+        await asyncio.sleep(0)
+        await batcher.close()
+        for task in (held, *tasks):
+            with pytest.raises(ShuttingDown):
+                await task
+
+    play(scenario, queue_rows=2)
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_at_the_door() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        doubler.seconds = 0.1
+        await batcher.submit(Numbers([0, 1, 2, 3]))  # so that it knows how long a batch takes
+        crowd = [
+            asyncio.create_task(batcher.submit(Numbers([10 * i, 10 * i + 1, 10 * i + 2, 10 * i + 3])))
+            for i in range(1, 8)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(DeadlineUnreachable):
+            await batcher.submit(Numbers([90]), timeout_seconds=0.15)
+        assert joined(await batcher.submit(Numbers([91]), timeout_seconds=60)) == [182]
+        await asyncio.gather(*crowd)
+        assert batcher.tally.refused_unreachable == 1
+
+    assert 90 not in play(scenario).rows_run
+
+
+def test_an_idle_device_is_worth_a_try_that_half_the_time_might_do_for() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        doubler.seconds = 0.1
+        expected = (await batcher.submit(Numbers([1]))).running_seconds
+        with pytest.raises(DeadlineUnreachable):
+            batcher.enqueue(Numbers([2]), 0.25 * expected)
+        doubler.seconds = 0.0
+        assert joined(await batcher.enqueue(Numbers([3]), 0.75 * expected)) == [6]
+
+    assert play(scenario).rows_run == [1, 3]
+
+
+@pytest.mark.parametrize(("left_seconds", "timeout_seconds"), [(0.0, 60.0), (0.3, 0.2)])
+def test_callers_who_leave_at_their_deadline_tell_that_answers_are_late(
+    left_seconds: float, timeout_seconds: float
+) -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        await batcher.submit(Numbers([1]))
+        held = await hold(batcher, doubler)
+        leaving = [asyncio.create_task(batcher.submit(Numbers([2]), timeout_seconds)) for _ in range(6)]
+        await asyncio.sleep(left_seconds)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        if left_seconds:
+            with pytest.raises(DeadlineUnreachable):
+                batcher.enqueue(Numbers([3]), timeout_seconds=0.2)
+        else:
+            batcher.enqueue(Numbers([3]), timeout_seconds=0.2).cancel()  # it was accepted
+        doubler.free.set()
+        await held
+
+    play(scenario)

@@ -1,0 +1,373 @@
+"""The batcher with lists for rows and a function that doubles them: how calls share batches, are cut and leave."""
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Self
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.batching.batcher import Batcher
+from serving.batching.device import Device
+from serving.interrupt import Interrupt
+from serving.turns import Turns
+from tests.serving.conftest import Doubler, Numbers, hold, joined, play
+from vaeserve.errors import DeadlinePassed, EngineFailure, Overloaded, ShuttingDown, VaeError
+
+
+def test_answers_a_lone_call() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        answer = await batcher.submit(Numbers([1, 2]))
+        assert answer.parts == [[2, 4]]
+        assert answer.batch_rows == 2
+        assert answer.queued_seconds >= 0
+        assert answer.running_seconds > 0
+
+    play(scenario)
+
+
+def test_callers_share_batches() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        answers = await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(8)))
+        assert [answer.parts for answer in answers] == [[[2 * i]] for i in range(8)]
+        assert {answer.batch_rows for answer in answers} == {4}
+
+    assert len(play(scenario).batches) == 2
+
+
+def test_cancelled_neighbour_changes_no_answer() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        first, middle, last = (asyncio.create_task(batcher.submit(Numbers([i]))) for i in (1, 2, 3))
+        await asyncio.sleep(0)
+        middle.cancel()
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 2
+        doubler.free.set()
+        assert [joined(await task) for task in (held, first, last)] == [[0], [2], [6]]
+
+    assert play(scenario).rows_run == [0, 1, 3]
+
+
+def test_call_cancelled_while_it_runs_changes_no_answer() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        held.cancel()
+        follower = asyncio.create_task(batcher.submit(Numbers([5])))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        assert joined(await follower) == [10]
+        assert held.cancelled()
+
+    play(scenario)
+
+
+def test_late_rows_never_run() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        late = asyncio.create_task(batcher.submit(Numbers([1]), timeout_seconds=0.01))
+        patient = asyncio.create_task(batcher.submit(Numbers([2]), timeout_seconds=60))
+        await asyncio.sleep(0.03)
+        doubler.free.set()
+        with pytest.raises(DeadlinePassed):
+            await late
+        assert joined(await patient) == [4]
+        await held
+
+    assert play(scenario).rows_run == [0, 2]
+
+
+def test_large_call_is_cut_and_interleaved() -> None:
+    order: list[str] = []
+
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        async def call(name: str, rows: Numbers) -> list[int]:
+            answer = await batcher.submit(rows)
+            order.append(name)
+            return joined(answer)
+
+        held = await hold(batcher, doubler)
+        large = asyncio.create_task(call("large", Numbers(range(100, 230))))
+        await asyncio.sleep(0)
+        small = asyncio.create_task(call("small", Numbers([1])))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        assert await large == [2 * i for i in range(100, 230)]
+        assert await small == [2]
+        await held
+
+    batches = play(scenario, queue_rows=200).batches
+    assert order == ["small", "large"]
+    assert [sum(map(len, batch)) for batch in batches] == [1, *[4] * 32, 3]
+
+
+def test_failure_in_the_middle_of_a_cut_call_stops_the_rest() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        doubler.fail_on = 1
+        with pytest.raises(EngineFailure):
+            await batcher.submit(Numbers(range(12)))
+        assert joined(await batcher.submit(Numbers([20]))) == [40]
+        assert batcher.waiting_rows == 0
+
+    assert play(scenario).rows_run == [0, 1, 2, 3, 20]
+
+
+def test_close_answers_those_who_wait() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        waiting = asyncio.create_task(batcher.submit(Numbers([1])))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        await batcher.close()
+        for call in (waiting, batcher.submit(Numbers([2]))):
+            with pytest.raises(ShuttingDown):
+                await call
+        held.cancel()
+
+    play(scenario)
+
+
+def test_close_answers_those_whose_rows_run() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        await batcher.close()
+        with pytest.raises(ShuttingDown):
+            await held
+
+    play(scenario)
+
+
+def test_wait_fills_the_batch_and_ends_early_when_it_is_full() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        first = asyncio.create_task(batcher.submit(Numbers([1])))
+        await asyncio.sleep(0.02)
+        rest = asyncio.create_task(batcher.submit(Numbers([2, 3, 4])))
+        assert (await first).batch_rows == (await rest).batch_rows == 4
+
+    play(scenario, wait_seconds=30)
+
+
+def test_batchers_take_turns_on_a_device() -> None:
+    async def run() -> None:
+        device, running = Device(), []
+
+        def exclusive(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
+            running.append(threading.get_ident())
+            return [list(rows) for rows in batch]
+
+        batchers = [Batcher(exclusive, device, batch_rows=2, queue_rows=100, inline_seconds=0) for _ in range(2)]
+        calls = [batcher.submit(Numbers(range(6))) for batcher in batchers]
+        assert [joined(answer) for answer in await asyncio.gather(*calls)] == [list(range(6))] * 2
+        assert len(set(running)) == 1
+        for batcher in batchers:
+            await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
+def test_calls_that_come_and_go_do_not_keep_the_device_from_others() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        async def fickle() -> None:
+            while not victim.done():
+                task = asyncio.create_task(batcher.submit(Numbers([1])))
+                await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.sleep(0)
+
+        victim = asyncio.create_task(batcher.submit(Numbers([5])))
+        crowd = [asyncio.create_task(fickle()) for _ in range(3)]
+        assert joined(await asyncio.wait_for(victim, 20)) == [10]
+        await asyncio.gather(*crowd)
+
+    play(scenario, batch_rows=1000, queue_rows=100_000)
+
+
+def test_cancelled_calls_are_let_go_at_once() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        rows = Numbers([1, 2, 3])
+        task = asyncio.create_task(batcher.submit(rows))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        kept = weakref.ref(rows)
+        del task, rows
+        gc.collect()
+        assert kept() is None
+        doubler.free.set()
+        await held
+
+    play(scenario)
+
+
+def test_a_worker_that_dies_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    class Uncuttable(Numbers):
+        def part(self, start: int, stop: int) -> Self:
+            raise RuntimeError("cannot be cut")
+
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        with pytest.raises(ShuttingDown):
+            await asyncio.wait_for(batcher.submit(Uncuttable(range(9))), 10)
+        with pytest.raises(ShuttingDown):
+            await batcher.submit(Numbers([1]))
+
+    play(scenario)
+    assert "This is a bug" in caplog.text
+
+
+def test_the_wait_leaves_time_before_a_deadline() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        assert joined(await batcher.submit(Numbers([4]), timeout_seconds=2)) == [8]
+
+    play(scenario, wait_seconds=60)
+
+
+def test_interactive_calls_go_before_bulk_ones_that_came_first() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        bulk = asyncio.create_task(batcher.submit(Numbers(range(100, 116)), bulk=True))
+        await asyncio.sleep(0)
+        interactive = asyncio.create_task(batcher.submit(Numbers([1, 2, 3])))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        assert joined(await interactive) == [2, 4, 6]
+        assert joined(await bulk) == [2 * i for i in range(100, 116)]
+        await held
+
+    batches = play(scenario).batches
+    assert [len(rows) for rows in batches[1]] == [3, 1]  # bulk fills what is left: all batches seem to take as long
+
+
+def test_interactive_rows_run_alone_where_a_row_costs_the_same_in_any_batch() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        doubler.row_seconds = 0.05
+        for rows in (1, 4):
+            await batcher.submit(Numbers(range(rows)))
+        held = await hold(batcher, doubler)
+        bulk = asyncio.create_task(batcher.submit(Numbers(range(100, 116)), bulk=True))
+        interactive = asyncio.create_task(batcher.submit(Numbers([1])))
+        await asyncio.sleep(0)
+        doubler.free.set()
+        assert joined(await interactive) == [2]
+        await asyncio.gather(bulk, held)
+
+    batches = play(scenario).batches
+    assert [[len(rows) for rows in batch] for batch in batches[3:]] == [[1], [4], [4], [4], [4]]
+
+
+def test_bulk_keeps_a_share_beside_an_endless_crowd() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        async def eager() -> None:
+            while not bulk.done():
+                await batcher.submit(Numbers([1, 2, 3]))
+
+        bulk = asyncio.create_task(batcher.submit(Numbers(range(100, 120)), bulk=True))
+        await asyncio.gather(*(eager() for _ in range(12)))
+        assert joined(await bulk) == [2 * i for i in range(100, 120)]
+
+    batches = play(scenario).batches
+    assert len(batches) < 60  # half a row of each batch, and then the crowd
+
+
+def test_rows_are_counted_by_what_became_of_them() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        late = asyncio.create_task(batcher.submit(Numbers([1, 2]), timeout_seconds=0.01))
+        gone = asyncio.create_task(batcher.submit(Numbers([3, 4, 5])))
+        await asyncio.sleep(0.03)
+        gone.cancel()
+        held.cancel()
+        doubler.free.set()
+        await asyncio.wait([late, gone, held])
+        await batcher.submit(Numbers([6]))
+        tally = batcher.tally
+        assert (tally.late_rows, tally.cancelled_rows, tally.wasted_rows) == (2, 3, 1)
+        assert tally.batch_rows.total == 2
+
+    play(scenario)
+
+
+def test_a_lone_short_call_is_answered_at_once_and_a_crowd_is_noticed() -> None:
+    async def run() -> None:
+        batches: list[int] = []
+
+        def note(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
+            batches.append(len(batch))
+            return [[2 * number for number in rows] for rows in batch]
+
+        device = Device()
+        batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=8, queue_rows=99, inline_seconds=10)
+        for _ in range(60):
+            await batcher.submit(Numbers([1]))
+        futures = [batcher.enqueue(Numbers([1])) for _ in range(3)]
+        assert any(future.done() for future in futures)
+        for _ in range(20):
+            batches.clear()
+            answers = await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(8)))
+            assert [joined(answer) for answer in answers] == [[2 * i] for i in range(8)]
+        assert batches == [8]
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
+def test_short_batches_leave_turns_to_others_and_to_their_own_cancellation() -> None:
+    async def run() -> None:
+        batches: list[int] = []
+
+        def note(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
+            batches.append(len(batch))
+            return [[2 * number for number in rows] for rows in batch]
+
+        device = Device(turns=Turns(share_seconds=0))
+        batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=1, queue_rows=9000, inline_seconds=10)
+        await batcher.submit(Numbers([1]))  # now they are known to be short
+        large = asyncio.create_task(batcher.submit(Numbers(range(5000))))
+        while len(batches) < 10:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert joined(await batcher.submit(Numbers([7]))) == [14]
+        assert len(batches) < 200  # a turn of the large call is 64 rows
+        large.cancel()
+        await asyncio.wait([large])
+        assert len(batches) + batcher.tally.cancelled_rows == 5002
+        assert len(batches) < 200
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
+Call = st.tuples(st.integers(1, 9), st.booleans(), st.integers(0, 3))
+
+
+@settings(deadline=None, max_examples=60)
+@given(calls=st.lists(Call, min_size=1, max_size=25), batch_rows=st.integers(1, 8), queue_rows=st.integers(9, 60))
+def test_every_call_gets_its_own_rows_whatever_the_others_do(
+    calls: list[tuple[int, bool, int]], batch_rows: int, queue_rows: int
+) -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        tasks = []
+        for index, (rows, is_cancelled, turns) in enumerate(calls):
+            task = asyncio.create_task(batcher.submit(Numbers(range(100 * index, 100 * index + rows))))
+            tasks.append(task)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if is_cancelled:
+                task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for index, ((rows, is_cancelled, _), result) in enumerate(zip(calls, results, strict=True)):
+            if isinstance(result, BaseException):
+                assert isinstance(result, Overloaded | asyncio.CancelledError if is_cancelled else VaeError)
+            else:
+                assert joined(result) == [2 * number for number in range(100 * index, 100 * index + rows)]
+        assert batcher.waiting_rows == 0
+
+    doubler = play(scenario, batch_rows=batch_rows, queue_rows=queue_rows)
+    assert all(0 < sum(map(len, batch)) <= batch_rows for batch in doubler.batches)
+    assert len(set(doubler.rows_run)) == len(doubler.rows_run)

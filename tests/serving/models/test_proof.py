@@ -1,0 +1,90 @@
+"""Proofs run in the batches that will be served, and no larger ones."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving.engine.session import Session
+from serving.interrupt import Interrupt
+from serving.models.loading import load
+from serving.settings import Settings
+from tests.support.packages import publish
+from vaeserve.errors import OutOfMemory
+from vaeserve.rows.tensors import Array
+
+
+class _Runs:
+    """Notes how many rows each run of a graph takes; there may be memory for so many alone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, memory_rows: int = 10**6) -> None:
+        self.rows: list[int] = []
+        self.gives_back: list[bool] = []
+        run = Session.run
+
+        def noted(
+            session: Session,
+            feeds: Mapping[str, Array],
+            outputs: list[str],
+            interrupt: Interrupt | None = None,
+            *,
+            gives_back: bool = False,
+        ) -> list[Array]:
+            self.rows.append(len(next(iter(feeds.values()))))
+            self.gives_back.append(gives_back)
+            if self.rows[-1] > memory_rows:
+                raise OutOfMemory("too many rows")
+            return run(session, feeds, outputs, interrupt, gives_back=gives_back)
+
+        monkeypatch.setattr(Session, "run", noted)
+
+
+@pytest.mark.parametrize("batch_rows", [1, 4, 64])
+def test_no_batch_of_a_proof_is_larger_than_those_that_will_be_served(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, batch_rows: int
+) -> None:
+    package = publish(tmp_path / "mixture", prior="gmm")
+    runs = _Runs(monkeypatch)
+    proved = load(package, settings.model_copy(update={"batch_rows": batch_rows}))
+    assert max(runs.rows) == batch_rows == proved.execution.batch_rows
+    assert proved.exactness.is_exact
+
+
+def test_what_a_proof_took_is_given_back_at_its_end(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = _Runs(monkeypatch)
+    load(settings.package, settings)
+    assert runs.gives_back == [False] * (len(runs.gives_back) - 3) + [True] * 3  # encoder, decoder, likelihood
+
+
+def test_batches_without_memory_are_halved_and_served_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = _Runs(monkeypatch, memory_rows=10)
+    proved = load(settings.package, settings)
+    assert proved.execution.batch_rows == 8
+    assert proved.exactness.is_exact
+    assert runs.rows[-1] == 1
+    assert [rows for rows in runs.rows if rows > 10] == [32, 32, 16]  # of batches of 64, 32 and 16 rows: 32 are proved
+
+
+def test_sizes_without_memory_are_not_measured(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Runs(monkeypatch, memory_rows=10)
+    free = settings.model_copy(update={"batch_rows": 0, "threads": 0, "tuning_cache": tmp_path})
+    assert load(settings.package, free).execution.batch_rows <= 8
+
+
+def test_a_package_without_memory_for_a_row_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    _Runs(monkeypatch, memory_rows=0)
+    with pytest.raises(OutOfMemory, match="there is no memory for a batch of one row"):
+        load(settings.package, settings)
+
+
+def test_memory_that_was_given_back_is_taken_again(tiny: Path, settings: Settings) -> None:
+    engine = load(tiny, settings).engine
+    session = engine._decoder
+    rows = np.random.default_rng(0).standard_normal((64, 3)).astype(np.float32)
+    before = session.run({"latent": rows}, ["expectation"])
+    for gives_back in (True, False, True):
+        again = session.run({"latent": rows}, ["expectation"], gives_back=gives_back)
+        np.testing.assert_array_equal(again[0], before[0])

@@ -1,0 +1,37 @@
+import onnx
+from onnx import TensorProto, helper
+
+from tests.support.make_tiny_package import TINY
+from training.export.footprint import row_bytes
+
+
+def _graph(nodes: list[onnx.NodeProto], **constants: list[int]) -> bytes:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 10]) for name in "xy")
+    weights = [helper.make_tensor(name, TensorProto.INT64, [len(c)], c) for name, c in constants.items()]
+    graph = helper.make_graph(nodes, "g", [x], [y], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
+
+
+def test_what_lives_at_the_same_time_is_summed() -> None:
+    chain = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Relu", ["b"], ["y"]),
+    ]
+    assert row_bytes(_graph(chain)) == 2 * 40
+    chain[2] = helper.make_node("Add", ["b", "x"], ["y"])  # x lives to the end
+    assert row_bytes(_graph(chain)) == 3 * 40
+
+
+def test_what_is_wide_inside_alone_is_seen() -> None:
+    wide = [
+        helper.make_node("Tile", ["x", "times"], ["wide"]),
+        helper.make_node("ReduceSum", ["wide", "axis"], ["narrow"]),
+        helper.make_node("Expand", ["narrow", "shape"], ["y"]),
+    ]
+    assert row_bytes(_graph(wide, times=[1, 1000], axis=[1], shape=[1, 10])) == 40 + 40_000
+
+
+def test_the_tiny_packages_graphs() -> None:
+    decoder = (TINY / "decoder.onnx").read_bytes()
+    assert row_bytes(decoder) == 16 * 4 * 4  # parameters, which are an output; and what is at hand beside them

@@ -1,0 +1,89 @@
+import io
+import os
+import re
+import sys
+import termios
+
+import pytest
+
+from training.run.progress import Progress, say
+from training.step.loop import Epoch
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Full(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def figures(epoch: int) -> Epoch:
+    return Epoch(epoch, 99.0, 100.25, 84.0, 16.25, 7, None, 1.0, 1e-3, 0)
+
+
+def show(stream: io.StringIO, epochs: int, done: int = 0) -> str:
+    with Progress(epochs, done, 8, 1437, stream) as progress:
+        for epoch in range(done + 1, epochs + 1):
+            progress.show(figures(epoch))
+    return stream.getvalue()
+
+
+def test_about_ten_plain_lines_where_there_is_no_terminal() -> None:
+    lines = show(io.StringIO(), 305).splitlines()
+    assert len(lines) == 10
+    assert re.fullmatch(
+        r"epoch  31/305  ELBO -100.2  reconstruction 84.0  KL 16.2  active 7/8  [\d,]+ rows/s", lines[0]
+    )
+    assert lines[-1].startswith("epoch 305/305")
+
+
+def test_a_short_run_shows_every_epoch() -> None:
+    assert len(show(io.StringIO(), 3).splitlines()) == 3
+
+
+def test_a_resumed_run_shows_what_is_left() -> None:
+    assert len(show(io.StringIO(), 100, done=50).splitlines()) == 5
+
+
+def test_a_bar_on_a_terminal() -> None:
+    shown = show(Terminal(), 20)
+    assert "20/20 |" in shown
+    assert "ELBO -100.2  reconstruction 84.0  KL 16.2  active 7/8" in shown
+    assert "epoch 20/20" not in shown
+
+
+def test_a_bar_leaves_room_for_the_echo_of_ctrl_c() -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen, os.fdopen(theirs, "w") as terminal:
+        termios.tcsetwinsize(theirs, (24, 90))
+        with Progress(20, 0, 8, 1437, terminal) as progress:
+            progress.show(figures(20))
+        *_, bar = screen.read(4096).decode().strip().split("\r")
+    assert len(bar) == 90 - 3
+
+
+def test_no_bar_where_nothing_is_left_to_do() -> None:
+    assert show(Terminal(), 20, done=20) == ""
+
+
+def test_a_stream_that_is_full_or_missing_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    show(Full(), 3)
+    monkeypatch.setattr(sys, "stderr", Full())
+    say("exporting")
+    monkeypatch.setattr(sys, "stderr", None)
+    say("exporting")
+    with Progress(3, 0, 8, 1437) as progress:
+        progress.show(figures(1))
+
+
+def test_only_what_there_is_is_shown() -> None:
+    stream = io.StringIO()
+    with Progress(1, 0, 8, 1437, stream) as progress:
+        progress.show(Epoch(1, 84.0, None, 84.0, None, 8, 90.5, 1.0, 1e-3, 2))
+    assert "ELBO" not in stream.getvalue()
+    assert "KL" not in stream.getvalue()
+    assert "validation 90.50" in stream.getvalue()
+    assert stream.getvalue().endswith("2 steps skipped\n")

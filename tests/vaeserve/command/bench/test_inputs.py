@@ -1,0 +1,80 @@
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vaeserve.client.blocking import Client
+from vaeserve.client.calls import Route
+from vaeserve.client.description import Model
+from vaeserve.command.bench.inputs import Inputs
+from vaeserve.command.bench.plan import RPCS, Rpc
+from vaeserve.errors import InvalidInput
+from vaeserve.package.manifest import DataSpec
+from vaeserve.rows.tensors import Array, parse_data, parse_latent
+from vaeserve.v1 import vae_pb2 as pb
+
+if TYPE_CHECKING:
+    from tests.vaeserve.conftest import Server
+
+
+@pytest.fixture
+def model(client: Client) -> Model:
+    """Takes at most 8 rows and 1 MiB a call."""
+    return client.get_model()
+
+
+def inputs(rpc: Rpc, model: Model, given: Array | None = None, seed: int = 0) -> Inputs:
+    return Inputs(rpc, Route("digits", 1), model, seed, given)
+
+
+@pytest.mark.parametrize("rpc", RPCS)
+def test_requests_differ_and_the_seed_repeats_them(model: Model, rpc: Rpc) -> None:
+    made = inputs(rpc, model).serialise(4)
+    assert len(set(made)) == len(made) == 16
+    assert made == inputs(rpc, model).serialise(4)
+    assert made != inputs(rpc, model, seed=1).serialise(4)
+
+
+def test_requests_name_the_model_and_the_rows(model: Model) -> None:
+    sample = pb.SampleRequest.FromString(inputs("sample", model).serialise(3)[1])
+    assert (sample.model, sample.version, sample.count, sample.first_row) == ("digits", 1, 3, 3)
+    decode = pb.DecodeRequest.FromString(inputs("decode", model).serialise(3)[0])
+    assert parse_latent(decode.latent, "latent", (2,)).shape == (3, 2)
+
+
+specs = st.one_of(
+    st.tuples(st.integers(0, 100), st.integers(101, 255)).map(
+        lambda ends: DataSpec(kind="image", shape=(2, 2, 1), dtype="uint8", minimum=ends[0], maximum=ends[1])
+    ),
+    st.tuples(st.floats(-3e38, -1e-3), st.floats(1e-3, 3e38)).map(
+        lambda ends: DataSpec(kind="table", shape=(5,), dtype="float32", minimum=ends[0], maximum=ends[1])
+    ),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(specs, st.integers(1, 8))
+def test_made_up_rows_are_what_a_server_takes(model: Model, spec: DataSpec, rows: int) -> None:
+    for content in islice(inputs("encode", model.model_copy(update={"data": spec})).serialise(rows), 3):
+        request = pb.EncodeRequest.FromString(content)
+        assert parse_data(request.data, "data", spec).shape == (rows, *spec.shape)
+
+
+def test_rows_of_a_file_are_sent_in_turn(model: Model) -> None:
+    given = np.arange(6, dtype=np.float32).reshape(3, 2)
+    first, second, *_ = inputs("decode", model, given).serialise(2)
+    sent = [parse_latent(pb.DecodeRequest.FromString(content).latent, "latent", (2,)) for content in (first, second)]
+    assert np.concatenate(sent)[:, 0].tolist() == [0, 2, 4, 0]
+
+
+def test_what_does_not_fit_is_refused(server: "Server", client: Client) -> None:
+    with pytest.raises(InvalidInput, match="rows: is 9, the server takes at most 8 a call"):
+        inputs("sample", client.get_model()).serialise(9)
+    with pytest.raises(InvalidInput, match=r"latent: has shape \[2, 3\]"):
+        inputs("decode", client.get_model(), np.zeros((5, 3), np.float32)).serialise(2)
+    server.script.model.limits.request_bytes = 500
+    with pytest.raises(InvalidInput, match="rows: is 8, the server's limit on a request is 500 bytes"):
+        inputs("encode", client.get_model()).serialise(8)

@@ -1,0 +1,222 @@
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from vaeserve.errors import PackageError
+from vaeserve.package.manifest import DataSpec, Manifest, TensorSpec, fingerprint_of
+
+if TYPE_CHECKING:
+    from tests.vaeserve.conftest import Contents
+
+
+@pytest.fixture
+def document(contents: "Contents") -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(contents.manifest.to_json())
+    return parsed
+
+
+def parse(document: dict[str, Any]) -> Manifest:
+    return Manifest.parse(json.dumps(document), "demo/manifest.json")
+
+
+def mixture(name: str = "mixture", **changes: object) -> dict[str, Any]:
+    """A prior of 5 normals a row over latents [2], with a density."""
+
+    def tensor(name: str, *shape: int) -> dict[str, object]:
+        return {"name": name, "dtype": "float32", "shape": ["batch", *shape]}
+
+    file = {"sha256": "0" * 64, "opset": 18}
+    noise, temperature, latent = tensor("noise", 5), tensor("temperature"), tensor("latent", 2)
+    graph = {**file, "file": f"prior-{name}.onnx", "inputs": [noise, temperature], "outputs": [latent]}
+    density = {**file, "file": f"density-{name}.onnx", "inputs": [latent], "outputs": [tensor("log_prior")]}
+    return {"name": name, "noise_size": 5, "graph": graph, "density": density, **changes}
+
+
+def test_round_trip(contents: "Contents") -> None:
+    assert Manifest.parse(contents.manifest.to_json()) == contents.manifest
+    assert contents.manifest.latent_size == 2
+    assert contents.manifest.data.size == 64
+    assert [file.file for file in contents.manifest.files] == ["encoder.onnx", "decoder.onnx", "probes.npz"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", b"\xff\xfe", '{"schema_version": "one"}'])
+def test_malformed(text: str | bytes) -> None:
+    with pytest.raises(PackageError, match=r"^demo/manifest\.json: "):
+        Manifest.parse(text, "demo/manifest.json")
+
+
+def test_unknown_schema_version_is_said_before_anything_else(document: dict[str, Any]) -> None:
+    for changed in ({**document, "schema_version": 1}, {"schema_version": 1, "quite": "different"}):
+        with pytest.raises(PackageError, match=r"schema_version 1 is unknown; this version reads 2$"):
+            parse(changed)
+
+
+def test_priors_have_graphs(document: dict[str, Any]) -> None:
+    priors = [*document["priors"], mixture("gmm"), mixture("other", density=None)]
+    manifest = parse({**document, "priors": priors, "default_prior": "gmm"})
+    assert manifest.fingerprint == parse(document).fingerprint
+    assert list(manifest.all_graphs) == ["encoder", "decoder", "prior.gmm", "density.gmm", "prior.other"]
+    assert list(manifest.served_graphs) == ["encoder", "decoder", "prior.gmm", "prior.other"]
+    assert list(manifest.priors[1].graphs) == ["prior.gmm", "density.gmm"]
+    assert [file.file for file in manifest.files[2:5]] == ["prior-gmm.onnx", "density-gmm.onnx", "prior-other.onnx"]
+    assert Manifest.parse(manifest.to_json()) == manifest
+
+
+def test_assets_are_files_of_the_package(document: dict[str, Any]) -> None:
+    assets = [{"file": name, "sha256": "0" * 64} for name in ("samples.png", "evaluation.json")]
+    assert [file.file for file in parse({**document, "assets": assets}).files[-2:]] == [
+        "samples.png",
+        "evaluation.json",
+    ]
+    for name in ("encoder.onnx", "samples.png", "manifest.json"):
+        with pytest.raises(PackageError, match=rf"lists a file twice, or manifest\.json itself, among .*{name}"):
+            parse({**document, "assets": [*assets, {"file": name, "sha256": "0" * 64}]})
+
+
+def test_unknown_keys(document: dict[str, Any]) -> None:
+    with pytest.raises(PackageError, match="compression"):
+        parse({**document, "compression": "zstd"})
+    document["graphs"]["encoder"]["quantised"] = True
+    with pytest.raises(PackageError, match=r"graphs\.encoder\.quantised"):
+        parse(document)
+
+
+@pytest.mark.parametrize("name", ["../encoder.onnx", "/etc/passwd", "a/b.onnx", "a\\b", "", ".hidden", "..", "x\n"])
+def test_file_names_stay_in_the_package(document: dict[str, Any], name: str) -> None:
+    document["graphs"]["encoder"]["file"] = name
+    with pytest.raises(PackageError, match=r"graphs\.encoder\.file"):
+        parse(document)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": 0}, "version"),
+        ({"name": "../digits"}, "name"),
+        ({"latent_shape": []}, "latent_shape"),
+        ({"latent_shape": [3]}, r"encoder: mean must be float32 \[batch, 3\]"),
+        ({"default_prior": "mixture"}, "default_prior 'mixture' is not among the priors"),
+        ({"priors": []}, "priors"),
+        ({"priors": [{"name": "standard", "noise_size": 3}]}, "prior 'standard' takes 2 normals a row, and no graph"),
+        ({"fingerprint": "0" * 64}, "fingerprint does not match"),
+        ({"fingerprint": "short"}, "fingerprint"),
+        ({"metrics": {"elbo": float("nan")}}, "metrics"),
+    ],
+)
+def test_manifests_of_no_possible_package(document: dict[str, Any], change: dict[str, Any], said: str) -> None:
+    with pytest.raises(PackageError, match=said):
+        parse({**document, **change})
+
+
+def _of_graph(key: str, **changes: object) -> dict[str, Any]:
+    sound = mixture()
+    return {**sound, key: {**sound[key], **changes}}
+
+
+@pytest.mark.parametrize(
+    ("prior", "said"),
+    [
+        (mixture(graph=None), "prior 'mixture' needs a graph; 'standard' alone has none"),
+        (mixture("standard"), "lists a name twice"),
+        (mixture(noise_size=4), r"prior\.mixture: noise must be float32 \[batch, 4\]"),
+        (mixture(name="../gmm"), r"priors\.1\.name"),
+        (_of_graph("graph", inputs=mixture()["graph"]["inputs"][:1]), r"temperature must be float32 \[batch\]"),
+        (_of_graph("graph", outputs=[]), r"prior\.mixture: latent must be float32 \[batch, 2\]"),
+        (_of_graph("density", inputs=[]), r"density\.mixture: latent must be float32 \[batch, 2\]"),
+        (_of_graph("density", outputs=[]), r"density\.mixture: log_prior must be float32 \[batch\]"),
+        (_of_graph("density", file="prior-mixture.onnx"), "lists a file twice"),
+    ],
+)
+def test_priors_of_no_possible_package(document: dict[str, Any], prior: dict[str, Any], said: str) -> None:
+    with pytest.raises(PackageError, match=said):
+        parse({**document, "priors": [*document["priors"], prior]})
+
+
+def test_a_model_without_a_posterior_needs_no_log_variance(document: dict[str, Any]) -> None:
+    del document["graphs"]["encoder"]["outputs"][1]
+    with pytest.raises(PackageError, match="encoder: log_variance must be"):
+        parse(document)
+    assert parse({**document, "posterior": "none"}).posterior == "none"
+
+
+@pytest.mark.parametrize("shape", [[], [4, 3], [4, "batch", 3], ["batch", "batch", 3], ["batch", 0], ["rows", 3]])
+def test_the_first_axis_alone_is_the_batch(shape: list[int | str]) -> None:
+    latent = {"name": "latent", "dtype": "float32"}
+    assert TensorSpec.model_validate({**latent, "shape": ["batch", 4, 3]}).row_shape == (4, 3)
+    assert TensorSpec.model_validate({**latent, "shape": ["batch"]}).row_shape == ()
+    with pytest.raises(ValueError, match="shape"):
+        TensorSpec.model_validate({**latent, "shape": shape})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"shape": (8, 8)}, "image rows cannot have shape"),
+        ({"kind": "table"}, "table rows cannot have shape"),
+        ({"minimum": 16}, "minimum must be below maximum"),
+        ({"maximum": 256}, r"uint8 data lies within \[0, 255\]"),
+        ({"minimum": -1}, r"uint8 data lies within \[0, 255\]"),
+        ({"missing_allowed": True}, "missing_allowed needs float32"),
+        ({"image_fit": {"fit": "crop", "channels": 3}}, "image_fit converts to 3 channels, shape has 1"),
+        ({"image_fit": {"fit": "zoom"}}, "Input should be 'crop', 'pad'"),
+        ({"shape": (8, 0, 1)}, "greater than 0"),
+        ({"maximum": float("inf")}, "finite"),
+        ({"columns": ("a",)}, r"1 columns cannot name image rows of shape \[8, 8, 1\]"),
+    ],
+)
+def test_specs_of_no_possible_data(change: dict[str, Any], said: str) -> None:
+    digits = {"kind": "image", "shape": (8, 8, 1), "dtype": "uint8", "minimum": 0, "maximum": 16}
+    assert DataSpec.model_validate(digits).size == 64
+    with pytest.raises(ValueError, match=said):
+        DataSpec.model_validate({**digits, **change})
+
+
+def test_a_table_may_name_its_columns() -> None:
+    table = {"kind": "table", "shape": (2,), "dtype": "float32", "minimum": -1, "maximum": 1}
+    assert DataSpec.model_validate({**table, "columns": ("age", "TSH, mU/l")}).columns == ("age", "TSH, mU/l")
+    assert DataSpec.model_validate(table).columns == ()
+    with pytest.raises(ValueError, match=r"3 columns cannot name table rows of shape \[2\]"):
+        DataSpec.model_validate({**table, "columns": ("a", "b", "c")})
+
+
+def test_fingerprint_is_of_the_pair_in_order() -> None:
+    assert fingerprint_of("a" * 64, "b" * 64) != fingerprint_of("b" * 64, "a" * 64)
+    assert fingerprint_of("", "") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_graph_lists_nothing_twice_and_takes_nothing_else(document: dict[str, Any]) -> None:
+    inputs = document["graphs"]["encoder"]["inputs"]
+    for more in (inputs[0], {**inputs[0], "name": "mask"}):
+        document["graphs"]["encoder"]["inputs"] = [inputs[0], more]
+        with pytest.raises(PackageError, match="encoder: must list data alone, and nothing twice"):
+            parse(document)
+
+
+def test_a_likelihood_takes_what_the_decoder_answers(document: dict[str, Any]) -> None:
+    data, wide = {"name": "data", "dtype": "uint8", "shape": ["batch", 8, 8, 1]}, ["batch", 8, 8, 2]
+    parameters, score = ({"name": name, "dtype": "float32"} for name in ("parameters", "log_likelihood"))
+    likelihood = {
+        "file": "likelihood.onnx",
+        "sha256": "0" * 64,
+        "opset": 18,
+        "inputs": [data, {**parameters, "shape": wide}],
+        "outputs": [{**score, "shape": ["batch"]}],
+    }
+    document["graphs"]["likelihood"] = likelihood
+    with pytest.raises(PackageError, match="decoder: must answer the parameters that the likelihood takes"):
+        parse(document)
+    document["graphs"]["decoder"]["outputs"].append({**parameters, "shape": ["batch", 3]})
+    with pytest.raises(PackageError, match=r"likelihood: parameters must be float32 \[batch, 3\]"):
+        parse(document)
+    document["graphs"]["decoder"]["outputs"][-1]["shape"] = wide
+    assert list(parse(document).all_graphs) == ["encoder", "decoder", "likelihood"]
+    likelihood["outputs"] = []
+    with pytest.raises(PackageError, match=r"likelihood: log_likelihood must be float32 \[batch\]"):
+        parse(document)
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**31, 10**30])
+def test_versions_fit_the_wire(document: dict[str, Any], version: int) -> None:
+    with pytest.raises(PackageError, match="version"):
+        parse({**document, "version": version})

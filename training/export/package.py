@@ -1,0 +1,148 @@
+"""From trained networks to a model package on disk, or to a refusal and nothing on disk."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from math import prod
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from training.export.graphs import ExportedGraph
+from training.export.parity import TOLERANCE, prove, runtime_version
+from training.export.priors import ExportedPrior
+from training.export.probes import Probe, to_npz
+from vaeserve.package.directory import ModelPackage, sha256_of
+from vaeserve.package.manifest import (
+    STANDARD,
+    DataSpec,
+    File,
+    Graph,
+    Graphs,
+    Likelihood,
+    Manifest,
+    Parity,
+    Prior,
+    Probes,
+    Provenance,
+    Tolerance,
+    fingerprint_of,
+)
+
+LIBRARIES = ("torch", "onnx", "onnxscript", "numpy", "scikit-learn")
+README = "README.md"
+CUDA_FACTOR = 10  # more than on the CPU, for sums in another order
+
+
+class Contents(NamedTuple):
+    """What a package is made of."""
+
+    name: str
+    data: DataSpec
+    latent_shape: tuple[int, ...]
+    posterior: Literal["gaussian", "none"]
+    likelihood: Likelihood
+    graphs: Mapping[str, ExportedGraph]
+    """Encoder, decoder and, if there is one, likelihood."""
+    probes: Mapping[str, Probe]
+    """Of every graph."""
+    card: Mapping[str, bytes]
+    """README.md and the pictures that it shows, by file name."""
+    metrics: Mapping[str, float]
+    preprocessing: str
+    provenance: Provenance | None
+    priors: Sequence[ExportedPrior] = ()
+    """What there is to sample from beside N(0, I)."""
+    default_prior: str = STANDARD
+    version: int = 1
+    tolerance: Tolerance = TOLERANCE
+    """How far answers on the CPU may lie from the probes'."""
+
+
+class Proved(NamedTuple):
+    """A package on disk and what proved its graphs."""
+
+    package: ModelPackage
+    parity: Parity
+
+
+def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> Proved:
+    """Proves the graphs and writes them: nothing reaches the disk unproved.
+
+    Args:
+        directory: where the package goes.
+        contents: what it is made of.
+        overwrite: whether a package that is there may be replaced.
+
+    Raises:
+        TrainingError: a graph does not answer as its network does.
+        PackageError: the directory exists, or the disk refused the files.
+    """
+    of_priors = {name: graph for prior in contents.priors for name, graph in prior.graphs.items()}
+    graphs = {name: graph.content for name, graph in {**contents.graphs, **of_priors}.items()}
+    probes = {**contents.probes, **{name: probe for prior in contents.priors for name, probe in prior.probes.items()}}
+    parity = prove(graphs, probes, contents.data, contents.tolerance)
+    files = {
+        **{_file(name): content for name, content in graphs.items()},
+        "probes.npz": to_npz(probes),
+        **contents.card,
+    }
+    manifest = describe(contents, files, parity)
+    return Proved(ModelPackage.write(directory, manifest, files, overwrite=overwrite), parity)
+
+
+def describe(contents: Contents, files: Mapping[str, bytes], parity: Parity) -> Manifest:
+    """Returns the manifest of a package with these files."""
+    listed = {name: _graph(name, graph) for name, graph in contents.graphs.items()}
+    return Manifest(
+        name=contents.name,
+        version=contents.version,
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        fingerprint=fingerprint_of(listed["encoder"].sha256, listed["decoder"].sha256),
+        data=contents.data,
+        latent_shape=contents.latent_shape,
+        posterior=contents.posterior,
+        likelihood=contents.likelihood,
+        priors=(Prior(name=STANDARD, noise_size=prod(contents.latent_shape)), *map(_prior, contents.priors)),
+        default_prior=contents.default_prior,
+        graphs=Graphs(**listed),
+        probes=Probes(
+            file="probes.npz",
+            sha256=sha256_of(files["probes.npz"]),
+            tolerances={"cpu": contents.tolerance, "cuda": _on_cuda(contents.tolerance)},
+        ),
+        readme=File(file=README, sha256=sha256_of(files[README])),
+        assets=tuple(File(file=name, sha256=sha256_of(files[name])) for name in contents.card if name != README),
+        preprocessing=contents.preprocessing,
+        provenance=contents.provenance,
+        metrics=dict(contents.metrics),
+        parity=parity,
+    )
+
+
+def libraries() -> dict[str, str]:
+    """Returns the versions of what a package is made with."""
+    return {**{name: version(name) for name in LIBRARIES}, "onnxruntime": runtime_version()}
+
+
+def _prior(prior: ExportedPrior) -> Prior:
+    graph, density = (_graph(name, graph) for name, graph in prior.graphs.items())
+    return Prior(name=prior.name, noise_size=prior.noise_size, graph=graph, density=density)
+
+
+def _on_cuda(tolerance: Tolerance) -> Tolerance:
+    return Tolerance(absolute=CUDA_FACTOR * tolerance.absolute, relative=CUDA_FACTOR * tolerance.relative)
+
+
+def _graph(name: str, graph: ExportedGraph) -> Graph:
+    return Graph(
+        file=_file(name),
+        sha256=sha256_of(graph.content),
+        opset=graph.opset,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+    )
+
+
+def _file(graph: str) -> str:
+    """Returns the name of a graph's file, for example prior-gmm.onnx for prior.gmm."""
+    return f"{graph.replace('.', '-', 1)}.onnx"

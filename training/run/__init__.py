@@ -1,0 +1,11 @@
+"""A run from its start to its package, and what it leaves behind.
+
+run          the steps below, in order
+publish      a checkpoint -> a model package, by the steps below
+report       what a run says in a line
+progress     the same figures, for who watches
+tensorboard  the same figures and pictures, for TensorBoard
+journal      one line of figures an epoch -> metrics.jsonl
+lock         whether a run's directory is free, and one process at a time in it
+checkpoint   the loop's state <-> one file
+"""

@@ -1,0 +1,190 @@
+"""Checkpoints: all that a run needs to go on, bit for bit, in one safetensors file that is replaced in one step."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from training.data import Dataset
+from training.networks.pair import Networks
+from training.settings.config import Config
+from training.step.guard import ROLLBACKS
+from training.step.state import State, build, start
+from vaeserve.errors import TrainingError
+from vaeserve.files import write_whole
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+FORMAT = "vaeserve-checkpoint-4"
+OTHER_TENSORS = "the checkpoint's tensors are not those of its configuration"
+
+
+class Checkpoint(BaseModel):
+    """A state between two epochs, detached from the one that goes on changing."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    config: Config
+    data_name: str
+    """As in `Dataset`, when the run began: a package keeps its name where a file is moved."""
+    data_sha256: str
+    epoch: Annotated[int, Field(ge=0)]
+    """Epochs done."""
+    kl_weight: float
+    """As in `State`."""
+    rollbacks: Annotated[int, Field(ge=0, le=ROLLBACKS)]
+    """As in `State`."""
+    tensors: Annotated[dict[str, Tensor], Field(exclude=True)] = {}
+    """By name: `networks.*`, `average.*`, `optimizer.<parameter>.*`, `generator`. The rest is JSON in the file."""
+
+
+def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
+    """Returns a copy of the state."""
+    tensors = {"generator": state.generator.get_state()}
+    for name, value in state.networks.state_dict().items():
+        tensors[f"networks.{name}"] = value
+    for name, value in state.average.state_dict().items():
+        tensors[f"average.{name}"] = value
+    for name, parameter in state.networks.named_parameters():
+        for key, value in state.optimizer.state[parameter].items():
+            tensors[f"optimizer.{name}.{key}"] = value
+    copies = {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    return Checkpoint(
+        config=config,
+        data_name=dataset.name,
+        data_sha256=dataset.sha256,
+        epoch=state.epoch,
+        kl_weight=state.kl_weight,
+        rollbacks=state.rollbacks,
+        tensors=copies,
+    )
+
+
+def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
+    """Returns the state that the checkpoint was taken of.
+
+    Raises:
+        TrainingError: it was trained on other data or on another kind of device, or its tensors are not those that its
+            configuration asks for.
+    """
+    refuse_other_data(checkpoint, dataset)
+    state = start(checkpoint.config, dataset)
+    device, drawn = state.generator.device.type, checkpoint.tensors.get("generator")
+    if drawn is None or _kind(drawn) != _kind(state.generator.get_state()):
+        raise TrainingError(f"the checkpoint was not taken on {device}, and its random numbers cannot go on there")
+    _load(state.networks, checkpoint, "networks.")
+    _load(state.average, checkpoint, "average.")
+    for name, parameter in state.networks.named_parameters():
+        if moments := _within(checkpoint.tensors, f"optimizer.{name}."):
+            state.optimizer.state[parameter] = _moments_of(parameter, moments)
+    try:
+        state.generator.set_state(drawn.clone())
+    except RuntimeError as exc:
+        raise TrainingError(OTHER_TENSORS) from exc
+    state.epoch, state.kl_weight, state.rollbacks = checkpoint.epoch, checkpoint.kl_weight, checkpoint.rollbacks
+    return state
+
+
+def average_of(checkpoint: Checkpoint, dataset: Dataset) -> Networks:
+    """Returns the running average of the weights alone, on the CPU, wherever the run computed.
+
+    Raises:
+        TrainingError: as `restore` does, but for the device.
+    """
+    refuse_other_data(checkpoint, dataset)
+    networks = build(checkpoint.config, dataset).requires_grad_(False)
+    _load(networks, checkpoint, "average.")
+    return networks
+
+
+def write(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint; until the last moment the file holds the one before.
+
+    Raises:
+        TrainingError: the disk refused it.
+    """
+    told = checkpoint.model_dump_json()
+    # One key only: safetensors writes several in random order, and equal states are to give equal files.
+    content = safetensors.torch.save(checkpoint.tensors, {FORMAT: f"{_digest(told, checkpoint.tensors)} {told}"})
+    try:
+        write_whole(path, content)
+    except OSError as exc:
+        raise TrainingError(f"{path}: cannot be written: {exc.strerror}") from exc
+
+
+def read(path: Path) -> Checkpoint:
+    """Reads a checkpoint.
+
+    Raises:
+        TrainingError: there is none, it was altered or cut short, or another version wrote it.
+    """
+    if path.is_dir():
+        raise TrainingError(f"{path}: is a directory, no checkpoint")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
+    except OSError as exc:
+        raise TrainingError(f"{path}: cannot be read: {exc.strerror or 'no such file'}") from exc
+    except SafetensorError as exc:
+        raise TrainingError(f"{path}: is no whole checkpoint") from exc
+    sha256, _, told = metadata.get(FORMAT, "").partition(" ")
+    if told and sha256 != _digest(told, tensors):
+        raise TrainingError(f"{path}: was altered: its checksum does not match")
+    try:
+        return Checkpoint.model_validate_json(told).model_copy(update={"tensors": tensors})
+    except ValidationError as exc:
+        raise TrainingError(f"{path}: is no checkpoint that this version understands") from exc
+
+
+def refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """Raises TrainingError if a checkpoint was trained on other data, or on another split of it."""
+    if checkpoint.data_sha256 != dataset.sha256:
+        raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}, or on another split")
+
+
+def _load(networks: Networks, checkpoint: Checkpoint, prefix: str) -> None:
+    try:
+        networks.load_state_dict(_within(checkpoint.tensors, prefix))
+    except RuntimeError as exc:
+        raise TrainingError(OTHER_TENSORS) from exc
+
+
+def _moments_of(parameter: Tensor, saved: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns a copy of what the optimizer keeps of a parameter; fused steps check nothing and write where it says.
+
+    Moments lie in memory as their parameter does.
+
+    Raises:
+        TrainingError: it is not of the parameter's shape and type.
+    """
+    wanted = {"step": _kind(torch.tensor(0.0)), "exp_avg": _kind(parameter), "exp_avg_sq": _kind(parameter)}
+    if {key: _kind(value) for key, value in saved.items()} != wanted:
+        raise TrainingError(OTHER_TENSORS)
+    step = saved["step"].to(parameter.device, copy=True)
+    return {"step": step, **{key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}}
+
+
+def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype
+
+
+def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _digest(told: str, tensors: Mapping[str, Tensor]) -> str:
+    """Returns the SHA-256 of all that a file holds, its text as it stands there."""
+    digest = hashlib.sha256(told.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy knows no bfloat16
+    return digest.hexdigest()

@@ -1,0 +1,73 @@
+"""The journal, metrics.jsonl: one JSON object an epoch, and the held-out figures as its last line."""
+
+import json
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from vaeserve.errors import TrainingError
+from vaeserve.files import write_whole
+
+JOURNAL_FILE = "metrics.jsonl"
+
+
+class Journal:
+    """Writes figures as they come.
+
+    Args:
+        path: the file; lines of epochs after `epoch`, which a resumed run will repeat, are dropped.
+        epoch: epochs that the run has done already.
+    """
+
+    def __init__(self, path: Path, epoch: int) -> None:
+        self._path = path
+        try:
+            kept = _lines_until(path, epoch)
+            write_whole(path, b"".join(kept))
+            self._file: TextIO = path.open("a", encoding="utf-8")
+        except OSError as exc:
+            raise TrainingError(f"{path}: cannot be written: {exc.strerror}") from exc
+
+    def write(self, split: str, figures: Mapping[str, float | None]) -> None:
+        """Adds a line.
+
+        Args:
+            split: what the figures were measured on, "train" or "test".
+            figures: by name; units are in the names. JSON has no infinity and no NaN: those become null.
+
+        Raises:
+            TrainingError: the disk refused it.
+        """
+        told = {name: value if value is None or isfinite(value) else None for name, value in figures.items()}
+        try:
+            self._file.write(json.dumps({"split": split, **told}) + "\n")
+            self._file.flush()
+        except OSError as exc:
+            raise TrainingError(f"{self._path}: cannot be written: {exc.strerror}") from exc
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+
+def _lines_until(path: Path, epoch: int) -> list[bytes]:
+    """Returns the lines of the epochs up to one; a line that was cut short or damaged ends them."""
+    kept: list[bytes] = []
+    if not path.exists():
+        return kept
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(record, dict) or record.get("split") != "train" or not line.endswith(b"\n"):
+            break
+        done = record.get("epoch")
+        if not isinstance(done, int) or done > epoch:
+            break
+        kept.append(line)
+    return kept

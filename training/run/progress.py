@@ -1,0 +1,114 @@
+"""Progress for who watches: a bar on a terminal, a few plain lines anywhere else."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from math import ceil
+from time import monotonic
+from types import TracebackType
+from typing import Self, TextIO
+
+from training.step.loop import Epoch
+from vaeserve.command.bar import Bar, is_wide
+
+LINES = 10  # over a whole run
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Says a line on stderr, or on another stream. A stream that is closed or full does not end the run."""
+    to = stream or sys.stderr  # None where the process was started without one
+    if to is not None:
+        with suppress(OSError):
+            print(text, file=to, flush=True)
+
+
+class Progress:
+    """Shows epochs as they pass.
+
+    Args:
+        epochs: of the whole run.
+        epoch: those done already.
+        latent_size: how many units could be active.
+        rows: of an epoch.
+        stream: where to, stderr if None; a bar is drawn if it is a terminal and there is something left to do.
+    """
+
+    def __init__(self, epochs: int, epoch: int, latent_size: int, rows: int, stream: TextIO | None = None) -> None:
+        self._epochs = epochs
+        self._latent_size = latent_size
+        self._rows = rows
+        self._since = monotonic()
+        self._stream = stream
+        self._every = ceil(epochs / LINES)
+        self._bar = Bar(
+            total=epochs,
+            initial=epoch,
+            file=stream,
+            dynamic_ncols=True,
+            disable=epoch >= epochs or not is_wide(stream or sys.stderr),
+            bar_format="{n_fmt}/{total_fmt} |{bar}| {remaining}{postfix}",  # 80 columns hold it
+        )
+
+    def show(self, figures: Epoch) -> None:
+        """Shows one more epoch."""
+        said = "  ".join(self._terms(figures))
+        self._bar.set_postfix_str(said, refresh=False)
+        self._bar.update()
+        is_due = figures.epoch % self._every == 0 or figures.epoch == self._epochs
+        if self._bar.disable and is_due:
+            done = f"epoch {figures.epoch:>{len(str(self._epochs))}}/{self._epochs}"
+            say(f"{done}  {said}", self._stream)
+
+    def _terms(self, figures: Epoch) -> Iterator[str]:
+        if figures.negative_elbo_nats is not None:
+            yield f"ELBO {-figures.negative_elbo_nats:.1f}"
+        yield f"reconstruction {figures.reconstruction_nats:.1f}"
+        if figures.kl_nats is not None:
+            yield f"KL {figures.kl_nats:.1f}"
+        if figures.validation_nats is not None:
+            yield f"validation {figures.validation_nats:.2f}"
+        yield f"active {figures.active_units}/{self._latent_size}"
+        yield f"{self._rows / max(monotonic() - self._since, 1e-9):,.0f} rows/s"
+        self._since = monotonic()
+        if figures.skipped_steps:
+            yield f"{figures.skipped_steps} steps skipped"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.close()
+
+
+class Stages:
+    """Tells on a terminal which stage of an evaluation is under way; anywhere else, one line at the beginning.
+
+    Args:
+        stream: where to, stderr if None.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._bar: Bar | None = None
+        self._stage = ""
+        self._stream = stream
+        say("evaluating the graphs on held-out rows", stream)
+
+    def __call__(self, stage: str, share: float) -> None:
+        """Takes what is being measured, and which share of that is done, in [0, 1]."""
+        if stage != self._stage:
+            self._stage, self._bar = (
+                stage,
+                Bar(
+                    total=100,
+                    desc=stage,
+                    file=self._stream,
+                    dynamic_ncols=True,
+                    leave=False,
+                    disable=not is_wide(self._stream or sys.stderr),
+                    bar_format="{desc} |{bar}| {remaining}",
+                ),
+            )
+        if self._bar is not None:
+            self._bar.update(round(100 * share) - self._bar.n)
+            if share >= 1:
+                self._bar.close()

@@ -1,0 +1,233 @@
+"""A run from data to model package. Its directory holds the checkpoint, the journal and the package."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.data import Dataset, load_dataset, training_rows
+from training.evaluate.evaluation import EVALUATION_FILE
+from training.models import model_of
+from training.run import checkpoint
+from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
+from training.run.journal import JOURNAL_FILE, Journal
+from training.run.lock import alone_in, holds_nothing
+from training.run.progress import Progress, say
+from training.run.publish import Outcome, name_of, publish
+from training.run.report import opening
+from training.settings.config import Config
+from training.settings.resolve import refuse_changes
+from training.settings.versions import number_of
+from training.step.device import prepare_torch
+from training.step.guard import ROLLBACKS, Diverged
+from training.step.loop import Epoch, epochs
+from training.step.memory import told_on_one_line
+from training.step.state import State, start
+from vaeserve.errors import TrainingError
+from vaeserve.sources.names import PACKAGE_DIRECTORY
+
+if TYPE_CHECKING:
+    from training.run.tensorboard import TensorBoard
+
+
+@told_on_one_line()
+def begin(config: Config, directory: Path) -> tuple[Checkpoint, Dataset]:
+    """Returns the first checkpoint of a new run, which is already on disk, and its data.
+
+    Of a model without steps it is the last one.
+
+    Raises:
+        TrainingError: the directory holds a run, or cannot be written to; or the networks are too large.
+    """
+    _refuse_run(directory)
+    prepare_torch(config)
+    dataset = load_dataset(config.source)
+    first = checkpoint.take(config, dataset, first_state(config, dataset))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise TrainingError(f"{directory}: cannot be created: {exc.strerror}") from exc
+    with alone_in(directory):
+        _refuse_run(directory)  # that another process began meanwhile
+        checkpoint.write(directory / CHECKPOINT_FILE, first)
+    return first, dataset
+
+
+def first_state(config: Config, dataset: Dataset) -> State:
+    """Returns the state that a run begins with; of a model without steps, fitted at once, it is the last.
+
+    Raises:
+        TrainingError: the networks are too large, or the model cannot be fitted.
+    """
+    state = start(config, dataset)
+    fit_model = model_of(config.model).fit
+    if fit_model is not None:
+        fit_model(state.networks, training_rows(dataset))
+        state.average.load_state_dict(state.networks.state_dict())
+        state.epoch = config.epochs
+    return state
+
+
+@told_on_one_line()
+def resume(config: Config, directory: Path, given: dict[str, object]) -> tuple[Checkpoint, Dataset]:
+    """Returns a run's last checkpoint and its data; where the directory is missing or empty a new run's first one.
+
+    Args:
+        config: what a new run is to be.
+        directory: the run's.
+        given: settings asked for, which must be those that the run was started with.
+
+    Raises:
+        TrainingError: there are files but no whole checkpoint, or a setting or the data differs; the message names it.
+    """
+    if holds_nothing(directory):
+        return begin(config, directory)
+    if not (directory / CHECKPOINT_FILE).exists():
+        raise TrainingError(
+            f"{directory} holds files but no {CHECKPOINT_FILE}: no run to go on with; choose another --out"
+        )
+    last = checkpoint.read(directory / CHECKPOINT_FILE)
+    config = refuse_changes(last.config, given)
+    is_moved, last = config != last.config, last.model_copy(update={"config": config})
+    prepare_torch(config)
+    dataset = data_of(last)
+    if is_moved:
+        with alone_in(directory):
+            checkpoint.write(directory / CHECKPOINT_FILE, last)
+    return last, dataset
+
+
+def data_of(last: Checkpoint) -> Dataset:
+    """Returns the data of a run, by the name that it had when the run began.
+
+    Raises:
+        TrainingError: it is not there, is bad, or is other data now.
+    """
+    dataset = load_dataset(last.config.source)
+    checkpoint.refuse_other_data(last, dataset)
+    return dataset._replace(name=last.data_name)
+
+
+@told_on_one_line()
+def train(directory: Path, last: Checkpoint, dataset: Dataset) -> Outcome:
+    """Trains from a checkpoint to the end on its data, and packages the result.
+
+    Whatever ends it early, the directory then holds the state after the last whole epoch.
+
+    Raises:
+        TrainingError: the disk refused a file, memory ran out, training diverged again and again, the exported graphs
+            do not answer as the networks do, or another process trains there.
+    """
+    say(opening(last, dataset))
+    with alone_in(directory), Journal(directory / JOURNAL_FILE, last.epoch) as journal:
+        last = fit(directory, last, dataset, journal)
+        version = number_of(last.config.version, directory, name_of(last.config, dataset))
+        outcome = publish(directory / PACKAGE_DIRECTORY, last, dataset, version, overwrite=True)
+        journal.write("test", {"epoch": last.epoch, **outcome.evaluation.metrics})
+        outcome.evaluation.write(directory / EVALUATION_FILE)
+    return outcome
+
+
+def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -> Checkpoint:
+    """Trains from a checkpoint to the last epoch and returns that one's; figures go to the journal and to stderr.
+
+    Raises:
+        TrainingError: it diverged again and again, or the disk refused a file.
+    """
+    config, saved = last.config, last
+    if last.epoch >= config.epochs:  # nothing to restore, which a GPU's state is only on a GPU
+        return last
+    try:
+        with (
+            Progress(config.epochs, last.epoch, config.latent_size, len(dataset.train)) as progress,
+            tensorboard(directory, last, dataset) if config.tensorboard else nullcontext() as board,
+        ):
+            for figures, state, taken in whole_epochs(last, dataset):
+                journal.write("train", figures._asdict())  # first: a resumed run drops a line too many, but adds none
+                last = taken
+                progress.show(figures)
+                if board is not None:
+                    board.show(figures, state)
+                if last.epoch % config.checkpoint_epochs == 0:
+                    checkpoint.write(directory / CHECKPOINT_FILE, last)
+                    saved = last
+    finally:
+        if saved is not last:
+            checkpoint.write(directory / CHECKPOINT_FILE, last)
+    return last
+
+
+def whole_epochs(last: Checkpoint, dataset: Dataset) -> Iterator[tuple[Epoch, State, Checkpoint]]:
+    """Trains from a checkpoint to the last epoch; after each it yields figures, the state and a checkpoint of it.
+
+    A run whose gradients are no longer finite goes back to the last whole epoch, and on at half the learning rate.
+
+    Raises:
+        TrainingError: it diverged again and again.
+    """
+    config, state = last.config, checkpoint.restore(last, dataset)
+    while last.epoch < config.epochs:
+        try:
+            for figures in epochs(config, dataset, state):
+                last = checkpoint.take(config, dataset, state)
+                yield figures, state, last
+        except Diverged as exc:
+            state = roll_back(last, dataset, state.rollbacks, exc)
+
+
+def tensorboard(directory: Path, last: Checkpoint, dataset: Dataset) -> "TensorBoard":
+    """Returns what writes a run's events.
+
+    Raises:
+        TrainingError: tensorboardX is not installed.
+    """
+    try:
+        from training.run.tensorboard import TensorBoard
+    except ModuleNotFoundError as exc:
+        raise TrainingError(f"--tensorboard: {exc.name} is not installed: pip install tensorboardX") from exc
+    return TensorBoard(directory, last.config, dataset, last.epoch)
+
+
+def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverged) -> State:
+    """Returns the state after the last whole epoch, to go on from at half the learning rate.
+
+    Raises:
+        TrainingError: the run was rolled back often enough.
+    """
+    if rollbacks >= ROLLBACKS:
+        raise TrainingError(
+            f"training diverged in epoch {last.epoch + 1}, also at 1/{2**rollbacks} of the learning rate: "
+            f"try one below {last.config.learning_rate / 2**rollbacks:g}"
+        ) from cause
+    state = checkpoint.restore(last, dataset)
+    state.rollbacks = rollbacks + 1
+    say(f"epoch {last.epoch + 1}: {cause}; back to epoch {last.epoch}, at half the learning rate")
+    return state
+
+
+@told_on_one_line()
+def export(source: Path, directory: Path, version: int | str | None = None) -> Outcome:
+    """Writes a run's last checkpoint as a model package, with the graphs that `train` would write.
+
+    Args:
+        source: the run's directory, or its checkpoint file.
+        directory: where the package goes; must not exist.
+        version: of the package; what the run was told if not given.
+
+    Raises:
+        TrainingError: there is no whole checkpoint, or the graphs do not answer as the networks do.
+        PackageError: the directory exists, or the disk refused the files.
+    """
+    last = checkpoint.read(source / CHECKPOINT_FILE if source.is_dir() else source)
+    wanted = last.config.version if version is None else version
+    prepare_torch(last.config)
+    dataset = data_of(last)
+    number = number_of(wanted, directory, name_of(last.config, dataset))
+    return publish(directory, last, dataset, number, overwrite=False)
+
+
+def _refuse_run(directory: Path) -> None:
+    """Raises TrainingError if a directory holds a run, or a part of one."""
+    for name in (CHECKPOINT_FILE, JOURNAL_FILE, EVALUATION_FILE, PACKAGE_DIRECTORY):
+        if (directory / name).exists():
+            raise TrainingError(f"{directory} holds a run already: go on with it by --resume, or choose another --out")

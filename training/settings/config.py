@@ -1,0 +1,152 @@
+"""What a training run can be told: one frozen value, read once. The docstrings are what `vae train --help` says."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from training.likelihoods import FAMILIES
+from training.models import MODELS
+from training.networks import NETWORKS
+from training.settings.source import Source
+from training.settings.versions import Version
+from vaeserve.package.manifest import Fit, Name
+from vaeserve.records import Record
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+HiddenSize = Annotated[int, Field(ge=1, le=65_536)]
+Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
+Pixels = Annotated[int, Field(ge=1, le=65_536)]
+ModelName = Annotated[str, AfterValidator(lambda name: _one_of(name, MODELS))]
+NetworkName = Annotated[str, AfterValidator(lambda name: _one_of(name, NETWORKS))]
+Family = Annotated[str, AfterValidator(lambda name: _one_of(name, FAMILIES))]
+Setting = str | int | float | bool | None
+
+
+class Config(Record):
+    """Settings of a run; the keys of a TOML file are these fields. The defaults are tuned for `digits`."""
+
+    model_config = ConfigDict(strict=True, use_attribute_docstrings=True)
+
+    dataset: Annotated[str, Field(min_length=1)] = "digits"
+    """digits, mnist, fashion-mnist, or the path of a folder of images or of a .npy, .npz, .csv or .parquet file."""
+    data_dir: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of the original files of mnist or fashion-mnist; without it they are downloaded."""
+    validation_rows: Annotated[int, Field(ge=0)] = 0
+    """Taken from the training rows, by a split that no seed changes, to choose settings on."""
+    binarised: bool = False
+    """Draw every pixel as on or off, with its grey level as probability: at every step anew, held-out rows once."""
+    image_size: Annotated[tuple[Pixels, Pixels], Field(strict=False)] | None = None
+    """Height and width that images of a folder are brought to."""
+    image_fit: Fit = "crop"
+    """How images are brought to that size: crop, pad, stretch, or exact, which refuses those of another."""
+    channels: Literal[1, 3] | None = None
+    """Channels of a folder's images: 1 is grey, 3 is colour; as they are if not given."""
+    skip_bad: bool = False
+    """Leave out, count and list what cannot be used, instead of refusing the data."""
+
+    name: Name | None = None
+    """Name of the package, by which a server tells it from others; the data's if not given."""
+    version: Version = 1
+    """Version of the package: a number, or next, one more than the highest of the name beside the run."""
+    model: ModelName = "vae"
+    """What is learned."""
+    network: NetworkName = "mlp"
+    """Kind of encoder and decoder."""
+    likelihood: Family | None = None
+    """Family of the data's distribution (what fits the values, if not given)."""
+    latent_size: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Values in a latent."""
+    hidden_sizes: Annotated[tuple[HiddenSize, ...], Field(min_length=1, max_length=16, strict=False)] = (256, 128)
+    """Widths of the encoder's hidden layers, or of a convolution's levels; the decoder mirrors them."""
+    blocks: Annotated[int, Field(ge=0, le=64)] = 1
+    """Residual blocks of a convolution's level; with 0 it is a convolution and an activation."""
+    samples: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Latents drawn a row and step, by vae and iwae: the k of the importance-weighted bound."""
+
+    beta: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the KL; 1 is the ELBO."""
+    free_bits: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    """Bits of KL that cost nothing, per latent dimension; of vae alone."""
+    target_rate: Annotated[float, Field(gt=0)] | None = None
+    """Nats of KL a row that the KL's weight is steered towards; it then starts at beta."""
+    kl_warmup: Fraction = 0.1
+    """Fraction of all steps over which the KL's weight grows linearly from 0."""
+    input_noise: Fraction = 0.4
+    """How noisy the encoder's input is in training; for counts, the probability with which each one is missed."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Where the run's random numbers start; the split into training and held-out rows does not depend on it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute: cpu, cuda, or auto, a GPU if PyTorch finds one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Type of the networks' products: float32, bfloat16, or auto, bfloat16 on a GPU that has it."""
+    compile: bool = False
+    """Let torch.compile make the step faster; it takes a minute at the start, proof included, and a C++ compiler."""
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """CPU threads of one operation. More of them only pay for larger networks, and may change the last bits."""
+
+    epochs: Epochs = 350
+    """Passes over the training rows."""
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 128
+    """Rows a step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    """At its highest; a linear warm-up leads there, a cosine from there to 1 % of it."""
+    learning_rate_warmup: Fraction = 0.02
+    """Fraction of all steps over which the learning rate grows."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.2
+    """Decay of weights, not of biases, by AdamW, which multiplies it by the learning rate."""
+    gradient_norm: Annotated[float, Field(ge=0)] = 0.0
+    """Length to which longer gradients are shortened; 0: they stay as they are."""
+    average_decay: Fraction = 0.99
+    """Decay a step of the running average of the weights, which is what is evaluated and exported."""
+
+    mixture_components: Annotated[int, Field(ge=0, le=1000)] | Literal["auto"] = 10
+    """Components of the mixture that is fitted to latents as a prior; 0: no mixture, auto: as many as pay."""
+    evaluation_rows: Annotated[int, Field(ge=1)] = 1000
+    """Held-out rows on which the importance-weighted likelihood is estimated."""
+    evaluation_samples: Annotated[int, Field(ge=1)] = 500
+    """Latents a row for that estimate."""
+
+    checkpoint_epochs: Epochs = 25
+    """Epochs between checkpoints."""
+    tensorboard: bool = False
+    """Write figures and pictures for TensorBoard into the run's directory."""
+
+    @property
+    def source(self) -> Source:
+        """What the data is read from."""
+        return Source(**{name: getattr(self, name) for name in Source._fields})
+
+    def changed(self) -> dict[str, Setting | tuple[int, ...]]:
+        """Returns the settings that are not the defaults and have an effect, as a file of settings would tell them."""
+        default, told = Config(), self.to_settings()
+        kept = told.keys() - self.unused(told).keys()
+        changed = {key: value for key, value in self if key in kept and value != getattr(default, key)}
+        return {key: value if isinstance(value, tuple) else told[key] for key, value in changed.items()}
+
+    def to_settings(self) -> dict[str, Setting]:
+        """Returns the fields as plain values; sizes become text such as "256-128"."""
+        settings = self.model_dump(exclude={"data_dir"})
+        settings["dataset"] = Path(self.dataset).name  # paths are nobody's business
+        settings["hidden_sizes"] = "-".join(map(str, self.hidden_sizes))
+        settings["image_size"] = None if self.image_size is None else "x".join(map(str, self.image_size))
+        return settings
+
+    def unused(self, keys: Iterable[str]) -> dict[str, str]:
+        """Returns which of these settings have no effect on the run, and why: its model or its network ignores them."""
+        models = {name: entry.uses for name, entry in MODELS.items()}
+        reasons: dict[str, str] = {}
+        for kind, chosen, registry in (("model", self.model, models), ("network", self.network, NETWORKS)):
+            for key in keys:
+                users = [name for name, uses in registry.items() if key in uses]
+                if users and chosen not in users:
+                    reasons[key] = f"has no effect with the {kind} {chosen}, only with {', '.join(users)}"
+        return reasons
+
+
+def _one_of(name: str, known: Iterable[str]) -> str:
+    if name not in known:
+        raise ValueError(f"must be one of {', '.join(known)}")
+    return name

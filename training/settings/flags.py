@@ -1,0 +1,187 @@
+"""The flags of `vae train` and its kin: every setting has one. What they say of it is its docstring in `Config`.
+
+No PyTorch here, so that `--help` does not wait for it.
+"""
+
+import argparse
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from training.likelihoods import FAMILIES
+from training.models import MODELS
+from training.networks import NETWORKS
+from training.run.lock import holds_nothing
+from training.settings.config import Config
+from training.settings.resolve import PRESETS, complete, parse_config, preset_names, read_settings, refuse_unused
+from training.settings.versions import read_version
+from vaeserve.command.parser import path_text
+from vaeserve.errors import TrainingError
+from vaeserve.sources.names import flag_of
+
+Reader = tuple[Callable[[str], object], str]
+"""How a flag's text is read, and what stands for it in the help."""
+
+
+def _sizes(text: str) -> list[int]:
+    """Returns the whole numbers of "300,300", or of "64x64"."""
+    try:
+        return [int(size) for size in text.replace("x", ",").split(",")]
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"must be whole numbers with commas between them, not {text!r}") from exc
+
+
+def _count_or_auto(text: str) -> int | str:
+    try:
+        return text if text == "auto" else int(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"must be a whole number or auto, not {text!r}") from exc
+
+
+SWITCH: Reader = (bool, "")
+FLAGS: Mapping[str, Mapping[str, Reader]] = {  # by title, in the order of `Config`
+    "data": {
+        "data_dir": (path_text, "DIR"),
+        "validation_rows": (int, "N"),
+        "binarised": SWITCH,
+        "image_size": (_sizes, "H,W"),
+        "image_fit": (str, "HOW"),
+        "channels": (int, "N"),
+        "skip_bad": SWITCH,
+    },
+    "model": {
+        "name": (str, "NAME"),
+        "version": (read_version, "N"),
+        "model": (str, "MODEL"),
+        "network": (str, "NETWORK"),
+        "likelihood": (str, "FAMILY"),
+        "latent_size": (int, "N"),
+        "hidden_sizes": (_sizes, "N,N"),
+        "blocks": (int, "N"),
+        "samples": (int, "K"),
+    },
+    "objective": {
+        "beta": (float, "B"),
+        "free_bits": (float, "BITS"),
+        "target_rate": (float, "NATS"),
+        "kl_warmup": (float, "SHARE"),
+        "input_noise": (float, "SHARE"),
+    },
+    "machine": {
+        "seed": (int, "N"),
+        "device": (str, "DEVICE"),
+        "precision": (str, "TYPE"),
+        "compile": SWITCH,
+        "threads": (int, "N"),
+    },
+    "steps": {
+        "epochs": (int, "N"),
+        "batch_size": (int, "N"),
+        "learning_rate": (float, "RATE"),
+        "learning_rate_warmup": (float, "SHARE"),
+        "weight_decay": (float, "DECAY"),
+        "gradient_norm": (float, "NORM"),
+        "average_decay": (float, "DECAY"),
+    },
+    "afterwards": {
+        "mixture_components": (_count_or_auto, "N"),
+        "evaluation_rows": (int, "N"),
+        "evaluation_samples": (int, "K"),
+    },
+    "the run's directory": {
+        "checkpoint_epochs": (int, "N"),
+        "tensorboard": SWITCH,
+    },
+}
+REGISTRIES: Mapping[str, Collection[str]] = {"model": MODELS, "network": NETWORKS, "likelihood": FAMILIES}
+
+
+def add_settings(parser: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
+    """Adds DATA and a flag for every setting, None where it was not given, but for those left out."""
+    parser.add_argument(
+        "dataset",
+        metavar="DATA",
+        help="digits (comes with scikit-learn), mnist, fashion-mnist, a folder of images, or a .npy, .npz, .csv or "
+        ".parquet file",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=preset_names(),
+        help="a set of settings, which flags and --config override; default: the one for the data",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE.toml",
+        help="settings by name (latent_size = 16); flags override it",
+    )
+    for title, flags in FLAGS.items():
+        add_flags(parser.add_argument_group(title), [key for key in flags if key not in without])
+
+
+def add_flags(parser: argparse._ActionsContainer, keys: Iterable[str], untold: str = "") -> None:
+    """Adds the flags of these settings; the dataset, which is named otherwise, is passed over.
+
+    Args:
+        parser: a parser, or a group of one.
+        keys: the settings.
+        untold: what to say of all that are not given; else each one's default in training.
+    """
+    readers = {key: reader for flags in FLAGS.values() for key, reader in flags.items()}
+    for key in keys:
+        if key not in readers:
+            continue
+        default = untold or _default_of(key)
+        text = f"{_help_of(key)}{f' (default: {default})' if default else ''}".replace("%", "%%")
+        if readers[key] is SWITCH:
+            parser.add_argument(flag_of(key), action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            kind, metavar = readers[key]
+            parser.add_argument(flag_of(key), type=kind, metavar=metavar, help=text)
+
+
+def _help_of(key: str) -> str:
+    """Returns what a setting is, and by what names its values go."""
+    text = (Config.model_fields[key].description or "").rstrip(".")
+    if text[1:2].islower():
+        text = text[0].lower() + text[1:]
+    return f"{text}: {', '.join(REGISTRIES[key])}" if key in REGISTRIES else text
+
+
+def _default_of(key: str) -> str:
+    """Returns what a setting is in training when nobody says."""
+    if key in _of_presets():
+        return "the preset's"
+    default = Config.model_fields[key].default
+    return "" if default is None or isinstance(default, bool) else str(default)
+
+
+@cache
+def _of_presets() -> frozenset[str]:
+    """Returns the settings that any preset says something of."""
+    return frozenset(key for name in preset_names() for key in read_settings(PRESETS / f"{name}.toml"))
+
+
+def settings_of(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
+    """Returns the settings that a resumed run must have been started with, and what a new run is to be.
+
+    Exits with 2 where a setting is wrong, or has no effect; one line names its flag, or its file and key.
+    """
+    try:
+        given = _given(asked)
+        completed = complete(given, asked.preset)
+        config = parse_config(completed)
+        if not getattr(asked, "resume", False) or holds_nothing(asked.out):  # else the run there has its own model
+            refuse_unused(config, given)
+    except TrainingError as exc:
+        parser.exit(2, f"vae: {exc}\n")
+    return given if asked.preset is None else completed, config
+
+
+def _given(asked: argparse.Namespace) -> dict[str, object]:
+    """Returns the settings that the file and the flags name; flags override it."""
+    settings: dict[str, object] = {}
+    if asked.config:
+        settings = read_settings(asked.config)
+        parse_config(settings, str(asked.config))
+    return settings | {key: value for key in Config.model_fields if (value := getattr(asked, key, None)) is not None}

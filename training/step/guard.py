@@ -1,0 +1,49 @@
+"""The gradient guard: a step whose loss or gradient is not finite changes nothing, and several in a row are the end."""
+
+from math import isfinite
+
+from vaeserve.errors import TrainingError
+
+STREAK = 5  # steps in a row: a single one may be a rare batch, these are the weights
+ROLLBACKS = 3  # of a run, each at half the learning rate
+
+
+class Diverged(TrainingError):
+    """The weights lead to no finite gradient any more."""
+
+
+class Guard:
+    """Counts the steps of an epoch that were skipped.
+
+    Args:
+        steps: of the epoch; where these are fewer than STREAK, none of them is a streak.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.skipped = 0
+        self._longest = min(STREAK, steps)
+        self._streak = 0
+
+    def admits(self, loss: float, gradient_norm: float) -> bool:
+        """Tells whether a step may be taken.
+
+        Raises:
+            Diverged: none of the last STREAK steps could be, or none of the epoch's.
+        """
+        if isfinite(loss) and isfinite(gradient_norm):
+            self._streak = 0
+            return True
+        self.skipped += 1
+        self._streak += 1
+        if self._streak >= self._longest:
+            raise Diverged(f"{self._streak} steps in a row without a finite loss and gradient")
+        return False
+
+    def check_end(self, loss: float) -> None:
+        """Takes the loss of rows that a step was taken on, by the weights that the epoch ends with.
+
+        Raises:
+            Diverged: it is not finite.
+        """
+        if not isfinite(loss):
+            raise Diverged("the epoch's last step left no finite loss")

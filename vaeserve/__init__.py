@@ -1,0 +1,52 @@
+"""What training, serving and every client share, and what users import.
+
+    command     the command `vae`, and the verbs that need neither half
+    client      clients of the service, blocking and awaited
+    sources     readers of data: files and folders -> rows
+    rows        rows as arrays, as messages and as images; their noise and posterior
+    package     a model package: what describes it, and how it is written and opened
+
+What all of them use:
+
+    files       arrays in files, read safely and written whole
+    runtime     checks that exactly one ONNX Runtime is installed; tells its lack of memory
+    slices      many rows, as many at once as there is memory for
+    addresses   what a gRPC target names, and whether that is this machine
+    records     frozen values that are read from files, and what is wrong with one
+    printable   text from outside, fit for one line
+    errors      every expected failure, named by whose fault it is
+    v1          generated from the proto
+
+`__main__` is `python -m vaeserve`. Light by rule: numpy, grpcio, protobuf, pydantic and Pillow; never torch, onnx or
+onnxruntime. `from vaeserve import Client` loads gRPC only when asked, and `export` loads PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from training.bring.bring import export
+    from training.bring.spec import Spec
+    from vaeserve.client.awaited import AsyncClient
+    from vaeserve.client.blocking import Client
+
+    __version__: str
+
+__all__ = ["AsyncClient", "Client", "Spec", "__version__", "export"]
+
+_MODULES = {
+    "AsyncClient": "vaeserve.client.awaited",
+    "Client": "vaeserve.client.blocking",
+    "Spec": "training.bring.spec",
+    "export": "training.bring.bring",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version  # slow to import
+
+        return version("vaeserve")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,44 @@
+"""The addresses that a gRPC target names, and whether they lie on this machine. Imports no gRPC."""
+
+import ipaddress
+import re
+
+_WITHOUT_PORT = ("unix", "unix-abstract", "vsock", "xds", "google-c2p")  # schemes
+
+
+def is_loopback(target: str) -> bool:
+    """Says whether every address of a gRPC target lies on this machine; in doubt it does not."""
+    scheme = _scheme(target)
+    if scheme in ("unix", "unix-abstract"):
+        return True
+    return all(_is_loopback_host(address) for address in addresses(target) or [target])
+
+
+def _scheme(target: str) -> str:
+    """Returns the scheme of a target, in small letters; empty if it is HOST:PORT."""
+    scheme, separator, rest = target.partition(":")
+    scheme = scheme.lower()
+    is_one = separator and (scheme in (*_WITHOUT_PORT, "dns", "ipv4", "ipv6") or rest.startswith("//"))
+    return scheme if is_one else ""
+
+
+def addresses(target: str) -> list[str]:
+    """Returns the HOST:PORT of a target, of which some schemes list several, and others name none."""
+    scheme = _scheme(target)
+    rest = target.partition(":")[2] if scheme else target
+    if scheme in ("ipv4", "ipv6"):
+        return rest.removeprefix("///").split(",")
+    if scheme == "dns":
+        return [rest.removeprefix("///")]  # what names a name server of its own keeps its slashes, and is no host
+    return [] if scheme else [rest]
+
+
+def _is_loopback_host(address: str) -> bool:
+    bracketed = re.fullmatch(r"\[(.+)\](:\w+)?", address)
+    host = bracketed[1] if bracketed else address.rpartition(":")[0] if address.count(":") == 1 else address
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

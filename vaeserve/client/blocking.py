@@ -1,0 +1,258 @@
+"""Client: a thin driver of calls, as AsyncClient is another.
+
+    arguments -> Call (calls) -> requests for the model as last described -> RPCs (here) -> one result
+
+Both raise InvalidInput for what does not fit, CallError for what the server or the network answers. UNAVAILABLE is
+retried by gRPC for about 3 s; RESOURCE_EXHAUSTED is retried here, after the time the server asks for.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+import grpc
+import numpy.typing as npt
+from google.protobuf.message import Message
+
+from vaeserve.client import calls
+from vaeserve.client.blocking_streams import StreamClient
+from vaeserve.client.calls import Call, EncodeOutput, ReconstructLatent, Reply, Result
+from vaeserve.client.channel import open_channel
+from vaeserve.client.description import Model, parse_model
+from vaeserve.client.failures import client_closed, pause_before_retry
+from vaeserve.client.results import Decoded, DecodeOutput, Encoded, FloatType, Reconstructed, Sampled
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
+
+
+class Client(StreamClient):
+    """Calls a server from any number of threads. A large call's parts run one after another.
+
+    Args:
+        target: HOST:PORT, or any gRPC target, for example `dns:///host:port` or `unix:/path`.
+        timeout_seconds: deadline of each request, its retries included, unless a call brings its own.
+        token: bearer token; refused without TLS unless the target is this machine.
+        tls: whether to use TLS; certificates imply it.
+        root_certificates: PEM file of the authorities to trust instead of the system's.
+        client_certificate: PEM file of the certificate chain to present.
+        client_key: PEM file of its private key.
+        bulk: whether every call yields to the interactive ones of other clients, as those over streams do in any case.
+
+    Raises:
+        InvalidInput: the options contradict each other, or a file cannot be read.
+    """
+
+    def encode(
+        self,
+        data: npt.ArrayLike,
+        *,
+        output: EncodeOutput = "mean",
+        seed: int | None = None,
+        first_row: int = 0,
+        dtype: FloatType = "float32",
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Encoded:
+        """Encodes rows of data into latents.
+
+        Args:
+            data: [rows, *Model.data.shape], every value in [minimum, maximum]; converted to the model's element type
+                where that loses nothing. Or a sequence of bytes, each a PNG, JPEG or WebP file of the model's size.
+            output: the posterior's "mean", a "sample" of it, or "moments": mean and log-variance.
+            seed: of a sample, in [0, 2^64 - 1]; picked, and told in the result, if None.
+            first_row: number of the first row, in [0, 2^63 - rows]; row k of a sample draws the noise of first_row + k.
+            dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
+            model: name; empty means the only one.
+            version: 1 or more; 0 means the newest.
+            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+
+        Raises:
+            InvalidInput: an option is out of range, or the data does not fit the model.
+            CallError: the server or the network answered with an error, or the client is closed.
+        """
+        call = calls.encode(
+            data, output=output, seed=seed, first_row=first_row, dtype=dtype, model=model, version=version
+        )
+        return self._call(call, timeout_seconds)
+
+    def decode(
+        self,
+        latent: npt.ArrayLike | Encoded,
+        *,
+        output: DecodeOutput = "data",
+        fingerprint: str | None = None,
+        dtype: FloatType = "float32",
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Decoded:
+        """Decodes latents into data.
+
+        Args:
+            latent: [rows, *Model.latent_shape], or what `encode` returned; float16 is sent as such, half as long.
+            output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
+                as files.
+            fingerprint: the pair to insist on. None means the pair that an `Encoded` came from, and any pair for an
+                array.
+            dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
+            model: name; empty means the only one.
+            version: 1 or more; 0 means the newest.
+            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+
+        Raises:
+            InvalidInput: an option is out of range, or the latents do not fit the model.
+            CallError: the server or the network answered with an error, FAILED_PRECONDITION if it serves another pair;
+                or the client is closed.
+        """
+        call = calls.decode(latent, output=output, fingerprint=fingerprint, dtype=dtype, model=model, version=version)
+        return self._call(call, timeout_seconds)
+
+    def sample(
+        self,
+        count: int,
+        *,
+        seed: int | None = None,
+        first_row: int = 0,
+        temperature: float | None = None,
+        prior: str = "",
+        output: DecodeOutput = "data",
+        include_latent: bool = False,
+        dtype: FloatType = "float32",
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Sampled:
+        """Draws rows first_row to first_row + count - 1 of a seed from a prior, and decodes them.
+
+        Args:
+            count: number of rows, 1 or more.
+            seed: in [0, 2^64 - 1]; picked, and told in the result, if None.
+            first_row: in [0, 2^63 - count]. Rows are addressed: (seed, row) gives the same latent in every call.
+            temperature: factor on the noise's standard deviation, in (0, 1e6]; None means 1.
+            prior: name; empty means the model's default.
+            output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
+                as files.
+            include_latent: whether to answer the latents too.
+            dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
+            model: name; empty means the only one.
+            version: 1 or more; 0 means the newest.
+            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+
+        Raises:
+            InvalidInput: an option is out of range.
+            CallError: the server or the network answered with an error, or the client is closed.
+        """
+        call = calls.sample(
+            count,
+            seed=seed,
+            first_row=first_row,
+            temperature=temperature,
+            prior=prior,
+            output=output,
+            include_latent=include_latent,
+            dtype=dtype,
+            model=model,
+            version=version,
+        )
+        return self._call(call, timeout_seconds)
+
+    def reconstruct(
+        self,
+        data: npt.ArrayLike,
+        *,
+        latent: ReconstructLatent = "mean",
+        seed: int | None = None,
+        first_row: int = 0,
+        output: DecodeOutput = "data",
+        dtype: FloatType = "float32",
+        model: str = "",
+        version: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Reconstructed:
+        """Encodes rows of data, decodes them again, and scores each: how unusual it is for the model.
+
+        Args:
+            data: as `encode` takes it.
+            latent: which latent to decode: the posterior's "mean", or a "sample" of it.
+            seed: of a sample, in [0, 2^64 - 1]; picked, and told in the result, if None.
+            first_row: number of the first row, as in `encode`.
+            output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
+                as files.
+            dtype: as in `encode`; the scores are float32.
+            model: name; empty means the only one.
+            version: 1 or more; 0 means the newest.
+            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+
+        Raises:
+            InvalidInput: the data or an option does not fit the model.
+            CallError: the server or the network answered with an error, or the client is closed.
+        """
+        call = calls.reconstruct(
+            data,
+            latent=latent,
+            seed=seed,
+            first_row=first_row,
+            output=output,
+            dtype=dtype,
+            model=model,
+            version=version,
+        )
+        return self._call(call, timeout_seconds)
+
+    def get_model(self, model: str = "", version: int = 0, *, timeout_seconds: float | None = None) -> Model:
+        """Describes one model, as it is now. Empty and 0 mean the only model and the newest version."""
+        route = calls.route(model, version)
+        request = pb.GetModelRequest(model=route.model, version=route.version)
+        return self._remember(route, self._send(self._stub.GetModel, request, self._seconds(timeout_seconds)))
+
+    def list_models(self, *, timeout_seconds: float | None = None) -> list[Model]:
+        """Describes every model, ordered by name, then version."""
+        reply = self._send(self._stub.ListModels, pb.ListModelsRequest(), self._seconds(timeout_seconds))
+        return [parse_model(model) for model in reply.models]
+
+    def close(self) -> None:
+        """Closes the connection; calls in progress and later ones fail with CANCELLED."""
+        self._closed = True
+        self._closing.set()
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        self._closing = threading.Event()
+        self._channel = open_channel(self._connection)
+        self._stub = VaeServiceStub(self._channel)
+
+    def _call(self, call: Call[Reply, Result], timeout_seconds: float | None) -> Result:
+        seconds = self._seconds(timeout_seconds)
+        plan = self._plan(call, seconds)
+        if plan is None:
+            plan = self._plan_for(self.get_model(*call.route, timeout_seconds=seconds), call, seconds)
+        rpc = getattr(self._stub, call.method)
+        replies: list[Reply] = []
+        with self._doubting(call.route):
+            for request in plan.requests:
+                replies.append(self._send(rpc, request, seconds))
+                plan.stride.learn(request, replies[-1])
+            return self._join(call, plan.model, replies)
+
+    def _send(self, rpc: Callable[..., Reply], request: Message, seconds: float) -> Reply:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return rpc(request, timeout=deadline - time.monotonic(), metadata=self._connection.metadata)
+            except grpc.RpcError as exc:
+                if self._closed:
+                    raise client_closed() from exc
+                pause = pause_before_retry(exc, self._connection.target, seconds, deadline)
+            except ValueError as exc:
+                if not self._closed:
+                    raise
+                raise client_closed() from exc
+            self._closing.wait(pause)

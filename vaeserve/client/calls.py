@@ -1,0 +1,299 @@
+"""Turns a call into requests that fit the server's limits, and their replies into one result. Does no I/O.
+
+What needs no model is checked at once, the rest when `Call.requests` meets the model. Every part of a split call
+carries the same seed and its own first row, so the rows do not depend on the split; parts answered by different pairs
+are never joined.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import Message
+
+from vaeserve.client.description import Model
+from vaeserve.client.given import as_rows
+from vaeserve.client.parts import Data, MostRows, as_data, ranges, split, split_data
+from vaeserve.client.results import (
+    Decoded,
+    DecodeOutput,
+    Encoded,
+    FloatType,
+    Reconstructed,
+    Sampled,
+    join_floats,
+    join_output,
+    join_rows,
+    one_pair,
+    total,
+)
+from vaeserve.client.scalars import choice, integer, positive, text
+from vaeserve.errors import CallError, InvalidInput
+from vaeserve.rows.noise import HIGHEST_TEMPERATURE, ROW_LIMIT
+from vaeserve.rows.tensors import fit_latent
+from vaeserve.v1 import vae_pb2 as pb
+
+Request = TypeVar("Request", bound=Message)
+Reply = TypeVar("Reply", bound=Message)
+Result = TypeVar("Result", bound=Encoded | Decoded | Sampled | Reconstructed)
+
+EncodeOutput = Literal["mean", "sample", "moments"]
+ReconstructLatent = Literal["mean", "sample"]
+Score = Literal["log_likelihood", "kl", "elbo", "squared_error"]
+_ENCODE_OUTPUTS = {
+    "mean": pb.ENCODE_OUTPUT_MEAN,
+    "sample": pb.ENCODE_OUTPUT_SAMPLE,
+    "moments": pb.ENCODE_OUTPUT_MOMENTS,
+}
+_RECONSTRUCT_LATENTS = {"mean": pb.RECONSTRUCT_LATENT_MEAN, "sample": pb.RECONSTRUCT_LATENT_SAMPLE}
+_DECODE_OUTPUTS = {
+    "data": pb.DECODE_OUTPUT_DATA,
+    "expectation": pb.DECODE_OUTPUT_EXPECTATION,
+    "png": pb.DECODE_OUTPUT_PNG,
+}
+_FLOAT_TYPES = {"float32": pb.DATA_TYPE_FLOAT32, "float16": pb.DATA_TYPE_FLOAT16}
+
+_SEED_BITS = 53  # what a JSON number holds exactly, so that a seed survives being written down anywhere
+
+
+class Route(NamedTuple):
+    """Which model a call is for."""
+
+    model: str
+    """Empty: the only one."""
+    version: int
+    """0: the newest."""
+
+
+def all_that_is_left(left: int) -> int:
+    """Lets a part hold as many rows as the server's limits allow."""
+    return left
+
+
+class MakeRequests(Protocol):
+    """Makes the requests of a call."""
+
+    def __call__(self, known: Model, most_rows: MostRows = all_that_is_left) -> Iterable[Message]:
+        """Returns the requests for a model, each built as it is asked for, of no more rows than the time allows.
+
+        Raises:
+            InvalidInput: the call does not fit the model.
+        """
+        ...
+
+
+class Call(NamedTuple, Generic[Reply, Result]):
+    """Everything a client needs to know of a call."""
+
+    route: Route
+    method: str
+    """Name of the RPC."""
+    requests: MakeRequests
+    join: Callable[[Model, Sequence[Reply]], Result]
+    """Makes the result of the replies, in the order of the requests, which were made for this model."""
+
+
+def route(model: str, version: int) -> Route:
+    """Checks a model's name and version."""
+    return Route(text("model", model), integer("version", version, 2**32))
+
+
+def encode(
+    data: npt.ArrayLike,
+    *,
+    output: EncodeOutput,
+    seed: int | None,
+    first_row: int,
+    dtype: FloatType,
+    model: str,
+    version: int,
+) -> Call[pb.EncodeResponse, Encoded]:
+    """Encodes rows of data, [rows, *Model.data.shape] or encoded images."""
+    to = route(model, version)
+    wanted = choice("output", output, _ENCODE_OUTPUTS)
+    floats = choice("dtype", dtype, _FLOAT_TYPES)
+    rows = as_data(data, "data")
+    drawn, first = _draw("output", output, seed, first_row, len(rows))
+    request = partial(pb.EncodeRequest, model=to.model, version=to.version, output=wanted, seed=drawn, dtype=floats)
+
+    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.EncodeRequest]:
+        return _data_requests(request, rows, known, most_rows, drawn=drawn, first=first)
+
+    def join(known: Model, replies: Sequence[pb.EncodeResponse]) -> Encoded:
+        fingerprint, timing = one_pair(replies), total(replies)
+        shape = known.latent_shape if fingerprint == known.fingerprint else None
+        latent = join_floats("latent", [reply.latent for reply in replies], len(rows), dtype, shape)
+        log_variance = None
+        if output == "moments":
+            moments = [reply.log_variance for reply in replies]
+            log_variance = join_floats("log_variance", moments, len(rows), dtype, shape)
+        return Encoded(latent, log_variance, drawn, fingerprint, timing)
+
+    return Call(to, "Encode", requests, join)
+
+
+def decode(
+    latent: npt.ArrayLike | Encoded,
+    *,
+    output: DecodeOutput,
+    fingerprint: str | None,
+    dtype: FloatType,
+    model: str,
+    version: int,
+) -> Call[pb.DecodeResponse, Decoded]:
+    """Decodes latents, [rows, *Model.latent_shape], insisting on a pair if told one: an `Encoded` tells its own."""
+    to = route(model, version)
+    wanted = choice("output", output, _DECODE_OUTPUTS)
+    if isinstance(latent, Encoded):
+        fingerprint = latent.fingerprint if fingerprint is None else fingerprint
+        latent = latent.latent
+    pair = text("fingerprint", fingerprint or "")
+    rows = as_rows(latent, "latent")
+    request = partial(
+        pb.DecodeRequest,
+        model=to.model,
+        version=to.version,
+        output=wanted,
+        fingerprint=pair,
+        dtype=choice("dtype", dtype, _FLOAT_TYPES),
+    )
+
+    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.DecodeRequest]:
+        fitting = fit_latent(rows, "latent", known.latent_shape)
+        parts = split(fitting, "latent", known.limits, request().ByteSize(), most_rows)
+        return (request(latent=part) for _, part in parts)
+
+    def join(known: Model, replies: Sequence[pb.DecodeResponse]) -> Decoded:
+        answered, timing = one_pair(replies), total(replies)
+        return Decoded(join_output(known, replies, output, dtype, len(rows)), answered, timing)
+
+    return Call(to, "Decode", requests, join)
+
+
+def sample(
+    count: int,
+    *,
+    seed: int | None,
+    first_row: int,
+    temperature: float | None,
+    prior: str,
+    output: DecodeOutput,
+    include_latent: bool,
+    dtype: FloatType,
+    model: str,
+    version: int,
+) -> Call[pb.SampleResponse, Sampled]:
+    """Draws rows first_row to first_row + count - 1 of a seed from a prior and decodes them."""
+    to = route(model, version)
+    rows = integer("count", count, ROW_LIMIT, least=1)
+    first = integer("first_row", first_row, ROW_LIMIT - rows + 1)
+    drawn = choose_seed(seed)
+    request = partial(
+        pb.SampleRequest,
+        model=to.model,
+        version=to.version,
+        seed=drawn,
+        temperature=None if temperature is None else positive("temperature", temperature, HIGHEST_TEMPERATURE),
+        prior=text("prior", prior),
+        output=choice("output", output, _DECODE_OUTPUTS),
+        include_latent=bool(include_latent),
+        dtype=choice("dtype", dtype, _FLOAT_TYPES),
+    )
+
+    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.SampleRequest]:
+        bounds = ranges(rows, lambda start: min(start + known.limits.call_rows, rows), most_rows)
+        return (request(count=stop - start, first_row=first + start) for start, stop in bounds)
+
+    def join(known: Model, replies: Sequence[pb.SampleResponse]) -> Sampled:
+        fingerprint, timing = one_pair(replies), total(replies)
+        joined = join_output(known, replies, output, dtype, rows)
+        latent = None
+        if include_latent:
+            shape = known.latent_shape if fingerprint == known.fingerprint else None
+            latent = join_floats("latent", [reply.latent for reply in replies], rows, dtype, shape)
+        return Sampled(joined, latent, drawn, first, fingerprint, timing)
+
+    return Call(to, "Sample", requests, join)
+
+
+def reconstruct(
+    data: npt.ArrayLike,
+    *,
+    latent: ReconstructLatent,
+    seed: int | None,
+    first_row: int,
+    output: DecodeOutput,
+    dtype: FloatType,
+    model: str,
+    version: int,
+) -> Call[pb.ReconstructResponse, Reconstructed]:
+    """Encodes rows of data, [rows, *Model.data.shape] or encoded images, decodes and scores them."""
+    to = route(model, version)
+    wanted = choice("latent", latent, _RECONSTRUCT_LATENTS)
+    rows = as_data(data, "data")
+    drawn, first = _draw("latent", latent, seed, first_row, len(rows))
+    request = partial(
+        pb.ReconstructRequest,
+        model=to.model,
+        version=to.version,
+        latent=wanted,
+        seed=drawn,
+        output=choice("output", output, _DECODE_OUTPUTS),
+        dtype=choice("dtype", dtype, _FLOAT_TYPES),
+    )
+
+    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.ReconstructRequest]:
+        return _data_requests(request, rows, known, most_rows, drawn=drawn, first=first)
+
+    def join(known: Model, replies: Sequence[pb.ReconstructResponse]) -> Reconstructed:
+        def score(name: Score) -> npt.NDArray[np.float32] | None:
+            parts = [getattr(reply, name) for reply in replies if reply.HasField(name)]
+            return join_rows(name, parts, len(rows), "float32", ()).astype(np.float32, copy=False) if parts else None
+
+        joined, squared_error = join_output(known, replies, output, dtype, len(rows)), score("squared_error")
+        if squared_error is None:
+            raise CallError("INTERNAL", "the server's reply holds no squared_error")
+        return Reconstructed(
+            joined,
+            score("log_likelihood"),
+            score("kl"),
+            score("elbo"),
+            squared_error,
+            drawn,
+            one_pair(replies),
+            total(replies),
+        )
+
+    return Call(to, "Reconstruct", requests, join)
+
+
+def _data_requests(
+    request: Callable[..., Request],
+    rows: Data,
+    known: Model,
+    most_rows: MostRows,
+    *,
+    drawn: int | None,
+    first: int,
+) -> Iterator[Request]:
+    """Returns what carries parts of rows of data, each with its first row's number if anything is drawn."""
+    parts = split_data(rows, "data", known, request().ByteSize(), most_rows)
+    return (request(**part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
+
+
+def _draw(field: str, wanted: str, seed: int | None, first_row: int, rows: int) -> tuple[int | None, int]:
+    """Returns the seed and the first row of a "sample"; anything else draws nothing, and takes neither."""
+    first = integer("first_row", first_row, ROW_LIMIT - rows + 1)
+    if wanted == "sample":
+        return choose_seed(seed), first
+    if seed is not None or first != 0:
+        raise InvalidInput(field, f"is {wanted!r}, which draws no noise: seed and first_row are for 'sample'")
+    return None, 0
+
+
+def choose_seed(seed: int | None) -> int:
+    """Checks a seed, or picks one: here and not on the server, so that parts and retries draw the same noise."""
+    return secrets.randbits(_SEED_BITS) if seed is None else integer("seed", seed, 2**64)

@@ -1,0 +1,155 @@
+"""Model: what a server says of a model it serves, checked once so that the client can rely on it."""
+
+from typing import Annotated, Literal
+
+from google.protobuf.descriptor import EnumDescriptor
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, StringConstraints, ValidationError
+
+from vaeserve.errors import CallError
+from vaeserve.package.manifest import DataSpec, Likelihood, Prior, Shape
+from vaeserve.printable import printable
+from vaeserve.records import first_problem
+from vaeserve.v1 import vae_pb2 as pb
+
+
+class Limits(BaseModel):
+    """Limits on one request; the client splits larger work."""
+
+    model_config = ConfigDict(frozen=True)
+
+    call_rows: PositiveInt
+    request_bytes: PositiveInt
+    """Largest serialised request, in bytes."""
+    batch_rows: int
+    """Largest number of rows that run in one batch."""
+
+
+class Exactness(BaseModel):
+    """Whether a row's answer depends on the batch that it ran in, as was tried when the model was loaded."""
+
+    model_config = ConfigDict(frozen=True)
+
+    is_exact: bool
+    largest_difference: NonNegativeFloat
+    """Between two answers for the same row, over every floating-point output; 0 if exact."""
+
+
+class Execution(BaseModel):
+    """How the server runs a model's graphs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    executors: PositiveInt
+    """Batches that may run at the same time."""
+    threads: PositiveInt
+    """That one of them takes."""
+    source: str
+    """Where these, and the rows of a batch, come from: "set", "cached" or "measured"."""
+    row_seconds: NonNegativeFloat
+    """That a row takes in a full batch which runs every graph, on an idle device; 0 where the server does not tell."""
+
+
+class Model(BaseModel):
+    """One encoder-decoder pair, and where it runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: PositiveInt
+    fingerprint: Annotated[str, StringConstraints(min_length=1)]
+    """Identifies the pair: latents fit the decoder of their own pair alone."""
+    data: DataSpec
+    latent_shape: Shape
+    posterior: Literal["gaussian", "none"]
+    likelihood: Likelihood
+    priors: tuple[Prior, ...]
+    default_prior: str
+    provider: str
+    """What runs the graphs: "cpu" or "cuda"."""
+    limits: Limits
+    noise_algorithm: str
+    exactness: Exactness | None
+    """None where the server does not tell."""
+    execution: Execution | None
+    """None where the server does not tell."""
+    is_default: bool
+    """Whether calls that name this model, and no version, get this one."""
+    metrics: dict[str, float]
+    """Figures from training, on held-out rows, in the order of their names."""
+
+
+def parse_model(message: pb.Model) -> Model:
+    """Returns the model that a message describes.
+
+    Raises:
+        CallError: INTERNAL; the message describes no model that this version understands.
+    """
+    try:
+        return Model(
+            name=message.name,
+            version=message.version,
+            fingerprint=message.fingerprint,
+            data=_data_spec(message.data),
+            latent_shape=tuple(message.latent_shape),
+            posterior=_word(pb.Posterior.DESCRIPTOR, message.posterior),
+            likelihood=Likelihood(
+                family=message.likelihood.family, constants=dict(sorted(message.likelihood.constants.items()))
+            ),
+            priors=tuple(Prior(name=prior.name, noise_size=prior.noise_size) for prior in message.priors),
+            default_prior=message.default_prior,
+            provider=message.provider,
+            limits=Limits(
+                call_rows=message.limits.call_rows,
+                request_bytes=message.limits.request_bytes,
+                batch_rows=message.limits.batch_rows,
+            ),
+            noise_algorithm=message.noise_algorithm,
+            exactness=_exactness(message.exactness) if message.HasField("exactness") else None,
+            execution=_execution(message.execution) if message.HasField("execution") else None,
+            is_default=message.is_default,
+            metrics=dict(sorted(message.metrics.items())),  # on the wire they have no order
+        )
+    except ValidationError as exc:
+        problem = first_problem(exc)
+        where = printable(".".join(filter(None, (exc.title, problem.where))))
+        raise CallError(
+            "INTERNAL", f"the server describes a model that this client does not understand: {where}: {problem.message}"
+        ) from exc
+
+
+def _exactness(message: pb.Exactness) -> Exactness:
+    return Exactness(is_exact=message.is_exact, largest_difference=message.largest_difference)
+
+
+def _execution(message: pb.Execution) -> Execution:
+    return Execution(
+        executors=message.executors,
+        threads=message.threads,
+        source=message.source,
+        row_seconds=message.row_microseconds / 1e6,
+    )
+
+
+def _data_spec(message: pb.DataSpec) -> DataSpec:
+    return DataSpec.model_validate(
+        {
+            "kind": _word(pb.DataKind.DESCRIPTOR, message.kind),
+            "shape": tuple(message.shape),
+            "dtype": _word(pb.DataType.DESCRIPTOR, message.dtype),
+            "minimum": message.minimum,
+            "maximum": message.maximum,
+            "missing_allowed": message.missing_allowed,
+            "columns": tuple(message.columns),
+            "image_fit": _image_fit(message.image_fit) if message.HasField("image_fit") else None,
+        }
+    )
+
+
+def _image_fit(message: pb.ImageFit) -> dict[str, str | int | None]:
+    return {"fit": message.fit, "channels": message.channels or None}
+
+
+def _word(enum: EnumDescriptor, number: int) -> str:
+    """Returns an enum value's own word, for example "uint8" for DATA_TYPE_UINT8."""
+    value = enum.values_by_number.get(number)
+    return value.name.rsplit("_", 1)[-1].lower() if value else f"number {number}"  # a newer server's

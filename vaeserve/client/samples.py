@@ -1,0 +1,67 @@
+"""The rows of a SampleStream, and what is asked for when it breaks. Does no I/O."""
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from vaeserve.client.calls import Call
+from vaeserve.client.conversation import Join
+from vaeserve.client.description import Model
+from vaeserve.client.results import Sampled
+from vaeserve.client.scalars import integer
+from vaeserve.errors import CallError
+from vaeserve.rows.noise import ROW_LIMIT
+from vaeserve.v1 import vae_pb2 as pb
+
+
+class Samples:
+    """The rows of a SampleStream that are still to come.
+
+    Args:
+        sample: makes the call for `count` rows from `first_row`.
+        count: how many rows are wanted.
+        first_row: number of the first.
+        message_rows: most rows in a message; 0 lets the server choose.
+    """
+
+    def __init__(
+        self, sample: Callable[..., Call[pb.SampleResponse, Sampled]], count: int, first_row: int, message_rows: int
+    ) -> None:
+        self.route = sample(count, first_row=first_row).route
+        self._sample = sample
+        self._left = count
+        self._next = first_row
+        self._message_rows = integer("message_rows", message_rows, ROW_LIMIT)
+
+    @property
+    def is_done(self) -> bool:
+        """Says whether every row has come."""
+        return not self._left
+
+    def request(self, model: Model) -> pb.SampleStreamRequest:
+        """Returns what asks for the rest."""
+        unlimited = model.model_copy(update={"limits": model.limits.model_copy(update={"call_rows": ROW_LIMIT})})
+        (request,) = self._sample(self._left, first_row=self._next).requests(unlimited)
+        return pb.SampleStreamRequest(request=cast(pb.SampleRequest, request), message_rows=self._message_rows)
+
+    def receive(
+        self, message: pb.SampleStreamResponse, join: Join[pb.SampleResponse, Sampled], model: Model
+    ) -> Sampled:
+        """Returns the next rows.
+
+        Raises:
+            CallError: INTERNAL; they are others.
+        """
+        rows = _rows_of(message.response)
+        if message.first_row != self._next or not 0 < rows <= self._left:
+            raise CallError(
+                "INTERNAL", f"the server answered {rows} rows from {message.first_row}, {self._next} is the next"
+            )
+        call = self._sample(rows, first_row=self._next)
+        self._next += rows
+        self._left -= rows
+        return join(call, model, [message.response])
+
+
+def _rows_of(response: pb.SampleResponse) -> int:
+    shapes: Sequence[Sequence[int]] = (response.data.shape, response.expectation.shape)
+    return next((shape[0] for shape in shapes if shape), len(response.images.images))

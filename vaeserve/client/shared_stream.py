@@ -1,0 +1,164 @@
+"""SharedStream: the concurrent calls of one process over one stream, where a call costs both sides far less.
+
+A message out takes all calls that have gathered since the last one was sent, a message in brings all replies that were
+ready together. Everything else stays a call's own: its deadline, its cancellation, its error, its retries.
+"""
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from vaeserve.client.calls import Reply
+from vaeserve.client.conversation import StreamKind, take_calls
+from vaeserve.client.failures import StreamFailure, stream_pause
+from vaeserve.client.open_stream import AsyncOpenStream
+from vaeserve.errors import VaeError
+from vaeserve.v1 import vae_pb2 as pb
+
+_ATTEMPTS = 5  # as many as gRPC makes of a unary call
+_INTERACTIVE = ("vae-class", "interactive")
+
+
+class SharedStream(Generic[Reply]):
+    """Calls of one RPC, over one stream at a time. It is called as gRPC's own unary method is.
+
+    Args:
+        kind: what the stream's messages are.
+        begin: begins the RPC.
+    """
+
+    def __init__(self, kind: StreamKind, begin: Callable[..., "grpc.aio.StreamStreamCall[Any, Any]"]) -> None:
+        self._kind = kind
+        self._begin = begin
+        self._stream: _OneStream[Reply] | None = None
+
+    async def __call__(
+        self,
+        request: Message,
+        *,
+        timeout: float,  # noqa: ASYNC109, gRPC's own name
+        metadata: tuple[tuple[str, str], ...],
+    ) -> Reply:
+        """Returns the reply to a request.
+
+        Raises:
+            grpc.RpcError: as the unary call would.
+        """
+        deadline = time.monotonic() + timeout
+        for attempt in itertools.count(1):
+            try:
+                return await self._current(metadata).call(request, deadline - time.monotonic())
+            except StreamFailure as exc:
+                pause = stream_pause(attempt - 1)
+                if not exc.is_passing or attempt == _ATTEMPTS or time.monotonic() + pause >= deadline:
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError("attempts ran out of numbers. This is a bug.")
+
+    async def close(self, error: VaeError) -> None:
+        """Ends the stream; calls in progress fail with the error."""
+        if self._stream is not None:
+            await self._stream.finish()
+            self._stream.close(lambda: error)
+            await self._stream.ended()
+
+    def _current(self, metadata: tuple[tuple[str, str], ...]) -> "_OneStream[Reply]":
+        if self._stream is None or self._stream.is_over:
+            self._stream = _OneStream(self._kind, self._begin(metadata=(*metadata, _INTERACTIVE)))
+        return self._stream
+
+
+class _OneStream(Generic[Reply]):
+    """One stream, until it breaks."""
+
+    def __init__(self, kind: StreamKind, call: "grpc.aio.StreamStreamCall[Any, Any]") -> None:
+        self.is_over = False
+        self._kind = kind
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._unsent: deque[pb.EncodeCall | pb.DecodeCall] = deque()
+        self._cancelled: list[int] = []
+        self._stream: AsyncOpenStream[Any] = AsyncOpenStream(call, self._take_message)
+        self._reader = asyncio.create_task(self._read())
+
+    async def call(self, request: Message, seconds: float) -> Reply:
+        """Sends a request and returns its reply. Cancelling the wait cancels the call.
+
+        Raises:
+            StreamFailure: the call failed, or the stream did.
+        """
+        number = next(self._ids)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        microseconds = max(1, round(seconds * 1e6))
+        self._unsent.append(self._kind.call(id=number, request=request, timeout_microseconds=microseconds))
+        self._stream.wake()
+        try:
+            async with asyncio.timeout(seconds):
+                return await future
+        except TimeoutError:
+            raise StreamFailure(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded") from None
+        finally:
+            if self._waiting.pop(number, None) is not None:
+                self._cancelled.append(number)
+                self._stream.wake()
+
+    def close(self, error: Callable[[], Exception]) -> None:
+        """Ends the stream; calls in progress fail, each with an error of its own."""
+        self.is_over = True
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(error())
+        self._stream.close()
+
+    async def finish(self) -> None:
+        """Ends the stream in agreement with the server, unless calls are in progress."""
+        if not self._waiting and not self.is_over:
+            self.is_over = True
+            await self._stream.finish(self._reader)
+
+    async def ended(self) -> None:
+        """Waits, after `close`, until gRPC is done with the stream."""
+        await self._stream.ended(self._reader)
+
+    def _take_message(self) -> Message | None:
+        """Returns what has gathered; a call that was cancelled before it was sent is left out."""
+        cancelled, self._cancelled = self._cancelled, []
+        unsent = {call.id for call in self._unsent} if cancelled else set()
+        gone = [number for number in cancelled if number not in unsent]
+        if len(gone) < len(cancelled):
+            self._unsent = deque(call for call in self._unsent if call.id in self._waiting)
+        if not gone and not self._unsent:
+            return None
+        message: Message = self._kind.message(calls=take_calls(self._unsent), cancelled_ids=gone, any_order=True)
+        return message
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                message = await self._stream.read()
+                for reply in message.replies:
+                    self._settle(reply)
+        except grpc.RpcError as exc:
+            broken = exc
+        self.close(lambda: StreamFailure.of_stream(broken))
+
+    def _settle(self, reply: pb.EncodeReply | pb.DecodeReply) -> None:
+        is_error = reply.HasField("error")
+        if is_error and not reply.id:
+            raise StreamFailure.of_reply(reply.error)  # no call could be read
+        future = self._waiting.pop(reply.id, None)
+        if future is None or future.done():
+            return
+        if is_error:
+            future.set_exception(StreamFailure.of_reply(reply.error))
+        else:
+            future.set_result(reply.response)  # type: ignore[arg-type]  # one RPC's replies are of one kind

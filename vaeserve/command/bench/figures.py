@@ -1,0 +1,125 @@
+"""What a log of calls says: rates, percentiles, errors. Pure: arrays in, figures out.
+
+Rates count the answers that came during the measurement. Latencies and errors are those of the calls that were to be
+sent during it, whenever they ended: the slow ones are not cut off.
+"""
+
+from collections.abc import Sequence
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from vaeserve.command.bench.loops import COLUMNS, Outcome
+
+CALL = np.dtype([(name, np.float64) for name in COLUMNS])
+"""One call of a log."""
+
+Log = npt.NDArray[np.void]
+"""[calls] of CALL."""
+
+_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+class Spread(BaseModel):
+    """How a quantity is spread over calls."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+    p99_9: float
+    max: float
+
+
+class Figures(BaseModel):
+    """What came of one point. None where nothing was answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seconds: float
+    """How long the measurement took."""
+    calls: int
+    """Calls that were to be sent during the measurement, and ended."""
+    answered: int
+    """Those that were answered; the others failed."""
+    errors: dict[str, int]
+    """How many failed, by status."""
+    unsent: int
+    """Calls that were to be sent too, and never were: they would have left after their deadline, or after the end."""
+    was_bounded: bool
+    """Whether calls left late because too many were in flight."""
+    calls_per_second: float
+    rows_per_second: float
+    good_per_second: float
+    """Answers that came within their deadline, a second."""
+    latency_milliseconds: Spread | None
+    """Of the answered calls, from when they were to be sent."""
+    late_milliseconds: Spread | None
+    """By how much calls left later than they were to be sent."""
+    queued_milliseconds: Spread | None
+    """Time in the server's queue, as it said."""
+    running_milliseconds: Spread | None
+    """Time that the batches ran, as the server said."""
+    batch_rows: Spread | None
+    """Rows in the batches that held the calls' rows, as the server said; each call counts once."""
+    generator_share: float
+    """Of one core, taken by the busiest process that sent calls."""
+
+
+def figures(outcomes: Sequence[Outcome], begin: float, rows: int, deadline_seconds: float) -> Figures | None:
+    """Returns what came of a point, or None if it was ended before the measurement began.
+
+    Args:
+        outcomes: of the shares that processes had in it.
+        begin: when the measurement began, on the monotonic clock.
+        rows: in each call.
+        deadline_seconds: within which an answer is good.
+    """
+    end = min(outcome.ended for outcome in outcomes)
+    if end <= begin:
+        return None
+    log: Log = np.concatenate([np.frombuffer(outcome.log, CALL) for outcome in outcomes])
+    is_answered = log["code"] == 0
+    latency = log["finished"] - log["intended"]
+    came = is_answered & _within(log["finished"], begin, end)
+    measured = _within(log["intended"], begin, end)
+    answered = log[measured & is_answered]
+    seconds = end - begin
+    return Figures(
+        seconds=seconds,
+        calls=np.count_nonzero(measured),
+        answered=len(answered),
+        errors=_errors(log["code"][measured & ~is_answered]),
+        unsent=sum(outcome.unsent for outcome in outcomes),
+        was_bounded=any(outcome.was_bounded for outcome in outcomes),
+        calls_per_second=np.count_nonzero(came) / seconds,
+        rows_per_second=np.count_nonzero(came) * rows / seconds,
+        good_per_second=np.count_nonzero(came & (latency <= deadline_seconds)) / seconds,
+        latency_milliseconds=spread(latency[measured & is_answered] * 1e3),
+        late_milliseconds=spread((log["sent"] - log["intended"])[measured] * 1e3),
+        queued_milliseconds=spread(answered["queued"] / 1e3),
+        running_milliseconds=spread(answered["running"] / 1e3),
+        batch_rows=spread(answered["batch_rows"]),
+        generator_share=max(outcome.processor_share for outcome in outcomes),
+    )
+
+
+def spread(values: npt.NDArray[np.float64]) -> Spread | None:
+    """Returns how values are spread, or None if there are none."""
+    if not len(values):
+        return None
+    p50, p90, p99, p99_9, most = np.percentile(values, [50, 90, 99, 99.9, 100]).tolist()
+    return Spread(mean=float(values.mean()), p50=p50, p90=p90, p99=p99, p99_9=p99_9, max=most)
+
+
+def _within(times: npt.NDArray[np.float64], begin: float, end: float) -> npt.NDArray[np.bool_]:
+    return (times >= begin) & (times < end)
+
+
+def _errors(codes: npt.NDArray[np.float64]) -> dict[str, int]:
+    numbers, counts = np.unique(codes.astype(int), return_counts=True)
+    return {_CODES[number]: count for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)}

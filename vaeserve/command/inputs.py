@@ -1,0 +1,57 @@
+"""What verbs read: files, folders or standard input -> rows that fit a model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vaeserve.client.given import as_rows
+from vaeserve.command.outputs import STANDARD, parse_standard_input, read_standard_input
+from vaeserve.files import NPY_MAGIC, AnyArray, parse_array, read_array
+from vaeserve.package.manifest import DataSpec
+from vaeserve.rows.tensors import fit_data
+from vaeserve.sources.pictures import FittedRows, fit_picture, picture_files, read_rows
+
+_STANDARD_INPUT = "standard input"
+
+
+class Input(NamedTuple):
+    """What was given, as far as it can be read before the model is known: an array, a picture's content, or files."""
+
+    array: AnyArray | None = None
+    content: bytes | None = None
+    files: Sequence[Path] = ()
+
+    def rows(self, spec: DataSpec, skip_bad: bool) -> FittedRows:
+        """Returns the rows, fitted as the model's training fitted them. Nothing is sent before all of them fit.
+
+        Args:
+            spec: the model's data.
+            skip_bad: whether to leave out and list the pictures that cannot be used.
+
+        Raises:
+            InvalidInput: named by the path, or by the row; one does not fit the model.
+        """
+        if self.array is not None:
+            return FittedRows(fit_data(as_rows(self.array, "data"), "data", spec))
+        if self.content is None:
+            return read_rows(self.files, spec, skip_bad)
+        row = fit_picture(self.content, _STANDARD_INPUT, spec)
+        return FittedRows([row] if isinstance(row, bytes) else row[None], (Path(_STANDARD_INPUT),))
+
+
+def open_input(paths: Sequence[Path]) -> Input:
+    """Reads an array or standard input, or finds the pictures.
+
+    Args:
+        paths: one `.npy` file, `-`, or pictures and folders of them.
+
+    Raises:
+        InvalidInput: named by the path; it cannot be read, or is neither an array nor a picture.
+    """
+    if list(paths) == [STANDARD]:
+        content = read_standard_input()
+        is_array = content.startswith(NPY_MAGIC)
+        return Input(parse_standard_input(content, parse_array)) if is_array else Input(content=content)
+    if len(paths) == 1 and paths[0].suffix == ".npy":
+        return Input(read_array(paths[0]))
+    return Input(files=picture_files(paths))

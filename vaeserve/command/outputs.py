@@ -1,0 +1,134 @@
+"""Where verbs write their results: files, or standard output, which is named `-`, as standard input is."""
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+
+from vaeserve.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from vaeserve.files import Value
+    from vaeserve.package.manifest import DataSpec
+    from vaeserve.rows.tensors import Array
+
+Parsed = TypeVar("Parsed")
+
+STANDARD = Path("-")
+"""Names the standard streams."""
+
+
+class Output(NamedTuple):
+    """Where a result goes."""
+
+    path: Path
+    suffix: str
+    """What is written, for example `.npy`."""
+    formats: tuple[str, ...]
+    """What may be, without dots."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it goes to standard output."""
+        return self.path == STANDARD
+
+    def check(self) -> None:
+        """Makes sure that a result can be written, before any work is done for it.
+
+        Raises:
+            InvalidInput: named by the path; it ends in something else, or cannot be written.
+        """
+        from vaeserve.files import check_suffix, check_writable
+
+        if not self.is_stream:
+            check_suffix(self.path, *(f".{name}" for name in self.formats))
+            check_writable(self.path)
+        elif getattr(sys.stdout, "name", "") == os.devnull:  # what `vae` puts there where nothing is
+            raise InvalidInput("--out", "- is closed: there is no standard output to write to")
+        elif self.suffix != ".csv" and sys.stdout.isatty():
+            raise InvalidInput("--out", "- is a terminal, and what would be written is no text: redirect it")
+
+    def write(self, fill: Callable[[BinaryIO], object]) -> None:
+        """Writes what `fill` writes into an open file: a file whole or not at all.
+
+        Raises:
+            InvalidInput: named by the path; the disk refuses it.
+        """
+        from vaeserve.files import write
+
+        if not self.is_stream:
+            return write(self.path, fill)
+        whole = io.BytesIO()  # NumPy writes no archive into a pipe
+        fill(whole)
+        try:
+            sys.stdout.buffer.write(whole.getbuffer())
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as exc:
+            raise InvalidInput("standard output", str(exc.strerror)) from exc
+
+    def write_arrays(self, **values: "Value") -> None:
+        """Writes a `.npz` file of what is not None."""
+        from vaeserve.files import save_arrays
+
+        self.write(lambda file: save_arrays(file, **values))
+
+    def write_rows(self, rows: "Array", spec: "DataSpec | None", **extras: "Value") -> None:
+        """Writes rows: as a picture if there is a spec to draw by, else as an array; a `.npz` has room for extras."""
+        import numpy as np
+
+        if spec is not None:
+            from vaeserve.command.pictures import grid_png
+
+            picture = grid_png(rows, spec)
+            self.write(lambda file: file.write(picture))
+        elif self.suffix == ".npy":
+            self.write(lambda file: np.save(file, rows, allow_pickle=False))
+        else:
+            self.write_arrays(output=rows, **extras)
+
+    def tell(self, text: str) -> None:
+        """Tells what was written: on stderr where standard output holds it."""
+        name = "standard output" if self.is_stream else self.path
+        print(f"{name}: {text}", file=sys.stderr if self.is_stream else sys.stdout)
+
+
+def add_output_options(parser: argparse.ArgumentParser, about: str, *formats: str) -> None:
+    """Adds what tells where a result goes, and in which of the formats; the first is standard output's own."""
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"{about}; - is standard output")
+    parser.add_argument("--format", choices=formats, help=f"of --out -; default {formats[0]}")
+    parser.set_defaults(formats=formats)
+
+
+def output_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Output:
+    """Returns where a result goes; exits where the options do not say so."""
+    formats: tuple[str, ...] = options.formats
+    if options.out == STANDARD:
+        return Output(STANDARD, f".{options.format or formats[0]}", formats)
+    if options.format:
+        parser.error("--format is for --out -: a file's ending tells its format")
+    return Output(options.out, options.out.suffix, formats)
+
+
+def read_standard_input() -> bytes:
+    """Returns all of standard input.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    content = b"" if sys.stdin is None else sys.stdin.buffer.read()
+    if not content:
+        raise InvalidInput("standard input", "is empty")
+    return content
+
+
+def parse_standard_input(content: bytes, parse: Callable[[BinaryIO], Parsed]) -> Parsed:
+    """Returns what standard input holds. Raises InvalidInput if it cannot be parsed."""
+    try:
+        return parse(io.BytesIO(content))
+    except ValueError as exc:
+        raise InvalidInput("standard input", str(exc)) from exc

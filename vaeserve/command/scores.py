@@ -1,0 +1,66 @@
+"""Scores of rows -> a table in a file: `.npz`, `.csv` or `.parquet`."""
+
+import csv
+import io
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from vaeserve.client.results import Reconstructed
+from vaeserve.command.outputs import Output
+from vaeserve.errors import InvalidInput
+
+SCORES = ("log_likelihood", "kl", "elbo", "squared_error")
+
+
+def check_format(output: Output) -> None:
+    """Makes sure that there is what writes a format, before any work is done for it.
+
+    Raises:
+        InvalidInput: Arrow is not installed, which writes `.parquet`.
+    """
+    if output.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise InvalidInput(str(output.path), "needs pyarrow: pip install pyarrow, or write .csv or .npz")
+
+
+def write_scores(output: Output, scored: Reconstructed, files: Sequence[str], first_row: int) -> None:
+    """Writes the scores that the model has, one line a row; a `.npz` tells too what they came from.
+
+    Args:
+        output: where to.
+        scored: the rows, decoded again, and their scores.
+        files: that the rows came from; none if they came from an array.
+        first_row: number of the first row of a sample.
+
+    Raises:
+        InvalidInput: the disk refuses it.
+    """
+    scores = {name: values for name in SCORES if (values := getattr(scored, name)) is not None}
+    if output.suffix == ".npz":
+        return output.write_arrays(
+            **scores,
+            output=scored.output,
+            fingerprint=scored.fingerprint,
+            seed=scored.seed,
+            first_row=None if scored.seed is None else first_row,
+            files=list(files) or None,
+        )
+    named: dict[str, Any] = {"file": list(files)} if files else {"row": np.arange(len(scored.squared_error))}
+    table = {**named, **scores}
+    if output.suffix == ".csv":
+        return output.write(lambda file: _write_csv(file, table))
+    import pyarrow
+    import pyarrow.parquet
+
+    told = pyarrow.table(table).replace_schema_metadata({"fingerprint": scored.fingerprint})
+    return output.write(lambda file: pyarrow.parquet.write_table(told, file))
+
+
+def _write_csv(file: BinaryIO, table: dict[str, Any]) -> None:
+    text = io.TextIOWrapper(file, "utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
+    text.detach()

@@ -1,0 +1,84 @@
+"""Jobs: rows that verbs send over streams as bulk work, a slice at a time, under a progress bar; results are joined."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from math import prod
+from typing import Any, cast
+
+import numpy as np
+
+from vaeserve.client.blocking import Client
+from vaeserve.client.calls import ReconstructLatent, Result, choose_seed
+from vaeserve.client.conversation import MESSAGE_BYTES
+from vaeserve.client.description import Model
+from vaeserve.client.results import Reconstructed, one_pair
+from vaeserve.rows.tensors import Array
+
+
+def slices(rows: Array | list[bytes], model: Model) -> Iterator[Array | list[bytes]]:
+    """Returns rows of data, or latents, in slices of which neither request nor reply is much above a message."""
+    step = max(1, MESSAGE_BYTES // (4 * max(model.data.size, prod(model.latent_shape))))
+    return (rows[start : start + step] for start in range(0, len(rows), step))
+
+
+def reconstruct(
+    client: Client,
+    batches: Iterable[Array | list[bytes]],
+    *,
+    latent: ReconstructLatent,
+    seed: int | None,
+    first_row: int,
+    model: str,
+    version: int,
+) -> Iterator[Reconstructed]:
+    """Reconstructs batch after batch, for which there is no stream; a sample counts its rows on from batch to batch."""
+    is_drawn = latent == "sample"
+    drawn = choose_seed(seed) if is_drawn else None
+    for batch in batches:
+        yield client.reconstruct(batch, latent=latent, seed=drawn, first_row=first_row, model=model, version=version)
+        first_row += len(batch) if is_drawn else 0
+
+
+def joined(pieces: Iterable[Result], rows: int) -> Result:
+    """Returns one result of many, and shows on a terminal how many of the rows have come. Its timing is the first's.
+
+    Raises:
+        CallError: as the pieces do; ABORTED if not one pair answered them all.
+    """
+    taken: list[Any] = []
+    with _bar(rows) as came:
+        for piece in pieces:
+            taken.append(piece)
+            came(_rows_of(piece))
+    one_pair(taken)
+    arrays = {name: [getattr(piece, name) for piece in taken] for name in _arrays(taken[0])}
+    return cast(Result, taken[0]._replace(**{name: np.concatenate(parts) for name, parts in arrays.items()}))
+
+
+def _arrays(piece: Any) -> list[str]:  # noqa: ANN401, any result is a NamedTuple
+    return [name for name, value in piece._asdict().items() if isinstance(value, np.ndarray)]
+
+
+def _rows_of(piece: Any) -> int:  # noqa: ANN401
+    return len(getattr(piece, _arrays(piece)[0]))
+
+
+@contextmanager
+def _bar(rows: int) -> Iterator[Callable[[int], object]]:
+    """Gives what is told of rows that came: a bar on a terminal, if tqdm is installed, else nothing."""
+    try:
+        if sys.stderr is None or not sys.stderr.isatty():
+            raise ModuleNotFoundError
+        from vaeserve.command.bar import Bar, is_wide
+    except ModuleNotFoundError:
+        yield lambda rows: None
+        return
+    with Bar(
+        total=rows,
+        leave=False,
+        dynamic_ncols=True,
+        disable=not is_wide(sys.stderr),
+        bar_format="{n_fmt}/{total_fmt} rows |{bar}| {remaining}",
+    ) as bar:
+        yield bar.update

@@ -1,0 +1,90 @@
+"""Files of strangers, read no further than they may be long: regular files, and archives by what they unpack to."""
+
+import io
+import os
+import stat
+import zipfile
+from math import prod
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from vaeserve.files import MALFORMED, AnyArray, parse_arrays
+
+_DIRECTORY_BYTES: Final = 2**20  # of an archive: zipfile makes an object of each entry before any can be counted
+_END, _END_64 = b"PK\x05\x06", b"PK\x06\x07"  # of an archive; the second leads to a directory of any length
+_END_BYTES, _END_64_BYTES = 22, 20
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """Returns what a regular file holds. Anything else, such as a pipe or a device, is not waited for.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no regular file, or longer than `most_bytes`.
+    """
+    _check(path.stat(), most_bytes)  # opening some devices does something by itself
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        _check(os.fstat(file.fileno()), most_bytes)  # another may have taken its place
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise _too_long(len(content), most_bytes)
+    return content
+
+
+def read_archive(content: bytes, most_bytes: int) -> dict[str, AnyArray]:
+    """Returns the arrays of a `.npz` file, by name, if they unpack to no more than `most_bytes`.
+
+    Raises:
+        ValueError: they would unpack to more, or it holds anything else.
+    """
+    end = content[-_END_BYTES:]
+    if not end.startswith(_END) or content[-_END_BYTES - _END_64_BYTES :].startswith(_END_64):
+        raise ValueError("is no .npz file as NumPy writes them")
+    if int.from_bytes(end[12:16], "little") > _DIRECTORY_BYTES:
+        raise ValueError("is an archive of too many files")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = archive.infolist()
+            if (unpacked := sum(entry.file_size for entry in entries)) > most_bytes:
+                raise _too_long(unpacked, most_bytes, "unpacks to")
+            for entry in entries:
+                _check_entry(archive, entry)
+    except ValueError:
+        raise
+    except (*MALFORMED, OSError) as exc:
+        raise ValueError("is no .npz file of plain values") from exc
+    return parse_arrays(io.BytesIO(content))
+
+
+def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """Refuses an array that says it is longer than its file, and packings that unpack without a bound."""
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{entry.filename}: is packed in a way that NumPy does not use")
+    with archive.open(entry) as file:
+        try:
+            shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
+        except (*MALFORMED, OSError) as exc:
+            raise ValueError(f"{entry.filename}: is no array of plain values") from exc
+    if prod(shape) * dtype.itemsize > entry.file_size:
+        raise ValueError(f"{entry.filename}: is cut short")
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check(found: os.stat_result, most_bytes: int) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("is no regular file")
+    if found.st_size > most_bytes:
+        raise _too_long(found.st_size, most_bytes)
+
+
+def _too_long(size: int, most_bytes: int, verb: str = "is") -> ValueError:
+    return ValueError(f"{verb} {size:,} bytes, at most {most_bytes:,} are taken")

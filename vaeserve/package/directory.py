@@ -1,0 +1,207 @@
+"""ModelPackage: a directory that holds a manifest, the graphs it describes and the probes that prove them."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from secrets import token_hex
+from typing import NamedTuple, Self
+
+from vaeserve.errors import PackageError
+from vaeserve.files import AnyArray, exchange, sync_directory, write_whole
+from vaeserve.package.bounded import read_archive, read_regular
+from vaeserve.package.manifest import MANIFEST_FILE, File, Graph, Manifest, Probes
+
+# Most bytes of a file, which is read whole. Names of columns are what makes manifests long.
+_MANIFEST_BYTES = 2 * 2**20
+_GRAPH_BYTES = 2**31 - 1  # what one message of protobuf holds
+_PROBES_BYTES = 2**30  # packed, and unpacked too
+_OTHER_BYTES = 64 * 2**20
+
+
+class ModelPackage(NamedTuple):
+    """A model package on disk whose every checksum was verified when it was opened."""
+
+    directory: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Opens a package and verifies every file.
+
+        Raises:
+            PackageError: a file is missing or altered, or the manifest is not understood.
+        """
+        package = cls(directory, read_manifest(directory))
+        for file in package.manifest.files:
+            package.read(file)
+        return package
+
+    def read(self, file: File) -> bytes:
+        """Returns a file's bytes, verified once more, so that what runs is what was checked.
+
+        Raises:
+            PackageError: the file is missing, altered, no regular file, or too long.
+        """
+        path = self.directory / file.file
+        try:
+            content = read_regular(path, _most_bytes(file))
+        except OSError as exc:
+            raise PackageError(f"{path}: cannot be read: {exc.strerror}") from exc
+        except ValueError as exc:
+            raise PackageError(f"{path}: {exc}") from exc
+        found = sha256_of(content)
+        if found != file.sha256:
+            raise PackageError(
+                f"{path}: wrong checksum: the manifest says {file.sha256[:12]}..., the file is {found[:12]}..."
+            )
+        return content
+
+    def read_probes(self) -> dict[str, AnyArray]:
+        """Returns the probes: arrays named `graph.tensor`, for example `encoder.data`.
+
+        Raises:
+            PackageError: the file is missing, altered, too long or no archive of arrays.
+        """
+        content = self.read(self.manifest.probes)
+        try:
+            return parse_probes(content)
+        except ValueError as exc:
+            raise PackageError(f"{self.directory / self.manifest.probes.file}: {exc}") from exc
+
+    @classmethod
+    def write(cls, directory: Path, manifest: Manifest, files: Mapping[str, bytes], *, overwrite: bool = False) -> Self:
+        """Writes a package so that `directory` holds all of it or what it held before.
+
+        Everything goes into a dot-named sibling first, which then takes the directory's place. An existing directory
+        is refused unless `overwrite` says otherwise, and is only ever replaced if it is empty or a model package
+        itself. Where the system and the file system can exchange two names (Linux, on any usual disk), the directory
+        holds the old package or the new one at every moment.
+
+        Raises:
+            PackageError: the directory exists, or is no package whose manifest can be read; the files are not those
+                of the manifest; or the disk refused them.
+        """
+        _check_files(manifest, files)
+        try:
+            place = directory.resolve()  # of what a link points to, not of the link
+            replaces = _replaces_package(directory, overwrite)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            staging = place.parent / f".{place.name}.{token_hex(4)}"
+            staging.mkdir()
+            try:
+                for name, content in {**files, MANIFEST_FILE: manifest.to_json().encode()}.items():
+                    write_whole(staging / name, content)
+                if replaces:
+                    swap(staging, place)
+                else:
+                    staging.replace(place)
+                sync_directory(place.parent)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+        except OSError as exc:
+            raise PackageError(f"{directory}: cannot be written: {exc.strerror}") from exc
+        return cls(directory, manifest)
+
+
+def check_place(directory: Path) -> None:
+    """Makes sure that nothing stands where a new package is to go, before any work is done for it.
+
+    Raises:
+        PackageError: the directory exists, and is not empty; or it cannot be made.
+    """
+    try:
+        _replaces_package(directory, overwrite=False)
+        above = next(path for path in directory.resolve().parents if path.exists())
+    except OSError as exc:
+        raise PackageError(f"{directory}: cannot be written: {exc.strerror}") from exc
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise PackageError(f"{directory}: cannot be written: {above} is no directory that can be written to")
+
+
+def parse_probes(content: bytes) -> dict[str, AnyArray]:
+    """Returns the arrays of an archive of probes. One that is a text, the name of another, stands for that.
+
+    Raises:
+        ValueError: it is no such archive, unpacks to too much, or names what is not there.
+    """
+    stored = read_archive(content, _PROBES_BYTES)
+    references = {name: str(array) for name, array in stored.items() if array.dtype.kind == "U" and not array.ndim}
+    arrays = {name: array for name, array in stored.items() if name not in references}
+    for name, same in references.items():
+        if same not in arrays:
+            raise ValueError(f"{name}: stands for {same!r}, which is not there")
+    return arrays | {name: arrays[same] for name, same in references.items()}
+
+
+def sha256_of(content: bytes) -> str:
+    """Returns the SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _most_bytes(file: File) -> int:
+    return _GRAPH_BYTES if isinstance(file, Graph) else _PROBES_BYTES if isinstance(file, Probes) else _OTHER_BYTES
+
+
+def _check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    described = {file.file: file.sha256 for file in manifest.files}
+    given = {name: sha256_of(content) for name, content in files.items()}
+    if described != given:
+        differing = sorted(name for name, _ in described.items() ^ given.items())
+        raise PackageError(f"files and manifest do not agree about {', '.join(dict.fromkeys(differing))}")
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Reads what a package says of itself; nothing is verified.
+
+    Raises:
+        PackageError: there is no manifest, or it is no regular file, too long or not understood.
+    """
+    source = directory / MANIFEST_FILE
+    try:
+        text = read_regular(source, _MANIFEST_BYTES)
+    except ValueError as exc:
+        raise PackageError(f"{source}: {exc}") from exc
+    except OSError as exc:
+        inner = directory / "model"  # where a run keeps its package
+        if isinstance(exc, FileNotFoundError) and (inner / MANIFEST_FILE).exists():
+            raise PackageError(f"{directory} is no model package: try {inner}") from exc
+        raise PackageError(f"{directory} is no model package: cannot read {MANIFEST_FILE}: {exc.strerror}") from exc
+    return Manifest.parse(text, str(source))
+
+
+def _replaces_package(directory: Path, overwrite: bool) -> bool:
+    """Tells whether there is a package to replace; False where nothing stands in the way. Raises PackageError."""
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return False
+    if not (directory / MANIFEST_FILE).exists():
+        raise PackageError(f"{directory} already exists and is no model package")
+    if not overwrite:
+        raise PackageError(f"{directory} already exists; choose another directory")
+    try:
+        read_manifest(directory)
+    except PackageError as exc:
+        raise PackageError(f"{exc}; {directory} is not replaced: remove it by hand if nobody needs it") from exc
+    return True
+
+
+def swap(staging: Path, directory: Path, exchange: Callable[[Path, Path], bool] = exchange) -> None:
+    """Gives two directories each other's place.
+
+    Where `exchange` is not offered it takes two renames. A process killed between them leaves no `directory`; what it
+    held then lies beside it, under a dot-name that ends in `.old`.
+
+    Raises:
+        OSError: the disk refuses it.
+    """
+    if exchange(staging, directory):
+        return
+    aside = staging.with_name(f"{staging.name}.old")
+    directory.replace(aside)
+    try:
+        staging.replace(directory)
+    except OSError:
+        aside.replace(directory)
+        raise
+    aside.replace(staging)

@@ -1,0 +1,83 @@
+"""Compares a graph's outputs with reference ones: at export with PyTorch's, at load with the package's probes."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vaeserve.package.manifest import DataSpec, Tolerance
+
+Arrays = Mapping[str, npt.NDArray[np.number]]
+Reach = npt.NDArray[np.float64] | float
+"""How far apart values of data lie: one number, or one a column."""
+
+_ROUNDING = 1e-6  # relative: what float32 leaves open of a value that is far larger than its column's reach
+
+
+class Comparison(NamedTuple):
+    """One output against its reference."""
+
+    output: str
+    largest_difference: float
+    bound: str
+    """What was allowed, in words."""
+    passed: bool
+
+
+def reach_of(data: DataSpec, rows: npt.NDArray[np.number]) -> Reach:
+    """Returns how far apart values of data lie: maximum - minimum; in a float32 table what some rows show, by column.
+
+    A table's own range only keeps out what no row can hold, and may be wider than its rows by any factor.
+
+    Args:
+        data: the range that data lies in.
+        rows: probes of the encoder, [rows, *data.shape].
+    """
+    widest = float(data.maximum - data.minimum)
+    if data.kind == "image" or data.dtype == "uint8" or not len(rows):
+        return widest
+    missing, wide = np.isnan(rows), rows.astype(np.float64)
+    shown = np.where(missing, -np.inf, wide).max(0) - np.where(missing, np.inf, wide).min(0)
+    return np.minimum(np.where(shown > 0, shown, 1.0), widest)  # a column that never varies shows no scale
+
+
+def compare(outputs: Arrays, references: Arrays, reach: Reach, tolerance: Tolerance) -> list[Comparison]:
+    """Compares every reference with the output of the same name.
+
+    `expectation` may differ by absolute * reach, and in a table by float32's rounding; so may `parameters` that are the
+    expectation itself. Integer `data` must be equal,
+    except that a value may be one apart where the reference expectation lies within that distance of a rounding tie.
+    Everything else may differ by absolute + relative * |reference|. What is not finite never passes.
+
+    Args:
+        outputs: arrays by name, [rows, ...].
+        references: arrays by name, of the same shapes.
+        reach: of the data, as `reach_of` tells it.
+        tolerance: the provider's tolerance.
+    """
+    comparisons = []
+    for name, reference in references.items():
+        output = outputs[name]
+        if output.shape != reference.shape or output.dtype != reference.dtype:
+            raise AssertionError(f"{name} is {output.dtype} {output.shape}, not {reference.dtype} {reference.shape}")
+        wide, expected = output.astype(np.float64), reference.astype(np.float64)
+        scaled = tolerance.absolute * reach
+        words = f"{scaled:.0e}" if isinstance(scaled, float) else f"{tolerance.absolute:.0e} of a column's reach"
+        allowed: npt.NDArray[np.float64] | float
+        if name == "data" and reference.dtype == np.uint8:
+            expectation = references["expectation"].astype(np.float64)
+            near_tie = np.abs(expectation - np.floor(expectation) - 0.5) <= scaled
+            allowed, bound = np.where(near_tie, 1.0, 0.0), f"0, or 1 within {words} of a rounding tie"
+        elif name in ("data", "expectation") or np.array_equal(reference, references.get("expectation", ())):
+            allowed, bound = scaled, words
+            if not isinstance(scaled, float):
+                allowed = scaled + _ROUNDING * np.abs(expected)
+        else:
+            allowed = tolerance.absolute + tolerance.relative * np.abs(expected)
+            bound = f"{tolerance.absolute:.0e} + {tolerance.relative:.0e} |reference|"
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            difference = np.abs(wide - expected)
+        passed = bool((np.isfinite(expected) & (difference <= allowed)).all())  # NaN compares false
+        comparisons.append(Comparison(name, float(difference.max(initial=0.0)), bound, passed))
+    return comparisons

@@ -1,0 +1,8 @@
+"""Rows of data and latents: as arrays, as messages, as images; their noise and their posterior.
+
+tensors        Tensor message <-> array; parsing is the validation
+noise          (purpose, seed, row) -> standard normals
+posterior      draws from a posterior, and its KL
+image_headers  what an image's header tells before anything is decoded
+images         encoded images <-> rows of an image model
+"""

@@ -1,0 +1,190 @@
+"""Encoded images <-> rows of an image model, through Pillow. Decoding is the validation, as in `tensors`.
+
+An image must hold exactly what the model takes: its height and width, 8 bits a channel, one frame. Its colours are
+converted where nothing is lost: palettes, greys of a colour model, colours that are all grey, an alpha channel that
+hides nothing. It is turned upright, as its EXIF orientation says. No other metadata is read: a colour profile changes
+nothing.
+"""
+
+import io
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from vaeserve.errors import InvalidInput
+from vaeserve.files import AnyArray
+from vaeserve.package.manifest import DataSpec
+from vaeserve.rows.image_headers import Format, ImageFile, read_image_file
+
+Pixels = npt.NDArray[np.uint8]
+"""[height, width, channels], or rows of them."""
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # by channels
+_CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+# Not Image.open: it warns of large images before anyone could have looked at their size.
+_PLUGINS: dict[Format, type[PngImageFile | JpegImageFile | WebPImageFile]] = {
+    "PNG": PngImageFile,
+    "JPEG": JpegImageFile,
+    "WebP": WebPImageFile,
+}
+_UPRIGHT = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_METADATA_BYTES = 2**20  # in reason, beside twice what the pixels take; a long file of small size is there to cost time
+_FAST = 1  # compression level: a third of the default's time at 256 x 256, for a sixth more bytes
+
+
+class Unfit(Exception):
+    """An image is intact, but not what is wanted; the message says why."""
+
+
+def takes_images(spec: DataSpec) -> bool:
+    """Returns whether encoded images can be rows of this data."""
+    return spec.kind == "image" and spec.shape[2] in _MODES
+
+
+def check_image(content: bytes, field: str, spec: DataSpec) -> ImageFile:
+    """Returns an image whose header fits. `takes_images` must hold.
+
+    Raises:
+        InvalidInput: it is no PNG, JPEG or WebP, or has another size, more bits or several frames.
+    """
+    height, width, channels = spec.shape
+    most = 2 * height * width * channels + _METADATA_BYTES
+    if len(content) > most:
+        raise InvalidInput(field, f"takes {len(content)} bytes; one of {width} x {height} pixels takes at most {most}")
+    try:
+        file = read_image_file(content)
+    except ValueError as exc:
+        raise InvalidInput(field, str(exc)) from exc
+    _check_size(file, field, spec)
+    if file.bits > 8:
+        raise InvalidInput(field, f"has {file.bits} bits a channel, must have at most 8")
+    if file.is_animated:
+        raise InvalidInput(field, "is animated, must be a single picture")
+    return file
+
+
+def decode_images(images: Sequence[bytes], field: str, first_row: int, spec: DataSpec) -> AnyArray:
+    """Returns images as rows of data: [rows, *spec.shape] of spec.dtype, in [spec.minimum, spec.maximum].
+
+    Args:
+        images: one a row.
+        field: what to call them in an error, which adds the row's number.
+        first_row: number of the first.
+        spec: the model's data; `takes_images` must hold.
+
+    Raises:
+        InvalidInput: an image does not fit, or is cut short or altered.
+    """
+    pixels = [_decode(image, f"{field}[{first_row + row}]", spec) for row, image in enumerate(images)]
+    return to_rows(np.stack(pixels), spec)
+
+
+def to_rows(pixels: Pixels, spec: DataSpec) -> AnyArray:
+    """Returns pixels as rows of data: of spec.dtype, 0..255 rescaled linearly to the spec's range."""
+    return _levels(spec.minimum, spec.maximum, spec.dtype)[pixels]
+
+
+def encode_images(rows: AnyArray, spec: DataSpec) -> list[bytes]:
+    """Returns rows of data as PNG files; `takes_images` must hold."""
+    return [png(picture, _FAST) for picture in to_pixels(rows, spec)]
+
+
+def to_pixels(rows: AnyArray, spec: DataSpec) -> Pixels:
+    """Returns rows rescaled linearly from the spec's range to 0..255; values past it are clipped, NaN is black."""
+    if rows.dtype == np.uint8:
+        shades: Pixels = _shades(spec.minimum, spec.maximum)[rows]
+        return shades
+    return _shade(rows, spec.minimum, spec.maximum)
+
+
+def open_image(file: ImageFile) -> Image.Image:
+    """Returns an image of which nothing is decoded yet.
+
+    Raises:
+        Unfit: Pillow sees another size in it than its header says; it has made no room for it yet.
+    """
+    image = _PLUGINS[file.format](io.BytesIO(file.content))
+    if image.size != (file.width, file.height):
+        raise Unfit(f"is {image.width} x {image.height} pixels beside what its header says")
+    return image
+
+
+def upright(image: Image.Image, file: ImageFile) -> Image.Image:
+    """Returns a decoded image as it is to be seen."""
+    return image if file.orientation == 1 else image.transpose(_UPRIGHT[file.orientation])
+
+
+def png(picture: Pixels, compression: int = 6) -> bytes:
+    """Returns a PNG of a picture of 1, 3 or 4 channels; compression goes from 0 to 9."""
+    file = io.BytesIO()
+    flat = picture[:, :, 0] if picture.shape[2] == 1 else picture
+    Image.fromarray(flat).save(file, "PNG", compress_level=compression)
+    return file.getvalue()
+
+
+def _decode(content: bytes, field: str, spec: DataSpec) -> Pixels:
+    file = check_image(content, field, spec)
+    try:
+        with open_image(file) as image:
+            image.load()
+            return _pixels(upright(image, file), spec.shape[2])
+    except Unfit as exc:
+        raise InvalidInput(field, str(exc)) from exc
+    except Exception as exc:  # there is no list of what Pillow raises for bytes that were made to mislead
+        raise InvalidInput(field, f"is no intact {file.format}") from exc
+
+
+def _check_size(file: ImageFile, field: str, spec: DataSpec) -> None:
+    width, height = file.upright_size
+    if (height, width) != spec.shape[:2]:
+        turned = " once it is turned upright as its EXIF says" if file.is_sideways else ""
+        wanted = f"{spec.shape[1]} x {spec.shape[0]}"
+        raise InvalidInput(field, f"is {width} x {height} pixels{turned}, must be {wanted} (width x height)")
+
+
+def _pixels(image: Image.Image, channels: int) -> Pixels:
+    """Returns an image's pixels in the channels asked for, where that loses nothing."""
+    if image.mode == _MODES[channels] and "transparency" not in image.info:
+        return np.asarray(image).reshape(image.height, image.width, channels)
+    if image.mode not in _CONVERTIBLE:
+        raise Unfit(f"has colours of mode {image.mode}, must have grey, RGB or RGBA")
+    pixels = np.asarray(image.convert("RGBA"))
+    if channels < 4 and pixels[:, :, 3].min() < 255:
+        raise Unfit("has transparent pixels, the model has no alpha channel")
+    if channels == 1 and (pixels[:, :, :1] != pixels[:, :, 1:3]).any():
+        raise Unfit("has colours, must be grey")
+    return pixels[:, :, :channels]
+
+
+@lru_cache(maxsize=64)
+def _levels(minimum: float, maximum: float, dtype: str) -> AnyArray:
+    """Returns the value of each shade 0..255: [256]."""
+    share = np.arange(256) / 255
+    values = minimum * (1 - share) + maximum * share
+    return (np.rint(values) if dtype == "uint8" else values).astype(dtype)
+
+
+@lru_cache(maxsize=64)
+def _shades(minimum: float, maximum: float) -> Pixels:
+    """Returns the shade of each value 0..255: [256]."""
+    return _shade(np.arange(256), minimum, maximum)
+
+
+def _shade(values: AnyArray, minimum: float, maximum: float) -> Pixels:
+    share = (values.astype(np.float64) - minimum) / (maximum - minimum)
+    shades: npt.NDArray[np.float64] = np.rint(np.clip(np.nan_to_num(share), 0.0, 1.0) * 255.0)
+    return shades.astype(np.uint8)

@@ -1,0 +1,42 @@
+"""Classes of rows: what an array of labels or the folders of pictures tell, as numbers and perhaps names."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from vaeserve.sources.content import Array, ClassLabels
+from vaeserve.sources.names import shown
+
+_LARGEST = 2**53
+
+
+class Classes(NamedTuple):
+    """Each row's class, and what the classes 0, 1, ... are called where they are no numbers to begin with."""
+
+    labels: ClassLabels | None = None
+    names: tuple[str, ...] = ()
+
+
+def labels_of(array: Array) -> Array | None:
+    """Returns an array of names or of whole numbers; None for what holds no classes.
+
+    Args:
+        array: [rows].
+    """
+    if array.dtype.kind == "S":
+        return np.char.decode(array, "utf-8", "backslashreplace")
+    if array.dtype.kind == "U":
+        return array
+    if array.dtype.kind not in "buif" or not (np.abs(array.astype(np.float64)) < _LARGEST).all():
+        return None
+    return array if (array.astype(np.int64) == array).all() else None
+
+
+def classes_of(labels: Array | Sequence[str]) -> Classes:
+    """Returns whole numbers as they are, and numbers that stand for names."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind != "U":
+        return Classes(labels.astype(np.int64))
+    names, numbers = np.unique(labels, return_inverse=True)
+    return Classes(numbers.astype(np.int64), tuple(map(shown, names.tolist())))

@@ -1,0 +1,88 @@
+"""Content: what a reader found, in its original order and not yet split."""
+
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vaeserve.errors import TrainingError
+from vaeserve.package.manifest import DataSpec, ImageFit
+from vaeserve.sources.names import shown
+from vaeserve.sources.pictures import colours
+
+Array = npt.NDArray[Any]
+ClassLabels = npt.NDArray[np.int64]  # [rows]
+
+
+class Content(NamedTuple):
+    """All rows of a source."""
+
+    title: str
+    """What it is, in one line, or which file and which of its arrays."""
+    spec: DataSpec
+    family: str
+    values: Array  # [rows, *spec.shape]
+    labels: ClassLabels | None = None
+    validation_rows: int = 0
+    """The source itself holds out its last rows: so many to validate on, and after them so many to test on."""
+    test_rows: int = 0
+    drawn_test_rows: int | None = None
+    """How many to draw for the test where the source holds out none; None: a tenth."""
+    skipped: tuple[str, ...] = ()
+    """One line for each thing that was left out."""
+    notes: tuple[str, ...] = ()
+    """One line for each thing that whoever trains should know."""
+    columns: tuple[str | int, ...] = ()
+    """What to call each column of a table."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels 0, 1, ...; none where they are numbers to begin with."""
+
+
+def images_spec(shape: tuple[int, ...], maximum: int = 255, image_fit: ImageFit | None = None) -> DataSpec:
+    """Returns the description of uint8 images [height, width, channels], and of how picture files became such."""
+    return DataSpec(kind="image", shape=shape, dtype="uint8", minimum=0, maximum=maximum, image_fit=image_fit)
+
+
+def table_spec(columns: tuple[str | int, ...], limit: float) -> DataSpec:
+    """Returns the description of float32 tables whose values lie within [-limit, limit]."""
+    names = tuple(name for name in columns if isinstance(name, str))
+    return DataSpec(
+        kind="table",
+        shape=(len(columns),),
+        dtype="float32",
+        minimum=-limit,
+        maximum=limit,
+        columns=names if len(names) == len(columns) else (),
+    )
+
+
+def describe_rows(rows: int, spec: DataSpec) -> str:
+    """Returns "1000 images of 32 x 32 pixels in colour", or "1831 rows of 21 numbers"."""
+    if spec.kind == "table":
+        return f"{rows} rows of {spec.size} numbers"
+    height, width, channels = spec.shape
+    return f"{rows} images of {width} x {height} pixels in {colours(channels)}"
+
+
+def room_for(shape: tuple[int, ...], dtype: npt.DTypeLike, name: object) -> Array:
+    """Returns an array that is not filled; a system gives it memory as rows are written.
+
+    Raises:
+        TrainingError: it is larger than the machine's memory; the message calls the data by `name`.
+    """
+    refuse_too_large(int(np.prod([*shape, np.dtype(dtype).itemsize], dtype=object)), name)
+    return np.empty(shape, dtype)
+
+
+def refuse_too_large(size: int, name: object) -> None:
+    """Makes sure that so many bytes fit in the machine's memory.
+
+    Raises:
+        TrainingError: they do not.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        raise TrainingError(
+            f"{shown(name)}: needs {size / 2**30:.1f} GiB of memory, this machine has {memory / 2**30:.1f} GiB"
+        )

@@ -1,0 +1,145 @@
+"""A folder -> its picture files, folders within included -> rows of an image model."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from vaeserve.errors import InvalidInput
+from vaeserve.files import AnyArray
+from vaeserve.package.manifest import DataSpec
+from vaeserve.printable import printable
+from vaeserve.rows.images import check_image, takes_images, to_rows
+from vaeserve.sources.picture import Wanted, parse_picture, read_file
+
+_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
+_COLOURS = {1: "grey", 3: "colour"}
+
+Read = TypeVar("Read")
+
+
+class FittedRows(NamedTuple):
+    """Rows that fit a model."""
+
+    rows: AnyArray | list[bytes]
+    """[rows, *shape], or pictures as they are where the model does not tell how they were fitted."""
+    files: tuple[Path, ...] = ()
+    """What each row was read from, if that is a picture."""
+    skipped: tuple[str, ...] = ()
+    """One line for each picture that was left out because it is bad."""
+
+
+def read_rows(files: Sequence[Path], spec: DataSpec, skip_bad: bool = False) -> FittedRows:
+    """Returns pictures as rows, fitted as those that the model was trained on, where it tells how.
+
+    Args:
+        files: one or more.
+        spec: the model's data.
+        skip_bad: whether to leave out and list what cannot be used.
+
+    Raises:
+        InvalidInput: named by the path; a picture is bad or does not fit the model, or all are and none is left.
+    """
+    skipped = list[str]()
+    read = list(read_each(files, lambda file: fit_picture(read_file(file), printable(file), spec), skip_bad, skipped))
+    if not read:
+        raise InvalidInput(printable(files[0]), f"none of {len(files)} pictures can be used: {skipped[0]}")
+    usable, rows = zip(*read, strict=True)
+    return FittedRows(np.stack(rows) if spec.image_fit is not None else list(rows), usable, tuple(skipped))
+
+
+def fit_picture(content: bytes, name: str, spec: DataSpec) -> AnyArray | bytes:
+    """Returns a picture as a row, fitted as the model tells; as it is, but checked, where the model does not tell.
+
+    Raises:
+        InvalidInput: named as told; the picture is bad or does not fit the model.
+    """
+    if spec.image_fit is None:
+        if takes_images(spec):
+            check_image(content, name, spec)
+        return content
+    height, width, channels = spec.shape
+    picture = parse_picture(content, name, Wanted((height, width), spec.image_fit.fit, spec.image_fit.channels))
+    if picture.shape[2] != channels:
+        raise InvalidInput(name, f"is in {colours(picture.shape[2])}, must be in {colours(channels)}")
+    return to_rows(picture, spec)
+
+
+def read_each(
+    files: Iterable[Path], read: Callable[[Path], Read], skip_bad: bool, skipped: list[str]
+) -> Iterator[tuple[Path, Read]]:
+    """Yields each file with what was read of it; of a bad one, where those are skipped, a line goes to `skipped`.
+
+    Raises:
+        InvalidInput: a file is bad, and `skip_bad` is not set.
+    """
+    for file in files:
+        try:
+            yield file, read(file)
+        except InvalidInput as exc:
+            if not skip_bad:
+                raise
+            skipped.append(str(exc))
+
+
+def picture_files(paths: Iterable[Path]) -> list[Path]:
+    """Returns the files given, and for each folder the pictures below it.
+
+    Raises:
+        InvalidInput: named by the path; a folder holds none or cannot be read, or a file is no picture.
+    """
+    return [file for path in paths for file in (find_pictures(path) if path.is_dir() else [_picture(path)])]
+
+
+def find_pictures(directory: Path) -> list[Path]:
+    """Returns the files below a folder that are named as pictures are or begin as they do, sorted by path.
+
+    A file or folder whose name begins with a dot is passed over, as is a folder that a link leads to a second time.
+
+    Raises:
+        InvalidInput: named by the path; the folder holds no pictures, or a folder or file cannot be read.
+    """
+    found, seen = [], set[tuple[int, int]]()
+    try:
+        for folder, folders, files in os.walk(directory, onerror=_raise, followlinks=True):
+            place = Path(folder).stat()
+            if (place.st_dev, place.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((place.st_dev, place.st_ino))
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            paths = (Path(folder, name) for name in files if not name.startswith("."))
+            found += [path for path in paths if _is_picture(path)]
+    except OSError as exc:
+        raise InvalidInput(printable(exc.filename or directory), f"cannot be read: {exc.strerror}") from exc
+    if not found:
+        raise InvalidInput(printable(directory), "holds no pictures (PNG, JPEG or WebP)")
+    return sorted(found)
+
+
+def colours(channels: int) -> str:
+    """Returns what to call so many channels."""
+    return _COLOURS.get(channels, f"{channels} channels")
+
+
+def _picture(path: Path) -> Path:
+    if _is_picture(path):
+        return path
+    problem = "must be a picture (PNG, JPEG or WebP), a folder of them, or a single .npy file"
+    raise InvalidInput(printable(path), problem)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _is_picture(path: Path) -> bool:
+    if path.suffix.lower() in _SUFFIXES:
+        return True
+    if not path.is_file():  # a pipe would wait for ever
+        return False
+    with path.open("rb") as file:
+        return file.read(4).startswith(_SIGNATURES)

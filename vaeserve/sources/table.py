@@ -1,0 +1,193 @@
+"""A table -> float32, without what is missing, infinite or constant, and without an index."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vaeserve.errors import TrainingError
+from vaeserve.sources.content import Array, Content, table_spec
+from vaeserve.sources.names import column_of, quoted
+from vaeserve.sources.precision import LIMIT, Loss
+from vaeserve.sources.surplus import counts_rows, have_names, surplus_columns
+
+MOSTLY = 0.5  # a column of which a larger share is bad is itself bad
+_TOLD = 8  # columns that a summary names
+
+Mask = npt.NDArray[np.bool_]
+Name = str | int
+"""What to call a column: "column 'age'", "column 3"."""
+
+
+class Table(NamedTuple):
+    """Rows of numbers, as read."""
+
+    name: str
+    """What to call it in an error."""
+    columns: tuple[Name, ...]
+    values: Array  # float32 [rows, columns], NaN where a cell is bad
+    numbers: npt.NDArray[np.intp]  # [rows]: what to call each; the first of the file is 0
+    problem: Callable[[int, int], str]
+    """What is wrong with the bad cell in the i-th row and j-th column: "is missing", "holds 'abc'"."""
+    losses: Mapping[int, Loss] = {}
+    """What float32 lost of the j-th column, where that is worth a line."""
+
+    def called(self, column: int) -> str:
+        """Returns what a message calls a column."""
+        return f"{self.name}: {column_of(self.columns[column])}"
+
+
+class Good(NamedTuple):
+    """What is left of a table."""
+
+    values: Array  # float32 [rows, columns], finite
+    columns: tuple[Name, ...]
+    rows: Mask  # of the table: which are left
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def content(self, title: str) -> Content:
+        """Returns it as what a reader found."""
+        spec = table_spec(self.columns, LIMIT)
+        return Content(
+            title, spec, "gaussian", self.values, skipped=self.skipped, notes=self.notes, columns=self.columns
+        )
+
+
+def named(names: Sequence[str], table: str) -> tuple[Name, ...]:
+    """Returns what to call columns after the names in a file; one without a name goes by its number.
+
+    Raises:
+        TrainingError: two have the same name.
+    """
+    trimmed = [name.strip() for name in names]
+    for place, name in enumerate(trimmed):
+        if name and name in trimmed[:place]:
+            first = trimmed.index(name)
+            raise TrainingError(f"{table}: columns {first} and {place} are both called {quoted(name)}: rename one")
+    return tuple(name or place for place, name in enumerate(trimmed))
+
+
+def to_float32(numbers: Array) -> Array:
+    """Returns numbers as float32, with NaN for what is missing, infinite or beyond LIMIT."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = numbers.astype(np.float32)
+        values[~(np.abs(values) <= LIMIT)] = np.nan
+    return values
+
+
+def describe(number: float) -> str:
+    """Returns what is wrong with a number that became NaN."""
+    if np.isnan(number):
+        return "is NaN"
+    if not np.isfinite(number):
+        return f"is {number:g}"
+    return f"is {number:g}, beyond {LIMIT:g}: divide the column by a constant"
+
+
+def leave_out_bad(table: Table, skip_bad: bool) -> Good:
+    """Returns a table without its index and its bad cells: columns that are mostly bad go, then rows that have one.
+
+    Raises:
+        TrainingError: there is a bad cell or column, and `skip_bad` is not set; or a column has no name beside others
+            that do; or nothing would be left.
+    """
+    bad = np.isnan(table.values)
+    found = surplus_columns(table.columns, table.values, table.numbers)
+    surplus = {column: f"{table.called(column)} {said}" for column, said in found.items()}
+    severe = {column: loss for column, loss in table.losses.items() if loss.is_severe and column not in surplus}
+    of_no_use = np.isin(np.arange(bad.shape[1]), [*surplus, *severe])
+    mostly_bad = (bad.sum(0) > MOSTLY * max(len(bad), 1)) & ~of_no_use
+    gone = mostly_bad | of_no_use
+    bad_rows: Mask = np.any(bad & ~gone, axis=1)
+    lines = [f"{table.called(column)} {loss}" for column, loss in severe.items()]
+    lines += [_about_column(table, bad, column) for column in np.flatnonzero(mostly_bad).tolist()]
+    lines += [_about_row(table, bad & ~gone, row) for row in np.flatnonzero(bad_rows).tolist()]
+    if lines and not skip_bad:
+        share = f" ({bad_rows.sum()} of {len(bad_rows)} rows)" if bad_rows.any() else ""
+        first = "" if severe else " (the first row is 0)"
+        raise TrainingError(f"{lines[0]}{first}{and_more(len(lines), share)}")
+    if gone.all() or bad_rows.all():
+        raise TrainingError(f"{table.name}: no number is left: {[*lines, *surplus.values()][0]}")
+    notes = [f"{table.called(column)} {loss}" for column, loss in table.losses.items() if not gone[column]]
+    notes += _notes(table, bad & ~gone, bad_rows, gone)
+    skipped = (*surplus.values(), *lines)
+    columns = tuple(name for name, is_gone in zip(table.columns, gone.tolist(), strict=True) if not is_gone)
+    _refuse_nameless(columns, table.name)
+    values = table.values[~bad_rows][:, ~gone] if skipped else table.values
+    return Good(values, columns, ~bad_rows, skipped, tuple(notes))
+
+
+def leave_out_constant(content: Content, train: npt.NDArray[np.intp], name: str, skip_bad: bool) -> Content:
+    """Returns a table without the columns that do not vary over the rows to train on: they have no scale.
+
+    Args:
+        content: a table.
+        train: places of the rows to train on.
+        name: what to call the table in an error.
+        skip_bad: whether such columns may go.
+
+    Raises:
+        TrainingError: there is such a column, and `skip_bad` is not set; or none varies.
+    """
+    rows = content.values[train]
+    varies = rows.max(0) > rows.min(0)
+    constant = [int(column) for column in np.flatnonzero(~varies)]
+    lines = [
+        f"{name}: {column_of(content.columns[column])} is {rows[0, column]:g} in every row to train on"
+        for column in constant
+    ]
+    if not lines:
+        return content
+    if not varies.any():
+        raise TrainingError(f"{name}: no column varies over the rows to train on")
+    if not skip_bad:
+        raise TrainingError(f"{lines[0]}{and_more(len(lines))}")
+    values = np.ascontiguousarray(content.values[:, varies])
+    columns = tuple(name for name, stays in zip(content.columns, varies.tolist(), strict=True) if stays)
+    return content._replace(
+        values=values, spec=table_spec(columns, LIMIT), columns=columns, skipped=(*content.skipped, *lines)
+    )
+
+
+def and_more(lines: int, share: str = "") -> str:
+    """Returns how an error goes on after the first of so many faults that --skip-bad would leave out."""
+    more = f"; {lines - 1} more fault{'s' * (lines > 2)}" if lines > 1 else ""
+    return f"{more}; --skip-bad leaves out what is bad{share} and lists it"
+
+
+def _refuse_nameless(columns: Sequence[Name], table: str) -> None:
+    nameless = [name for name in columns if isinstance(name, int)]
+    if nameless and have_names(columns):
+        raise TrainingError(f"{table}: column {nameless[0]} has no name, others have: name it, or take it out")
+
+
+def _notes(table: Table, bad: Mask, bad_rows: Mask, gone: Mask) -> list[str]:
+    """Returns how many rows went for the sake of a cell, by column, and which column may be an index."""
+    notes = []
+    if bad_rows.any():
+        counts = bad.sum(0)
+        worst = [column for column in np.argsort(-counts, kind="stable").tolist() if counts[column]]
+        told = ", ".join(f"{column_of(table.columns[column])} {counts[column]}" for column in worst[:_TOLD])
+        more = f", and {len(worst) - _TOLD} more columns" if len(worst) > _TOLD else ""
+        notes.append(
+            f"{table.name}: {bad_rows.sum()} of {len(bad_rows)} rows are left out, each because a cell has no number; "
+            f"cells by column: {told}{more}"
+        )
+    for column in np.flatnonzero(~gone).tolist():
+        if len(table.columns) > 1 and counts_rows(table.values[:, column], table.numbers):
+            notes.append(f"{table.called(column)} counts the rows: if it is an index, take it out")
+    return notes
+
+
+def _about_column(table: Table, bad: Mask, column: int) -> str:
+    row = int(bad[:, column].argmax())
+    share = f"{bad[:, column].sum()} of {len(bad)}"
+    problem = table.problem(row, column)
+    return f"{table.called(column)} cannot be used in {share} rows: in row {table.numbers[row]} it {problem}"
+
+
+def _about_row(table: Table, bad: Mask, row: int) -> str:
+    column = int(bad[row].argmax())
+    return f"{table.name}: row {table.numbers[row]}: {column_of(table.columns[column])} {table.problem(row, column)}"
