@@ -29,6 +29,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _CallClass:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CallClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CallClass.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALL_CLASS_UNSPECIFIED: _CallClass.ValueType  # 0
+    """Not set: what the metadata key `vae-class` says; without it, interactive for a unary call and bulk for a stream."""
+    CALL_CLASS_INTERACTIVE: _CallClass.ValueType  # 1
+    """Goes first."""
+    CALL_CLASS_BULK: _CallClass.ValueType  # 2
+    """Runs in the room that interactive rows leave, and in a share of every batch that is its own."""
+
+class CallClass(_CallClass, metaclass=_CallClassEnumTypeWrapper):
+    """Says who yields when the device is short."""
+
+CALL_CLASS_UNSPECIFIED: CallClass.ValueType  # 0
+"""Not set: what the metadata key `vae-class` says; without it, interactive for a unary call and bulk for a stream."""
+CALL_CLASS_INTERACTIVE: CallClass.ValueType  # 1
+"""Goes first."""
+CALL_CLASS_BULK: CallClass.ValueType  # 2
+"""Runs in the room that interactive rows leave, and in a share of every batch that is its own."""
+Global___CallClass: _TypeAlias = CallClass  # noqa: Y015
+
 class _DataType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1000,6 +1024,186 @@ class DecodeReply(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___DecodeReply: _TypeAlias = DecodeReply  # noqa: Y015
+
+@_typing.final
+class CallStreamRequest(_message.Message):
+    """Holds calls of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLS_FIELD_NUMBER: _builtins.int
+    CANCELLED_IDS_FIELD_NUMBER: _builtins.int
+    ANY_ORDER_FIELD_NUMBER: _builtins.int
+    any_order: _builtins.bool
+    """Lets replies come as they are ready, not in the order of the calls. Read from the stream's first message alone."""
+    @_builtins.property
+    def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___Call]:
+        """Calls to begin. Several in one message cost less than a message each."""
+
+    @_builtins.property
+    def cancelled_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Ids of calls whose answers are no longer wanted, at most 65536; those not answered yet get the error CANCELLED."""
+
+    def __init__(
+        self,
+        *,
+        calls: _abc.Iterable[Global___Call] | None = ...,
+        cancelled_ids: _abc.Iterable[_builtins.int] | None = ...,
+        any_order: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_order", b"any_order", "calls", b"calls", "cancelled_ids", b"cancelled_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallStreamRequest: _TypeAlias = CallStreamRequest  # noqa: Y015
+
+@_typing.final
+class Call(_message.Message):
+    """One call of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ENCODE_FIELD_NUMBER: _builtins.int
+    DECODE_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
+    RECONSTRUCT_FIELD_NUMBER: _builtins.int
+    TIMEOUT_MICROSECONDS_FIELD_NUMBER: _builtins.int
+    CALL_CLASS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACESTATE_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """What the reply is known by; chosen by the caller, who keeps those in flight distinct."""
+    timeout_microseconds: _builtins.int
+    """Time after which the answer is no longer wanted, in microseconds from the call's arrival; 0: never."""
+    call_class: Global___CallClass.ValueType
+    """Class of the call. Unset: the class of the stream."""
+    request_id: _builtins.str
+    """What the server's log calls this call, as the metadata key `x-request-id` does for a unary call. Empty: the stream's."""
+    traceparent: _builtins.str
+    """Trace context of the call, as the W3C header `traceparent` holds it; empty: none."""
+    tracestate: _builtins.str
+    """Trace state of the call, as the W3C header `tracestate` holds it; empty: none."""
+    @_builtins.property
+    def encode(self) -> Global___EncodeRequest:
+        """A call of Encode."""
+
+    @_builtins.property
+    def decode(self) -> Global___DecodeRequest:
+        """A call of Decode."""
+
+    @_builtins.property
+    def sample(self) -> Global___SampleRequest:
+        """A call of Sample."""
+
+    @_builtins.property
+    def reconstruct(self) -> Global___ReconstructRequest:
+        """A call of Reconstruct."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        encode: Global___EncodeRequest | None = ...,
+        decode: Global___DecodeRequest | None = ...,
+        sample: Global___SampleRequest | None = ...,
+        reconstruct: Global___ReconstructRequest | None = ...,
+        timeout_microseconds: _builtins.int = ...,
+        call_class: Global___CallClass.ValueType = ...,
+        request_id: _builtins.str = ...,
+        traceparent: _builtins.str = ...,
+        tracestate: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "encode", b"encode", "reconstruct", b"reconstruct", "request", b"request", "sample", b"sample"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_class", b"call_class", "decode", b"decode", "encode", b"encode", "id", b"id", "reconstruct", b"reconstruct", "request", b"request", "request_id", b"request_id", "sample", b"sample", "timeout_microseconds", b"timeout_microseconds", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["encode", "decode", "sample", "reconstruct"]  # noqa: Y015
+    _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
+
+Global___Call: _TypeAlias = Call  # noqa: Y015
+
+@_typing.final
+class CallStreamResponse(_message.Message):
+    """Holds replies of a stream, one or more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def replies(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reply]:
+        """The replies."""
+
+    def __init__(
+        self,
+        *,
+        replies: _abc.Iterable[Global___Reply] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replies", b"replies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallStreamResponse: _TypeAlias = CallStreamResponse  # noqa: Y015
+
+@_typing.final
+class Reply(_message.Message):
+    """What became of one call of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ENCODE_FIELD_NUMBER: _builtins.int
+    DECODE_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
+    RECONSTRUCT_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """The call's id; 0 for a message that could not be read."""
+    @_builtins.property
+    def encode(self) -> Global___EncodeResponse:
+        """Answer to a call of Encode."""
+
+    @_builtins.property
+    def decode(self) -> Global___DecodeResponse:
+        """Answer to a call of Decode."""
+
+    @_builtins.property
+    def sample(self) -> Global___SampleResponse:
+        """Answer to a call of Sample."""
+
+    @_builtins.property
+    def reconstruct(self) -> Global___ReconstructResponse:
+        """Answer to a call of Reconstruct."""
+
+    @_builtins.property
+    def error(self) -> Global___Error:
+        """Why the call failed."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        encode: Global___EncodeResponse | None = ...,
+        decode: Global___DecodeResponse | None = ...,
+        sample: Global___SampleResponse | None = ...,
+        reconstruct: Global___ReconstructResponse | None = ...,
+        error: Global___Error | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "encode", b"encode", "error", b"error", "reconstruct", b"reconstruct", "result", b"result", "sample", b"sample"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "encode", b"encode", "error", b"error", "id", b"id", "reconstruct", b"reconstruct", "result", b"result", "sample", b"sample"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["encode", "decode", "sample", "reconstruct", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___Reply: _TypeAlias = Reply  # noqa: Y015
 
 @_typing.final
 class SampleStreamRequest(_message.Message):

@@ -75,6 +75,11 @@ class VaeServiceStub(object):
                 request_serializer=vaeserve_dot_v1_dot_vae__pb2.DecodeStreamRequest.SerializeToString,
                 response_deserializer=vaeserve_dot_v1_dot_vae__pb2.DecodeStreamResponse.FromString,
                 _registered_method=True)
+        self.CallStream = channel.stream_stream(
+                '/vae.v1.VaeService/CallStream',
+                request_serializer=vaeserve_dot_v1_dot_vae__pb2.CallStreamRequest.SerializeToString,
+                response_deserializer=vaeserve_dot_v1_dot_vae__pb2.CallStreamResponse.FromString,
+                _registered_method=True)
         self.SampleStream = channel.unary_stream(
                 '/vae.v1.VaeService/SampleStream',
                 request_serializer=vaeserve_dot_v1_dot_vae__pb2.SampleStreamRequest.SerializeToString,
@@ -148,6 +153,14 @@ class VaeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CallStream(self, request_iterator, context):
+        """Carries calls of every verb for as long as the caller sends. Each call gets one reply, a response or an error of its
+        own; neither ends the stream. A caller who does not read is not read from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SampleStream(self, request, context):
         """Samples any number of rows, and answers them in order, a message at a time.
         """
@@ -197,6 +210,11 @@ def add_VaeServiceServicer_to_server(servicer, server):
                     servicer.DecodeStream,
                     request_deserializer=vaeserve_dot_v1_dot_vae__pb2.DecodeStreamRequest.FromString,
                     response_serializer=vaeserve_dot_v1_dot_vae__pb2.DecodeStreamResponse.SerializeToString,
+            ),
+            'CallStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.CallStream,
+                    request_deserializer=vaeserve_dot_v1_dot_vae__pb2.CallStreamRequest.FromString,
+                    response_serializer=vaeserve_dot_v1_dot_vae__pb2.CallStreamResponse.SerializeToString,
             ),
             'SampleStream': grpc.unary_stream_rpc_method_handler(
                     servicer.SampleStream,
@@ -421,6 +439,33 @@ class VaeService(object):
             '/vae.v1.VaeService/DecodeStream',
             vaeserve_dot_v1_dot_vae__pb2.DecodeStreamRequest.SerializeToString,
             vaeserve_dot_v1_dot_vae__pb2.DecodeStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CallStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/vae.v1.VaeService/CallStream',
+            vaeserve_dot_v1_dot_vae__pb2.CallStreamRequest.SerializeToString,
+            vaeserve_dot_v1_dot_vae__pb2.CallStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

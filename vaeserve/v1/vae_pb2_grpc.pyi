@@ -70,6 +70,10 @@ class VaeServiceStub:
     """
     DecodeStream: _grpc.StreamStreamMultiCallable[_vae_pb2.DecodeStreamRequest, _vae_pb2.DecodeStreamResponse]
     """Decodes for as long as the caller sends, as EncodeStream encodes."""
+    CallStream: _grpc.StreamStreamMultiCallable[_vae_pb2.CallStreamRequest, _vae_pb2.CallStreamResponse]
+    """Carries calls of every verb for as long as the caller sends. Each call gets one reply, a response or an error of its
+    own; neither ends the stream. A caller who does not read is not read from.
+    """
     SampleStream: _grpc.UnaryStreamMultiCallable[_vae_pb2.SampleStreamRequest, _vae_pb2.SampleStreamResponse]
     """Samples any number of rows, and answers them in order, a message at a time."""
 
@@ -106,6 +110,10 @@ class VaeServiceAsyncStub(VaeServiceStub):
     """
     DecodeStream: _aio.StreamStreamMultiCallable[_vae_pb2.DecodeStreamRequest, _vae_pb2.DecodeStreamResponse]  # type: ignore[assignment]
     """Decodes for as long as the caller sends, as EncodeStream encodes."""
+    CallStream: _aio.StreamStreamMultiCallable[_vae_pb2.CallStreamRequest, _vae_pb2.CallStreamResponse]  # type: ignore[assignment]
+    """Carries calls of every verb for as long as the caller sends. Each call gets one reply, a response or an error of its
+    own; neither ends the stream. A caller who does not read is not read from.
+    """
     SampleStream: _aio.UnaryStreamMultiCallable[_vae_pb2.SampleStreamRequest, _vae_pb2.SampleStreamResponse]  # type: ignore[assignment]
     """Samples any number of rows, and answers them in order, a message at a time."""
 
@@ -187,6 +195,16 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_vae_pb2.DecodeStreamResponse], _abc.AsyncIterator[_vae_pb2.DecodeStreamResponse]]:
         """Decodes for as long as the caller sends, as EncodeStream encodes."""
+
+    @_abc_1.abstractmethod
+    def CallStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_vae_pb2.CallStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_vae_pb2.CallStreamResponse], _abc.AsyncIterator[_vae_pb2.CallStreamResponse]]:
+        """Carries calls of every verb for as long as the caller sends. Each call gets one reply, a response or an error of its
+        own; neither ends the stream. A caller who does not read is not read from.
+        """
 
     @_abc_1.abstractmethod
     def SampleStream(
