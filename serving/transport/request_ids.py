@@ -4,6 +4,7 @@ import logging
 import random
 import re
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Protocol, TypeVar
 
@@ -58,6 +59,15 @@ def identify(sent: str | None) -> RequestId:
     request_id = RequestId(sent)
     _current.set(request_id)
     return request_id
+
+
+def as_request(request_id: RequestId, work: Callable[[], None]) -> None:
+    """Works for a call that shares its task with others; what is logged meanwhile has the call's id."""
+    token = _current.set(request_id)
+    try:
+        work()
+    finally:
+        _current.reset(token)
 
 
 def follow(method: str, context: "grpc.aio.ServicerContext[Q, P]") -> RequestId:

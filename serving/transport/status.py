@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from serving.transport.request_ids import RequestId
 from vaeserve import errors
 
 _log = logging.getLogger(__name__)
@@ -61,11 +62,12 @@ def refusal_of(error: Exception) -> Refusal:
     return Refusal(code, str(error), tuple(_packed(detail) for detail in _details(error)))
 
 
-def refuse(what: str, error: Exception) -> Refusal:
+def refuse(what: str, error: Exception, request_id: RequestId) -> Refusal:
     """Returns the answer for an error, and logs it if it is a fault of the server."""
     refusal = refusal_of(error)
     if refusal.code is grpc.StatusCode.INTERNAL:
-        _log.error("%s failed: %s", what, error, exc_info=None if isinstance(error, errors.VaeError) else error)
+        traceback = None if isinstance(error, errors.VaeError) else error
+        _log.error("%s failed: %s", what, error, exc_info=traceback, extra={"request_id": str(request_id)})
     return refusal
 
 

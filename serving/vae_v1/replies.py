@@ -1,33 +1,31 @@
-"""Replies: in what order a stream's replies are written, and which of them travel together."""
+"""Replies: in what order a stream's replies are written, and which of them share a message."""
 
 from collections import deque
-from typing import Generic
 
-from serving.vae_v1.rpcs import A
-from serving.vae_v1.stream_kinds import MESSAGE_BYTES, Pending, Reply
+from serving.vae_v1.streams import MESSAGE_BYTES, StreamCall
 
 
-class Replies(Generic[A, Reply]):
+class Replies:
     """The calls of one stream whose replies are not written yet, in the order in which they will be."""
 
     def __init__(self) -> None:
         self.any_order = False
-        """Whether replies are written as they come, and not in the order of their calls."""
-        self._line: deque[Pending[A, Reply]] = deque()
+        """Whether replies are written as they become ready, not in the order of their calls."""
+        self._line: deque[StreamCall] = deque()
 
-    def expect(self, pending: Pending[A, Reply]) -> None:
-        """Takes in a call that arrived."""
+    def expect(self, call: StreamCall) -> None:
+        """Adds a call that has arrived."""
         if not self.any_order:
-            self._line.append(pending)
+            self._line.append(call)
 
-    def add(self, pending: Pending[A, Reply]) -> None:
-        """Takes in a call whose reply is ready."""
+    def add(self, call: StreamCall) -> None:
+        """Adds a call whose reply is ready."""
         if self.any_order:
-            self._line.append(pending)
+            self._line.append(call)
 
-    def take_ready(self) -> list[Pending[A, Reply]]:
-        """Takes the next ones: as many as are ready and make a message of a good size, or one that is larger."""
-        batch: list[Pending[A, Reply]] = []
+    def take_ready(self) -> list[StreamCall]:
+        """Takes the next calls whose replies are ready and fit in one message; a larger reply travels alone."""
+        batch: list[StreamCall] = []
         size = 0
         while self._line and self._line[0].reply is not None:
             size += self._line[0].size

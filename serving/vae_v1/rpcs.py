@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypedDict, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypedDict, TypeVar
 
 import grpc
 import numpy as np
@@ -290,3 +290,10 @@ RECONSTRUCT = Rpc(
     _data_bytes,
     _wants_images,
 )
+RPCS: dict[str, Rpc[Any, Any, Any, Any]] = {
+    "encode": ENCODE,
+    "decode": DECODE,
+    "sample": SAMPLE,
+    "reconstruct": RECONSTRUCT,
+}
+"""By the oneof arm that calls and replies of a stream have."""

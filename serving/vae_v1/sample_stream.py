@@ -13,7 +13,7 @@ from serving.models.registry import Served
 from serving.transport.status import refusal_of
 from serving.vae_v1.requests import parse_sample
 from serving.vae_v1.rpcs import SAMPLE, is_bulk
-from serving.vae_v1.stream_kinds import MESSAGE_BYTES, Streams
+from serving.vae_v1.streams import MESSAGE_BYTES, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
 from vaeserve.rows.noise import ROW_LIMIT
 from vaeserve.v1 import vae_pb2 as pb

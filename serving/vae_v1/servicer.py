@@ -21,7 +21,7 @@ from serving.vae_v1.call_stream import CallStream
 from serving.vae_v1.images import Images
 from serving.vae_v1.rpcs import DECODE, ENCODE, RECONSTRUCT, SAMPLE, A, AnyRequest, AnyRows, P, Rpc, is_bulk
 from serving.vae_v1.sample_stream import sample
-from serving.vae_v1.stream_kinds import DECODE_STREAM, ENCODE_STREAM, Streams
+from serving.vae_v1.streams import DECODE_CALLS, ENCODE_CALLS, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1 import vae_pb2_grpc
@@ -60,7 +60,7 @@ def _unary(method: Unary[Q, P]) -> Method[object, P]:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED
             raise
         except Exception as exc:
-            refusal = refuse(method.__name__, exc)
+            refusal = refuse(method.__name__, exc, request_id)
             code = refusal.code
         finally:
             if share is None:
@@ -88,7 +88,7 @@ def _stream(method: Method[RequestId, None]) -> Method[object, None]:
         except Exception as exc:
             if isinstance(exc, grpc.aio.InternalError):  # a write to a caller who has left; gRPC soon cancels this
                 await asyncio.sleep(_CANCEL_SECONDS)
-            refusal = refuse(method.__name__, exc)
+            refusal = refuse(method.__name__, exc, request_id)
         finally:
             self.calls.open -= 1
         await _abort(context, refusal, request_id)
@@ -170,14 +170,21 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         self, request_id: RequestId, context: Context
     ) -> None:
         """Encodes for as long as the caller sends."""
-        await CallStream(ENCODE_STREAM, self._streams, context, request_id).run()
+        await CallStream(self._streams, context, request_id, ENCODE_CALLS).run()
 
     @_stream
     async def DecodeStream(  # type: ignore[override]  # noqa: N802
         self, request_id: RequestId, context: Context
     ) -> None:
         """Decodes for as long as the caller sends."""
-        await CallStream(DECODE_STREAM, self._streams, context, request_id).run()
+        await CallStream(self._streams, context, request_id, DECODE_CALLS).run()
+
+    @_stream
+    async def CallStream(  # type: ignore[override]  # noqa: N802
+        self, request_id: RequestId, context: Context
+    ) -> None:
+        """Answers calls of every verb for as long as the caller sends."""
+        await CallStream(self._streams, context, request_id).run()
 
     @_stream
     async def SampleStream(  # type: ignore[override]  # noqa: N802

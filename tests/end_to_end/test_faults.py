@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vaeserve.v1.vae_pb2_grpc import VaeServiceAsyncStub
 
 LATENTS = np.random.default_rng(3).normal(size=(200, 20, 3)).astype(np.float32)
-Reply = pb.DecodeResponse | BaseException
+Outcome = pb.DecodeResponse | BaseException
 
 
 def _request(caller: int) -> pb.DecodeRequest:
@@ -63,7 +63,7 @@ def test_callers_who_leave_at_any_moment_change_no_answer(
 ) -> None:
     server = start_server("--metrics-port", port, "--batch-rows", "8")
 
-    async def storm() -> list[Reply]:
+    async def storm() -> list[Outcome]:
         async with grpc.aio.insecure_channel(server.target) as channel:
             stub = VaeServiceStub(channel)
             calls: list[Awaitable[pb.DecodeResponse]] = [stub.Decode(_request(caller)) for caller in range(200)]
@@ -94,15 +94,15 @@ def _is_about_time(code: int, details: Iterable[AnyMessage]) -> bool:
 async def _stream_with_deadlines(stub: "VaeServiceAsyncStub", alone: list[bytes]) -> int:
     """Sends every caller's rows over one stream, and returns how many were answered in time."""
     calls = [
-        pb.DecodeCall(id=caller, request=_request(caller), timeout_microseconds=random.randint(1, 30_000))
+        pb.Call(id=caller, decode=_request(caller), timeout_microseconds=random.randint(1, 30_000))
         for caller in range(len(LATENTS))
     ]
     answered: dict[int, bool] = {}
-    async for message in stub.DecodeStream(iter([pb.DecodeStreamRequest(calls=calls, any_order=True)])):
+    async for message in stub.CallStream(iter([pb.CallStreamRequest(calls=calls, any_order=True)])):
         for reply in message.replies:
-            answered[reply.id] = reply.HasField("response")
+            answered[reply.id] = reply.HasField("decode")
             if answered[reply.id]:
-                assert reply.response.expectation.data == alone[reply.id]
+                assert reply.decode.expectation.data == alone[reply.id]
             else:
                 assert _is_about_time(reply.error.code, reply.error.details), reply.error
     assert len(answered) == len(calls)
@@ -142,17 +142,17 @@ def test_a_signal_in_mid_load_loses_nothing_that_was_accepted(
     start_server: StartServer, port: str, alone: list[bytes]
 ) -> None:
     server = start_server("--metrics-port", port, "--wait-milliseconds", "1000", "--batch-rows", "10000")
-    calls = [pb.DecodeCall(id=caller, request=_request(caller)) for caller in range(100, 200)]
+    calls = [pb.Call(id=caller, decode=_request(caller)) for caller in range(100, 200)]
 
     async def load() -> None:
         async with grpc.aio.insecure_channel(server.target) as channel:
             stub = VaeServiceStub(channel)
-            stream = stub.DecodeStream()
-            await stream.write(pb.DecodeStreamRequest(calls=calls))  # and it stays open
+            stream = stub.CallStream()
+            await stream.write(pb.CallStreamRequest(calls=calls))  # and it stays open
             unary = [asyncio.ensure_future(_awaited(stub.Decode(_request(caller)))) for caller in range(100)]
             await _is_soon(port, 200 * 20, 200)
             server.process.send_signal(signal.SIGTERM)
-            assert [reply.response.expectation.data async for reply in _replies(stream)] == alone[100:]
+            assert [reply.decode.expectation.data async for reply in _replies(stream)] == alone[100:]
             assert [reply.expectation.data for reply in await asyncio.gather(*unary)] == alone[:100]
 
     asyncio.run(load())
@@ -163,7 +163,7 @@ async def _awaited(call: Awaitable[pb.DecodeResponse]) -> pb.DecodeResponse:
     return await call
 
 
-async def _replies(messages: AsyncIterable[pb.DecodeStreamResponse]) -> AsyncIterator[pb.DecodeReply]:
+async def _replies(messages: AsyncIterable[pb.CallStreamResponse]) -> AsyncIterator[pb.Reply]:
     """Yields a stream's replies until the server has stopped."""
     try:
         async for message in messages:

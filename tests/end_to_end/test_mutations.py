@@ -38,6 +38,17 @@ SOUND: dict[str, Message] = {
     "DecodeStream": pb.DecodeStreamRequest(
         calls=[pb.DecodeCall(id=n, request=DECODE) for n in (1, 2**63)], cancelled_ids=[1, 5]
     ),
+    "CallStream": pb.CallStreamRequest(
+        calls=[
+            pb.Call(id=3, encode=ENCODE, timeout_microseconds=10**6, call_class=pb.CALL_CLASS_INTERACTIVE),
+            pb.Call(id=4, encode=IMAGES, request_id="four"),
+            pb.Call(id=2**63, decode=DECODE, traceparent="00-1-1-01"),
+            pb.Call(id=5, sample=SAMPLE),
+            pb.Call(id=6, reconstruct=RECONSTRUCT),
+        ],
+        cancelled_ids=[3],
+        any_order=True,
+    ),
     "SampleStream": pb.SampleStreamRequest(request=SAMPLE, message_rows=2),
 }
 THE_CALLERS_FAULT = {
@@ -113,6 +124,8 @@ def _first(answers: Iterable[bytes], count: int) -> list[bytes]:
 
 
 def _codes_of_calls(method: str, content: bytes) -> list[int]:
+    if method == "CallStream":
+        return [reply.error.code for reply in pb.CallStreamResponse.FromString(content).replies]
     if method == "EncodeStream":
         return [reply.error.code for reply in pb.EncodeStreamResponse.FromString(content).replies]
     if method == "DecodeStream":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CALLS = 200
 STEP = 2  # between two looks: one is done in each turn, and a look may come first in its turn and last in the next
-Stream = grpc.aio.StreamStreamCall[pb.DecodeStreamRequest, pb.DecodeStreamResponse]
+Stream = grpc.aio.StreamStreamCall[pb.CallStreamRequest, pb.CallStreamResponse]
 
 
 def _play(settings: Settings, scenario: Callable[[VaeServicer, "VaeServiceAsyncStub"], Awaitable[None]]) -> None:
@@ -42,9 +42,9 @@ def _play(settings: Settings, scenario: Callable[[VaeServicer, "VaeServiceAsyncS
     asyncio.run(run())
 
 
-def _calls() -> list[pb.DecodeCall]:
+def _calls() -> list[pb.Call]:
     latent = to_message(np.zeros((1, 3), np.float32))
-    return [pb.DecodeCall(id=number, request=pb.DecodeRequest(latent=latent)) for number in range(1, CALLS + 1)]
+    return [pb.Call(id=number, decode=pb.DecodeRequest(latent=latent)) for number in range(1, CALLS + 1)]
 
 
 def _largest_step(seen: list[int]) -> int:
@@ -62,7 +62,7 @@ async def _watch(servicer: VaeServicer, stream: Stream, code: str) -> tuple[list
             answered.append(sum(told.counts) if told else 0)
             await asyncio.sleep(0)
         message = reading.result()
-        assert isinstance(message, pb.DecodeStreamResponse)
+        assert isinstance(message, pb.CallStreamResponse)
         replies += len(message.replies)
     assert answered[-1] == CALLS
     return in_flight, answered
@@ -70,8 +70,8 @@ async def _watch(servicer: VaeServicer, stream: Stream, code: str) -> tuple[list
 
 def test_the_calls_of_a_message_begin_and_are_answered_turn_by_turn(settings: Settings) -> None:
     async def scenario(servicer: VaeServicer, stub: "VaeServiceAsyncStub") -> None:
-        stream = stub.DecodeStream()
-        await stream.write(pb.DecodeStreamRequest(calls=_calls()))
+        stream = stub.CallStream()
+        await stream.write(pb.CallStreamRequest(calls=_calls()))
         in_flight, answered = await _watch(servicer, stream, "OK")
         assert max(_largest_step(in_flight), _largest_step(answered)) <= STEP
         stream.cancel()
@@ -81,11 +81,11 @@ def test_the_calls_of_a_message_begin_and_are_answered_turn_by_turn(settings: Se
 
 def test_the_calls_that_a_message_cancels_are_answered_turn_by_turn(settings: Settings) -> None:
     async def scenario(servicer: VaeServicer, stub: "VaeServiceAsyncStub") -> None:
-        stream = stub.DecodeStream()
-        await stream.write(pb.DecodeStreamRequest(calls=_calls()))
+        stream = stub.CallStream()
+        await stream.write(pb.CallStreamRequest(calls=_calls()))
         while servicer.calls.in_flight < CALLS:  # noqa: ASYNC110, they wait for company
             await asyncio.sleep(0)
-        await stream.write(pb.DecodeStreamRequest(cancelled_ids=range(1, CALLS + 1)))
+        await stream.write(pb.CallStreamRequest(cancelled_ids=range(1, CALLS + 1)))
         _, answered = await _watch(servicer, stream, "CANCELLED")
         assert _largest_step(answered) <= STEP
         stream.cancel()

@@ -141,10 +141,10 @@ def test_streams_wait_for_each_other(start_server: StartServer, port: str) -> No
         *("--held-bytes", str(_LIMIT), "--metrics-port", port, "--wait-milliseconds", "300", "--batch-rows", "65536")
     )
     latent = np.zeros((500, 3), np.float32)
-    call = pb.DecodeCall(request=pb.DecodeRequest(latent=to_message(latent), output=pb.DECODE_OUTPUT_EXPECTATION))
+    call = pb.Call(decode=pb.DecodeRequest(latent=to_message(latent), output=pb.DECODE_OUTPUT_EXPECTATION))
     with grpc.insecure_channel(server.target) as channel, ThreadPoolExecutor(1) as pool:
-        request, stub = pb.DecodeStreamRequest(calls=[call]), VaeServiceStub(channel)
-        streams = [stub.DecodeStream(iter([request])) for _ in range(200)]
+        request, stub = pb.CallStreamRequest(calls=[call]), VaeServiceStub(channel)
+        streams = [stub.CallStream(iter([request])) for _ in range(200)]
         replies = pool.submit(lambda: [len(message.replies) for stream in streams for message in stream])
         most = 0.0
         while not replies.done():
@@ -157,14 +157,14 @@ def test_streams_wait_for_each_other(start_server: StartServer, port: str) -> No
 def test_streams_of_many_messages_are_all_answered(narrow: RunningServer, port: str) -> None:
     latent = np.zeros((500, 3), np.float32)  # 6 kB, and a reply of 128 kB as it is counted
     request = pb.DecodeRequest(latent=to_message(latent), output=pb.DECODE_OUTPUT_EXPECTATION)
-    message = pb.DecodeStreamRequest(
-        calls=[pb.DecodeCall(id=number, request=request) for number in range(1, 161)], any_order=True
+    message = pb.CallStreamRequest(
+        calls=[pb.Call(id=number, decode=request) for number in range(1, 161)], any_order=True
     )
     with grpc.insecure_channel(narrow.target) as channel, ThreadPoolExecutor(20) as pool:
 
         def use(_: int) -> int:
             while True:
-                stream = VaeServiceStub(channel).DecodeStream(iter([message] * 3), timeout=300)
+                stream = VaeServiceStub(channel).CallStream(iter([message] * 3), timeout=300)
                 try:
                     return sum(len(part.replies) for part in stream)
                 except grpc.RpcError as error:  # a message came when the memory was full
@@ -174,7 +174,7 @@ def test_streams_of_many_messages_are_all_answered(narrow: RunningServer, port: 
     wait_for(port, lambda told: told["vae_held_bytes",] == 0)
 
 
-@pytest.mark.parametrize("method", ["Encode", "EncodeStream"])
+@pytest.mark.parametrize("method", ["Encode", "CallStream"])
 def test_messages_half_sent_are_given_up_when_they_fill_the_memory(
     narrow: RunningServer, port: str, method: str
 ) -> None:
@@ -196,9 +196,9 @@ def test_a_stream_that_is_given_up_while_its_replies_are_not_read_ends_without_a
     server = start_server("--held-bytes", str(_LIMIT), "--in-flight-calls", "1", "--metrics-port", port)
     latent = np.zeros((8000, 3), np.float32)  # whose reply is more than gRPC takes from a writer who is not read
     request = pb.DecodeRequest(latent=to_message(latent), output=pb.DECODE_OUTPUT_EXPECTATION)
-    first = pb.DecodeStreamRequest(calls=[pb.DecodeCall(id=1, request=request)])
+    first = pb.CallStreamRequest(calls=[pb.Call(id=1, decode=request)])
     with connect(server) as silent:
-        silent.half_call("DecodeStream", 60_000_000, first)  # which returns when the stream's end is told
+        silent.half_call("CallStream", 60_000_000, first)  # which returns when the stream's end is told
         wait_for(port, lambda told: told["vae_held_refused_calls_total",] >= 1)
     wait_for(port, lambda told: told["vae_held_bytes",] == told["vae_calls_in_flight",] == 0)
     with grpc.insecure_channel(server.target) as channel:

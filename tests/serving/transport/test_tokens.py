@@ -66,7 +66,7 @@ def test_every_rpc_needs_a_token_but_health(start_server: StartServer, path: Pat
         for method in ("Sample", "NoSuchMethod"):
             unary: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/vae.v1.VaeService/{method}")
             assert _code_of(partial(unary, b"x" * 300_000)) == "UNAUTHENTICATED"
-        stream: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream("/vae.v1.VaeService/EncodeStream")
+        stream: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream("/vae.v1.VaeService/CallStream")
         assert _code_of(lambda: next(stream(iter([b"", b""])))) == "UNAUTHENTICATED"
     with Client(server.target, token="second-token") as client:
         assert client.sample(1, seed=1).seed == 1

@@ -1,0 +1,250 @@
+"""The calls of one stream that are in flight: begun, answered, refused, cancelled or too late, each exactly once."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Sized
+from functools import partial
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from serving.batching.line import Answer
+from serving.models.registry import Served
+from serving.transport.request_ids import RequestId, as_request
+from serving.transport.status import refuse
+from serving.vae_v1.deadlines import DeadlineTimer
+from serving.vae_v1.replies import Replies
+from serving.vae_v1.requests import Undecoded
+from serving.vae_v1.rpcs import RPCS, Rpc
+from serving.vae_v1.streams import AnyReply, Dialect, StreamCall, Streams
+from serving.vae_v1.window import Window
+from vaeserve.errors import DeadlinePassed, InvalidInput
+from vaeserve.v1 import vae_pb2 as pb
+
+_log = logging.getLogger(__name__)
+
+CALL_BYTES = 512
+"""What a call takes beside its tensors: enough to count for calls that are refused."""
+_ROW_BYTES = 256  # minimum for a row, or a stream of small rows would fill the batcher's queue
+_CANCELLED = pb.Error(code=grpc.StatusCode.CANCELLED.value[0], message="the caller cancelled the call")
+_BULK: dict[int, bool] = {pb.CALL_CLASS_INTERACTIVE: False, pb.CALL_CLASS_BULK: True}
+
+AnyCall = Any  # pb.Call; until EncodeStream and DecodeStream go, theirs too
+Respond = Callable[..., Awaitable[object]]
+
+
+class StreamCalls:
+    """The calls of one stream that are not answered yet.
+
+    Args:
+        streams: what all streams share.
+        dialect: how calls and replies are spelt.
+        window: what the stream has in flight.
+        request_id: of calls that name none.
+        wake: called when a reply is ready.
+        is_bulk: the class of calls that name none.
+    """
+
+    def __init__(
+        self,
+        streams: Streams,
+        dialect: Dialect,
+        window: Window,
+        request_id: RequestId,
+        wake: Callable[[], None],
+        *,
+        is_bulk: bool,
+    ) -> None:
+        self.replies = Replies()
+        self._models, self._images, self._held = streams.models, streams.images, streams.held
+        self._in_flight, self._tally, self._turns = streams.calls, streams.tally, streams.turns
+        self._dialect, self._window, self._request_id = dialect, window, request_id
+        self._wake = wake
+        self._is_bulk = is_bulk
+        self._waiting: dict[int, StreamCall] = {}  # for their answers, by id
+        self._timer = DeadlineTimer(self._expire)
+        self._logs_ends = _log.isEnabledFor(logging.DEBUG)
+
+    def waiting(self, numbers: set[int]) -> set[int]:
+        """Returns those ids whose calls wait for their answers."""
+        return numbers & self._waiting.keys()
+
+    def take(self, message: AnyCall, size: int, *, is_cancelled: bool) -> None:
+        """Begins a call, or answers that it is cancelled already."""
+        sent = "" if self._dialect.verb else message.request_id
+        request_id = RequestId(sent) if sent else self._request_id
+        call = self._accept(message.id, size, self._dialect.verb_of(message), request_id)
+        if is_cancelled:
+            self._settle_cancelled(call)
+        elif sent:
+            as_request(request_id, partial(self._begin, call, message))
+        else:
+            self._begin(call, message)
+
+    def cancel(self, number: int) -> None:
+        """Answers a call that its caller no longer wants, unless it has been answered."""
+        if number in self._waiting:
+            self._settle_cancelled(self._waiting[number])
+
+    def refuse_message(self, error: InvalidInput) -> None:
+        """Answers a whole message with one error."""
+        self._refuse(self._accept(0, CALL_BYTES, self._dialect.verb, self._request_id), error)
+
+    def close(self) -> None:
+        """Cancels every call that is not answered."""
+        self._timer.stop()
+        for call in self._waiting.values():
+            self._count(call, grpc.StatusCode.CANCELLED)
+            if call.answer is not None:
+                call.answer.cancel()
+
+    def _accept(self, number: int, size: int, verb: str | None, request_id: RequestId) -> StreamCall:
+        """Counts a call."""
+        call = StreamCall(number, size, verb, request_id)
+        self._window.add(size)
+        self._in_flight.enter()
+        self.replies.expect(call)
+        return call
+
+    def _begin(self, call: StreamCall, message: AnyCall) -> None:
+        """Queues a call's rows; whatever is wrong with it concerns no other call."""
+        try:
+            if call.id in self._waiting:
+                raise InvalidInput("id", f"{call.id} is the id of a call that is not answered yet")
+            if call.verb is None:
+                raise InvalidInput("request", "is missing")
+            request = message.request if self._dialect.verb else getattr(message, call.verb)
+            is_bulk = self._is_bulk_call(0 if self._dialect.verb else message.call_class)
+            served = self._models.find(request.model, request.version)
+            timeout_seconds = self._timeout(call, message.timeout_microseconds)
+            answer = self._start(call, request, served, timeout_seconds, is_bulk=is_bulk)
+        except Exception as exc:
+            return self._refuse(call, exc)
+        served.hold()
+        answer.add_done_callback(served.release)
+        call.answer = answer
+        self._waiting[call.id] = call
+
+    def _is_bulk_call(self, call_class: int) -> bool:
+        """Whether a call of a class runs as bulk."""
+        if call_class == pb.CALL_CLASS_UNSPECIFIED:
+            return self._is_bulk
+        if call_class not in _BULK:
+            raise InvalidInput("call_class", f"{call_class} is not a CallClass")
+        return _BULK[call_class]
+
+    def _start(
+        self, call: StreamCall, request: Message, served: Served, timeout_seconds: float | None, *, is_bulk: bool
+    ) -> "asyncio.Future[Any]":
+        """Returns a call's future answer. Images, a long reply, or a lack of room cost the call a task of its own."""
+        rpc, manifest = RPCS[call.verb or ""], served.accepts.manifest
+        rows = rpc.parse(request, served.accepts)
+        size = max(rpc.takes_bytes(request, rows, manifest), len(rows) * _ROW_BYTES)
+        has_no_room = not self._held.fits(size)
+        if isinstance(rows, Undecoded) or rpc.writes_images(request) or rpc.is_long(rows, manifest) or has_no_room:
+            respond = partial(
+                rpc.respond, request, rows, served, self._images, timeout_seconds, bulk=is_bulk, patient=is_bulk
+            )
+            answer: asyncio.Future[Any] = asyncio.ensure_future(self._respond(call, size, respond))
+            answer.add_done_callback(partial(self._answered, call, None))
+            return answer
+        self._enlarge(call, size)
+        answer = _enqueue(rpc, served, rows, timeout_seconds, is_bulk=is_bulk)
+        render = partial(rpc.render, request, rows, manifest=manifest)
+        answer.add_done_callback(partial(self._answered, call, render))
+        return answer
+
+    async def _respond(self, call: StreamCall, size: int, respond: Respond) -> object:
+        """Returns a call's reply, once there is room for it."""
+        await self._held.wait_for_room(size, lambda: False)
+        self._enlarge(call, size)
+        return await respond()
+
+    def _enlarge(self, call: StreamCall, size: int) -> None:
+        """Adds the reply that will come to the call's size, so that the window holds it too."""
+        call.size += size
+        self._window.enlarge(size)
+
+    def _timeout(self, call: StreamCall, microseconds: int) -> float | None:
+        """Returns a call's timeout in seconds, and sets the timer for its deadline."""
+        if microseconds < 0:
+            raise InvalidInput("timeout_microseconds", f"is {microseconds}, must be 0 or more")
+        if not microseconds:
+            return None
+        call.deadline = time.monotonic() + microseconds / 1e6
+        self._timer.set(call.deadline)
+        return microseconds / 1e6
+
+    def _expire(self) -> None:
+        """Answers the calls that are late, and sets the timer for the next deadline."""
+        now = time.monotonic()
+        for call in list(self._waiting.values()):
+            if call.deadline <= now:
+                late = DeadlinePassed("the call's time ran out before its answer")
+                self._turns.do(partial(self._refuse, call, late))
+            elif call.deadline < math.inf:
+                self._timer.set(call.deadline)
+
+    def _answered(self, call: StreamCall, render: Callable[..., Any] | None, answer: "asyncio.Future[Any]") -> None:
+        """Renders a call's reply soon: answers may be views of whole batches, and the writer may be held up."""
+        if not answer.cancelled():
+            self._turns.do(partial(self._render, call, render, answer))
+
+    def _render(self, call: StreamCall, render: Callable[..., Any] | None, answer: "asyncio.Future[Any]") -> None:
+        if self._is_settled(call):
+            return
+        try:
+            response = answer.result() if render is None else render(answer=answer.result())
+        except Exception as exc:
+            return self._refuse(call, exc)
+        arm = "response" if self._dialect.verb else str(call.verb)
+        self._settle(call, self._dialect.reply(id=call.id, **{arm: response}), grpc.StatusCode.OK)
+
+    def _refuse(self, call: StreamCall, error: Exception) -> None:
+        refusal = refuse(f"{_name(call)} over a stream", error, call.request_id)
+        reason = pb.Error(code=refusal.code.value[0], message=refusal.message, details=refusal.details)
+        self._settle(call, self._dialect.reply(id=call.id, error=reason), refusal.code)
+
+    def _settle_cancelled(self, call: StreamCall) -> None:
+        self._settle(call, self._dialect.reply(id=call.id, error=_CANCELLED), grpc.StatusCode.CANCELLED)
+
+    def _settle(self, call: StreamCall, reply: AnyReply, code: grpc.StatusCode) -> None:
+        """Gives a call its reply, once; whatever its rows still bring is not waited for."""
+        if self._is_settled(call):
+            return
+        call.reply, call.is_settled = reply, True
+        self._count(call, code)
+        if self._waiting.get(call.id) is call:
+            del self._waiting[call.id]
+        if call.answer is not None:
+            call.answer.cancel()
+        self.replies.add(call)
+        self._wake()
+
+    def _is_settled(self, call: StreamCall) -> bool:
+        return call.is_settled or self._window.is_closed
+
+    def _count(self, call: StreamCall, code: grpc.StatusCode) -> None:
+        seconds = time.monotonic() - call.arrived
+        self._tally.count(_name(call), "stream", code.name, seconds)
+        if self._logs_ends:
+            line = "%s over a stream %s in %.1f ms"
+            _log.debug(line, _name(call), code.name, seconds * 1000, extra={"request_id": str(call.request_id)})
+
+
+def _name(call: StreamCall) -> str:
+    """Returns the name of the RPC that a call is one of; without a request it is a call of the stream itself."""
+    return RPCS[call.verb].name if call.verb else "CallStream"
+
+
+def _enqueue(
+    rpc: Rpc[Any, Any, Any, Any], served: Served, rows: Sized, timeout_seconds: float | None, *, is_bulk: bool
+) -> "asyncio.Future[Answer[Any]]":
+    """Queues rows without a task of their own, unless they must wait for room."""
+    queue = rpc.queue(served)
+    if is_bulk and not queue.has_room(len(rows), bulk=True):
+        return asyncio.ensure_future(queue.submit(rows, timeout_seconds, bulk=True, patient=True))
+    return queue.enqueue(rows, timeout_seconds, bulk=is_bulk)

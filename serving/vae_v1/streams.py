@@ -1,0 +1,74 @@
+"""What all streams share, and one call of a stream."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from serving.models.registry import Models
+from serving.tally import CallTally
+from serving.transport.held import Held
+from serving.transport.in_flight import Calls
+from serving.transport.reading import Reading
+from serving.transport.request_ids import RequestId
+from serving.turns import Turns
+from serving.vae_v1.images import Images
+from vaeserve.v1 import vae_pb2 as pb
+
+MESSAGE_BYTES = 2**20
+"""Replies that are ready together share a message of about this size."""
+
+AnyReply = pb.Reply | pb.EncodeReply | pb.DecodeReply
+
+
+class Streams(NamedTuple):
+    """What all streams share."""
+
+    models: Models
+    images: Images
+    calls: Calls
+    tally: CallTally
+    window_bytes: int
+    """Maximum bytes of one stream's calls and replies in flight."""
+    held: Held
+    reading: Reading
+    turns: Turns
+
+
+class Dialect(NamedTuple):
+    """How a bidirectional RPC spells calls and replies. EncodeStream and DecodeStream carry calls of one verb."""
+
+    message: Callable[..., pb.CallStreamResponse | pb.EncodeStreamResponse | pb.DecodeStreamResponse]
+    reply: Callable[..., AnyReply]
+    verb: str | None = None
+    """The verb of every call; None where each call names its own."""
+
+    def verb_of(self, call: pb.Call | pb.EncodeCall | pb.DecodeCall) -> str | None:
+        """Returns the oneof arm of a call's request; None if it has no request."""
+        return call.WhichOneof("request") if isinstance(call, pb.Call) else self.verb
+
+
+CALLS = Dialect(pb.CallStreamResponse, pb.Reply)
+ENCODE_CALLS = Dialect(pb.EncodeStreamResponse, pb.EncodeReply, "encode")
+DECODE_CALLS = Dialect(pb.DecodeStreamResponse, pb.DecodeReply, "decode")
+
+
+@dataclass(eq=False, slots=True)
+class StreamCall:
+    """A call in flight: accepted, and its reply not written yet."""
+
+    id: int
+    size: int
+    """Bytes that it takes of the window."""
+    verb: str | None
+    """The oneof arm of its request, which its reply has too; None if it has no request."""
+    request_id: RequestId
+    arrived: float = field(default_factory=time.monotonic)
+    deadline: float = math.inf
+    answer: "asyncio.Future[Any] | None" = None
+    reply: AnyReply | None = None
+    """Ready to be written; None again once its message is made."""
+    is_settled: bool = False
+    """Whether it has had its reply, written or not."""

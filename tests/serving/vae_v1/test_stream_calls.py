@@ -1,0 +1,84 @@
+"""A call that could be answered twice, on a real server whose pieces of work are done one by one."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import grpc
+import numpy as np
+
+from serving.batching.device import Device
+from serving.models.registry import Models
+from serving.models.reloading import Reloader
+from serving.settings import Settings
+from serving.transport.server import Server
+from serving.turns import Turns
+from serving.vae_v1.images import Images
+from serving.vae_v1.servicer import VaeServicer
+from vaeserve.rows.tensors import to_message
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
+
+if TYPE_CHECKING:
+    from vaeserve.v1.vae_pb2_grpc import VaeServiceAsyncStub
+
+LATENT = to_message(np.zeros((1, 3), np.float32))
+
+
+async def eventually(is_so: Callable[[], bool]) -> None:
+    """Lets the event loop turn until something is so."""
+    async with asyncio.timeout(60):
+        while not is_so():  # noqa: ASYNC110, it may be true in any turn
+            await asyncio.sleep(0.001)
+
+
+class HeldTurns(Turns):
+    """Turns whose pieces of work wait until they are let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[Callable[[], None]] = []
+
+    def do(self, piece: Callable[[], None]) -> None:
+        self.pieces.append(piece)
+
+    async def take(self, count: int) -> list[Callable[[], None]]:
+        """Waits until so many pieces are held, and takes them."""
+        await eventually(lambda: len(self.pieces) >= count)
+        taken, self.pieces = self.pieces, []
+        return taken
+
+
+def test_a_call_whose_deadline_passes_while_its_answer_waits_to_be_rendered_is_answered_once(
+    settings: Settings,
+) -> None:
+    async def scenario(servicer: VaeServicer, turns: HeldTurns, stub: "VaeServiceAsyncStub") -> None:
+        stream = stub.CallStream()
+        request = pb.DecodeRequest(latent=LATENT)
+        in_time, late = pb.Call(id=1, decode=request, timeout_microseconds=500_000), pb.Call(id=2, decode=request)
+        await stream.write(pb.CallStreamRequest(calls=[in_time]))
+        answer, expiry = await turns.take(2)
+        answer()
+        first = await stream.read()
+        expiry()  # its reply is written, and no longer here
+        await stream.write(pb.CallStreamRequest(calls=[late]))
+        (answer,) = await turns.take(1)
+        answer()
+        second = await stream.read()
+        for message, number in ((first, 1), (second, 2)):
+            assert isinstance(message, pb.CallStreamResponse)
+            assert [reply.id for reply in message.replies] == [number]
+        await eventually(lambda: servicer.calls.in_flight == 0)
+        counts = [sum(histogram.counts) for histogram in servicer.tally.seconds.values()]
+        assert sum(counts) == 2
+        stream.cancel()
+
+    async def run() -> None:
+        turns, models = HeldTurns(), Models()
+        await Reloader(settings, models, Device(1, Turns())).start()
+        servicer = VaeServicer(models, Images(1), settings.stream_bytes, settings.held_bytes, turns)
+        local = settings.model_copy(update={"port": 0, "drain_seconds": 0.0})
+        async with Server(servicer, local) as server, grpc.aio.insecure_channel(server.address) as channel:
+            await scenario(servicer, turns, VaeServiceStub(channel))
+
+    asyncio.run(run())
