@@ -1,10 +1,13 @@
 """Rows of many callers -> batches. Knows rows and time, nothing else.
 
-batcher       rows of many callers -> batches; knows rows and time, nothing else
-waiting_room  where calls wait until there is room for them
-executor      runs batches, gives every call its own answer
-line          the calls that wait, in two classes, and how a batch is made of them
-device        the slots that batches run in, and the threads that run them
-gathering     whether calls come in crowds, and the turns that bring one together
-pace          how long batches take, and when waiting rows are likely to be answered
+batcher        the whole of it: submit -> admission -> line -> forming -> executor
+admission      which calls may queue, which wait until there is room, and which are refused
+waiting_room   where calls wait for room, one behind the other
+forming        when a free device starts the next batch, and what that batch holds
+gathering      whether calls come in crowds, and the turns that bring a crowd together
+line           the calls that wait, in two classes, and how the rows of a batch are chosen from them
+executor       runs batches, gives every call its own answer
+device         the slots that batches run in, and the threads that run them
+pace           how long batches take, and when waiting rows are likely to be answered
+call           the rows of one caller, and the answer that they get
 """

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from serving.batching.call import A, Answer, Call, Piece, R
 from serving.batching.device import Device
-from serving.batching.line import A, Answer, Call, Piece, R
 from serving.batching.pace import Pace
 from serving.interrupt import Interrupt
 from serving.tally import BatchTally

@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy as np
 
 from serving.batching.batcher import Batcher
+from serving.batching.call import A, R
 from serving.batching.device import Device
 from serving.batching.executor import Run
-from serving.batching.line import A, R
 from serving.engine.rows import DataRows, Decoded, Encoded, LatentRows, PriorRows, Reconstructed, ReconstructRows
 from serving.models.execution import Execution
 from serving.models.loading import Proved

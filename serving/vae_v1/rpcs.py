@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypedDict, TypeVar
 import grpc
 import numpy as np
 
-from serving.batching.line import Answer
+from serving.batching.call import Answer
 from serving.engine.rows import (
     DataRows,
     Decoded,
@@ -51,10 +51,6 @@ class _Output(TypedDict, total=False):
 class Queue(Protocol[Rows_contra, A]):
     """What a batcher is to those who bring rows; see `Batcher`."""
 
-    def has_room(self, rows: int, *, bulk: bool) -> bool:
-        """As `Batcher.has_room`."""
-        ...
-
     async def submit(
         self, rows: Rows_contra, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
     ) -> Answer[A]:
@@ -62,7 +58,7 @@ class Queue(Protocol[Rows_contra, A]):
         ...
 
     def enqueue(
-        self, rows: Rows_contra, timeout_seconds: float | None = None, *, bulk: bool = False
+        self, rows: Rows_contra, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
     ) -> "asyncio.Future[Answer[A]]":
         """As `Batcher.enqueue`."""
         ...

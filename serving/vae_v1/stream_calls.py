@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from serving.batching.line import Answer
+from serving.batching.call import Answer
 from serving.models.registry import Served
 from serving.transport.request_ids import RequestId, as_request
 from serving.transport.status import refuse
@@ -244,7 +244,4 @@ def _enqueue(
     rpc: Rpc[Any, Any, Any, Any], served: Served, rows: Sized, timeout_seconds: float | None, *, is_bulk: bool
 ) -> "asyncio.Future[Answer[Any]]":
     """Queues rows without a task of their own, unless they must wait for room."""
-    queue = rpc.queue(served)
-    if is_bulk and not queue.has_room(len(rows), bulk=True):
-        return asyncio.ensure_future(queue.submit(rows, timeout_seconds, bulk=True, patient=True))
-    return queue.enqueue(rows, timeout_seconds, bulk=is_bulk)
+    return rpc.queue(served).enqueue(rows, timeout_seconds, bulk=is_bulk, patient=is_bulk)

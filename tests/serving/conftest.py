@@ -10,8 +10,8 @@ from typing import Self
 import pytest
 
 from serving.batching.batcher import Batcher
+from serving.batching.call import Answer
 from serving.batching.device import Device
-from serving.batching.line import Answer
 from serving.interrupt import Interrupt
 from serving.settings import Settings, read_settings
 from vaeserve.errors import OutOfMemory

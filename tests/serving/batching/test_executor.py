@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from serving.batching.batcher import Batcher
+from serving.batching.call import Call, Piece
 from serving.batching.device import Device
 from serving.batching.executor import Batch, Executor, Run
-from serving.batching.line import Call, Piece
 from serving.batching.pace import Pace
 from serving.interrupt import Interrupt
 from serving.tally import BatchTally

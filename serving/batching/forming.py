@@ -1,0 +1,139 @@
+"""Forming: when a free device starts the next batch, and what that batch holds."""
+
+import asyncio
+import time
+from typing import Generic
+
+from serving.batching.call import A, Call, Dropped, R
+from serving.batching.device import Device
+from serving.batching.executor import Batch, Executor, fail
+from serving.batching.gathering import Front
+from serving.batching.line import Line
+from serving.batching.pace import Pace
+from serving.tally import BatchTally
+from vaeserve.errors import DeadlinePassed
+
+
+class Forming(Generic[R, A]):
+    """Makes batches of the calls that wait, one at a time.
+
+    Args:
+        line: the calls that wait.
+        pace: how long batches take; told when one begins.
+        executor: what will run the batches.
+        device: whose slots a batch takes.
+        tally: where dropped rows are counted.
+        batch_rows: maximum number of rows in a batch.
+        width: slots of the device that one batch takes.
+        wait_seconds: maximum time that a free device waits for a batch to fill, from the oldest row's arrival.
+        quiet_turns: turns of the event loop without a new call after which a free device starts.
+    """
+
+    def __init__(
+        self,
+        line: Line[R, A],
+        pace: Pace,
+        executor: Executor[R, A],
+        device: Device,
+        tally: BatchTally,
+        *,
+        batch_rows: int,
+        width: int,
+        wait_seconds: float,
+        quiet_turns: int,
+    ) -> None:
+        self._line = line
+        self._pace = pace
+        self._executor = executor
+        self._device = device
+        self._tally = tally
+        self._batch_rows = batch_rows
+        self._width = width
+        self._wait_seconds = wait_seconds
+        self._front = Front(quiet_turns)
+        self._arrival = asyncio.Event()
+        self._turn = asyncio.Lock()
+
+    def add(self, call: Call[R, A]) -> None:
+        """Queues a call for one of the next batches."""
+        self._line.add(call)
+        self._front.arrived()
+        self._arrival.set()
+
+    def take_alone(self, rows: int) -> bool:
+        """Whether a call may run at once: nobody else is there or likely to come, and it is short.
+
+        If so, the device's slots are taken for it.
+        """
+        is_alone = (
+            not self._arrival.is_set()
+            and self._front.is_lonely
+            and not self._wait_seconds
+            and not self._executor.is_busy
+            and rows <= self._batch_rows
+            and self._executor.is_short(rows)
+            and not self._device.turns.is_spent()
+            and self._device.take_now(self._width)
+        )
+        if is_alone:
+            self._front.spare_turns()
+        return is_alone
+
+    async def take_next(self) -> Batch[R, A] | None:
+        """Waits for calls and for the device, and takes its slots for the batch that is returned.
+
+        None: all the calls were over or late. The slots are taken then, too.
+        """
+        async with self._turn:
+            await self._arrival.wait()
+            await self._wait_for_company()
+            await self._device.take(self._width, interactive=self._line.is_interactive)
+            try:
+                await self._front.catch_up(lambda: 0 < self._line.rows < self._batch_rows)
+                if self._is_next_short and self._device.turns.is_spent():
+                    await self._device.turns.pause()
+                return self._form()
+            except BaseException:
+                self._device.give(self._width)
+                raise
+
+    def drop(self, call: Call[R, A]) -> None:
+        """Removes a call that is over, and stops the batches of which nobody wants a row any more."""
+        self._count(Dropped(call, self._line.drop(call)))
+
+    @property
+    def _is_next_short(self) -> bool:
+        """Whether the next batch is likely to run on the event loop, which it then shares with everybody else."""
+        return self._executor.is_short(min(self._line.rows, self._batch_rows))
+
+    async def _wait_for_company(self) -> None:
+        """Waits as long as the setting allows for a batch to fill; others may use the device meanwhile."""
+        while self._wait_seconds and 0 < self._line.rows < self._batch_rows:
+            left = min(call.start_by for call in self._line) - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, 0.001))
+
+    def _form(self) -> Batch[R, A] | None:
+        now = time.monotonic()
+        pieces, dropped = self._line.take(now, self._pace.price)
+        for each in dropped:
+            self._count(each)
+        if not self._line.rows:
+            self._arrival.clear()
+        if not pieces:
+            return None
+        self._front.learn(len(pieces))
+        batch = Batch(pieces)
+        self._pace.begin(batch.rows, now, is_backlogged=self._line.rows >= self._batch_rows)
+        return batch
+
+    def _count(self, dropped: Dropped[R, A]) -> None:
+        """Counts rows that will never run. A call that is not over yet was late, and is told so."""
+        call, rows = dropped
+        if call.future.cancelled():
+            self._tally.cancelled_rows += rows
+            self._executor.stop_unwanted()
+        elif not call.future.done():
+            self._tally.late_rows += rows
+            fail(call, DeadlinePassed("the deadline passed while the rows were queued"))
