@@ -105,10 +105,10 @@ def _export_parser() -> argparse.ArgumentParser:
 
 def _closing(outcome: "Outcome") -> str:
     """Returns what a verb prints at its end: the figures, where they lie, and what comes next."""
-    from training.evaluate.report import table
+    from training.evaluate.report import evaluation_table
     from training.run.report import closing
 
-    return f"{table(outcome.evaluation)}\n\n{closing(outcome.package, outcome.parity)}"
+    return f"{evaluation_table(outcome.evaluation)}\n\n{closing(outcome.package, outcome.parity)}"
 
 
 def _interrupted(asked: argparse.Namespace) -> int:

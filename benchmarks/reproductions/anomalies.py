@@ -23,10 +23,10 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.harness import claim, table
 from benchmarks.reproductions.runs import arguments, finish
 from training.evaluate.bounds import kl_per_dimension
-from training.evaluate.served import Served
+from training.evaluate.served import ServedPair
 
-Floats = npt.NDArray[np.float32]
-Wide = npt.NDArray[np.float64]
+Array32 = npt.NDArray[np.float32]
+Array64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 SETS = {"thyroid": "38_thyroid.npz", "annthyroid": "2_annthyroid.npz", "cardio": "6_cardio.npz"}
@@ -38,12 +38,12 @@ PYOD_SCRIPT = Path(__file__).with_name("pyod_scores.py")
 class Split(NamedTuple):
     """Rows of one seed, standardised by the training rows; columns that do not vary over those are left out."""
 
-    train: Wide  # [rows, columns], normal ones
-    test: Wide  # [rows, columns]
+    train: Array64  # [rows, columns], normal ones
+    test: Array64  # [rows, columns]
     anomalous: Mask  # [test rows]
 
 
-def split(rows: Wide, anomalous: Mask, seed: int) -> Split:
+def split(rows: Array64, anomalous: Mask, seed: int) -> Split:
     """Returns half of the normal rows to train on, and the others with all anomalies to test on."""
     normal = np.random.default_rng(seed).permutation(np.flatnonzero(~anomalous))
     half = len(normal) // 2
@@ -54,10 +54,10 @@ def split(rows: Wide, anomalous: Mask, seed: int) -> Split:
     return Split(next(scaled), next(scaled), np.arange(len(test)) >= len(normal) - half)
 
 
-def our_scores(file: Path, seed: int, rows: Wide) -> dict[str, Wide]:
+def our_scores(file: Path, seed: int, rows: Array64) -> dict[str, Array64]:
     """Returns what Reconstruct answers for test rows, signed so that more is more unusual."""
     run = finish(file.with_suffix(""), {"dataset": str(file), "seed": seed})
-    served = Served.from_package(run.package)
+    served = ServedPair.from_package(run.package)
     test = rows.astype(np.float32)
     posterior = served.encode(test)
     decoded = served.decode(posterior.mean)
@@ -69,14 +69,14 @@ def our_scores(file: Path, seed: int, rows: Wide) -> dict[str, Wide]:
     }
 
 
-def unexplained(train: Wide, test: Wide) -> dict[str, Wide]:
+def unexplained(train: Array64, test: Array64) -> dict[str, Array64]:
     """Returns the squared error of test rows that ever more of the training rows' principal components leave."""
     directions = np.linalg.svd(train, full_matrices=False).Vh
     left = {count: test - test @ directions[:count].T @ directions[:count] for count in COMPONENTS}
     return {f"PCA-{count}, squared error": (rows**2).sum(1) for count, rows in left.items() if count < train.shape[1]}
 
 
-def pyod_scores(python: str, file: Path, seed: int) -> dict[str, Wide]:
+def pyod_scores(python: str, file: Path, seed: int) -> dict[str, Array64]:
     """Returns what PyOD's detectors answer for the test rows of a split's file."""
     found = file.with_name(f"{file.stem}-pyod.npz")
     if not found.exists():
@@ -99,7 +99,7 @@ def areas(data: Path, out: Path, python: str, seed: int) -> dict[str, float]:
 
 def compare(name: str, found: list[dict[str, float]]) -> bool:
     """Prints the AUROC of every score on a data set, found with each seed, and tells whether ours is the best."""
-    columns: Mapping[str, Wide] = {score: np.array([one[score] for one in found]) for score in found[0]}
+    columns: Mapping[str, Array64] = {score: np.array([one[score] for one in found]) for score in found[0]}
     print(f"{name}, AUROC of {len(found)} seeds")
     table(
         "score", "mean", "deviation", "least", "most",

@@ -21,7 +21,7 @@ from training.evaluate.comparison import comparison
 from training.evaluate.evaluation import PriorEvidence
 from training.run.publish import MIXTURE
 from training.settings.resolve import complete, parse_config
-from training.study.sweep import Point, sweep, table
+from training.study.sweep import SweepRun, sweep_table, train_sweep
 from vaeserve.package.manifest import STANDARD
 
 SETTINGS: dict[str, object] = {"dataset": "digits"}
@@ -61,10 +61,10 @@ def claims(runs: Mapping[str, Finished]) -> bool:
     ))  # fmt: skip
 
 
-def trade_off(points: list[Point]) -> bool:
+def trade_off(points: list[SweepRun]) -> bool:
     """Tells whether a larger beta always means a smaller rate and a larger distortion."""
     steps = list(pairwise(points))
-    print(table(points))
+    print(sweep_table(points))
     rates = max(after.rate - before.rate for before, after in steps)
     distortions = min(after.distortion - before.distortion for before, after in steps)
     return all((
@@ -85,7 +85,7 @@ def main() -> int:
     out = options.out / "completeness"
     runs = compare(MODELS, SETTINGS, out)
     met = claims(runs)
-    points = sweep(parse_config(complete(SETTINGS, None)), SETTINGS, BETAS, out)
+    points = train_sweep(parse_config(complete(SETTINGS, None)), SETTINGS, BETAS, out)
     met &= trade_off(points)
     if options.picture:
         draw(runs, points, options.picture)

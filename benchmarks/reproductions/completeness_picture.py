@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from benchmarks.reproductions.runs import Finished
 from training.card.tiles import cells
 from training.data import load_dataset
-from training.evaluate.served import Data, Served
+from training.evaluate.served import DataArray, ServedPair
 from training.run.publish import MIXTURE
 from training.settings.source import Source
-from training.study.sweep import Point
+from training.study.sweep import SweepRun
 from vaeserve.command.pictures import tile
 from vaeserve.package.manifest import STANDARD
 from vaeserve.rows.images import Pixels
@@ -26,7 +26,7 @@ PANELS = (
 )
 
 
-def draw(runs: Mapping[str, Finished], points: Sequence[Point], file: Path) -> None:
+def draw(runs: Mapping[str, Finished], points: Sequence[SweepRun], file: Path) -> None:
     """Writes the picture as a PNG: samples on the left, curves on the right."""
     figure = Figure(figsize=(11, 6.2), dpi=80)
     lines = figure.add_gridspec(len(PANELS) + 1, 1, left=0.02, right=0.52, top=0.95, bottom=0.03, hspace=0.4)
@@ -45,11 +45,11 @@ def draw(runs: Mapping[str, Finished], points: Sequence[Point], file: Path) -> N
 
 def samples(run: Finished, prior: str) -> Pixels:
     """Returns a tile of what the first latents of seed 0 decode to."""
-    served = Served.from_package(run.package)
+    served = ServedPair.from_package(run.package)
     return _tiled(served.decode(served.draw_prior(prior, 0, COLUMNS * LINES)).data, run)
 
 
-def _tiled(rows: Data, run: Finished) -> Pixels:
+def _tiled(rows: DataArray, run: Finished) -> Pixels:
     return tile(cells(rows, run.package.manifest.data), COLUMNS)
 
 
@@ -59,7 +59,7 @@ def _show(axes: Axes, title: str, pixels: Pixels) -> None:
     axes.axis("off")
 
 
-def _curve(axes: Axes, points: Sequence[Point]) -> None:
+def _curve(axes: Axes, points: Sequence[SweepRun]) -> None:
     axes.plot([point.rate for point in points], [point.distortion for point in points], "o-", markersize=4)
     for point in points:
         axes.annotate(f"{point.beta:g}", (point.rate, point.distortion), (5, 4), textcoords="offset points", fontsize=8)
@@ -70,7 +70,7 @@ def _curve(axes: Axes, points: Sequence[Point]) -> None:
     axes.set_ylabel("distortion, nats a row")
 
 
-def _trade(axes: Axes, points: Sequence[Point]) -> None:
+def _trade(axes: Axes, points: Sequence[SweepRun]) -> None:
     betas, priors = [point.beta for point in points], [point.evaluation.priors[0] for point in points]
     axes.plot(betas, [prior.samples[0].coverage or 0.0 for prior in priors], "o-", markersize=4, label="coverage")
     axes.plot(betas, [prior.hole_fraction for prior in priors], "s--", markersize=4, label="share of draws in holes")

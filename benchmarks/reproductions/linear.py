@@ -18,10 +18,10 @@ from scipy.stats import multivariate_normal
 from benchmarks.harness import claim
 from benchmarks.reproductions.runs import Finished, arguments, finish
 from training.data import load_dataset
-from training.evaluate.served import Served
+from training.evaluate.served import ServedPair
 from training.settings.source import Source
 
-Wide = npt.NDArray[np.float64]
+Array64 = npt.NDArray[np.float64]
 
 LATENT_SIZE = 8
 LINEAR_AE = {
@@ -38,30 +38,30 @@ LINEAR_VAE = {
 class Affine(NamedTuple):
     """What a linear decoder computes: mean + latent @ factors."""
 
-    mean: Wide  # [values]
-    factors: Wide  # [latent, values]
+    mean: Array64  # [values]
+    factors: Array64  # [latent, values]
 
 
 class Gaussian(NamedTuple):
     """A distribution of rows."""
 
-    mean: Wide  # [values]
-    covariance: Wide  # [values, values]
+    mean: Array64  # [values]
+    covariance: Array64  # [values, values]
 
-    def nats(self, rows: Wide) -> Wide:
+    def nats(self, rows: Array64) -> Array64:
         """Returns log p(row) [rows]."""
-        found: Wide = multivariate_normal(self.mean, self.covariance).logpdf(rows)
+        found: Array64 = multivariate_normal(self.mean, self.covariance).logpdf(rows)
         return found
 
 
-def affine(served: Served) -> Affine:
+def affine(served: ServedPair) -> Affine:
     """Returns what the decoder's graph computes, given that it is linear."""
     latents = np.concatenate((np.zeros((1, served.latent_size)), np.eye(served.latent_size))).astype(np.float32)
     mean, *ends = served.expectation(latents).reshape(len(latents), -1).astype(np.float64)
     return Affine(mean, np.stack(ends) - mean)
 
 
-def probabilistic_pca(rows: Wide, components: int) -> Gaussian:
+def probabilistic_pca(rows: Array64, components: int) -> Gaussian:
     """Returns the likeliest N(mean, W W' + s^2 I) with so many columns in W (Tipping and Bishop, 1999, eq. 7 and 8)."""
     mean, covariance = rows.mean(0), np.cov(rows.T, ddof=0)
     values, vectors = np.linalg.eigh(covariance)
@@ -70,22 +70,22 @@ def probabilistic_pca(rows: Wide, components: int) -> Gaussian:
     return Gaussian(mean, (kept * excess) @ kept.T + noise * np.eye(len(mean)))
 
 
-def principal_axes(rows: Wide, components: int) -> Wide:
+def principal_axes(rows: Array64, components: int) -> Array64:
     """Returns the directions [values, components] of largest variance."""
     return np.linalg.eigh(np.cov(rows.T, ddof=0))[1][:, -components:]
 
 
-def subspace(run: Finished, train: Wide) -> bool:
+def subspace(run: Finished, train: Array64) -> bool:
     """Tells whether the linear autoencoder spans the principal subspace."""
-    found = affine(Served.from_package(run.package)).factors.T
+    found = affine(ServedPair.from_package(run.package)).factors.T
     angles = subspace_angles(found, principal_axes(train, LATENT_SIZE))
     print(f"linear autoencoder, {LATENT_SIZE} latent values: {_took(run)}")
     return claim("largest principal angle to PCA's subspace, radians", float(angles.max()), 1e-3, is_limit=True)
 
 
-def likelihood(run: Finished, train: Wide, test: Wide) -> bool:
+def likelihood(run: Finished, train: Array64, test: Array64) -> bool:
     """Tells whether the linear VAE is as likely as probabilistic PCA, and its evaluation as its own weights say."""
-    served, scale = Served.from_package(run.package), run.package.manifest.likelihood.constants["scale"]
+    served, scale = ServedPair.from_package(run.package), run.package.manifest.likelihood.constants["scale"]
     mean, factors = affine(served)
     marginal = Gaussian(mean, factors.T @ factors + scale**2 * np.eye(len(mean)))
     closed = probabilistic_pca(train, LATENT_SIZE)

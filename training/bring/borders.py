@@ -1,4 +1,4 @@
-"""Borders: what stands between a part's own tensors and those of a package, and what the two together answer.
+"""Borders: what stands between a component's own tensors and those of a package, and what the two together answer.
 
 Each is written once, in PyTorch: run on tensors it gives the answers to be met, run on what `join` puts in their place
 it writes itself down as nodes of the graph.
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from training.bring.part import Part
+from training.bring.component import Component
 from training.bring.roles import IGNORED, Outputs
 from training.bring.spec import Spec
 from training.scaling import as_data
@@ -26,11 +26,11 @@ class Border(NamedTuple):
     """Of the package's graph, in order."""
     outputs: tuple[str, ...]
     before: Callable[..., Sequence[Tensor]]
-    """The inputs -> what the part itself takes."""
+    """The inputs -> what the component itself takes."""
     after: Callable[[Mapping[str, Tensor]], Sequence[Tensor]]
-    """The part's answers by role -> the outputs."""
+    """The component's answers by role -> the outputs."""
     rows: Mapping[str, tuple[int, ...]]
-    """Shapes of a row of the part's answers, by role, where they are known."""
+    """Shapes of a row of the component's answers, by role, where they are known."""
     key: str = ""
     """What says so in the spec."""
 
@@ -85,29 +85,31 @@ def likelihood_border() -> Border:
 
 
 class Reference(nn.Module):
-    """A part as it came, between the tensors of a package: its answers are those that the graph must give."""
+    """A component as it came, between the tensors of a package: its answers are those that the graph must give."""
 
-    def __init__(self, part: Part, border: Border) -> None:
+    def __init__(self, component: Component, border: Border) -> None:
         super().__init__()
-        self.part, self.border = part, border
+        self.component, self.border = component, border
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         """Returns the outputs, in order.
 
         Raises:
-            TrainingError: the part fails, or answers in another number or shape than it should.
+            TrainingError: the component fails, or answers in another number or shape than it should.
         """
-        part, border = self.part, self.border
-        answers = part.run(*border.before(*given))
-        if len(answers) != len(part.roles):
-            raise TrainingError(f"{part.label}: answers {len(answers)} tensors one time and {len(part.roles)} another")
-        for role, answer in zip(part.roles, answers, strict=True):
+        component, border = self.component, self.border
+        answers = component.run(*border.before(*given))
+        if len(answers) != len(component.roles):
+            raise TrainingError(
+                f"{component.label}: answers {len(answers)} tensors one time and {len(component.roles)} another"
+            )
+        for role, answer in zip(component.roles, answers, strict=True):
             if role != IGNORED:
                 self._check(role, answer, len(given[0]))
-        return tuple(border.after(dict(zip(part.roles, answers, strict=True))))
+        return tuple(border.after(dict(zip(component.roles, answers, strict=True))))
 
     def _check(self, role: str, answer: Tensor, rows: int) -> None:
-        said = f"{self.part.label}: answers {role} of shape {list(answer.shape)} for {rows} rows"
+        said = f"{self.component.label}: answers {role} of shape {list(answer.shape)} for {rows} rows"
         if not answer.ndim or len(answer) != rows:
             raise TrainingError(f"{said}: its first axis must be theirs, however many there are")
         row = self.border.rows.get(role, answer.shape[1:])

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from training.bring.borders import LIKELIHOOD, Border, Reference, decoder_border, encoder_border, likelihood_border
-from training.bring.card import card_of, preprocessing_of
-from training.bring.checks import check_probes, reconstruction
-from training.bring.join import join
+from training.bring.card import card_of, spec_preprocessing
+from training.bring.checks import check_probes, trial_reconstruction
+from training.bring.component import Component, Forward, file_component, module_component
+from training.bring.join import join_graph
 from training.bring.likelihood import OfExpectation, family_of
-from training.bring.part import Part, Run, file_part, module_part
 from training.bring.spec import Spec, parse_spec
 from training.bring.trial import Trial, trial_rows
 from training.bring.verdict import verdict
@@ -65,13 +65,13 @@ def export(
     check_place(Path(directory))
     with _as_if_alone():
         pair = (
-            module_part("encoder", encoder, spec.encoder, spec.own_shape),
-            module_part("decoder", decoder, spec.decoder, spec.latent_shape),
+            module_component("encoder", encoder, spec.encoder, spec.own_shape),
+            module_component("decoder", decoder, spec.decoder, spec.latent_shape),
         )
         return _write(Path(directory), spec, pair, None, rows).package
 
 
-def package(
+def package_files(
     directory: Path,
     *,
     encoder: Path,
@@ -96,13 +96,13 @@ def package(
         PackageError: the directory exists, or cannot be written.
     """
     check_place(directory)
-    pair = file_part(encoder, spec.encoder, ("data",)), file_part(decoder, spec.decoder, ("latent",))
-    own = None if likelihood is None else file_part(likelihood, LIKELIHOOD, ("data", "parameters"))
+    pair = file_component(encoder, spec.encoder, ("data",)), file_component(decoder, spec.decoder, ("latent",))
+    own = None if likelihood is None else file_component(likelihood, LIKELIHOOD, ("data", "parameters"))
     return _write(directory, spec, pair, own, rows)
 
 
 def _write(
-    directory: Path, spec: Spec, pair: tuple[Part, Part], own: Part | None, rows: npt.ArrayLike | None
+    directory: Path, spec: Spec, pair: tuple[Component, Component], own: Component | None, rows: npt.ArrayLike | None
 ) -> Proved:
     encoder, decoder = pair
     given = trial_rows(rows, spec)
@@ -123,7 +123,7 @@ def _write(
     probes = probe_all({graph: candidate.module for graph, candidate in candidates.items()}, spec.data, given)
     trial = Trial(spec.data, rows is not None, probes, Tolerance(absolute=spec.tolerance, relative=10 * spec.tolerance))
     check_probes({graph: candidate[:2] for graph, candidate in candidates.items()}, trial)
-    metrics = {} if rows is None else reconstruction(probes, spec.data)
+    metrics = {} if rows is None else trial_reconstruction(probes, spec.data)
     contents = Contents(
         name=spec.name,
         data=spec.data,
@@ -134,7 +134,7 @@ def _write(
         probes=probes,
         card={README: card_of(spec, metrics).encode()},
         metrics=metrics,
-        preprocessing=preprocessing_of(spec),
+        preprocessing=spec_preprocessing(spec),
         provenance=None,
         version=number_of(spec.version, directory, spec.name),
         tolerance=trial.tolerance,
@@ -146,15 +146,15 @@ def _write(
         raise TrainingError(f"{exc}; {verdict(trial, exc, content, exact)}") from exc
 
 
-def _candidate(part: Part, border: Border) -> Candidate:
-    def asked(run: Run) -> GraphModule:
-        return GraphModule(Reference(part._replace(run=run), border), border.inputs, border.outputs)
+def _candidate(component: Component, border: Border) -> Candidate:
+    def asked(run: Forward) -> GraphModule:
+        return GraphModule(Reference(component._replace(run=run), border), border.inputs, border.outputs)
 
     return Candidate(
-        part.label,
-        asked(part.run),
-        lambda probe: describe(part.label, join(part, border, probe)),
-        None if part.exact is None else asked(part.exact),
+        component.label,
+        asked(component.run),
+        lambda probe: describe(component.label, join_graph(component, border, probe)),
+        None if component.exact is None else asked(component.exact),
     )
 
 

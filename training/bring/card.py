@@ -17,7 +17,7 @@ def card_of(spec: Spec, metrics: Mapping[str, float]) -> str:
         f"- **Data**: {data.kind} of shape {shape} ({data.dtype}, {data.minimum:g} to {data.maximum:g}).",
         f"- **Latent**: {latent}" + ("." if spec.posterior == "gaussian" else ", without a posterior."),
         f"- **Likelihood**: {spec.likelihood or 'not told'}.",
-        f"- **Graphs**: {preprocessing_of(spec)}",
+        f"- **Graphs**: {spec_preprocessing(spec)}",
     ]
     if metrics:
         lines.append(
@@ -27,7 +27,7 @@ def card_of(spec: Spec, metrics: Mapping[str, float]) -> str:
     return "\n".join(lines) + "\n\nmanifest.json tells how closely the graphs follow the pair as it came.\n"
 
 
-def preprocessing_of(spec: Spec) -> str:
+def spec_preprocessing(spec: Spec) -> str:
     """Returns what the graphs do to the data, in a sentence."""
     data = spec.data
     given = "data as it is"

@@ -49,7 +49,7 @@ def check_probes(modules: Mapping[str, tuple[str, GraphModule]], trial: Trial) -
             )
 
 
-def reconstruction(probes: Mapping[str, Probe], data: DataSpec) -> dict[str, float]:
+def trial_reconstruction(probes: Mapping[str, Probe], data: DataSpec) -> dict[str, float]:
     """Returns how far from real rows their reconstructions lie, and how far their mean does: squared errors a row.
 
     A pair whose layout, range or order of outputs was told wrongly does worse than the mean; that is said.

@@ -43,7 +43,7 @@ def package(arguments: list[str]) -> int:
     if asked.version is not None:
         spec = spec.model_copy(update={"version": asked.version})
     prepare_onnxruntime("training,serving")
-    from training.bring.bring import package as package_files
+    from training.bring.bring import package_files
     from training.run.report import closing
 
     proved = package_files(

@@ -1,4 +1,4 @@
-"""Joins a part's graph to the tensors of a package, by nodes that are written where its border is run."""
+"""Joins a component's graph to the tensors of a package, by nodes that are written where its border is run."""
 
 from collections.abc import Callable, Iterable
 from typing import cast
@@ -12,7 +12,7 @@ from onnx_ir.tape import Tape
 from torch import Tensor
 
 from training.bring.borders import Border
-from training.bring.part import Part
+from training.bring.component import Component
 from training.export.graphs import strip
 from training.export.probes import Arrays, Probe
 from vaeserve.errors import TrainingError, innermost
@@ -79,21 +79,21 @@ class Proxy:
         return Proxy(made, self.tape)
 
 
-def join(part: Part, border: Border, probe: Probe) -> onnx.ModelProto:
-    """Returns a part's graph with the inputs and outputs that its probe has.
+def join_graph(component: Component, border: Border, probe: Probe) -> onnx.ModelProto:
+    """Returns a component's graph with the inputs and outputs that its probe has.
 
     Raises:
-        TrainingError: the part cannot be exported, or its nodes do not hang together.
+        TrainingError: the component cannot be exported, or its nodes do not hang together.
     """
-    model = part.model()
+    model = component.model()
     try:
         whole = ir.from_proto(model)
-        _join(whole.graph, part.roles, border, probe)
+        _join(whole.graph, component.roles, border, probe)
         RemoveUnusedNodesPass()(whole)
         NameFixPass()(whole)
         return strip(ir.to_proto(whole))
     except Exception as exc:  # names that nobody defines, and whatever else bytes that were altered lead to
-        raise TrainingError(f"{part.label}: is no sound ONNX graph: {innermost(exc)}") from exc
+        raise TrainingError(f"{component.label}: is no sound ONNX graph: {innermost(exc)}") from exc
 
 
 def _join(graph: ir.Graph, roles: tuple[str, ...], border: Border, probe: Probe) -> None:

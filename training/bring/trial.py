@@ -38,7 +38,9 @@ class Trial(NamedTuple):
         return [
             row
             for row in range(len(references[output]))
-            for found in compare(rows_of(answers, [row]), rows_of(references, [row]), self.reach, self.tolerance)
+            for found in compare(
+                select_rows(answers, [row]), select_rows(references, [row]), self.reach, self.tolerance
+            )
             if found.output == output and not found.passed
         ]
 
@@ -56,7 +58,7 @@ class Trial(NamedTuple):
         return " and ".join(f"{count} of {every[kind]} {kind}" for kind, count in found.items() if count)
 
 
-def rows_of(arrays: Arrays, rows: Sequence[int]) -> Arrays:
+def select_rows(arrays: Arrays, rows: Sequence[int]) -> Arrays:
     """Returns some rows of every array."""
     return {name: array[list(rows)] for name, array in arrays.items()}
 

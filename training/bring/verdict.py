@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from training.bring.trial import Trial, rows_of
+from training.bring.trial import Trial, select_rows
 from training.export.parity import Disagreement, batch_sizes, open_session, run_in_batches
 from training.export.probes import Arrays, GraphModule, Probe, probe, rows_at_once
 from vaeserve.errors import TrainingError
@@ -29,8 +29,8 @@ def verdict(trial: Trial, found: Disagreement, content: bytes, exact: GraphModul
         return "rows alone and in a batch lie too far apart; `tolerance` allows more"
     side = None
     if exact is not None:
-        missed, at_once = Probe(*(rows_of(part, rows) for part in wanted)), rows_at_once(trial.data)
-        side = _side(found.output, missed, rows_of(answers, rows), exact, at_once)
+        missed, at_once = Probe(*(select_rows(component, rows) for component in wanted)), rows_at_once(trial.data)
+        side = _side(found.output, missed, select_rows(answers, rows), exact, at_once)
     said = f"it misses them on {trial.named(found.graph, rows)}", side, "`tolerance` allows more"
     return "; ".join(filter(None, said))
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-Setting = str | int | float | bool | tuple[int, ...] | None
+SettingValue = str | int | float | bool | tuple[int, ...] | None
 
 
 class About(NamedTuple):
@@ -22,7 +22,7 @@ class About(NamedTuple):
     """Family and constants, for example "binomial (trials 16)"."""
     networks: str
     """What encoder and decoder are, in one phrase."""
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, SettingValue]
     """Keys of the run's configuration that differ from its defaults, with values as `vae train --config` takes them."""
     default_prior: str = "standard"
     skipped: tuple[str, ...] = ()

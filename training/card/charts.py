@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from training.evaluate.served import Wide
+from training.evaluate.served import Array64
 from vaeserve.rows.images import Pixels
 
 _DPI = 100
@@ -42,13 +42,13 @@ class Cloud(NamedTuple):
     """Points of a map."""
 
     name: str
-    points: Wide  # [points, 2]
+    points: Array64  # [points, 2]
 
 
 class Map(NamedTuple):
     """Rows' latents in a plane, and what each prior draws there."""
 
-    rows: Wide  # [rows, 2]
+    rows: Array64  # [rows, 2]
     labels: npt.NDArray[np.int64] | None  # [rows]
     priors: list[Cloud]
     axes: tuple[str, str]
@@ -118,7 +118,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside right upper", frameon=False, markerscale=1.4, handletextpad=0.3)
 
 
-def weights_chart(values: Wide, names: list[str], telling: int, unit: str) -> Pixels:
+def weights_chart(values: Array64, names: list[str], telling: int, unit: str) -> Pixels:
     """Returns a bar a dimension, in the order given; those past the telling ones are grey."""
     with _figure(_WIDTH, 2.3) as (figure, pixels):
         axes = figure.subplots()
@@ -130,7 +130,7 @@ def weights_chart(values: Wide, names: list[str], telling: int, unit: str) -> Pi
     return pixels[0]
 
 
-def histograms(names: list[str], data: list[Wide], drawn: dict[str, list[Wide]]) -> Pixels:
+def histograms(names: list[str], data: list[Array64], drawn: dict[str, list[Array64]]) -> Pixels:
     """Returns a panel a column: data filled, each prior's samples as a line over it."""
     across = min(5, len(names))
     down = -(-len(names) // across)
@@ -152,7 +152,7 @@ def histograms(names: list[str], data: list[Wide], drawn: dict[str, list[Wide]])
     return pixels[0]
 
 
-def heat(panels: list[tuple[str, Wide]], lines: list[str], columns: list[str], unit: str) -> Pixels:
+def heat(panels: list[tuple[str, Array64]], lines: list[str], columns: list[str], unit: str) -> Pixels:
     """Returns matrices [lines, columns] side by side, red above zero and blue below."""
     height = min(9.0, 1.6 + 0.2 * len(lines))
     with _figure(_WIDTH, height) as (figure, pixels):

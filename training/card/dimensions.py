@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.evaluate.served import Data, Floats, Served, Wide
+from training.evaluate.served import Array32, Array64, DataArray, ServedPair
 
 _ROWS = 64  # at most, that the decoder's response is averaged over
 _DECODED = 1024  # rows in all, about
@@ -16,7 +16,7 @@ class Dimensions(NamedTuple):
     """The latent dimensions, those that tell most first."""
 
     order: tuple[int, ...]
-    weights: Wide  # [latent], by dimension, not by order
+    weights: Array64  # [latent], by dimension, not by order
     unit: str
     """`nats`, of KL; or `%`, of the variance that moving a dimension alone gives the output."""
     telling: int
@@ -33,54 +33,54 @@ def by_kl(nats: tuple[float, ...]) -> Dimensions:
     return _ordered(np.asarray(nats, np.float64), "nats", _LEAST_NATS)
 
 
-def by_response(served: Served, latents: Floats, scale: Wide | float = 1.0) -> Dimensions:
+def by_response(pair: ServedPair, latents: Array32, scale: Array64 | float = 1.0) -> Dimensions:
     """Returns the dimensions by their share of the variance that they give the decoder's output.
 
     Each is moved to -1 and 1 with the others as they are; half the squared difference is its variance, exactly so for
     a linear decoder, whose shares are PCA's where it is PCA.
 
     Args:
-        served: the pair.
+        pair: the pair.
         latents: where to start from, [rows, latent]; of unit variance.
         scale: what one unit of a value is.
     """
-    variances = np.zeros(served.latent_size)
-    base = latents[: max(2, min(_ROWS, _DECODED // served.latent_size))]
-    for dimension in range(served.latent_size):
-        high, low = (served.expectation(moved(base, dimension, to)).astype(np.float64) for to in (1, -1))
+    variances = np.zeros(pair.latent_size)
+    base = latents[: max(2, min(_ROWS, _DECODED // pair.latent_size))]
+    for dimension in range(pair.latent_size):
+        high, low = (pair.expectation(moved(base, dimension, to)).astype(np.float64) for to in (1, -1))
         variances[dimension] = np.square((high - low) / (2 * scale)).sum() / len(base)
     total = variances.sum()
     return _ordered(100 * variances / total if total else variances, "%", 100 * _LEAST_SHARE)
 
 
-def moved(latents: Floats, dimension: int, value: float) -> Floats:
+def moved(latents: Array32, dimension: int, value: float) -> Array32:
     """Returns latents with one dimension set."""
     copy = latents.copy()
     copy[:, dimension] = value
     return copy
 
 
-def traversals(served: Served, start: Floats, dimensions: tuple[int, ...], values: tuple[float, ...]) -> Floats:
+def traversals(pair: ServedPair, start: Array32, dimensions: tuple[int, ...], values: tuple[float, ...]) -> Array32:
     """Returns expectations [dimensions, values, *row_shape] as one dimension after another is moved from a start."""
     latents = [moved(start[np.newaxis], dimension, value) for dimension in dimensions for value in values]
-    expectation = served.expectation(np.concatenate(latents))
+    expectation = pair.expectation(np.concatenate(latents))
     return expectation.reshape(len(dimensions), len(values), *expectation.shape[1:])
 
 
-def between(served: Served, starts: Floats, ends: Floats, steps: int) -> Floats:
+def between(pair: ServedPair, starts: Array32, ends: Array32, steps: int) -> Array32:
     """Returns expectations [lines, steps, *row_shape] along straight lines between latents, both ends included."""
     shares = np.linspace(0, 1, steps, dtype=np.float32)[:, np.newaxis]
     latents = starts[:, np.newaxis] * (1 - shares) + ends[:, np.newaxis] * shares
-    expectation = served.expectation(latents.reshape(-1, served.latent_size))
+    expectation = pair.expectation(latents.reshape(-1, pair.latent_size))
     return expectation.reshape(len(starts), steps, *expectation.shape[1:])
 
 
-def _ordered(weights: Wide, unit: str, least: float) -> Dimensions:
+def _ordered(weights: Array64, unit: str, least: float) -> Dimensions:
     order = np.argsort(-weights, kind="stable")
     return Dimensions(tuple(map(int, order)), weights, unit, max(1, int((weights > least).sum())))
 
 
-def deviations(rows: Data) -> Wide:
+def deviations(rows: DataArray) -> Array64:
     """Returns each column's standard deviation [columns], 1 where it does not vary; missing values do not count."""
-    spread: Wide = np.ma.masked_invalid(rows.astype(np.float64)).std(0).filled(0)
+    spread: Array64 = np.ma.masked_invalid(rows.astype(np.float64)).std(0).filled(0)
     return np.where(spread > 0, spread, 1.0)

@@ -7,8 +7,8 @@ from training.card.dimensions import Dimensions, between, traversals
 from training.card.picture import Picture
 from training.card.sheet import Block, fitted, sheet
 from training.card.tiles import Layout, cells, layout
-from training.evaluate.evidence import Rows
-from training.evaluate.served import Data, Served
+from training.evaluate.evidence import EvaluationRows
+from training.evaluate.served import DataArray, ServedPair
 from vaeserve.rows.images import Pixels
 
 SEED = 0  # of the prior's draws: `vae sample --seed 0` gives the same
@@ -21,21 +21,23 @@ _RANGE = "\N{MINUS SIGN}3 to 3"
 _PLANE = 13  # latents along each side of a plane of them
 _LINES = 6  # between held-out pairs
 
-Indices = npt.NDArray[np.intp]
+RowNumbers = npt.NDArray[np.intp]
 
 
-def pictures(served: Served, rows: Rows, dimensions: Dimensions, names: tuple[str, ...] = ()) -> list[Picture]:
+def image_pictures(
+    pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, names: tuple[str, ...] = ()
+) -> list[Picture]:
     """Returns reconstructions, samples, traversals and interpolations; `names` are those of the classes 0, 1, ..."""
-    room = layout(served.data)
+    room = layout(pair.data)
     return [
-        reconstructions(served, rows, room, names),
-        samples(served, room),
-        traversed(served, rows, dimensions, room),
-        interpolations(served, rows, room),
+        reconstructions(pair, rows, room, names),
+        samples(pair, room),
+        traversed(pair, rows, dimensions, room),
+        interpolations(pair, rows, room),
     ]
 
 
-def reconstructions(served: Served, rows: Rows, room: Layout, names: tuple[str, ...] = ()) -> Picture:
+def reconstructions(pair: ServedPair, rows: EvaluationRows, room: Layout, names: tuple[str, ...] = ()) -> Picture:
     """Returns lines of held-out images, each above the line of its reconstructions; a column a class where it fits."""
     labels = None if rows.test_labels is None else np.asarray(rows.test_labels)
     classes = [] if labels is None else np.unique(labels).tolist()
@@ -49,27 +51,27 @@ def reconstructions(served: Served, rows: Rows, room: Layout, names: tuple[str, 
         chosen, classes = _spread(len(rows.test), lines * columns).reshape(lines, columns), []
         which = "Held-out images, spread evenly over all of them"
     data = rows.test[chosen.ravel()]
-    again = served.expectation(served.encode(data).mean)
-    shape = (*chosen.shape, *_cell_shape(served))
-    pairs = np.stack([cells(data, served.data).reshape(shape), cells(again, served.data).reshape(shape)], axis=1)
+    again = pair.expectation(pair.encode(data).mean)
+    shape = (*chosen.shape, *_cell_shape(pair))
+    pairs = np.stack([cells(data, pair.data).reshape(shape), cells(again, pair.data).reshape(shape)], axis=1)
     block = Block(
         pairs.reshape(-1, *shape[1:]),
         line_labels=("data", "reconstructed") * lines,
         column_labels=tuple(fitted(names[label] if names else str(label), shape[-2]) for label in classes),
         new_lines=tuple(range(2, 2 * lines, 2)),
     )
-    of = "posterior mean" if served.posterior == "gaussian" else "code"
+    of = "posterior mean" if pair.posterior == "gaussian" else "code"
     caption = f"{which}, above what their {of} decodes to."
     return Picture("Reconstructions", "reconstructions.png", sheet([block]), caption)
 
 
-def samples(served: Served, room: Layout) -> Picture:
+def samples(pair: ServedPair, room: Layout) -> Picture:
     """Returns a block of decoded draws from each prior."""
-    lines = max(2, min(_SAMPLE_LINES, room.lines // len(served.priors)))
+    lines = max(2, min(_SAMPLE_LINES, room.lines // len(pair.priors)))
     blocks = []
-    for name in served.priors:
-        drawn = served.expectation(served.draw_prior(name, SEED, lines * room.columns))
-        shown = cells(drawn, served.data).reshape(lines, room.columns, *_cell_shape(served))
+    for name in pair.priors:
+        drawn = pair.expectation(pair.draw_prior(name, SEED, lines * room.columns))
+        shown = cells(drawn, pair.data).reshape(lines, room.columns, *_cell_shape(pair))
         blocks.append(Block(shown, heading=f"prior {name}"))
     caption = (
         f"Expectations decoded from each prior, the first rows of seed {SEED}, none left out: what "
@@ -78,16 +80,16 @@ def samples(served: Served, room: Layout) -> Picture:
     return Picture("Samples", "samples.png", sheet(blocks), caption)
 
 
-def traversed(served: Served, rows: Rows, dimensions: Dimensions, room: Layout) -> Picture:
+def traversed(pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, room: Layout) -> Picture:
     """Returns the dimensions that tell most, a line each, moved from -3 to 3: at the origin, and at a held-out row."""
-    if served.latent_size == 2:
-        return _both(served, room)
+    if pair.latent_size == 2:
+        return _both(pair, room)
     shown = dimensions.order[: max(1, min(_DIMENSIONS, dimensions.telling, room.lines))]
-    starts = [np.zeros(served.latent_size, np.float32), served.encode(rows.test[:1]).mean[0]]
+    starts = [np.zeros(pair.latent_size, np.float32), pair.encode(rows.test[:1]).mean[0]]
     groups = 2 if 2 * len(_STEPS) <= room.columns + 2 else 1
-    moved = np.concatenate([traversals(served, start, shown, _STEPS) for start in starts[-groups:]], axis=1)
+    moved = np.concatenate([traversals(pair, start, shown, _STEPS) for start in starts[-groups:]], axis=1)
     block = Block(
-        cells(moved.reshape(-1, *served.data.shape), served.data).reshape(*moved.shape[:2], *_cell_shape(served)),
+        cells(moved.reshape(-1, *pair.data.shape), pair.data).reshape(*moved.shape[:2], *_cell_shape(pair)),
         line_labels=tuple(dimensions.label(dimension) for dimension in shown),
         column_labels=_SIGNED * groups,
         new_columns=(len(_STEPS),) if groups == 2 else (),
@@ -98,18 +100,18 @@ def traversed(served: Served, rows: Rows, dimensions: Dimensions, room: Layout) 
     caption = (
         f"One latent dimension a line, moved from {_RANGE} standard deviations of N(0, 1) with the others kept: "
         f"{where}. "
-        f"The {len(shown)} of {served.latent_size} that tell most by {measure}."
+        f"The {len(shown)} of {pair.latent_size} that tell most by {measure}."
     )
     return Picture("Traversals", "traversals.png", sheet([block]), caption)
 
 
-def _both(served: Served, room: Layout) -> Picture:
+def _both(pair: ServedPair, room: Layout) -> Picture:
     """Returns a plane of latents, decoded."""
     count = min(room.columns, room.lines, _PLANE)
     steps = np.linspace(-3, 3, count, dtype=np.float32)
     across, up = np.meshgrid(steps, steps[::-1])
-    decoded = served.expectation(np.stack([across.ravel(), up.ravel()], axis=1))
-    block = Block(cells(decoded, served.data).reshape(count, count, *_cell_shape(served)))
+    decoded = pair.expectation(np.stack([across.ravel(), up.ravel()], axis=1))
+    block = Block(cells(decoded, pair.data).reshape(count, count, *_cell_shape(pair)))
     caption = (
         f"The plane of latents, decoded: z0 goes from {_RANGE} from left to right, z1 from bottom to top, in standard "
         "deviations of N(0, 1)."
@@ -117,16 +119,16 @@ def _both(served: Served, room: Layout) -> Picture:
     return Picture("Traversals", "traversals.png", sheet([block]), caption)
 
 
-def interpolations(served: Served, rows: Rows, room: Layout) -> Picture:
+def interpolations(pair: ServedPair, rows: EvaluationRows, room: Layout) -> Picture:
     """Returns lines from one held-out image to another, which stand at the ends."""
     labels = None if rows.test_labels is None else np.asarray(rows.test_labels)
     starts, ends = _partners(labels, len(rows.test), max(1, min(_LINES, room.lines)))
     data = rows.test[starts], rows.test[ends]
     steps = max(3, min(room.columns, 13) - 2)
-    shape = _cell_shape(served)
-    path = between(served, served.encode(data[0]).mean, served.encode(data[1]).mean, steps)
-    middle = cells(path.reshape(-1, *served.data.shape), served.data).reshape(len(starts), steps, *shape)
-    first, last = (cells(part, served.data)[:, np.newaxis] for part in data)
+    shape = _cell_shape(pair)
+    path = between(pair, pair.encode(data[0]).mean, pair.encode(data[1]).mean, steps)
+    middle = cells(path.reshape(-1, *pair.data.shape), pair.data).reshape(len(starts), steps, *shape)
+    first, last = (cells(part, pair.data)[:, np.newaxis] for part in data)
     block = Block(
         np.concatenate([first, middle, last], axis=1),
         column_labels=("data", *[""] * steps, "data"),
@@ -139,23 +141,23 @@ def interpolations(served: Served, rows: Rows, room: Layout) -> Picture:
     return Picture("Interpolations", "interpolations.png", sheet([block]), caption)
 
 
-def _cell_shape(served: Served) -> tuple[int, ...]:
-    zeros: Data = np.zeros((1, *served.data.shape), served.data.dtype)
-    cell: Pixels = cells(zeros, served.data)
+def _cell_shape(pair: ServedPair) -> tuple[int, ...]:
+    zeros: DataArray = np.zeros((1, *pair.data.shape), pair.data.dtype)
+    cell: Pixels = cells(zeros, pair.data)
     return cell.shape[1:]
 
 
-def _of_each_class(labels: npt.NDArray[np.int64], classes: list[int], lines: int) -> Indices:
+def _of_each_class(labels: npt.NDArray[np.int64], classes: list[int], lines: int) -> RowNumbers:
     """Returns rows [lines, classes], the first of each class; a class of fewer rows repeats its last."""
     found = [np.flatnonzero(labels == label) for label in classes]
     return np.stack([rows[np.minimum(np.arange(lines), len(rows) - 1)] for rows in found], axis=1)
 
 
-def _spread(rows: int, count: int) -> Indices:
+def _spread(rows: int, count: int) -> RowNumbers:
     return np.linspace(0, rows - 1, count).round().astype(np.intp)
 
 
-def _partners(labels: npt.NDArray[np.int64] | None, rows: int, count: int) -> tuple[Indices, Indices]:
+def _partners(labels: npt.NDArray[np.int64] | None, rows: int, count: int) -> tuple[RowNumbers, RowNumbers]:
     """Returns where lines start and end: among the first rows, each of another class than its partner if it can be."""
     starts = _spread(rows, 2 * count)[::2]
     ends = []

@@ -8,10 +8,10 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from training.card.charts import MOST_CLASSES, Cloud, Map, coloured_classes, latent_map
 from training.card.picture import Picture
-from training.evaluate.bounds import draw
-from training.evaluate.evidence import Rows
+from training.evaluate.bounds import draw_latents
+from training.evaluate.evidence import EvaluationRows
 from training.evaluate.features import evenly
-from training.evaluate.served import Served, Wide
+from training.evaluate.served import Array64, ServedPair
 
 _POINTS = 2000  # rows, and draws from each prior
 _PRIORS = 3  # panels, at most
@@ -19,39 +19,39 @@ _SEED = 0
 _ROWS_PER_DIMENSION = 10  # or the directions in which classes part are those of chance
 
 
-Labels = npt.NDArray[np.int64]
+LabelArray = npt.NDArray[np.int64]
 
 
 class _Basis(NamedTuple):
     """Two orthonormal directions, and how they were found."""
 
-    directions: Wide  # [latent, 2]
+    directions: Array64  # [latent, 2]
     found: Literal["axes", "widest", "classes"]
 
 
-def latent_picture(served: Served, rows: Rows, classes: tuple[str, ...] = ()) -> Picture:
+def latent_picture(pair: ServedPair, rows: EvaluationRows, classes: tuple[str, ...] = ()) -> Picture:
     """Returns the map of held-out rows' latents, over the draws of each prior. Needs two dimensions or more.
 
     Args:
-        served: the pair.
+        pair: the pair.
         rows: the held-out ones are shown.
         classes: names of the labels 0, 1, ..., if they have any.
     """
     chosen = evenly(len(rows.test), _POINTS)
-    posterior = served.encode(rows.test[chosen])
+    posterior = pair.encode(rows.test[chosen])
     labels = None if rows.test_labels is None else np.asarray(rows.test_labels)[chosen]
     basis = _basis(posterior.mean.astype(np.float64), labels)
     priors = [
-        Cloud(name, served.draw_prior(name, _SEED, len(chosen)).astype(np.float64) @ basis.directions)
-        for name in served.priors[:_PRIORS]
+        Cloud(name, pair.draw_prior(name, _SEED, len(chosen)).astype(np.float64) @ basis.directions)
+        for name in pair.priors[:_PRIORS]
     ]
     axes = ("z0", "z1") if basis.found == "axes" else ("first direction", "second direction")
-    plane = Map(draw(posterior, _SEED).astype(np.float64) @ basis.directions, labels, priors, axes, classes)
-    caption = _caption(served, len(chosen), labels, basis)
+    plane = Map(draw_latents(posterior, _SEED).astype(np.float64) @ basis.directions, labels, priors, axes, classes)
+    caption = _caption(pair, len(chosen), labels, basis)
     return Picture("Map of the latents", "latents.png", latent_map(plane), caption)
 
 
-def _basis(means: Wide, labels: Labels | None) -> _Basis:
+def _basis(means: Array64, labels: LabelArray | None) -> _Basis:
     """Returns where to look from: the axes where there are two, else where classes part most, else PCA's directions."""
     rows, size = means.shape
     if size == 2:
@@ -64,20 +64,20 @@ def _basis(means: Wide, labels: Labels | None) -> _Basis:
     return _Basis(_orthonormal(np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]), "widest")
 
 
-def _uncoloured(labels: Labels | None) -> str:
+def _uncoloured(labels: LabelArray | None) -> str:
     classes = 0 if labels is None else len(np.unique(labels))
     return f"All rows have one colour: {classes} classes are more than colours tell apart. " * (classes > MOST_CLASSES)
 
 
-def _orthonormal(directions: Wide) -> Wide:
+def _orthonormal(directions: Array64) -> Array64:
     basis = np.linalg.qr(directions)[0]
     signs = np.sign(basis[np.abs(basis).argmax(0), [0, 1]])  # which way a direction points is anyone's choice
-    turned: Wide = basis * signs
+    turned: Array64 = basis * signs
     return turned
 
 
-def _caption(served: Served, count: int, labels: Labels | None, basis: _Basis) -> str:
-    what = "one draw from each posterior" if served.posterior == "gaussian" else "their codes"
+def _caption(pair: ServedPair, count: int, labels: LabelArray | None, basis: _Basis) -> str:
+    what = "one draw from each posterior" if pair.posterior == "gaussian" else "their codes"
     turned = {
         "axes": "",
         "widest": ", turned so that the two directions in which the rows spread most show",

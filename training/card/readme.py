@@ -5,13 +5,13 @@ import textwrap
 from collections.abc import Sequence
 from math import floor, log10
 
-from training.card.about import About, Setting
+from training.card.about import About, SettingValue
 from training.card.picture import Picture
 from training.card.table_pictures import Column
 from training.evaluate.alarms import alarms
 from training.evaluate.evaluation import Evaluation, PriorEvidence
-from training.evaluate.report import markdown
-from training.evaluate.served import Served
+from training.evaluate.report import evaluation_markdown
+from training.evaluate.served import ServedPair
 from vaeserve.package.manifest import STANDARD
 
 _LINE = 100  # characters
@@ -20,48 +20,48 @@ _SKIPPED = 20  # lines that were left out of the data
 _HOLES = 0.05  # share of draws where no row is that is worth a warning
 
 
-def write(
-    served: Served, evaluation: Evaluation, about: About, pictures: Sequence[Picture], columns: Sequence[Column]
+def readme_text(
+    pair: ServedPair, evaluation: Evaluation, about: About, pictures: Sequence[Picture], columns: Sequence[Column]
 ) -> str:
     """Returns the README.
 
     Args:
-        served: the pair.
+        pair: the pair.
         evaluation: what was measured.
         about: what is told besides.
         pictures: in their order.
         columns: of a table; none for images.
     """
     parts = [
-        _opening(served, about),
-        f"## Figures\n\n{markdown(evaluation).strip()}",
+        _opening(pair, about),
+        f"## Figures\n\n{evaluation_markdown(evaluation).strip()}",
         *([_columns_table(columns)] if columns else []),
         "## Pictures\n\nAll are made from the graphs in this package.",
         *(
             f"### {picture.title}\n\n![{picture.title}]({picture.file})\n\n{_wrapped(picture.caption)}"
             for picture in pictures
         ),
-        _use(served, about),
+        _use(pair, about),
         _training(about),
-        _limits(served, evaluation),
+        _limits(pair, evaluation),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _opening(served: Served, about: About) -> str:
-    data = served.data
+def _opening(pair: ServedPair, about: About) -> str:
+    data = pair.data
     shape = " x ".join(map(str, data.shape))
     numbers = f"{data.dtype}, {data.minimum:g} to {data.maximum:g}" if data.kind == "image" else data.dtype
     what = "images" if data.kind == "image" else "table rows"
     held = f"{about.test_rows} held out"
     if about.validation_rows:
         held = f"{about.validation_rows} to choose by, {held}"
-    opening = f"{_with_article(about.model)}: {what} of shape {shape} ({numbers}) to {served.latent_size} latent values"
+    opening = f"{_with_article(about.model)}: {what} of shape {shape} ({numbers}) to {pair.latent_size} latent values"
     points = [
         f"**Data**: {_line(about.data)}. {about.train_rows} rows to train on, {held}.",
         f"**Likelihood**: {about.likelihood}.",
-        f"**Latents**: {_latents(served)}",
-        f"**Priors**: {_priors(served, about)}",
+        f"**Latents**: {_latents(pair)}",
+        f"**Priors**: {_priors(pair, about)}",
         f"**Networks**: {about.networks}.",
     ]
     return f"""# {about.name}
@@ -71,8 +71,8 @@ def _opening(served: Served, about: About) -> str:
 {chr(10).join(map(_point, points))}"""
 
 
-def _latents(served: Served) -> str:
-    if served.posterior == "gaussian":
+def _latents(pair: ServedPair) -> str:
+    if pair.posterior == "gaussian":
         return "a Gaussian posterior with a diagonal covariance for each row."
     return (
         "one code a row and no posterior; in training rows, each dimension has mean 0 and variance 1. "
@@ -80,9 +80,9 @@ def _latents(served: Served) -> str:
     )
 
 
-def _priors(served: Served, about: About) -> str:
-    trained = "" if served.posterior == "gaussian" else ", which training did not aim at"
-    named = [f"`{STANDARD}` (N(0, I){trained})", *(f"`{name}`" for name in served.priors if name != STANDARD)]
+def _priors(pair: ServedPair, about: About) -> str:
+    trained = "" if pair.posterior == "gaussian" else ", which training did not aim at"
+    named = [f"`{STANDARD}` (N(0, I){trained})", *(f"`{name}`" for name in pair.priors if name != STANDARD)]
     default = f"; `{about.default_prior}` unless another is asked for" if len(named) > 1 else ""
     return f"{', '.join(named)}{default}."
 
@@ -100,9 +100,9 @@ draws decode to. R^2 is the share of a column's variance that its reconstruction
 {chr(10).join(lines)}{left_out}"""
 
 
-def _use(served: Served, about: About) -> str:
-    out = "samples.png" if served.data.kind == "image" else "samples.npy"
-    others = [name for name in served.priors if name != about.default_prior]
+def _use(pair: ServedPair, about: About) -> str:
+    out = "samples.png" if pair.data.kind == "image" else "samples.npy"
+    others = [name for name in pair.priors if name != about.default_prior]
     prior = f" --prior {others[0]}" if others else ""
     example = f"    vae sample --target 127.0.0.1:50051 --model {about.name} --count 64 --seed 0{prior} --out {out}"
     ending = "The same seed gives the same rows. Latents fit this pair alone: the client refuses to decode another's."
@@ -144,16 +144,16 @@ def _settings(about: About) -> str:
     return f"{_wrapped(opening)}\n\n{lines}"
 
 
-def _limits(served: Served, evaluation: Evaluation) -> str:
+def _limits(pair: ServedPair, evaluation: Evaluation) -> str:
     points = [
         "It knows the data that it was trained on. Other data is encoded as readily, and means nothing.",
         "What it decodes to is an expectation, or that rounded: the likelihood's own noise is not drawn.",
         *(f"{alarm[0].upper()}{alarm[1:]}." for alarm in alarms(evaluation)),
         *(_holes(prior) for prior in evaluation.priors if prior.hole_fraction > _HOLES),
     ]
-    idle = served.latent_size - evaluation.active_units if evaluation.active_units is not None else 0
-    if 0 < idle < served.latent_size:
-        points.append(f"Idle latent dimensions: {idle} of {served.latent_size}. Moving them changes next to nothing.")
+    idle = pair.latent_size - evaluation.active_units if evaluation.active_units is not None else 0
+    if 0 < idle < pair.latent_size:
+        points.append(f"Idle latent dimensions: {idle} of {pair.latent_size}. Moving them changes next to nothing.")
     points.append("The licence of the data, and what it allows of this model, is for you to add: this card knows none.")
     return "## Limits\n\n" + "\n".join(map(_point, points))
 
@@ -173,7 +173,7 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _toml(value: Setting) -> str:
+def _toml(value: SettingValue) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
     return json.dumps(value, ensure_ascii=False)

@@ -7,9 +7,9 @@ import numpy as np
 from training.card.charts import heat, histograms
 from training.card.dimensions import Dimensions, deviations, moved
 from training.card.picture import Picture
-from training.evaluate.evidence import Rows
+from training.evaluate.evidence import EvaluationRows
 from training.evaluate.features import evenly
-from training.evaluate.served import Data, Floats, Served, Wide
+from training.evaluate.served import Array32, Array64, DataArray, ServedPair
 
 _ROWS = 2000  # held out, and as many samples of each prior
 _PANELS = 25  # columns with a histogram of their own
@@ -29,16 +29,16 @@ class Column(NamedTuple):
     """R^2 of the reconstruction; None where the column does not vary."""
 
 
-def names_of(served: Served) -> list[str]:
+def names_of(pair: ServedPair) -> list[str]:
     """Returns the columns' names, or their numbers where they have none."""
-    return list(served.data.columns) or [str(number) for number in range(served.data.size)]
+    return list(pair.data.columns) or [str(number) for number in range(pair.data.size)]
 
 
-def columns_of(served: Served, rows: Rows, names: list[str]) -> list[Column]:
+def columns_of(pair: ServedPair, rows: EvaluationRows, names: list[str]) -> list[Column]:
     """Returns what is to be said of each column."""
     data = rows.test[evenly(len(rows.test), _ROWS)]
-    again = served.expectation(served.encode(data).mean)
-    drawn = served.expectation(served.draw_prior(served.priors[0], _SEED, _ROWS))
+    again = pair.expectation(pair.encode(data).mean)
+    drawn = pair.expectation(pair.draw_prior(pair.priors[0], _SEED, _ROWS))
     explained = _explained(data, again)
     return [
         Column(name, _moments(data[:, place]), _moments(drawn[:, place]), explained[place])
@@ -46,18 +46,18 @@ def columns_of(served: Served, rows: Rows, names: list[str]) -> list[Column]:
     ]
 
 
-def pictures(served: Served, rows: Rows, dimensions: Dimensions, names: list[str]) -> list[Picture]:
+def table_pictures(pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, names: list[str]) -> list[Picture]:
     """Returns histograms of data and samples, correlations of both, and what each dimension moves."""
     data = rows.test[evenly(len(rows.test), _ROWS)]
-    drawn = {name: served.expectation(served.draw_prior(name, _SEED, _ROWS)) for name in served.priors}
+    drawn = {name: pair.expectation(pair.draw_prior(name, _SEED, _ROWS)) for name in pair.priors}
     found = [_histograms(data, drawn, names)]
     if len(names) > 1:
         found.append(_correlations(data, drawn, names))
-    found.append(_traversals(served, rows, dimensions, names))
+    found.append(_traversals(pair, rows, dimensions, names))
     return found
 
 
-def _histograms(data: Data, drawn: dict[str, Floats], names: list[str]) -> Picture:
+def _histograms(data: DataArray, drawn: dict[str, Array32], names: list[str]) -> Picture:
     shown = names[:_PANELS]
     present = [_present(data[:, place]) for place in range(len(shown))]
     samples = {prior: [_present(rows[:, place]) for place in range(len(shown))] for prior, rows in drawn.items()}
@@ -69,7 +69,7 @@ def _histograms(data: Data, drawn: dict[str, Floats], names: list[str]) -> Pictu
     return Picture("Samples", "samples.png", histograms(shown, present, samples), caption)
 
 
-def _correlations(data: Data, drawn: dict[str, Floats], names: list[str]) -> Picture:
+def _correlations(data: DataArray, drawn: dict[str, Array32], names: list[str]) -> Picture:
     shown = names[:_HEAT]
     panels = [("held-out data", _correlation(data[:, : len(shown)]))]
     panels += [
@@ -82,14 +82,14 @@ def _correlations(data: Data, drawn: dict[str, Floats], names: list[str]) -> Pic
     return Picture("Correlations", "correlations.png", heat(panels, shown, shown, "correlation"), caption)
 
 
-def _traversals(served: Served, rows: Rows, dimensions: Dimensions, names: list[str]) -> Picture:
+def _traversals(pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, names: list[str]) -> Picture:
     """Returns how far each column goes as a dimension goes from -1 to 1, in the column's own deviations."""
     shown, moving = names[:_HEAT], dimensions.order[: min(dimensions.telling, _HEAT)]
-    latents = served.encode(rows.test[evenly(len(rows.test), 256)]).mean
+    latents = pair.encode(rows.test[evenly(len(rows.test), 256)]).mean
     scale = deviations(rows.train)[: len(shown)]
     steps = []
     for dimension in moving:
-        high, low = (served.expectation(moved(latents, dimension, to))[:, : len(shown)] for to in (1.0, -1.0))
+        high, low = (pair.expectation(moved(latents, dimension, to))[:, : len(shown)] for to in (1.0, -1.0))
         steps.append((high.astype(np.float64) - low).mean(0) / scale)
     lines = [dimensions.label(dimension) for dimension in moving]
     caption = (
@@ -100,17 +100,17 @@ def _traversals(served: Served, rows: Rows, dimensions: Dimensions, names: list[
     return Picture("Traversals", "traversals.png", matrix, caption)
 
 
-def _present(values: Data) -> Wide:
-    wide: Wide = values[np.isfinite(values)].astype(np.float64)
+def _present(values: DataArray) -> Array64:
+    wide: Array64 = values[np.isfinite(values)].astype(np.float64)
     return wide if wide.size else np.zeros(1)
 
 
-def _moments(values: Data) -> tuple[float, float]:
+def _moments(values: DataArray) -> tuple[float, float]:
     present = _present(values)
     return float(present.mean()), float(present.std())
 
 
-def _explained(data: Data, again: Floats) -> list[float | None]:
+def _explained(data: DataArray, again: Array32) -> list[float | None]:
     known = np.ma.masked_invalid(data.astype(np.float64))
     errors, variances = ((known - again) ** 2).mean(0).filled(0), known.var(0).filled(0)
     return [
@@ -118,10 +118,10 @@ def _explained(data: Data, again: Floats) -> list[float | None]:
     ]
 
 
-def _correlation(rows: Data) -> Wide:
+def _correlation(rows: DataArray) -> Array64:
     """Returns correlations between columns; 0 where one does not vary, missing values taken as the column's mean."""
     known = np.ma.masked_invalid(rows.astype(np.float64))
     centred = (known - known.mean(0)).filled(0)
     length = np.sqrt((centred**2).sum(0))
-    unit: Wide = centred / np.where(length > 0, length, 1.0)
+    unit: Array64 = centred / np.where(length > 0, length, 1.0)
     return unit.T @ unit

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from training.evaluate.served import Floats, Posterior, Wide
+from training.evaluate.served import Array32, Array64, EncodedRows
 
 ACTIVE_VARIANCE = 0.01  # above it a unit's posterior mean says something (Burda et al., 2016)
 HELD_OUT_SHARE = 0.99  # of the held-out rows' latents count as near
@@ -24,12 +24,12 @@ class Mmd(NamedTuple):
     """What 95 % of random splits of both sets together stay below."""
 
 
-def active_units(means: Floats) -> int:
+def active_units(means: Array32) -> int:
     """Returns how many latent dimensions have posterior means [rows, latent] that vary from row to row."""
     return int((means.astype(np.float64).var(0) > ACTIVE_VARIANCE).sum())
 
 
-def gaussian_kl(posterior: Posterior) -> float | None:
+def gaussian_kl(posterior: EncodedRows) -> float | None:
     """Returns KL(N(m, S) || N(0, I)) in nats, with q(z)'s mean m and covariance S; None where S is singular.
 
     It is a lower bound of KL(q(z) || N(0, I)) (a Gaussian has the largest entropy at a given covariance), and misses
@@ -45,7 +45,7 @@ def gaussian_kl(posterior: Posterior) -> float | None:
     return float(0.5 * (np.trace(covariance) + center @ center - len(center) - log_determinant))
 
 
-def mmd(latents: Floats, drawn: Floats, seed: int) -> Mmd:
+def mmd(latents: Array32, drawn: Array32, seed: int) -> Mmd:
     """Returns the unbiased MMD^2 between two sets [rows, latent] of the same size.
 
     The kernel is the inverse multiquadratic c / (c + |a - b|^2), c = 2 * latent values (Tolstikhin et al., "Wasserstein
@@ -59,7 +59,7 @@ def mmd(latents: Floats, drawn: Floats, seed: int) -> Mmd:
     both, half = np.concatenate((latents, drawn)).astype(np.float64), len(latents)
     squares = (both**2).sum(1)
     scale = 2.0 * both.shape[1]
-    kernel: Wide = scale / (scale + np.maximum(0, squares[:, None] + squares - 2 * both @ both.T))
+    kernel: Array64 = scale / (scale + np.maximum(0, squares[:, None] + squares - 2 * both @ both.T))
     np.fill_diagonal(kernel, 0)
     random = np.random.Generator(np.random.Philox(key=seed))
     first = np.zeros((len(both), 1 + SPLITS))
@@ -70,12 +70,12 @@ def mmd(latents: Floats, drawn: Floats, seed: int) -> Mmd:
     return Mmd(float(found[0]), float(np.quantile(found[1:], 0.95)))
 
 
-def _mmd_of_splits(kernel: Wide, first: Wide, half: int) -> Wide:
+def _mmd_of_splits(kernel: Array64, first: Array64, half: int) -> Array64:
     """Returns the unbiased MMD^2 [splits] of a kernel [rows, rows] with zero diagonal, first: 1 where a row is left."""
     second = 1 - first
     left, right = kernel @ first, kernel @ second
     within = (first * left).sum(0) / (half * (half - 1)) + (second * right).sum(0) / (half * (half - 1))
-    result: Wide = within - 2 * (second * left).sum(0) / half**2
+    result: Array64 = within - 2 * (second * left).sum(0) / half**2
     return result
 
 
@@ -90,14 +90,14 @@ class Holes:
         test: latents of held-out rows, [rows, latent].
     """
 
-    def __init__(self, train: Floats, test: Floats) -> None:
+    def __init__(self, train: Array32, test: Array32) -> None:
         self._neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train)
         self._bound = float(np.quantile(self._distances(test), HELD_OUT_SHARE))
 
-    def fraction(self, drawn: Floats) -> float:
+    def fraction(self, drawn: Array32) -> float:
         """Returns the share of latents [rows, latent] that are in a hole."""
         return float((self._distances(drawn) > self._bound).mean())
 
-    def _distances(self, latents: Floats) -> Wide:
-        distances: Wide = self._neighbours.kneighbors(latents)[0][:, 0]
+    def _distances(self, latents: Array32) -> Array64:
+        distances: Array64 = self._neighbours.kneighbors(latents)[0][:, 0]
         return distances

@@ -4,7 +4,7 @@ from math import inf, log
 
 import torch
 
-from training.evaluate.served import BATCH_ROWS, Data
+from training.evaluate.served import BATCH_ROWS, DataArray
 from training.likelihoods import FAMILIES, likelihood_of
 from training.scaling import scaling_of
 from vaeserve.package.manifest import DataSpec
@@ -13,7 +13,7 @@ from vaeserve.slices import rows_within
 VALUE_BYTES = 128  # that a likelihood may take for each value of a row: some float32 and float64 of it
 
 
-def without_latents(family: str | None, data: DataSpec, train: Data, test: Data) -> float | None:
+def without_latents(family: str | None, data: DataSpec, train: DataArray, test: DataArray) -> float | None:
     """Returns the negative log-likelihood of held-out rows by parameters that are alike for all, in nats a row.
 
     They are the family's own, fitted on the training rows; or all levels are equally probable, where data has levels

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from training.evaluate.evaluation import Estimate
-from training.evaluate.served import Data, Floats, Posterior, Served, Wide
+from training.evaluate.served import Array32, Array64, DataArray, EncodedRows, ServedPair
 from vaeserve.errors import TrainingError
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.rows.posterior import kl_by_dimension, reparameterize
 
-Progress = Callable[[float], None]
+ReportShare = Callable[[float], None]
 """Is told which share of the work is done, in [0, 1]."""
 
 
@@ -41,27 +41,31 @@ class Weighted(NamedTuple):
     """Of the same rows and the same draws."""
 
 
-def elbo(served: Served, rows: Data, posterior: Posterior, draws: int, *, seed: int, progress: Progress) -> Elbo:
+def elbo(
+    pair: ServedPair, rows: DataArray, posterior: EncodedRows, draws: int, *, seed: int, progress: ReportShare
+) -> Elbo:
     """Returns the negative ELBO of rows, its expectation over q being estimated by so many draws a row."""
     kl = kl_per_dimension(posterior).sum(1)
     reconstruction = np.zeros(len(rows))
     for number in range(draws):
-        reconstruction -= served.score(rows, draw(posterior, seed + number)) / draws
+        reconstruction -= pair.score(rows, draw_latents(posterior, seed + number)) / draws
         progress((number + 1) / draws)
-    return Elbo(mean_of(reconstruction + kl), mean_of(reconstruction), mean_of(kl))
+    return Elbo(mean_estimate(reconstruction + kl), mean_estimate(reconstruction), mean_estimate(kl))
 
 
 def weighted_nll(
-    served: Served, rows: Data, posterior: Posterior, samples: int, *, seed: int, progress: Progress
+    pair: ServedPair, rows: DataArray, posterior: EncodedRows, samples: int, *, seed: int, progress: ReportShare
 ) -> Weighted:
     """Returns the estimate with so many samples a row. Memory does not grow with them."""
     weights = WeightSums(len(rows))
     for number in range(samples):
-        noise = noise_of(len(rows), served.latent_size, seed + number)
+        noise = noise_of(len(rows), pair.latent_size, seed + number)
         latent = _shifted(posterior, noise)
-        weights.add(served.score(rows, latent) + _log_ratio(posterior, noise, latent))
+        weights.add(pair.score(rows, latent) + _log_ratio(posterior, noise, latent))
         progress((number + 1) / samples)
-    return Weighted(mean_of(-weights.log_mean), float(weights.effective_samples.mean()), -float(weights.mean.mean()))
+    return Weighted(
+        mean_estimate(-weights.log_mean), float(weights.effective_samples.mean()), -float(weights.mean.mean())
+    )
 
 
 class WeightSums:
@@ -74,7 +78,7 @@ class WeightSums:
         self._sum = np.zeros(rows)  # of w / exp(largest), and of its square
         self._squares = np.zeros(rows)
 
-    def add(self, log_weights: Wide) -> None:
+    def add(self, log_weights: Array64) -> None:
         """Takes in one more log-weight a row."""
         largest = np.maximum(self._largest, log_weights)
         fade, weight = np.exp(self._largest - largest), np.exp(log_weights - largest)
@@ -85,41 +89,41 @@ class WeightSums:
         self._count += 1
 
     @property
-    def mean(self) -> Wide:
+    def mean(self) -> Array64:
         """The mean of the log-weights."""
         return self._total / self._count
 
     @property
-    def log_mean(self) -> Wide:
+    def log_mean(self) -> Array64:
         """The logarithm of the mean weight."""
-        result: Wide = self._largest + np.log(self._sum) - log(self._count)
+        result: Array64 = self._largest + np.log(self._sum) - log(self._count)
         return result
 
     @property
-    def effective_samples(self) -> Wide:
+    def effective_samples(self) -> Array64:
         """(sum w)^2 / sum w^2, between 1 and the count."""
-        result: Wide = self._sum**2 / self._squares
+        result: Array64 = self._sum**2 / self._squares
         return result
 
 
-def kl_per_dimension(posterior: Posterior) -> Wide:
+def kl_per_dimension(posterior: EncodedRows) -> Array64:
     """Returns KL(q(z|x) || N(0, I)) by row and latent dimension [rows, latent], in nats."""
     return kl_by_dimension(posterior.mean, _log_variance(posterior))
 
 
-def draw(posterior: Posterior, seed: int) -> Floats:
+def draw_latents(posterior: EncodedRows, seed: int) -> Array32:
     """Returns one latent a row: what the server's Encode SAMPLE answers; the code itself if there is no posterior."""
     if posterior.log_variance is None:
         return posterior.mean
     return _shifted(posterior, noise_of(len(posterior.mean), posterior.mean.shape[1], seed))
 
 
-def noise_of(rows: int, size: int, seed: int) -> Floats:
+def noise_of(rows: int, size: int, seed: int) -> Array32:
     """Returns the posterior noise of rows 0 to rows - 1 under a seed."""
     return standard_normals(Purpose.POSTERIOR, [RowRange(seed, 0, rows)], size)
 
 
-def mean_of(values: Wide) -> Estimate:
+def mean_estimate(values: Array64) -> Estimate:
     """Returns the mean, and its standard error, of values [rows]; of one row alone the error is 0.
 
     Raises:
@@ -135,18 +139,18 @@ def mean_of(values: Wide) -> Estimate:
     return Estimate(value=float(values.mean()), standard_error=spread / len(values) ** 0.5)
 
 
-def _shifted(posterior: Posterior, noise: Floats) -> Floats:
+def _shifted(posterior: EncodedRows, noise: Array32) -> Array32:
     return reparameterize(posterior.mean, _log_variance(posterior), noise)
 
 
-def _log_ratio(posterior: Posterior, noise: Floats, latent: Floats) -> Wide:
+def _log_ratio(posterior: EncodedRows, noise: Array32, latent: Array32) -> Array64:
     """Returns log p(z) - log q(z|x) [rows]; the normal distributions' constants cancel."""
     log_q = noise.astype(np.float64) ** 2 + _log_variance(posterior)
-    ratio: Wide = 0.5 * (log_q - latent.astype(np.float64) ** 2).sum(1)
+    ratio: Array64 = 0.5 * (log_q - latent.astype(np.float64) ** 2).sum(1)
     return ratio
 
 
-def _log_variance(posterior: Posterior) -> Floats:
+def _log_variance(posterior: EncodedRows) -> Array32:
     if posterior.log_variance is None:
         raise AssertionError("there is no posterior to draw from. This is a bug.")
     return posterior.log_variance

@@ -11,7 +11,7 @@ WIDTH = 120  # columns that six models fit into
 _BEST = "*"
 _GAP = "  "
 
-Key = Callable[[float], float]
+Ranking = Callable[[float], float]
 """Of two values, the better one has the lower key."""
 
 
@@ -50,7 +50,7 @@ def comparison(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
     for row in rows:
         cells = (f"{_GAP}{cell:>{width}}{_BEST if place in row.best else ' '}" for place, cell in enumerate(row.cells))
         lines.append(f"{row.label:<{labels}}" + "".join(cells))
-    return "\n".join([*(line.rstrip() for line in lines), *notes(evaluations, _BEST)])
+    return "\n".join([*(line.rstrip() for line in lines), *comparison_notes(evaluations, _BEST)])
 
 
 def comparison_markdown(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
@@ -59,7 +59,7 @@ def comparison_markdown(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
     for row in comparison_rows([evaluation for _, evaluation in evaluations]):
         cells = (f"**{cell}**" if place in row.best else cell for place, cell in enumerate(row.cells))
         lines.append(f"| {row.label} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes(evaluations, "bold"))]) + "\n"
+    return "\n".join([*lines, "", *(f"- {note}" for note in comparison_notes(evaluations, "bold"))]) + "\n"
 
 
 def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:
@@ -67,7 +67,7 @@ def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:
     metrics = [evaluation.metrics for evaluation in evaluations]
     likeliest = lower if len(families(evaluations)) < 2 else None
 
-    def row(label: str, metric: str, key: Key | None = None, digits: int = 2) -> Row:
+    def row(label: str, metric: str, key: Ranking | None = None, digits: int = 2) -> Row:
         return _row(label, [each.get(metric) for each in metrics], key, digits)
 
     yield _row("latent values", [each.latent_size for each in evaluations], None, digits=0)
@@ -89,7 +89,7 @@ def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:
         yield from _prior_rows(prior_name(name), [_named(evaluation.priors, name) for evaluation in evaluations])
 
 
-def notes(evaluations: Sequence[tuple[str, Evaluation]], mark: str) -> list[str]:
+def comparison_notes(evaluations: Sequence[tuple[str, Evaluation]], mark: str) -> list[str]:
     """Returns what a reader must know: what the marks mean, what rows were compared by, and what does not compare."""
     said = [f"{mark}: the best; means a row in nats; density and coverage as shares of what held-out rows reach"]
     every = [evaluation for _, evaluation in evaluations]
@@ -113,7 +113,7 @@ def families(evaluations: Sequence[Evaluation]) -> set[str]:
 
 
 def _prior_rows(name: str, priors: Sequence[PriorEvidence | None]) -> Iterator[Row]:
-    def row(label: str, figure: Callable[[PriorEvidence], float | None], key: Key, digits: int = 2) -> Row:
+    def row(label: str, figure: Callable[[PriorEvidence], float | None], key: Ranking, digits: int = 2) -> Row:
         return _row(f"{name}: {label}", [figure(prior) if prior else None for prior in priors], key, digits)
 
     yield row("holes", lambda prior: prior.hole_fraction, lower, 3)
@@ -126,11 +126,11 @@ def _prior_rows(name: str, priors: Sequence[PriorEvidence | None]) -> Iterator[R
         yield _row(f"{name}: coverage ({features})", coverage, higher)
 
 
-def _row(label: str, values: Sequence[float | None], key: Key | None, digits: int = 2) -> Row:
+def _row(label: str, values: Sequence[float | None], key: Ranking | None, digits: int = 2) -> Row:
     return Row(label, tuple(number(value, digits) for value in values), _best(values, key, digits))
 
 
-def _best(values: Sequence[float | None], key: Key | None, digits: int) -> frozenset[int]:
+def _best(values: Sequence[float | None], key: Ranking | None, digits: int) -> frozenset[int]:
     """Returns where the best values are, of those that can be told apart as they are shown; nowhere if none can."""
     keys = {place: key(round(value, digits)) for place, value in enumerate(values) if key and value is not None}
     if len(set(keys.values())) < 2:

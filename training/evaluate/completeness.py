@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import pairwise_distances
 
-from training.evaluate.served import Wide
+from training.evaluate.served import Array64
 
 NEIGHBOURS = 5
 ROUNDING = 1e-9  # of the largest row: equal distances, computed twice, differ by less
@@ -33,13 +33,13 @@ class Balls:
         real: features of training rows, [rows, features], more than NEIGHBOURS of them.
     """
 
-    def __init__(self, real: Wide) -> None:
+    def __init__(self, real: Array64) -> None:
         self._real = real
         nearest = np.partition(_squares(real, real), NEIGHBOURS, axis=1)[:, NEIGHBOURS]  # each is the 0th of its own
         edges = np.sqrt(nearest) + ROUNDING * np.sqrt((real**2).sum(1).max())
-        self._edges: Wide = edges**2
+        self._edges: Array64 = edges**2
 
-    def measure(self, made: Wide) -> Completeness:
+    def measure(self, made: Array64) -> Completeness:
         """Returns how features [rows, features] lie in the balls."""
         within = _squares(self._real, made) <= self._edges[:, np.newaxis]  # [real, made]
         return Completeness(
@@ -49,7 +49,7 @@ class Balls:
         )
 
 
-def _squares(left: Wide, right: Wide) -> Wide:
+def _squares(left: Array64, right: Array64) -> Array64:
     """Returns squared distances [left, right], of differences: by products of rows equal distances would differ."""
-    squares: Wide = pairwise_distances(left, right, metric="sqeuclidean")
+    squares: Array64 = pairwise_distances(left, right, metric="sqeuclidean")
     return squares

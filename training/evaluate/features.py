@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from training.evaluate.continuity import Scale
-from training.evaluate.served import Data, Wide
+from training.evaluate.served import Array64, DataArray
 from training.export.parity import batches
 from vaeserve.slices import rows_within
 
@@ -20,7 +20,7 @@ UNITS = 64  # of the classifier's hidden layer
 FITTED_ROWS, FITTED_VALUES = 10_000, 125_000_000  # at most; the values are 1 GB of doubles
 PASSES = 30
 
-Labels = npt.NDArray[np.int64]
+LabelArray = npt.NDArray[np.int64]
 
 
 class Features(NamedTuple):
@@ -29,25 +29,27 @@ class Features(NamedTuple):
     name: str
     description: str
     """What they are, for people: printed wherever a figure rests on them."""
-    of: Callable[[Data], Wide]
+    of: Callable[[DataArray], Array64]
     """Data [rows, *row_shape] -> [rows, features]."""
 
 
-def value_components(train: Data, scale: Scale) -> Features:
+def value_components(train: DataArray, scale: Scale) -> Features:
     """Returns the principal components of the values themselves."""
     flat = scale.flat(train[evenly(len(train), max(COMPONENTS, min(FITTED_ROWS, FITTED_VALUES // train[0].size)))])
     pca = PCA(min(COMPONENTS, *flat.shape), random_state=0).fit(flat)
     kept = pca.explained_variance_ratio_.sum()
     description = f"{pca.n_components_} principal components of the values, {kept:.0%} of their variance"
 
-    def of(rows: Data) -> Wide:
+    def of(rows: DataArray) -> Array64:
         parts = batches(len(rows), rows_within(16 * rows[0].size, len(rows)) if len(rows) else 1)
         return np.concatenate([pca.transform(scale.flat(rows[part])) for part in parts])
 
     return Features("values", description, of)
 
 
-def classifier_features(values: Features, train: tuple[Data, Labels], test: tuple[Data, Labels]) -> Features:
+def classifier_features(
+    values: Features, train: tuple[DataArray, LabelArray], test: tuple[DataArray, LabelArray]
+) -> Features:
     """Returns the hidden layer of a small classifier, trained on what `values` gives of labelled rows.
 
     Args:
@@ -64,8 +66,8 @@ def classifier_features(values: Features, train: tuple[Data, Labels], test: tupl
         classifier.fit((given - center) / spread, train[1][some])
     accuracy = classifier.score((values.of(test[0]) - center) / spread, test[1])
 
-    def of(rows: Data) -> Wide:
-        hidden: Wide = np.maximum(
+    def of(rows: DataArray) -> Array64:
+        hidden: Array64 = np.maximum(
             0, (values.of(rows) - center) / spread @ classifier.coefs_[0] + classifier.intercepts_[0]
         )
         return hidden

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from training.evaluate.features import evenly
-from training.evaluate.served import BATCH_ROWS, Data, Wide
+from training.evaluate.served import BATCH_ROWS, Array64, DataArray
 from training.export.parity import batches
 from vaeserve.slices import rows_within
 
@@ -25,7 +25,7 @@ class Reconstruction(NamedTuple):
     """Share of the variance about the training rows' mean, columns scaled alike; None where there is none."""
 
 
-def pca(train: Data, test: Data, components: int) -> Reconstruction | None:
+def pca(train: DataArray, test: DataArray, components: int) -> Reconstruction | None:
     """Returns what PCA with so many components does on held-out rows: the best that any linear pair could in training.
 
     It is fitted on all training rows, scaled as for the networks; of a set of more than FITTED_VALUES values, on rows
@@ -41,8 +41,8 @@ def pca(train: Data, test: Data, components: int) -> Reconstruction | None:
     some = train[evenly(len(train), max(components, FITTED_VALUES // size))]
     fitted = PCA(min(components, len(some)), random_state=0).fit(some.reshape(-1, size) / units)
 
-    def projected(rows: Data) -> Wide:
-        again: Wide = fitted.inverse_transform(fitted.transform(rows.reshape(-1, size) / units)) * units
+    def projected(rows: DataArray) -> Array64:
+        again: Array64 = fitted.inverse_transform(fitted.transform(rows.reshape(-1, size) / units)) * units
         return again.reshape(rows.shape)
 
     parts = (test[part] for part in batches(len(test), rows_within(DOUBLES * 8 * size, BATCH_ROWS)))
@@ -50,15 +50,15 @@ def pca(train: Data, test: Data, components: int) -> Reconstruction | None:
     return None if found.explained is None or 1 - found.explained < ROUNDING else found
 
 
-def units_of(train: Data) -> Wide:
+def units_of(train: DataArray) -> Array64:
     """Returns what values are measured in: a column's standard deviation; for pictures, whose values are alike, 1."""
     if train.ndim > 2:
         return np.ones(1)
-    deviations: Wide = train.std(0, dtype=np.float64)
+    deviations: Array64 = train.std(0, dtype=np.float64)
     return np.where(deviations > 0, deviations, 1.0)
 
 
-def reconstruction(parts: Iterable[tuple[Data | Wide, Data]], train: Data) -> Reconstruction:
+def reconstruction(parts: Iterable[tuple[DataArray | Array64, DataArray]], train: DataArray) -> Reconstruction:
     """Returns how near expectations are to held-out rows; a table's columns weigh as their scaled values do.
 
     Args:

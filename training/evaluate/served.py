@@ -17,9 +17,9 @@ from vaeserve.slices import Slices, rows_within
 
 BATCH_ROWS = 256  # most rows that one call of a graph takes: enough to keep a core busy, few enough for its caches
 
-Floats = npt.NDArray[np.float32]
-Wide = npt.NDArray[np.float64]
-Data = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Array32 = npt.NDArray[np.float32]
+Array64 = npt.NDArray[np.float64]
+DataArray = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 
 class PriorGraph(NamedTuple):
@@ -29,22 +29,22 @@ class PriorGraph(NamedTuple):
     noise_size: int
 
 
-class Posterior(NamedTuple):
+class EncodedRows(NamedTuple):
     """Distribution N(mean, exp(log_variance)) of the rows' latents, or their codes where there is no distribution."""
 
-    mean: Floats  # [rows, latent]
-    log_variance: Floats | None  # [rows, latent]
+    mean: Array32  # [rows, latent]
+    log_variance: Array32 | None  # [rows, latent]
 
 
-class Decoded(NamedTuple):
+class DecodedRows(NamedTuple):
     """What latents decode to."""
 
-    data: Data  # [rows, *row_shape]
-    expectation: Floats  # [rows, *row_shape]
-    parameters: Floats  # [rows, *parameters_shape]
+    data: DataArray  # [rows, *row_shape]
+    expectation: Array32  # [rows, *row_shape]
+    parameters: Array32  # [rows, *parameters_shape]
 
 
-class Served:
+class ServedPair:
     """A pair as it will be served: its ONNX graphs under ONNX Runtime on the CPU.
 
     Args:
@@ -117,19 +117,19 @@ class Served:
         """Whether there is a likelihood to score rows with."""
         return "likelihood" in self._graphs
 
-    def encode(self, rows: Data) -> Posterior:
+    def encode(self, rows: DataArray) -> EncodedRows:
         """Returns the posterior of data [rows, *row_shape]."""
         names = ["mean", "log_variance"] if self.posterior == "gaussian" else ["mean"]
         found = [array.reshape(len(rows), self.latent_size) for array in self._run("encoder", names, {"data": rows})]
-        return Posterior(found[0], found[1] if len(found) > 1 else None)
+        return EncodedRows(found[0], found[1] if len(found) > 1 else None)
 
-    def decode(self, latent: Floats) -> Decoded:
+    def decode(self, latent: Array32) -> DecodedRows:
         """Returns what latents [rows, latent] decode to."""
-        return Decoded(*self._run("decoder", list(Decoded._fields), {"latent": self._shaped(latent)}))
+        return DecodedRows(*self._run("decoder", list(DecodedRows._fields), {"latent": self._shaped(latent)}))
 
-    def made(self, latent: Floats) -> Data:
+    def made(self, latent: Array32) -> DataArray:
         """Returns the data [rows, *row_shape] that latents [rows, latent] decode to, alone."""
-        data: Data
+        data: DataArray
         (data,) = self._run("decoder", ["data"], {"latent": self._shaped(latent)})
         return data
 
@@ -142,28 +142,28 @@ class Served:
         """
         return batches(rows, rows_within(8 * copies * self.data.size, max(rows, 1)))
 
-    def expectation(self, latent: Floats) -> Floats:
+    def expectation(self, latent: Array32) -> Array32:
         """Returns the expectation [rows, *row_shape] of latents [rows, latent] alone."""
-        expectation: Floats
+        expectation: Array32
         (expectation,) = self._run("decoder", ["expectation"], {"latent": self._shaped(latent)})
         return expectation
 
-    def log_likelihood(self, rows: Data, parameters: Floats) -> Wide:
+    def log_likelihood(self, rows: DataArray, parameters: Array32) -> Array64:
         """Returns log p(row | parameters) [rows], in nats."""
-        nats: Floats
+        nats: Array32
         (nats,) = self._run("likelihood", ["log_likelihood"], {"data": rows, "parameters": parameters})
         return nats.astype(np.float64)
 
-    def score(self, rows: Data, latent: Floats) -> Wide:
+    def score(self, rows: DataArray, latent: Array32) -> Array64:
         """Returns log p(row | latent) [rows], in nats. No more than a batch of parameters is ever held."""
 
-        def score_part(part: slice) -> Wide:
+        def score_part(part: slice) -> Array64:
             decoded = self._run("decoder", ["parameters"], {"latent": self._shaped(latent[part])})
             return self.log_likelihood(rows[part], *decoded)
 
         return np.concatenate(list(self._slices["decoder"].run(score_part, len(rows))))
 
-    def draw_prior(self, name: str, seed: int, count: int) -> Floats:
+    def draw_prior(self, name: str, seed: int, count: int) -> Array32:
         """Returns latents [count, latent] from a prior, the same bits that the server's Sample draws from row 0 on.
 
         Raises:
@@ -176,11 +176,11 @@ class Served:
         if name == STANDARD:
             return noise
         inputs: Arrays = {"noise": noise, "temperature": np.ones(count, np.float32)}
-        latent: Floats
+        latent: Array32
         (latent,) = self._run(f"prior.{name}", ["latent"], inputs)
         return latent.reshape(count, self.latent_size)
 
-    def _shaped(self, latent: Floats) -> Floats:
+    def _shaped(self, latent: Array32) -> Array32:
         return latent.reshape(len(latent), *self._latent_shape)
 
     def _run(self, graph: str, outputs: list[str], inputs: Arrays) -> list[Any]:

@@ -9,11 +9,11 @@ import torch
 from training.card.about import About
 from training.card.card import card
 from training.data import Dataset, training_rows
-from training.evaluate.bounds import draw
+from training.evaluate.bounds import draw_latents
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
-from training.evaluate.evidence import Rows, evaluate
+from training.evaluate.evidence import EvaluationRows, evaluate_pair
 from training.evaluate.features import evenly
-from training.evaluate.served import PriorGraph, Served
+from training.evaluate.served import PriorGraph, ServedPair
 from training.export.graphs import ExportedGraph, export_graphs, modules_of
 from training.export.package import Contents, libraries, write_package
 from training.export.priors import LEAST_ROWS, ExportedPrior, export_prior, fit_mixture
@@ -65,7 +65,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
     graphs = export_graphs(modules, probes)
     priors = mixture_of(serve(graphs, dataset, config), rows, config)
     served = serve(graphs, dataset, config, priors)
-    evaluation = evaluate(served, rows, budget_of(config), Stages())
+    evaluation = evaluate_pair(served, rows, budget_of(config), Stages())
     default_prior = MIXTURE if priors and served.posterior == "none" else STANDARD
     likelihood = networks.decoder.likelihood.describe()
     about = about_of(config, dataset, likelihood, default_prior)
@@ -137,9 +137,9 @@ def networks_to_export(last: Checkpoint, dataset: Dataset) -> Networks:
 
 def serve(
     graphs: Mapping[str, ExportedGraph], dataset: Dataset, config: Config, priors: tuple[ExportedPrior, ...] = ()
-) -> Served:
+) -> ServedPair:
     """Returns exported graphs as they will be served."""
-    return Served(
+    return ServedPair(
         {name: graph.content for name, graph in graphs.items()},
         dataset.spec,
         config.latent_size,
@@ -150,20 +150,22 @@ def serve(
     )
 
 
-def mixture_of(served: Served, rows: Rows, config: Config) -> tuple[ExportedPrior, ...]:
+def mixture_of(served: ServedPair, rows: EvaluationRows, config: Config) -> tuple[ExportedPrior, ...]:
     """Returns the ex-post prior, fitted on a draw from each training row's posterior; none where none is wanted."""
     wanted = config.mixture_components
     if wanted == 0:
         return ()
     some = rows.train[evenly(len(rows.train), MIXTURE_ROWS)]
     components = wanted if wanted == "auto" else min(wanted, max(1, len(some) // LEAST_ROWS))
-    return (export_prior(MIXTURE, fit_mixture(draw(served.encode(some), config.seed), components, config.seed)),)
+    return (
+        export_prior(MIXTURE, fit_mixture(draw_latents(served.encode(some), config.seed), components, config.seed)),
+    )
 
 
-def rows_of(dataset: Dataset) -> Rows:
+def rows_of(dataset: Dataset) -> EvaluationRows:
     """Returns the rows to evaluate on; where data is binarised, training rows are drawn once, as held-out ones are."""
     labels = dataset.labels
-    return Rows(
+    return EvaluationRows(
         train=training_rows(dataset).numpy(),
         test=dataset.test.numpy(),
         train_labels=None if labels is None else labels.train.numpy(),

@@ -29,7 +29,7 @@ def evaluate(arguments: list[str]) -> int:
     """
     asked = _evaluate_parser().parse_args(arguments)
     prepare_onnxruntime("training,serving")
-    from training.evaluate.report import table
+    from training.evaluate.report import evaluation_table
     from training.run.progress import Stages
     from training.run.publish import rows_of
     from training.study.subject import Subject, validation_rows_of
@@ -49,7 +49,7 @@ def evaluate(arguments: list[str]) -> int:
     if asked.json:
         print(found.to_json(), end="")
     else:
-        print(table(found))
+        print(evaluation_table(found))
         print(f"written to {kept}" if kept else "not written: it is no run's own evaluation on its test rows")
     return 0
 
@@ -99,17 +99,16 @@ def sweep(arguments: list[str]) -> int:
     given, config = settings_of(parser, asked)
     prepare_onnxruntime("training,serving")
     from training.run.progress import say
-    from training.study.sweep import PICTURE_FILE, table, write_figures
-    from training.study.sweep import sweep as train_all
+    from training.study.sweep import PICTURE_FILE, sweep_table, train_sweep, write_figures
 
     with sigterm_interrupts():
         try:
-            points = train_all(config, given, asked.betas, asked.out)
+            points = train_sweep(config, given, asked.betas, asked.out)
         except KeyboardInterrupt:
             say("vae: interrupted; the same command goes on")
             return 130
     write_figures(asked.out, points)
-    print(f"{table(points)}\n\npicture  {asked.out / PICTURE_FILE}")
+    print(f"{sweep_table(points)}\n\npicture  {asked.out / PICTURE_FILE}")
     return 0
 
 

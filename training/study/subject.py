@@ -8,8 +8,8 @@ import numpy as np
 
 from training.data import Dataset, load_dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
-from training.evaluate.evidence import Progress, Rows, evaluate
-from training.evaluate.served import Served
+from training.evaluate.evidence import EvaluationRows, ReportStage, evaluate_pair
+from training.evaluate.served import ServedPair
 from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE
 from training.run.publish import budget_of, rows_of
@@ -112,7 +112,7 @@ class Subject(NamedTuple):
             raise TrainingError(f"{dataset.name}: its rows are {found}, the model takes {wanted}")
         return dataset
 
-    def measure(self, rows: Rows, budget: Budget, progress: Progress | None) -> Evaluation:
+    def measure(self, rows: EvaluationRows, budget: Budget, progress: ReportStage | None) -> Evaluation:
         """Returns what its graphs are worth on rows.
 
         Raises:
@@ -124,7 +124,7 @@ class Subject(NamedTuple):
                 f"{self.directory}: rows hold values from {low:g} to {high:g}, the model takes those within "
                 f"[{data.minimum:g}, {data.maximum:g}]"
             )
-        return evaluate(Served.from_package(self.package, budget.threads), rows, budget, progress)
+        return evaluate_pair(ServedPair.from_package(self.package, budget.threads), rows, budget, progress)
 
     def keep(self, evaluation: Evaluation) -> Path | None:
         """Writes an evaluation beside the run, and returns where to; a package is left as it is.
@@ -138,7 +138,7 @@ class Subject(NamedTuple):
         evaluation.write(path)
         return path
 
-    def evaluation(self, progress: Callable[[], Progress]) -> Evaluation:
+    def evaluation(self, progress: Callable[[], ReportStage]) -> Evaluation:
         """Returns its evaluation as it was kept, or measures and keeps it where there is none.
 
         Args:
@@ -154,7 +154,7 @@ class Subject(NamedTuple):
         return found
 
 
-def validation_rows_of(dataset: Dataset) -> Rows:
+def validation_rows_of(dataset: Dataset) -> EvaluationRows:
     """Returns rows to choose settings on: as `rows_of`, with validation rows in the place of test rows.
 
     Raises:

@@ -24,7 +24,7 @@ from vaeserve.files import write_whole
 PICTURE_FILE, FIGURES_FILE = "rate_distortion.png", "rate_distortion.json"
 
 
-class Point(NamedTuple):
+class SweepRun(NamedTuple):
     """One run."""
 
     beta: float
@@ -43,13 +43,13 @@ class Point(NamedTuple):
         return _value(self.evaluation.likelihoods.reconstruction_nats)
 
 
-def sweep(
+def train_sweep(
     config: Config,
     given: dict[str, object],
     betas: Iterable[float],
     directory: Path,
     train: Callable[[Path, Checkpoint, Dataset], Outcome] = run.train,
-) -> list[Point]:
+) -> list[SweepRun]:
     """Trains one run a beta, each in a directory of its own; those that are done are left alone, others resumed.
 
     Args:
@@ -64,7 +64,7 @@ def sweep(
     """
     if model_of(config.model).posterior == "none":
         raise TrainingError(f"--model: {config.model} has no KL whose weight could be varied")
-    points = list[Point]()
+    points = list[SweepRun]()
     for beta in sorted(set(betas)):
         place, asked = directory / f"beta-{_named(beta)}", {**given, "beta": beta}
         last, dataset = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, asked)
@@ -73,11 +73,11 @@ def sweep(
         else:
             say(f"beta {_named(beta)}")
             evaluation = train(place, last, dataset).evaluation
-        points.append(Point(beta, place.name, evaluation))
+        points.append(SweepRun(beta, place.name, evaluation))
     return points
 
 
-def write_figures(directory: Path, points: Sequence[Point]) -> None:
+def write_figures(directory: Path, points: Sequence[SweepRun]) -> None:
     """Writes the points as JSON and as a picture.
 
     Raises:
@@ -92,7 +92,7 @@ def write_figures(directory: Path, points: Sequence[Point]) -> None:
             raise TrainingError(f"{directory / name}: cannot be written: {exc.strerror}") from exc
 
 
-def table(points: Sequence[Point]) -> str:
+def sweep_table(points: Sequence[SweepRun]) -> str:
     """Returns one line a run, in order of beta."""
     lines = ["    beta      rate  distortion  negative ELBO  -log p(x)  active units  holes  coverage"]
     for point in points:
@@ -108,7 +108,7 @@ def table(points: Sequence[Point]) -> str:
     return "\n".join([*lines, f"nats a row on held-out rows; holes and coverage are those of N(0, I){of_some}"])
 
 
-def picture(points: Sequence[Point]) -> bytes:
+def picture(points: Sequence[SweepRun]) -> bytes:
     """Returns the curve as a PNG, with lines of equal negative ELBO."""
     figure = Figure(figsize=(6, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot(

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from tests.support import linear_pair
-from training.bring.bring import package
+from training.bring.bring import package_files
 from training.bring.spec import parse_spec
 from vaeserve.package.directory import ModelPackage
 
@@ -24,7 +24,7 @@ def bring(tmp_path: Path) -> Package:
         **spec: object,
     ) -> ModelPackage:
         own = None if likelihood is None else linear_pair.save(tmp_path, "l", likelihood)
-        return package(
+        return package_files(
             tmp_path / "model",
             encoder=linear_pair.save(tmp_path, "e", linear_pair.encoder() if encoder is None else encoder),
             decoder=linear_pair.save(tmp_path, "d", linear_pair.decoder() if decoder is None else decoder),

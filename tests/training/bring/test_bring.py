@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.support.linear_pair import SPEC, U, V, W, decoder, encoder, model, save
-from training.bring.bring import package
+from training.bring.bring import package_files
 from training.bring.spec import parse_spec
 from training.export.parity import open_session, run_in_batches
 from vaeserve.errors import PackageError, TrainingError
@@ -54,7 +54,7 @@ def test_the_graphs_answer_under_our_names(bring: Bring) -> None:
     near(found["data"], np.clip(LATENT @ U, -10, 10))
     assert manifest.parity is not None
     assert {check.output for check in manifest.parity.checks} == {
-        f"{graph}.{output.name}" for graph, part in manifest.graphs.by_name.items() for output in part.outputs
+        f"{graph}.{output.name}" for graph, component in manifest.graphs.by_name.items() for output in component.outputs
     }
 
 
@@ -284,7 +284,9 @@ def test_altered_bytes_are_packaged_or_refused(
         content = content[:at] + inserted + content[at + removed :]
     paths = {name: save(folder, name, content if name == which else sound) for name, sound in SOUND.items()}
     try:
-        made = package(folder / "model", encoder=paths["e"], decoder=paths["d"], spec=parse_spec(SPEC, "spec")).package
+        made = package_files(
+            folder / "model", encoder=paths["e"], decoder=paths["d"], spec=parse_spec(SPEC, "spec")
+        ).package
     except (TrainingError, PackageError) as exc:
         assert "\n" not in str(exc)
         assert not (folder / "model").exists()

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from tests.support.linear_pair import model
 from training.bring.borders import Border
-from training.bring.join import join
-from training.bring.part import Part
+from training.bring.component import Component
+from training.bring.join import join_graph
 from training.export.parity import open_session, run_in_batches
 from training.export.probes import Probe
 
@@ -36,9 +36,9 @@ ROWS = 3 * torch.randn(5, 2, 3, 4, generator=torch.Generator().manual_seed(0))
 @pytest.mark.parametrize("opset", [11, 18, 23])
 def test_what_a_border_does_to_tensors_its_nodes_do(function: Callable[[Any], Tensor], opset: int) -> None:
     text = "same (float[N, ...] x) => (float[N, ...] y) { y = Identity(x) }".replace("[N, ...]", "[N, 2, 3, 4]")
-    part = Part("same", lambda rows: (rows,), ("y",), lambda: model(text, opset))
+    component = Component("same", lambda rows: (rows,), ("y",), lambda: model(text, opset))
     border = Border(("data",), ("made",), lambda rows: [rows], lambda answers: [function(answers["y"])], {})
     probe = Probe({"data": ROWS.numpy()}, {"made": function(ROWS).contiguous().numpy()})
-    graph = join(part, border, probe).SerializeToString()
+    graph = join_graph(component, border, probe).SerializeToString()
     found = run_in_batches(open_session("same", graph), probe.inputs, 2)["made"]
     np.testing.assert_allclose(found, probe.outputs["made"], rtol=1e-6, atol=1e-6, strict=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tests.support.flat_pictures import spec
 from training.bring.borders import encoder_border
 from training.bring.bring import _candidate
-from training.bring.part import module_part
+from training.bring.component import module_component
 from training.bring.spec import Spec
 from training.bring.trial import Trial, trial_rows
 from training.bring.verdict import verdict
@@ -38,8 +38,8 @@ class Case:
 
     def __init__(self, spec: Spec, *, given: bool) -> None:
         torch.manual_seed(0)
-        part = module_part("encoder", Encoder(), spec.encoder, spec.own_shape)
-        candidate = _candidate(part, encoder_border(spec))
+        component = module_component("encoder", Encoder(), spec.encoder, spec.own_shape)
+        candidate = _candidate(component, encoder_border(spec))
         decoder = GraphModule(nn.Linear(2, 12), ("latent",), ("expectation",))
         probes = probe_all({"encoder": candidate.module, "decoder": decoder}, spec.data, trial_rows(None, spec))
         self.trial = Trial(spec.data, given, probes, Tolerance(absolute=1e-5, relative=1e-4))

@@ -9,8 +9,8 @@ from tests.support.make_tiny_package import TINY
 from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prior
 from training.card.about import About
 from training.evaluate.evaluation import Budget, Evaluation
-from training.evaluate.evidence import Rows, evaluate
-from training.evaluate.served import Served
+from training.evaluate.evidence import EvaluationRows, evaluate_pair
+from training.evaluate.served import ServedPair
 from vaeserve.package.directory import ModelPackage
 
 BUDGET = Budget(rows=10, samples=5, draws=2, points=60)
@@ -19,8 +19,8 @@ BUDGET = Budget(rows=10, samples=5, draws=2, points=60)
 class Subject(NamedTuple):
     """What a card is made of."""
 
-    served: Served
-    rows: Rows
+    served: ServedPair
+    rows: EvaluationRows
     evaluation: Evaluation
 
 
@@ -28,9 +28,9 @@ class Subject(NamedTuple):
 def images() -> Subject:
     random = np.random.default_rng(0)
     train, test = (random.integers(0, 17, (rows, 4, 4, 1)).astype(np.uint8) for rows in (90, 80))
-    rows = Rows(train, test, np.arange(90) % 3, np.arange(80) % 3)
-    served = Served.from_package(ModelPackage.open(TINY))
-    return Subject(served, rows, evaluate(served, rows, BUDGET))
+    rows = EvaluationRows(train, test, np.arange(90) % 3, np.arange(80) % 3)
+    served = ServedPair.from_package(ModelPackage.open(TINY))
+    return Subject(served, rows, evaluate_pair(served, rows, BUDGET))
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +41,8 @@ def model() -> LinearGaussian:
 @pytest.fixture(scope="session")
 def table(model: LinearGaussian) -> Subject:
     served = model.served(priors={"narrow": affine_prior(0.1, 0.0)})
-    rows = Rows(model.draw(300, 3), model.draw(200, 4))
-    return Subject(served, rows, evaluate(served, rows, BUDGET))
+    rows = EvaluationRows(model.draw(300, 3), model.draw(200, 4))
+    return Subject(served, rows, evaluate_pair(served, rows, BUDGET))
 
 
 @pytest.fixture

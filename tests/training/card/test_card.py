@@ -6,8 +6,8 @@ from tests.training.card.conftest import BUDGET, Subject
 from tests.training.evaluate.conftest import LinearGaussian, codes
 from training.card.about import About
 from training.card.card import _dimensions, card
-from training.card.readme import write
-from training.evaluate.evidence import evaluate
+from training.card.readme import readme_text
+from training.evaluate.evidence import evaluate_pair
 
 MEGABYTE = 2**20
 
@@ -48,8 +48,8 @@ def test_dimensions_are_ordered_by_kl_or_without_a_posterior_by_response(
     served, rows, evaluation = table
     assert _dimensions(served, rows, evaluation).unit == "nats"
     served = codes(model.weights)
-    evaluation = evaluate(served, rows, BUDGET)
+    evaluation = evaluate_pair(served, rows, BUDGET)
     assert _dimensions(served, rows, evaluation).unit == "%"
-    text = write(served, evaluation, about, [], [])
+    text = readme_text(served, evaluation, about, [], [])
     assert "no posterior" in text
     assert "`standard` (N(0, I), which training did not aim at)." in text

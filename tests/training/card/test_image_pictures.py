@@ -41,7 +41,7 @@ def test_rows_without_classes_are_spread_over_all(images: Subject) -> None:
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_a_few_held_out_rows_are_enough(images: Subject, count: int) -> None:
     rows = images.rows._replace(test=images.rows.test[:count], test_labels=np.zeros(count, np.int64))
-    for picture in image_pictures.pictures(images.served, rows, by_kl((0.3, 0.2, 0.1))):
+    for picture in image_pictures.image_pictures(images.served, rows, by_kl((0.3, 0.2, 0.1))):
         assert picture.pixels.shape[2] == 3
 
 

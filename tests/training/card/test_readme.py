@@ -8,14 +8,14 @@ import pytest
 from tests.training.card.conftest import Subject
 from training.card.about import About
 from training.card.picture import Picture
-from training.card.readme import write
+from training.card.readme import readme_text
 from training.card.table_pictures import Column
 
 PICTURE = Picture("Samples", "samples.png", np.zeros((1, 1, 3), np.uint8), "What `vae sample` draws. " * 10)
 
 
 def text(subject: Subject, about: About, columns: list[Column] | None = None) -> str:
-    return write(subject.served, subject.evaluation, about, [PICTURE], columns or [])
+    return readme_text(subject.served, subject.evaluation, about, [PICTURE], columns or [])
 
 
 def test_it_says_what_the_model_is(images: Subject, about: About) -> None:
@@ -87,11 +87,13 @@ def test_what_is_to_be_known_of_the_data_is_told(images: Subject, about: About) 
 def test_limits_come_from_the_figures(images: Subject, about: About) -> None:
     holed = images.evaluation.priors[0].model_copy(update={"hole_fraction": 0.42})
     evaluation = images.evaluation.model_copy(update={"priors": (holed,), "active_units": 1})
-    found = write(images.served, evaluation, about, [], [])
+    found = readme_text(images.served, evaluation, about, [], [])
     assert "42% of the draws from prior `standard` lie where no row's latent does." in found
     assert "Idle latent dimensions: 2 of 3." in found
     whole = holed.model_copy(update={"hole_fraction": 0.01})
-    found = write(images.served, evaluation.model_copy(update={"priors": (whole,), "active_units": 3}), about, [], [])
+    found = readme_text(
+        images.served, evaluation.model_copy(update={"priors": (whole,), "active_units": 3}), about, [], []
+    )
     assert "lie where no row" not in found.partition("## Limits")[2]
     assert "Idle" not in found
 

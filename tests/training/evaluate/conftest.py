@@ -9,8 +9,8 @@ from onnx import NodeProto, helper
 
 from tests.support.make_tiny_package import floats, graph, scalar
 from training.evaluate.evaluation import Budget, Evaluation
-from training.evaluate.evidence import Rows, evaluate
-from training.evaluate.served import Floats, PriorGraph, Served, Wide
+from training.evaluate.evidence import EvaluationRows, evaluate_pair
+from training.evaluate.served import Array32, Array64, PriorGraph, ServedPair
 from vaeserve.package.manifest import DataSpec, TensorSpec
 
 FEATURES, LATENT, SPREAD = 6, 2, 0.5
@@ -22,31 +22,31 @@ WIDE = DataSpec(kind="table", shape=(FEATURES,), dtype="float32", minimum=-1e30,
 class LinearGaussian(NamedTuple):
     """p(x) = N(0, W W' + SPREAD^2 I): z ~ N(0, I), x = z W + SPREAD noise."""
 
-    weights: Floats  # [latent, features]
+    weights: Array32  # [latent, features]
 
     @property
-    def covariance(self) -> Wide:
-        covariance: Wide = self.weights.T.astype(float) @ self.weights + SPREAD**2 * np.eye(FEATURES)
+    def covariance(self) -> Array64:
+        covariance: Array64 = self.weights.T.astype(float) @ self.weights + SPREAD**2 * np.eye(FEATURES)
         return covariance
 
     @property
-    def posterior_covariance(self) -> Wide:
+    def posterior_covariance(self) -> Array64:
         w = self.weights.astype(float)
         return np.linalg.inv(np.eye(LATENT) + w @ w.T / SPREAD**2)
 
-    def draw(self, rows: int, seed: int) -> Floats:
+    def draw(self, rows: int, seed: int) -> Array32:
         random = np.random.default_rng(seed)
         noise = SPREAD * random.normal(size=(rows, FEATURES))
         return (random.normal(size=(rows, LATENT)) @ self.weights + noise).astype(np.float32)
 
-    def log_density(self, rows: Floats) -> Wide:
+    def log_density(self, rows: Array32) -> Array64:
         """Returns log p(x) [rows], nats."""
         solved = np.linalg.solve(self.covariance, rows.T.astype(float)).T
         determinant = np.linalg.slogdet(2 * np.pi * self.covariance)[1]
-        density: Wide = -0.5 * ((rows * solved).sum(1) + determinant)
+        density: Array64 = -0.5 * ((rows * solved).sum(1) + determinant)
         return density
 
-    def served(self, shift: float = 0.0, widen: float = 1.0, priors: dict[str, PriorGraph] | None = None) -> Served:
+    def served(self, shift: float = 0.0, widen: float = 1.0, priors: dict[str, PriorGraph] | None = None) -> ServedPair:
         """Returns the pair; its posterior is the true one's mean + shift, with the true one's marginal variances."""
         covariance = self.posterior_covariance
         encoder = (self.weights.T.astype(float) @ covariance / SPREAD**2).astype(np.float32)
@@ -63,19 +63,19 @@ def pair(
     decoder: bytes,
     posterior: Literal["gaussian", "none"] = "gaussian",
     priors: dict[str, PriorGraph] | None = None,
-) -> Served:
+) -> ServedPair:
     """Returns a pair of tables [FEATURES] with Gaussian noise of SPREAD."""
     graphs = {"encoder": encoder, "decoder": decoder, "likelihood": gaussian_likelihood()}
-    return Served(graphs, WIDE, LATENT, posterior, priors=priors)
+    return ServedPair(graphs, WIDE, LATENT, posterior, priors=priors)
 
 
-def codes(weights: Floats) -> Served:
+def codes(weights: Array32) -> ServedPair:
     """Returns the pair without a posterior: codes by the pseudoinverse, decoded by the weights [latent, features]."""
     encoder = np.linalg.pinv(weights.astype(float)).astype(np.float32)
     return pair(linear_encoder(encoder, np.zeros(LATENT, np.float32), None), linear_decoder(weights), "none")
 
 
-def tearing_decoder(weights: Floats, jump: float) -> bytes:
+def tearing_decoder(weights: Array32, jump: float) -> bytes:
     """Returns a decoder that is linear but for a jump of so much where the first latent value passes 0."""
     nodes = [
         helper.make_node("MatMul", ["latent", "W"], ["linear"]),
@@ -89,7 +89,7 @@ def tearing_decoder(weights: Floats, jump: float) -> bytes:
     return decoder(nodes, W=weights, first=first, jump=scalar(jump))
 
 
-def linear_encoder(weights: Floats, bias: Floats, log_variance: Floats | None) -> bytes:
+def linear_encoder(weights: Array32, bias: Array32, log_variance: Array32 | None) -> bytes:
     nodes = [
         helper.make_node("MatMul", ["data", "W"], ["centred"]),
         helper.make_node("Add", ["centred", "b"], ["mean"]),
@@ -105,7 +105,7 @@ def linear_encoder(weights: Floats, bias: Floats, log_variance: Floats | None) -
     return graph(nodes, [DATA], outputs, **constants)
 
 
-def linear_decoder(weights: Floats) -> bytes:
+def linear_decoder(weights: Array32) -> bytes:
     nodes = [helper.make_node("MatMul", ["latent", "W"], ["data"])]
     return decoder(nodes, W=weights)
 
@@ -150,24 +150,24 @@ def model() -> LinearGaussian:
 
 
 @pytest.fixture(scope="session")
-def served(model: LinearGaussian) -> Served:
+def served(model: LinearGaussian) -> ServedPair:
     return model.served()
 
 
 @pytest.fixture(scope="session")
-def rows(model: LinearGaussian) -> Rows:
+def rows(model: LinearGaussian) -> EvaluationRows:
     """300 rows to train on and 200 held out, labelled by the side of a plane they lie on."""
     train, test = model.draw(300, 3), model.draw(200, 4)
     labels = [(data @ np.ones(FEATURES) > 0).astype(np.int64) for data in (train, test)]
-    return Rows(train, test, *labels)
+    return EvaluationRows(train, test, *labels)
 
 
 @pytest.fixture(scope="session")
-def evaluation(served: Served, rows: Rows) -> Evaluation:
-    return evaluate(served, rows, BUDGET)
+def evaluation(served: ServedPair, rows: EvaluationRows) -> Evaluation:
+    return evaluate_pair(served, rows, BUDGET)
 
 
 @pytest.fixture(scope="session")
-def codes_evaluation(model: LinearGaussian, rows: Rows) -> Evaluation:
+def codes_evaluation(model: LinearGaussian, rows: EvaluationRows) -> Evaluation:
     """That of a pair without a posterior, on rows without labels."""
-    return evaluate(codes(model.weights), rows._replace(train_labels=None, test_labels=None), BUDGET)
+    return evaluate_pair(codes(model.weights), rows._replace(train_labels=None, test_labels=None), BUDGET)

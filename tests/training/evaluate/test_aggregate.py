@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from training.evaluate.aggregate import Holes, active_units, gaussian_kl, mmd
-from training.evaluate.served import Floats, Posterior
+from training.evaluate.served import Array32, EncodedRows
 
 SIZE = 4
 
 
-def normal(rows: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> Floats:
-    values: Floats = (shift + scale * np.random.default_rng(seed).normal(size=(rows, SIZE))).astype(np.float32)
+def normal(rows: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> Array32:
+    values: Array32 = (shift + scale * np.random.default_rng(seed).normal(size=(rows, SIZE))).astype(np.float32)
     return values
 
 
@@ -19,15 +19,15 @@ def test_units_whose_mean_hardly_moves_are_not_active() -> None:
 
 def test_the_aggregate_of_a_perfect_posterior_is_the_prior() -> None:
     means, log_variance = normal(50_000, 0, scale=0.8), np.full((50_000, SIZE), np.log(0.36), np.float32)
-    assert gaussian_kl(Posterior(means, log_variance)) == pytest.approx(0, abs=1e-3)
-    shifted = gaussian_kl(Posterior(means + np.float32(0.5), log_variance))
+    assert gaussian_kl(EncodedRows(means, log_variance)) == pytest.approx(0, abs=1e-3)
+    shifted = gaussian_kl(EncodedRows(means + np.float32(0.5), log_variance))
     assert shifted == pytest.approx(0.5 * SIZE * 0.25, abs=0.02)
 
 
 def test_codes_that_leave_a_dimension_unused_have_no_density() -> None:
     codes = normal(50, 0)
     codes[:, 1] = 0
-    assert gaussian_kl(Posterior(codes, None)) is None
+    assert gaussian_kl(EncodedRows(codes, None)) is None
 
 
 def test_mmd_tells_equal_from_different() -> None:

@@ -2,10 +2,10 @@ import pytest
 
 from training.card.readme import _limits
 from training.evaluate.alarms import alarms
-from training.evaluate.comparison import notes
+from training.evaluate.comparison import comparison_notes
 from training.evaluate.evaluation import Estimate, Evaluation
-from training.evaluate.report import table
-from training.evaluate.served import Served
+from training.evaluate.report import evaluation_table
+from training.evaluate.served import ServedPair
 
 
 def changed(evaluation: Evaluation, **likelihoods: object) -> Evaluation:
@@ -14,7 +14,7 @@ def changed(evaluation: Evaluation, **likelihoods: object) -> Evaluation:
 
 def test_a_model_that_learned_is_left_in_peace(evaluation: Evaluation, codes_evaluation: Evaluation) -> None:
     assert list(alarms(evaluation)) == list(alarms(codes_evaluation)) == []
-    assert "warning" not in table(evaluation)
+    assert "warning" not in evaluation_table(evaluation)
 
 
 def test_worse_than_without_latents(evaluation: Evaluation, codes_evaluation: Evaluation) -> None:
@@ -41,11 +41,11 @@ def test_an_estimate_that_rests_on_a_few_samples(evaluation: Evaluation, effecti
     assert said == ["-log p(x) rests on 2.4 of 50 samples a row, so it is too high; try more samples"] * is_said
 
 
-def test_terminal_comparison_and_card_say_so(evaluation: Evaluation, served: Served) -> None:
+def test_terminal_comparison_and_card_say_so(evaluation: Evaluation, served: ServedPair) -> None:
     found = evaluation.model_copy(update={"active_units": 0})
     (said,) = alarms(found)
-    assert table(found).splitlines()[-1] == f"warning: {said}"
-    assert f"a: {said}" in notes([("a", found), ("b", evaluation)], "*")
+    assert evaluation_table(found).splitlines()[-1] == f"warning: {said}"
+    assert f"a: {said}" in comparison_notes([("a", found), ("b", evaluation)], "*")
     card = " ".join(_limits(served, found).split())
     assert "- No latent is active" in card
     assert "Idle" not in card

@@ -10,35 +10,37 @@ from tests.training.evaluate.conftest import LATENT, LinearGaussian, codes
 from training.evaluate.bounds import (
     Weighted,
     WeightSums,
-    draw,
+    draw_latents,
     elbo,
     kl_per_dimension,
-    mean_of,
+    mean_estimate,
     noise_of,
     weighted_nll,
 )
 from training.evaluate.evaluation import Estimate
-from training.evaluate.served import Floats, Posterior, Served, Wide
+from training.evaluate.served import Array32, Array64, EncodedRows, ServedPair
 from vaeserve.errors import TrainingError
 
 
 @pytest.fixture(scope="module")
-def rows(model: LinearGaussian) -> Floats:
+def rows(model: LinearGaussian) -> Array32:
     return model.draw(200, 1)
 
 
-def weighted(served: Served, rows: Floats, samples: int, seed: int = 0) -> Weighted:
+def weighted(served: ServedPair, rows: Array32, samples: int, seed: int = 0) -> Weighted:
     return weighted_nll(served, rows, served.encode(rows), samples, seed=seed, progress=lambda _: None)
 
 
-def test_the_weighted_estimate_finds_the_known_density(model: LinearGaussian, served: Served, rows: Floats) -> None:
-    truth = mean_of(-model.log_density(rows))
+def test_the_weighted_estimate_finds_the_known_density(
+    model: LinearGaussian, served: ServedPair, rows: Array32
+) -> None:
+    truth = mean_estimate(-model.log_density(rows))
     found = weighted(served, rows, 300)
     assert found.nll.value == pytest.approx(truth.value, abs=0.01)
     assert found.nll.standard_error == pytest.approx(truth.standard_error, rel=0.05)
 
 
-def test_the_elbo_misses_the_density_by_the_posteriors_divergence(model: LinearGaussian, rows: Floats) -> None:
+def test_the_elbo_misses_the_density_by_the_posteriors_divergence(model: LinearGaussian, rows: Array32) -> None:
     served, true = model.served(widen=2.0), model.posterior_covariance
     variances = 2 * np.diag(true)
     ratios = variances * np.diag(np.linalg.inv(true))
@@ -51,7 +53,7 @@ def test_the_elbo_misses_the_density_by_the_posteriors_divergence(model: LinearG
     assert weighted(served, rows, 64).negative_elbo == pytest.approx(truth + gap, abs=0.05)
 
 
-def test_the_estimate_falls_towards_the_truth_with_more_samples(model: LinearGaussian, rows: Floats) -> None:
+def test_the_estimate_falls_towards_the_truth_with_more_samples(model: LinearGaussian, rows: Array32) -> None:
     wide = model.served(widen=4.0)
     nats = [weighted(wide, rows, samples).nll.value for samples in (1, 8, 64, 256)]
     assert all(few > many for few, many in pairwise(nats))
@@ -67,30 +69,30 @@ def test_where_the_posterior_is_the_true_one_every_sample_counts(model: LinearGa
     assert found.nll.value == pytest.approx(-orthogonal.log_density(rows).mean(), abs=1e-4)
 
 
-def test_the_kl_is_what_draws_say(served: Served, rows: Floats) -> None:
+def test_the_kl_is_what_draws_say(served: ServedPair, rows: Array32) -> None:
     posterior, draws = served.encode(rows), 200
     assert posterior.log_variance is not None
     total = 0.0
     for seed in range(draws):
-        noise, latent = noise_of(len(rows), LATENT, seed), draw(posterior, seed)
+        noise, latent = noise_of(len(rows), LATENT, seed), draw_latents(posterior, seed)
         total += 0.5 * float((latent**2 - noise**2 - posterior.log_variance).sum(1).mean())
     assert kl_per_dimension(posterior).sum(1).mean() == pytest.approx(total / draws, rel=0.01)
 
 
-def test_the_seed_decides_every_draw(served: Served, rows: Floats) -> None:
+def test_the_seed_decides_every_draw(served: ServedPair, rows: Array32) -> None:
     assert weighted(served, rows, 5) == weighted(served, rows, 5)
     assert weighted(served, rows, 5) != weighted(served, rows, 5, seed=1)
 
 
-def test_a_code_is_drawn_as_it_is(model: LinearGaussian, rows: Floats) -> None:
+def test_a_code_is_drawn_as_it_is(model: LinearGaussian, rows: Array32) -> None:
     posterior = codes(model.weights).encode(rows)
-    np.testing.assert_array_equal(draw(posterior, 3), posterior.mean)
+    np.testing.assert_array_equal(draw_latents(posterior, 3), posterior.mean)
     with pytest.raises(AssertionError, match="no posterior"):
-        kl_per_dimension(Posterior(posterior.mean, None))
+        kl_per_dimension(EncodedRows(posterior.mean, None))
 
 
 @given(npst.arrays(float, st.tuples(st.integers(1, 30), st.just(3)), elements=st.floats(-1e5, 1e5)))
-def test_sums_of_weights_of_any_size(log_weights: Wide) -> None:
+def test_sums_of_weights_of_any_size(log_weights: Array64) -> None:
     sums = WeightSums(3)
     for weights in log_weights:
         sums.add(weights)
@@ -109,10 +111,10 @@ def test_samples_count_by_their_weights() -> None:
 
 
 def test_one_row_has_no_spread() -> None:
-    assert mean_of(np.array([2.0])) == Estimate(value=2.0, standard_error=0.0)
+    assert mean_estimate(np.array([2.0])) == Estimate(value=2.0, standard_error=0.0)
 
 
 @pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan])
 def test_a_mean_that_is_not_finite_names_the_row(wrong: float) -> None:
     with pytest.raises(TrainingError, match="log-likelihood: not finite for 2 of 4 held-out rows, first for row 1"):
-        mean_of(np.array([1.0, wrong, 2.0, wrong]))
+        mean_estimate(np.array([1.0, wrong, 2.0, wrong]))

@@ -1,4 +1,4 @@
-from training.evaluate.comparison import comparison, comparison_markdown, comparison_rows, notes
+from training.evaluate.comparison import comparison, comparison_markdown, comparison_notes, comparison_rows
 from training.evaluate.evaluation import Estimate, Evaluation
 
 
@@ -73,13 +73,13 @@ def test_an_estimate_of_some_rows_stands_above_the_bound_of_those_rows(evaluatio
 
 
 def test_what_cannot_be_compared_is_said(evaluation: Evaluation) -> None:
-    assert not any("compar" in note for note in notes([("a", evaluation), ("b", evaluation)], "*"))
+    assert not any("compar" in note for note in comparison_notes([("a", evaluation), ("b", evaluation)], "*"))
     other = evaluation.model_copy(update={"rows_sha256": "0" * 64})
-    assert any(note.startswith("not comparable") for note in notes([("a", evaluation), ("b", other)], "*"))
+    assert any(note.startswith("not comparable") for note in comparison_notes([("a", evaluation), ("b", other)], "*"))
     nll = evaluation.likelihoods.nll
     assert nll is not None
     more = evaluation.likelihoods.model_copy(update={"nll": nll.model_copy(update={"samples": 5000})})
-    found = notes([("a", evaluation), ("b", evaluation.model_copy(update={"likelihoods": more}))], "*")
+    found = comparison_notes([("a", evaluation), ("b", evaluation.model_copy(update={"likelihoods": more}))], "*")
     assert any("200 x 50, 200 x 5000" in note for note in found)
 
 
@@ -93,4 +93,4 @@ def test_likelihoods_of_two_families_have_no_best(evaluation: Evaluation) -> Non
     for models, best, is_said in (([gaussian, binomial], set(), True), ([gaussian, unknown], {1}, False)):
         (row,) = (row for row in comparison_rows(models) if row.label == "negative ELBO")
         assert row.best == best
-        assert (said in notes([("a", models[0]), ("b", models[1])], "*")) == is_said
+        assert (said in comparison_notes([("a", models[0]), ("b", models[1])], "*")) == is_said

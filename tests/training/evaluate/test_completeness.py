@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from training.evaluate.completeness import NEIGHBOURS, Balls
-from training.evaluate.served import Wide
+from training.evaluate.served import Array64
 
 
-def normal(rows: int, seed: int, scale: float = 1.0) -> Wide:
+def normal(rows: int, seed: int, scale: float = 1.0) -> Array64:
     return scale * np.random.default_rng(seed).normal(size=(rows, 8))
 
 

@@ -13,13 +13,13 @@ from tests.training.evaluate.conftest import (
     pair,
 )
 from training.evaluate.evaluation import Evaluation
-from training.evaluate.evidence import Rows, _made, evaluate
-from training.evaluate.served import Served
+from training.evaluate.evidence import EvaluationRows, _made, evaluate_pair
+from training.evaluate.served import ServedPair
 from vaeserve.errors import TrainingError
 from vaeserve.package.directory import ModelPackage
 
 
-def test_a_model_that_is_the_data_passes(model: LinearGaussian, evaluation: Evaluation, rows: Rows) -> None:
+def test_a_model_that_is_the_data_passes(model: LinearGaussian, evaluation: Evaluation, rows: EvaluationRows) -> None:
     nll = evaluation.likelihoods.nll
     elbo = evaluation.likelihoods.negative_elbo_nats
     assert nll is not None
@@ -39,9 +39,9 @@ def test_a_model_that_is_the_data_passes(model: LinearGaussian, evaluation: Eval
     assert evaluation.explained == pytest.approx(evaluation.pca_explained, abs=0.05)
 
 
-def test_only_the_wrong_prior_fails(model: LinearGaussian, rows: Rows) -> None:
+def test_only_the_wrong_prior_fails(model: LinearGaussian, rows: EvaluationRows) -> None:
     served = model.served(priors={"far": affine_prior(1.0, 30.0)})
-    found = evaluate(served, rows, BUDGET)
+    found = evaluate_pair(served, rows, BUDGET)
     standard, far = found.priors
     assert far.hole_fraction == 1
     assert far.mmd_squared > 10 * far.mmd_squared_chance
@@ -50,12 +50,12 @@ def test_only_the_wrong_prior_fails(model: LinearGaussian, rows: Rows) -> None:
     assert standard.hole_fraction < 0.05
 
 
-def test_a_posterior_that_is_the_prior_leaves_no_holes(model: LinearGaussian, rows: Rows) -> None:
+def test_a_posterior_that_is_the_prior_leaves_no_holes(model: LinearGaussian, rows: EvaluationRows) -> None:
     zeros = np.zeros(LATENT, np.float32)
     collapsed = pair(
         linear_encoder(np.zeros((FEATURES, LATENT), np.float32), zeros, zeros), linear_decoder(model.weights)
     )
-    found = evaluate(collapsed, rows, BUDGET)
+    found = evaluate_pair(collapsed, rows, BUDGET)
     assert found.active_units == 0
     assert found.priors[0].hole_fraction < 0.05
 
@@ -76,44 +76,44 @@ def test_codes_have_what_codes_can_have(codes_evaluation: Evaluation) -> None:
 
 
 def test_the_same_graphs_and_rows_give_the_same_figures(
-    model: LinearGaussian, evaluation: Evaluation, rows: Rows
+    model: LinearGaussian, evaluation: Evaluation, rows: EvaluationRows
 ) -> None:
     np.random.default_rng().normal(size=3)
-    assert evaluate(model.served(), rows, BUDGET) == evaluation
-    assert evaluate(model.served(), rows, BUDGET._replace(seed=5)) != evaluation
+    assert evaluate_pair(model.served(), rows, BUDGET) == evaluation
+    assert evaluate_pair(model.served(), rows, BUDGET._replace(seed=5)) != evaluation
 
 
-def test_progress_is_told_in_order(model: LinearGaussian, rows: Rows) -> None:
+def test_progress_is_told_in_order(model: LinearGaussian, rows: EvaluationRows) -> None:
     told: list[tuple[str, float]] = []
-    evaluate(model.served(), rows, BUDGET, lambda name, share: told.append((name, share)))
+    evaluate_pair(model.served(), rows, BUDGET, lambda name, share: told.append((name, share)))
     assert list(dict(told)) == ["ELBO", "importance weights", "continuity", "completeness"]
     assert all(0 <= share <= 1 for _, share in told)
     assert told[-1] == ("completeness", 1)
 
 
-def test_a_pair_without_a_likelihood_has_no_nats(rows: Rows, model: LinearGaussian) -> None:
+def test_a_pair_without_a_likelihood_has_no_nats(rows: EvaluationRows, model: LinearGaussian) -> None:
     encoder = linear_encoder(np.zeros((FEATURES, LATENT), np.float32), np.zeros(LATENT, np.float32), None)
     served = pair(encoder, linear_decoder(model.weights), "none")
     del served._graphs["likelihood"]
-    assert evaluate(served, rows, BUDGET).likelihoods.reconstruction_nats is None
+    assert evaluate_pair(served, rows, BUDGET).likelihoods.reconstruction_nats is None
 
 
-def test_few_held_out_rows_are_enough_and_too_few_are_refused(served: Served, rows: Rows) -> None:
-    few = evaluate(served, rows._replace(test=rows.test[:4], test_labels=None), BUDGET)
+def test_few_held_out_rows_are_enough_and_too_few_are_refused(served: ServedPair, rows: EvaluationRows) -> None:
+    few = evaluate_pair(served, rows._replace(test=rows.test[:4], test_labels=None), BUDGET)
     assert few.rows == 4
     assert 0 <= few.priors[0].hole_fraction <= 1
     with pytest.raises(TrainingError, match=r"more than 5 training rows .* not 5 and 200"):
-        evaluate(served, rows._replace(train=rows.train[:5]))
+        evaluate_pair(served, rows._replace(train=rows.train[:5]))
 
 
-def test_one_class_makes_no_classifier(served: Served, rows: Rows) -> None:
-    found = evaluate(served, rows._replace(train_labels=np.zeros(len(rows.train), np.int64)), BUDGET)
+def test_one_class_makes_no_classifier(served: ServedPair, rows: EvaluationRows) -> None:
+    found = evaluate_pair(served, rows._replace(train_labels=np.zeros(len(rows.train), np.int64)), BUDGET)
     assert [space.name for space in found.features] == ["values"]
 
 
 def test_where_rows_are_black_and_white_so_are_samples() -> None:
     """A decoder that knows only grey makes rows like those of noise: half of each, whatever the threshold."""
-    served = Served.from_package(ModelPackage.open(TINY))
+    served = ServedPair.from_package(ModelPackage.open(TINY))
     random = np.random.default_rng(0)
     train, test = (16 * random.integers(0, 2, (rows, 4, 4, 1)).astype(np.uint8) for rows in (200, 200))
     grey = _made(served, np.zeros((50, 3), np.float32), False, 0)
@@ -121,18 +121,18 @@ def test_where_rows_are_black_and_white_so_are_samples() -> None:
     assert set(np.unique(grey)) == {8}
     assert set(np.unique(drawn)) == {0, 16}
     assert drawn.mean() == pytest.approx(8, abs=1)
-    metrics = evaluate(served, Rows(train, test), BUDGET).metrics
+    metrics = evaluate_pair(served, EvaluationRows(train, test), BUDGET).metrics
     assert metrics["standard_values_density"] == pytest.approx(1, abs=0.5)
 
 
-def test_a_broken_encoder_is_named(model: LinearGaussian, rows: Rows) -> None:
+def test_a_broken_encoder_is_named(model: LinearGaussian, rows: EvaluationRows) -> None:
     encoder = linear_encoder(np.full((FEATURES, LATENT), np.nan, np.float32), np.zeros(LATENT, np.float32), None)
     with pytest.raises(TrainingError, match=r"encoder\.mean: .* not finite"):
-        evaluate(pair(encoder, linear_decoder(model.weights), "none"), rows, BUDGET)
+        evaluate_pair(pair(encoder, linear_decoder(model.weights), "none"), rows, BUDGET)
 
 
-def test_a_broken_decoder_is_named(model: LinearGaussian, rows: Rows) -> None:
+def test_a_broken_decoder_is_named(model: LinearGaussian, rows: EvaluationRows) -> None:
     encoder = linear_encoder(np.ones((FEATURES, LATENT), np.float32), np.zeros(LATENT, np.float32), None)
     decoder = linear_decoder(np.full((LATENT, FEATURES), np.nan, np.float32))
     with pytest.raises(TrainingError, match=r"^decoder\.expectation: .* not finite"):
-        evaluate(pair(encoder, decoder, "none"), rows, BUDGET)
+        evaluate_pair(pair(encoder, decoder, "none"), rows, BUDGET)

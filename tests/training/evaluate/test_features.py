@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 
 from training.evaluate.continuity import Scale
 from training.evaluate.features import Features, classifier_features, evenly, value_components
-from training.evaluate.served import Floats, Served
+from training.evaluate.served import Array32, ServedPair
 
 
 @pytest.fixture(scope="module")
-def labelled() -> tuple[Floats, np.ndarray]:
+def labelled() -> tuple[Array32, np.ndarray]:
     """Two clouds, far apart in the first column, which is by far the smallest."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 400)
@@ -19,18 +19,18 @@ def labelled() -> tuple[Floats, np.ndarray]:
 
 
 @pytest.fixture
-def values(served: Served, labelled: tuple[Floats, np.ndarray]) -> Features:
+def values(served: ServedPair, labelled: tuple[Array32, np.ndarray]) -> Features:
     return value_components(labelled[0], Scale(served, labelled[0]))
 
 
-def test_columns_of_a_table_count_alike(values: Features, labelled: tuple[Floats, np.ndarray]) -> None:
+def test_columns_of_a_table_count_alike(values: Features, labelled: tuple[Array32, np.ndarray]) -> None:
     found = values.of(labelled[0])
     assert found.shape == (400, 6)
     assert found.std(0).max() < 2
     assert values.description == "6 principal components of the values, 100% of their variance"
 
 
-def test_a_classifiers_features_tell_classes_apart(values: Features, labelled: tuple[Floats, np.ndarray]) -> None:
+def test_a_classifiers_features_tell_classes_apart(values: Features, labelled: tuple[Array32, np.ndarray]) -> None:
     rows, labels = labelled
     found = classifier_features(values, (rows[:300], labels[:300]), (rows[300:], labels[300:]))
     assert found.name == "classifier"

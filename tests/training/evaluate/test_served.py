@@ -8,7 +8,7 @@ from tests.support.make_tiny_package import TINY
 from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prior
 from training.evaluate import continuity
 from training.evaluate import served as served_module
-from training.evaluate.served import BATCH_ROWS, Served
+from training.evaluate.served import BATCH_ROWS, ServedPair
 from training.export import parity
 from training.export.probes import Arrays
 from vaeserve.errors import OutOfMemory, TrainingError
@@ -19,7 +19,7 @@ from vaeserve.slices import SLICE_BYTES
 
 def test_a_package_answers_its_probes() -> None:
     package = ModelPackage.open(TINY)
-    pair, probes = Served.from_package(package), package.read_probes()
+    pair, probes = ServedPair.from_package(package), package.read_probes()
     mean, log_variance = pair.encode(probes["encoder.data"])
     np.testing.assert_allclose(mean, probes["encoder.mean"], atol=1e-5)
     assert log_variance is not None
@@ -33,14 +33,14 @@ def test_a_package_answers_its_probes() -> None:
 
 
 def test_a_packages_priors_come_with_it(package: ModelPackage) -> None:
-    pair = Served.from_package(package)
+    pair = ServedPair.from_package(package)
     assert pair.priors == ("standard", "mixture")
     drawn = pair.draw_prior("mixture", 0, 5)
     assert drawn.shape == (5, pair.latent_size)
     assert np.abs(drawn - pair.draw_prior("standard", 0, 5)).min() > 0
 
 
-def test_more_rows_than_a_batch_come_in_order(model: LinearGaussian, served: Served) -> None:
+def test_more_rows_than_a_batch_come_in_order(model: LinearGaussian, served: ServedPair) -> None:
     rows = model.draw(2 * BATCH_ROWS + 3, 0)
     latent = served.encode(rows).mean
     assert latent.shape == (len(rows), LATENT)
@@ -76,7 +76,7 @@ def test_rows_at_once_follow_from_what_a_row_takes(model: LinearGaussian, monkey
 
 
 def test_figures_do_not_depend_on_how_many_rows_are_looked_at_at_once(
-    model: LinearGaussian, served: Served, monkeypatch: pytest.MonkeyPatch
+    model: LinearGaussian, served: ServedPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = model.draw(50, 0)
     latents, scale = served.encode(rows).mean, continuity.Scale(served, rows)
@@ -87,16 +87,16 @@ def test_figures_do_not_depend_on_how_many_rows_are_looked_at_at_once(
         return [smoothness.median, smoothness.p99, step, *continuity.cycle(served, latents)]
 
     at_once = figures()
-    monkeypatch.setattr(Served, "parts", lambda self, rows, copies=1: parity.batches(rows, 7))
+    monkeypatch.setattr(ServedPair, "parts", lambda self, rows, copies=1: parity.batches(rows, 7))
     assert figures() == pytest.approx(at_once, rel=1e-5)
 
 
-def test_no_rows_are_answered_by_none(served: Served) -> None:
+def test_no_rows_are_answered_by_none(served: ServedPair) -> None:
     assert served.encode(np.zeros((0, 6), np.float32)).mean.shape == (0, LATENT)
     assert served.score(np.zeros((0, 6), np.float32), np.zeros((0, LATENT), np.float32)).shape == (0,)
 
 
-def test_the_standard_prior_is_the_servers_noise(served: Served) -> None:
+def test_the_standard_prior_is_the_servers_noise(served: ServedPair) -> None:
     noise = standard_normals(Purpose.PRIOR, [RowRange(7, 0, 5)], LATENT)
     np.testing.assert_array_equal(served.draw_prior("standard", seed=7, count=5), noise)
 
@@ -108,11 +108,11 @@ def test_a_prior_graph_takes_noise_and_temperature(model: LinearGaussian) -> Non
     np.testing.assert_allclose(pair.draw_prior("shifted", 1, 300), 3 + 2 * noise, rtol=1e-6)
 
 
-def test_an_unknown_prior_is_refused_by_name(served: Served) -> None:
+def test_an_unknown_prior_is_refused_by_name(served: ServedPair) -> None:
     with pytest.raises(TrainingError, match=r"'gmm'.*known are standard"):
         served.draw_prior("gmm", 0, 1)
 
 
-def test_a_graph_that_fails_is_named(served: Served) -> None:
+def test_a_graph_that_fails_is_named(served: ServedPair) -> None:
     with pytest.raises(TrainingError, match=r"^encoder: ONNX Runtime cannot run it on 2 rows: "):
         served.encode(np.zeros((2, 5), np.float32))

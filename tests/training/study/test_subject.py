@@ -7,7 +7,7 @@ import pytest
 from tests.support.make_tiny_package import TINY
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
-from training.evaluate.evidence import Progress
+from training.evaluate.evidence import ReportStage
 from training.run.publish import rows_of
 from training.settings.source import Source
 from training.study.subject import Subject, validation_rows_of
@@ -16,7 +16,7 @@ from vaeserve.package.directory import ModelPackage
 from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 
-def never() -> Progress:
+def never() -> ReportStage:
     raise AssertionError("nothing was to be measured")
 
 

@@ -13,7 +13,7 @@ from training.run.publish import Outcome
 from training.settings.config import Config
 from training.settings.resolve import complete, parse_config
 from training.study.subject import Subject
-from training.study.sweep import FIGURES_FILE, PICTURE_FILE, Point, sweep, table, write_figures
+from training.study.sweep import FIGURES_FILE, PICTURE_FILE, SweepRun, sweep_table, train_sweep, write_figures
 from vaeserve.errors import TrainingError
 from vaeserve.package.manifest import Parity
 
@@ -27,14 +27,14 @@ def evaluation(run_directory: Path) -> Evaluation:
 
 
 @pytest.fixture
-def points(evaluation: Evaluation) -> list[Point]:
+def points(evaluation: Evaluation) -> list[SweepRun]:
     found = []
     for beta, rate, distortion in ((0.25, 24.0, 80.0), (1.0, 16.0, 83.0), (4.0, 8.0, 105.0)):
         terms = {"kl_nats": rate, "reconstruction_nats": distortion}
         update = {name: Estimate(value=value, standard_error=1) for name, value in terms.items()}
         likelihoods = evaluation.likelihoods.model_copy(update=update)
         measured = evaluation.model_copy(update={"likelihoods": likelihoods})
-        found.append(Point(beta, f"beta-{beta:g}", measured))
+        found.append(SweepRun(beta, f"beta-{beta:g}", measured))
     return found
 
 
@@ -45,8 +45,8 @@ def config(run_directory: Path) -> Config:
     return found
 
 
-def test_the_table_has_a_line_a_run(points: list[Point]) -> None:
-    lines = table(points).splitlines()
+def test_the_table_has_a_line_a_run(points: list[SweepRun]) -> None:
+    lines = sweep_table(points).splitlines()
     assert [line.split()[:4] for line in lines[1:4]] == [
         ["0.25", "24.00", "80.00", "104.00"],
         ["1", "16.00", "83.00", "99.00"],
@@ -58,7 +58,7 @@ def test_the_table_has_a_line_a_run(points: list[Point]) -> None:
     assert lines[4].endswith(f"; -log p(x) is of {nll.rows} of the 7 rows")
 
 
-def test_figures_and_picture_are_written_and_repeat(points: list[Point], tmp_path: Path) -> None:
+def test_figures_and_picture_are_written_and_repeat(points: list[SweepRun], tmp_path: Path) -> None:
     write_figures(tmp_path, points)
     listed = json.loads((tmp_path / FIGURES_FILE).read_text())
     assert [(each["beta"], each["run"], each["metrics"]["kl_nats"]) for each in listed] == [
@@ -79,7 +79,7 @@ def test_figures_and_picture_are_written_and_repeat(points: list[Point], tmp_pat
 def test_runs_that_are_done_are_left_alone(run_directory: Path, config: Config, tmp_path: Path) -> None:
     done = Path(shutil.copytree(run_directory, tmp_path / "beta-1"))
     before = {path: path.stat().st_mtime_ns for path in done.rglob("*")}
-    (point,) = sweep(config, GIVEN, [1.0], tmp_path)
+    (point,) = train_sweep(config, GIVEN, [1.0], tmp_path)
     assert (point.beta, point.run) == (1, "beta-1")
     assert point.evaluation == Evaluation.read(run_directory / EVALUATION_FILE)
     assert {path: path.stat().st_mtime_ns for path in done.rglob("*")} == before
@@ -96,12 +96,12 @@ def test_what_is_missing_is_trained_in_order_of_beta(
         package = Subject.find(run_directory).package
         return Outcome(package, Parity(batch_sizes=(), checks=()), evaluation, dataset, last.config)
 
-    points = sweep(config, GIVEN, [8, 0.25, 1, 8, 0.2500001], tmp_path, train)
+    points = train_sweep(config, GIVEN, [8, 0.25, 1, 8, 0.2500001], tmp_path, train)
     close = ("beta-0.2500001", 0.2500001, 0, 4)
     assert trained == [("beta-0.25", 0.25, 0, 4), close, ("beta-8", 8.0, 0, 4)]
     assert [point.beta for point in points] == [0.25, 0.2500001, 1, 8]
     assert [point.evaluation == evaluation for point in points] == [True, True, False, True]
-    sweep(config, GIVEN, [8], tmp_path, train)  # it was interrupted before its evaluation: it goes on
+    train_sweep(config, GIVEN, [8], tmp_path, train)  # it was interrupted before its evaluation: it goes on
     assert trained[3:] == [("beta-8", 8.0, 0, 4)]
 
 
@@ -110,10 +110,10 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(
 ) -> None:
     shutil.copytree(run_directory, tmp_path / "beta-1")
     with pytest.raises(TrainingError, match="--epochs: the run was started with 3, it cannot be resumed with 9"):
-        sweep(config, {**GIVEN, "epochs": 9}, [1.0], tmp_path)
+        train_sweep(config, {**GIVEN, "epochs": 9}, [1.0], tmp_path)
     shutil.copytree(run_directory, tmp_path / "beta-2")
     with pytest.raises(TrainingError, match=r"--beta: the run was started with 1\.0, it cannot be resumed with 2\.0"):
-        sweep(config, GIVEN, [2.0], tmp_path)
+        train_sweep(config, GIVEN, [2.0], tmp_path)
 
 
 def test_runs_on_other_data_are_not_taken_for_these(tmp_path: Path) -> None:
@@ -123,18 +123,18 @@ def test_runs_on_other_data_are_not_taken_for_these(tmp_path: Path) -> None:
     given: dict[str, object] = {"hidden_sizes": [4], "latent_size": 2, "epochs": 1, "evaluation_samples": 2}
     files = (str(tmp_path / f"{name}.npy") for name in ("first", "second"))
     first, second = (parse_config(complete({**given, "dataset": file}, None)) for file in files)
-    (point,) = sweep(first, {"dataset": first.dataset}, [1.0], tmp_path / "runs")
+    (point,) = train_sweep(first, {"dataset": first.dataset}, [1.0], tmp_path / "runs")
     refused = "was trained on other data than this second, or on another split"
     with pytest.raises(TrainingError, match=refused):
-        sweep(second, {"dataset": second.dataset}, [1.0], tmp_path / "runs")
+        train_sweep(second, {"dataset": second.dataset}, [1.0], tmp_path / "runs")
     Path(first.dataset).replace(second.dataset)  # the same rows elsewhere
-    assert sweep(second, {"dataset": second.dataset}, [1.0], tmp_path / "runs") == [point]
+    assert train_sweep(second, {"dataset": second.dataset}, [1.0], tmp_path / "runs") == [point]
     np.save(second.dataset, rows[::-1])
     with pytest.raises(TrainingError, match=refused):
-        sweep(second, {"dataset": second.dataset}, [1.0], tmp_path / "runs")
+        train_sweep(second, {"dataset": second.dataset}, [1.0], tmp_path / "runs")
 
 
 def test_a_model_without_a_kl_is_refused(config: Config, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="--model: ae has no KL"):
-        sweep(config.model_copy(update={"model": "ae"}), GIVEN, [1.0], tmp_path)
+        train_sweep(config.model_copy(update={"model": "ae"}), GIVEN, [1.0], tmp_path)
     assert not list(tmp_path.iterdir())

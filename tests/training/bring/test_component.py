@@ -11,8 +11,8 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from tests.support.flat_pictures import SETTINGS, spec
-from training.bring.join import join
-from training.bring.part import module_part
+from training.bring.component import module_component
+from training.bring.join import join_graph
 from training.export.parity import open_session, run
 from vaeserve import export
 from vaeserve.errors import TrainingError
@@ -83,13 +83,13 @@ def test_a_decoder_of_other_latents(tmp_path: Path) -> None:
 def test_the_module_itself_is_left_alone() -> None:
     own = encoder().double().train()
     before = {name: value.clone() for name, value in own.state_dict().items()}
-    part = module_part("encoder", own, spec().encoder, (12,))
-    first, again = part.run(torch.ones(2, 12))[0], part.run(torch.ones(2, 12))[0]
+    component = module_component("encoder", own, spec().encoder, (12,))
+    first, again = component.run(torch.ones(2, 12))[0], component.run(torch.ones(2, 12))[0]
     assert torch.equal(first, again)  # no dropout
     assert first.dtype == torch.float32
     assert own.training
-    assert part.roles == ("mean", "log_variance")
-    assert [value.name for value in part.model().graph.input] == ["rows"]
+    assert component.roles == ("mean", "log_variance")
+    assert [value.name for value in component.model().graph.input] == ["rows"]
     assert all(torch.equal(before[name], value) for name, value in own.state_dict().items())
 
 
@@ -204,7 +204,7 @@ def test_a_graph_that_does_not_answer_alike_is_refused_with_rows_and_side(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def altered(*given: object) -> onnx.ModelProto:
-        model = join(*given)  # type: ignore[arg-type]
+        model = join_graph(*given)  # type: ignore[arg-type]
         for bias in (tensor for tensor in model.graph.initializer if list(tensor.dims) == [2]):  # the encoder's
             bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.5), bias.name))
         return model

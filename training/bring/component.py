@@ -16,25 +16,25 @@ from training.export.probes import GraphModule, laid_out
 from training.step.memory import is_lack_of_memory
 from vaeserve.errors import OutOfMemory, TrainingError, innermost
 
-Run = Callable[..., tuple[Tensor, ...]]
-"""Rows in a part's own layout and range -> its outputs; raises TrainingError where it fails."""
+Forward = Callable[..., tuple[Tensor, ...]]
+"""Rows in a component's own layout and range -> its outputs; raises TrainingError where it fails."""
 
 
-class Part(NamedTuple):
+class Component(NamedTuple):
     """A module or a graph as it came."""
 
     label: str
     """What to call it in an error."""
-    run: Run
+    run: Forward
     roles: tuple[str, ...]
     """What the outputs are."""
     model: Callable[[], onnx.ModelProto]
     """The graph that it is or becomes."""
-    exact: Run | None = None
+    exact: Forward | None = None
     """The same in float64; None where that cannot be had."""
 
 
-def module_part(label: str, module: nn.Module, outputs: Outputs, row_shape: tuple[int, ...]) -> Part:
+def module_component(label: str, module: nn.Module, outputs: Outputs, row_shape: tuple[int, ...]) -> Component:
     """Returns a module, which takes rows of this shape, as a part; it is copied, for evaluation in float32 on the CPU.
 
     Raises:
@@ -57,11 +57,11 @@ def module_part(label: str, module: nn.Module, outputs: Outputs, row_shape: tupl
     def exact(*rows: Tensor) -> tuple[Tensor, ...]:
         return _translated(label, deepcopy(own).double())(*(given.double() for given in rows))
 
-    return Part(label, run, outputs.roles_of(label, count), model, exact)
+    return Component(label, run, outputs.roles_of(label, count), model, exact)
 
 
-def file_part(path: Path, outputs: Outputs, inputs: tuple[str, ...]) -> Part:
-    """Returns an ONNX file as a part that takes these inputs; a single one may have any name.
+def file_component(path: Path, outputs: Outputs, inputs: tuple[str, ...]) -> Component:
+    """Returns an ONNX file as a component that takes these inputs; a single one may have any name.
 
     Raises:
         TrainingError: it cannot be read or served, takes other inputs, or it is not clear what it answers.
@@ -72,10 +72,10 @@ def file_part(path: Path, outputs: Outputs, inputs: tuple[str, ...]) -> Part:
         wanted = "one tensor" if len(inputs) == 1 else " and ".join(inputs)
         raise TrainingError(f"{label}: takes {', '.join(taken)}, must take {wanted}; noise is drawn outside of graphs")
     run = _translated(label, runner_of(label, model))
-    return Part(label, run, outputs.roles_of(label, len(answered), answered), lambda: model)
+    return Component(label, run, outputs.roles_of(label, len(answered), answered), lambda: model)
 
 
-def _translated(label: str, run: Callable[..., object]) -> Run:
+def _translated(label: str, run: Callable[..., object]) -> Forward:
     def answer(*rows: Tensor) -> tuple[Tensor, ...]:
         try:
             with torch.inference_mode():
