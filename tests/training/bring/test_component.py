@@ -209,7 +209,7 @@ def test_a_graph_that_does_not_answer_alike_is_refused_with_rows_and_side(
             bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.5), bias.name))
         return model
 
-    monkeypatch.setattr("training.bring.bring.join", altered)
+    monkeypatch.setattr("training.bring.bring.join_graph", altered)
     named = r"it misses them on 56 of 56 random rows and 8 of 8 flat rows; in float64 .*: the graph is off; `tolerance`"
     with pytest.raises(TrainingError, match=rf"^encoder\.mean: .* lie up to 0.5 .* no package was written; {named}"):
         export(encoder(), decoder(), SETTINGS, tmp_path / "model")
