@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serving.engine.session import CUDA_OPTIONS, Provider, Session, providers
+from serving.engine.providers import CUDA_OPTIONS, Placement, Provider, providers
+from serving.engine.session import Session
 from training.export.graphs import ExportedGraph, export_graphs, modules_of
 from training.export.probes import probe_all
 from training.likelihoods import likelihood_of
@@ -202,7 +203,7 @@ def session_of(model: Model, part: str, provider: Provider) -> Session:
         inputs=graph.inputs,
         outputs=graph.outputs,
     )
-    return Session(graph.content, described, provider, threads=0)
+    return Session(graph.content, described, Placement(provider, 0))
 
 
 def inputs(model: Model, part: str, rows: int) -> dict[str, Array]:

@@ -1,6 +1,7 @@
 """A batch of rows -> a batch of answers.
 
-engine   a batch of rows -> a batch of answers
-rows     what callers want done with rows, and what becomes of them
-session  the only import of onnxruntime
+engine      draws noise, runs the graphs once for the whole batch, and cuts the results into each call's rows
+rows        the inputs and outputs of the engine, per call
+session     one graph under ONNX Runtime, checked against its manifest
+providers   what can run graphs on this machine, and where a session is placed; the only import of onnxruntime
 """

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.cpus import available_cpus, processor_name
-from serving.engine.session import Provider, runtime_version
+from serving.engine.providers import Provider, runtime_version
 from serving.models.measuring import OpenRunner, Point, choose, measure, thread_counts
 from serving.settings import Settings
 from vaeserve.files import write_whole

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from serving.engine.engine import Engine
+from serving.engine.providers import Placement, Provider, ProviderChoice, providers
 from serving.engine.rows import DataRows, LatentRows
-from serving.engine.session import Provider, ProviderChoice, Session, providers
+from serving.engine.session import Session
 from serving.interrupt import Interrupt
 from serving.models.exactness import Exactness
 from serving.models.execution import Execution, Place, decide
@@ -89,11 +90,11 @@ class Graphs:
     def __init__(self, package: ModelPackage, wanted: ProviderChoice, interrupt: Interrupt | None = None) -> None:
         self._package = package
         self._interrupt = interrupt
-        self._opened: dict[int, dict[str, Session]] = {}
+        self._opened: dict[Placement, dict[str, Session]] = {}
         *preferred, self.provider = providers(wanted)
         for provider in preferred:
             try:
-                self._opened[1] = self._sessions(provider, 1)
+                self._opened[Placement(provider)] = self._sessions(Placement(provider))
                 self.provider = provider
                 return
             except StartupError as exc:
@@ -101,9 +102,10 @@ class Graphs:
 
     def open(self, threads: int) -> dict[str, Session]:
         """Returns the graphs' sessions with so many threads; opens them once."""
-        if threads not in self._opened:
-            self._opened[threads] = self._sessions(self.provider, threads)
-        return self._opened[threads]
+        placement = Placement.on(self.provider, threads)
+        if placement not in self._opened:
+            self._opened[placement] = self._sessions(placement)
+        return self._opened[placement]
 
     def open_runner(self, threads: int) -> RunRows:
         """Returns what runs the pair on so many rows, to measure it."""
@@ -119,16 +121,17 @@ class Graphs:
 
     def settle(self, threads: int) -> dict[str, Session]:
         """Returns the graphs' sessions with so many threads, and lets go of all others and their memory."""
-        self._opened = {threads: self.open(threads)}
-        return self._opened[threads]
+        sessions = self.open(threads)
+        self._opened = {Placement.on(self.provider, threads): sessions}
+        return sessions
 
     def close(self) -> None:
         """Lets go of all sessions; they are opened anew where they are asked for."""
         self._opened = {}
 
-    def _sessions(self, provider: Provider, threads: int) -> dict[str, Session]:
+    def _sessions(self, placement: Placement) -> dict[str, Session]:
         sessions = {}
         for name, graph in self._package.manifest.served_graphs.items():
             time.sleep(_BREATH_SECONDS)
-            sessions[name] = Session(self._package.read(graph), graph, provider, threads)
+            sessions[name] = Session(self._package.read(graph), graph, placement)
         return sessions

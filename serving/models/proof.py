@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 
 from serving.engine.engine import Engine
+from serving.engine.providers import Provider
 from serving.engine.rows import DataRows, PriorRows, ReconstructRows
-from serving.engine.session import Provider, Session
+from serving.engine.session import Session
 from serving.interrupt import Interrupt
 from serving.models.exactness import Exactness, probe_exactness
 from vaeserve.errors import PackageError

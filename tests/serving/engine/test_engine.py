@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from serving.engine.engine import Engine
+from serving.engine.providers import Placement
 from serving.engine.rows import DataRows, Decoded, LatentRows, PriorRows, ReconstructRows
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
@@ -20,12 +21,14 @@ from vaeserve.rows.tensors import Array
 
 T = TypeVar("T")
 
+CPU = Placement("cpu")
+
 
 @pytest.fixture(scope="module")
 def engine(tiny: Path) -> Engine:
     package = ModelPackage.open(tiny)
     graphs = package.manifest.graphs
-    encoder, decoder = (Session(package.read(graph), graph, "cpu", 1) for graph in (graphs.encoder, graphs.decoder))
+    encoder, decoder = (Session(package.read(graph), graph, CPU) for graph in (graphs.encoder, graphs.decoder))
     return Engine(package.manifest, encoder, decoder)
 
 
@@ -35,7 +38,7 @@ def with_priors(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     package = ModelPackage.open(publish(tmp_path_factory.mktemp("priors") / "package", prior="gmm"))
     manifest = package.manifest
     other = manifest.priors[1].model_copy(update={"name": "other"})
-    sessions = {name: Session(package.read(graph), graph, "cpu", 1) for name, graph in manifest.served_graphs.items()}
+    sessions = {name: Session(package.read(graph), graph, CPU) for name, graph in manifest.served_graphs.items()}
     priors = dict.fromkeys(("gmm", "other"), sessions["prior.gmm"])
     manifest = manifest.model_copy(update={"priors": (*manifest.priors, other)})
     return Engine(manifest, sessions["encoder"], sessions["decoder"], priors=priors)
@@ -132,7 +135,7 @@ def test_prior_rows_are_cut_by_address() -> None:
 def test_reconstructions_in_a_batch_are_what_they_are_alone(tiny: Path) -> None:
     package = ModelPackage.open(tiny)
     graphs = package.manifest.graphs.by_name
-    sessions = {name: Session(package.read(graph), graph, "cpu", 1) for name, graph in graphs.items()}
+    sessions = {name: Session(package.read(graph), graph, CPU) for name, graph in graphs.items()}
     batch = [
         ReconstructRows(_data(3)),
         ReconstructRows(_data(2, seed=1), noise=RowRange(3, 7, 2), output="expectation"),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from serving.engine.session import Session, providers
-from vaeserve.errors import EngineFailure, PackageError, StartupError
+from serving.engine.providers import Placement
+from serving.engine.session import Session
+from vaeserve.errors import EngineFailure, PackageError
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Graph, TensorSpec
 
@@ -19,7 +20,7 @@ def package(tiny: Path) -> ModelPackage:
 
 def test_runs_a_graph(package: ModelPackage) -> None:
     graph = package.manifest.graphs.decoder
-    session = Session(package.read(graph), graph, "cpu", threads=1)
+    session = Session(package.read(graph), graph, Placement("cpu"))
     data, expectation = session.run({"latent": np.zeros((3, 3), np.float32)}, ["data", "expectation"])
     assert (data.dtype.name, data.shape) == ("uint8", (3, 4, 4, 1))
     np.testing.assert_array_equal(expectation, np.full((3, 4, 4, 1), 8, np.float32))
@@ -27,7 +28,7 @@ def test_runs_a_graph(package: ModelPackage) -> None:
 
 def test_what_onnxruntime_raises_becomes_an_engine_failure(package: ModelPackage) -> None:
     graph = package.manifest.graphs.decoder
-    session = Session(package.read(graph), graph, "cpu", threads=1)
+    session = Session(package.read(graph), graph, Placement("cpu"))
     with pytest.raises(EngineFailure, match=r"decoder\.onnx"):
         session.run({"latent": np.zeros((3, 99), np.float32)}, ["data"])
 
@@ -35,7 +36,7 @@ def test_what_onnxruntime_raises_becomes_an_engine_failure(package: ModelPackage
 def test_refuses_a_graph_that_is_not_what_the_manifest_says(package: ModelPackage) -> None:
     graphs = package.manifest.graphs
     with pytest.raises(PackageError, match=r"encoder\.onnx: input .*latent"):
-        Session(package.read(graphs.decoder), graphs.encoder, "cpu", threads=1)
+        Session(package.read(graphs.decoder), graphs.encoder, Placement("cpu"))
 
 
 @pytest.mark.parametrize("shape", [["batch", "width", 3], ["batch"], [2, 3], []])
@@ -47,22 +48,12 @@ def test_refuses_a_graph_whose_rows_are_of_no_fixed_shape(shape: list[str | int]
     latent, mean = (TensorSpec(name=name, dtype="float32", shape=("batch", 3)) for name in ("latent", "mean"))
     described = Graph(file="odd.onnx", sha256="0" * 64, opset=18, inputs=(latent,), outputs=(mean,))
     with pytest.raises(PackageError, match=r"odd\.onnx: input latent is not what the manifest says"):
-        Session(model.SerializeToString(), described, "cpu", threads=1)
+        Session(model.SerializeToString(), described, Placement("cpu"))
 
 
 def test_refuses_bytes_that_are_no_graph(package: ModelPackage) -> None:
     graph = package.manifest.graphs.encoder
     with pytest.raises(PackageError, match=r"encoder\.onnx: is no ONNX graph"):
-        Session(b"no graph", graph, "cpu", threads=1)
+        Session(b"no graph", graph, Placement("cpu"))
     with pytest.raises(PackageError, match=r"encoder\.onnx: ONNX Runtime cannot load it"):
-        Session(b"", graph, "cpu", threads=1)
-
-
-def test_cuda_is_an_error_where_the_wheel_has_none() -> None:
-    import onnxruntime
-
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime has CUDA")
-    with pytest.raises(StartupError, match="serving-gpu"):
-        providers("cuda")
-    assert providers("auto") == ("cpu",)
+        Session(b"", graph, Placement("cpu"))

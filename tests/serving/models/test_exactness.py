@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from serving.engine.providers import Placement
 from serving.engine.session import Session
 from serving.models.exactness import Exactness, probe_exactness
 from serving.models.loading import load
@@ -28,7 +29,7 @@ def _probe(*nodes: tuple[str, list[str], str], batch_rows: int = 32) -> Exactnes
     graph = helper.make_graph(made, "g", [x], [y], [tiny, axis, axes])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     described = Graph(file="g.onnx", sha256="0" * 64, opset=18, inputs=(X,), outputs=(Y,))
-    session = Session(model.SerializeToString(), described, "cpu", 1)
+    session = Session(model.SerializeToString(), described, Placement("cpu"))
     return probe_exactness(partial(session.run, outputs=["y"]), {"x": ROWS}, batch_rows, 1.0)
 
 
