@@ -1,4 +1,4 @@
-"""Puts the parts together: settings -> models -> servicer -> server; starts, and stops on a signal."""
+"""Puts the parts together: settings -> models -> services -> server; starts, and stops on a signal."""
 
 import asyncio
 import gc
@@ -15,16 +15,17 @@ from serving.batching.device import Device
 from serving.cpus import available_cpus
 from serving.models.registry import Models
 from serving.models.reloading import Reloader
+from serving.models.served import Served
 from serving.settings import Settings
 from serving.telemetry.http_port import Page, serve_http
 from serving.telemetry.logs import announce
 from serving.telemetry.metrics import Sources, metrics_page
+from serving.transport.answering import Answering
 from serving.transport.server import Server
 from serving.turns import Turns
 from serving.vae_v1.images import Images
-from serving.vae_v1.servicer import VaeServicer
+from serving.vae_v1.servicer import vae_service
 from vaeserve.errors import EngineFailure
-from vaeserve.v1 import vae_pb2 as pb
 
 _log = logging.getLogger(__name__)
 
@@ -47,10 +48,10 @@ async def run(settings: Settings) -> None:
     turns = Turns()
     reloader = Reloader(settings, models, Device(settings.executors or available_cpus(), turns))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
-    images = Images(available_cpus())
-    servicer = VaeServicer(models, images, settings.stream_bytes, settings.held_bytes, turns)
-    server = Server(servicer, settings)
-    _serve_http(settings, server, Sources(models, servicer.calls, servicer.held, servicer.tally, reloader.reloads))
+    answering = Answering(settings.held_bytes)
+    services = [vae_service(models, Images(available_cpus()), settings.stream_bytes, answering, turns)]
+    server = Server(services, answering, settings)
+    _serve_http(settings, server, Sources(models, answering.calls, answering.held, answering.tally, reloader.reloads))
     async with server:
         starting = asyncio.create_task(reloader.start())
         stopping = asyncio.create_task(stop.wait())
@@ -60,25 +61,26 @@ async def run(settings: Settings) -> None:
             gc.collect()
             gc.freeze()  # what is here now stays: each later collection would look through it all, with callers waiting
             await server.ready()
-            for model in models.describe():
-                announce(_log, _ready_line(model, server.address), settings.log_format)
+            for served in models.all():
+                announce(_log, _ready_line(served, server.address), settings.log_format)
             _check_default(models, settings.default_model)
-            await _keep_going(stop, reloader, server, servicer)
+            await _keep_going(stop, reloader, server, answering)
         _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
         _on_signals(_exit_now)
     _log.info("stopped")
     _exit_now()
 
 
-async def _keep_going(stop: asyncio.Event, reloader: Reloader, server: Server, servicer: VaeServicer) -> None:
+async def _keep_going(stop: asyncio.Event, reloader: Reloader, server: Server, answering: Answering) -> None:
     """Does what must be done as long as the server serves, until it is to stop.
 
     Raises:
         EngineFailure: something that must not end has ended.
     """
+    heap, reading = answering.heap, answering.reading
     lasting = {
         "keeping up with packages": asyncio.create_task(reloader.run()),
-        "keeping the memory small": asyncio.create_task(servicer.heap.keep_small(lambda: not servicer.reading.is_slow)),
+        "keeping the memory small": asyncio.create_task(heap.keep_small(lambda: not reading.is_slow)),
     }
     ending = [asyncio.create_task(event.wait()) for event in (stop, reloader.broken, server.broken)]
     await asyncio.wait({*ending, *lasting.values()}, return_when=asyncio.FIRST_COMPLETED)
@@ -120,15 +122,16 @@ def _is_turning(loop: asyncio.AbstractEventLoop) -> bool:
 
 def _check_default(models: Models, name: str) -> None:
     """Warns where the default model is not there. It may come yet, and callers who name theirs need none."""
-    if name and name not in {model.name for model in models.describe()}:
+    if name and name not in {served.manifest.name for served in models.all()}:
         _log.warning("default_model %s is not served yet: until it is, callers who name no model are refused", name)
 
 
-def _ready_line(model: pb.Model, address: str) -> str:
-    executors, threads, source = model.execution.executors, model.execution.threads, model.execution.source
+def _ready_line(served: Served, address: str) -> str:
+    name, version = served.key
+    executors, threads, _, source = served.execution
     return (
-        f"serving {model.name} version {model.version} on {address}, provider {model.provider},"
-        f" {executors} x {threads} thread{'s' * (threads > 1)}, {model.limits.batch_rows} rows a batch ({source})"
+        f"serving {name} version {version} on {address}, provider {served.provider},"
+        f" {executors} x {threads} thread{'s' * (threads > 1)}, {served.limits.batch_rows} rows a batch ({source})"
     )
 
 

@@ -15,8 +15,9 @@ from serving.batching.device import Device
 from serving.models.execution import Execution
 from serving.models.limited import run_limited
 from serving.models.loading import Proved, load
-from serving.models.registry import Models, Served, serve
-from serving.models.repository import Found, Key, Repository, Stamp
+from serving.models.registry import Models
+from serving.models.repository import Found, ModelKey, Repository, Stamp
+from serving.models.served import Served, serve
 from serving.settings import Settings
 from vaeserve.errors import EngineFailure, PackageError, VaeError
 
@@ -57,7 +58,7 @@ class Reloader:
         """Where packages are looked for."""
         self._models = models
         self._device = device
-        self._held: dict[Key, Found] = {}  # what the models that are served were made of
+        self._held: dict[ModelKey, Found] = {}  # what the models that are served were made of
         self._refused: dict[Path, _Refusal] = {}
         self._is_started = False
         self._forgets = False
@@ -90,7 +91,7 @@ class Reloader:
         for one in unreadable:
             self._refuse(one.directory, self._name_at(one.directory), one.stamp, PackageError(one.reason))
         newest_first = sorted(packages, key=lambda package: package.key, reverse=True)
-        kept: set[Key] = set()
+        kept: set[ModelKey] = set()
         for _, versions in groupby(newest_first, lambda package: package.key[0]):
             kept |= await self._take_versions(list(versions))
         for key in self._held.keys() - kept:
@@ -114,9 +115,9 @@ class Reloader:
         self._forgets = True
         self._wanted.set()
 
-    async def _take_versions(self, packages: Iterable[Found]) -> set[Key]:
+    async def _take_versions(self, packages: Iterable[Found]) -> set[ModelKey]:
         """Serves the newest good packages of one name, which come newest first, and returns which they are."""
-        kept: set[Key] = set()
+        kept: set[ModelKey] = set()
         for key, same in groupby(packages, lambda package: package.key):
             if len(kept) == self._settings.versions:
                 break
@@ -124,7 +125,7 @@ class Reloader:
                 kept.add(key)
         return kept
 
-    async def _take_one(self, key: Key, same: list[Found]) -> bool:
+    async def _take_one(self, key: ModelKey, same: list[Found]) -> bool:
         """Serves the oldest good package of those with one name and version. Returns whether the model is served.
 
         Whichever came first while a server ran, a restart, and another server of the same packages, take the same one.
@@ -139,7 +140,7 @@ class Reloader:
                 return True
         return held is not None
 
-    async def _take(self, key: Key, package: Found) -> bool:
+    async def _take(self, key: ModelKey, package: Found) -> bool:
         """Serves a package unless it is bad, or was already tried. Returns whether it is served."""
         held = self._held.get(key)
         if held is not None and held.stamp == package.stamp:
@@ -185,7 +186,7 @@ class Reloader:
         self.reloads.ok[package.key[0]] += 1
         _log.info("serving %s version %d, %s", *package.key, package.directory)
 
-    def _remove(self, key: Key) -> None:
+    def _remove(self, key: ModelKey) -> None:
         self._close(self._models.remove(key))
         del self._held[key]
         _log.info("no longer serving %s version %d", *key)

@@ -27,7 +27,7 @@ _LONG_LOOK_SECONDS = 30.0
 MOST_ENTRIES = 10_000
 """Most files and directories that one look lists; those inside packages are not listed."""
 
-Key = tuple[str, int]
+ModelKey = tuple[str, int]
 """A model's name and version."""
 FileStamp = tuple[str, int, int, int]
 """Name, inode, size and time of change of a file."""
@@ -39,7 +39,7 @@ class Found(NamedTuple):
     """A package that was found."""
 
     directory: Path
-    key: Key
+    key: ModelKey
     stamp: Stamp
     created_at: datetime
 

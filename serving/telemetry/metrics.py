@@ -105,17 +105,17 @@ class ServiceCollector(Collector):
     def _models(self) -> Iterator[Metric]:
         info = InfoMetricFamily("vae_model", "Models that are served.")
         for served in self._sources.models:
-            model = served.description
-            said = {
-                "name": model.name,
-                "version": str(model.version),
-                "fingerprint": model.fingerprint,
-                "provider": model.provider,
-                "executors": str(model.execution.executors),
-                "threads": str(model.execution.threads),
-                "batch_rows": str(model.limits.batch_rows),
+            name, version = served.key
+            labels = {
+                "name": name,
+                "version": str(version),
+                "fingerprint": served.manifest.fingerprint,
+                "provider": served.provider,
+                "executors": str(served.execution.executors),
+                "threads": str(served.execution.threads),
+                "batch_rows": str(served.limits.batch_rows),
             }
-            info.add_metric([], said)
+            info.add_metric([], labels)
         yield info
         reloads = CounterMetricFamily(
             "vae_reloads", "Packages taken and refused, those at the start included.", labels=["model", "result"]
@@ -127,8 +127,9 @@ class ServiceCollector(Collector):
 
     def _batchers(self) -> Iterator[tuple[list[str], Batcher[Any, Any]]]:
         for served in self._sources.models:
+            name, version = served.key
             for graph, batcher in served.batchers.items():
-                yield [served.description.name, str(served.description.version), graph], batcher
+                yield [name, str(version), graph], batcher
 
 
 def metrics_page(sources: Sources) -> Callable[[str], Page]:

@@ -1,13 +1,15 @@
 """gRPC, whatever the protocol.
 
-server       gRPC transport: limits of connections, health, and how it stops
+server       the transport: limits of connections, health, and how it stops
+services     what a protocol hands to the server: an answer for each of its methods
+answering    what surrounds every method: reading, counting, request ids, held memory, status
 listening    the port, or the Unix socket
-reflection   what services there are, for tools that ask
+reflection   which services there are, for tools that ask
 methods      tells gRPC which methods there are, and answers calls of others
 credentials  TLS: certificates shown and asked for
 admission    what every call passes before its method: request id, token, number of calls
 tokens       who may call
-reread       files that are read again when they change
+file_watch   files that are read again when they change
 health       grpc.health.v1
 reading      waits for messages, and gives up on those half read when they fill the memory
 heap         how far the process has grown, and giving memory back
@@ -15,4 +17,5 @@ held         the memory that all callers take together
 in_flight    calls not answered yet, for an orderly stop
 status       errors -> gRPC status, the one total table
 request_ids  what lines of the log about one call have in common
+context      what gRPC says about a call
 """

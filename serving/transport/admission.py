@@ -1,4 +1,4 @@
-"""Door: what every call passes before its method is looked up, and before its request is read."""
+"""Admission: what every call passes before its method is looked up, and before its request is read."""
 
 import logging
 
@@ -17,7 +17,7 @@ _OPEN_TO_ALL = "/grpc.health.v1.Health/"
 _RETRY_SECONDS = 0.1
 
 
-class Door(grpc.GenericRpcHandler):
+class Admission(grpc.GenericRpcHandler):
     """The first of a server's handlers, which knows no method: it refuses a call, or leaves it to the others.
 
     An interceptor would do the same for more of each call's time. Methods that are registered with the server, as

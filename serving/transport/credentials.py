@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 
 from serving.settings import Settings, wrong
-from serving.transport.reread import Watched
+from serving.transport.file_watch import FileWatch
 from vaeserve.errors import StartupError
 
 
@@ -20,7 +20,7 @@ def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
     if certificate is None or key is None:  # the settings have one with the other
         return None
     files = [file for file in (certificate, key, authorities) if file]
-    watched = Watched("certificates", files, lambda: _read(certificate, key, authorities))
+    watched = FileWatch("certificates", files, lambda: _read(certificate, key, authorities))
     shown = watched.current()
 
     def changed() -> grpc.ServerCertificateConfiguration | None:

@@ -85,12 +85,12 @@ class Held:
         return Overloaded(message, _RETRY_SECONDS, "MEMORY_FULL")
 
 
-class Share:
+class CallMemory:
     """What one call holds.
 
     Args:
-        held: what all of them do.
-        leave: what else is to be done when gRPC is done with the call.
+        held: what all callers hold.
+        leave: called when gRPC is done with the call.
     """
 
     __slots__ = ("_held", "_leave", "_size")
@@ -110,6 +110,6 @@ class Share:
         self._size += size
 
     def give_back(self, context: object) -> None:
-        """Gives all of it back."""
+        """Gives back all that the call holds."""
         self._held.add(-self._size)
         self._leave(context)

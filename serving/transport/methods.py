@@ -14,14 +14,14 @@ from typing import Any, Never
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs know nothing of it
 
-from serving.transport.admission import Door
+from serving.transport.admission import Admission
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Call:
-    """What the door is told of a call: not its method."""
+class _CallDetails:
+    """What admission learns about a call: not its method."""
 
     invocation_metadata: tuple[tuple[str, str | bytes], ...]
     method: str = ""
@@ -38,18 +38,23 @@ class Methods:
         self._server = server
         self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
 
+    def add(self, service: str, handlers: "dict[str, grpc.RpcMethodHandler[Any, Any]]") -> None:
+        """Adds a service's methods."""
+        self.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        self.add_registered_method_handlers(service, list(handlers))
+
     def add_registered_method_handlers(self, service: str, methods: Sequence[str]) -> None:
         """Makes methods known; what answers their calls is looked for among the generic handlers."""
         self._server.add_registered_method_handlers(service, dict.fromkeys(methods))  # type: ignore[arg-type]
 
 
 def known_methods_only(
-    door: Door, options: Sequence[tuple[str, Any]], break_down: Callable[[], None]
+    admission: Admission, options: Sequence[tuple[str, Any]], break_down: Callable[[], None]
 ) -> grpc.aio.Server:
     """Returns a server that answers calls of methods it was not told of with UNIMPLEMENTED, behind the door.
 
     Args:
-        door: what every call passes.
+        admission: what every call passes.
         options: gRPC's.
         break_down: called when the loop that accepts calls has ended on a fault: nobody is served any more.
     """
@@ -60,7 +65,7 @@ def known_methods_only(
             answering = set()
             while True:
                 call = await super()._request_call()
-                task = asyncio.create_task(_refuse(call, door))
+                task = asyncio.create_task(_refuse(call, admission))
                 answering.add(task)
                 task.add_done_callback(answering.discard)
 
@@ -75,13 +80,13 @@ def known_methods_only(
         server = grpc.aio.server(options=options)
     finally:
         cygrpc.AioServer = grpcs_own
-    server.add_generic_rpc_handlers((door,))
+    server.add_generic_rpc_handlers((admission,))
     return server
 
 
-async def _refuse(call: object, door: Door) -> None:
+async def _refuse(call: object, admission: Admission) -> None:
     context = cygrpc._ServicerContext(call, None, None, asyncio.get_running_loop())
-    refusing: Any = door.service(_Call(context.invocation_metadata()))
+    refusing: Any = admission.service(_CallDetails(context.invocation_metadata()))
     if refusing is None:
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details("Method not found!")

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import grpc
-
+from serving.transport.context import Context
 from serving.transport.heap import Heap
 from serving.transport.held import Held
 from serving.transport.request_ids import RequestId
@@ -18,8 +17,6 @@ from serving.transport.status import refusal_of
 
 _SLOW_SECONDS = 0.05  # in which little fits through a network
 _RELEASE_SECONDS = 0.05  # in which gRPC lets go of what it had read
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Received(NamedTuple):
@@ -97,7 +94,9 @@ class Reading:
     async def _relieve(self) -> None:
         """Gives messages up until the process is small again. Nothing new is read meanwhile."""
         await self._heap.relieve()
-        for are_streams in (False, True):
+        # Twice, because messages that began just before this are not slow yet: to settle would take them for the
+        # process's own memory. None begins meanwhile, so by the second time all that are not here are slow.
+        for are_streams in (False, False, True):
             if not self._heap.is_full:
                 return
             slow = [

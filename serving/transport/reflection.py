@@ -9,7 +9,6 @@ from serving.transport.methods import Methods
 
 _V1 = "grpc.reflection.v1.ServerReflection"
 _V1_FILE = "grpc/reflection/v1/reflection.proto"
-_METHOD = "ServerReflectionInfo"
 
 
 def add_reflection(services: tuple[str, ...], methods: Methods) -> None:
@@ -25,8 +24,7 @@ def add_reflection(services: tuple[str, ...], methods: Methods) -> None:
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    methods.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_V1, {_METHOD: handler}),))
-    methods.add_registered_method_handlers(_V1, [_METHOD])
+    methods.add(_V1, {"ServerReflectionInfo": handler})
 
 
 def _describe_v1() -> None:

@@ -6,14 +6,13 @@ import re
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import grpc
 
-_log = logging.getLogger(__name__)
+from serving.transport.context import Context
 
-Q = TypeVar("Q")
-P = TypeVar("P")
+_log = logging.getLogger(__name__)
 
 KEY = "x-request-id"
 _SANE = re.compile(r"[\x21-\x7e]{1,128}")  # else a caller could forge lines of the log, or fill it
@@ -70,7 +69,7 @@ def as_request(request_id: RequestId, work: Callable[[], None]) -> None:
         _current.reset(token)
 
 
-def follow(method: str, context: "grpc.aio.ServicerContext[Q, P]") -> RequestId:
+def follow(method: str, context: Context) -> RequestId:
     """Returns a call's id, tells it a caller who sent it, and at level debug logs how the call ends."""
     request_id = _current.get() or identify(None)
     if request_id.is_callers:

@@ -2,28 +2,22 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-import grpc
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from serving.settings import Settings
-from serving.transport.admission import Door
+from serving.transport.admission import Admission
+from serving.transport.answering import Answering
 from serving.transport.health import LIVENESS, Health
 from serving.transport.listening import listen
 from serving.transport.methods import Methods, known_methods_only
-from serving.transport.reading import Received
 from serving.transport.reflection import add_reflection
+from serving.transport.services import Service
 from serving.transport.tokens import Tokens
-from serving.vae_v1.servicer import VaeServicer
-from vaeserve.v1 import vae_pb2
 
-SERVICE_DESCRIPTOR = vae_pb2.DESCRIPTOR.services_by_name["VaeService"]
-SERVICE = SERVICE_DESCRIPTOR.full_name
 _FRAME_BYTES = 2**16  # room for a message's other fields beside its tensor's limit
 _FLUSH_SECONDS = 0.5  # for the last answers to leave
 _PENDING = 4  # times in_flight_calls: calls that may wait at gRPC until the door can take or refuse them
@@ -32,11 +26,18 @@ _FOR_EVER = 2**31 - 1  # milliseconds, to gRPC
 
 
 class Server:
-    """A gRPC server whose health tells whether it can answer. Used as `async with Server(...) as server`."""
+    """A gRPC server whose health says whether it can answer. Used as `async with Server(...) as server`.
 
-    def __init__(self, servicer: VaeServicer, settings: Settings) -> None:
+    Args:
+        services: what it answers, beside health and reflection.
+        answering: what surrounds every method of theirs.
+        settings: where it listens, whom it admits, and how it stops.
+    """
+
+    def __init__(self, services: Sequence[Service], answering: Answering, settings: Settings) -> None:
         self._health = Health()
-        self._calls = servicer.calls
+        self._calls = answering.calls
+        self._names = tuple(service.name for service in services)
         self.is_ready = False
         """Whether its health is SERVING."""
         self.broken = asyncio.Event()
@@ -44,12 +45,13 @@ class Server:
         self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
         tokens = Tokens(settings.token_file) if settings.token_file else None
-        door = Door(tokens, settings.in_flight_calls, servicer.calls, servicer.tally)
-        self._server = known_methods_only(door, _options(settings), self.broken.set)
-        behind_the_door = Methods(self._server)
-        _add(servicer, behind_the_door)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, behind_the_door)
-        add_reflection((SERVICE, health.SERVICE_NAME), behind_the_door)
+        admission = Admission(tokens, settings.in_flight_calls, answering.calls, answering.tally)
+        self._server = known_methods_only(admission, _options(settings), self.broken.set)
+        methods = Methods(self._server)
+        for service in services:
+            methods.add(service.name, answering.handlers(service))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, methods)
+        add_reflection((*self._names, health.SERVICE_NAME), methods)
         self.address = listen(self._server, settings)
 
     async def __aenter__(self) -> Self:
@@ -80,43 +82,8 @@ class Server:
         self.is_ready = is_ready
         states = health_pb2.HealthCheckResponse
         status = states.SERVING if is_ready else states.NOT_SERVING
-        for service in ("", SERVICE):
+        for service in ("", *self._names):
             await self._health.set(service, status)
-
-
-def _add(servicer: VaeServicer, methods_of: Methods) -> None:
-    """Adds the service's methods; unlike the generated ones they are called for what is no message, too."""
-    methods = {}
-    for method in SERVICE_DESCRIPTOR.methods:
-        # All are taken for streams of requests, so that the servicer reads: of others gRPC reads the message itself.
-        streams = method.server_streaming
-        kind = grpc.stream_stream_rpc_method_handler if streams else grpc.stream_unary_rpc_method_handler
-        methods[method.name] = kind(
-            getattr(servicer, method.name),
-            request_deserializer=_lenient(GetMessageClass(method.input_type)),
-            response_serializer=_serialize_once,
-        )
-    methods_of.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
-    methods_of.add_registered_method_handlers(SERVICE, list(methods))
-
-
-def _lenient(kind: type[Message]) -> Callable[[bytes], Received]:
-    """Returns a parser that gives None for what is no message; gRPC would answer UNKNOWN and log a traceback."""
-
-    def parse(content: bytes) -> Received:
-        try:
-            return Received(kind.FromString(content), len(content))
-        except DecodeError:
-            return Received(None, len(content))
-
-    return parse
-
-
-def _serialize_once(reply: Message) -> bytes:
-    """Returns a reply's bytes, and empties it: gRPC keeps both until the caller has read them."""
-    content = reply.SerializeToString()
-    reply.Clear()
-    return content
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from serving.settings import wrong
-from serving.transport.reread import Watched
+from serving.transport.file_watch import FileWatch
 from vaeserve.errors import Unauthenticated
 
 _LOOK_SECONDS = 1.0  # a look takes microseconds, so not every call has one
@@ -21,7 +21,7 @@ class Tokens:
     """
 
     def __init__(self, path: Path) -> None:
-        self._tokens = Watched("tokens", [path], partial(_read, path), _LOOK_SECONDS)
+        self._tokens = FileWatch("tokens", [path], partial(_read, path), _LOOK_SECONDS)
 
     def check(self, authorization: str | None) -> None:
         """Lets those pass who show a token of the file.

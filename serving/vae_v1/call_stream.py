@@ -7,21 +7,20 @@ do: that is what makes a call over a stream cheap.
 """
 
 import asyncio
-from typing import Any
 
 import grpc
 
+from serving.transport.context import Context
 from serving.transport.request_ids import RequestId
-from serving.vae_v1.rpcs import is_bulk
+from serving.vae_v1.call_class import is_bulk_context
+from serving.vae_v1.flow_window import FlowWindow
 from serving.vae_v1.stream_calls import CALL_BYTES, StreamCalls
 from serving.vae_v1.streams import CALLS, MESSAGE_BYTES, Dialect, Streams
-from serving.vae_v1.window import Window
 from vaeserve.errors import InvalidInput, ShuttingDown
 from vaeserve.v1 import vae_pb2 as pb
 
 _MOST_CANCELLED = 65_536  # ids in a message: millions would hold up the event loop
 
-Context = grpc.aio.ServicerContext[Any, Any]
 CallsMessage = pb.CallStreamRequest | pb.EncodeStreamRequest | pb.DecodeStreamRequest
 
 
@@ -36,9 +35,9 @@ class CallStream:
         self._context, self._request_id = context, request_id
         self._dialect = dialect
         self._reading, self._turns, self._in_flight = streams.reading, streams.turns, streams.calls
-        self._window = Window(streams.window_bytes, streams.held)
+        self._window = FlowWindow(streams.window_bytes, streams.held)
         self._wake = asyncio.Event()  # for the writer: a reply is ready, or the stream may end
-        bulk = is_bulk(context, default=True)
+        bulk = is_bulk_context(context, default=True)
         self._calls = StreamCalls(streams, dialect, self._window, request_id, self._wake.set, is_bulk=bulk)
 
     async def run(self) -> None:

@@ -4,15 +4,17 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import grpc
 
 from serving.engine.rows import PriorRows
-from serving.models.registry import Served
+from serving.models.served import Served
+from serving.transport.context import Context
 from serving.transport.status import refusal_of
-from serving.vae_v1.requests import parse_sample
-from serving.vae_v1.rpcs import SAMPLE, is_bulk
+from serving.vae_v1.call_class import is_bulk_context
+from serving.vae_v1.describe import row_microseconds
+from serving.vae_v1.sample import Sample
 from serving.vae_v1.streams import MESSAGE_BYTES, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
 from vaeserve.rows.noise import ROW_LIMIT
@@ -20,7 +22,7 @@ from vaeserve.v1 import vae_pb2 as pb
 
 _MESSAGE_MICROSECONDS = 10**6  # so that a caller who waits for the next one sees that it goes on
 _AHEAD = 3  # messages: one that is written, one that runs, one that waits
-Context = grpc.aio.ServicerContext[Any, Any]
+_SAMPLE = Sample()
 
 
 class _Begun(NamedTuple):
@@ -50,7 +52,7 @@ class _Sampling:
         self._streams = streams
         self._served = served
         self._context = context
-        self._bulk = is_bulk(context, default=True)
+        self._bulk = is_bulk_context(context, default=True)
         self._waiting = messages(request, served)
         self._next = next(self._waiting, None)
         self._begun: deque[_Begun] = deque()
@@ -74,7 +76,7 @@ class _Sampling:
         """Queues the rows of the next messages, once there is room for one. Says whether any are begun."""
         calls, held = self._streams.calls, self._streams.held
         while self._next is not None and not calls.closed and len(self._begun) < _AHEAD:
-            size = SAMPLE.takes_bytes(self._request, self._next, self._served.accepts.manifest)
+            size = _SAMPLE.takes_bytes(self._request, self._next, self._served.manifest)
             if held.fits(size):
                 self._begin(self._next, size)
                 self._next = next(self._waiting, None)
@@ -90,7 +92,7 @@ class _Sampling:
         self._streams.held.add(size)
 
     async def _respond(self, rows: PriorRows) -> pb.SampleStreamResponse:
-        response = await SAMPLE.respond(
+        response = await _SAMPLE.respond(
             self._request,
             rows,
             self._served,
@@ -106,7 +108,7 @@ class _Sampling:
         begun.message.cancel()
         self._streams.held.add(-begun.size)
         self._streams.calls.leave(self._context)
-        self._streams.tally.count(SAMPLE.name, "stream", code.name, time.monotonic() - begun.began)
+        self._streams.tally.count(_SAMPLE.name, "stream", code.name, time.monotonic() - begun.began)
 
 
 def messages(request: pb.SampleStreamRequest, served: Served) -> Iterator[PriorRows]:
@@ -115,11 +117,11 @@ def messages(request: pb.SampleStreamRequest, served: Served) -> Iterator[PriorR
     Raises:
         InvalidInput: a field is wrong.
     """
-    accepts, row_microseconds = served.accepts, served.description.execution.row_microseconds
-    rows = parse_sample(request.request, accepts._replace(call_rows=ROW_LIMIT))
-    if not 0 <= request.message_rows <= accepts.call_rows:
-        raise InvalidInput("message_rows", f"is {request.message_rows}, must lie in [0, {accepts.call_rows}]")
-    row_bytes = SAMPLE.reply_bytes(rows.part(0, 1), accepts.manifest)
-    in_time = _MESSAGE_MICROSECONDS // max(1, row_microseconds)
-    step = request.message_rows or max(1, min(accepts.call_rows, MESSAGE_BYTES // row_bytes, in_time))
+    call_rows = served.limits.call_rows
+    rows = _SAMPLE.parse(request.request, served.manifest, ROW_LIMIT)
+    if not 0 <= request.message_rows <= call_rows:
+        raise InvalidInput("message_rows", f"is {request.message_rows}, must lie in [0, {call_rows}]")
+    row_bytes = _SAMPLE.reply_bytes(rows.part(0, 1), served.manifest)
+    in_time = _MESSAGE_MICROSECONDS // max(1, row_microseconds(served))
+    step = request.message_rows or max(1, min(call_rows, MESSAGE_BYTES // row_bytes, in_time))
     return (rows.part(start, min(start + step, len(rows))) for start in range(0, len(rows), step))

@@ -4,23 +4,23 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Sized
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.message import Message
 
-from serving.batching.call import Answer
-from serving.models.registry import Served
+from serving.models.served import Served
 from serving.transport.request_ids import RequestId, as_request
 from serving.transport.status import refuse
+from serving.vae_v1.call_class import is_bulk_call
 from serving.vae_v1.deadlines import DeadlineTimer
+from serving.vae_v1.flow_window import FlowWindow
+from serving.vae_v1.inputs import Undecoded
 from serving.vae_v1.replies import Replies
-from serving.vae_v1.requests import Undecoded
-from serving.vae_v1.rpcs import RPCS, Rpc
 from serving.vae_v1.streams import AnyReply, Dialect, StreamCall, Streams
-from serving.vae_v1.window import Window
+from serving.vae_v1.verbs import VERBS
 from vaeserve.errors import DeadlinePassed, InvalidInput
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -30,7 +30,6 @@ CALL_BYTES = 512
 """What a call takes beside its tensors: enough to count for calls that are refused."""
 _ROW_BYTES = 256  # minimum for a row, or a stream of small rows would fill the batcher's queue
 _CANCELLED = pb.Error(code=grpc.StatusCode.CANCELLED.value[0], message="the caller cancelled the call")
-_BULK: dict[int, bool] = {pb.CALL_CLASS_INTERACTIVE: False, pb.CALL_CLASS_BULK: True}
 
 AnyCall = Any  # pb.Call; until EncodeStream and DecodeStream go, theirs too
 Respond = Callable[..., Awaitable[object]]
@@ -52,7 +51,7 @@ class StreamCalls:
         self,
         streams: Streams,
         dialect: Dialect,
-        window: Window,
+        window: FlowWindow,
         request_id: RequestId,
         wake: Callable[[], None],
         *,
@@ -117,7 +116,7 @@ class StreamCalls:
             if call.verb is None:
                 raise InvalidInput("request", "is missing")
             request = message.request if self._dialect.verb else getattr(message, call.verb)
-            is_bulk = self._is_bulk_call(0 if self._dialect.verb else message.call_class)
+            is_bulk = is_bulk_call(0 if self._dialect.verb else message.call_class, self._is_bulk)
             served = self._models.find(request.model, request.version)
             timeout_seconds = self._timeout(call, message.timeout_microseconds)
             answer = self._start(call, request, served, timeout_seconds, is_bulk=is_bulk)
@@ -128,20 +127,12 @@ class StreamCalls:
         call.answer = answer
         self._waiting[call.id] = call
 
-    def _is_bulk_call(self, call_class: int) -> bool:
-        """Whether a call of a class runs as bulk."""
-        if call_class == pb.CALL_CLASS_UNSPECIFIED:
-            return self._is_bulk
-        if call_class not in _BULK:
-            raise InvalidInput("call_class", f"{call_class} is not a CallClass")
-        return _BULK[call_class]
-
     def _start(
         self, call: StreamCall, request: Message, served: Served, timeout_seconds: float | None, *, is_bulk: bool
     ) -> "asyncio.Future[Any]":
         """Returns a call's future answer. Images, a long reply, or a lack of room cost the call a task of its own."""
-        rpc, manifest = RPCS[call.verb or ""], served.accepts.manifest
-        rows = rpc.parse(request, served.accepts)
+        rpc, manifest = VERBS[call.verb or ""], served.manifest
+        rows = rpc.parse(request, manifest, served.limits.call_rows)
         size = max(rpc.takes_bytes(request, rows, manifest), len(rows) * _ROW_BYTES)
         has_no_room = not self._held.fits(size)
         if isinstance(rows, Undecoded) or rpc.writes_images(request) or rpc.is_long(rows, manifest) or has_no_room:
@@ -152,7 +143,7 @@ class StreamCalls:
             answer.add_done_callback(partial(self._answered, call, None))
             return answer
         self._enlarge(call, size)
-        answer = _enqueue(rpc, served, rows, timeout_seconds, is_bulk=is_bulk)
+        answer = rpc.queue(served).enqueue(rows, timeout_seconds, bulk=is_bulk, patient=is_bulk)
         render = partial(rpc.render, request, rows, manifest=manifest)
         answer.add_done_callback(partial(self._answered, call, render))
         return answer
@@ -237,11 +228,4 @@ class StreamCalls:
 
 def _name(call: StreamCall) -> str:
     """Returns the name of the RPC that a call is one of; without a request it is a call of the stream itself."""
-    return RPCS[call.verb].name if call.verb else "CallStream"
-
-
-def _enqueue(
-    rpc: Rpc[Any, Any, Any, Any], served: Served, rows: Sized, timeout_seconds: float | None, *, is_bulk: bool
-) -> "asyncio.Future[Answer[Any]]":
-    """Queues rows without a task of their own, unless they must wait for room."""
-    return rpc.queue(served).enqueue(rows, timeout_seconds, bulk=is_bulk, patient=is_bulk)
+    return VERBS[call.verb].name if call.verb else "CallStream"

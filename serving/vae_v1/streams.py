@@ -20,6 +20,7 @@ from vaeserve.v1 import vae_pb2 as pb
 MESSAGE_BYTES = 2**20
 """Replies that are ready together share a message of about this size."""
 
+AnyRowsRequest = pb.EncodeRequest | pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest
 AnyReply = pb.Reply | pb.EncodeReply | pb.DecodeReply
 
 

@@ -16,8 +16,9 @@ import grpc
 import pytest
 
 from serving.batching.device import Device
-from serving.models.registry import Models, Served
+from serving.models.registry import Models
 from serving.models.reloading import Reloader
+from serving.models.served import Served
 from serving.settings import Settings
 from serving.telemetry.http_port import HttpServer, Page
 from tests.support.packages import publish

@@ -12,10 +12,9 @@ from serving.batching.device import Device
 from serving.models.registry import Models
 from serving.models.reloading import Reloader
 from serving.settings import Settings
-from serving.transport.server import Server
+from serving.transport.answering import Answering
 from serving.turns import Turns
-from serving.vae_v1.images import Images
-from serving.vae_v1.servicer import VaeServicer
+from tests.support.in_process import server_of
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -28,16 +27,16 @@ STEP = 2  # between two looks: one is done in each turn, and a look may come fir
 Stream = grpc.aio.StreamStreamCall[pb.CallStreamRequest, pb.CallStreamResponse]
 
 
-def _play(settings: Settings, scenario: Callable[[VaeServicer, "VaeServiceAsyncStub"], Awaitable[None]]) -> None:
+def _play(settings: Settings, scenario: Callable[[Answering, "VaeServiceAsyncStub"], Awaitable[None]]) -> None:
     """Runs a scenario and the server on one event loop, which does one piece of work a turn."""
-    settings = settings.model_copy(update={"port": 0, "drain_seconds": 0.0, "watch": "off"})
+    settings = settings.model_copy(update={"watch": "off"})
 
     async def run() -> None:
         turns, models = Turns(share_seconds=0), Models()
         await Reloader(settings, models, Device(1, turns)).start()
-        servicer = VaeServicer(models, Images(1), settings.stream_bytes, settings.held_bytes, turns)
-        async with Server(servicer, settings) as server, grpc.aio.insecure_channel(server.address) as channel:
-            await scenario(servicer, VaeServiceStub(channel))
+        server, answering = server_of(models, settings, turns)
+        async with server, grpc.aio.insecure_channel(server.address) as channel:
+            await scenario(answering, VaeServiceStub(channel))
 
     asyncio.run(run())
 
@@ -51,15 +50,15 @@ def _largest_step(seen: list[int]) -> int:
     return max(after - before for before, after in pairwise(seen))
 
 
-async def _watch(servicer: VaeServicer, stream: Stream, code: str) -> tuple[list[int], list[int]]:
+async def _watch(answering: Answering, stream: Stream, code: str) -> tuple[list[int], list[int]]:
     """Reads until every call is answered. Returns the numbers of calls in flight, and answered, turn by turn."""
     in_flight, answered, replies = [0], [0], 0
     while replies < CALLS:
         reading = asyncio.ensure_future(stream.read())
         while not reading.done():
-            in_flight.append(servicer.calls.in_flight)
-            told = servicer.tally.seconds.get(("Decode", "stream", code))
-            answered.append(sum(told.counts) if told else 0)
+            in_flight.append(answering.calls.in_flight)
+            seconds = answering.tally.seconds.get(("Decode", "stream", code))
+            answered.append(sum(seconds.counts) if seconds else 0)
             await asyncio.sleep(0)
         message = reading.result()
         assert isinstance(message, pb.CallStreamResponse)
@@ -69,10 +68,10 @@ async def _watch(servicer: VaeServicer, stream: Stream, code: str) -> tuple[list
 
 
 def test_the_calls_of_a_message_begin_and_are_answered_turn_by_turn(settings: Settings) -> None:
-    async def scenario(servicer: VaeServicer, stub: "VaeServiceAsyncStub") -> None:
+    async def scenario(answering: Answering, stub: "VaeServiceAsyncStub") -> None:
         stream = stub.CallStream()
         await stream.write(pb.CallStreamRequest(calls=_calls()))
-        in_flight, answered = await _watch(servicer, stream, "OK")
+        in_flight, answered = await _watch(answering, stream, "OK")
         assert max(_largest_step(in_flight), _largest_step(answered)) <= STEP
         stream.cancel()
 
@@ -80,13 +79,13 @@ def test_the_calls_of_a_message_begin_and_are_answered_turn_by_turn(settings: Se
 
 
 def test_the_calls_that_a_message_cancels_are_answered_turn_by_turn(settings: Settings) -> None:
-    async def scenario(servicer: VaeServicer, stub: "VaeServiceAsyncStub") -> None:
+    async def scenario(answering: Answering, stub: "VaeServiceAsyncStub") -> None:
         stream = stub.CallStream()
         await stream.write(pb.CallStreamRequest(calls=_calls()))
-        while servicer.calls.in_flight < CALLS:  # noqa: ASYNC110, they wait for company
+        while answering.calls.in_flight < CALLS:  # noqa: ASYNC110, they wait for company
             await asyncio.sleep(0)
         await stream.write(pb.CallStreamRequest(cancelled_ids=range(1, CALLS + 1)))
-        _, answered = await _watch(servicer, stream, "CANCELLED")
+        _, answered = await _watch(answering, stream, "CANCELLED")
         assert _largest_step(answered) <= STEP
         stream.cancel()
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -16,6 +16,7 @@ from google.rpc.status_pb2 import Status
 from prometheus_client.parser import text_string_to_metric_families
 
 T = TypeVar("T")
+M = TypeVar("M")
 
 ROOT = Path(__file__).parents[2]
 VAE = [sys.executable, "-W", "error", "-c", "from vaeserve.command.cli import main; main()"]
@@ -86,6 +87,18 @@ def until(find: Callable[[], T], seconds: float = 60.0) -> T:
 def until_in_flight(port: str, calls: int) -> None:
     """Waits until a server has accepted so many calls, and answered none of them, as its metrics tell."""
     until(lambda: read_metrics(port)["vae_calls_in_flight",] == calls)
+
+
+def ends_with(code: grpc.StatusCode, messages: Iterable[M]) -> list[M]:
+    """Returns what came before the stream failed."""
+    received: list[M] = []
+    try:
+        for message in messages:
+            received.append(message)
+    except grpc.RpcError as error:
+        assert error.code() == code
+        return received
+    raise AssertionError("the stream did not fail")
 
 
 def status_of(error: grpc.RpcError) -> Status:

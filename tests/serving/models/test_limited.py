@@ -83,5 +83,5 @@ def test_later_packages_are_loaded_after_one_that_never_ends(tmp_path: Path, mon
         lambda name, work, seconds: run_limited(name, work, 0.5 if "endless" in name else seconds),
     )
     asyncio.run(reloader.start())
-    assert [model.name for model in models.describe()] == ["tiny"]
+    assert [served.key for served in models.all()] == [("tiny", 1)]
     assert reloader.reloads.failed == {"z-endless": 1}

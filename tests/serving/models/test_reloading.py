@@ -38,7 +38,7 @@ class _Running:
 
     @property
     def keys(self) -> Keys:
-        return [(model.name, model.version) for model in self.models.describe()]
+        return [served.key for served in self.models.all()]
 
     async def look(self) -> Keys:
         """Returns what is served after one look."""

@@ -103,14 +103,14 @@ def test_a_server_logs_json_alone(start_server: StartServer) -> None:
 _FAIL = """
 import asyncio
 from serving.telemetry.logs import set_up_logs
-from serving.transport.server import Server
-from serving.vae_v1.servicer import VaeServicer
 from serving.settings import read_settings
+from tests.support.in_process import server_of
 from vaeserve import AsyncClient
 from vaeserve.errors import CallError
 
 async def fail():
-    async with Server(VaeServicer(None, None, 9**9, 9**9, None), read_settings(dict(package="x", port="0"))) as server:
+    server, _ = server_of(None, read_settings(dict(package="x")))
+    async with server:
         async with AsyncClient(server.address) as client:
             try:
                 await client.list_models()

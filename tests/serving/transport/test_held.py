@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
-from serving.transport.held import Held, Share
+from serving.transport.held import CallMemory, Held
 from tests.support.servers import RunningServer, StartServer, read_metrics, status_of, until
 from tests.support.silent_peer import connect
 from vaeserve import Client
@@ -41,13 +41,13 @@ def test_any_call_fits_where_little_is_held() -> None:
     held = Held(2**20)
     left: list[object] = []
     held.add(2**16)
-    share = Share(held, left.append)
-    share.take(2**30)
+    memory = CallMemory(held, left.append)
+    memory.take(2**30)
     assert held.take_peak() == held.bytes == 2 * (2**16 + 2**30)
     with pytest.raises(Overloaded, match=r"^callers hold 2147614720 bytes of 1048576$"):
         held.take(1)
     assert held.refused == 1
-    share.give_back("context")
+    memory.give_back("context")
     assert left == ["context"]
     assert held.bytes == 2 * 2**16
 

@@ -19,10 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from serving.models.registry import Models
 from serving.settings import Settings
 from serving.transport.health import LIVENESS
-from serving.transport.server import Server
-from serving.turns import Turns
-from serving.vae_v1.images import Images
-from serving.vae_v1.servicer import VaeServicer
+from tests.support.in_process import server_of
 from tests.support.make_endless_package import make_endless
 from tests.support.servers import ROOT, VAE, RunningServer, RunVae, StartServer, until, until_in_flight
 from vaeserve.rows.tensors import to_message
@@ -46,11 +43,8 @@ def test_while_models_are_loaded_it_is_alive_and_not_ready(settings: Settings) -
         return {name: (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status for name in names}
 
     async def run() -> None:
-        servicer = VaeServicer(Models(), Images(1), settings.stream_bytes, settings.held_bytes, Turns())
-        async with (
-            Server(servicer, settings.model_copy(update={"port": 0})) as server,
-            grpc.aio.insecure_channel(server.address) as channel,
-        ):
+        server, _ = server_of(Models(), settings)
+        async with server, grpc.aio.insecure_channel(server.address) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             assert await ask(stub) == {"": NOT_SERVING, "vae.v1.VaeService": NOT_SERVING, LIVENESS: SERVING}
             assert not server.is_ready

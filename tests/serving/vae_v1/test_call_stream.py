@@ -3,11 +3,10 @@
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TypeVar
 
 import grpc
 import numpy as np
@@ -15,7 +14,7 @@ import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 
-from tests.support.servers import RunningServer, StartServer, read_metrics, status_of, until, until_in_flight
+from tests.support.servers import RunningServer, StartServer, ends_with, read_metrics, status_of, until, until_in_flight
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -30,9 +29,6 @@ INVALID, CANCELLED, LATE, FULL = (
         grpc.StatusCode.RESOURCE_EXHAUSTED,
     )
 )
-
-
-M = TypeVar("M")
 
 
 def decode(number: int, rows: int = 1, **fields: object) -> pb.Call:
@@ -59,18 +55,6 @@ class Talk:
     def replies(self) -> Iterator[pb.Reply]:
         for message in self.call:
             yield from message.replies
-
-
-def ends_with(code: grpc.StatusCode, messages: Iterable[M]) -> list[M]:
-    """Returns what came before the stream failed."""
-    received: list[M] = []
-    try:
-        for message in messages:
-            received.append(message)
-    except grpc.RpcError as error:
-        assert error.code() == code
-        return received
-    raise AssertionError("the stream did not fail")
 
 
 def detail(error: pb.Error, kind: type[BadRequest] | type[RetryInfo]) -> BadRequest | RetryInfo:
@@ -414,52 +398,3 @@ def test_an_oversized_message_ends_its_stream_alone(start_server: StartServer) -
         other.send(decode(3))
         other.close()
         assert [reply.id for reply in other.replies()] == [1, 3]
-
-
-def test_sample_stream_answers_the_rows_of_sample(stub: VaeServiceStub) -> None:
-    request = pb.SampleRequest(count=1000, seed=7, first_row=50, include_latent=True)
-    whole = stub.Sample(request)
-    messages = list(stub.SampleStream(pb.SampleStreamRequest(request=request, message_rows=300)))
-    assert [message.first_row for message in messages] == [50, 350, 650, 950]
-    assert {message.response.seed for message in messages} == {7}
-    for name in ("data", "latent"):
-        joined = b"".join(getattr(message.response, name).data for message in messages)
-        assert joined == getattr(whole, name).data
-
-
-def test_sample_stream_takes_any_count_and_chooses_one_seed(stub: VaeServiceStub) -> None:
-    endless = stub.SampleStream(pb.SampleStreamRequest(request=pb.SampleRequest(count=2**63 - 1)))
-    first, second = next(endless), next(endless)
-    assert first.response.seed == second.response.seed
-    assert second.first_row == first.response.data.shape[0] > 1000
-    endless.cancel()
-
-
-@pytest.mark.parametrize(
-    ("request_", "message_rows", "field"),
-    [
-        (pb.SampleRequest(count=0), 0, "count"),
-        (pb.SampleRequest(count=2, first_row=2**63 - 1), 0, "first_row"),
-        (pb.SampleRequest(count=1), -1, "message_rows"),
-        (pb.SampleRequest(count=1), 16_385, "message_rows"),
-    ],
-)
-def test_a_wrong_sample_stream_names_the_field(
-    stub: VaeServiceStub, request_: pb.SampleRequest, message_rows: int, field: str
-) -> None:
-    with pytest.raises(grpc.RpcError) as refused:
-        next(stub.SampleStream(pb.SampleStreamRequest(request=request_, message_rows=message_rows)))
-    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert str(refused.value.details()).startswith(f"{field}: ")
-
-
-def test_an_endless_sample_stream_does_not_hold_up_the_stop(start_server: StartServer) -> None:
-    server = start_server("--grace-seconds", "100")
-    with grpc.insecure_channel(server.target) as channel:
-        request = pb.SampleRequest(count=2**63 - 1, seed=1)
-        endless = VaeServiceStub(channel).SampleStream(pb.SampleStreamRequest(request=request, message_rows=100))
-        rows = [next(endless).first_row]
-        server.process.send_signal(signal.SIGTERM)
-        rows.extend(message.first_row for message in ends_with(grpc.StatusCode.UNAVAILABLE, endless))
-    assert rows == list(range(0, 100 * len(rows), 100))
-    assert server.process.wait(60) == 0

@@ -183,7 +183,7 @@ BAD = [
     (_encode, {"data": _tensor(shape=[0, 4, 4, 1], data=b"")}, "data.shape", "has 0 rows, must have at least 1"),
     (_encode, {"data": _tensor(data=b"")}, "data.data", "holds 0 bytes"),
     (_encode, {"data": _data(17)}, "data.data", "17 in row 2 at [1, 3, 0] must lie in [0, 16]"),
-    (_encode, {"data": _data(3), "output": 9}, "output", "9 is no EncodeOutput"),
+    (_encode, {"data": _data(3), "output": 9}, "output", "9 is not an EncodeOutput"),
     (_encode, {"data": _data(3), "output": 2, "first_row": -1}, "first_row", "is -1"),
     (_encode, {"data": _data(3), "output": 2, "first_row": 2**63 - 4}, "first_row", "must lie in [0, 2^63 - 5]"),
     (_decode, {}, "latent", "is missing"),
@@ -191,11 +191,11 @@ BAD = [
     (_decode, {"latent": _latent(math.nan)}, "latent.data", "nan in row 3 at [1] must be finite"),
     (_decode, {"latent": _latent(-math.inf)}, "latent.data", "-inf in row 3"),
     (_decode, {"latent": to_message(LATENT[:, :2])}, "latent.shape", "is [5, 2], must be [rows, 3]"),
-    (_decode, {"latent": _latent(0), "output": -1}, "output", "-1 is no DecodeOutput"),
+    (_decode, {"latent": _latent(0), "output": -1}, "output", "-1 is not a DecodeOutput"),
     (_reconstruct, {}, "data", "is missing"),
     (_reconstruct, {"data": _data(17)}, "data.data", "17 in row 2"),
-    (_reconstruct, {"data": _data(3), "latent": 3}, "latent", "3 is no ReconstructLatent"),
-    (_reconstruct, {"data": _data(3), "output": 9}, "output", "9 is no DecodeOutput"),
+    (_reconstruct, {"data": _data(3), "latent": 3}, "latent", "3 is not a ReconstructLatent"),
+    (_reconstruct, {"data": _data(3), "output": 9}, "output", "9 is not a DecodeOutput"),
     (_reconstruct, {"data": _data(3), "latent": 2, "first_row": -1}, "first_row", "is -1"),
     (_sample, {"count": 0}, "count", "is 0, must be at least 1"),
     (_sample, {"count": -1}, "count", "is -1"),
@@ -207,7 +207,7 @@ BAD = [
     (_sample, {"temperature": math.inf}, "temperature", "is inf"),
     (_sample, {"temperature": 3e38}, "temperature", "is 3e+38"),
     (_sample, {"prior": "gmm"}, "prior", "'gmm' is unknown, must be one of standard"),
-    (_sample, {"output": 4}, "output", "4 is no DecodeOutput"),
+    (_sample, {"output": 4}, "output", "4 is not a DecodeOutput"),
 ]
 
 

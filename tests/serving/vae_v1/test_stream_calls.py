@@ -11,10 +11,9 @@ from serving.batching.device import Device
 from serving.models.registry import Models
 from serving.models.reloading import Reloader
 from serving.settings import Settings
-from serving.transport.server import Server
+from serving.transport.answering import Answering
 from serving.turns import Turns
-from serving.vae_v1.images import Images
-from serving.vae_v1.servicer import VaeServicer
+from tests.support.in_process import server_of
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -52,7 +51,7 @@ class HeldTurns(Turns):
 def test_a_call_whose_deadline_passes_while_its_answer_waits_to_be_rendered_is_answered_once(
     settings: Settings,
 ) -> None:
-    async def scenario(servicer: VaeServicer, turns: HeldTurns, stub: "VaeServiceAsyncStub") -> None:
+    async def scenario(answering: Answering, turns: HeldTurns, stub: "VaeServiceAsyncStub") -> None:
         stream = stub.CallStream()
         request = pb.DecodeRequest(latent=LATENT)
         in_time, late = pb.Call(id=1, decode=request, timeout_microseconds=500_000), pb.Call(id=2, decode=request)
@@ -68,17 +67,16 @@ def test_a_call_whose_deadline_passes_while_its_answer_waits_to_be_rendered_is_a
         for message, number in ((first, 1), (second, 2)):
             assert isinstance(message, pb.CallStreamResponse)
             assert [reply.id for reply in message.replies] == [number]
-        await eventually(lambda: servicer.calls.in_flight == 0)
-        counts = [sum(histogram.counts) for histogram in servicer.tally.seconds.values()]
+        await eventually(lambda: answering.calls.in_flight == 0)
+        counts = [sum(histogram.counts) for histogram in answering.tally.seconds.values()]
         assert sum(counts) == 2
         stream.cancel()
 
     async def run() -> None:
         turns, models = HeldTurns(), Models()
         await Reloader(settings, models, Device(1, Turns())).start()
-        servicer = VaeServicer(models, Images(1), settings.stream_bytes, settings.held_bytes, turns)
-        local = settings.model_copy(update={"port": 0, "drain_seconds": 0.0})
-        async with Server(servicer, local) as server, grpc.aio.insecure_channel(server.address) as channel:
-            await scenario(servicer, turns, VaeServiceStub(channel))
+        server, answering = server_of(models, settings, turns)
+        async with server, grpc.aio.insecure_channel(server.address) as channel:
+            await scenario(answering, turns, VaeServiceStub(channel))
 
     asyncio.run(run())

@@ -12,10 +12,9 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
-from serving.engine.rows import Decoded
+from serving.engine.rows import Decoded, PriorRows
 from serving.models.loading import load
 from serving.settings import read_settings
-from serving.vae_v1.requests import Accepts, parse_sample
 from tests.support.packages import TINY
 from training.export.graphs import ExportedGraph
 from training.export.package import Contents, write_package
@@ -26,7 +25,6 @@ from vaeserve.errors import TrainingError
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import DataSpec
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
-from vaeserve.v1 import vae_pb2 as pb
 
 Floats = npt.NDArray[np.floating]
 WEIGHTS = np.array([0.2, 0.5, 0.3])
@@ -244,7 +242,7 @@ def test_a_prior_is_packaged_proved_and_served_beside_the_standard_one(
         "README.md",
         "samples.png",
     ]
-    rows = parse_sample(pb.SampleRequest(count=5, seed=3, temperature=0.5), Accepts(manifest, 16))
+    rows = PriorRows(RowRange(3, 0, 5), 0.5, "data", prior=manifest.default_prior)
     settings = {"package": str(written.directory), "provider": "cpu", "threads": "1", "batch_rows": "16"}
     [answer] = load(written.directory, read_settings(settings)).engine.decode([rows])
     assert isinstance(answer, Decoded)

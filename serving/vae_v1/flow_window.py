@@ -1,4 +1,4 @@
-"""Window: the bytes and calls that one stream has in flight, and whoever waits for room in it."""
+"""The flow-control window of one stream: the bytes and calls that it has in flight, and who waits for room."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from serving.transport.held import Held
 _MOST_CALLS = 1024
 
 
-class Window:
+class FlowWindow:
     """What a stream may have in flight, from a call's arrival until its reply is written.
 
     Args:
-        limit_bytes: most bytes of calls and replies; one call always fits.
+        limit_bytes: maximum bytes of calls and replies; a single call always fits.
         held: what all callers hold.
     """
 
@@ -28,28 +28,28 @@ class Window:
         self._turn: asyncio.Task[None] | None = None
 
     async def wait_for_memory(self, size: int, is_over: Callable[[], bool]) -> None:
-        """Waits until callers hold so little that a message of so many bytes may be read, or it is over."""
+        """Waits until callers hold so little memory that a message of some size may be read, or until it is over."""
         if not self.is_closed and not self._held.fits(size, is_request=True):
             waiting = self._held.wait_for_room(size, lambda: self.is_closed or is_over(), is_request=True)
             self._turn = asyncio.create_task(waiting)
             await asyncio.wait([self._turn])
 
     def arrive(self, size: int) -> None:
-        """Counts a message until the calls in it are.
+        """Counts a message until the calls in it are counted.
 
         Raises:
-            Overloaded: callers hold too much.
+            Overloaded: callers hold too much memory.
         """
         self._held.take(size)
         self._arrived_bytes = size
 
     def forget(self) -> None:
-        """No longer counts the message."""
+        """Stops counting the message."""
         self._held.add(-self._arrived_bytes)
         self._arrived_bytes = 0
 
     async def wait_for_room(self, size: int) -> None:
-        """Waits until a call of so many bytes fits, or the window is closed."""
+        """Waits until a call of some size fits, or the window is closed."""
         while not self.is_closed and not self._fits(size):
             self._room.clear()
             await self._room.wait()
@@ -63,18 +63,18 @@ class Window:
         self._held.add(size - counted)
 
     def enlarge(self, size: int) -> None:
-        """Counts what turned out to belong to a call."""
+        """Adds bytes to a call that is already counted."""
         self._bytes += size
         self._held.add(size)
 
     def remove(self, size: int) -> None:
-        """No longer counts a call."""
+        """Stops counting a call."""
         self.calls -= 1
         self.enlarge(-size)
         self._room.set()
 
     def close(self) -> None:
-        """Lets nobody wait any more, and gives back what is held."""
+        """Ends every wait, and gives back what the stream holds."""
         self.is_closed = True
         self.forget()
         self.enlarge(-self._bytes)

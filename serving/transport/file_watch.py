@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Watched(Generic[T]):
+class FileWatch(Generic[T]):
     """What some files say, read again when one of them has changed. If that fails, what was read before stays.
 
     Args:

@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from serving.transport.held import Held
-from serving.vae_v1.window import Window
+from serving.vae_v1.flow_window import FlowWindow
 from vaeserve.errors import Overloaded
 
 
 def test_room_is_waited_for() -> None:
     async def play() -> None:
-        window = Window(100, Held(1000))
+        window = FlowWindow(100, Held(1000))
         window.add(60)
         window.enlarge(30)
         waiting = asyncio.create_task(window.wait_for_room(20))
@@ -25,12 +25,12 @@ def test_room_is_waited_for() -> None:
 
 
 def test_one_call_always_fits() -> None:
-    asyncio.run(Window(100, Held(1000)).wait_for_room(1000))
+    asyncio.run(FlowWindow(100, Held(1000)).wait_for_room(1000))
 
 
 def test_calls_are_counted_beside_their_bytes() -> None:
     async def play() -> None:
-        window = Window(100, Held(1000))
+        window = FlowWindow(100, Held(1000))
         for _ in range(1024):
             window.add(0)
         waiting = asyncio.create_task(window.wait_for_room(0))
@@ -45,7 +45,7 @@ def test_calls_are_counted_beside_their_bytes() -> None:
 def test_nobody_waits_for_a_window_that_is_closed() -> None:
     async def play() -> None:
         held = Held(1000)
-        window, other = Window(100, held), Window(100, held)
+        window, other = FlowWindow(100, held), FlowWindow(100, held)
         window.add(100)
         other.add(300)
         waiting = asyncio.create_task(window.wait_for_room(1))
@@ -62,7 +62,7 @@ def test_nobody_waits_for_a_window_that_is_closed() -> None:
 
 def test_a_message_is_counted_once_whether_its_calls_are_accepted_or_not() -> None:
     held = Held(1000)
-    window = Window(1000, held)
+    window = FlowWindow(1000, held)
     window.arrive(100)
     assert held.bytes == 200
     window.add(60)
@@ -82,7 +82,7 @@ def test_a_closed_window_does_not_wait_behind_others_for_memory() -> None:
         held.add(2**19)
         other = asyncio.create_task(held.wait_for_room(2**10, lambda: False, is_request=True))
         await asyncio.sleep(0)
-        window = Window(2**20, held)
+        window = FlowWindow(2**20, held)
         window.close()
         await asyncio.wait_for(window.wait_for_memory(2**10, lambda: False), 60)
         other.cancel()

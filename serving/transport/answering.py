@@ -1,0 +1,156 @@
+"""Answering: what surrounds every method of every service.
+
+A call's message is read, the call and the memory that it holds are counted, lines of the log get its request id, and
+its error becomes a gRPC status.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from serving.tally import CallTally
+from serving.transport.context import Context
+from serving.transport.heap import Heap
+from serving.transport.held import CallMemory, Held
+from serving.transport.in_flight import Calls
+from serving.transport.reading import Reading, Received
+from serving.transport.request_ids import RequestId, follow
+from serving.transport.services import AnswerStream, AnswerUnary, Method, Service
+from serving.transport.status import Refusal, refuse
+from vaeserve.errors import InvalidInput, ShuttingDown
+
+_CALL_BYTES = 4096  # of memory that a call takes beside its messages, in gRPC and here
+_CANCEL_SECONDS = 5.0  # by then gRPC has cancelled the handler of a call whose caller left
+
+_Handler = Callable[[object, Context], Awaitable[Any]]
+
+
+class Answering:
+    """Answers the calls of every service, and counts them.
+
+    Args:
+        held_bytes: maximum memory that callers may hold.
+    """
+
+    def __init__(self, held_bytes: int) -> None:
+        self.held = Held(held_bytes)
+        self.heap = Heap(self.held)
+        self.reading = Reading(self.held, self.heap)
+        self.calls = Calls()
+        self.calls.on_close.add(self.held.look_again)
+        self.tally = CallTally()
+
+    def handlers(self, service: Service) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
+        """Returns what gRPC calls for each method of a service.
+
+        All are registered as streams of requests, so that their messages are read here: of others gRPC reads the
+        message itself, and nobody can give up on one that fills the memory.
+        """
+        return {name: self._handler(name, method) for name, method in service.methods.items()}
+
+    def _handler(self, name: str, method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
+        if method.stream is not None:
+            register, answer = grpc.stream_stream_rpc_method_handler, self._stream(name, method.stream)
+        else:
+            assert method.unary is not None, f"nothing answers {name}. This is a bug."
+            register, answer = grpc.stream_unary_rpc_method_handler, self._unary(name, method.unary)
+        return register(answer, request_deserializer=_receive(method.parse), response_serializer=method.serialize)
+
+    def _unary(self, name: str, method: AnswerUnary) -> _Handler:
+        async def answer(requests: object, context: Context) -> object:
+            request_id = follow(name, context)
+            started, code = time.monotonic(), grpc.StatusCode.CANCELLED
+            self.calls.open += 1
+            memory = None
+            try:
+                request, size = await self.reading.read(context, request_id) or await _no_message()
+                started = time.monotonic()
+                self.calls.enter()
+                memory = CallMemory(self.held, self.calls.close_one)
+                context.add_done_callback(memory.give_back)  # type: ignore[arg-type]  # the stub wants a class, gRPC any callable
+                self._check_open()
+                _check_message(request)
+                memory.take(_CALL_BYTES + size, is_request=True)
+                reply = await method(request, context, memory)
+                code = grpc.StatusCode.OK
+                return reply
+            except grpc.aio.AbortError:  # reading gave up on its message
+                code = grpc.StatusCode.RESOURCE_EXHAUSTED
+                raise
+            except Exception as exc:
+                refusal = refuse(name, exc, request_id)
+                code = refusal.code
+            finally:
+                if memory is None:
+                    self.calls.open -= 1
+                self.tally.count(name, "unary", code.name, time.monotonic() - started)
+            # gRPC keeps the error that abort raises, and with it this frame, until the garbage collector runs.
+            request = None
+            return await _abort(context, refusal, request_id)
+
+        return answer
+
+    def _stream(self, name: str, method: AnswerStream) -> _Handler:
+        async def answer(requests: object, context: Context) -> None:
+            request_id = follow(name, context)
+            self.calls.open += 1
+            try:
+                self._check_open()
+                return await method(context, request_id)  # which counts its calls itself
+            except grpc.aio.AbortError:
+                raise
+            except Exception as exc:
+                if isinstance(exc, grpc.aio.InternalError):  # a write to a caller who has left; gRPC soon cancels this
+                    await asyncio.sleep(_CANCEL_SECONDS)
+                refusal = refuse(name, exc, request_id)
+            finally:
+                self.calls.open -= 1
+            await _abort(context, refusal, request_id)
+
+        return answer
+
+    async def read_one(self, context: Context, request_id: RequestId) -> Any:  # noqa: ANN401, of the method's type
+        """Returns the only message of a call whose replies are streamed.
+
+        Raises:
+            InvalidInput: it is not a message of the method's type.
+        """
+        message, _ = await self.reading.read(context, request_id) or await _no_message()
+        _check_message(message)
+        return message
+
+    def _check_open(self) -> None:
+        if self.calls.closed:
+            raise ShuttingDown()
+
+
+def _receive(parse: Callable[[bytes], object]) -> Callable[[bytes], Received]:
+    """Returns a parser that gives None for bytes of no message; gRPC would answer UNKNOWN and log a traceback."""
+
+    def receive(content: bytes) -> Received:
+        try:
+            return Received(parse(content), len(content))
+        except (DecodeError, ValueError):
+            return Received(None, len(content))
+
+    return receive
+
+
+async def _no_message() -> Received:
+    """Returns what stands for the message of a caller who sent none; most have left, and gRPC soon cancels the call."""
+    await asyncio.sleep(_CANCEL_SECONDS)
+    return Received(None, 0)
+
+
+def _check_message(message: object) -> None:
+    if message is None:
+        raise InvalidInput("request", "is not a message of the RPC's type")
+
+
+async def _abort(context: Context, refusal: Refusal, request_id: RequestId) -> NoReturn:
+    await context.abort(refusal.code, refusal.message, (*refusal.trailers, *request_id.trailers))
+    raise AssertionError("abort returned. This is a bug.")

@@ -1,0 +1,63 @@
+"""Services: what a protocol hands to the server, one answer for each of its methods."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from serving.transport.context import Context
+from serving.transport.held import CallMemory
+from serving.transport.request_ids import RequestId
+
+AnswerUnary = Callable[[Any, Context, CallMemory], Awaitable[Any]]
+"""Returns the reply to a message. What it takes beside the message is counted in the call's memory."""
+AnswerStream = Callable[[Context, RequestId], Awaitable[None]]
+"""Reads a stream's messages and writes its replies itself."""
+
+
+class Method(NamedTuple):
+    """One method of a service. Its answer raises a VaeError for whatever is wrong."""
+
+    parse: Callable[[bytes], object]
+    """Makes a message of its bytes; raises DecodeError or ValueError for bytes that are not such a message."""
+    serialize: Callable[[Any], bytes]
+    unary: AnswerUnary | None = None
+    stream: AnswerStream | None = None
+    """In place of `unary`, where the method streams its replies."""
+
+
+class Service(NamedTuple):
+    """A gRPC service."""
+
+    name: str
+    """Its full name, for example "vae.v1.VaeService"."""
+    methods: Mapping[str, Method]
+
+
+def protobuf_service(
+    descriptor: ServiceDescriptor, unary: Mapping[str, AnswerUnary], streams: Mapping[str, AnswerStream]
+) -> Service:
+    """Returns a service as its descriptor has it.
+
+    Args:
+        descriptor: generated from the .proto file.
+        unary: what answers each of its unary methods.
+        streams: what answers each method that streams its replies.
+    """
+    methods = {}
+    for method in descriptor.methods:
+        parse = GetMessageClass(method.input_type).FromString
+        if method.server_streaming:
+            methods[method.name] = Method(parse, _serialize_once, stream=streams[method.name])
+        else:
+            methods[method.name] = Method(parse, _serialize_once, unary=unary[method.name])
+    return Service(descriptor.full_name, methods)
+
+
+def _serialize_once(reply: Message) -> bytes:
+    """Returns a reply's bytes, and empties it: gRPC keeps both until the caller has read them."""
+    content = reply.SerializeToString()
+    reply.Clear()
+    return content

@@ -1,0 +1,62 @@
+"""Decode: latents -> rows of data."""
+
+from collections.abc import Sequence
+
+from serving.batching.batcher import Batcher
+from serving.batching.call import Answer
+from serving.engine.rows import Decoded, LatentRows, PriorRows
+from serving.models.rules import check_fingerprint
+from serving.models.served import Served
+from serving.vae_v1.inputs import check_tensor_rows
+from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timing_of
+from serving.vae_v1.rpc import Rpc
+from vaeserve.errors import InvalidInput
+from vaeserve.package.manifest import Manifest
+from vaeserve.rows.tensors import Array, parse_latent
+from vaeserve.v1 import vae_pb2 as pb
+
+
+class Decode(Rpc[pb.DecodeRequest, LatentRows, Decoded, pb.DecodeResponse]):
+    """Decodes latents into data."""
+
+    name = "Decode"
+
+    def parse(self, request: pb.DecodeRequest, manifest: Manifest, call_rows: int) -> LatentRows:
+        """Returns the latents to decode."""
+        check_fingerprint(request.fingerprint, manifest)
+        output = parse_output(request, manifest)
+        if not request.HasField("latent"):
+            raise InvalidInput("latent", "is missing")
+        check_tensor_rows("latent.shape", request.latent, call_rows)
+        return LatentRows(parse_latent(request.latent, "latent", manifest.latent_shape), output)
+
+    def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, Decoded]:
+        """Returns the batcher of the decoder."""
+        return served.decoder
+
+    def render(
+        self,
+        request: pb.DecodeRequest,
+        rows: LatentRows,
+        answer: Answer[Decoded],
+        manifest: Manifest,
+        files: Sequence[bytes] | None = None,
+    ) -> pb.DecodeResponse:
+        """Returns the rows of data."""
+        return pb.DecodeResponse(
+            fingerprint=manifest.fingerprint,
+            timing=timing_of(answer),
+            **output_field(self.outputs(answer.parts), rows.output, request.dtype, files),
+        )
+
+    def reply_bytes(self, rows: LatentRows, manifest: Manifest) -> int:
+        """Returns the length of the rows of data."""
+        return data_bytes(rows, manifest)
+
+    def writes_images(self, request: pb.DecodeRequest) -> bool:
+        """Whether the rows become PNG files."""
+        return request.output == pb.DECODE_OUTPUT_PNG
+
+    def outputs(self, parts: Sequence[Decoded]) -> list[Array]:
+        """Returns the rows of data."""
+        return [part.output for part in parts]

@@ -1,0 +1,62 @@
+"""What GetModel and ListModels answer: a model that is served -> its message."""
+
+from serving.models.served import Served
+from vaeserve.package.manifest import DataSpec, ImageFit
+from vaeserve.rows.noise import ALGORITHM
+from vaeserve.rows.tensors import DATA_TYPES
+from vaeserve.v1 import vae_pb2 as pb
+
+_KINDS = {"image": pb.DATA_KIND_IMAGE, "table": pb.DATA_KIND_TABLE}
+_POSTERIORS = {"gaussian": pb.POSTERIOR_GAUSSIAN, "none": pb.POSTERIOR_NONE}
+
+
+def describe(served: Served) -> pb.Model:
+    """Returns the description of a model."""
+    manifest, execution, limits = served.manifest, served.execution, served.limits
+    return pb.Model(
+        name=manifest.name,
+        version=manifest.version,
+        fingerprint=manifest.fingerprint,
+        data=_data_spec(manifest.data),
+        latent_shape=manifest.latent_shape,
+        posterior=_POSTERIORS[manifest.posterior],
+        likelihood=pb.Likelihood(family=manifest.likelihood.family, constants=manifest.likelihood.constants),
+        priors=[pb.Prior(name=prior.name, noise_size=prior.noise_size) for prior in manifest.priors],
+        default_prior=manifest.default_prior,
+        provider=served.provider,
+        limits=pb.Limits(call_rows=limits.call_rows, request_bytes=limits.request_bytes, batch_rows=limits.batch_rows),
+        noise_algorithm=ALGORITHM,
+        metrics=manifest.metrics,
+        exactness=pb.Exactness(
+            is_exact=served.exactness.is_exact, largest_difference=served.exactness.largest_difference
+        ),
+        execution=pb.Execution(
+            executors=execution.executors,
+            threads=execution.threads,
+            source=execution.source,
+            row_microseconds=row_microseconds(served),
+        ),
+        is_default=served.is_default,
+    )
+
+
+def row_microseconds(served: Served) -> int:
+    """Returns the time that a row takes in a full batch; 0: less than half a microsecond."""
+    return round(served.row_seconds * 1e6)
+
+
+def _data_spec(data: DataSpec) -> pb.DataSpec:
+    return pb.DataSpec(
+        kind=_KINDS[data.kind],
+        shape=data.shape,
+        dtype=DATA_TYPES[data.dtype],
+        minimum=data.minimum,
+        maximum=data.maximum,
+        missing_allowed=data.missing_allowed,
+        columns=data.columns,
+        image_fit=_image_fit(data.image_fit),
+    )
+
+
+def _image_fit(fit: ImageFit | None) -> pb.ImageFit | None:
+    return None if fit is None else pb.ImageFit(fit=fit.fit, channels=fit.channels or 0)

@@ -1,0 +1,65 @@
+"""Encode: rows of data -> their posterior."""
+
+from collections.abc import Sequence
+
+from serving.batching.batcher import Batcher
+from serving.batching.call import Answer
+from serving.engine.rows import DataRows, Encoded
+from serving.models.rules import check_posterior, noise_of
+from serving.models.served import Served
+from serving.vae_v1.inputs import Undecoded, parse_input
+from serving.vae_v1.outputs import check_dtype, timing_of, to_tensor
+from serving.vae_v1.rpc import Rpc
+from vaeserve.errors import InvalidInput
+from vaeserve.package.manifest import Manifest
+from vaeserve.rows.tensors import Array
+from vaeserve.v1 import vae_pb2 as pb
+
+
+class Encode(Rpc[pb.EncodeRequest, DataRows, Encoded, pb.EncodeResponse]):
+    """Encodes rows of data into their posterior."""
+
+    name = "Encode"
+
+    def parse(self, request: pb.EncodeRequest, manifest: Manifest, call_rows: int) -> DataRows | Undecoded[DataRows]:
+        """Returns the rows to encode."""
+        if request.output not in pb.EncodeOutput.values():
+            raise InvalidInput("output", f"{request.output} is not an EncodeOutput")
+        draws = request.output == pb.ENCODE_OUTPUT_SAMPLE
+        moments = request.output == pb.ENCODE_OUTPUT_MOMENTS
+        if draws or moments:
+            check_posterior(manifest)
+        check_dtype(request.dtype)
+
+        def make_rows(data: Array) -> DataRows:
+            seed = request.seed if request.HasField("seed") else None
+            noise = noise_of("first_row", request.first_row, len(data), seed) if draws else None
+            return DataRows(data, log_variance=moments, noise=noise)
+
+        return parse_input(request, manifest, call_rows, make_rows)
+
+    def queue(self, served: Served) -> Batcher[DataRows, Encoded]:
+        """Returns the batcher of the encoder."""
+        return served.encoder
+
+    def render(
+        self,
+        request: pb.EncodeRequest,
+        rows: DataRows,
+        answer: Answer[Encoded],
+        manifest: Manifest,
+        files: Sequence[bytes] | None = None,
+    ) -> pb.EncodeResponse:
+        """Returns the latents, and the log-variance where the request asked for it."""
+        moments = [part.log_variance for part in answer.parts if part.log_variance is not None]
+        return pb.EncodeResponse(
+            fingerprint=manifest.fingerprint,
+            timing=timing_of(answer),
+            latent=to_tensor([part.latent for part in answer.parts], "latent", request.dtype),
+            log_variance=to_tensor(moments, "log_variance", request.dtype) if moments else None,
+            seed=rows.noise and rows.noise.seed,
+        )
+
+    def reply_bytes(self, rows: DataRows, manifest: Manifest) -> int:
+        """Returns the length of one or two tensors of latents."""
+        return 4 * manifest.latent_size * (2 if rows.log_variance else 1) * len(rows)

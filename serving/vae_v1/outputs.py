@@ -1,0 +1,83 @@
+"""What a request may ask for, and the parts of a response that several RPCs share."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from serving.batching.call import Answer
+from serving.engine.rows import LatentRows, Output, PriorRows, ReconstructRows
+from serving.models.rules import check_takes_images
+from vaeserve.errors import InvalidInput
+from vaeserve.package.manifest import Manifest
+from vaeserve.rows.tensors import Array, join, to_float16, to_message
+from vaeserve.v1 import vae_pb2 as pb
+
+_OUTPUTS: dict[int, Output] = {
+    pb.DECODE_OUTPUT_UNSPECIFIED: "data",
+    pb.DECODE_OUTPUT_DATA: "data",
+    pb.DECODE_OUTPUT_EXPECTATION: "expectation",
+    pb.DECODE_OUTPUT_PNG: "data",
+}
+_FLOATS = (pb.DATA_TYPE_UNSPECIFIED, pb.DATA_TYPE_FLOAT32, pb.DATA_TYPE_FLOAT16)
+
+
+class OutputField(TypedDict, total=False):
+    """The member of the oneof that the caller asked for."""
+
+    data: pb.Tensor
+    expectation: pb.Tensor
+    images: pb.EncodedImages
+
+
+def check_dtype(dtype: int) -> None:
+    """Refuses an element type that rows are not answered in.
+
+    Raises:
+        InvalidInput: it is neither FLOAT32 nor FLOAT16.
+    """
+    if dtype not in _FLOATS:
+        name = pb.DataType.Name(dtype) if dtype in pb.DataType.values() else dtype  # type: ignore[arg-type]  # any number
+        raise InvalidInput("dtype", f"is {name}, must be DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT16")
+
+
+def parse_output(request: pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest, manifest: Manifest) -> Output:
+    """Returns what the decoder has to answer.
+
+    Raises:
+        InvalidInput: a field is wrong.
+        PreconditionFailed: images are asked of a model that has none.
+    """
+    check_dtype(request.dtype)
+    if request.output not in _OUTPUTS:
+        raise InvalidInput("output", f"{request.output} is not a DecodeOutput")
+    if request.output == pb.DECODE_OUTPUT_PNG:
+        check_takes_images("output", manifest)
+    return _OUTPUTS[request.output]
+
+
+def output_field(parts: Sequence[Array], output: Output, dtype: int, files: Sequence[bytes] | None) -> OutputField:
+    """Returns the member of the oneof that the caller asked for: the rows, or the files that they were encoded into."""
+    if files is not None:
+        return {"images": pb.EncodedImages(images=files)}
+    tensor = to_tensor(parts, output, dtype)
+    return {"expectation": tensor} if output == "expectation" else {"data": tensor}
+
+
+def to_tensor(parts: Sequence[Array], field: str, dtype: int) -> pb.Tensor:
+    """Returns rows as a message; floating-point rows in the element type that the caller asked for."""
+    rows = join(parts)
+    return to_message(to_float16(rows, field) if dtype == pb.DATA_TYPE_FLOAT16 else rows)
+
+
+def data_bytes(rows: LatentRows | PriorRows | ReconstructRows, manifest: Manifest) -> int:
+    """Returns the length of the rows of data in a reply, as a tensor."""
+    value_bytes = 1 if rows.output == "data" and manifest.data.dtype == "uint8" else 4
+    return value_bytes * manifest.data.size * len(rows)
+
+
+def timing_of(answer: Answer[Any]) -> pb.Timing:
+    """Returns what a call cost."""
+    return pb.Timing(
+        queued_microseconds=round(answer.queued_seconds * 1e6),
+        running_microseconds=round(answer.running_seconds * 1e6),
+        batch_rows=answer.batch_rows,
+    )

@@ -1,0 +1,92 @@
+"""Reconstruct: rows of data -> the same rows encoded and decoded again, and scores of how well that went."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from serving.batching.batcher import Batcher
+from serving.batching.call import Answer
+from serving.engine.rows import Reconstructed, ReconstructRows
+from serving.models.rules import check_posterior, noise_of
+from serving.models.served import Served
+from serving.vae_v1.inputs import Undecoded, parse_input
+from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timing_of
+from serving.vae_v1.rpc import Rpc
+from vaeserve.errors import InvalidInput
+from vaeserve.package.manifest import Manifest
+from vaeserve.rows.tensors import Array, join, to_message
+from vaeserve.v1 import vae_pb2 as pb
+
+
+class Reconstruct(Rpc[pb.ReconstructRequest, ReconstructRows, Reconstructed, pb.ReconstructResponse]):
+    """Encodes rows of data, decodes them again, and scores them."""
+
+    name = "Reconstruct"
+
+    def parse(
+        self, request: pb.ReconstructRequest, manifest: Manifest, call_rows: int
+    ) -> ReconstructRows | Undecoded[ReconstructRows]:
+        """Returns the rows to reconstruct."""
+        if request.latent not in pb.ReconstructLatent.values():
+            raise InvalidInput("latent", f"{request.latent} is not a ReconstructLatent")
+        draws = request.latent == pb.RECONSTRUCT_LATENT_SAMPLE
+        if draws:
+            check_posterior(manifest)
+        output = parse_output(request, manifest)
+
+        def make_rows(data: Array) -> ReconstructRows:
+            seed = request.seed if request.HasField("seed") else None
+            noise = noise_of("first_row", request.first_row, len(data), seed) if draws else None
+            return ReconstructRows(data, noise=noise, output=output)
+
+        return parse_input(request, manifest, call_rows, make_rows)
+
+    def queue(self, served: Served) -> Batcher[ReconstructRows, Reconstructed]:
+        """Returns the batcher of encoder and decoder together."""
+        return served.reconstructor
+
+    def render(
+        self,
+        request: pb.ReconstructRequest,
+        rows: ReconstructRows,
+        answer: Answer[Reconstructed],
+        manifest: Manifest,
+        files: Sequence[bytes] | None = None,
+    ) -> pb.ReconstructResponse:
+        """Returns the rows of data and those scores that the model has."""
+        parts = answer.parts
+        log_likelihood = _score([part.log_likelihood for part in parts])
+        kl = _score([part.kl for part in parts])
+        elbo = None if log_likelihood is None or kl is None else log_likelihood - kl
+        return pb.ReconstructResponse(
+            fingerprint=manifest.fingerprint,
+            timing=timing_of(answer),
+            log_likelihood=_tensor(log_likelihood),
+            kl=_tensor(kl),
+            elbo=_tensor(elbo),
+            squared_error=to_message(join([part.squared_error for part in parts])),
+            seed=rows.noise and rows.noise.seed,
+            **output_field(self.outputs(parts), rows.output, request.dtype, files),
+        )
+
+    def reply_bytes(self, rows: ReconstructRows, manifest: Manifest) -> int:
+        """Returns the length of the rows of data; their scores hardly count."""
+        return data_bytes(rows, manifest)
+
+    def writes_images(self, request: pb.ReconstructRequest) -> bool:
+        """Whether the rows become PNG files."""
+        return request.output == pb.DECODE_OUTPUT_PNG
+
+    def outputs(self, parts: Sequence[Reconstructed]) -> list[Array]:
+        """Returns the rows of data."""
+        return [part.output for part in parts]
+
+
+def _score(parts: Sequence[Array | None]) -> Array | None:
+    """Returns a score of all rows; None where the model has none."""
+    scores = [part for part in parts if part is not None]
+    return np.concatenate(scores) if scores else None
+
+
+def _tensor(score: Array | None) -> pb.Tensor | None:
+    return None if score is None else to_message(score)

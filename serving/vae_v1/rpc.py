@@ -1,0 +1,119 @@
+"""Rpc: how one RPC is answered, over a call of its own or over a stream."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from serving.batching.batcher import Batcher
+from serving.batching.call import Answer
+from serving.engine.rows import DataRows, LatentRows, PriorRows
+from serving.models.served import Served
+from serving.vae_v1.images import Images
+from serving.vae_v1.inputs import Undecoded
+from vaeserve.package.manifest import Manifest
+from vaeserve.rows.tensors import Array, join
+
+RequestT = TypeVar("RequestT", bound=Message)
+RowsT = TypeVar("RowsT", bound=DataRows | LatentRows | PriorRows)
+ResultT = TypeVar("ResultT")
+ResponseT = TypeVar("ResponseT", bound=Message)
+
+# A reply that is longer, or has more parts, takes milliseconds to make, so a thread makes it.
+_LONG_BYTES, _MANY_PARTS = 2**20, 256
+
+
+class Rpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
+    """One RPC: its request -> rows, the queue that they wait in, and what became of them -> its response."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def parse(self, request: RequestT, manifest: Manifest, call_rows: int) -> RowsT | Undecoded[RowsT]:
+        """Returns the rows of a request. Parsing is the validation: nothing behind it checks again.
+
+        Raises:
+            InvalidInput: a field is wrong.
+            PreconditionFailed: the model has not what is asked of it.
+        """
+
+    @abstractmethod
+    def queue(self, served: Served) -> Batcher[Any, ResultT]:
+        """Returns the batcher that takes the rows."""
+
+    @abstractmethod
+    def render(
+        self,
+        request: RequestT,
+        rows: RowsT,
+        answer: Answer[ResultT],
+        manifest: Manifest,
+        files: Sequence[bytes] | None = None,
+    ) -> ResponseT:
+        """Returns the response; `files` are the rows as PNG files, if the request asked for such."""
+
+    @abstractmethod
+    def reply_bytes(self, rows: RowsT, manifest: Manifest) -> int:
+        """Returns about how long the response to some rows will be."""
+
+    def writes_images(self, request: RequestT) -> bool:
+        """Whether the response holds PNG files."""
+        return False
+
+    def outputs(self, parts: Sequence[ResultT]) -> list[Array]:
+        """Returns the rows of data that PNG files are made of."""
+        return []
+
+    def takes_bytes(self, request: RequestT, rows: RowsT | Undecoded[RowsT], manifest: Manifest) -> int:
+        """Returns about how much memory a request's rows and its response take beside the request itself."""
+        if isinstance(rows, Undecoded) or self.writes_images(request):
+            return len(rows) * 4 * manifest.data.size
+        return self.reply_bytes(rows, manifest)
+
+    def is_long(self, rows: RowsT, manifest: Manifest) -> bool:
+        """Whether the response to some rows is so long that making it would hold up the event loop."""
+        return self.reply_bytes(rows, manifest) > _LONG_BYTES
+
+    async def respond(
+        self,
+        request: RequestT,
+        rows: RowsT | Undecoded[RowsT],
+        served: Served,
+        images: Images,
+        timeout_seconds: float | None,
+        *,
+        bulk: bool,
+        patient: bool = False,
+    ) -> ResponseT:
+        """Returns the response to a request that was parsed.
+
+        Raises:
+            VaeError: any that the images or the batcher raise.
+        """
+        manifest = served.manifest
+        if isinstance(rows, Undecoded):
+            began = time.monotonic()
+            decoded = rows.make_rows(await images.decode(rows.images, rows.field, manifest.data))
+            timeout_seconds = timeout_seconds and timeout_seconds - (time.monotonic() - began)
+        else:
+            decoded = rows
+        answer = await self.queue(served).submit(decoded, timeout_seconds, bulk=bulk, patient=patient)
+        return await self._finish(request, decoded, answer, manifest, images)
+
+    async def _finish(
+        self, request: RequestT, rows: RowsT, answer: Answer[ResultT], manifest: Manifest, images: Images
+    ) -> ResponseT:
+        """Returns the response, once its images are encoded if it asked for such."""
+        files = None
+        if self.writes_images(request):
+            files = await images.encode(await asyncio.to_thread(join, self.outputs(answer.parts)), manifest.data)
+        render = partial(self.render, request, rows, answer, manifest, files)
+        takes_long = self.is_long(rows, manifest) or len(answer.parts) > _MANY_PARTS
+        return await asyncio.to_thread(render) if takes_long else render()
+
+
+AnyRpc = Rpc[Any, Any, Any, Any]

@@ -1,0 +1,67 @@
+"""Sample: a prior -> new rows of data."""
+
+from collections.abc import Sequence
+
+from serving.batching.batcher import Batcher
+from serving.batching.call import Answer
+from serving.engine.rows import Decoded, LatentRows, PriorRows
+from serving.models.rules import check_rows, check_temperature, choose_prior, noise_of
+from serving.models.served import Served
+from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timing_of, to_tensor
+from serving.vae_v1.rpc import Rpc
+from vaeserve.errors import InvalidInput
+from vaeserve.package.manifest import Manifest
+from vaeserve.rows.tensors import Array
+from vaeserve.v1 import vae_pb2 as pb
+
+
+class Sample(Rpc[pb.SampleRequest, PriorRows, Decoded, pb.SampleResponse]):
+    """Draws latents from a prior and decodes them."""
+
+    name = "Sample"
+
+    def parse(self, request: pb.SampleRequest, manifest: Manifest, call_rows: int) -> PriorRows:
+        """Returns the rows to draw."""
+        if request.count < 1:
+            raise InvalidInput("count", f"is {request.count}, must be at least 1")
+        check_rows("count", request.count, call_rows)
+        temperature = request.temperature if request.HasField("temperature") else 1.0
+        check_temperature("temperature", temperature)
+        prior = choose_prior("prior", request.prior, manifest)
+        seed = request.seed if request.HasField("seed") else None
+        noise = noise_of("first_row", request.first_row, request.count, seed)
+        return PriorRows(noise, temperature, parse_output(request, manifest), request.include_latent, prior)
+
+    def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, Decoded]:
+        """Returns the batcher of the decoder."""
+        return served.decoder
+
+    def render(
+        self,
+        request: pb.SampleRequest,
+        rows: PriorRows,
+        answer: Answer[Decoded],
+        manifest: Manifest,
+        files: Sequence[bytes] | None = None,
+    ) -> pb.SampleResponse:
+        """Returns the rows of data, and their latents where the request asked for them."""
+        latents = [part.latent for part in answer.parts]
+        return pb.SampleResponse(
+            fingerprint=manifest.fingerprint,
+            timing=timing_of(answer),
+            latent=to_tensor(latents, "latent", request.dtype) if rows.include_latent else None,
+            seed=rows.noise.seed,
+            **output_field(self.outputs(answer.parts), rows.output, request.dtype, files),
+        )
+
+    def reply_bytes(self, rows: PriorRows, manifest: Manifest) -> int:
+        """Returns the length of the rows of data and their latents."""
+        return data_bytes(rows, manifest) + (4 * manifest.latent_size * len(rows) if rows.include_latent else 0)
+
+    def writes_images(self, request: pb.SampleRequest) -> bool:
+        """Whether the rows become PNG files."""
+        return request.output == pb.DECODE_OUTPUT_PNG
+
+    def outputs(self, parts: Sequence[Decoded]) -> list[Array]:
+        """Returns the rows of data."""
+        return [part.output for part in parts]
