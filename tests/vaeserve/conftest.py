@@ -145,23 +145,16 @@ class Script(VaeServiceServicer):
         self._note("ListModels", request, context)
         return pb.ListModelsResponse(models=[self.model])
 
-    def EncodeStream(  # noqa: N802
-        self, requests: Iterator[pb.EncodeStreamRequest], context: grpc.ServicerContext
-    ) -> Iterator[pb.EncodeStreamResponse]:
+    def CallStream(  # noqa: N802
+        self, requests: Iterator[pb.CallStreamRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.CallStreamResponse]:
         for message in requests:
-            self._note("EncodeStream", message, context)
+            self._note("CallStream", message, context)
             for call in message.calls:
-                reply = pb.EncodeReply(id=call.id, response=self.Encode(call.request, context))
-                yield pb.EncodeStreamResponse(replies=[reply])
-
-    def DecodeStream(  # noqa: N802
-        self, requests: Iterator[pb.DecodeStreamRequest], context: grpc.ServicerContext
-    ) -> Iterator[pb.DecodeStreamResponse]:
-        for message in requests:
-            self._note("DecodeStream", message, context)
-            for call in message.calls:
-                reply = pb.DecodeReply(id=call.id, response=self.Decode(call.request, context))
-                yield pb.DecodeStreamResponse(replies=[reply])
+                verb = call.WhichOneof("request")
+                assert verb is not None
+                answer = getattr(self, verb.capitalize())(getattr(call, verb), context)
+                yield pb.CallStreamResponse(replies=[pb.Reply(id=call.id, **{verb: answer})])
 
     def SampleStream(  # noqa: N802
         self, request: pb.SampleStreamRequest, context: grpc.ServicerContext
@@ -291,7 +284,7 @@ class Server(NamedTuple):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    script = Script()
+    script = Script()  # type: ignore[abstract]
     running = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", 64 << 20)])
     add_VaeServiceServicer_to_server(script, running)
     port = running.add_insecure_port("127.0.0.1:0")

@@ -8,25 +8,29 @@ retried by gRPC for about 3 s; RESOURCE_EXHAUSTED is retried here, after the tim
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self, Unpack
 
 import grpc
 import numpy.typing as npt
 from google.protobuf.message import Message
 
 from vaeserve.client import calls
-from vaeserve.client.blocking_streams import StreamClient
-from vaeserve.client.calls import Call, EncodeOutput, ReconstructLatent, Reply, Result
-from vaeserve.client.channel import open_channel
+from vaeserve.client.blocking_streams import BlockingStreams
+from vaeserve.client.call import PreparedCall, Reply, Result, as_route
+from vaeserve.client.channel import Connection, open_channel
 from vaeserve.client.description import Model, parse_model
+from vaeserve.client.endpoint import Endpoint
 from vaeserve.client.failures import client_closed, pause_before_retry
-from vaeserve.client.results import Decoded, DecodeOutput, Encoded, FloatType, Reconstructed, Sampled
+from vaeserve.client.options import ClientOptions, DecodeOptions, EncodeOptions, ReconstructOptions, SampleOptions
+from vaeserve.client.results import Decoded, Encoded, Reconstructed, Sampled
+from vaeserve.client.samples import Samples
+from vaeserve.client.stream_jobs import decode_job, encode_job, reconstruct_job
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 
-class Client(StreamClient):
+class Client:
     """Calls a server from any number of threads. A large call's parts run one after another.
 
     Args:
@@ -40,20 +44,33 @@ class Client(StreamClient):
         bulk: whether every call yields to the interactive ones of other clients, as those over streams do in any case.
 
     Raises:
-        InvalidInput: the options contradict each other, or a file cannot be read.
+        InvalidInput: an option is out of range, the options contradict each other, or a file cannot be read.
     """
 
+    def __init__(self, target: str, **options: Unpack[ClientOptions]) -> None:
+        self._endpoint = Endpoint(target, **options)
+        self._closing = threading.Event()
+        self._channel = open_channel(self._endpoint.connection)
+        self._stub = VaeServiceStub(self._channel)
+        self._streams = BlockingStreams(self._endpoint, self._stub, self.get_model)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.connection.target!r})"
+
+    def __getstate__(self) -> dict[str, object]:
+        """Returns what another process makes a client of its own from."""
+        return self._endpoint.arguments
+
+    def __setstate__(self, arguments: dict[str, Any]) -> None:
+        self.__init__(**arguments)  # type: ignore[misc]  # a pickle holds what __getstate__ returned
+
+    @property
+    def connection(self) -> Connection:
+        """How the server is reached, for callers that open their own channel."""
+        return self._endpoint.connection
+
     def encode(
-        self,
-        data: npt.ArrayLike,
-        *,
-        output: EncodeOutput = "mean",
-        seed: int | None = None,
-        first_row: int = 0,
-        dtype: FloatType = "float32",
-        model: str = "",
-        version: int = 0,
-        timeout_seconds: float | None = None,
+        self, data: npt.ArrayLike, *, timeout_seconds: float | None = None, **options: Unpack[EncodeOptions]
     ) -> Encoded:
         """Encodes rows of data into latents.
 
@@ -72,21 +89,10 @@ class Client(StreamClient):
             InvalidInput: an option is out of range, or the data does not fit the model.
             CallError: the server or the network answered with an error, or the client is closed.
         """
-        call = calls.encode(
-            data, output=output, seed=seed, first_row=first_row, dtype=dtype, model=model, version=version
-        )
-        return self._call(call, timeout_seconds)
+        return self._call(calls.encode(data, **options), timeout_seconds)
 
     def decode(
-        self,
-        latent: npt.ArrayLike | Encoded,
-        *,
-        output: DecodeOutput = "data",
-        fingerprint: str | None = None,
-        dtype: FloatType = "float32",
-        model: str = "",
-        version: int = 0,
-        timeout_seconds: float | None = None,
+        self, latent: npt.ArrayLike | Encoded, *, timeout_seconds: float | None = None, **options: Unpack[DecodeOptions]
     ) -> Decoded:
         """Decodes latents into data.
 
@@ -106,24 +112,9 @@ class Client(StreamClient):
             CallError: the server or the network answered with an error, FAILED_PRECONDITION if it serves another pair;
                 or the client is closed.
         """
-        call = calls.decode(latent, output=output, fingerprint=fingerprint, dtype=dtype, model=model, version=version)
-        return self._call(call, timeout_seconds)
+        return self._call(calls.decode(latent, **options), timeout_seconds)
 
-    def sample(
-        self,
-        count: int,
-        *,
-        seed: int | None = None,
-        first_row: int = 0,
-        temperature: float | None = None,
-        prior: str = "",
-        output: DecodeOutput = "data",
-        include_latent: bool = False,
-        dtype: FloatType = "float32",
-        model: str = "",
-        version: int = 0,
-        timeout_seconds: float | None = None,
-    ) -> Sampled:
+    def sample(self, count: int, *, timeout_seconds: float | None = None, **options: Unpack[SampleOptions]) -> Sampled:
         """Draws rows first_row to first_row + count - 1 of a seed from a prior, and decodes them.
 
         Args:
@@ -144,32 +135,10 @@ class Client(StreamClient):
             InvalidInput: an option is out of range.
             CallError: the server or the network answered with an error, or the client is closed.
         """
-        call = calls.sample(
-            count,
-            seed=seed,
-            first_row=first_row,
-            temperature=temperature,
-            prior=prior,
-            output=output,
-            include_latent=include_latent,
-            dtype=dtype,
-            model=model,
-            version=version,
-        )
-        return self._call(call, timeout_seconds)
+        return self._call(calls.sample(count, **options), timeout_seconds)
 
     def reconstruct(
-        self,
-        data: npt.ArrayLike,
-        *,
-        latent: ReconstructLatent = "mean",
-        seed: int | None = None,
-        first_row: int = 0,
-        output: DecodeOutput = "data",
-        dtype: FloatType = "float32",
-        model: str = "",
-        version: int = 0,
-        timeout_seconds: float | None = None,
+        self, data: npt.ArrayLike, *, timeout_seconds: float | None = None, **options: Unpack[ReconstructOptions]
     ) -> Reconstructed:
         """Encodes rows of data, decodes them again, and scores each: how unusual it is for the model.
 
@@ -189,32 +158,110 @@ class Client(StreamClient):
             InvalidInput: the data or an option does not fit the model.
             CallError: the server or the network answered with an error, or the client is closed.
         """
-        call = calls.reconstruct(
-            data,
-            latent=latent,
-            seed=seed,
-            first_row=first_row,
-            output=output,
-            dtype=dtype,
-            model=model,
-            version=version,
-        )
-        return self._call(call, timeout_seconds)
+        return self._call(calls.reconstruct(data, **options), timeout_seconds)
+
+    def encode_stream(
+        self,
+        batches: Iterable[npt.ArrayLike],
+        *,
+        timeout_seconds: float | None = None,
+        **options: Unpack[EncodeOptions],
+    ) -> Iterator[Encoded]:
+        """Encodes any number of batches, each as `encode` does, and yields their results in order.
+
+        Batches are taken some way ahead of the results. A connection that breaks is opened again, and what was not
+        answered is sent again. A batch that is wrong raises in its turn, after the results of those before it.
+
+        Args:
+            batches: arrays, each as `encode` takes it.
+            timeout_seconds: maximum time without any answer, broken connections included; the client's own if None.
+            **options: as of `encode`. One seed serves all batches, and a sample counts its rows on from batch to batch.
+
+        Raises:
+            InvalidInput: an option is out of range, or a batch does not fit the model.
+            CallError: as `encode` does.
+        """
+        return self._streams.converse(encode_job(**options), batches, self._endpoint.seconds(timeout_seconds))
+
+    def decode_stream(
+        self,
+        batches: Iterable[npt.ArrayLike | Encoded],
+        *,
+        timeout_seconds: float | None = None,
+        **options: Unpack[DecodeOptions],
+    ) -> Iterator[Decoded]:
+        """Decodes any number of batches, each as `decode` does, and yields their results in order.
+
+        Args:
+            batches: latents, each as `decode` takes them. See `encode_stream`.
+            timeout_seconds: as of `encode_stream`.
+            **options: as of `decode`.
+
+        Raises:
+            InvalidInput: an option is out of range, or a batch does not fit the model.
+            CallError: as `decode` does.
+        """
+        return self._streams.converse(decode_job(**options), batches, self._endpoint.seconds(timeout_seconds))
+
+    def reconstruct_stream(
+        self,
+        batches: Iterable[npt.ArrayLike],
+        *,
+        timeout_seconds: float | None = None,
+        **options: Unpack[ReconstructOptions],
+    ) -> Iterator[Reconstructed]:
+        """Reconstructs and scores any number of batches, each as `reconstruct` does, and yields results in order.
+
+        Args:
+            batches: arrays, each as `reconstruct` takes it. See `encode_stream`.
+            timeout_seconds: as of `encode_stream`.
+            **options: as of `reconstruct`. One seed serves all batches, and a sample counts on from batch to batch.
+
+        Raises:
+            InvalidInput: an option is out of range, or a batch does not fit the model.
+            CallError: as `reconstruct` does.
+        """
+        return self._streams.converse(reconstruct_job(**options), batches, self._endpoint.seconds(timeout_seconds))
+
+    def sample_stream(
+        self,
+        count: int,
+        *,
+        message_rows: int = 0,
+        timeout_seconds: float | None = None,
+        **options: Unpack[SampleOptions],
+    ) -> Iterator[Sampled]:
+        """Draws any number of rows as `sample` does, and yields them in order, some at a time.
+
+        Args:
+            count: number of rows, 1 or more.
+            message_rows: maximum number of rows in one result; 0: chosen by the server.
+            timeout_seconds: as of `encode_stream`.
+            **options: as of `sample`.
+
+        Raises:
+            InvalidInput: an option is out of range.
+            CallError: as `sample` does.
+        """
+        samples = Samples(count, message_rows, **options)
+        return self._streams.receive_all(samples, self._endpoint.seconds(timeout_seconds))
 
     def get_model(self, model: str = "", version: int = 0, *, timeout_seconds: float | None = None) -> Model:
         """Describes one model, as it is now. Empty and 0 mean the only model and the newest version."""
-        route = calls.route(model, version)
+        route = as_route(model, version)
         request = pb.GetModelRequest(model=route.model, version=route.version)
-        return self._remember(route, self._send(self._stub.GetModel, request, self._seconds(timeout_seconds)))
+        return self._endpoint.remember(
+            route, self._send(self._stub.GetModel, request, self._endpoint.seconds(timeout_seconds))
+        )
 
     def list_models(self, *, timeout_seconds: float | None = None) -> list[Model]:
         """Describes every model, ordered by name, then version."""
-        reply = self._send(self._stub.ListModels, pb.ListModelsRequest(), self._seconds(timeout_seconds))
+        reply = self._send(self._stub.ListModels, pb.ListModelsRequest(), self._endpoint.seconds(timeout_seconds))
         return [parse_model(model) for model in reply.models]
 
     def close(self) -> None:
         """Closes the connection; calls in progress and later ones fail with CANCELLED."""
-        self._closed = True
+        self._endpoint.is_closed = True
         self._closing.set()
         self._channel.close()
 
@@ -224,35 +271,30 @@ class Client(StreamClient):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _start(self) -> None:
-        self._closing = threading.Event()
-        self._channel = open_channel(self._connection)
-        self._stub = VaeServiceStub(self._channel)
-
-    def _call(self, call: Call[Reply, Result], timeout_seconds: float | None) -> Result:
-        seconds = self._seconds(timeout_seconds)
-        plan = self._plan(call, seconds)
+    def _call(self, call: PreparedCall[Reply, Result], timeout_seconds: float | None) -> Result:
+        seconds = self._endpoint.seconds(timeout_seconds)
+        plan = self._endpoint.plan(call, seconds)
         if plan is None:
-            plan = self._plan_for(self.get_model(*call.route, timeout_seconds=seconds), call, seconds)
+            plan = self._endpoint.plan_for(self.get_model(*call.route, timeout_seconds=seconds), call, seconds)
         rpc = getattr(self._stub, call.method)
         replies: list[Reply] = []
-        with self._doubting(call.route):
+        with self._endpoint.doubting(call.route):
             for request in plan.requests:
                 replies.append(self._send(rpc, request, seconds))
                 plan.stride.learn(request, replies[-1])
-            return self._join(call, plan.model, replies)
+            return self._endpoint.join(call, plan.model, replies)
 
     def _send(self, rpc: Callable[..., Reply], request: Message, seconds: float) -> Reply:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return rpc(request, timeout=deadline - time.monotonic(), metadata=self._connection.metadata)
+                return rpc(request, timeout=deadline - time.monotonic(), metadata=self._endpoint.connection.metadata)
             except grpc.RpcError as exc:
-                if self._closed:
+                if self._endpoint.is_closed:
                     raise client_closed() from exc
-                pause = pause_before_retry(exc, self._connection.target, seconds, deadline)
+                pause = pause_before_retry(exc, self._endpoint.connection.target, seconds, deadline)
             except ValueError as exc:
-                if not self._closed:
+                if not self._endpoint.is_closed:
                     raise
                 raise client_closed() from exc
             self._closing.wait(pause)

@@ -1,27 +1,26 @@
 """Turns a call into requests that fit the server's limits, and their replies into one result. Does no I/O.
 
-What needs no model is checked at once, the rest when `Call.requests` meets the model. Every part of a split call
-carries the same seed and its own first row, so the rows do not depend on the split; parts answered by different pairs
-are never joined.
+What needs no model is checked at once, the rest when `PreparedCall.requests` meets the model. Every part of a split
+call carries the same seed and its own first row, so the rows do not depend on the split. Parts that different pairs
+answered are never joined.
 """
 
-import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import Message
 
+from vaeserve.client.call import PreparedCall, all_that_is_left, as_route, choose_seed
 from vaeserve.client.description import Model
 from vaeserve.client.given import as_rows
+from vaeserve.client.options import DecodeOutput, EncodeOutput, FloatType, ReconstructLatent
 from vaeserve.client.parts import Data, MostRows, as_data, ranges, split, split_data
 from vaeserve.client.results import (
     Decoded,
-    DecodeOutput,
     Encoded,
-    FloatType,
     Reconstructed,
     Sampled,
     join_floats,
@@ -37,11 +36,7 @@ from vaeserve.rows.tensors import fit_latent
 from vaeserve.v1 import vae_pb2 as pb
 
 Request = TypeVar("Request", bound=Message)
-Reply = TypeVar("Reply", bound=Message)
-Result = TypeVar("Result", bound=Encoded | Decoded | Sampled | Reconstructed)
 
-EncodeOutput = Literal["mean", "sample", "moments"]
-ReconstructLatent = Literal["mean", "sample"]
 Score = Literal["log_likelihood", "kl", "elbo", "squared_error"]
 _ENCODE_OUTPUTS = {
     "mean": pb.ENCODE_OUTPUT_MEAN,
@@ -56,63 +51,19 @@ _DECODE_OUTPUTS = {
 }
 _FLOAT_TYPES = {"float32": pb.DATA_TYPE_FLOAT32, "float16": pb.DATA_TYPE_FLOAT16}
 
-_SEED_BITS = 53  # what a JSON number holds exactly, so that a seed survives being written down anywhere
-
-
-class Route(NamedTuple):
-    """Which model a call is for."""
-
-    model: str
-    """Empty: the only one."""
-    version: int
-    """0: the newest."""
-
-
-def all_that_is_left(left: int) -> int:
-    """Lets a part hold as many rows as the server's limits allow."""
-    return left
-
-
-class MakeRequests(Protocol):
-    """Makes the requests of a call."""
-
-    def __call__(self, known: Model, most_rows: MostRows = all_that_is_left) -> Iterable[Message]:
-        """Returns the requests for a model, each built as it is asked for, of no more rows than the time allows.
-
-        Raises:
-            InvalidInput: the call does not fit the model.
-        """
-        ...
-
-
-class Call(NamedTuple, Generic[Reply, Result]):
-    """Everything a client needs to know of a call."""
-
-    route: Route
-    method: str
-    """Name of the RPC."""
-    requests: MakeRequests
-    join: Callable[[Model, Sequence[Reply]], Result]
-    """Makes the result of the replies, in the order of the requests, which were made for this model."""
-
-
-def route(model: str, version: int) -> Route:
-    """Checks a model's name and version."""
-    return Route(text("model", model), integer("version", version, 2**32))
-
 
 def encode(
     data: npt.ArrayLike,
     *,
-    output: EncodeOutput,
-    seed: int | None,
-    first_row: int,
-    dtype: FloatType,
-    model: str,
-    version: int,
-) -> Call[pb.EncodeResponse, Encoded]:
+    output: EncodeOutput = "mean",
+    seed: int | None = None,
+    first_row: int = 0,
+    dtype: FloatType = "float32",
+    model: str = "",
+    version: int = 0,
+) -> PreparedCall[pb.EncodeResponse, Encoded]:
     """Encodes rows of data, [rows, *Model.data.shape] or encoded images."""
-    to = route(model, version)
+    to = as_route(model, version)
     wanted = choice("output", output, _ENCODE_OUTPUTS)
     floats = choice("dtype", dtype, _FLOAT_TYPES)
     rows = as_data(data, "data")
@@ -132,20 +83,20 @@ def encode(
             log_variance = join_floats("log_variance", moments, len(rows), dtype, shape)
         return Encoded(latent, log_variance, drawn, fingerprint, timing)
 
-    return Call(to, "Encode", requests, join)
+    return PreparedCall(to, "Encode", requests, join)
 
 
 def decode(
     latent: npt.ArrayLike | Encoded,
     *,
-    output: DecodeOutput,
-    fingerprint: str | None,
-    dtype: FloatType,
-    model: str,
-    version: int,
-) -> Call[pb.DecodeResponse, Decoded]:
+    output: DecodeOutput = "data",
+    fingerprint: str | None = None,
+    dtype: FloatType = "float32",
+    model: str = "",
+    version: int = 0,
+) -> PreparedCall[pb.DecodeResponse, Decoded]:
     """Decodes latents, [rows, *Model.latent_shape], insisting on a pair if told one: an `Encoded` tells its own."""
-    to = route(model, version)
+    to = as_route(model, version)
     wanted = choice("output", output, _DECODE_OUTPUTS)
     if isinstance(latent, Encoded):
         fingerprint = latent.fingerprint if fingerprint is None else fingerprint
@@ -170,24 +121,24 @@ def decode(
         answered, timing = one_pair(replies), total(replies)
         return Decoded(join_output(known, replies, output, dtype, len(rows)), answered, timing)
 
-    return Call(to, "Decode", requests, join)
+    return PreparedCall(to, "Decode", requests, join)
 
 
 def sample(
     count: int,
     *,
-    seed: int | None,
-    first_row: int,
-    temperature: float | None,
-    prior: str,
-    output: DecodeOutput,
-    include_latent: bool,
-    dtype: FloatType,
-    model: str,
-    version: int,
-) -> Call[pb.SampleResponse, Sampled]:
+    seed: int | None = None,
+    first_row: int = 0,
+    temperature: float | None = None,
+    prior: str = "",
+    output: DecodeOutput = "data",
+    include_latent: bool = False,
+    dtype: FloatType = "float32",
+    model: str = "",
+    version: int = 0,
+) -> PreparedCall[pb.SampleResponse, Sampled]:
     """Draws rows first_row to first_row + count - 1 of a seed from a prior and decodes them."""
-    to = route(model, version)
+    to = as_route(model, version)
     rows = integer("count", count, ROW_LIMIT, least=1)
     first = integer("first_row", first_row, ROW_LIMIT - rows + 1)
     drawn = choose_seed(seed)
@@ -216,22 +167,22 @@ def sample(
             latent = join_floats("latent", [reply.latent for reply in replies], rows, dtype, shape)
         return Sampled(joined, latent, drawn, first, fingerprint, timing)
 
-    return Call(to, "Sample", requests, join)
+    return PreparedCall(to, "Sample", requests, join)
 
 
 def reconstruct(
     data: npt.ArrayLike,
     *,
-    latent: ReconstructLatent,
-    seed: int | None,
-    first_row: int,
-    output: DecodeOutput,
-    dtype: FloatType,
-    model: str,
-    version: int,
-) -> Call[pb.ReconstructResponse, Reconstructed]:
+    latent: ReconstructLatent = "mean",
+    seed: int | None = None,
+    first_row: int = 0,
+    output: DecodeOutput = "data",
+    dtype: FloatType = "float32",
+    model: str = "",
+    version: int = 0,
+) -> PreparedCall[pb.ReconstructResponse, Reconstructed]:
     """Encodes rows of data, [rows, *Model.data.shape] or encoded images, decodes and scores them."""
-    to = route(model, version)
+    to = as_route(model, version)
     wanted = choice("latent", latent, _RECONSTRUCT_LATENTS)
     rows = as_data(data, "data")
     drawn, first = _draw("latent", latent, seed, first_row, len(rows))
@@ -249,25 +200,21 @@ def reconstruct(
         return _data_requests(request, rows, known, most_rows, drawn=drawn, first=first)
 
     def join(known: Model, replies: Sequence[pb.ReconstructResponse]) -> Reconstructed:
-        def score(name: Score) -> npt.NDArray[np.float32] | None:
-            parts = [getattr(reply, name) for reply in replies if reply.HasField(name)]
-            return join_rows(name, parts, len(rows), "float32", ()).astype(np.float32, copy=False) if parts else None
-
-        joined, squared_error = join_output(known, replies, output, dtype, len(rows)), score("squared_error")
+        joined = join_output(known, replies, output, dtype, len(rows))
+        score = partial(_score, replies, rows=len(rows))
+        squared_error = score("squared_error")
         if squared_error is None:
             raise CallError("INTERNAL", "the server's reply holds no squared_error")
-        return Reconstructed(
-            joined,
-            score("log_likelihood"),
-            score("kl"),
-            score("elbo"),
-            squared_error,
-            drawn,
-            one_pair(replies),
-            total(replies),
-        )
+        nats = score("log_likelihood"), score("kl"), score("elbo")
+        return Reconstructed(joined, *nats, squared_error, drawn, one_pair(replies), total(replies))
 
-    return Call(to, "Reconstruct", requests, join)
+    return PreparedCall(to, "Reconstruct", requests, join)
+
+
+def _score(replies: Sequence[pb.ReconstructResponse], name: Score, *, rows: int) -> npt.NDArray[np.float32] | None:
+    """Returns one score of every row, float32 [rows]; None if the model does not give it."""
+    parts = [getattr(reply, name) for reply in replies if reply.HasField(name)]
+    return join_rows(name, parts, rows, "float32", ()).astype(np.float32, copy=False) if parts else None
 
 
 def _data_requests(
@@ -292,8 +239,3 @@ def _draw(field: str, wanted: str, seed: int | None, first_row: int, rows: int) 
     if seed is not None or first != 0:
         raise InvalidInput(field, f"is {wanted!r}, which draws no noise: seed and first_row are for 'sample'")
     return None, 0
-
-
-def choose_seed(seed: int | None) -> int:
-    """Checks a seed, or picks one: here and not on the server, so that parts and retries draw the same noise."""
-    return secrets.randbits(_SEED_BITS) if seed is None else integer("seed", seed, 2**64)

@@ -14,7 +14,7 @@ from vaeserve.errors import InvalidInput
 
 # C-core makes at most 5 attempts. With these pauses, 3 s in all, a server that restarts is met again, and one that is
 # not there is reported soon.
-_STREAMS = ("EncodeStream", "DecodeStream", "SampleStream")
+_STREAMS = ("CallStream", "SampleStream")
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],
     "methodConfig": [

@@ -36,7 +36,7 @@ class OpenStream(Generic[M]):
         self._is_closed = False
         self._lock = threading.Lock()
         self._wakes: SimpleQueue[None] = SimpleQueue()
-        self._inbox: SimpleQueue[M | grpc.RpcError] = SimpleQueue()
+        self._inbox: SimpleQueue[M | Exception] = SimpleQueue()
         self._room = threading.Semaphore(_AHEAD)
         self._call = begin(self._outgoing(take)) if take else begin()
         threading.Thread(target=self._receive, daemon=True).start()
@@ -61,7 +61,7 @@ class OpenStream(Generic[M]):
             message = self._inbox.get(timeout=timeout_seconds)
         except Empty:
             raise TimeoutError from None
-        if isinstance(message, grpc.RpcError):
+        if isinstance(message, Exception):
             raise message
         self._room.release()
         return message
@@ -92,7 +92,7 @@ class OpenStream(Generic[M]):
                 self._inbox.put(next(self._call))
         except StopIteration:
             self._inbox.put(StreamFailure.ended())
-        except grpc.RpcError as exc:
+        except Exception as exc:  # whatever it is, the thread that reads must hear of it, or it waits for ever
             self._inbox.put(exc)
 
 

@@ -1,18 +1,17 @@
 """What a client gets, and how the replies to a call's parts become one of it."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from vaeserve.client.description import Model
+from vaeserve.client.options import DecodeOutput, FloatType
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.rows.tensors import DATA_TYPES, Array, to_array
 from vaeserve.v1 import vae_pb2 as pb
 
-DecodeOutput = Literal["data", "expectation", "png"]
-FloatType = Literal["float32", "float16"]
 Floats = npt.NDArray[np.float32 | np.float16]
 """float32, or float16 where that was asked for."""
 Output = npt.NDArray[Any]

@@ -1,11 +1,14 @@
 """The rows of a SampleStream, and what is asked for when it breaks. Does no I/O."""
 
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Sequence
+from functools import partial
+from typing import Unpack, cast
 
-from vaeserve.client.calls import Call
+from vaeserve.client import calls
+from vaeserve.client.call import choose_seed
 from vaeserve.client.conversation import Join
 from vaeserve.client.description import Model
+from vaeserve.client.options import DrawOptions
 from vaeserve.client.results import Sampled
 from vaeserve.client.scalars import integer
 from vaeserve.errors import CallError
@@ -17,17 +20,27 @@ class Samples:
     """The rows of a SampleStream that are still to come.
 
     Args:
-        sample: makes the call for `count` rows from `first_row`.
         count: how many rows are wanted.
+        message_rows: maximum number of rows in a message; 0: chosen by the server.
+        seed: of all rows; picked if None.
         first_row: number of the first.
-        message_rows: most rows in a message; 0 lets the server choose.
+        **options: as of `calls.sample`.
+
+    Raises:
+        InvalidInput: an option is out of range.
     """
 
     def __init__(
-        self, sample: Callable[..., Call[pb.SampleResponse, Sampled]], count: int, first_row: int, message_rows: int
+        self,
+        count: int,
+        message_rows: int = 0,
+        *,
+        seed: int | None = None,
+        first_row: int = 0,
+        **options: Unpack[DrawOptions],
     ) -> None:
-        self.route = sample(count, first_row=first_row).route
-        self._sample = sample
+        self._sample = partial(calls.sample, seed=choose_seed(seed), **options)
+        self.route = self._sample(count, first_row=first_row).route
         self._left = count
         self._next = first_row
         self._message_rows = integer("message_rows", message_rows, ROW_LIMIT)

@@ -9,35 +9,32 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic
+from typing import Any
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from vaeserve.client.calls import Reply
-from vaeserve.client.conversation import StreamKind, take_calls
 from vaeserve.client.failures import StreamFailure, stream_pause
 from vaeserve.client.open_stream import AsyncOpenStream
-from vaeserve.errors import VaeError
+from vaeserve.client.stream_messages import answer_of, call_of, take_calls
+from vaeserve.errors import CallError, VaeError
 from vaeserve.v1 import vae_pb2 as pb
 
 _ATTEMPTS = 5  # as many as gRPC makes of a unary call
 _INTERACTIVE = ("vae-class", "interactive")
 
 
-class SharedStream(Generic[Reply]):
-    """Calls of one RPC, over one stream at a time. It is called as gRPC's own unary method is.
+class SharedStream:
+    """Calls of every verb, over one stream at a time. It is called as gRPC's own unary methods are.
 
     Args:
-        kind: what the stream's messages are.
         begin: begins the RPC.
     """
 
-    def __init__(self, kind: StreamKind, begin: Callable[..., "grpc.aio.StreamStreamCall[Any, Any]"]) -> None:
-        self._kind = kind
+    def __init__(self, begin: Callable[..., "grpc.aio.StreamStreamCall[Any, Any]"]) -> None:
         self._begin = begin
-        self._stream: _OneStream[Reply] | None = None
+        self._stream: _OneStream | None = None
 
     async def __call__(
         self,
@@ -45,7 +42,7 @@ class SharedStream(Generic[Reply]):
         *,
         timeout: float,  # noqa: ASYNC109, gRPC's own name
         metadata: tuple[tuple[str, str], ...],
-    ) -> Reply:
+    ) -> Message:
         """Returns the reply to a request.
 
         Raises:
@@ -69,36 +66,35 @@ class SharedStream(Generic[Reply]):
             self._stream.close(lambda: error)
             await self._stream.ended()
 
-    def _current(self, metadata: tuple[tuple[str, str], ...]) -> "_OneStream[Reply]":
+    def _current(self, metadata: tuple[tuple[str, str], ...]) -> "_OneStream":
         if self._stream is None or self._stream.is_over:
-            self._stream = _OneStream(self._kind, self._begin(metadata=(*metadata, _INTERACTIVE)))
+            self._stream = _OneStream(self._begin(metadata=(*metadata, _INTERACTIVE)))
         return self._stream
 
 
-class _OneStream(Generic[Reply]):
+class _OneStream:
     """One stream, until it breaks."""
 
-    def __init__(self, kind: StreamKind, call: "grpc.aio.StreamStreamCall[Any, Any]") -> None:
+    def __init__(self, call: "grpc.aio.StreamStreamCall[Any, Any]") -> None:
         self.is_over = False
-        self._kind = kind
         self._ids = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._unsent: deque[pb.EncodeCall | pb.DecodeCall] = deque()
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._unsent: deque[pb.Call] = deque()
         self._cancelled: list[int] = []
         self._stream: AsyncOpenStream[Any] = AsyncOpenStream(call, self._take_message)
         self._reader = asyncio.create_task(self._read())
 
-    async def call(self, request: Message, seconds: float) -> Reply:
+    async def call(self, request: Message, seconds: float) -> Message:
         """Sends a request and returns its reply. Cancelling the wait cancels the call.
 
         Raises:
             StreamFailure: the call failed, or the stream did.
         """
         number = next(self._ids)
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         microseconds = max(1, round(seconds * 1e6))
-        self._unsent.append(self._kind.call(id=number, request=request, timeout_microseconds=microseconds))
+        self._unsent.append(call_of(number, request, microseconds))
         self._stream.wake()
         try:
             async with asyncio.timeout(seconds):
@@ -129,7 +125,7 @@ class _OneStream(Generic[Reply]):
         """Waits, after `close`, until gRPC is done with the stream."""
         await self._stream.ended(self._reader)
 
-    def _take_message(self) -> Message | None:
+    def _take_message(self) -> pb.CallStreamRequest | None:
         """Returns what has gathered; a call that was cancelled before it was sent is left out."""
         cancelled, self._cancelled = self._cancelled, []
         unsent = {call.id for call in self._unsent} if cancelled else set()
@@ -138,8 +134,7 @@ class _OneStream(Generic[Reply]):
             self._unsent = deque(call for call in self._unsent if call.id in self._waiting)
         if not gone and not self._unsent:
             return None
-        message: Message = self._kind.message(calls=take_calls(self._unsent), cancelled_ids=gone, any_order=True)
-        return message
+        return pb.CallStreamRequest(calls=take_calls(self._unsent), cancelled_ids=gone, any_order=True)
 
     async def _read(self) -> None:
         try:
@@ -149,16 +144,19 @@ class _OneStream(Generic[Reply]):
                     self._settle(reply)
         except grpc.RpcError as exc:
             broken = exc
-        self.close(lambda: StreamFailure.of_stream(broken))
+            self.close(lambda: StreamFailure.of_stream(broken))
+        except Exception as exc:
+            bug = exc
+            self.close(lambda: CallError("INTERNAL", f"reading the shared stream failed: {bug!r}. This is a bug."))
 
-    def _settle(self, reply: pb.EncodeReply | pb.DecodeReply) -> None:
-        is_error = reply.HasField("error")
-        if is_error and not reply.id:
+    def _settle(self, reply: pb.Reply) -> None:
+        answer = answer_of(reply)
+        if answer is None and not reply.id:
             raise StreamFailure.of_reply(reply.error)  # no call could be read
         future = self._waiting.pop(reply.id, None)
         if future is None or future.done():
             return
-        if is_error:
+        if answer is None:
             future.set_exception(StreamFailure.of_reply(reply.error))
         else:
-            future.set_result(reply.response)  # type: ignore[arg-type]  # one RPC's replies are of one kind
+            future.set_result(answer)

@@ -1,4 +1,4 @@
-"""Jobs: rows that verbs send over streams as bulk work, a slice at a time, under a progress bar; results are joined."""
+"""Streaming: rows that verbs send as bulk work, a slice at a time, under a progress bar; results are joined."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -8,11 +8,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from vaeserve.client.blocking import Client
-from vaeserve.client.calls import ReconstructLatent, Result, choose_seed
-from vaeserve.client.conversation import MESSAGE_BYTES
+from vaeserve.client.call import Result
 from vaeserve.client.description import Model
-from vaeserve.client.results import Reconstructed, one_pair
+from vaeserve.client.results import one_pair
+from vaeserve.client.stream_messages import MESSAGE_BYTES
 from vaeserve.rows.tensors import Array
 
 
@@ -20,24 +19,6 @@ def slices(rows: Array | list[bytes], model: Model) -> Iterator[Array | list[byt
     """Returns rows of data, or latents, in slices of which neither request nor reply is much above a message."""
     step = max(1, MESSAGE_BYTES // (4 * max(model.data.size, prod(model.latent_shape))))
     return (rows[start : start + step] for start in range(0, len(rows), step))
-
-
-def reconstruct(
-    client: Client,
-    batches: Iterable[Array | list[bytes]],
-    *,
-    latent: ReconstructLatent,
-    seed: int | None,
-    first_row: int,
-    model: str,
-    version: int,
-) -> Iterator[Reconstructed]:
-    """Reconstructs batch after batch, for which there is no stream; a sample counts its rows on from batch to batch."""
-    is_drawn = latent == "sample"
-    drawn = choose_seed(seed) if is_drawn else None
-    for batch in batches:
-        yield client.reconstruct(batch, latent=latent, seed=drawn, first_row=first_row, model=model, version=version)
-        first_row += len(batch) if is_drawn else 0
 
 
 def joined(pieces: Iterable[Result], rows: int) -> Result:

@@ -1,4 +1,4 @@
-"""The verbs that send rows of data: encode, reconstruct. They send them as jobs: see vaeserve/command/streaming.py.
+"""The verbs that send rows of data: encode, reconstruct. They send them over streams: see `streaming`.
 
 What they need is imported once a verb is called with options that make sense, so that help and mistakes are answered at
 once. Files are checked before anything is sent.
@@ -64,25 +64,24 @@ def reconstruct(arguments: list[str]) -> int:
     """Encodes rows, decodes them again, and writes how usual each is for the model."""
     options, out = _reconstruct_options(arguments)
     out.check()
-    from vaeserve.command import streaming as jobs
     from vaeserve.command.inputs import open_input
     from vaeserve.command.scores import check_format, write_scores
+    from vaeserve.command.streaming import joined, slices
 
     check_format(out)
     given = open_input(options.input)
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
         data = given.rows(model.data, options.skip_bad)
-        pieces = jobs.reconstruct(
-            client,
-            jobs.slices(data.rows, model),
+        pieces = client.reconstruct_stream(
+            slices(data.rows, model),
             latent=options.latent,
             seed=options.seed,
             first_row=options.first_row,
             model=options.model,
             version=options.version,
         )
-        scored = jobs.joined(pieces, len(data.rows))
+        scored = joined(pieces, len(data.rows))
     write_scores(out, scored, [str(path) for path in data.files], options.first_row)
     _tell(out, "scores", data, scored.seed, options.first_row)
     return 0

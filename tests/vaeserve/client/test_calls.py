@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaeserve.client import calls
-from vaeserve.client.calls import Call, EncodeOutput
+from vaeserve.client.call import PreparedCall, as_route
 from vaeserve.client.description import Model, parse_model
-from vaeserve.client.results import Decoded, DecodeOutput, Encoded, FloatType, Sampled, Timing
+from vaeserve.client.options import DecodeOutput, EncodeOutput, FloatType
+from vaeserve.client.results import Decoded, Encoded, Sampled, Timing
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.package.manifest import DataSpec
 from vaeserve.rows.images import encode_images
@@ -44,7 +45,7 @@ def encode(
     first_row: int = 0,
     data: npt.ArrayLike = ((0, 0),) * 3,
     dtype: FloatType = "float32",
-) -> Call[pb.EncodeResponse, Encoded]:
+) -> PreparedCall[pb.EncodeResponse, Encoded]:
     return calls.encode(data, output=output, seed=seed, first_row=first_row, dtype=dtype, model="digits", version=3)
 
 
@@ -53,7 +54,7 @@ def decode(
     output: DecodeOutput = "data",
     fingerprint: str | None = None,
     dtype: FloatType = "float32",
-) -> Call[pb.DecodeResponse, Decoded]:
+) -> PreparedCall[pb.DecodeResponse, Decoded]:
     return calls.decode(latent, output=output, fingerprint=fingerprint, dtype=dtype, model="digits", version=3)
 
 
@@ -65,7 +66,7 @@ def sample(
     temperature: float | None = None,
     prior: str = "",
     output: DecodeOutput = "data",
-) -> Call[pb.SampleResponse, Sampled]:
+) -> PreparedCall[pb.SampleResponse, Sampled]:
     return calls.sample(
         count,
         seed=seed,
@@ -197,13 +198,13 @@ def test_fingerprints_that_are_no_text(fingerprint: str) -> None:
 @pytest.mark.parametrize("version", [-1, 2**32, 1.5])
 def test_versions_out_of_range(version: int) -> None:
     with pytest.raises(InvalidInput, match="version"):
-        calls.route("", version)
+        as_route("", version)
 
 
 @pytest.mark.parametrize("model", ["\ud800", b"\xff", b"digits", None])
 def test_names_that_are_no_text(model: str) -> None:
     with pytest.raises(InvalidInput, match="model: is "):
-        calls.route(model, 0)
+        as_route(model, 0)
 
 
 def shown(call_rows: int = 8, request_bytes: int = 1 << 20) -> Model:

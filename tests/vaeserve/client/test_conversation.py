@@ -291,9 +291,9 @@ def test_small_calls_share_a_stream_and_large_ones_do_not(server: "Server") -> N
         server.script.model.limits.call_rows = 10_000
         await client.get_model()
         await client.decode(np.zeros((1, 2), np.float32))
-        assert len(server.script.requests("DecodeStream")) == 1
+        assert len(server.script.requests("CallStream")) == 1
         assert len((await client.decode(np.zeros((6000, 2), np.float32))).output) == 6000
-        assert len(server.script.requests("DecodeStream")) == 1
+        assert len(server.script.requests("CallStream")) == 1
 
     sharing(server.target, use)
 

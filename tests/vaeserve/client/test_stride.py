@@ -9,8 +9,8 @@ import pytest
 
 from vaeserve import AsyncClient, Client
 from vaeserve.client import calls
-from vaeserve.client.calls import Call
-from vaeserve.client.conversation import Batch, Conversation
+from vaeserve.client.call import PreparedCall
+from vaeserve.client.conversation import BatchCall, Conversation
 from vaeserve.client.description import Model, parse_model
 from vaeserve.client.failures import Patience
 from vaeserve.client.stride import Stride, rows_of
@@ -117,25 +117,23 @@ def test_images_are_split_by_time_too(server: "Server") -> None:
 
 def test_a_stream_sends_no_more_than_is_answered_in_time(server: "Server") -> None:
     model = described(server, SLOW_MICROSECONDS)
-    call: Call[Any, Any] = calls.encode(
-        DATA, output="mean", seed=None, first_row=0, dtype="float32", model="", version=0
-    )
+    call: PreparedCall[Any, Any] = calls.encode(DATA)
     talk: Conversation[Any, Any] = Conversation(
-        "Encode", lambda call, model, replies: call.join(model, replies), Patience("nowhere", DEADLINE_SECONDS)
+        lambda call, model, replies: call.join(model, replies), Patience("nowhere", DEADLINE_SECONDS)
     )
-    talk.add(Batch(call, model))
-    unanswered: list[pb.EncodeCall] = []
+    talk.add(BatchCall(call, model))
+    unanswered: list[pb.Call] = []
 
     def sent() -> list[int]:
-        message = cast(pb.EncodeStreamRequest | None, talk.take_message())
+        message = talk.take_message()
         taken = [] if message is None else list(message.calls)
         unanswered.extend(taken)
-        return [rows_of(one.request) for one in taken]
+        return [rows_of(one.encode) for one in taken]
 
     def answered() -> None:
         one = unanswered.pop(0)
-        response = answer(one.request, SLOW_MICROSECONDS * rows_of(one.request))
-        talk.receive(pb.EncodeStreamResponse(replies=[pb.EncodeReply(id=one.id, response=response)]))
+        response = answer(one.encode, SLOW_MICROSECONDS * rows_of(one.encode))
+        talk.receive(pb.CallStreamResponse(replies=[pb.Reply(id=one.id, encode=response)]))
 
     assert (sent(), sent(), talk.is_held) == ([21, 21], [], True)  # a part that runs, and one that follows it
     answered()

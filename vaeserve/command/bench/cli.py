@@ -137,7 +137,7 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 def _inputs(options: argparse.Namespace, plan: Plan) -> "Inputs":
     """Asks the server for its model, once everything else is known to be right."""
-    from vaeserve.client.calls import route
+    from vaeserve.client.call import as_route
     from vaeserve.client.given import as_rows
     from vaeserve.command.bench.inputs import Inputs
     from vaeserve.files import check_suffix, read_array
@@ -146,7 +146,7 @@ def _inputs(options: argparse.Namespace, plan: Plan) -> "Inputs":
     if options.input is not None:
         check_suffix(options.input, ".npy")
         given = as_rows(read_array(options.input), str(options.input))
-    to = route(options.model, options.version)
+    to = as_route(options.model, options.version)
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
     return Inputs(plan.rpc, to, model, options.seed, given)

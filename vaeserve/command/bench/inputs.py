@@ -9,8 +9,9 @@ import numpy as np
 from google.protobuf.message import Message
 
 from vaeserve.client import calls
-from vaeserve.client.calls import Route
+from vaeserve.client.call import Route
 from vaeserve.client.description import Model
+from vaeserve.client.options import ModelOptions
 from vaeserve.command.bench.plan import Rpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import DataSpec
@@ -61,35 +62,17 @@ class Inputs(NamedTuple):
             return generator.standard_normal((rows, *self.model.latent_shape), np.float32)
         return _synthetic(self.model.data, rows, generator)
 
-    def _sampling(self, first: int, rows: int) -> Iterable[Message]:
-        call = calls.sample(
-            rows,
-            seed=self.seed,
-            first_row=first,
-            temperature=None,
-            prior="",
-            output="data",
-            include_latent=False,
-            dtype="float32",
-            model=self.to.model,
-            version=self.to.version,
-        )
-        return call.requests(self.model)
-
     def _sending(self, sent: Array) -> Iterable[Message]:
-        model, version = self.to
+        options: ModelOptions = {"model": self.to.model, "version": self.to.version}
         if self.rpc == "decode":
-            decode = calls.decode(sent, output="data", fingerprint=None, dtype="float32", model=model, version=version)
-            return decode.requests(self.model)
+            return calls.decode(sent, **options).requests(self.model)
         if self.rpc == "encode":
-            encode = calls.encode(
-                sent, output="mean", seed=None, first_row=0, dtype="float32", model=model, version=version
-            )
-            return encode.requests(self.model)
-        reconstruct = calls.reconstruct(
-            sent, latent="mean", seed=None, first_row=0, output="data", dtype="float32", model=model, version=version
-        )
-        return reconstruct.requests(self.model)
+            return calls.encode(sent, **options).requests(self.model)
+        return calls.reconstruct(sent, **options).requests(self.model)
+
+    def _sampling(self, first: int, rows: int) -> Iterable[Message]:
+        model, version = self.to
+        return calls.sample(rows, seed=self.seed, first_row=first, model=model, version=version).requests(self.model)
 
 
 def _synthetic(spec: DataSpec, rows: int, generator: np.random.Generator) -> Array:

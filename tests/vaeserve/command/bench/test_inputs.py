@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vaeserve.client.blocking import Client
-from vaeserve.client.calls import Route
+from vaeserve.client.call import Route
 from vaeserve.client.description import Model
 from vaeserve.command.bench.inputs import Inputs
 from vaeserve.command.bench.plan import RPCS, Rpc

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from vaeserve.client.blocking import Client
-from vaeserve.client.calls import Route
+from vaeserve.client.call import Route
 from vaeserve.command.bench.figures import Figures, figures
 from vaeserve.command.bench.inputs import Inputs
 from vaeserve.command.bench.loops import Outcome, Share, measure, runner

@@ -1,0 +1,64 @@
+"""A prepared call: the requests that it is made of for a model, and how their replies become one result."""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from vaeserve.client.description import Model
+from vaeserve.client.parts import MostRows
+from vaeserve.client.results import Decoded, Encoded, Reconstructed, Sampled
+from vaeserve.client.scalars import integer, text
+
+Reply = TypeVar("Reply", bound=Message)
+Result = TypeVar("Result", bound=Encoded | Decoded | Sampled | Reconstructed)
+
+_SEED_BITS = 53  # what a JSON number holds exactly, so that a seed survives being written down anywhere
+
+
+class Route(NamedTuple):
+    """Which model a call is for."""
+
+    model: str
+    """Empty: the only one."""
+    version: int
+    """0: the newest."""
+
+
+def all_that_is_left(left: int) -> int:
+    """Lets a part hold as many rows as the server's limits allow."""
+    return left
+
+
+class MakeRequests(Protocol):
+    """Makes the requests of a call."""
+
+    def __call__(self, known: Model, most_rows: MostRows = all_that_is_left) -> Iterable[Message]:
+        """Returns the requests for a model, each built as it is asked for, of no more rows than the time allows.
+
+        Raises:
+            InvalidInput: the call does not fit the model.
+        """
+        ...
+
+
+class PreparedCall(NamedTuple, Generic[Reply, Result]):
+    """Everything that a client needs to know about a call."""
+
+    route: Route
+    method: str
+    """Name of the RPC."""
+    requests: MakeRequests
+    join: Callable[[Model, Sequence[Reply]], Result]
+    """Makes the result of the replies, in the order of the requests, which were made for this model."""
+
+
+def as_route(model: str, version: int) -> Route:
+    """Checks a model's name and version."""
+    return Route(text("model", model), integer("version", version, 2**32))
+
+
+def choose_seed(seed: int | None) -> int:
+    """Checks a seed, or picks one: here and not on the server, so that parts and retries draw the same noise."""
+    return secrets.randbits(_SEED_BITS) if seed is None else integer("seed", seed, 2**64)

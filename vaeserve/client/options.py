@@ -1,0 +1,77 @@
+"""Options: the keywords of calls and of connections, each written down once.
+
+The functions of `calls` have the defaults; the methods of `Client` say what each option means.
+"""
+
+from pathlib import Path
+from typing import Literal, TypedDict
+
+EncodeOutput = Literal["mean", "sample", "moments"]
+ReconstructLatent = Literal["mean", "sample"]
+DecodeOutput = Literal["data", "expectation", "png"]
+FloatType = Literal["float32", "float16"]
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """How a server is reached, beside the target: the security of the connection, and the class of its calls."""
+
+    token: str | None
+    tls: bool
+    root_certificates: str | Path | None
+    client_certificate: str | Path | None
+    client_key: str | Path | None
+    bulk: bool
+
+
+class ClientOptions(ConnectionOptions, total=False):
+    """What `Client` takes beside the target."""
+
+    timeout_seconds: float
+
+
+class ModelOptions(TypedDict, total=False):
+    """What every call takes."""
+
+    dtype: FloatType
+    model: str
+    version: int
+
+
+class EncodeOptions(ModelOptions, total=False):
+    """What `encode` takes beside the data."""
+
+    output: EncodeOutput
+    seed: int | None
+    first_row: int
+
+
+class DecodeOptions(ModelOptions, total=False):
+    """What `decode` takes beside the latents."""
+
+    output: DecodeOutput
+    fingerprint: str | None
+
+
+class DrawOptions(ModelOptions, total=False):
+    """What `sample` takes beside which rows."""
+
+    temperature: float | None
+    prior: str
+    output: DecodeOutput
+    include_latent: bool
+
+
+class SampleOptions(DrawOptions, total=False):
+    """What `sample` takes beside the count."""
+
+    seed: int | None
+    first_row: int
+
+
+class ReconstructOptions(ModelOptions, total=False):
+    """What `reconstruct` takes beside the data."""
+
+    latent: ReconstructLatent
+    seed: int | None
+    first_row: int
+    output: DecodeOutput

@@ -1,0 +1,57 @@
+"""Messages of a CallStream: which calls travel together, and which arm of the oneof a call is."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import cast
+
+from google.protobuf.message import Message
+
+from vaeserve.client.description import Model
+from vaeserve.client.stride import rows_of
+from vaeserve.rows.noise import ROW_LIMIT
+from vaeserve.v1 import vae_pb2 as pb
+
+MESSAGE_BYTES = 2**20
+"""Calls share a message of about so much; one that is larger has its own."""
+_VERBS: Mapping[type[Message], str] = {
+    pb.EncodeRequest: "encode",
+    pb.DecodeRequest: "decode",
+    pb.SampleRequest: "sample",
+    pb.ReconstructRequest: "reconstruct",
+}
+"""By the request of the unary RPC: the field of `Call` that holds it, and of `Reply` that holds the answer."""
+
+
+def call_of(number: int, request: Message, timeout_microseconds: int = 0) -> pb.Call:
+    """Returns the call of a stream that makes a request of a unary RPC."""
+    return pb.Call(id=number, timeout_microseconds=timeout_microseconds, **{_VERBS[type(request)]: request})  # type: ignore[arg-type]
+
+
+def request_of(call: pb.Call) -> Message:
+    """Returns the request that a call makes."""
+    return cast(Message, getattr(call, call.WhichOneof("request") or ""))
+
+
+def answer_of(reply: pb.Reply) -> Message | None:
+    """Returns the response that a reply holds; None for an error."""
+    arm = reply.WhichOneof("result")
+    return None if arm is None or arm == "error" else cast(Message, getattr(reply, arm))
+
+
+def part_bytes(request: Message, model: Model) -> int:
+    """Returns about how many bytes a request and the rows of its reply take."""
+    rows = 0 if isinstance(request, pb.EncodeRequest) else rows_of(request)
+    return request.ByteSize() + 4 * model.data.size * rows
+
+
+def take_calls(unsent: deque[pb.Call], most_rows: int = ROW_LIMIT) -> list[pb.Call]:
+    """Takes the next calls that make a message of a good size and few enough rows, or one that is larger."""
+    taken: list[pb.Call] = []
+    size = rows = 0
+    while unsent:
+        size += unsent[0].ByteSize()
+        rows += rows_of(request_of(unsent[0]))
+        if taken and (size > MESSAGE_BYTES or rows > most_rows):
+            break
+        taken.append(unsent.popleft())
+    return taken
