@@ -1,22 +1,34 @@
-"""Clients of the service: blocking and awaited, call by call and over streams.
+"""Clients of the service, blocking and awaited.
 
-blocking          Client: arguments -> one result
-awaited           AsyncClient: the same, awaited
-blocking_streams  Client's long jobs; async_stream_client AsyncClient's
-awaited_streams   the long jobs of an AsyncClient
-endpoint          what both are told of a server, and remember of it
-scalars           a caller's single values, checked
-given             what a caller holds, of whichever library, as rows
-description       Model message -> Model
-calls             turns a call into requests, and their replies into one result
-parts             splits a caller's rows so that requests fit the server's limits
-stride            how many rows a part may hold, so that its answer comes in time
-results           the replies to a call's parts -> one result
-failures          a failed RPC -> CallError, or a pause before the next try
-channel           target, credentials and options of a connection
-targets           what a target names: a port, this machine; whether a proxy stands before it
-conversation      what is sent, what was answered, what is sent again when a stream broke
-samples           the rows of a SampleStream that are still to come
-shared_stream     the concurrent calls of an AsyncClient over one stream
-open_stream       one of them, from its opening to its end
+A call goes blocking | awaited -> calls -> (channel) -> results:
+
+    blocking          Client: arguments -> one result
+    awaited           AsyncClient: the same, awaited
+    endpoint          what a client was told about a server, and what it remembers of it
+    options           the keywords of calls and of connections, each written down once
+    calls             what each verb asks of a model, and the one result of its replies
+    call              a prepared call: its requests, and how their replies are joined
+    parts             splits a caller's rows so that requests fit the server's limits
+    stride            how many rows a part may hold, so that its answer comes in time
+    results           what a client gets, and how the replies to a call's parts become one of it
+    description       Model message -> Model
+    given             a caller's arrays, of whichever library, as rows
+    scalars           a caller's single values, checked
+
+Over streams it goes *_streams -> conversation -> open_stream:
+
+    blocking_streams  long jobs of a Client
+    awaited_streams   long jobs of an AsyncClient
+    stream_jobs       how each of a caller's batches becomes a call
+    conversation      what is sent, what was answered, what is sent again when a stream broke
+    samples           the rows of a SampleStream that are still to come
+    shared_stream     the concurrent calls of an AsyncClient over one stream
+    stream_messages   which calls travel together, and which arm of the oneof a call is
+    open_stream       one stream, from its opening to its end
+
+Both reach a server through:
+
+    channel           target, credentials and options of a connection
+    targets           what a target must name, and whether a proxy stands before it
+    failures          a failed RPC -> CallError, or a pause before the next try
 """

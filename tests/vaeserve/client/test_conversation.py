@@ -104,6 +104,18 @@ def test_a_draw_goes_on_from_batch_to_batch(target: str, stream: Stream) -> None
 
 
 @both
+def test_batches_are_reconstructed_as_one_call_would(target: str, stream: Stream) -> None:
+    options = {"latent": "sample", "seed": 4, "first_row": 9, "output": "expectation"}
+    pieces = list(stream(target, "reconstruct_stream", (batches(5, 150, 45),), options))
+    assert [len(piece.elbo) for piece in pieces] == [5, 150, 45]
+    with Client(target) as client:
+        whole = client.reconstruct(DATA[:200], latent="sample", seed=4, first_row=9, output="expectation")
+    for name in ("output", "elbo", "kl", "log_likelihood", "squared_error"):
+        joined = np.concatenate([getattr(piece, name) for piece in pieces])
+        np.testing.assert_array_equal(joined, getattr(whole, name), name)
+
+
+@both
 def test_a_wrong_batch_raises_in_its_turn(target: str, stream: Stream) -> None:
     first, second = batches(150, 5)
     results = stream(target, "encode_stream", ([first, second, WRONG, first],), {})
@@ -284,6 +296,37 @@ def test_calls_that_share_a_stream_get_what_they_would_alone(target: str) -> Non
         output = np.concatenate([one.output for one in decoded[:-1]])
         np.testing.assert_array_equal(output, client.decode(alone).output)
     assert max(one.timing.batch_rows for one in decoded) > 30
+
+
+def test_calls_of_every_verb_share_one_stream(target: str) -> None:
+    async def use(client: AsyncClient) -> tuple[Any, ...]:
+        answers = await asyncio.gather(
+            client.encode(DATA[:3]), client.decode(LATENT), client.sample(5, seed=2), client.reconstruct(DATA[:4])
+        )
+        assert client._shared is not None
+        return answers
+
+    encoded, decoded, sampled, reconstructed = sharing(target, use)
+    with Client(target) as client:
+        np.testing.assert_array_equal(encoded.latent, client.encode(DATA[:3]).latent)
+        np.testing.assert_array_equal(decoded.output, client.decode(LATENT).output)
+        np.testing.assert_array_equal(sampled.output, client.sample(5, seed=2).output)
+        np.testing.assert_array_equal(reconstructed.elbo, client.reconstruct(DATA[:4]).elbo)
+
+
+def test_whatever_ends_the_reading_of_a_shared_stream_ends_its_calls(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("vaeserve.client.shared_stream.answer_of", broken)
+
+    async def use(client: AsyncClient) -> None:
+        with pytest.raises(CallError, match=r"INTERNAL: reading the shared stream failed: .*a bug.*This is a bug"):
+            await client.decode(LATENT)
+
+    sharing(target, use)
 
 
 def test_small_calls_share_a_stream_and_large_ones_do_not(server: "Server") -> None:
