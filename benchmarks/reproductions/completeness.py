@@ -18,7 +18,7 @@ from benchmarks.harness import claim
 from benchmarks.reproductions.completeness_picture import draw
 from benchmarks.reproductions.runs import Finished, arguments, finish
 from training.evaluate.comparison import comparison
-from training.evaluate.evaluation import PriorEvidence
+from training.evaluate.figures import PriorEvidence
 from training.run.publish import MIXTURE
 from training.settings.resolve import complete, parse_config
 from training.study.sweep import SweepRun, sweep_table, train_sweep

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from benchmarks.reproductions.runs import Finished
 from training.card.tiles import cells
 from training.data import load_dataset
-from training.evaluate.served import DataArray, ServedPair
+from training.evaluate.rows import DataArray
+from training.evaluate.served import ServedPair
 from training.run.publish import MIXTURE
 from training.settings.source import Source
 from training.study.sweep import SweepRun

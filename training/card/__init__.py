@@ -1,9 +1,10 @@
 """The model card: README.md of a package and its pictures, made from the graphs that are served.
 
     card            graphs, rows and figures -> files
-    about           what the text needs and no graph tells
+    about           what the text needs and cannot be measured
     readme          the text
-    dimensions      latent dimensions by what they tell, and paths through them
+    markdown        pieces of Markdown
+    dimensions      latent dimensions by what they tell, and paths through latents
     image_pictures  reconstructions, samples, traversals and interpolations of images
     table_pictures  the same for a table's columns
     plane           the map of the latents

@@ -8,7 +8,7 @@ from training.card.plane import latent_picture
 from training.card.readme import readme_text
 from training.card.weights import weights_picture
 from training.evaluate.evaluation import Evaluation
-from training.evaluate.evidence import EvaluationRows
+from training.evaluate.rows import EvaluationRows
 from training.evaluate.served import ServedPair
 from training.export.package import README
 

@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from training.evaluate.served import Array64
+from training.evaluate.rows import Array64
 from vaeserve.rows.images import Pixels
 
 _DPI = 100

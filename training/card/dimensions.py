@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.evaluate.served import Array32, Array64, DataArray, ServedPair
+from training.evaluate.rows import Array32, Array64, DataArray
+from training.evaluate.served import ServedPair
 
 _ROWS = 64  # at most, that the decoder's response is averaged over
 _DECODED = 1024  # rows in all, about

@@ -7,8 +7,8 @@ from training.card.dimensions import Dimensions, between, traversals
 from training.card.picture import Picture
 from training.card.sheet import Block, fitted, sheet
 from training.card.tiles import Layout, cells, layout
-from training.evaluate.evidence import EvaluationRows
-from training.evaluate.served import DataArray, ServedPair
+from training.evaluate.rows import DataArray, EvaluationRows
+from training.evaluate.served import ServedPair
 from vaeserve.rows.images import Pixels
 
 SEED = 0  # of the prior's draws: `vae sample --seed 0` gives the same

@@ -3,23 +3,18 @@
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from training.card.charts import MOST_CLASSES, Cloud, Map, coloured_classes, latent_map
 from training.card.picture import Picture
 from training.evaluate.bounds import draw_latents
-from training.evaluate.evidence import EvaluationRows
-from training.evaluate.features import evenly
-from training.evaluate.served import Array64, ServedPair
+from training.evaluate.rows import Array64, EvaluationRows, LabelArray, evenly
+from training.evaluate.served import ServedPair
 
 _POINTS = 2000  # rows, and draws from each prior
 _PRIORS = 3  # panels, at most
 _SEED = 0
 _ROWS_PER_DIMENSION = 10  # or the directions in which classes part are those of chance
-
-
-LabelArray = npt.NDArray[np.int64]
 
 
 class _Basis(NamedTuple):

@@ -1,19 +1,22 @@
 """What a table model does, column by column."""
 
+from collections.abc import Sequence
+from math import floor, log10
 from typing import NamedTuple
 
 import numpy as np
 
 from training.card.charts import heat, histograms
 from training.card.dimensions import Dimensions, deviations, moved
+from training.card.markdown import cell
 from training.card.picture import Picture
-from training.evaluate.evidence import EvaluationRows
-from training.evaluate.features import evenly
-from training.evaluate.served import Array32, Array64, DataArray, ServedPair
+from training.evaluate.rows import Array32, Array64, DataArray, EvaluationRows, evenly
+from training.evaluate.served import ServedPair
 
 _ROWS = 2000  # held out, and as many samples of each prior
 _PANELS = 25  # columns with a histogram of their own
 _HEAT = 40  # columns, or dimensions, that a matrix shows legibly
+_LISTED = 60  # columns in the table of figures
 _SEED = 0
 
 
@@ -125,3 +128,25 @@ def _correlation(rows: DataArray) -> Array64:
     length = np.sqrt((centred**2).sum(0))
     unit: Array64 = centred / np.where(length > 0, length, 1.0)
     return unit.T @ unit
+
+
+def columns_table(columns: Sequence[Column]) -> str:
+    """Returns the columns' figures as a section of Markdown."""
+    lines = "\n".join(_column_line(column) for column in columns[:_LISTED])
+    rest = f"\n\nThe first {_LISTED} of {len(columns)} columns." if len(columns) > _LISTED else ""
+    return f"""### Columns
+
+Mean (standard deviation), in the data's own units, of held-out rows and of what draws from the
+standard prior decode to. R^2 is the share of a column's variance that its reconstruction explains.
+
+| column | held-out data | samples | R^2 |
+| --- | ---: | ---: | ---: |
+{lines}{rest}"""
+
+
+def _column_line(column: Column) -> str:
+    spread = column.data[1] or column.samples[1]
+    digits = min(8, max(0, 2 - floor(log10(spread)))) if spread else 2
+    data, samples = (f"{mean:.{digits}f} ({deviation:.{digits}f})" for mean, deviation in (column.data, column.samples))
+    explained = "-" if column.explained is None else f"{column.explained:.2f}"
+    return f"| {cell(column.name)} | {data} | {samples} | {explained} |"

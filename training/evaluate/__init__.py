@@ -1,16 +1,22 @@
-"""Evidence: what a pair is worth, measured on the graphs that are served, through ONNX Runtime.
+"""Evidence: how good a pair is, measured on the graphs that are served, through ONNX Runtime.
 
-    served          a pair's graphs as callables on arrays
+    rows            rows, labels and latents as arrays
+    served          a pair's graphs as methods on arrays
     bounds          ELBO and importance-weighted log-likelihood
-    reconstruction  squared error, the variance explained, and PCA's
     baseline        how probable rows are without latents
+    reconstruction  squared error, the variance explained, and PCA's
     aggregate       all rows' latents together against a prior: distance, holes
-    continuity      do near latents decode to near outputs?
+    continuity      whether near latents decode to near outputs
     features        what rows are compared by
-    completeness    do a prior's latents decode to something that could be data?
-    evaluation      what was found, as one value and as JSON
+    completeness    whether a prior's latents decode to something that could be data
+    figures         the records that an evaluation consists of
+    evaluation      all figures as one value, and as JSON
+    probability     every log-likelihood of an evaluation
+    references      the rows and latents that others are compared with
+    prior_evidence  everything that is measured under one prior
     evidence        the evaluation itself: the above, in order
-    alarms          what nobody should have to find out from its figures
+    alarms          warnings about figures
+    summary         an evaluation in three lines
     report          an evaluation as a table
     comparison      several of them side by side
 

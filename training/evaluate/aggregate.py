@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from training.evaluate.served import Array32, Array64, EncodedRows
+from training.evaluate.rows import Array32, Array64, EncodedRows
 
 ACTIVE_VARIANCE = 0.01  # above it a unit's posterior mean says something (Burda et al., 2016)
 HELD_OUT_SHARE = 0.99  # of the held-out rows' latents count as near

@@ -4,7 +4,8 @@ from math import inf, log
 
 import torch
 
-from training.evaluate.served import BATCH_ROWS, DataArray
+from training.evaluate.rows import DataArray
+from training.evaluate.served import BATCH_ROWS
 from training.likelihoods import FAMILIES, likelihood_of
 from training.scaling import scaling_of
 from vaeserve.package.manifest import DataSpec

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.evaluate.evaluation import Estimate
-from training.evaluate.served import Array32, Array64, DataArray, EncodedRows, ServedPair
+from training.evaluate.figures import Estimate
+from training.evaluate.rows import Array32, Array64, DataArray, EncodedRows
+from training.evaluate.served import ServedPair
 from vaeserve.errors import TrainingError
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.rows.posterior import kl_by_dimension, reparameterize

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from training.evaluate.alarms import alarms
-from training.evaluate.evaluation import Drawn, Evaluation, PriorEvidence
-from training.evaluate.report import number, prior_name
+from training.evaluate.evaluation import Evaluation
+from training.evaluate.figures import Drawn, PriorEvidence, prior_title
+from training.evaluate.report import number
 
 WIDTH = 120  # columns that six models fit into
 _BEST = "*"
@@ -86,7 +87,7 @@ def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:
     yield row("tear index", "tear_index", near_one)
     yield row("largest step", "interpolation_largest_step", near_one)
     for name in dict.fromkeys(prior.name for evaluation in evaluations for prior in evaluation.priors):
-        yield from _prior_rows(prior_name(name), [_named(evaluation.priors, name) for evaluation in evaluations])
+        yield from _prior_rows(prior_title(name), [_named(evaluation.priors, name) for evaluation in evaluations])
 
 
 def comparison_notes(evaluations: Sequence[tuple[str, Evaluation]], mark: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import pairwise_distances
 
-from training.evaluate.served import Array64
+from training.evaluate.rows import Array64
 
 NEIGHBOURS = 5
 ROUNDING = 1e-9  # of the largest row: equal distances, computed twice, differ by less

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.evaluate.evaluation import Smoothness
-from training.evaluate.served import Array32, Array64, DataArray, ServedPair
+from training.evaluate.figures import Smoothness
+from training.evaluate.rows import Array32, Array64, DataArray
+from training.evaluate.served import ServedPair
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 
 STEP = 0.05  # in latent units; a prior's standard deviation is 1

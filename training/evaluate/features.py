@@ -5,13 +5,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from training.evaluate.continuity import Scale
-from training.evaluate.served import Array64, DataArray
+from training.evaluate.rows import Array64, DataArray, LabelArray, evenly
 from training.export.parity import batches
 from vaeserve.slices import rows_within
 
@@ -19,8 +18,6 @@ COMPONENTS = 64
 UNITS = 64  # of the classifier's hidden layer
 FITTED_ROWS, FITTED_VALUES = 10_000, 125_000_000  # at most; the values are 1 GB of doubles
 PASSES = 30
-
-LabelArray = npt.NDArray[np.int64]
 
 
 class Features(NamedTuple):
@@ -74,9 +71,3 @@ def classifier_features(
 
     description = f"{UNITS} hidden units of a classifier that names {accuracy:.1%} of the held-out rows rightly"
     return Features("classifier", description, of)
-
-
-def evenly(rows: int, wanted: int) -> npt.NDArray[np.intp]:
-    """Returns so many places, spread evenly over rows; all of them where there are fewer."""
-    count = min(rows, wanted)
-    return np.arange(count) * rows // max(count, 1)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.decomposition import PCA
 
-from training.evaluate.features import evenly
-from training.evaluate.served import BATCH_ROWS, Array64, DataArray
+from training.evaluate.rows import Array64, DataArray, evenly
+from training.evaluate.served import BATCH_ROWS
 from training.export.parity import batches
 from vaeserve.slices import rows_within
 

@@ -1,16 +1,17 @@
-"""An evaluation for people: one table, on a terminal or in Markdown."""
+"""An evaluation for people: three lines and a table, on a terminal or in Markdown."""
 
 from typing import NamedTuple
 
 from training.evaluate.alarms import alarms
-from training.evaluate.evaluation import Estimate, Evaluation, Nll, PriorEvidence
-from vaeserve.package.manifest import STANDARD
+from training.evaluate.evaluation import Evaluation
+from training.evaluate.figures import Estimate, Nll, PriorEvidence, prior_title
+from training.evaluate.summary import evaluation_summary
 
 NONE = "-"
 
 
 class Figure(NamedTuple):
-    """One figure."""
+    """One line of a table."""
 
     label: str
     value: str
@@ -25,18 +26,18 @@ class Section(NamedTuple):
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
-    """Returns every figure as aligned lines for a terminal."""
-    found = sections(evaluation)
-    labels = max(len(line.label) for section in found for line in section.figures)
-    values = max(len(line.value) for section in found for line in section.figures)
-    text = []
-    for section in found:
-        text.append(section.title)
-        text += [
+    """Returns the summary, then every figure, as aligned lines for a terminal."""
+    every = sections(evaluation)
+    labels = max(len(figure.label) for section in every for figure in section.figures)
+    values = max(len(figure.value) for section in every for figure in section.figures)
+    lines = ["in brief", *(f"  {line}" for line in evaluation_summary(evaluation))]
+    for section in every:
+        lines.append(section.title)
+        lines += [
             f"  {label:<{labels}}  {value:>{values}}  {remark}".rstrip() for label, value, remark in section.figures
         ]
-    text += ["rows are compared by", *(f"  {space}" for space in _spaces(evaluation))]
-    return "\n".join([*text, *(f"warning: {alarm}" for alarm in alarms(evaluation))])
+    lines += ["rows are compared by", *(f"  {space}" for space in _spaces(evaluation))]
+    return "\n".join([*lines, *(f"warning: {alarm}" for alarm in alarms(evaluation))])
 
 
 def evaluation_markdown(evaluation: Evaluation) -> str:
@@ -51,26 +52,17 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
 
 
 def sections(evaluation: Evaluation) -> tuple[Section, ...]:
-    """Returns every figure, by what it tells about; "-" where the model does not have it."""
-    found = evaluation
+    """Returns every figure, by subject; "-" where the model does not have it."""
     latents = (
-        Figure("active units", number(found.active_units, 0), f"of {found.latent_size}"),
-        Figure("aggregate KL", number(found.aggregate_kl_nats), "nats, all rows' latents together against N(0, I)"),
-        Figure("squared error", number(found.squared_error, 1), "of the expectation, in the data's units"),
-        Figure("explained", share(found.explained), f"of the variance, columns scaled alike; {_of_pca(found)}"),
+        Figure("active units", number(evaluation.active_units, 0), f"of {evaluation.latent_size}"),
+        Figure("aggregate KL", number(evaluation.aggregate_kl_nats), "nats, all rows' latents together to N(0, I)"),
+        Figure("squared error", number(evaluation.squared_error, 1), "of the expectation, in the data's units"),
+        Figure("explained", share(evaluation.explained), f"of the variance, columns scaled alike; {_pca(evaluation)}"),
     )
-    slope = "p99 / median slope of the decoder around held-out rows; a linear one has 1"
-    continuity = [
-        Figure("tear index", number(found.smoothness.tear_index), slope),
-        Figure("largest step", number(found.interpolation_largest_step), "/ mean step, on lines between held-out rows"),
-    ]
-    for space in found.features:
-        remark = f"of the lines' midpoints are near real rows, of real rows {space.precision:.0%}"
-        continuity.append(Figure(f"midpoints, {space.name}", f"{space.midpoint_precision:.0%}", remark))
     return (
-        Section(f"{found.rows} held-out rows, means a row", (*_likelihoods(found), *latents)),
-        Section("continuity", tuple(continuity)),
-        *(Section(f"completeness under {prior_name(prior.name)}", _prior(prior)) for prior in found.priors),
+        Section(f"{evaluation.rows} held-out rows, means a row", (*_likelihoods(evaluation), *latents)),
+        Section("continuity", _continuity(evaluation)),
+        *(Section(f"completeness under {prior_title(prior.name)}", _prior(prior)) for prior in evaluation.priors),
     )
 
 
@@ -89,25 +81,18 @@ def estimate(value: Estimate | None) -> str:
     return NONE if value is None else f"{value.value:.2f} +- {value.standard_error:.2f}"
 
 
-def prior_name(name: str) -> str:
-    """Returns what people call a prior."""
-    return "N(0, I)" if name == STANDARD else name
-
-
 def _likelihoods(evaluation: Evaluation) -> tuple[Figure, ...]:
-    found, nll = evaluation.likelihoods, evaluation.likelihoods.nll
-    how = (
-        f"nats; {nll.samples} samples for each of {nll.rows} rows, {nll.effective_samples:.0f} effective"
-        if nll
-        else "nats"
+    figures, nll = evaluation.likelihoods, evaluation.likelihoods.nll
+    effort = (
+        f"; {nll.samples} samples for each of {nll.rows} rows, {nll.effective_samples:.0f} effective" if nll else ""
     )
     return (
-        Figure("negative ELBO", estimate(found.negative_elbo_nats), "nats"),
-        Figure("reconstruction", estimate(found.reconstruction_nats), "nats, the distortion"),
-        Figure("KL", estimate(found.kl_nats), f"nats, the rate{_by_dimension(found.kl_per_dimension_nats)}"),
-        Figure("bits per dimension", number(found.bits_per_dimension, 3), "negative ELBO / (values in a row * ln 2)"),
-        Figure("without latents", number(found.without_latents_nats), "nats, by one distribution for all rows"),
-        Figure("-log p(x)", estimate(nll.nats if nll else None), how),
+        Figure("negative ELBO", estimate(figures.negative_elbo_nats), "nats"),
+        Figure("reconstruction", estimate(figures.reconstruction_nats), "nats, the distortion"),
+        Figure("KL", estimate(figures.kl_nats), f"nats, the rate{_by_dimension(figures.kl_per_dimension_nats)}"),
+        Figure("bits per dimension", number(figures.bits_per_dimension, 3), "negative ELBO / (values in a row * ln 2)"),
+        Figure("without latents", number(figures.without_latents_nats), "nats, with one distribution for all rows"),
+        Figure("-log p(x)", estimate(nll.nats if nll else None), f"nats{effort}"),
         *_bound_of_some(nll, evaluation.rows),
         Figure("-log p(x) in bits", number(nll.bits_per_dimension if nll else None, 3), "per dimension"),
     )
@@ -124,25 +109,39 @@ def _bound_of_some(nll: Nll | None, rows: int) -> tuple[Figure, ...]:
     return (Figure("  its negative ELBO", number(nll.negative_elbo_nats), f"nats, of those {nll.rows} rows"),)
 
 
-def _of_pca(found: Evaluation) -> str:
-    linear = f"PCA with {found.latent_size} components"
-    return f"{linear} loses none" if found.pca_squared_error is None else f"{linear}: {share(found.pca_explained)}"
+def _pca(evaluation: Evaluation) -> str:
+    linear = f"PCA with {evaluation.latent_size} components"
+    if evaluation.pca_squared_error is None:
+        return f"{linear} loses none"
+    return f"{linear}: {share(evaluation.pca_explained)}"
+
+
+def _continuity(evaluation: Evaluation) -> tuple[Figure, ...]:
+    slope = "p99 / median slope of the decoder around held-out rows; a linear decoder has 1"
+    step = number(evaluation.interpolation_largest_step)
+    figures = [
+        Figure("tear index", number(evaluation.smoothness.tear_index), slope),
+        Figure("largest step", step, "/ mean step, on lines between the latents of held-out rows"),
+    ]
+    for space in evaluation.features:
+        remark = f"of rows decoded halfway on these lines lie near real rows; of held-out rows {space.precision:.0%}"
+        figures.append(Figure(f"midpoints, {space.name}", f"{space.midpoint_precision:.0%}", remark))
+    return tuple(figures)
 
 
 def _prior(prior: PriorEvidence) -> tuple[Figure, ...]:
     chance = f"MMD^2 to all rows' latents; {prior.mmd_squared_chance:.4f} by chance"
+    holes = "of draws lie where no row's latent does; 1% of held-out rows do"
     figures = [
-        Figure(
-            "holes", f"{prior.hole_fraction:.1%}", "of draws lie where no row's latent does; 1% of held-out rows do"
-        ),
+        Figure("holes", f"{prior.hole_fraction:.1%}", holes),
         Figure("mismatch", number(prior.mmd_squared, 4), chance),
         Figure("tear index", number(prior.smoothness.tear_index), "around draws"),
         Figure("cycle", number(prior.cycle_distance), "latent units from a draw to the encoding of its output"),
         Figure("cycle in deviations", number(prior.cycle_deviations), "of the posterior; below 1 is within its noise"),
     ]
     for features, density, coverage in ((drawn.features, drawn.density, drawn.coverage) for drawn in prior.samples):
-        figures.append(Figure(f"density, {features}", number(density), "of samples among real rows / of held-out rows"))
-        figures.append(Figure(f"coverage, {features}", number(coverage), "of real rows by samples / by held-out rows"))
+        figures.append(Figure(f"density, {features}", number(density), "of samples among real rows; held-out rows: 1"))
+        figures.append(Figure(f"coverage, {features}", number(coverage), "of real rows by samples; held-out rows: 1"))
     return tuple(figures)
 
 

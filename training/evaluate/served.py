@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from training.evaluate.rows import Array32, Array64, DataArray, DecodedRows, EncodedRows
 from training.export.footprint import row_bytes
 from training.export.parity import batches, open_session, run_in_batches
 from training.export.probes import Arrays
@@ -17,31 +17,12 @@ from vaeserve.slices import Slices, rows_within
 
 BATCH_ROWS = 256  # most rows that one call of a graph takes: enough to keep a core busy, few enough for its caches
 
-Array32 = npt.NDArray[np.float32]
-Array64 = npt.NDArray[np.float64]
-DataArray = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-
 
 class PriorGraph(NamedTuple):
     """A prior that is a graph: noise [batch, noise_size], temperature [batch] -> latent."""
 
     content: bytes
     noise_size: int
-
-
-class EncodedRows(NamedTuple):
-    """Distribution N(mean, exp(log_variance)) of the rows' latents, or their codes where there is no distribution."""
-
-    mean: Array32  # [rows, latent]
-    log_variance: Array32 | None  # [rows, latent]
-
-
-class DecodedRows(NamedTuple):
-    """What latents decode to."""
-
-    data: DataArray  # [rows, *row_shape]
-    expectation: Array32  # [rows, *row_shape]
-    parameters: Array32  # [rows, *parameters_shape]
 
 
 class ServedPair:

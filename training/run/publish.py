@@ -11,8 +11,8 @@ from training.card.card import card
 from training.data import Dataset, training_rows
 from training.evaluate.bounds import draw_latents
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
-from training.evaluate.evidence import EvaluationRows, evaluate_pair
-from training.evaluate.features import evenly
+from training.evaluate.evidence import evaluate_pair
+from training.evaluate.rows import EvaluationRows, evenly
 from training.evaluate.served import PriorGraph, ServedPair
 from training.export.graphs import ExportedGraph, export_graphs, modules_of
 from training.export.package import Contents, libraries, write_package

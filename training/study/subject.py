@@ -8,7 +8,8 @@ import numpy as np
 
 from training.data import Dataset, load_dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
-from training.evaluate.evidence import EvaluationRows, ReportStage, evaluate_pair
+from training.evaluate.evidence import ReportStage, evaluate_pair
+from training.evaluate.rows import EvaluationRows
 from training.evaluate.served import ServedPair
 from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from training.data import Dataset
-from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
+from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
+from training.evaluate.figures import Estimate
 from training.evaluate.report import number
 from training.models import model_of
 from training.run import run

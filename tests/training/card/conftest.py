@@ -9,7 +9,8 @@ from tests.support.make_tiny_package import TINY
 from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prior
 from training.card.about import About
 from training.evaluate.evaluation import Budget, Evaluation
-from training.evaluate.evidence import EvaluationRows, evaluate_pair
+from training.evaluate.evidence import evaluate_pair
+from training.evaluate.rows import EvaluationRows
 from training.evaluate.served import ServedPair
 from vaeserve.package.directory import ModelPackage
 

@@ -20,7 +20,9 @@ def text(subject: Subject, about: About, columns: list[Column] | None = None) ->
 
 def test_it_says_what_the_model_is(images: Subject, about: About) -> None:
     found = text(images, about)
-    assert found.startswith("# tiny\n\nA variational autoencoder: images of shape 4 x 4 x 1 (uint8, 0 to 16) to 3 ")
+    assert found.startswith(
+        "# tiny\n\nA variational autoencoder that maps images of shape 4 x 4 x 1 (uint8, 0 to 16) to 3 latent "
+    )
     assert "- **Data**: made-up rows. 90 rows to train on, 80 held out.\n" in found
     assert "- **Likelihood**: binomial (trials 16).\n" in found
     assert "| negative ELBO |" in found
@@ -53,7 +55,7 @@ def test_a_table_is_described_by_columns(table: Subject, about: About) -> None:
         Column("still", (3.0, 0.0), (3.0, 0.0), None),
     ]
     found = text(table, about, columns)
-    assert "table rows of shape 6 (float32) to 2 latent values" in found
+    assert "table rows of shape 6 (float32) to 2 latent values" in " ".join(found.split())
     assert "1e+30" not in found
     assert "| a\\|b | 1234 (210) | 1200 (100) | 0.88 |" in found
     assert "| tiny | 0.001230 (0.000400) | 0.001000 (0.000000) | 0.50 |" in found
@@ -65,7 +67,7 @@ def test_a_table_is_described_by_columns(table: Subject, about: About) -> None:
 
 def test_priors_are_listed_and_the_example_draws_from_another(table: Subject, about: About) -> None:
     found = text(table, about._replace(default_prior="narrow"))
-    assert "`standard` (N(0, I)), `narrow`; `narrow` unless another is asked for." in found
+    assert "`standard` (N(0, I)), `narrow`; `narrow` is the default." in found
     assert "--prior standard --out samples.npy" in found
 
 
@@ -80,8 +82,8 @@ def test_what_was_left_out_is_listed_as_far_as_anyone_reads(images: Subject, abo
 
 def test_what_is_to_be_known_of_the_data_is_told(images: Subject, about: About) -> None:
     found = text(images, about._replace(notes=("t.csv: column 'a' keeps few",)))
-    assert "Of the data:\n\n- t.csv: column 'a' keeps few" in found
-    assert "Of the data" not in text(images, about)
+    assert "About the data:\n\n- t.csv: column 'a' keeps few" in found
+    assert "About the data" not in text(images, about)
 
 
 def test_limits_come_from_the_figures(images: Subject, about: About) -> None:
@@ -100,7 +102,7 @@ def test_limits_come_from_the_figures(images: Subject, about: About) -> None:
 
 @pytest.mark.parametrize(("model", "article"), [("autoencoder", "An"), ("linear autoencoder", "A")])
 def test_the_article_fits_the_model(images: Subject, about: About, model: str, article: str) -> None:
-    assert f"\n{article} {model}: " in text(images, about._replace(model=model))
+    assert f"\n{article} {model} that " in text(images, about._replace(model=model))
 
 
 def test_the_python_example_is_python(images: Subject, about: About) -> None:

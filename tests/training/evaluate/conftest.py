@@ -9,8 +9,9 @@ from onnx import NodeProto, helper
 
 from tests.support.make_tiny_package import floats, graph, scalar
 from training.evaluate.evaluation import Budget, Evaluation
-from training.evaluate.evidence import EvaluationRows, evaluate_pair
-from training.evaluate.served import Array32, Array64, PriorGraph, ServedPair
+from training.evaluate.evidence import evaluate_pair
+from training.evaluate.rows import Array32, Array64, EvaluationRows
+from training.evaluate.served import PriorGraph, ServedPair
 from vaeserve.package.manifest import DataSpec, TensorSpec
 
 FEATURES, LATENT, SPREAD = 6, 2, 0.5

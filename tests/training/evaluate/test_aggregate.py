@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.evaluate.aggregate import Holes, active_units, gaussian_kl, mmd
-from training.evaluate.served import Array32, EncodedRows
+from training.evaluate.rows import Array32, EncodedRows
 
 SIZE = 4
 

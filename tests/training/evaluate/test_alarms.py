@@ -3,7 +3,8 @@ import pytest
 from training.card.readme import _limits
 from training.evaluate.alarms import alarms
 from training.evaluate.comparison import comparison_notes
-from training.evaluate.evaluation import Estimate, Evaluation
+from training.evaluate.evaluation import Evaluation
+from training.evaluate.figures import Estimate
 from training.evaluate.report import evaluation_table
 from training.evaluate.served import ServedPair
 

@@ -17,8 +17,9 @@ from training.evaluate.bounds import (
     noise_of,
     weighted_nll,
 )
-from training.evaluate.evaluation import Estimate
-from training.evaluate.served import Array32, Array64, EncodedRows, ServedPair
+from training.evaluate.figures import Estimate
+from training.evaluate.rows import Array32, Array64, EncodedRows
+from training.evaluate.served import ServedPair
 from vaeserve.errors import TrainingError
 
 

@@ -1,5 +1,6 @@
 from training.evaluate.comparison import comparison, comparison_markdown, comparison_notes, comparison_rows
-from training.evaluate.evaluation import Estimate, Evaluation
+from training.evaluate.evaluation import Evaluation
+from training.evaluate.figures import Estimate
 
 
 def row_of(table: str, label: str) -> list[str]:

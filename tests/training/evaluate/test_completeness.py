@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.evaluate.completeness import NEIGHBOURS, Balls
-from training.evaluate.served import Array64
+from training.evaluate.rows import Array64
 
 
 def normal(rows: int, seed: int, scale: float = 1.0) -> Array64:

@@ -3,8 +3,9 @@ import pytest
 
 from tests.training.evaluate.conftest import LATENT, LinearGaussian, codes, linear_encoder, pair, tearing_decoder
 from training.evaluate.continuity import STEP, Scale, cycle, directions, largest_step, lipschitz
-from training.evaluate.evaluation import Smoothness
-from training.evaluate.served import Array32, ServedPair
+from training.evaluate.figures import Smoothness
+from training.evaluate.rows import Array32
+from training.evaluate.served import ServedPair
 from vaeserve.package.manifest import DataSpec
 
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from tests.support.make_tiny_package import TINY
 from tests.training.evaluate.conftest import (
     BUDGET,
     FEATURES,
@@ -13,10 +12,10 @@ from tests.training.evaluate.conftest import (
     pair,
 )
 from training.evaluate.evaluation import Evaluation
-from training.evaluate.evidence import EvaluationRows, _made, evaluate_pair
+from training.evaluate.evidence import evaluate_pair
+from training.evaluate.rows import EvaluationRows
 from training.evaluate.served import ServedPair
 from vaeserve.errors import TrainingError
-from vaeserve.package.directory import ModelPackage
 
 
 def test_a_model_that_is_the_data_passes(model: LinearGaussian, evaluation: Evaluation, rows: EvaluationRows) -> None:
@@ -60,12 +59,6 @@ def test_a_posterior_that_is_the_prior_leaves_no_holes(model: LinearGaussian, ro
     assert found.priors[0].hole_fraction < 0.05
 
 
-def test_labels_give_a_second_feature_space(evaluation: Evaluation, codes_evaluation: Evaluation) -> None:
-    assert [space.name for space in evaluation.features] == ["values", "classifier"]
-    assert [drawn.features for drawn in evaluation.priors[0].samples] == ["values", "classifier"]
-    assert [space.name for space in codes_evaluation.features] == ["values"]
-
-
 def test_codes_have_what_codes_can_have(codes_evaluation: Evaluation) -> None:
     found = codes_evaluation.likelihoods
     assert found.reconstruction_nats is not None
@@ -83,12 +76,12 @@ def test_the_same_graphs_and_rows_give_the_same_figures(
     assert evaluate_pair(model.served(), rows, BUDGET._replace(seed=5)) != evaluation
 
 
-def test_progress_is_told_in_order(model: LinearGaussian, rows: EvaluationRows) -> None:
-    told: list[tuple[str, float]] = []
-    evaluate_pair(model.served(), rows, BUDGET, lambda name, share: told.append((name, share)))
-    assert list(dict(told)) == ["ELBO", "importance weights", "continuity", "completeness"]
-    assert all(0 <= share <= 1 for _, share in told)
-    assert told[-1] == ("completeness", 1)
+def test_progress_is_reports_in_order(model: LinearGaussian, rows: EvaluationRows) -> None:
+    reports: list[tuple[str, float]] = []
+    evaluate_pair(model.served(), rows, BUDGET, lambda name, share: reports.append((name, share)))
+    assert list(dict(reports)) == ["ELBO", "importance weights", "continuity", "completeness"]
+    assert all(0 <= share <= 1 for _, share in reports)
+    assert reports[-1] == ("completeness", 1)
 
 
 def test_a_pair_without_a_likelihood_has_no_nats(rows: EvaluationRows, model: LinearGaussian) -> None:
@@ -104,25 +97,6 @@ def test_few_held_out_rows_are_enough_and_too_few_are_refused(served: ServedPair
     assert 0 <= few.priors[0].hole_fraction <= 1
     with pytest.raises(TrainingError, match=r"more than 5 training rows .* not 5 and 200"):
         evaluate_pair(served, rows._replace(train=rows.train[:5]))
-
-
-def test_one_class_makes_no_classifier(served: ServedPair, rows: EvaluationRows) -> None:
-    found = evaluate_pair(served, rows._replace(train_labels=np.zeros(len(rows.train), np.int64)), BUDGET)
-    assert [space.name for space in found.features] == ["values"]
-
-
-def test_where_rows_are_black_and_white_so_are_samples() -> None:
-    """A decoder that knows only grey makes rows like those of noise: half of each, whatever the threshold."""
-    served = ServedPair.from_package(ModelPackage.open(TINY))
-    random = np.random.default_rng(0)
-    train, test = (16 * random.integers(0, 2, (rows, 4, 4, 1)).astype(np.uint8) for rows in (200, 200))
-    grey = _made(served, np.zeros((50, 3), np.float32), False, 0)
-    drawn = _made(served, np.zeros((50, 3), np.float32), True, 0)
-    assert set(np.unique(grey)) == {8}
-    assert set(np.unique(drawn)) == {0, 16}
-    assert drawn.mean() == pytest.approx(8, abs=1)
-    metrics = evaluate_pair(served, EvaluationRows(train, test), BUDGET).metrics
-    assert metrics["standard_values_density"] == pytest.approx(1, abs=0.5)
 
 
 def test_a_broken_encoder_is_named(model: LinearGaussian, rows: EvaluationRows) -> None:

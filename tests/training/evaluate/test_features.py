@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from training.evaluate.continuity import Scale
-from training.evaluate.features import Features, classifier_features, evenly, value_components
-from training.evaluate.served import Array32, ServedPair
+from training.evaluate.features import Features, classifier_features, value_components
+from training.evaluate.rows import Array32
+from training.evaluate.served import ServedPair
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +39,3 @@ def test_a_classifiers_features_tell_classes_apart(values: Features, labelled: t
     assert (hidden >= 0).all()
     again = classifier_features(values, (rows[:300], labels[:300]), (rows[300:], labels[300:]))
     np.testing.assert_array_equal(again.of(rows), hidden)
-
-
-@given(st.integers(1, 500), st.integers(1, 500))
-def test_places_are_spread_evenly(rows: int, wanted: int) -> None:
-    places = evenly(rows, wanted)
-    assert len(places) == min(rows, wanted)
-    assert places[0] == 0
-    assert places[-1] < rows
-    gaps = np.diff(places)
-    assert not len(gaps) or gaps.max() - gaps.min() <= 1 <= gaps.min()

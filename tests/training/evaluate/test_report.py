@@ -1,4 +1,5 @@
-from training.evaluate.evaluation import Estimate, Evaluation
+from training.evaluate.evaluation import Evaluation
+from training.evaluate.figures import Estimate
 from training.evaluate.report import evaluation_markdown, evaluation_table, sections
 
 
@@ -11,6 +12,8 @@ def test_the_table_is_aligned_and_names_units(evaluation: Evaluation) -> None:
         }
     )
     figures = evaluation_table(evaluation.model_copy(update={"likelihoods": likelihoods})).splitlines()
+    assert figures[0] == "in brief"
+    figures = figures[4:]
     assert figures[0] == "200 held-out rows, means a row"
     assert figures[1] == "  negative ELBO          93.25 +- 0.25  nats"
     assert figures[3] == "  KL                      2.75 +- 0.10  nats, the rate; 0.50 to 2.25 per latent dimension"
@@ -38,7 +41,7 @@ def test_what_a_model_does_not_have_is_a_dash(codes_evaluation: Evaluation) -> N
 
 def test_pca_stands_beside_what_is_explained_where_it_can_lose(evaluation: Evaluation) -> None:
     worse = evaluation.model_copy(update={"explained": 0.5541, "pca_explained": 0.75})
-    (line,) = (line for line in evaluation_table(worse).splitlines() if "explained" in line)
+    (line,) = (line for line in evaluation_table(worse).splitlines() if "  explained" in line)
     assert line.split(maxsplit=2)[1:] == [
         "55.4%",
         "of the variance, columns scaled alike; PCA with 2 components: 75.0%",

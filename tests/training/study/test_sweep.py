@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from training.data import Dataset
-from training.evaluate.evaluation import EVALUATION_FILE, Estimate, Evaluation
+from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
+from training.evaluate.figures import Estimate
 from training.run.checkpoint import Checkpoint
 from training.run.publish import Outcome
 from training.settings.config import Config

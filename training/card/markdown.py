@@ -1,0 +1,38 @@
+"""Pieces of Markdown: paragraphs that fit a terminal, list points, and texts whose characters mean themselves."""
+
+import json
+import textwrap
+
+from training.card.about import SettingValue
+
+_WIDTH = 100  # characters in a line
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """Returns a paragraph, broken into lines; those after the first are indented."""
+    return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def point(text: str) -> str:
+    """Returns a point of a list."""
+    return wrapped(f"- {text}", indent="  ")
+
+
+def escaped(text: str) -> str:
+    """Returns a text as one line in which Markdown and HTML change nothing."""
+    line = " ".join(text.split())
+    for character in "\\`*_<[":
+        line = line.replace(character, f"\\{character}")
+    return line
+
+
+def cell(text: str) -> str:
+    """Returns a text as one cell of a table, where a bar would begin the next one."""
+    return escaped(text).replace("|", "\\|")
+
+
+def line_of_toml(key: str, value: SettingValue) -> str:
+    """Returns a setting as a line of TOML."""
+    if isinstance(value, tuple):
+        return f"{key} = [{', '.join(map(str, value))}]"
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"

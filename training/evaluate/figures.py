@@ -1,0 +1,100 @@
+"""The figures that an evaluation consists of, as frozen records."""
+
+from pydantic import PositiveInt
+
+from vaeserve.package.manifest import STANDARD
+from vaeserve.records import Record
+
+
+class Estimate(Record):
+    """A mean over rows."""
+
+    value: float
+    standard_error: float
+
+
+class Nll(Record):
+    """Importance-weighted estimate of -log p(x)."""
+
+    nats: Estimate
+    bits_per_dimension: float
+    effective_samples: float
+    """How many equal weights would tell as much as the samples do, a mean over rows."""
+    rows: PositiveInt
+    samples: PositiveInt
+    negative_elbo_nats: float
+    """Of the same rows."""
+
+
+class Smoothness(Record):
+    """How much outputs change for a small step of the latent (`training.evaluate.continuity.lipschitz`)."""
+
+    median: float
+    p99: float
+    tear_index: float | None
+    """p99 / median: 1 for a linear decoder; large where small steps tear outputs apart. None where nothing changes."""
+
+
+class FeatureSpace(Record):
+    """What rows were compared by, and what held-out rows reach there against training rows."""
+
+    name: str
+    description: str
+    density: float
+    coverage: float
+    precision: float
+    midpoint_precision: float
+    """Of what lies halfway between two held-out rows' latents."""
+
+
+class Drawn(Record):
+    """What a prior's samples reach in one feature space, as a share of what held-out rows reach; None of nothing."""
+
+    features: str
+    density: float | None
+    coverage: float | None
+
+
+class PriorEvidence(Record):
+    """What was found about one prior."""
+
+    name: str
+    hole_fraction: float
+    """The share of its draws that lie where no row's latent does; 0.01 is what rows themselves have."""
+    mmd_squared: float
+    """To the aggregate posterior; around 0 where they are the same."""
+    mmd_squared_chance: float
+    """What 95 % of random splits stay below."""
+    smoothness: Smoothness
+    cycle_distance: float
+    """From a draw to the encoding of what it decodes to, in latent units."""
+    cycle_deviations: float | None
+    """The same in standard deviations of the posterior."""
+    samples: tuple[Drawn, ...]
+    """One a feature space."""
+
+
+class Likelihoods(Record):
+    """How probable held-out rows are. None is what the model does not have.
+
+    Nats are sums over a row's values, and means over rows.
+    """
+
+    negative_elbo_nats: Estimate | None = None
+    reconstruction_nats: Estimate | None = None
+    """Distortion: expected negative log-likelihood under the posterior; that of the code where there is none."""
+    kl_nats: Estimate | None = None
+    """Rate: what a latent tells about its row."""
+    kl_per_dimension_nats: tuple[float, ...] | None = None
+    bits_per_dimension: float | None = None
+    """Negative ELBO / (values in a row * ln 2)."""
+    nll: Nll | None = None
+    without_latents_nats: float | None = None
+    """Negative log-likelihood of the same family with parameters that are alike for all rows, fitted on the training
+    rows, or of the uniform distribution where levels are discrete and that is less. None of a family that is unknown.
+    """
+
+
+def prior_title(name: str) -> str:
+    """Returns what a prior is called in a text for people."""
+    return "N(0, I)" if name == STANDARD else name

@@ -1,0 +1,72 @@
+"""An evaluation in three lines: the reconstructions, the samples, and the prior to draw them from."""
+
+from training.evaluate.evaluation import Evaluation
+from training.evaluate.figures import PriorEvidence, prior_title
+
+CLOSE = 0.02  # shares nearer to each other than this count as equal
+BETTER = 0.05  # the gain in coverage from which another prior is worth asking for
+ENOUGH = 0.9  # the coverage from which nothing is missing
+SPARSE = 0.5  # the density below which most samples lie off the rows
+
+
+def evaluation_summary(evaluation: Evaluation) -> tuple[str, ...]:
+    """Returns three lines that say what the model is good for, and which prior to use."""
+    return (_reconstruction(evaluation), _samples(evaluation), _prior(evaluation))
+
+
+def _reconstruction(evaluation: Evaluation) -> str:
+    linear = f"PCA with {evaluation.latent_size} component{'s' * (evaluation.latent_size != 1)}"
+    explained, of_pca = evaluation.explained, evaluation.pca_explained
+    if explained is None:
+        return f"reconstructs held-out rows with a squared error of {evaluation.squared_error:.4g} a row"
+    if explained <= 0:
+        return "reconstructs held-out rows no better than the mean of the training rows would"
+    missed = f"{1 - explained:.0%} of the variance is lost"
+    if of_pca is None or of_pca >= 1:
+        return f"reconstructs held-out rows: {missed}; {linear} loses none"
+    gain = 1 - (1 - explained) / (1 - of_pca)
+    missed += f", by PCA {1 - of_pca:.0%}"
+    if abs(gain) < CLOSE:
+        return f"reconstructs held-out rows as well as {linear} ({missed})"
+    return f"reconstructs held-out rows {abs(gain):.0%} {'better' if gain > 0 else 'worse'} than {linear} ({missed})"
+
+
+def _samples(evaluation: Evaluation) -> str:
+    standard = evaluation.priors[0]
+    coverage = _coverage(standard)
+    if coverage is None:
+        return "cannot judge samples: even held-out rows lie near no training row"
+    density = min(drawn.density or 0.0 for drawn in standard.samples)
+    sparse = f", but few of them lie among real rows (density {density:.2f})" if density < SPARSE else ""
+    return f"samples from {prior_title(standard.name)} {_cover(coverage)}{sparse}"
+
+
+def _prior(evaluation: Evaluation) -> str:
+    standard, *others = evaluation.priors
+    coverage = _coverage(standard)
+    if coverage is None:
+        return "cannot compare priors, for the same reason"
+    if not others:
+        return "has no other prior" + ("" if coverage >= ENOUGH else "; a mixture may cover more: --mixture-components")
+    best = max(others, key=_quality)
+    of_best = _coverage(best) or 0.0
+    if _quality(best) < _quality(standard) + BETTER:
+        return f"samples from prior {best.name} {_cover(of_best)}, which is no better: {prior_title(standard.name)} will do"
+    return f"samples from prior {best.name} {_cover(of_best)}: use --prior {best.name}"
+
+
+def _cover(coverage: float) -> str:
+    share = "all" if coverage > 1 - CLOSE else f"{coverage:.0%}"
+    return f"cover {share} of the real rows that held-out rows cover"
+
+
+def _coverage(prior: PriorEvidence) -> float | None:
+    """Returns the lowest coverage of all feature spaces, as a share of what held-out rows reach."""
+    known = [drawn.coverage for drawn in prior.samples if drawn.coverage is not None]
+    return min(known, default=None)
+
+
+def _quality(prior: PriorEvidence) -> float:
+    """Returns the lower of coverage and density; more than what held-out rows reach counts as that."""
+    shares = [share or 0.0 for drawn in prior.samples for share in (drawn.coverage, drawn.density)]
+    return min([1.0, *shares])
