@@ -82,7 +82,8 @@ def test_export_packages_the_same_pair_and_says_what_comes_next(
     assert cli.export([str(run_directory), "--out", str(target)]) == 0
     assert ModelPackage.open(target).manifest.fingerprint == package.manifest.fingerprint
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "360 held-out rows, means a row"
+    assert lines[0] == "in brief"
+    assert lines[4] == "360 held-out rows, means a row"
     assert lines[-3:] == [
         "proved   8 outputs agree with PyTorch's in batches of 1, 2, 3, 7, 64 rows",
         f"package  {target}: digits, version 1",
@@ -165,7 +166,7 @@ def test_a_run_needs_nobody_to_talk_to(tmp_path: Path, redirection: str) -> None
     command = shlex.join([*COMMAND, "train", "digits", "--out", str(out), "--config", str(settings), "--epochs", "2"])
     done = subprocess.run(["sh", "-c", f"{command} {redirection}"], cwd=ROOT, stdout=subprocess.PIPE, check=False)
     assert done.returncode == 0
-    assert done.stdout.startswith(b"360 held-out rows")
+    assert done.stdout.startswith(b"in brief\n")
     assert ModelPackage.open(out / PACKAGE_DIRECTORY)
 
 

@@ -49,10 +49,10 @@ def _prior(evaluation: Evaluation) -> str:
     if not others:
         return "has no other prior" + ("" if coverage >= ENOUGH else "; a mixture may cover more: --mixture-components")
     best = max(others, key=_quality)
-    of_best = _coverage(best) or 0.0
+    others_reach = f"samples from prior {best.name} {_cover(_coverage(best) or 0.0)}"
     if _quality(best) < _quality(standard) + BETTER:
-        return f"samples from prior {best.name} {_cover(of_best)}, which is no better: {prior_title(standard.name)} will do"
-    return f"samples from prior {best.name} {_cover(of_best)}: use --prior {best.name}"
+        return f"{others_reach}, which is no better: {prior_title(standard.name)} will do"
+    return f"{others_reach}: use --prior {best.name}"
 
 
 def _cover(coverage: float) -> str:
