@@ -29,18 +29,18 @@ from vaeserve.errors import EngineFailure
 
 _log = logging.getLogger(__name__)
 
-_TURN_SECONDS = 5.0  # opening a large graph holds the event loop up for a part of a second
+_TURN_SECONDS = 5.0  # opening a large graph holds up the event loop for a fraction of a second
 
 
 async def run(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT, then finishes what is in flight; a second signal cuts that short.
+    """Serves until SIGTERM or SIGINT, then finishes the calls in flight; a second signal cuts that short.
 
-    SIGHUP makes it look for packages again.
+    On SIGHUP it looks for packages again.
 
     Raises:
-        EngineFailure: something that must not end has ended.
+        EngineFailure: a task that must not end has ended.
         PackageError: there is no package that can be served.
-        StartupError: the port or the provider is not to be had.
+        StartupError: the port or the provider is not available.
     """
     stop = asyncio.Event()
     _on_signals(stop.set)
@@ -59,7 +59,7 @@ async def run(settings: Settings) -> None:
         if not stop.is_set():
             await starting
             gc.collect()
-            gc.freeze()  # what is here now stays: each later collection would look through it all, with callers waiting
+            gc.freeze()  # or each later collection would go through all of it while callers wait
             await server.ready()
             for served in models.all():
                 announce(_log, _ready_line(served, server.address), settings.log_format)
@@ -72,10 +72,10 @@ async def run(settings: Settings) -> None:
 
 
 async def _keep_going(stop: asyncio.Event, reloader: Reloader, server: Server, answering: Answering) -> None:
-    """Does what must be done as long as the server serves, until it is to stop.
+    """Runs the tasks that last as long as the server, until it is to stop.
 
     Raises:
-        EngineFailure: something that must not end has ended.
+        EngineFailure: a task that must not end has ended.
     """
     heap, reading = answering.heap, answering.reading
     lasting = {
@@ -89,13 +89,13 @@ async def _keep_going(stop: asyncio.Event, reloader: Reloader, server: Server, a
             _log.critical("%s ended", what, exc_info=task.exception())
         task.cancel()
     if server.broken.is_set():
-        _exit_now(1)  # gRPC can no longer be stopped in order
+        _exit_now(1)  # gRPC can no longer be stopped in an orderly way
     if not stop.is_set():
         raise EngineFailure("a task that must not end has ended, the log says why. This is a bug.")
 
 
 def _serve_http(settings: Settings, server: Server, sources: Sources) -> None:
-    """Answers Prometheus, and who asks for health, to the end of the process, also while calls finish."""
+    """Answers Prometheus and health checks until the process ends, also while calls finish."""
     if settings.metrics_port is None:
         return
     loop = asyncio.get_running_loop()
@@ -107,21 +107,21 @@ def _serve_http(settings: Settings, server: Server, sources: Sources) -> None:
     _log.info("metrics on http://%s/metrics", serve_http(settings.host, settings.metrics_port, pages))
 
 
-def _health_page(is_so: bool, state: str) -> Page:
-    if is_so:
+def _health_page(is_true: bool, state: str) -> Page:
+    if is_true:
         return Page(HTTPStatus.OK, f"{state}\n".encode())
     return Page(HTTPStatus.SERVICE_UNAVAILABLE, f"not {state}\n".encode())
 
 
 def _is_turning(loop: asyncio.AbstractEventLoop) -> bool:
-    """Tells whether the event loop turns, without which nobody is answered."""
+    """Whether the event loop turns; unless it does, no call is answered."""
     turned = threading.Event()
     loop.call_soon_threadsafe(turned.set)
     return turned.wait(_TURN_SECONDS)
 
 
 def _check_default(models: Models, name: str) -> None:
-    """Warns where the default model is not there. It may come yet, and callers who name theirs need none."""
+    """Warns if the default model is missing. It may still come, and callers who name a model do not need it."""
     if name and name not in {served.manifest.name for served in models.all()}:
         _log.warning("default_model %s is not served yet: until it is, callers who name no model are refused", name)
 
@@ -141,7 +141,7 @@ def _on_signals(handler: Callable[[], object]) -> None:
 
 
 def _exit_now(code: int = 0) -> None:
-    """Ends the process. Python's own way out would wait for a load that hangs, or for gRPC's last connection."""
+    """Ends the process at once. Python's own exit would wait for a load that hangs, or for gRPC's last connection."""
     logging.shutdown()
     with suppress(OSError):
         sys.stdout.flush()

@@ -18,31 +18,34 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_METAVARS: dict[object, str] = {Path: "DIR", Path | None: "FILE"}  # else the last word of a setting's name, its unit
+_METAVARS: dict[object, str] = {
+    Path: "DIR",
+    Path | None: "FILE",
+}  # otherwise the last word of the setting's name, its unit
 
 
 def serve(arguments: list[str]) -> int:
     """Serves model packages until SIGTERM or SIGINT.
 
     Raises:
-        StartupError: a setting is wrong, or the port or the provider is not to be had.
+        StartupError: a setting is wrong, or the port or the provider is not available.
         PackageError: there is no package that can be served.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):  # until the event loop takes them over
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the event loop handles them
         signal.signal(number, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if not _wants_json(arguments):
         _serve(_parse(arguments))
         return 0
-    said = io.StringIO()
+    errors = io.StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(errors):
             flags = _parse(arguments)
         _serve(flags)
     except ModuleNotFoundError:
-        raise  # the command tells what to install
+        raise  # the command says what to install
     except SystemExit as exc:
-        return _fail_in_json(said.getvalue().strip(), 2) if exc.code else 0
+        return _fail_in_json(errors.getvalue().strip(), 2) if exc.code else 0
     except Exception as exc:
         return _fail_in_json(str(exc), 1, None if isinstance(exc, VaeError) else exc)
     return 0
@@ -64,7 +67,7 @@ def _serve(flags: dict[str, str]) -> None:
 
 
 def _wants_json(arguments: list[str]) -> bool:
-    """Tells in which format the log is wanted, also where other arguments are wrong."""
+    """Whether the log is to be JSON; it can be told even if other arguments are wrong."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--log-format", default=os.environ.get("VAE_LOG_FORMAT"))
     try:
@@ -77,13 +80,13 @@ def _fail_in_json(message: str, code: int, error: Exception | None = None) -> in
     """Logs what ends the process, and returns its exit code."""
     from serving.telemetry.logs import set_up_logs
 
-    set_up_logs("critical", "json")  # without effect if the log is set up already
+    set_up_logs("critical", "json")  # has no effect if the log is set up already
     _log.critical(message.removeprefix("vae: "), exc_info=error)
     return code
 
 
 def _parse(arguments: list[str]) -> dict[str, str]:
-    """Returns the settings that were given as flags; the flags are made from the settings."""
+    """Returns the settings that the command line sets; its flags are made from the settings."""
     from serving.settings import GROUPS, Settings
 
     parser = verb_parser(
@@ -109,12 +112,12 @@ def _add_flag(group: argparse._ActionsContainer, name: str, field: "FieldInfo") 
     default = field.get_default(call_default_factory=True)
     is_off = default is None or default is False
     default = f"{default:g}" if isinstance(default, float) else default
-    about = (field.description or "") if is_off else f"{field.description} (default {default})"
-    about = about.replace("%", "%%")
+    text = (field.description or "") if is_off else f"{field.description} (default {default})"
+    text = text.replace("%", "%%")
     if field.annotation is bool:
-        group.add_argument(flag, action="store_const", const="true", help=about)
+        group.add_argument(flag, action="store_const", const="true", help=text)
     elif get_origin(field.annotation) is Literal:
-        group.add_argument(flag, choices=get_args(field.annotation), help=about)
+        group.add_argument(flag, choices=get_args(field.annotation), help=text)
     else:
         unit = _METAVARS.get(field.annotation) or name.rpartition("_")[2].upper()
-        group.add_argument(flag, metavar=unit, help=about)
+        group.add_argument(flag, metavar=unit, help=text)

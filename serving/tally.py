@@ -1,4 +1,4 @@
-"""What the service counts: plain numbers, cheap enough for every call; `metrics` shows them to the world."""
+"""What the service counts: plain numbers, cheap enough for every call. `metrics` publishes them."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -11,7 +11,7 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
 
 
 class Histogram:
-    """Counts values in ranges that end at the bounds, and past the last."""
+    """Counts values in ranges that end at the bounds, and in one beyond the last."""
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -28,7 +28,7 @@ class Histogram:
 
 @dataclass(slots=True)
 class BatchTally:
-    """What became of the calls and rows that one graph was asked for. Only ever grows."""
+    """What became of the calls and rows of one graph. The numbers only grow."""
 
     queued_seconds: Histogram = field(default_factory=Histogram)
     """Of each call, until its last row began to run."""
@@ -45,22 +45,22 @@ class BatchTally:
     cancelled_rows: int = 0
     """Rows dropped from the queue because their caller had left."""
     wasted_rows: int = 0
-    """Rows that ran though nobody wanted them any more by the end."""
+    """Rows that ran, but were no longer wanted by the end."""
     non_finite_rows: int = 0
-    """Rows that the graph answered with NaN or infinity."""
+    """Rows for which the graph answered NaN or infinity."""
     failed_batches: int = 0
     halved_batches: int = 0
-    """Batches that ran out of memory, and were tried again in two halves."""
+    """Batches that ran out of memory, and were run again in two halves."""
 
 
 class CallTally:
-    """Calls that have ended, with the time that they took, and those that were refused at the door."""
+    """Calls that have ended, with their durations, and calls that were not admitted."""
 
     def __init__(self) -> None:
         self.refused: Counter[str] = Counter()
-        """At the door, by the status code's name."""
+        """Calls that were not admitted, by the name of their status code."""
         self.seconds: dict[tuple[str, str, str], Histogram] = {}
-        """By the RPC's name, what it came over, and the status code's name."""
+        """Durations by the RPC's name, `unary` or `stream`, and the name of the status code."""
 
     def count(self, method: str, over: Literal["unary", "stream"], code: str, seconds: float) -> None:
         """Counts a call."""

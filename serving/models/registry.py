@@ -38,7 +38,7 @@ class Models:
         return removed
 
     def find(self, name: str, version: int) -> Served:
-        """Returns a model; an empty name means the default, or without one the only one, and version 0 the newest.
+        """Returns a model. An empty name: the default, or without a default the only one. Version 0: the newest.
 
         Raises:
             InvalidInput: the name is empty, there is no default, and models of several names are served.

@@ -1,4 +1,4 @@
-"""What the service tells of itself: metrics, pages over HTTP, and the log.
+"""What the service says about itself: metrics, pages over HTTP, and the log.
 
 metrics    what was counted, for Prometheus; the only import of prometheus_client
 http_port  pages over HTTP, for metrics and health

@@ -1,7 +1,7 @@
-"""HTTP beside gRPC, for what watches a service. It answers on threads of its own, also while the event loop is busy.
+"""HTTP beside gRPC, for monitoring. It answers on threads of its own, so a busy event loop does not hold it up.
 
-A connection takes a thread until it is answered. There are only so many: where all are taken, the oldest connection is
-closed for the new one, so that silent ones keep nobody out.
+A connection takes one of a few threads until it is answered. When all are taken, the oldest connection is closed for
+the new one, so that silent connections keep nobody out.
 """
 
 import logging
@@ -25,14 +25,14 @@ _RETRY_SECONDS = 0.5
 
 
 class Page(NamedTuple):
-    """What a path is answered with."""
+    """The answer to a request for a path."""
 
     status: HTTPStatus
     content: bytes
     kind: str = "text/plain; charset=utf-8"
 
 
-Connection = socket.socket | tuple[bytes, socket.socket]  # always a socket here; socketserver knows both
+Connection = socket.socket | tuple[bytes, socket.socket]  # always a socket here; socketserver's types allow both
 Pages = Mapping[str, Callable[[str], Page]]
 """By path; called with the request's Accept header, on any thread."""
 
@@ -41,7 +41,7 @@ def serve_http(host: str, port: int, pages: Pages) -> str:
     """Answers GET and HEAD until the process ends, and returns the address.
 
     Raises:
-        StartupError: the port is not to be had.
+        StartupError: the port cannot be opened.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -53,7 +53,7 @@ def serve_http(host: str, port: int, pages: Pages) -> str:
 
 
 class HttpServer(ThreadingHTTPServer):
-    """Answers with pages, on so many threads at most."""
+    """Answers with pages, on at most 16 threads."""
 
     request_queue_size = 128
 
@@ -61,11 +61,11 @@ class HttpServer(ThreadingHTTPServer):
         self.address_family = family
         self.pages = pages
         self._free = threading.Semaphore(_MOST_THREADS)
-        self._open: dict[Connection, None] = {}  # the oldest first, without those that were closed for others
+        self._open: dict[Connection, None] = {}  # oldest first, without those that were closed for newer ones
         super().__init__((str(address[0]), int(str(address[1]))), _Handler)
 
     def serve(self) -> None:
-        """Serves for ever, whatever happens."""
+        """Serves until the process ends, whatever fails."""
         while True:
             try:
                 self.serve_forever()
@@ -74,12 +74,12 @@ class HttpServer(ThreadingHTTPServer):
                 time.sleep(_RETRY_SECONDS)
 
     def server_bind(self) -> None:
-        """Binds without asking for the host's name, which may take long."""
+        """Binds without looking up the host's name, which may take long."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "", self.server_address[1]
 
     def get_request(self) -> tuple[socket.socket, object]:
-        """Accepts a connection; waits a little where the process has no file left for it."""
+        """Accepts a connection; waits a little when the process has no file descriptor left for it."""
         try:
             return super().get_request()
         except OSError:
@@ -101,7 +101,7 @@ class HttpServer(ThreadingHTTPServer):
         self._free.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Leaves it at a line for who looks for it: callers may leave as they like."""
+        """Logs a line at level debug only, because clients may leave at any time."""
         _log.debug("an HTTP connection failed", exc_info=True)
 
     def _close_oldest(self) -> None:

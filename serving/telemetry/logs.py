@@ -1,8 +1,7 @@
 """The log: lines of text for people, or of JSON for machines, on the error stream.
 
-What callers send does not reach it as it came: bytes that are no text are left out, other characters than visible ones
-are escaped. Nor can callers fill it: of the lines that a call can cause, one place in the code writes only so many a
-minute.
+Callers cannot forge its lines: what they send is escaped, and bytes that are not text are left out. Nor can they fill
+it: each line of code writes only a few a minute of the lines that callers can cause.
 """
 
 import json
@@ -21,17 +20,19 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 
 
 def set_up_logs(level: str, style: Literal["text", "json"]) -> None:
-    """Logs what is at least as severe as the level, from now on."""
+    """Sets up the log: lines at least as severe as the level, in one of two styles."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if style == "json" else _Text())
     handler.addFilter(_is_worth_a_line)
     handler.addFilter(_Bounded())
     logging.basicConfig(level=level.upper(), handlers=[handler])
-    logging.getLogger("grpc._cython.cygrpc").setLevel(logging.INFO)  # else level debug tells every turn of its loop
+    logging.getLogger("grpc._cython.cygrpc").setLevel(
+        logging.INFO
+    )  # at level debug it would log every turn of its loop
 
 
 def announce(logger: logging.Logger, message: str, style: Literal["text", "json"]) -> None:
-    """Writes a line to the standard output; if that cannot be written to, the log says so and all goes on."""
+    """Writes a line to the standard output. If that fails, the log says so and the process goes on."""
     record = logger.makeRecord(logger.name, logging.INFO, "", 0, message, (), None)
     try:
         print(message if style == "text" else _Json().format(record), flush=True)
@@ -40,19 +41,19 @@ def announce(logger: logging.Logger, message: str, style: Literal["text", "json"
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Leaves out two kinds of tracebacks of gRPC's, of which callers can make any number.
+    """Whether a line is not one of two kinds of gRPC's tracebacks, which callers can cause in any number.
 
-    One is of an answer that found its caller gone. The other is of metadata that is no UTF-8, and shows it, the token
-    among it.
+    One kind is about an answer whose caller has left. The other is about metadata that is not UTF-8; it would print the
+    metadata, the token included.
     """
     is_grpcs = record.name == "root" or record.name.startswith("grpc.")
     return not (is_grpcs and record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError | UnicodeError))
 
 
 class _Bounded(logging.Filter):
-    """Lets pass, of the warnings and errors that a caller can cause, the first of each minute from each place.
+    """Of the warnings and errors that a caller can cause, lets pass the first few a minute from each place.
 
-    A place is a line of the code, so what is remembered is bounded too.
+    A place is a line of the code, so the memory of the filter is bounded too.
     """
 
     _CAUSED_BY_CALLERS = re.compile(r"(grpc|asyncio)(\..*)?|root|serving\.(transport\.status|batching\.executor)")
@@ -85,28 +86,28 @@ class _Text(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, the name is given
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, the name is logging's
         line = _escaped(super().formatMessage(record))
         request_id = _request_id_of(record)
         return line if request_id is None else f"{line} [{request_id}]"
 
-    def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802, the name is given
+    def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802, the name is logging's
         return "\n".join(map(_escaped, super().formatException(ei).split("\n")))
 
 
 def _escaped(line: str) -> str:
-    """Returns a line with nothing in it that would end it, or move a terminal's cursor."""
+    """Returns a line without characters that would end it, or move a terminal's cursor."""
     if line.isprintable():
         return line
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
 class _Json(logging.Formatter):
-    """One object a line. `request_id` and `exception` are there where there is one."""
+    """One object a line, with `request_id` and `exception` where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC)
-        said = {
+        fields = {
             "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -114,9 +115,9 @@ class _Json(logging.Formatter):
             "request_id": _request_id_of(record),
             "exception": self.formatException(record.exc_info) if record.exc_info else None,
         }
-        return json.dumps({key: value for key, value in said.items() if value is not None})
+        return json.dumps({key: value for key, value in fields.items() if value is not None})
 
 
 def _request_id_of(record: logging.LogRecord) -> str | None:
-    found = getattr(record, "request_id", None) or current_request_id()
-    return None if found is None else str(found)
+    request_id = getattr(record, "request_id", None) or current_request_id()
+    return None if request_id is None else str(request_id)

@@ -1,6 +1,6 @@
 """Metrics: what the service has counted, for Prometheus. The only import of prometheus_client.
 
-Nothing is computed while calls run: the numbers lie in tallies, and are read when somebody asks.
+Nothing is computed while calls run. The numbers are kept in tallies, and read when Prometheus asks.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ _GRAPH = ["model", "version", "graph"]
 
 
 class Sources(NamedTuple):
-    """Where the numbers lie."""
+    """Where the numbers are kept."""
 
     models: Models
     calls: Calls
@@ -57,22 +57,24 @@ class ServiceCollector(Collector):
 
     def _calls(self) -> Iterator[Metric]:
         seconds = HistogramMetricFamily(
-            "vae_call_seconds", "Time of calls that have ended.", labels=["method", "over", "code"]
+            "vae_call_seconds", "Duration of calls that have ended.", labels=["method", "over", "code"]
         )
         for labels, histogram in sorted(self._sources.tally.seconds.items()):
             _add(seconds, labels, histogram)
         yield seconds
-        yield GaugeMetricFamily(
-            "vae_calls_in_flight", "Calls that are not answered yet.", value=self._sources.calls.in_flight
+        yield GaugeMetricFamily("vae_calls_in_flight", "Calls not answered yet.", value=self._sources.calls.in_flight)
+        refused = CounterMetricFamily(
+            "vae_admission_refused_calls", "Calls refused before they were read.", labels=["code"]
         )
-        refused = CounterMetricFamily("vae_door_refused_calls", "Calls refused before they were read.", labels=["code"])
         for code, count in sorted(self._sources.tally.refused.items()):
             refused.add_metric([code], count)
         yield refused
         held = self._sources.held
         yield GaugeMetricFamily("vae_held_bytes", "Memory that callers hold.", value=held.bytes)
-        yield GaugeMetricFamily("vae_held_limit_bytes", "Most memory that they may hold.", value=held.limit_bytes)
-        yield CounterMetricFamily("vae_held_refused_calls", "Calls refused for want of memory.", value=held.refused)
+        yield GaugeMetricFamily("vae_held_limit_bytes", "Maximum memory that callers may hold.", value=held.limit_bytes)
+        yield CounterMetricFamily(
+            "vae_held_refused_calls", "Calls refused because memory was short.", value=held.refused
+        )
 
     def _batches(self) -> Iterator[Metric]:
         queued = HistogramMetricFamily("vae_queued_seconds", "Time of calls in the queue.", labels=_GRAPH)
@@ -118,7 +120,7 @@ class ServiceCollector(Collector):
             info.add_metric([], labels)
         yield info
         reloads = CounterMetricFamily(
-            "vae_reloads", "Packages taken and refused, those at the start included.", labels=["model", "result"]
+            "vae_reloads", "Packages accepted and refused, those at the start included.", labels=["model", "result"]
         )
         for result, counts in (("ok", self._sources.reloads.ok), ("failed", self._sources.reloads.failed)):
             for name, count in sorted(counts.items()):
@@ -133,7 +135,7 @@ class ServiceCollector(Collector):
 
 
 def metrics_page(sources: Sources) -> Callable[[str], Page]:
-    """Returns what answers Prometheus, in the format that an Accept header asks for."""
+    """Returns the page that answers Prometheus, in the format that an Accept header asks for."""
     registry = CollectorRegistry()
     registry.register(ServiceCollector(sources))
     for process in (ProcessCollector, PlatformCollector, GCCollector):

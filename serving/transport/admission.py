@@ -1,4 +1,4 @@
-"""Admission: what every call passes before its method is looked up, and before its request is read."""
+"""Admission: what every call passes before its method is looked up and its request is read."""
 
 import logging
 
@@ -18,16 +18,16 @@ _RETRY_SECONDS = 0.1
 
 
 class Admission(grpc.GenericRpcHandler):
-    """The first of a server's handlers, which knows no method: it refuses a call, or leaves it to the others.
+    """The first of a server's handlers. It refuses a call, or leaves it to the other handlers.
 
-    An interceptor would do the same for more of each call's time. Methods that are registered with the server, as
-    generated code does it, never come by here.
+    An interceptor would do the same and cost each call more. Methods registered with the server, as generated code
+    registers them, would bypass it.
 
     Args:
-        tokens: who may call; None is everyone.
-        most_calls: RPCs that may be open; 0 is any number.
-        calls: how many are.
-        tally: where to count those that are refused.
+        tokens: who may call; None: everyone.
+        most_calls: maximum number of open RPCs; 0: no limit.
+        calls: counts the open RPCs.
+        tally: counts the calls that are refused.
     """
 
     def __init__(self, tokens: Tokens | None, most_calls: int, calls: Calls, tally: CallTally) -> None:
@@ -37,7 +37,7 @@ class Admission(grpc.GenericRpcHandler):
         self._tally = tally
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
-        """Returns a method that refuses the call, or None if it may pass."""
+        """Returns a method that refuses the call; None if the call is admitted."""
         sent = authorization = None
         for key, value in handler_call_details.invocation_metadata:
             if key == KEY:
@@ -53,7 +53,7 @@ class Admission(grpc.GenericRpcHandler):
             if 0 < self._most_calls <= self._calls.open:
                 raise Overloaded(f"{self._calls.open} calls are in flight", _RETRY_SECONDS, reason="TOO_MANY_CALLS")
         except VaeError as exc:
-            _log.debug("refused %s: %s", handler_call_details.method or "a call of no method that is known", exc)
+            _log.debug("refused %s: %s", handler_call_details.method or "a call of an unknown method", exc)
             refusal = refusal_of(exc)
             self._tally.refused[refusal.code.name] += 1
             return _refusing(refusal, request_id)
@@ -61,7 +61,7 @@ class Admission(grpc.GenericRpcHandler):
 
 
 def _refusing(refusal: Refusal, request_id: RequestId) -> "grpc.RpcMethodHandler[bytes, bytes]":
-    """Returns a method that answers a call of any kind with an error, whatever it would ask."""
+    """Returns a method that answers any call with an error."""
 
     async def refuse(requests: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
         context.set_code(refusal.code)

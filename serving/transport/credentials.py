@@ -1,4 +1,4 @@
-"""TLS: the certificates that the server shows, and those that it asks for."""
+"""TLS: the certificate that the server presents, and those that it asks of clients."""
 
 import ssl
 from pathlib import Path
@@ -11,26 +11,26 @@ from vaeserve.errors import StartupError
 
 
 def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    """Returns what the port is opened with, None for plaintext. The files are looked at before every handshake.
+    """Returns what the port is opened with; None: plaintext. Every handshake looks whether the files have changed.
 
     Raises:
-        StartupError: a file cannot be read, is no certificate or key, or the key is another certificate's.
+        StartupError: a file cannot be read, is not a certificate or key, or the key belongs to another certificate.
     """
     certificate, key, authorities = settings.tls_certificate, settings.tls_key, settings.tls_client_authorities
-    if certificate is None or key is None:  # the settings have one with the other
+    if certificate is None or key is None:  # the settings have both or neither
         return None
     files = [file for file in (certificate, key, authorities) if file]
-    watched = FileWatch("certificates", files, lambda: _read(certificate, key, authorities))
-    shown = watched.current()
+    watch = FileWatch("certificates", files, lambda: _read(certificate, key, authorities))
+    configuration = watch.current()
 
     def changed() -> grpc.ServerCertificateConfiguration | None:
         """Returns a new configuration, or None to go on with the old one."""
-        nonlocal shown
-        before, shown = shown, watched.current()
-        return None if shown is before else shown
+        nonlocal configuration
+        before, configuration = configuration, watch.current()
+        return None if configuration is before else configuration
 
     return grpc.dynamic_ssl_server_credentials(
-        shown,
+        configuration,
         changed,  # type: ignore[arg-type]  # the stub does not know None
         require_client_authentication=authorities is not None,
     )
@@ -39,7 +39,7 @@ def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
 def _read(certificate: Path, key: Path, authorities: Path | None) -> grpc.ServerCertificateConfiguration:
     chain, secret = _read_file("tls_certificate", certificate), _read_file("tls_key", key)
     trusted = None if authorities is None else _read_file("tls_client_authorities", authorities)
-    # gRPC would take what is broken, and then refuse every handshake without a word.
+    # gRPC would accept broken files, and then refuse every handshake without a word.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key, password=lambda: "")
@@ -61,7 +61,7 @@ def _read_file(name: str, path: Path) -> bytes:
 
 
 def _explain(context: ssl.SSLContext, certificate: Path, key: Path, error: OSError) -> StartupError:
-    """Returns whose fault it is that a certificate and a key were not taken together."""
+    """Returns an error that says which of a certificate and a key is wrong."""
     reason = getattr(error, "reason", None) or "not understood"
     if reason == "KEY_VALUES_MISMATCH":
         return wrong("tls_key", f"{key} is not the key of {certificate}")

@@ -1,4 +1,4 @@
-"""Files that are read again when they change."""
+"""Watches files, and reads them again when they change."""
 
 import logging
 import time
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 
 class FileWatch(Generic[T]):
-    """What some files say, read again when one of them has changed. If that fails, what was read before stays.
+    """The content of some files, read again when one of them has changed. If that fails, the old content stays.
 
     Args:
-        name: what the files are, for the log.
+        name: what the files hold, for the log.
         files: the files to watch.
         read: reads them all; raises StartupError.
-        look_seconds: time in which the files are looked at once at most.
+        look_seconds: minimum time between two looks at the files.
 
     Raises:
         StartupError: the files cannot be read for the first time.
@@ -32,11 +32,11 @@ class FileWatch(Generic[T]):
         self._read = read
         self._look_seconds = look_seconds
         self._looked = time.monotonic()
-        self._marks = self._look()  # before they are read: what changes meanwhile is noticed the next time
+        self._marks = self._look()  # before reading, so that a change meanwhile is noticed the next time
         self._content = read()
 
     def current(self) -> T:
-        """Returns what the files say."""
+        """Returns the content of the files."""
         now = time.monotonic()
         if now - self._looked >= self._look_seconds:
             self._looked = now
@@ -61,9 +61,9 @@ class FileWatch(Generic[T]):
 
 
 def _mark(file: Path) -> tuple[int, int, int] | None:
-    """Returns what changes when a file is rewritten or replaced; None if it is not there."""
+    """Returns a value that changes when a file is rewritten or replaced; None: there is no such file."""
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    return status.st_mtime_ns, status.st_ino, status.st_size

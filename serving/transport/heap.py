@@ -1,4 +1,4 @@
-"""Heap: what the process has grown by since its memory was last given back to the system, and giving it back."""
+"""Heap: how far the process has grown, and giving freed memory back to the system."""
 
 import asyncio
 import ctypes
@@ -13,15 +13,15 @@ from serving.transport.held import Held
 _STATM = Path("/proc/self/statm")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _LOOK_SECONDS = 1.0
-_LOOKS_AFTER_RELIEF = 5  # gRPC may let go of what was given up some time later
-_WORTH_BYTES = 16 * 2**20  # less is soon used again
+_LOOKS_AFTER_RELIEF = 5  # gRPC may free the messages that were given up some time later
+_WORTH_BYTES = 16 * 2**20  # less than this is soon used again
 
 
 class Heap:
     """The process's resident memory.
 
-    The C library keeps what is freed for the next call, and after a large one that is much. Where there is no /proc,
-    the size is told as 0; where there is no malloc_trim, nothing is given back.
+    The C library keeps freed memory for the next call; after a large call that is a lot. Without /proc the size reads
+    as 0, without malloc_trim nothing is given back.
 
     Args:
         held: what callers hold.
@@ -31,7 +31,7 @@ class Heap:
         self._held = held
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         self._floor_bytes = self._rest_bytes = resident_bytes()
-        self._looks_due = 0  # which give memory back whatever callers hold
+        self._looks_due = 0  # looks that give memory back whatever callers hold
 
     @property
     def is_full(self) -> bool:
@@ -39,34 +39,34 @@ class Heap:
         return resident_bytes() > self._floor_bytes + self._held.limit_bytes
 
     async def relieve(self) -> None:
-        """Gives back what callers were just refused, and again at the next looks, because gRPC frees it later."""
+        """Gives back the memory of calls that were just given up, now and at the next looks: gRPC frees it later."""
         self._looks_due = _LOOKS_AFTER_RELIEF
         await self.give_back()
 
     async def give_back(self) -> None:
-        """Gives freed memory back to the system, on a thread. gRPC leaves cycles of frames that hold replies."""
+        """Gives freed memory back to the system, on a thread. gRPC leaves cycles of frames that keep replies alive."""
         gc.collect()
         if self._trim is not None:
             await asyncio.to_thread(self._trim, 0)
         self._rest_bytes = resident_bytes()
 
     def settle(self) -> None:
-        """Takes for what the process needs what it has now, but for what callers hold."""
+        """Takes the present size, without what callers hold, as what the process itself needs."""
         self._floor_bytes = self._own_bytes()
 
     def _own_bytes(self) -> int:
         return resident_bytes() - self._held.bytes
 
     async def keep_small(self, is_quiet: Callable[[], bool]) -> None:
-        """Gives memory back when callers hold less than they did, for a look at least, as long as the process lives.
+        """Gives memory back whenever callers have held less for a whole look. Runs as long as the process lives.
 
         Args:
-            is_quiet: says whether gRPC holds nothing that is counted nowhere.
+            is_quiet: whether gRPC holds no half-read message, which nobody can count.
         """
         before, most = self._own_bytes(), 0
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            # Between two calls of a steady load little is held too: what was given back then would be taken at once.
+            # Little is held between two calls of a steady load, too. Memory given back then would be needed at once.
             lately = self._held.take_peak()
             is_less = lately <= most // 2 and resident_bytes() > self._rest_bytes + _WORTH_BYTES
             if is_less or self._looks_due:
@@ -75,7 +75,7 @@ class Heap:
                 most = lately
             most = max(most, lately)
             if is_quiet():
-                self._floor_bytes = before  # what gRPC was reading then, it has read by now
+                self._floor_bytes = before  # gRPC has read by now what it was reading then
             before = self._own_bytes()
 
 

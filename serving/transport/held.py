@@ -1,24 +1,24 @@
-"""Held: the memory that all callers take together, from a request's arrival until its reply is written."""
+"""Held: the memory that all callers hold together, from a request's arrival until its reply is written."""
 
 from collections.abc import Callable
 
 from serving.batching.waiting_room import Room
 from vaeserve.errors import Overloaded
 
-_COPIES = 2  # of each byte: of a request as message and as rows, of a reply as message and in gRPC until it is written
-_SMALL = 1024  # a call that takes no more than this part of the limit may use all of it
+_COPIES = 2  # of each byte: a request as message and as rows, a reply as message and in gRPC until it is written
+_SMALL = 1024  # a call that takes at most this fraction of the limit may use all of it
 _RETRY_SECONDS = 0.5
 
 
 class Held:
-    """One budget of bytes for calls and streams, else many callers who do not read would fill the memory.
+    """One budget of bytes for all calls and streams; without it, many callers who do not read would fill the memory.
 
-    Large messages leave an eighth of it to small ones, and requests another quarter to replies, so that what waits can
-    be answered. While no more than an eighth is held, a message of any size fits. Sizes are those of messages; what
-    they take is more, and counted here.
+    Large messages leave an eighth of it to small ones, and requests leave another quarter to replies, so that waiting
+    calls can be answered. While at most an eighth is held, a message of any size fits. Sizes are those of messages;
+    the memory that they take is more, and is computed here.
 
     Args:
-        limit_bytes: most that may be held.
+        limit_bytes: maximum that may be held.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -27,25 +27,25 @@ class Held:
         """Held now."""
         self._peak_bytes = 0
         self.refused = 0
-        """Calls and streams that were refused because there was no room."""
+        """Calls and streams that were refused because there was no memory for them."""
         self._plenty = limit_bytes - limit_bytes // 4 - limit_bytes // 8
-        # By whether requests wait there. Replies wait apart: behind a request they would wait for each other.
+        # By whether requests wait there. Replies wait apart, because a reply and a request would wait for each other.
         self._rooms = {True: Room(), False: Room()}
 
     def add(self, size: int) -> None:
-        """Counts a message of so many bytes; negative ones are given back."""
+        """Counts a message of some size; a negative size is given back."""
         self.bytes += _COPIES * size
         self._peak_bytes = max(self._peak_bytes, self.bytes)
         if size < 0:
             self.look_again()
 
     def take_peak(self) -> int:
-        """Returns the most that was held since it was last asked."""
+        """Returns the maximum that was held since the last call of this."""
         peak, self._peak_bytes = self._peak_bytes, self.bytes
         return peak
 
     def fits(self, size: int, *, is_request: bool = False) -> bool:
-        """Says whether a message of so many bytes may be held, too."""
+        """Whether a message of some size may be held, too."""
         taken, limit = _COPIES * size, self.limit_bytes
         if self.bytes + taken <= self._plenty:
             return True
@@ -57,17 +57,17 @@ class Held:
         """Counts a message as `add` does, if it fits.
 
         Raises:
-            Overloaded: it does not.
+            Overloaded: it does not fit.
         """
         if not self.fits(size, is_request=is_request):
             raise self.full(f"callers hold {self.bytes} bytes of {self.limit_bytes}")
         self.add(size)
 
     async def wait_for_room(self, size: int, is_over: Callable[[], bool], *, is_request: bool = False) -> None:
-        """Waits until a message fits or it is over: requests behind requests, replies behind replies.
+        """Waits until a message fits, or until it is over: requests behind requests, replies behind replies.
 
         Raises:
-            Overloaded: it does not fit, and is so large that others would wait for it too long.
+            Overloaded: it does not fit, and is so large that others would wait too long behind it.
         """
         if not self.fits(size, is_request=is_request):
             if _COPIES * size > self.limit_bytes // 4:
@@ -75,7 +75,7 @@ class Held:
             await self._rooms[is_request].wait(lambda: is_over() or self.fits(size, is_request=is_request), None)
 
     def look_again(self) -> None:
-        """Lets those who wait see whether it is over."""
+        """Wakes those who wait, to see whether it is over."""
         for is_request in (False, True):
             self._rooms[is_request].call_in()
 
@@ -104,7 +104,7 @@ class CallMemory:
         """Counts a message.
 
         Raises:
-            Overloaded: there is no room for it.
+            Overloaded: it does not fit.
         """
         self._held.take(size, is_request=is_request)
         self._size += size

@@ -9,16 +9,16 @@ _MOST_QUIET_WAITS = 20
 
 
 class Calls:
-    """Counts calls from their arrival until gRPC is done with them, so that a server can stop in order."""
+    """Counts calls from their arrival until gRPC is done with them."""
 
     def __init__(self) -> None:
         self.closed = False
         self.on_close: set[Callable[[], object]] = set()
-        """Called once calls are closed. A stream adds itself: it waits for calls without being one."""
+        """Called once calls are closed. A stream adds itself, because it waits for calls without being one."""
         self._arrived = 0
         self.in_flight = 0
         self.open = 0
-        """RPCs that gRPC has handed over and is not done with: unary calls, also half read ones, and streams."""
+        """RPCs that gRPC has handed over and is not done with: unary calls, half-read ones included, and streams."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -40,20 +40,20 @@ class Calls:
             self._idle.set()
 
     async def finish(self, timeout_seconds: float) -> bool:
-        """Refuses new calls, and waits for those in flight. Returns whether they all were answered in time.
+        """Refuses new calls, and waits for those in flight. Returns whether all were answered in time.
 
-        Calls that gRPC has read and not yet handed over are in flight too, though nobody can count them: so it waits
-        until none arrives for a while. Callers who try again without end are not waited for.
+        Calls that gRPC has read but not handed over are in flight too, and nobody can count them. So it waits until no
+        call arrives for a while. It does not wait for callers who retry without end.
         """
         self.closed = True
-        for tell in self.on_close:
-            tell()
+        for notify in self.on_close:
+            notify()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 await self._idle.wait()
                 for _ in range(_MOST_QUIET_WAITS):
-                    seen = self._arrived
+                    arrived = self._arrived
                     await asyncio.sleep(_QUIET_SECONDS)
-                    if self._arrived == seen and self._idle.is_set():
+                    if self._arrived == arrived and self._idle.is_set():
                         break
         return self._idle.is_set()

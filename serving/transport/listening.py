@@ -10,7 +10,7 @@ from serving.settings import Settings, wrong
 from serving.transport.credentials import server_credentials
 from vaeserve.errors import StartupError
 
-_LONGEST_PATH = 107  # bytes; what the operating system takes
+_LONGEST_PATH = 107  # bytes; the limit of the operating system
 _LOOK_SECONDS = 1.0
 
 
@@ -18,42 +18,40 @@ def listen(server: grpc.aio.Server, settings: Settings) -> str:
     """Opens the server's port, or its socket, and returns the target that reaches it.
 
     Raises:
-        StartupError: it is taken or not to be had, or a certificate cannot be used.
+        StartupError: it is taken or cannot be opened, or a certificate cannot be used.
     """
     credentials = server_credentials(settings)
     if settings.socket is not None:
         path = _free(settings.socket)
-        _bind(server, f"unix:{path}", credentials, "may its directory be written to?")
+        _bind(server, f"unix:{path}", credentials, "can its directory be written to?")
         return f"unix:{path}"
     host = settings.host
     address = f"[{host}]" if ":" in host else host
-    asked = "is the port taken, or the address not here?"
-    return f"{address}:{_bind(server, f'{address}:{settings.port}', credentials, asked)}"
+    question = "is the port taken, or the address not of this machine?"
+    return f"{address}:{_bind(server, f'{address}:{settings.port}', credentials, question)}"
 
 
-def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None, asked: str) -> int:
+def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None, question: str) -> int:
     try:
         if credentials is None:
             return server.add_insecure_port(address)
         return server.add_secure_port(address, credentials)
     except RuntimeError as exc:
-        raise StartupError(f"cannot listen on {address}: {asked}") from exc
+        raise StartupError(f"cannot listen on {address}: {question}") from exc
 
 
 def _free(path: Path) -> Path:
-    """Returns the path of a socket that nobody listens on; gRPC would take it away from one who does.
+    """Returns the path of a socket that nobody listens on; gRPC would take it away from a server that does.
 
     Raises:
-        StartupError: it is too long, somebody listens there, or it is something else than a socket.
+        StartupError: it is too long, a server listens there, or it is not a socket.
     """
     path = path.absolute()
     if len(str(path).encode()) > _LONGEST_PATH:
-        raise wrong(
-            "socket", f"{path} is longer than {_LONGEST_PATH} bytes, which is all that a socket's path may take"
-        )
+        raise wrong("socket", f"{path} is longer than {_LONGEST_PATH} bytes, the limit for the path of a socket")
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise wrong("socket", f"{path} is there, and is no socket")
+            raise wrong("socket", f"{path} exists, and is not a socket")
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(_LOOK_SECONDS)
             probe.connect(str(path))

@@ -1,7 +1,7 @@
-"""Methods: gRPC is told which there are, and calls of all others are answered before it reads what they are called.
+"""Methods: gRPC is told which ones there are. Calls of others are answered before gRPC decodes their names.
 
-gRPC decodes the name of a method that it was not told of, strictly, in the one loop that accepts calls. A name that is
-no UTF-8 ends that loop: a single request from anybody, and nobody is served any more.
+gRPC decodes the name of an unknown method strictly, in the one loop that accepts calls. A name that is not UTF-8 ends
+that loop: a single request from anybody, and nobody is served any more.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Never
 
 import grpc
-from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs know nothing of it
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs do not have it
 
 from serving.transport.admission import Admission
 
@@ -28,10 +28,10 @@ class _CallDetails:
 
 
 class Methods:
-    """Where services are added to a server: its methods become known to gRPC, and stand behind the door.
+    """Adds services to a server so that gRPC knows their methods, and admission comes before them.
 
-    Generated code adds a service's methods twice: as generic handlers, which the door stands before, and with their
-    names, which would let calls pass by it.
+    Generated code adds a service's methods twice: as generic handlers, which come after admission, and as registered
+    handlers, which would bypass it.
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:
@@ -44,24 +44,24 @@ class Methods:
         self.add_registered_method_handlers(service, list(handlers))
 
     def add_registered_method_handlers(self, service: str, methods: Sequence[str]) -> None:
-        """Makes methods known; what answers their calls is looked for among the generic handlers."""
+        """Tells gRPC the methods' names only; their calls are answered by the generic handlers."""
         self._server.add_registered_method_handlers(service, dict.fromkeys(methods))  # type: ignore[arg-type]
 
 
 def known_methods_only(
     admission: Admission, options: Sequence[tuple[str, Any]], break_down: Callable[[], None]
 ) -> grpc.aio.Server:
-    """Returns a server that answers calls of methods it was not told of with UNIMPLEMENTED, behind the door.
+    """Returns a server that answers calls of unknown methods with UNIMPLEMENTED, after admission.
 
     Args:
         admission: what every call passes.
-        options: gRPC's.
-        break_down: called when the loop that accepts calls has ended on a fault: nobody is served any more.
+        options: of gRPC.
+        break_down: called when the loop that accepts calls has failed: nobody is served any more.
     """
 
     class KnownMethods(cygrpc.AioServer):  # type: ignore[misc]
         async def _request_call(self) -> Never:
-            """Takes the calls of unknown methods, and gives none to gRPC's loop."""
+            """Answers the calls of unknown methods, and hands none to gRPC's loop."""
             answering = set()
             while True:
                 call = await super()._request_call()
@@ -70,16 +70,16 @@ def known_methods_only(
                 task.add_done_callback(answering.discard)
 
         def _serving_task_crash_handler(self, task: "asyncio.Task[None]") -> None:
-            """Takes in how gRPC's loop ended. gRPC's own way to shut down then crashes now and then."""
+            """Handles the end of gRPC's loop. gRPC's own shutdown sometimes crashes here."""
             if not task.cancelled() and (error := task.exception()) is not None:
                 _log.critical("gRPC takes no more calls", exc_info=error)
                 break_down()
 
-    grpcs_own, cygrpc.AioServer = cygrpc.AioServer, KnownMethods  # grpc.aio makes one, and takes none
+    original, cygrpc.AioServer = cygrpc.AioServer, KnownMethods  # grpc.aio creates its own, and takes no other
     try:
         server = grpc.aio.server(options=options)
     finally:
-        cygrpc.AioServer = grpcs_own
+        cygrpc.AioServer = original
     server.add_generic_rpc_handlers((admission,))
     return server
 
@@ -92,5 +92,5 @@ async def _refuse(call: object, admission: Admission) -> None:
         context.set_details("Method not found!")
     else:
         await refusing.stream_stream(None, context)
-    with suppress(cygrpc.AbortError, grpc.aio.InternalError):  # it raises when it has aborted, and when the caller left
+    with suppress(cygrpc.AbortError, grpc.aio.InternalError):  # raised by abort itself, and when the caller has left
         await context.abort(context.code())

@@ -1,7 +1,7 @@
-"""Reading: waits for callers' messages, and gives up on those half read when they fill the memory.
+"""Reading: waits for callers' messages, and gives up half-read ones when they fill the memory.
 
-gRPC holds a message until all of it is there, and tells nobody how much it has. So what counts is how far the process
-has grown. A short message is there a moment after its call; only those that take longer are looked after.
+gRPC holds a message until all of it has arrived, and does not say how much it has. So the measure is how far the
+process has grown. A short message arrives a moment after its call; only those that take longer are watched.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from serving.transport.held import Held
 from serving.transport.request_ids import RequestId
 from serving.transport.status import refusal_of
 
-_SLOW_SECONDS = 0.05  # in which little fits through a network
-_RELEASE_SECONDS = 0.05  # in which gRPC lets go of what it had read
+_SLOW_SECONDS = 0.05  # little fits through a network in this time
+_RELEASE_SECONDS = 0.05  # time that gRPC takes to free what it had read
 
 
 class Received(NamedTuple):
-    """A message as it came."""
+    """A message as it arrived."""
 
     message: Any
-    """None for what is no message of the RPC's type."""
+    """None: the bytes are not a message of the method's type."""
     size: int
     """Bytes on the wire."""
 
@@ -33,32 +33,32 @@ class Reading:
 
     Args:
         held: what callers hold.
-        heap: what tells how far the process has grown.
+        heap: measures how far the process has grown.
     """
 
     def __init__(self, held: Held, heap: Heap) -> None:
         self._held = held
         self._heap = heap
-        self._reads: dict[Context, tuple[float, RequestId, bool]] = {}  # when they began, whose, and of a stream or not
+        self._reads: dict[Context, tuple[float, RequestId, bool]] = {}  # start, call, and whether it is a stream
         self._timer: asyncio.TimerHandle | None = None
         self._relief: asyncio.Task[None] | None = None
         self._given_up: set[asyncio.Task[None]] = set()
 
     @property
     def is_slow(self) -> bool:
-        """Whether a message has been waited for so long that much of it may be here."""
+        """Whether some message has been waited for so long that much of it may have arrived."""
         return next(self._slow(), None) is not None
 
     async def read(self, context: Context, request_id: RequestId, *, is_stream: bool = False) -> Received | None:
-        """Returns a call's next message; None where there is none any more.
+        """Returns a call's next message; None after the last one.
 
         Args:
-            context: the call's.
-            request_id: the call's.
-            is_stream: whether a message may be long in coming; these are given up last.
+            context: of the call.
+            request_id: of the call.
+            is_stream: whether the next message may be a long time coming; these are given up last.
 
         Raises:
-            AbortError: the message was given up, and the caller told so.
+            AbortError: the message was given up, and the caller has been told.
         """
         if self._relief is not None:
             await asyncio.wait([self._relief])
@@ -79,7 +79,7 @@ class Reading:
                 yield context, request_id, is_stream
 
     def _look(self) -> None:
-        """Looks at the memory for as long as messages are waited for."""
+        """Watches the memory for as long as messages are waited for."""
         self._timer = None
         if self.is_slow and self._relief is None and self._heap.is_full:
             self._relief = asyncio.create_task(self._relieve())
@@ -92,7 +92,7 @@ class Reading:
         relief.result()
 
     async def _relieve(self) -> None:
-        """Gives messages up until the process is small again. Nothing new is read meanwhile."""
+        """Gives up messages until the process is small again. No new message is read meanwhile."""
         await self._heap.relieve()
         # Twice, because messages that began just before this are not slow yet: to settle would take them for the
         # process's own memory. None begins meanwhile, so by the second time all that are not here are slow.
@@ -111,6 +111,6 @@ class Reading:
         self._heap.settle()
 
     async def _give_up(self, context: Context, request_id: RequestId) -> None:
-        refusal = refusal_of(self._held.full("memory is short, and the message is not here yet"))
-        with suppress(Exception):  # it raises what ends the call, or the caller has left
+        refusal = refusal_of(self._held.full("memory is short, and the message has not arrived yet"))
+        with suppress(Exception):  # abort raises to end the call, or the caller has left
             await context.abort(refusal.code, refusal.message, (*refusal.trailers, *request_id.trailers))

@@ -1,4 +1,4 @@
-"""Reflection: `grpc.reflection.v1`, and `v1alpha` for tools that know no other."""
+"""Reflection: `grpc.reflection.v1`, and `v1alpha` for tools that know only that."""
 
 import grpc
 from google.protobuf import descriptor_pool, text_format
@@ -12,9 +12,9 @@ _V1_FILE = "grpc/reflection/v1/reflection.proto"
 
 
 def add_reflection(services: tuple[str, ...], methods: Methods) -> None:
-    """Tells callers what services there are, reflection itself among them.
+    """Lets callers list the services, reflection included.
 
-    The two versions differ in their package's name alone, and the library has only the older.
+    The two versions differ only in the name of their package, and the library has only the older one.
     """
     _describe_v1()
     reflected = reflection.aio.ReflectionServicer((*services, reflection.SERVICE_NAME, _V1))
@@ -28,7 +28,7 @@ def add_reflection(services: tuple[str, ...], methods: Methods) -> None:
 
 
 def _describe_v1() -> None:
-    """Makes version 1 known to the pool that answers come from, unless a newer library has done so."""
+    """Adds version 1 to the descriptor pool that answers come from, unless a newer library has done so."""
     pool = descriptor_pool.Default()
     try:
         pool.FindFileByName(_V1_FILE)

@@ -15,18 +15,18 @@ from serving.transport.context import Context
 _log = logging.getLogger(__name__)
 
 KEY = "x-request-id"
-_SANE = re.compile(r"[\x21-\x7e]{1,128}")  # else a caller could forge lines of the log, or fill it
+_SANE = re.compile(r"[\x21-\x7e]{1,128}")  # anything else could forge lines of the log, or fill it
 
 
 class _Ended(Protocol):
-    """What gRPC tells of a call that has ended; its stub does not know None."""
+    """What gRPC says about a call that has ended; its stub does not know None."""
 
     def code(self) -> grpc.StatusCode | None: ...
     def done(self) -> bool: ...
 
 
 class RequestId:
-    """The id of one call: the caller's, or else one that is made when somebody asks for it."""
+    """The id of one call: the caller's, or one that is made when it is first needed."""
 
     __slots__ = ("_text", "is_callers")
 
@@ -41,7 +41,7 @@ class RequestId:
 
     @property
     def trailers(self) -> tuple[tuple[str, str]]:
-        """What tells the caller its id."""
+        """The metadata that tells the caller its id."""
         return ((KEY, str(self)),)
 
 
@@ -49,19 +49,19 @@ _current: ContextVar[RequestId | None] = ContextVar("request_id", default=None)
 
 
 def current_request_id() -> RequestId | None:
-    """Returns the id of the call that this is done for; None outside of calls."""
+    """Returns the id of the call that this code runs for; None outside of calls."""
     return _current.get()
 
 
 def identify(sent: str | None) -> RequestId:
-    """Gives the call of this task its id."""
+    """Sets the id of this task's call."""
     request_id = RequestId(sent)
     _current.set(request_id)
     return request_id
 
 
 def as_request(request_id: RequestId, work: Callable[[], None]) -> None:
-    """Works for a call that shares its task with others; what is logged meanwhile has the call's id."""
+    """Works for a call that shares its task with other calls. Lines logged meanwhile have the call's id."""
     token = _current.set(request_id)
     try:
         work()
@@ -70,7 +70,7 @@ def as_request(request_id: RequestId, work: Callable[[], None]) -> None:
 
 
 def follow(method: str, context: Context) -> RequestId:
-    """Returns a call's id, tells it a caller who sent it, and at level debug logs how the call ends."""
+    """Returns a call's id, echoes it to a caller who sent one, and at level debug logs how the call ends."""
     request_id = _current.get() or identify(None)
     if request_id.is_callers:
         context.set_trailing_metadata(request_id.trailers)

@@ -18,11 +18,11 @@ from serving.transport.reflection import add_reflection
 from serving.transport.services import Service
 from serving.transport.tokens import Tokens
 
-_FRAME_BYTES = 2**16  # room for a message's other fields beside its tensor's limit
-_FLUSH_SECONDS = 0.5  # for the last answers to leave
-_PENDING = 4  # times in_flight_calls: calls that may wait at gRPC until the door can take or refuse them
-_LEAST_PENDING = 8192  # a burst over a few connections; at 20 kB a call some 160 MB
-_FOR_EVER = 2**31 - 1  # milliseconds, to gRPC
+_FRAME_BYTES = 2**16  # for a message's other fields, beside the limit of its tensor
+_FLUSH_SECONDS = 0.5  # in which the last answers are sent
+_PENDING = 4  # times in_flight_calls: calls that may wait in gRPC until they are admitted or refused
+_MIN_PENDING = 8192  # a burst over a few connections; about 160 MB at 20 kB a call
+_NEVER = 2**31 - 1  # milliseconds, as gRPC reads it
 
 
 class Server:
@@ -41,7 +41,7 @@ class Server:
         self.is_ready = False
         """Whether its health is SERVING."""
         self.broken = asyncio.Event()
-        """Set when no calls are taken any more."""
+        """Set when gRPC no longer accepts calls."""
         self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
         tokens = Tokens(settings.token_file) if settings.token_file else None
@@ -63,14 +63,14 @@ class Server:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Turns NOT_SERVING, then takes no more calls and lets those in flight finish within the grace period."""
+        """Turns NOT_SERVING, then refuses new calls and lets those in flight finish within the grace period."""
         was_ready = self.is_ready
         await self._set_ready(False)
         if was_ready:
             await asyncio.sleep(self._drain_seconds)
         is_done = await self._calls.finish(self._grace_seconds)
         self._health.stopping.set()
-        # gRPC's own stop waits for idle connections too, and up to 20 s for a caller that no longer reads.
+        # gRPC's own stop also waits for idle connections, and up to 20 s for a caller who no longer reads.
         stopping = asyncio.ensure_future(self._server.stop(_FLUSH_SECONDS if is_done else 0))
         await asyncio.wait([stopping], timeout=2 * _FLUSH_SECONDS)
 
@@ -93,18 +93,18 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         "grpc.max_connection_age_grace_ms": settings.connection_age_grace_seconds,
         "grpc.keepalive_time_ms": settings.keepalive_seconds,
     }
-    pending = max(_LEAST_PENDING, _PENDING * settings.in_flight_calls) if settings.in_flight_calls else _FOR_EVER
+    pending = max(_MIN_PENDING, _PENDING * settings.in_flight_calls) if settings.in_flight_calls else _NEVER
     return [
         ("grpc.max_receive_message_length", settings.message_bytes + _FRAME_BYTES),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a silent share
         ("grpc.max_concurrent_streams", settings.connection_calls),
-        # Past these gRPC itself cancels calls, and does not say why. Refusals are the door's to make.
+        # Past these gRPC itself cancels calls, and does not say why. Refusing calls is the task of admission.
         ("grpc.server.max_pending_requests", pending),
         ("grpc.server.max_pending_requests_hard_limit", pending),
-        *((name, _milliseconds(value) if value else _FOR_EVER) for name, value in seconds.items()),
+        *((name, _milliseconds(value) if value else _NEVER) for name, value in seconds.items()),
         ("grpc.keepalive_timeout_ms", _milliseconds(settings.keepalive_timeout_seconds)),
-        # gRPC 1.85 waits this long (a minute, if not told) although it was told the timeout above.
+        # gRPC 1.85 waits this long, by default a minute, whatever the timeout above.
         ("grpc.http2.ping_timeout_ms", _milliseconds(settings.keepalive_timeout_seconds)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(settings.client_ping_seconds)),

@@ -1,4 +1,4 @@
-"""Errors -> gRPC status: the one table, and it is total."""
+"""Errors -> gRPC status: the one table, and it covers every error."""
 
 import logging
 from typing import NamedTuple
@@ -39,7 +39,7 @@ _REASONS: dict[type[Exception], str] = {
 
 
 class Refusal(NamedTuple):
-    """What a failed call answers."""
+    """The status of a call that failed."""
 
     code: grpc.StatusCode
     message: str
@@ -47,7 +47,7 @@ class Refusal(NamedTuple):
 
     @property
     def trailers(self) -> tuple[tuple[str, bytes], ...]:
-        """google.rpc.Status, where there are details."""
+        """The metadata that holds google.rpc.Status; empty without details."""
         if not self.details:
             return ()
         status = Status(code=self.code.value[0], message=self.message, details=self.details)
@@ -55,7 +55,7 @@ class Refusal(NamedTuple):
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """Returns the answer for an error. One that was not expected tells nothing of itself."""
+    """Returns the status for an error. An unexpected error reveals nothing of itself."""
     code = CODES.get(type(error)) if isinstance(error, errors.VaeError) else None
     if code is None:
         return Refusal(grpc.StatusCode.INTERNAL, "internal error", ())
@@ -63,7 +63,7 @@ def refusal_of(error: Exception) -> Refusal:
 
 
 def refuse(what: str, error: Exception, request_id: RequestId) -> Refusal:
-    """Returns the answer for an error, and logs it if it is a fault of the server."""
+    """Returns the status for an error, and logs an error that is the server's fault."""
     refusal = refusal_of(error)
     if refusal.code is grpc.StatusCode.INTERNAL:
         traceback = None if isinstance(error, errors.VaeError) else error

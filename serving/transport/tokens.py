@@ -9,35 +9,35 @@ from serving.settings import wrong
 from serving.transport.file_watch import FileWatch
 from vaeserve.errors import Unauthenticated
 
-_LOOK_SECONDS = 1.0  # a look takes microseconds, so not every call has one
+_LOOK_SECONDS = 1.0  # looking takes microseconds, too long to do it for every call
 _TOKEN = re.compile(rb"[\x21-\x7e]+")
 
 
 class Tokens:
-    """The tokens that a file lists, one a line; the file is read again when it changes.
+    """The tokens that a file lists, one a line. The file is read again when it changes.
 
     Raises:
-        StartupError: the file cannot be read, lists nothing, or holds a line that is no token.
+        StartupError: the file cannot be read, lists no token, or holds a line that is not one.
     """
 
     def __init__(self, path: Path) -> None:
         self._tokens = FileWatch("tokens", [path], partial(_read, path), _LOOK_SECONDS)
 
     def check(self, authorization: str | None) -> None:
-        """Lets those pass who show a token of the file.
+        """Admits a caller who sent one of the file's tokens.
 
         Args:
-            authorization: what the caller sent under that name, `Bearer TOKEN`.
+            authorization: the caller's metadata of that name, `Bearer TOKEN`.
 
         Raises:
-            Unauthenticated: it is not there, or is no token of the file.
+            Unauthenticated: it is missing, or the token is not in the file.
         """
-        scheme, _, shown = (authorization or "").partition(" ")
+        scheme, _, credentials = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("needs a token, sent as `authorization: Bearer TOKEN`")
-        token = shown.strip().encode()
-        # All of them are compared, so that the time does not tell which one it was.
-        if not sum([hmac.compare_digest(token, known) for known in self._tokens.current()]):
+        token = credentials.strip().encode()
+        # All are compared, so that the time taken does not reveal which one matched.
+        if not sum([hmac.compare_digest(token, valid) for valid in self._tokens.current()]):
             raise Unauthenticated("the token is not one of this server's")
 
 

@@ -1,7 +1,7 @@
-"""Images of calls, decoded and encoded on a few threads of their own, so that the event loop goes on reading.
+"""Images of calls, decoded and encoded on a few threads of their own, so that the event loop stays free.
 
-A call's images are done a slice at a time, and calls take turns: thousands of images of one call do not hold up the few
-of another. A call that is cancelled stops after its slice.
+A call's images are processed a slice at a time, and calls take turns: thousands of images of one call do not hold up
+the few of another. A cancelled call stops after its slice.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ class Images:
     """Decodes and encodes images off the event loop.
 
     Args:
-        threads: how many.
+        threads: number of threads.
     """
 
     def __init__(self, threads: int) -> None:
@@ -32,7 +32,7 @@ class Images:
         """Returns images as rows of data: [rows, *spec.shape] of spec.dtype.
 
         Raises:
-            InvalidInput: an image is not what the model takes; names the field and the row.
+            InvalidInput: an image does not fit the model; names the field and the row.
         """
         rows = np.empty((len(images), *spec.shape), spec.dtype)
 

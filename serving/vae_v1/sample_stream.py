@@ -20,8 +20,8 @@ from vaeserve.errors import InvalidInput, ShuttingDown
 from vaeserve.rows.noise import ROW_LIMIT
 from vaeserve.v1 import vae_pb2 as pb
 
-_MESSAGE_MICROSECONDS = 10**6  # so that a caller who waits for the next one sees that it goes on
-_AHEAD = 3  # messages: one that is written, one that runs, one that waits
+_MESSAGE_MICROSECONDS = 10**6  # so that a caller sees progress while waiting
+_AHEAD = 3  # messages: one is written, one runs, one waits
 _SAMPLE = Sample()
 
 
@@ -38,7 +38,7 @@ async def sample(request: pb.SampleStreamRequest, streams: Streams, context: Con
 
     Raises:
         InvalidInput: a field is wrong.
-        ShuttingDown: the server stops; what it had begun is answered.
+        ShuttingDown: the server stops; the messages that it had begun are sent.
     """
     with streams.models.find(request.request.model, request.request.version) as served:
         await _Sampling(request, streams, served, context).run()
@@ -73,7 +73,7 @@ class _Sampling:
             raise ShuttingDown()
 
     async def _begin_some(self) -> bool:
-        """Queues the rows of the next messages, once there is room for one. Says whether any are begun."""
+        """Queues the rows of the next messages, once one fits. Returns whether any message is begun."""
         calls, held = self._streams.calls, self._streams.held
         while self._next is not None and not calls.closed and len(self._begun) < _AHEAD:
             size = _SAMPLE.takes_bytes(self._request, self._next, self._served.manifest)
@@ -112,7 +112,7 @@ class _Sampling:
 
 
 def messages(request: pb.SampleStreamRequest, served: Served) -> Iterator[PriorRows]:
-    """Returns the rows of each message: unless the caller says how many, no more than take about a second.
+    """Returns the rows of each message. Unless the caller sets their number, a message takes about a second.
 
     Raises:
         InvalidInput: a field is wrong.

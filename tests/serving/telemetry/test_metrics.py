@@ -114,9 +114,9 @@ def test_a_stream_that_is_left_counts_as_cancelled(start_server: StartServer, po
     until(lambda: read_metrics(port).get(left) == 2)
 
 
-def test_calls_refused_at_the_door_are_counted(start_server: StartServer, port: str, tmp_path: Path) -> None:
+def test_calls_that_are_not_admitted_are_counted(start_server: StartServer, port: str, tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("good\n")
     server = start_server("--metrics-port", port, "--token-file", str(tmp_path / "tokens"))
     with Client(server.target, token="bad") as client, pytest.raises(CallError):
         client.get_model()
-    assert read_metrics(port)["vae_door_refused_calls_total", "UNAUTHENTICATED"] == 1
+    assert read_metrics(port)["vae_admission_refused_calls_total", "UNAUTHENTICATED"] == 1

@@ -55,9 +55,9 @@ def test_only_a_socket_that_nobody_listens_on_is_taken(
 def test_what_cannot_be_a_socket_is_one_line(vae: RunVae, tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
     for path, said in (
-        (tmp_path / "file", "is there, and is no socket"),
+        (tmp_path / "file", "exists, and is not a socket"),
         (tmp_path / ("x" * 200), "is longer than 107 bytes"),
-        (tmp_path / "absent" / "vae.sock", "may its directory be written to?"),
+        (tmp_path / "absent" / "vae.sock", "can its directory be written to?"),
     ):
         ended = vae("serve", tiny, "--socket", path)
         assert (ended.returncode, ended.stdout) == (1, "")

@@ -187,7 +187,8 @@ def test_a_taken_port_is_one_line(server: RunningServer, tiny: Path, vae: RunVae
     ended = vae("serve", tiny, "--port", port)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert (
-        ended.stderr.strip() == f"vae: cannot listen on 127.0.0.1:{port}: is the port taken, or the address not here?"
+        ended.stderr.strip()
+        == f"vae: cannot listen on 127.0.0.1:{port}: is the port taken, or the address not of this machine?"
     )
 
 
