@@ -38,7 +38,7 @@ def test_each_page_and_no_other(start_server: StartServer, port: str) -> None:
     assert _get(port, "/readyz", "HEAD") == (200, "")
     status, metrics = _get(port, "/metrics")
     assert status == 200
-    assert metrics.startswith("# HELP vae_call_seconds Time of calls that have ended.\n")
+    assert metrics.startswith("# HELP vae_call_seconds Duration of calls that have ended.\n")
     for path in ("/", "/metrics/", "/health", "/readyz/x"):
         assert _get(port, path) == (404, "no such page; there are /metrics, /healthz, /readyz\n")
     assert _get(port, "/metrics", "POST")[0] == 501
