@@ -25,7 +25,7 @@ from training.settings.config import Config
 from vaeserve.package.directory import sha256_of
 from vaeserve.package.manifest import DataSpec, Graph, Tolerance
 from vaeserve.package.probes import compare, reach_of
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 
 BATCHES = (1, 8, 64, 512, 4096)
 TOLERANCES: dict[Provider, Tolerance] = {

@@ -15,9 +15,10 @@ from serving.engine.session import Session
 from serving.interrupt import Interrupt
 from vaeserve.errors import NonFiniteOutput
 from vaeserve.package.manifest import Manifest
+from vaeserve.package.row_spec import Array
+from vaeserve.rows.arrays import join
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.rows.posterior import kl_by_dimension, reparameterize
-from vaeserve.rows.tensors import Array, join
 
 T = TypeVar("T")
 S = TypeVar("S", bound=np.generic)

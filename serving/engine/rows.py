@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Self
 
 from vaeserve.package.manifest import STANDARD
+from vaeserve.package.row_spec import Array
 from vaeserve.rows.noise import RowRange
-from vaeserve.rows.tensors import Array
 
 Output = Literal["data", "expectation"]
 

@@ -9,7 +9,7 @@ from serving.interrupt import Interrupt
 from vaeserve.errors import EngineFailure, OutOfMemory, PackageError, StartupError
 from vaeserve.package.external_data import check_weights
 from vaeserve.package.manifest import Graph
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 from vaeserve.runtime import is_out_of_memory
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 
 Places = npt.NDArray[np.intp]
 

@@ -5,8 +5,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from serving.engine.engine import Engine
 from serving.engine.providers import Placement, Provider, ProviderChoice, providers
 from serving.engine.rows import DataRows, LatentRows
@@ -15,7 +13,7 @@ from serving.interrupt import Interrupt
 from serving.models.exactness import Exactness
 from serving.models.execution import Execution, Place, decide
 from serving.models.measuring import RunRows
-from serving.models.proof import Proof, blank
+from serving.models.proof import Proof
 from serving.settings import Settings
 from vaeserve.errors import OutOfMemory, StartupError
 from vaeserve.package.directory import ModelPackage
@@ -113,8 +111,8 @@ class Graphs:
         engine = Engine(manifest, sessions["encoder"], sessions["decoder"])
 
         def run(rows: int) -> None:
-            engine.encode([DataRows(blank(manifest.data, rows))], self._interrupt)
-            latents = LatentRows(np.zeros((rows, *manifest.latent_shape), np.float32), "data")
+            engine.encode([DataRows(manifest.data.blank(rows))], self._interrupt)
+            latents = LatentRows(manifest.latent.blank(rows), "data")
             engine.decode([latents], self._interrupt)
 
         return run

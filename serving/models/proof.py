@@ -4,8 +4,6 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import numpy as np
-
 from serving.engine.engine import Engine
 from serving.engine.providers import Provider
 from serving.engine.rows import DataRows, PriorRows, ReconstructRows
@@ -13,10 +11,10 @@ from serving.engine.session import Session
 from serving.interrupt import Interrupt
 from serving.models.exactness import Exactness, probe_exactness
 from vaeserve.errors import PackageError
-from vaeserve.package.manifest import DataSpec, Manifest, TensorSpec
+from vaeserve.package.manifest import Manifest, TensorSpec
 from vaeserve.package.probes import compare, reach_of
+from vaeserve.package.row_spec import Array
 from vaeserve.rows.noise import RowRange
-from vaeserve.rows.tensors import Array
 
 _EXACTNESS_SECONDS = 0.4  # for all graphs of a model; the least that is tried may take longer
 _SHORT_SECONDS = 0.5  # what takes less is run again: a first run lays out memory
@@ -126,7 +124,7 @@ class Proof:
         """Runs every graph at both ends of the batch sizes. Returns the seconds that a row takes in a full batch."""
         seconds = 0.0
         for rows in sorted({1, batch_rows}):
-            data = [DataRows(blank(self._manifest.data, rows))]
+            data = [DataRows(self._manifest.data.blank(rows))]
             self.engine.encode(data, self._interrupt)
             for prior in self._manifest.priors:
                 drawn = PriorRows(RowRange(0, 0, rows), 1.0, "data", prior=prior.name)
@@ -138,13 +136,7 @@ class Proof:
 
     def _reconstruct(self, rows: int) -> float:
         """Returns how long it takes to encode and decode so many rows, in seconds."""
-        data = ReconstructRows(blank(self._manifest.data, rows))
+        data = ReconstructRows(self._manifest.data.blank(rows))
         began = time.perf_counter()
         self.engine.reconstruct([data], self._interrupt)
         return time.perf_counter() - began
-
-
-def blank(data: DataSpec, rows: int) -> Array:
-    """Returns rows of zeros, or of what is nearest: at the ends of a wide range a graph may answer infinity."""
-    value = min(max(0.0, data.minimum), data.maximum)
-    return np.full((rows, *data.shape), value, data.dtype)

@@ -21,6 +21,7 @@ from serving.models.repository import ModelKey
 from serving.settings import Settings
 from vaeserve.package.manifest import Graph, Manifest, TensorSpec
 
+_SCORE_BYTES = 16  # of Reconstruct, a row
 _PNG_BYTES = 72  # what the header, the checksums and the compressor add to a small image
 
 
@@ -127,8 +128,8 @@ def _row_bytes(tensors: Sequence[TensorSpec]) -> int:
 
 def _call_rows(manifest: Manifest, settings: Settings) -> int:
     """Returns the maximum of rows in a call: fewer than the setting where a reply of wide rows would be too long."""
-    data, widest = manifest.data, 4 * manifest.data.size
+    data, widest = manifest.data, manifest.data.bytes_of(1, "float32")
     if data.kind == "image":  # a small image is longer as a PNG: a byte a line, and what surrounds it
         widest = max(widest, data.size + data.shape[0] + _PNG_BYTES)
-    reply_row_bytes = max(widest + 4 * (manifest.latent_size + 4), 8 * manifest.latent_size)
+    reply_row_bytes = max(widest + manifest.latent.bytes_of(1) + _SCORE_BYTES, 2 * manifest.latent.bytes_of(1))
     return max(1, min(settings.call_rows, settings.message_bytes // reply_row_bytes))

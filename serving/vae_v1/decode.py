@@ -12,7 +12,8 @@ from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timin
 from serving.vae_v1.rpc import Rpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
-from vaeserve.rows.tensors import Array, parse_latent
+from vaeserve.package.row_spec import Array
+from vaeserve.rows.tensors import parse_rows
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -28,7 +29,7 @@ class Decode(Rpc[pb.DecodeRequest, LatentRows, Decoded, pb.DecodeResponse]):
         if not request.HasField("latent"):
             raise InvalidInput("latent", "is missing")
         check_tensor_rows("latent.shape", request.latent, call_rows)
-        return LatentRows(parse_latent(request.latent, "latent", manifest.latent_shape), output)
+        return LatentRows(parse_rows(request.latent, "latent", manifest.latent), output)
 
     def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, Decoded]:
         """Returns the batcher of the decoder."""

@@ -12,7 +12,7 @@ from serving.vae_v1.outputs import check_dtype, timing_of, to_tensor
 from serving.vae_v1.rpc import Rpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -62,4 +62,4 @@ class Encode(Rpc[pb.EncodeRequest, DataRows, Encoded, pb.EncodeResponse]):
 
     def reply_bytes(self, rows: DataRows, manifest: Manifest) -> int:
         """Returns the length of one or two tensors of latents."""
-        return 4 * manifest.latent_size * (2 if rows.log_variance else 1) * len(rows)
+        return manifest.latent.bytes_of(len(rows)) * (2 if rows.log_variance else 1)

@@ -12,8 +12,8 @@ from math import prod
 import numpy as np
 
 from vaeserve.package.manifest import DataSpec
+from vaeserve.package.row_spec import Array
 from vaeserve.rows.images import decode_images, encode_images
-from vaeserve.rows.tensors import Array
 
 _SLICE_ROWS, _SLICE_PIXELS = 64, 2**17  # some milliseconds, whether images are small or large
 

@@ -6,7 +6,8 @@ from typing import Generic, NamedTuple, TypeVar
 from serving.models.rules import check_rows, check_takes_images
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
-from vaeserve.rows.tensors import Array, parse_data
+from vaeserve.package.row_spec import Array
+from vaeserve.rows.tensors import parse_rows
 from vaeserve.v1 import vae_pb2 as pb
 
 Rows = TypeVar("Rows")
@@ -41,7 +42,7 @@ def parse_input(
     match request.WhichOneof("input"):
         case "data":
             check_tensor_rows("data.shape", request.data, call_rows)
-            return make_rows(parse_data(request.data, "data", manifest.data))
+            return make_rows(parse_rows(request.data, "data", manifest.data))
         case "images":
             check_takes_images("images", manifest)
             images = request.images.images

@@ -8,7 +8,9 @@ from serving.engine.rows import LatentRows, Output, PriorRows, ReconstructRows
 from serving.models.rules import check_takes_images
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
-from vaeserve.rows.tensors import Array, join, to_float16, to_message
+from vaeserve.package.row_spec import Array
+from vaeserve.rows.arrays import join, to_float16
+from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
 _OUTPUTS: dict[int, Output] = {
@@ -70,8 +72,7 @@ def to_tensor(parts: Sequence[Array], field: str, dtype: int) -> pb.Tensor:
 
 def data_bytes(rows: LatentRows | PriorRows | ReconstructRows, manifest: Manifest) -> int:
     """Returns the length of the rows of data in a reply, as a tensor."""
-    value_bytes = 1 if rows.output == "data" and manifest.data.dtype == "uint8" else 4
-    return value_bytes * manifest.data.size * len(rows)
+    return manifest.data.bytes_of(len(rows), None if rows.output == "data" else "float32")
 
 
 def timing_of(answer: Answer[Any]) -> pb.Timing:

@@ -14,7 +14,9 @@ from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timin
 from serving.vae_v1.rpc import Rpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
-from vaeserve.rows.tensors import Array, join, to_message
+from vaeserve.package.row_spec import Array
+from vaeserve.rows.arrays import join
+from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
 

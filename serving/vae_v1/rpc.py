@@ -16,7 +16,8 @@ from serving.models.served import Served
 from serving.vae_v1.images import Images
 from serving.vae_v1.inputs import Undecoded
 from vaeserve.package.manifest import Manifest
-from vaeserve.rows.tensors import Array, join
+from vaeserve.package.row_spec import Array
+from vaeserve.rows.arrays import join
 
 RequestT = TypeVar("RequestT", bound=Message)
 RowsT = TypeVar("RowsT", bound=DataRows | LatentRows | PriorRows)
@@ -71,7 +72,7 @@ class Rpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
     def takes_bytes(self, request: RequestT, rows: RowsT | Undecoded[RowsT], manifest: Manifest) -> int:
         """Returns about how much memory a request's rows and its response take beside the request itself."""
         if isinstance(rows, Undecoded) or self.writes_images(request):
-            return len(rows) * 4 * manifest.data.size
+            return manifest.data.bytes_of(len(rows), "float32")
         return self.reply_bytes(rows, manifest)
 
     def is_long(self, rows: RowsT, manifest: Manifest) -> bool:

@@ -11,7 +11,7 @@ from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timin
 from serving.vae_v1.rpc import Rpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -56,7 +56,7 @@ class Sample(Rpc[pb.SampleRequest, PriorRows, Decoded, pb.SampleResponse]):
 
     def reply_bytes(self, rows: PriorRows, manifest: Manifest) -> int:
         """Returns the length of the rows of data and their latents."""
-        return data_bytes(rows, manifest) + (4 * manifest.latent_size * len(rows) if rows.include_latent else 0)
+        return data_bytes(rows, manifest) + (manifest.latent.bytes_of(len(rows)) if rows.include_latent else 0)
 
     def writes_images(self, request: pb.SampleRequest) -> bool:
         """Whether the rows become PNG files."""

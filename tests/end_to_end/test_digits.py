@@ -9,7 +9,7 @@ from tests.support.servers import RunningServer, RunVae, start
 from vaeserve import Client
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.probes import compare, reach_of
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 
 
 @pytest.fixture(scope="module")

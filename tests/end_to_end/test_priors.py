@@ -14,8 +14,9 @@ from tests.support.packages import corrupt, publish
 from tests.support.servers import RunningServer, RunVae, StartServer, start, until
 from vaeserve import Client
 from vaeserve.errors import CallError
+from vaeserve.package.row_spec import Array
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
-from vaeserve.rows.tensors import Array, to_array
+from vaeserve.rows.tensors import to_array
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 

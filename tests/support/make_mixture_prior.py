@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 from tests.support.make_tiny_package import LATENT, LATENTS, Made, floats, graph, scalar
 from vaeserve.package.directory import ModelPackage, sha256_of
 from vaeserve.package.manifest import Graph, Manifest, Prior
+from vaeserve.package.row_spec import Array
 from vaeserve.rows.noise import inverse_normal_of_one
-from vaeserve.rows.tensors import Array
 
 NOISE = LATENT + 1
 FIRST_ENDS = inverse_normal_of_one(0.25)

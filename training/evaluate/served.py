@@ -81,7 +81,7 @@ class ServedPair:
         return cls(
             graphs,
             manifest.data,
-            manifest.latent_size,
+            manifest.latent.size,
             manifest.posterior,
             family=manifest.likelihood.family,
             priors=priors,

@@ -32,7 +32,6 @@ from vaeserve.client.results import (
 from vaeserve.client.scalars import choice, integer, positive, text
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.rows.noise import HIGHEST_TEMPERATURE, ROW_LIMIT
-from vaeserve.rows.tensors import fit_latent
 from vaeserve.v1 import vae_pb2 as pb
 
 Request = TypeVar("Request", bound=Message)
@@ -113,7 +112,7 @@ def decode(
     )
 
     def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.DecodeRequest]:
-        fitting = fit_latent(rows, "latent", known.latent_shape)
+        fitting = known.latent.fit(rows, "latent")
         parts = split(fitting, "latent", known.limits, request().ByteSize(), most_rows)
         return (request(latent=part) for _, part in parts)
 

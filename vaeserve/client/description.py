@@ -1,5 +1,6 @@
 """Model: what a server says of a model it serves, checked once so that the client can rely on it."""
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from google.protobuf.descriptor import EnumDescriptor
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, Strin
 
 from vaeserve.errors import CallError
 from vaeserve.package.manifest import DataSpec, Likelihood, Prior, Shape
+from vaeserve.package.row_spec import LatentSpec
 from vaeserve.printable import printable
 from vaeserve.records import first_problem
 from vaeserve.v1 import vae_pb2 as pb
@@ -76,6 +78,11 @@ class Model(BaseModel):
     """Whether calls that name this model, and no version, get this one."""
     metrics: dict[str, float]
     """Figures from training, on held-out rows, in the order of their names."""
+
+    @cached_property
+    def latent(self) -> LatentSpec:
+        """One row's latent."""
+        return LatentSpec(self.latent_shape)
 
 
 def parse_model(message: pb.Model) -> Model:

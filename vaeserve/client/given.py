@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaeserve.errors import InvalidInput, innermost
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 
 _ORIENTATION, _TURNED = 0x0112, range(2, 9)  # EXIF's tag, and its values but for upright
 _WIDENED = ("bfloat16", "float8")  # of ml_dtypes, which JAX and TensorFlow use; float32 holds them all exactly
@@ -85,7 +85,7 @@ def as_pictures(values: object, field: str) -> list[bytes] | None:
 
 
 def as_rows(values: Any, field: str) -> Array:  # noqa: ANN401
-    """Returns a user's values as rows of numbers, which `fit_data` or `fit_latent` then fits to a model.
+    """Returns a user's values as rows of numbers, which `RowSpec.fit` then fits to a model.
 
     Raises:
         InvalidInput: no numbers, or no rows.

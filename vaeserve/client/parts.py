@@ -9,7 +9,8 @@ import numpy.typing as npt
 from vaeserve.client.description import Limits, Model
 from vaeserve.client.given import Frame, as_frame, as_pictures, as_rows
 from vaeserve.errors import InvalidInput
-from vaeserve.rows.tensors import Array, fit_data, to_message
+from vaeserve.package.row_spec import Array
+from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
 _PART_OVERHEAD = 128  # bytes; more than the tags, lengths, shape and row number around a part's elements can take
@@ -83,7 +84,7 @@ def split_data(
     if isinstance(rows, list):
         return _split_images(rows, field, known, bare_bytes, most_rows)
     numbers = rows.rows(known.data.columns) if isinstance(rows, Frame) else rows
-    parts = split(fit_data(numbers, field, known.data), field, known.limits, bare_bytes, most_rows)
+    parts = split(known.data.fit(numbers, field), field, known.limits, bare_bytes, most_rows)
     return ((offset, {"data": part}) for offset, part in parts)
 
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from vaeserve.client.description import Model
 from vaeserve.client.options import DecodeOutput, FloatType
 from vaeserve.errors import CallError, InvalidInput
-from vaeserve.rows.tensors import DATA_TYPES, Array, to_array
+from vaeserve.package.row_spec import Array
+from vaeserve.rows.tensors import DATA_TYPES, to_array
 from vaeserve.v1 import vae_pb2 as pb
 
 Floats = npt.NDArray[np.float32 | np.float16]

@@ -41,7 +41,7 @@ def answer_of(reply: pb.Reply) -> Message | None:
 def part_bytes(request: Message, model: Model) -> int:
     """Returns about how many bytes a request and the rows of its reply take."""
     rows = 0 if isinstance(request, pb.EncodeRequest) else rows_of(request)
-    return request.ByteSize() + 4 * model.data.size * rows
+    return request.ByteSize() + model.data.bytes_of(rows, "float32")
 
 
 def take_calls(unsent: deque[pb.Call], most_rows: int = ROW_LIMIT) -> list[pb.Call]:

@@ -75,11 +75,10 @@ def decode(arguments: list[str]) -> int:
     _check_cells(out, given.shape[0] if given.ndim else 1)
     from vaeserve.client.given import as_rows
     from vaeserve.command.streaming import joined, slices
-    from vaeserve.rows.tensors import fit_latent
 
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
-        latent = fit_latent(as_rows(given, "latent"), "latent", model.latent_shape)
+        latent = model.latent.fit(as_rows(given, "latent"), "latent")
         pieces = client.decode_stream(
             slices(latent, model),
             output="expectation" if options.expectation else "data",

@@ -8,7 +8,6 @@ from vaeserve.client.given import as_rows
 from vaeserve.command.outputs import STANDARD, parse_standard_input, read_standard_input
 from vaeserve.files import NPY_MAGIC, AnyArray, parse_array, read_array
 from vaeserve.package.manifest import DataSpec
-from vaeserve.rows.tensors import fit_data
 from vaeserve.sources.pictures import FittedRows, fit_picture, picture_files, read_rows
 
 _STANDARD_INPUT = "standard input"
@@ -32,7 +31,7 @@ class Input(NamedTuple):
             InvalidInput: named by the path, or by the row; one does not fit the model.
         """
         if self.array is not None:
-            return FittedRows(fit_data(as_rows(self.array, "data"), "data", spec))
+            return FittedRows(spec.fit(as_rows(self.array, "data"), "data"))
         if self.content is None:
             return read_rows(self.files, spec, skip_bad)
         row = fit_picture(self.content, _STANDARD_INPUT, spec)

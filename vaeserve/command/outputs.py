@@ -13,7 +13,7 @@ from vaeserve.errors import InvalidInput
 if TYPE_CHECKING:
     from vaeserve.files import Value
     from vaeserve.package.manifest import DataSpec
-    from vaeserve.rows.tensors import Array
+    from vaeserve.package.row_spec import Array
 
 Parsed = TypeVar("Parsed")
 

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -12,12 +11,12 @@ from vaeserve.client.call import Result
 from vaeserve.client.description import Model
 from vaeserve.client.results import one_pair
 from vaeserve.client.stream_messages import MESSAGE_BYTES
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 
 
 def slices(rows: Array | list[bytes], model: Model) -> Iterator[Array | list[bytes]]:
     """Returns rows of data, or latents, in slices of which neither request nor reply is much above a message."""
-    step = max(1, MESSAGE_BYTES // (4 * max(model.data.size, prod(model.latent_shape))))
+    step = max(1, MESSAGE_BYTES // max(model.data.bytes_of(1, "float32"), model.latent.bytes_of(1)))
     return (rows[start : start + step] for start in range(0, len(rows), step))
 
 

@@ -2,13 +2,14 @@
 
 import hashlib
 from datetime import datetime
-from math import prod
+from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, FailFast, Field, PositiveInt, ValidationError, model_validator
 from pydantic_core import from_json
 
 from vaeserve.errors import PackageError
+from vaeserve.package.row_spec import LatentSpec, RowSpec
 from vaeserve.package.signatures import Tensors, pair_signatures, prior_signatures
 from vaeserve.records import Record, first_problem
 
@@ -37,7 +38,7 @@ class ImageFit(Record):
     """To what colours are converted; None: not at all, others are refused."""
 
 
-class DataSpec(Record):
+class DataSpec(Record, RowSpec):
     """One row of data: what the encoder takes and the decoder gives."""
 
     kind: Literal["image", "table"]
@@ -52,11 +53,6 @@ class DataSpec(Record):
     """Names of a table's features, in order; empty where they have none."""
     image_fit: ImageFit | None = None
     """How pictures were brought to rows; None where rows were no picture files, or nobody told."""
-
-    @property
-    def size(self) -> int:
-        """Number of values in one row."""
-        return prod(self.shape)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -227,10 +223,10 @@ class Manifest(Record):
     metrics: dict[str, float] = Field(default_factory=dict)
     parity: Parity | None = None
 
-    @property
-    def latent_size(self) -> int:
-        """Number of values in one row's latent."""
-        return prod(self.latent_shape)
+    @cached_property
+    def latent(self) -> LatentSpec:
+        """One row's latent."""
+        return LatentSpec(self.latent_shape)
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -284,8 +280,8 @@ class Manifest(Record):
 
     def _check_prior(self, prior: Prior) -> None:
         if prior.name == STANDARD:
-            if prior.noise_size != self.latent_size or prior.graphs:
-                raise ValueError(f"prior {STANDARD!r} takes {self.latent_size} normals a row, and no graph")
+            if prior.noise_size != self.latent.size or prior.graphs:
+                raise ValueError(f"prior {STANDARD!r} takes {self.latent.size} normals a row, and no graph")
         elif prior.graph is None:
             raise ValueError(f"prior {prior.name!r} needs a graph; {STANDARD!r} alone has none")
 

@@ -1,5 +1,6 @@
 """Rows of data and latents: as arrays, as messages, as images; their noise and their posterior.
 
+arrays         arrays of rows: joined, and shortened to float16
 tensors        Tensor message <-> array; parsing is the validation
 noise          (purpose, seed, row) -> standard normals
 posterior      draws from a posterior, and its KL

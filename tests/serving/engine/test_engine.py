@@ -16,8 +16,8 @@ from tests.support.make_mixture_prior import draw
 from tests.support.packages import publish
 from vaeserve.errors import EngineFailure, NonFiniteOutput
 from vaeserve.package.directory import ModelPackage
+from vaeserve.package.row_spec import Array
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
-from vaeserve.rows.tensors import Array
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from serving.models.exactness import Exactness, probe_exactness
 from serving.models.loading import load
 from serving.settings import Settings
 from vaeserve.package.manifest import Graph, TensorSpec
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 
 ROWS = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 X, Y = (TensorSpec(name=name, dtype="float32", shape=("batch", 3)) for name in "xy")

@@ -12,7 +12,7 @@ from serving.models.loading import load
 from serving.settings import Settings
 from tests.support.packages import publish
 from vaeserve.errors import OutOfMemory
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 
 
 class _Runs:

@@ -19,8 +19,9 @@ from tests.support.make_float_package import make
 from tests.support.servers import StartServer, status_of
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import DataSpec
+from vaeserve.package.row_spec import Array
 from vaeserve.rows.images import decode_images, encode_images
-from vaeserve.rows.tensors import Array, to_array, to_message
+from vaeserve.rows.tensors import to_array, to_message
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 

@@ -10,8 +10,9 @@ from google.rpc.error_details_pb2 import BadRequest
 from scipy.stats import binom
 
 from tests.support.servers import status_of
+from vaeserve.package.row_spec import Array
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
-from vaeserve.rows.tensors import Array, to_array, to_message
+from vaeserve.rows.tensors import to_array, to_message
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 

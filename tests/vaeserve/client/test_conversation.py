@@ -15,7 +15,7 @@ import pytest
 from tests.support.servers import RunningServer, StartServer, start, until_in_flight
 from vaeserve import AsyncClient, Client
 from vaeserve.errors import CallError, InvalidInput
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 
 if TYPE_CHECKING:
     from tests.vaeserve.conftest import Server

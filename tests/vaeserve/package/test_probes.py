@@ -3,7 +3,7 @@ import pytest
 
 from vaeserve.package.manifest import DataSpec, Tolerance
 from vaeserve.package.probes import Comparison, compare, reach_of
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 
 DIGITS = DataSpec(kind="image", shape=(1, 1, 1), dtype="uint8", minimum=0, maximum=16)
 TOLERANCE = Tolerance(absolute=1e-3, relative=1e-2)

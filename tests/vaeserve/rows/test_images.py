@@ -13,8 +13,8 @@ from PIL import Image, ImageOps
 
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import DataSpec
+from vaeserve.package.row_spec import Array
 from vaeserve.rows.images import check_image, decode_images, encode_images, png, takes_images, to_pixels
-from vaeserve.rows.tensors import Array
 
 
 def spec(channels: int, dtype: str = "uint8", minimum: float = 0, maximum: float = 255) -> DataSpec:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from itertools import islice
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from vaeserve.client.options import ModelOptions
 from vaeserve.command.bench.plan import Rpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import DataSpec
-from vaeserve.rows.tensors import Array
+from vaeserve.package.row_spec import Array
 
 _MOST_REQUESTS, _MOST_BYTES = 16, 8 << 20  # distinct ones: enough that no cache flatters, few enough to send around
 
@@ -41,8 +40,8 @@ class Inputs(NamedTuple):
         """
         if rows > self.model.limits.call_rows:
             raise InvalidInput("rows", f"is {rows:,}, the server takes at most {self.model.limits.call_rows:,} a call")
-        values = prod(self.model.latent_shape) if self.rpc in ("sample", "decode") else self.model.data.size
-        count = min(_MOST_REQUESTS, max(1, _MOST_BYTES // (4 * values * rows)))
+        sent = self.model.latent if self.rpc in ("sample", "decode") else self.model.data
+        count = min(_MOST_REQUESTS, max(1, _MOST_BYTES // sent.bytes_of(rows, "float32")))
         generator = np.random.default_rng(self.seed)
         return [self._request(number * rows, rows, generator) for number in range(count)]
 

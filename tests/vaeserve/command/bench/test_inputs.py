@@ -13,7 +13,8 @@ from vaeserve.command.bench.inputs import Inputs
 from vaeserve.command.bench.plan import RPCS, Rpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import DataSpec
-from vaeserve.rows.tensors import Array, parse_data, parse_latent
+from vaeserve.package.row_spec import Array, LatentSpec
+from vaeserve.rows.tensors import parse_rows
 from vaeserve.v1 import vae_pb2 as pb
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def test_requests_name_the_model_and_the_rows(model: Model) -> None:
     sample = pb.SampleRequest.FromString(inputs("sample", model).serialise(3)[1])
     assert (sample.model, sample.version, sample.count, sample.first_row) == ("digits", 1, 3, 3)
     decode = pb.DecodeRequest.FromString(inputs("decode", model).serialise(3)[0])
-    assert parse_latent(decode.latent, "latent", (2,)).shape == (3, 2)
+    assert parse_rows(decode.latent, "latent", LatentSpec((2,))).shape == (3, 2)
 
 
 specs = st.one_of(
@@ -60,13 +61,16 @@ specs = st.one_of(
 def test_made_up_rows_are_what_a_server_takes(model: Model, spec: DataSpec, rows: int) -> None:
     for content in islice(inputs("encode", model.model_copy(update={"data": spec})).serialise(rows), 3):
         request = pb.EncodeRequest.FromString(content)
-        assert parse_data(request.data, "data", spec).shape == (rows, *spec.shape)
+        assert parse_rows(request.data, "data", spec).shape == (rows, *spec.shape)
 
 
 def test_rows_of_a_file_are_sent_in_turn(model: Model) -> None:
     given = np.arange(6, dtype=np.float32).reshape(3, 2)
     first, second, *_ = inputs("decode", model, given).serialise(2)
-    sent = [parse_latent(pb.DecodeRequest.FromString(content).latent, "latent", (2,)) for content in (first, second)]
+    sent = [
+        parse_rows(pb.DecodeRequest.FromString(content).latent, "latent", LatentSpec((2,)))
+        for content in (first, second)
+    ]
     assert np.concatenate(sent)[:, 0].tolist() == [0, 2, 4, 0]
 
 
