@@ -10,7 +10,8 @@ from serving.vae_v1.rpc import AnyRpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Manifest
-from vaeserve.rows.tensors import Array, to_message
+from vaeserve.package.row_spec import Array
+from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
 CALL_ROWS = 100

@@ -6,7 +6,8 @@ from serving.vae_v1.inputs import Undecoded, parse_input
 from tests.serving.vae_v1.conftest import CALL_ROWS, DATA, changed, message_of
 from vaeserve.errors import InvalidInput, PreconditionFailed
 from vaeserve.package.manifest import Manifest
-from vaeserve.rows.tensors import Array, to_message
+from vaeserve.package.row_spec import Array
+from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
 
