@@ -31,7 +31,7 @@ from benchmarks.packages import NAMES, package
 
 ROWS, CALLERS = 64, 4
 BATCHES = (8, 16, 32, 64)
-STREAM = "vae serve, DecodeStream"
+STREAM = "vae serve, CallStream"
 
 
 def main() -> None:

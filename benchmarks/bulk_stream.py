@@ -1,4 +1,4 @@
-"""Keeps a DecodeStream full for a while, as a bulk job does, and says what came back.
+"""Keeps a CallStream full of calls of Decode for a while, as a bulk job does, and says what came back.
 
 python -m benchmarks.bulk_stream TARGET PACKAGE ROWS SECONDS
 """
@@ -34,16 +34,16 @@ def decode_stream(target: str, request: pb.DecodeRequest, seconds: float) -> Bul
     room = threading.Semaphore(WINDOW)
     started = 0.0
 
-    def messages() -> Iterator[pb.DecodeStreamRequest]:
+    def messages() -> Iterator[pb.CallStreamRequest]:
         for number in count(1):
             room.acquire()
             if started and time.perf_counter() > started + seconds:
                 return
-            yield pb.DecodeStreamRequest(calls=[pb.DecodeCall(id=number, request=request)])
+            yield pb.CallStreamRequest(calls=[pb.Call(id=number, decode=request)])
 
     answered = 0
     with grpc.insecure_channel(target, options=ANY_SIZE) as channel:
-        for message in VaeServiceStub(channel).DecodeStream(messages()):
+        for message in VaeServiceStub(channel).CallStream(messages()):
             for reply in message.replies:
                 if reply.HasField("error"):
                     raise SystemExit(f"a call of the stream failed: {reply.error.message}")

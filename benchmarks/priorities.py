@@ -1,4 +1,4 @@
-"""Interactive callers beside a bulk job: their p99 while a DecodeStream saturates the server, and what the job keeps.
+"""Interactive callers beside a bulk job: their p99 while a CallStream saturates the server, and what the job keeps.
 
     python -m benchmarks.priorities [--package conv] [--rate 47]
 

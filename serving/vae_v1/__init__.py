@@ -15,6 +15,7 @@ call_class     interactive calls and bulk calls
 sample_stream  one request, any number of rows
 call_stream    many calls over one connection: reads no faster than it answers, writes together what is ready together
 stream_calls   the calls of one stream that are in flight, each answered exactly once
+stream_queueing  how the rows of a stream's call come to the batcher
 replies        in what order a stream's replies are written, and which of them share a message
 streams        what all streams share, and one call of a stream
 flow_window    the bytes and calls that a stream has in flight

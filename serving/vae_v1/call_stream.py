@@ -15,13 +15,11 @@ from serving.transport.request_ids import RequestId
 from serving.vae_v1.call_class import is_bulk_context
 from serving.vae_v1.flow_window import FlowWindow
 from serving.vae_v1.stream_calls import CALL_BYTES, StreamCalls
-from serving.vae_v1.streams import CALLS, MESSAGE_BYTES, Dialect, Streams
+from serving.vae_v1.streams import MESSAGE_BYTES, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
 from vaeserve.v1 import vae_pb2 as pb
 
 _MOST_CANCELLED = 65_536  # ids in a message: millions would hold up the event loop
-
-CallsMessage = pb.CallStreamRequest | pb.EncodeStreamRequest | pb.DecodeStreamRequest
 
 
 class CallStream:
@@ -31,14 +29,13 @@ class CallStream:
         InvalidInput: the metadata names a class that does not exist.
     """
 
-    def __init__(self, streams: Streams, context: Context, request_id: RequestId, dialect: Dialect = CALLS) -> None:
+    def __init__(self, streams: Streams, context: Context, request_id: RequestId) -> None:
         self._context, self._request_id = context, request_id
-        self._dialect = dialect
         self._reading, self._turns, self._in_flight = streams.reading, streams.turns, streams.calls
         self._window = FlowWindow(streams.window_bytes, streams.held)
         self._wake = asyncio.Event()  # for the writer: a reply is ready, or the stream may end
         bulk = is_bulk_context(context, default=True)
-        self._calls = StreamCalls(streams, dialect, self._window, request_id, self._wake.set, is_bulk=bulk)
+        self._calls = StreamCalls(streams, self._window, request_id, self._wake.set, is_bulk=bulk)
 
     async def run(self) -> None:
         """Answers until the client has sent its last call and received its last reply.
@@ -73,7 +70,7 @@ class CallStream:
                 await self._turns.pause()  # replies still to be rendered come first, and share the next message
             batch = self._calls.replies.take_ready()
             if batch:
-                message = self._dialect.message(replies=[call.reply for call in batch])
+                message = pb.CallStreamResponse(replies=[call.reply for call in batch if call.reply is not None])
                 for call in batch:
                     call.reply = None  # the message holds a copy, and writing may take long
                 await self._context.write(message)
@@ -123,7 +120,7 @@ class CallStream:
     def _stops_reading(self) -> bool:
         return self._window.is_closed or self._in_flight.closed
 
-    async def _begin_all(self, message: CallsMessage) -> None:
+    async def _begin_all(self, message: pb.CallStreamRequest) -> None:
         cancelled = set(message.cancelled_ids)
         for number in self._calls.waiting(cancelled):
             if self._turns.is_spent():

@@ -17,7 +17,7 @@ from serving.vae_v1.describe import describe
 from serving.vae_v1.images import Images
 from serving.vae_v1.rpc import AnyRpc
 from serving.vae_v1.sample_stream import sample
-from serving.vae_v1.streams import CALLS, DECODE_CALLS, ENCODE_CALLS, AnyRowsRequest, Dialect, Streams
+from serving.vae_v1.streams import AnyRowsRequest, Streams
 from serving.vae_v1.verbs import VERBS
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -38,9 +38,7 @@ def vae_service(models: Models, images: Images, stream_bytes: int, answering: An
     unary: dict[str, AnswerUnary] = {"GetModel": servicer.get_model, "ListModels": servicer.list_models}
     unary |= {rpc.name: partial(servicer.answer_rows, rpc) for rpc in VERBS.values()}
     streams: dict[str, AnswerStream] = {
-        "CallStream": partial(servicer.answer_calls, CALLS),
-        "EncodeStream": partial(servicer.answer_calls, ENCODE_CALLS),
-        "DecodeStream": partial(servicer.answer_calls, DECODE_CALLS),
+        "CallStream": servicer.call_stream,
         "SampleStream": servicer.sample_stream,
     }
     return protobuf_service(_DESCRIPTOR, unary, streams)
@@ -77,9 +75,9 @@ class _Servicer:
             response: Message = await rpc.respond(request, rows, served, self._images, timeout_seconds, bulk=bulk)
             return response
 
-    async def answer_calls(self, dialect: Dialect, context: Context, request_id: RequestId) -> None:
-        """Answers calls for as long as the caller sends."""
-        await CallStream(self._streams, context, request_id, dialect).run()
+    async def call_stream(self, context: Context, request_id: RequestId) -> None:
+        """Answers calls of every verb for as long as the caller sends."""
+        await CallStream(self._streams, context, request_id).run()
 
     async def sample_stream(self, context: Context, request_id: RequestId) -> None:
         """Samples any number of rows, a message at a time."""

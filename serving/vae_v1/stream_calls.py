@@ -4,22 +4,20 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
 
-from serving.models.served import Served
 from serving.transport.request_ids import RequestId, as_request
 from serving.transport.status import refuse
 from serving.vae_v1.call_class import is_bulk_call
 from serving.vae_v1.deadlines import DeadlineTimer
 from serving.vae_v1.flow_window import FlowWindow
-from serving.vae_v1.inputs import Undecoded
 from serving.vae_v1.replies import Replies
-from serving.vae_v1.streams import AnyReply, Dialect, StreamCall, Streams
+from serving.vae_v1.stream_queueing import StreamQueueing
+from serving.vae_v1.streams import StreamCall, Streams
 from serving.vae_v1.verbs import VERBS
 from vaeserve.errors import DeadlinePassed, InvalidInput
 from vaeserve.v1 import vae_pb2 as pb
@@ -28,11 +26,7 @@ _log = logging.getLogger(__name__)
 
 CALL_BYTES = 512
 """What a call takes beside its tensors: enough to count for calls that are refused."""
-_ROW_BYTES = 256  # minimum for a row, or a stream of small rows would fill the batcher's queue
 _CANCELLED = pb.Error(code=grpc.StatusCode.CANCELLED.value[0], message="the caller cancelled the call")
-
-AnyCall = Any  # pb.Call; until EncodeStream and DecodeStream go, theirs too
-Respond = Callable[..., Awaitable[object]]
 
 
 class StreamCalls:
@@ -40,7 +34,6 @@ class StreamCalls:
 
     Args:
         streams: what all streams share.
-        dialect: how calls and replies are spelt.
         window: what the stream has in flight.
         request_id: of calls that name none.
         wake: called when a reply is ready.
@@ -50,7 +43,6 @@ class StreamCalls:
     def __init__(
         self,
         streams: Streams,
-        dialect: Dialect,
         window: FlowWindow,
         request_id: RequestId,
         wake: Callable[[], None],
@@ -58,9 +50,10 @@ class StreamCalls:
         is_bulk: bool,
     ) -> None:
         self.replies = Replies()
-        self._models, self._images, self._held = streams.models, streams.images, streams.held
+        self._models = streams.models
+        self._queueing = StreamQueueing(streams.images, streams.held, window)
         self._in_flight, self._tally, self._turns = streams.calls, streams.tally, streams.turns
-        self._dialect, self._window, self._request_id = dialect, window, request_id
+        self._window, self._request_id = window, request_id
         self._wake = wake
         self._is_bulk = is_bulk
         self._waiting: dict[int, StreamCall] = {}  # for their answers, by id
@@ -71,14 +64,14 @@ class StreamCalls:
         """Returns those ids whose calls wait for their answers."""
         return numbers & self._waiting.keys()
 
-    def take(self, message: AnyCall, size: int, *, is_cancelled: bool) -> None:
+    def take(self, message: pb.Call, size: int, *, is_cancelled: bool) -> None:
         """Begins a call, or answers that it is cancelled already."""
-        sent = "" if self._dialect.verb else message.request_id
-        request_id = RequestId(sent) if sent else self._request_id
-        call = self._accept(message.id, size, self._dialect.verb_of(message), request_id)
+        own_id = message.request_id
+        request_id = RequestId(own_id) if own_id else self._request_id
+        call = self._accept(message.id, size, message.WhichOneof("request"), request_id)
         if is_cancelled:
             self._settle_cancelled(call)
-        elif sent:
+        elif own_id:
             as_request(request_id, partial(self._begin, call, message))
         else:
             self._begin(call, message)
@@ -90,7 +83,7 @@ class StreamCalls:
 
     def refuse_message(self, error: InvalidInput) -> None:
         """Answers a whole message with one error."""
-        self._refuse(self._accept(0, CALL_BYTES, self._dialect.verb, self._request_id), error)
+        self._refuse(self._accept(0, CALL_BYTES, None, self._request_id), error)
 
     def close(self) -> None:
         """Cancels every call that is not answered."""
@@ -108,56 +101,26 @@ class StreamCalls:
         self.replies.expect(call)
         return call
 
-    def _begin(self, call: StreamCall, message: AnyCall) -> None:
+    def _begin(self, call: StreamCall, message: pb.Call) -> None:
         """Queues a call's rows; whatever is wrong with it concerns no other call."""
         try:
             if call.id in self._waiting:
                 raise InvalidInput("id", f"{call.id} is the id of a call that is not answered yet")
             if call.verb is None:
                 raise InvalidInput("request", "is missing")
-            request = message.request if self._dialect.verb else getattr(message, call.verb)
-            is_bulk = is_bulk_call(0 if self._dialect.verb else message.call_class, self._is_bulk)
+            request = getattr(message, call.verb)
+            is_bulk = is_bulk_call(message.call_class, self._is_bulk)
             served = self._models.find(request.model, request.version)
             timeout_seconds = self._timeout(call, message.timeout_microseconds)
-            answer = self._start(call, request, served, timeout_seconds, is_bulk=is_bulk)
+            rpc = VERBS[call.verb]
+            answer, render = self._queueing.queue(call, rpc, request, served, timeout_seconds, is_bulk=is_bulk)
         except Exception as exc:
             return self._refuse(call, exc)
         served.hold()
+        answer.add_done_callback(partial(self._answered, call, render))
         answer.add_done_callback(served.release)
         call.answer = answer
         self._waiting[call.id] = call
-
-    def _start(
-        self, call: StreamCall, request: Message, served: Served, timeout_seconds: float | None, *, is_bulk: bool
-    ) -> "asyncio.Future[Any]":
-        """Returns a call's future answer. Images, a long reply, or a lack of room cost the call a task of its own."""
-        rpc, manifest = VERBS[call.verb or ""], served.manifest
-        rows = rpc.parse(request, manifest, served.limits.call_rows)
-        size = max(rpc.takes_bytes(request, rows, manifest), len(rows) * _ROW_BYTES)
-        has_no_room = not self._held.fits(size)
-        if isinstance(rows, Undecoded) or rpc.writes_images(request) or rpc.is_long(rows, manifest) or has_no_room:
-            respond = partial(
-                rpc.respond, request, rows, served, self._images, timeout_seconds, bulk=is_bulk, patient=is_bulk
-            )
-            answer: asyncio.Future[Any] = asyncio.ensure_future(self._respond(call, size, respond))
-            answer.add_done_callback(partial(self._answered, call, None))
-            return answer
-        self._enlarge(call, size)
-        answer = rpc.queue(served).enqueue(rows, timeout_seconds, bulk=is_bulk, patient=is_bulk)
-        render = partial(rpc.render, request, rows, manifest=manifest)
-        answer.add_done_callback(partial(self._answered, call, render))
-        return answer
-
-    async def _respond(self, call: StreamCall, size: int, respond: Respond) -> object:
-        """Returns a call's reply, once there is room for it."""
-        await self._held.wait_for_room(size, lambda: False)
-        self._enlarge(call, size)
-        return await respond()
-
-    def _enlarge(self, call: StreamCall, size: int) -> None:
-        """Adds the reply that will come to the call's size, so that the window holds it too."""
-        call.size += size
-        self._window.enlarge(size)
 
     def _timeout(self, call: StreamCall, microseconds: int) -> float | None:
         """Returns a call's timeout in seconds, and sets the timer for its deadline."""
@@ -191,18 +154,18 @@ class StreamCalls:
             response = answer.result() if render is None else render(answer=answer.result())
         except Exception as exc:
             return self._refuse(call, exc)
-        arm = "response" if self._dialect.verb else str(call.verb)
-        self._settle(call, self._dialect.reply(id=call.id, **{arm: response}), grpc.StatusCode.OK)
+        arm: dict[str, Any] = {str(call.verb): response}
+        self._settle(call, pb.Reply(id=call.id, **arm), grpc.StatusCode.OK)
 
     def _refuse(self, call: StreamCall, error: Exception) -> None:
         refusal = refuse(f"{_name(call)} over a stream", error, call.request_id)
         reason = pb.Error(code=refusal.code.value[0], message=refusal.message, details=refusal.details)
-        self._settle(call, self._dialect.reply(id=call.id, error=reason), refusal.code)
+        self._settle(call, pb.Reply(id=call.id, error=reason), refusal.code)
 
     def _settle_cancelled(self, call: StreamCall) -> None:
-        self._settle(call, self._dialect.reply(id=call.id, error=_CANCELLED), grpc.StatusCode.CANCELLED)
+        self._settle(call, pb.Reply(id=call.id, error=_CANCELLED), grpc.StatusCode.CANCELLED)
 
-    def _settle(self, call: StreamCall, reply: AnyReply, code: grpc.StatusCode) -> None:
+    def _settle(self, call: StreamCall, reply: pb.Reply, code: grpc.StatusCode) -> None:
         """Gives a call its reply, once; whatever its rows still bring is not waited for."""
         if self._is_settled(call):
             return

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,7 +20,6 @@ MESSAGE_BYTES = 2**20
 """Replies that are ready together share a message of about this size."""
 
 AnyRowsRequest = pb.EncodeRequest | pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest
-AnyReply = pb.Reply | pb.EncodeReply | pb.DecodeReply
 
 
 class Streams(NamedTuple):
@@ -38,24 +36,6 @@ class Streams(NamedTuple):
     turns: Turns
 
 
-class Dialect(NamedTuple):
-    """How a bidirectional RPC spells calls and replies. EncodeStream and DecodeStream carry calls of one verb."""
-
-    message: Callable[..., pb.CallStreamResponse | pb.EncodeStreamResponse | pb.DecodeStreamResponse]
-    reply: Callable[..., AnyReply]
-    verb: str | None = None
-    """The verb of every call; None where each call names its own."""
-
-    def verb_of(self, call: pb.Call | pb.EncodeCall | pb.DecodeCall) -> str | None:
-        """Returns the oneof arm of a call's request; None if it has no request."""
-        return call.WhichOneof("request") if isinstance(call, pb.Call) else self.verb
-
-
-CALLS = Dialect(pb.CallStreamResponse, pb.Reply)
-ENCODE_CALLS = Dialect(pb.EncodeStreamResponse, pb.EncodeReply, "encode")
-DECODE_CALLS = Dialect(pb.DecodeStreamResponse, pb.DecodeReply, "decode")
-
-
 @dataclass(eq=False, slots=True)
 class StreamCall:
     """A call in flight: accepted, and its reply not written yet."""
@@ -69,7 +49,7 @@ class StreamCall:
     arrived: float = field(default_factory=time.monotonic)
     deadline: float = math.inf
     answer: "asyncio.Future[Any] | None" = None
-    reply: AnyReply | None = None
+    reply: pb.Reply | None = None
     """Ready to be written; None again once its message is made."""
     is_settled: bool = False
     """Whether it has had its reply, written or not."""

@@ -30,14 +30,6 @@ SOUND: dict[str, Message] = {
     "Decode": DECODE,
     "Sample": SAMPLE,
     "Reconstruct": RECONSTRUCT,
-    "EncodeStream": pb.EncodeStreamRequest(
-        calls=[pb.EncodeCall(id=3, request=ENCODE, timeout_microseconds=10**6), pb.EncodeCall(id=4, request=IMAGES)],
-        cancelled_ids=[3],
-        any_order=True,
-    ),
-    "DecodeStream": pb.DecodeStreamRequest(
-        calls=[pb.DecodeCall(id=n, request=DECODE) for n in (1, 2**63)], cancelled_ids=[1, 5]
-    ),
     "CallStream": pb.CallStreamRequest(
         calls=[
             pb.Call(id=3, encode=ENCODE, timeout_microseconds=10**6, call_class=pb.CALL_CLASS_INTERACTIVE),
@@ -126,10 +118,6 @@ def _first(answers: Iterable[bytes], count: int) -> list[bytes]:
 def _codes_of_calls(method: str, content: bytes) -> list[int]:
     if method == "CallStream":
         return [reply.error.code for reply in pb.CallStreamResponse.FromString(content).replies]
-    if method == "EncodeStream":
-        return [reply.error.code for reply in pb.EncodeStreamResponse.FromString(content).replies]
-    if method == "DecodeStream":
-        return [reply.error.code for reply in pb.DecodeStreamResponse.FromString(content).replies]
     return []
 
 

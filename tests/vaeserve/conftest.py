@@ -284,7 +284,7 @@ class Server(NamedTuple):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    script = Script()  # type: ignore[abstract]
+    script = Script()
     running = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", 64 << 20)])
     add_VaeServiceServicer_to_server(script, running)
     port = running.add_insecure_port("127.0.0.1:0")

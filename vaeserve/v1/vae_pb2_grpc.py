@@ -65,16 +65,6 @@ class VaeServiceStub(object):
                 request_serializer=vaeserve_dot_v1_dot_vae__pb2.ReconstructRequest.SerializeToString,
                 response_deserializer=vaeserve_dot_v1_dot_vae__pb2.ReconstructResponse.FromString,
                 _registered_method=True)
-        self.EncodeStream = channel.stream_stream(
-                '/vae.v1.VaeService/EncodeStream',
-                request_serializer=vaeserve_dot_v1_dot_vae__pb2.EncodeStreamRequest.SerializeToString,
-                response_deserializer=vaeserve_dot_v1_dot_vae__pb2.EncodeStreamResponse.FromString,
-                _registered_method=True)
-        self.DecodeStream = channel.stream_stream(
-                '/vae.v1.VaeService/DecodeStream',
-                request_serializer=vaeserve_dot_v1_dot_vae__pb2.DecodeStreamRequest.SerializeToString,
-                response_deserializer=vaeserve_dot_v1_dot_vae__pb2.DecodeStreamResponse.FromString,
-                _registered_method=True)
         self.CallStream = channel.stream_stream(
                 '/vae.v1.VaeService/CallStream',
                 request_serializer=vaeserve_dot_v1_dot_vae__pb2.CallStreamRequest.SerializeToString,
@@ -138,21 +128,6 @@ class VaeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def EncodeStream(self, request_iterator, context):
-        """Encodes for as long as the caller sends. Every call of the stream gets one reply, a response or an error of its own;
-        neither ends the stream. A caller who does not read is not read from.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DecodeStream(self, request_iterator, context):
-        """Decodes for as long as the caller sends, as EncodeStream encodes.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def CallStream(self, request_iterator, context):
         """Carries calls of every verb for as long as the caller sends. Each call gets one reply, a response or an error of its
         own; neither ends the stream. A caller who does not read is not read from.
@@ -200,16 +175,6 @@ def add_VaeServiceServicer_to_server(servicer, server):
                     servicer.Reconstruct,
                     request_deserializer=vaeserve_dot_v1_dot_vae__pb2.ReconstructRequest.FromString,
                     response_serializer=vaeserve_dot_v1_dot_vae__pb2.ReconstructResponse.SerializeToString,
-            ),
-            'EncodeStream': grpc.stream_stream_rpc_method_handler(
-                    servicer.EncodeStream,
-                    request_deserializer=vaeserve_dot_v1_dot_vae__pb2.EncodeStreamRequest.FromString,
-                    response_serializer=vaeserve_dot_v1_dot_vae__pb2.EncodeStreamResponse.SerializeToString,
-            ),
-            'DecodeStream': grpc.stream_stream_rpc_method_handler(
-                    servicer.DecodeStream,
-                    request_deserializer=vaeserve_dot_v1_dot_vae__pb2.DecodeStreamRequest.FromString,
-                    response_serializer=vaeserve_dot_v1_dot_vae__pb2.DecodeStreamResponse.SerializeToString,
             ),
             'CallStream': grpc.stream_stream_rpc_method_handler(
                     servicer.CallStream,
@@ -385,60 +350,6 @@ class VaeService(object):
             '/vae.v1.VaeService/Reconstruct',
             vaeserve_dot_v1_dot_vae__pb2.ReconstructRequest.SerializeToString,
             vaeserve_dot_v1_dot_vae__pb2.ReconstructResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def EncodeStream(request_iterator,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.stream_stream(
-            request_iterator,
-            target,
-            '/vae.v1.VaeService/EncodeStream',
-            vaeserve_dot_v1_dot_vae__pb2.EncodeStreamRequest.SerializeToString,
-            vaeserve_dot_v1_dot_vae__pb2.EncodeStreamResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DecodeStream(request_iterator,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.stream_stream(
-            request_iterator,
-            target,
-            '/vae.v1.VaeService/DecodeStream',
-            vaeserve_dot_v1_dot_vae__pb2.DecodeStreamRequest.SerializeToString,
-            vaeserve_dot_v1_dot_vae__pb2.DecodeStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

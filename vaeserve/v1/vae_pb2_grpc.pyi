@@ -64,12 +64,6 @@ class VaeServiceStub:
     """Encodes rows of data, decodes them again, and scores how well that went.
     FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
     """
-    EncodeStream: _grpc.StreamStreamMultiCallable[_vae_pb2.EncodeStreamRequest, _vae_pb2.EncodeStreamResponse]
-    """Encodes for as long as the caller sends. Every call of the stream gets one reply, a response or an error of its own;
-    neither ends the stream. A caller who does not read is not read from.
-    """
-    DecodeStream: _grpc.StreamStreamMultiCallable[_vae_pb2.DecodeStreamRequest, _vae_pb2.DecodeStreamResponse]
-    """Decodes for as long as the caller sends, as EncodeStream encodes."""
     CallStream: _grpc.StreamStreamMultiCallable[_vae_pb2.CallStreamRequest, _vae_pb2.CallStreamResponse]
     """Carries calls of every verb for as long as the caller sends. Each call gets one reply, a response or an error of its
     own; neither ends the stream. A caller who does not read is not read from.
@@ -104,12 +98,6 @@ class VaeServiceAsyncStub(VaeServiceStub):
     """Encodes rows of data, decodes them again, and scores how well that went.
     FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
     """
-    EncodeStream: _aio.StreamStreamMultiCallable[_vae_pb2.EncodeStreamRequest, _vae_pb2.EncodeStreamResponse]  # type: ignore[assignment]
-    """Encodes for as long as the caller sends. Every call of the stream gets one reply, a response or an error of its own;
-    neither ends the stream. A caller who does not read is not read from.
-    """
-    DecodeStream: _aio.StreamStreamMultiCallable[_vae_pb2.DecodeStreamRequest, _vae_pb2.DecodeStreamResponse]  # type: ignore[assignment]
-    """Decodes for as long as the caller sends, as EncodeStream encodes."""
     CallStream: _aio.StreamStreamMultiCallable[_vae_pb2.CallStreamRequest, _vae_pb2.CallStreamResponse]  # type: ignore[assignment]
     """Carries calls of every verb for as long as the caller sends. Each call gets one reply, a response or an error of its
     own; neither ends the stream. A caller who does not read is not read from.
@@ -177,24 +165,6 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         """Encodes rows of data, decodes them again, and scores how well that went.
         FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
         """
-
-    @_abc_1.abstractmethod
-    def EncodeStream(
-        self,
-        request_iterator: _MaybeAsyncIterator[_vae_pb2.EncodeStreamRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_vae_pb2.EncodeStreamResponse], _abc.AsyncIterator[_vae_pb2.EncodeStreamResponse]]:
-        """Encodes for as long as the caller sends. Every call of the stream gets one reply, a response or an error of its own;
-        neither ends the stream. A caller who does not read is not read from.
-        """
-
-    @_abc_1.abstractmethod
-    def DecodeStream(
-        self,
-        request_iterator: _MaybeAsyncIterator[_vae_pb2.DecodeStreamRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_vae_pb2.DecodeStreamResponse], _abc.AsyncIterator[_vae_pb2.DecodeStreamResponse]]:
-        """Decodes for as long as the caller sends, as EncodeStream encodes."""
 
     @_abc_1.abstractmethod
     def CallStream(

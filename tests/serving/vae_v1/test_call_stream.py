@@ -104,15 +104,6 @@ def test_calls_of_every_verb_share_a_stream_and_are_answered_in_kind(stub: VaeSe
     assert field_at_fault(refused.error) == "latent"
 
 
-def test_streams_of_one_verb_answer_as_the_unary_rpc_does(stub: VaeServiceStub) -> None:
-    moments = pb.EncodeRequest(data=to_message(np.full((3, 4, 4, 1), 9, np.uint8)), output=pb.ENCODE_OUTPUT_MOMENTS)
-    (message,) = stub.EncodeStream(iter([pb.EncodeStreamRequest(calls=[pb.EncodeCall(id=1, request=moments)])]))
-    assert message.replies[0].response.log_variance == stub.Encode(moments).log_variance
-    latent = decode(1).decode
-    (answer,) = stub.DecodeStream(iter([pb.DecodeStreamRequest(calls=[pb.DecodeCall(id=1, request=latent)])]))
-    assert answer.replies[0].response.data == stub.Decode(latent).data
-
-
 @pytest.mark.parametrize("any_order", [False, True])
 def test_replies_keep_the_order_of_the_calls_unless_the_caller_waives_it(stub: VaeServiceStub, any_order: bool) -> None:
     talk = Talk(stub, any_order=any_order)

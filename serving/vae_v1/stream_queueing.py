@@ -1,0 +1,77 @@
+"""How the rows of a stream's call come to the batcher: without a task of their own, unless the call needs one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+
+from serving.models.served import Served
+from serving.transport.held import Held
+from serving.vae_v1.flow_window import FlowWindow
+from serving.vae_v1.images import Images
+from serving.vae_v1.inputs import Undecoded
+from serving.vae_v1.rpc import AnyRpc
+from serving.vae_v1.streams import StreamCall
+
+_ROW_BYTES = 256  # minimum for a row, or a stream of small rows would fill the batcher's queue
+
+
+class Queued(NamedTuple):
+    """A call whose rows wait or run."""
+
+    answer: "asyncio.Future[Any]"
+    render: Callable[..., Message] | None
+    """Makes the response of `answer=`; None: the answer is the response."""
+
+
+class StreamQueueing:
+    """Queues the rows of one stream's calls.
+
+    Args:
+        images: decodes and encodes images.
+        held: what all callers hold.
+        window: what the stream has in flight.
+    """
+
+    def __init__(self, images: Images, held: Held, window: FlowWindow) -> None:
+        self._images, self._held, self._window = images, held, window
+
+    def queue(
+        self,
+        call: StreamCall,
+        rpc: AnyRpc,
+        request: Message,
+        served: Served,
+        timeout_seconds: float | None,
+        *,
+        is_bulk: bool,
+    ) -> Queued:
+        """Queues a call's rows. Images, a long response, or a lack of memory cost the call a task of its own.
+
+        Raises:
+            VaeError: the request is wrong, or the batcher does not take its rows.
+        """
+        manifest = served.manifest
+        rows = rpc.parse(request, manifest, served.limits.call_rows)
+        size = max(rpc.takes_bytes(request, rows, manifest), len(rows) * _ROW_BYTES)
+        is_full = not self._held.fits(size)
+        if isinstance(rows, Undecoded) or rpc.writes_images(request) or rpc.is_long(rows, manifest) or is_full:
+            respond = partial(rpc.respond, request, rows, served, self._images, timeout_seconds)
+            response = self._respond(call, size, partial(respond, bulk=is_bulk, patient=is_bulk))
+            return Queued(asyncio.ensure_future(response), None)
+        self._enlarge(call, size)
+        answer = rpc.queue(served).enqueue(rows, timeout_seconds, bulk=is_bulk, patient=is_bulk)
+        return Queued(answer, partial(rpc.render, request, rows, manifest=manifest))
+
+    async def _respond(self, call: StreamCall, size: int, respond: Callable[[], Awaitable[Message]]) -> Message:
+        """Returns a call's response, once there is memory for it."""
+        await self._held.wait_for_room(size, lambda: False)
+        self._enlarge(call, size)
+        return await respond()
+
+    def _enlarge(self, call: StreamCall, size: int) -> None:
+        """Adds the response that will come to the call's size, so that the window holds it too."""
+        call.size += size
+        self._window.enlarge(size)
