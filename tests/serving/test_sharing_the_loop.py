@@ -50,8 +50,14 @@ def _largest_step(seen: list[int]) -> int:
     return max(after - before for before, after in pairwise(seen))
 
 
-async def _watch(answering: Answering, stream: Stream, code: str) -> tuple[list[int], list[int]]:
-    """Reads until every call is answered. Returns the numbers of calls in flight, and answered, turn by turn."""
+async def _watch(
+    answering: Answering, stream: Stream, message: pb.CallStreamRequest, code: str
+) -> tuple[list[int], list[int]]:
+    """Writes a message and reads until every call is answered.
+
+    Returns the numbers of calls in flight, and answered, turn by turn, also in those that the writing takes.
+    """
+    writing = asyncio.ensure_future(stream.write(message))
     in_flight, answered, replies = [0], [0], 0
     while replies < CALLS:
         reading = asyncio.ensure_future(stream.read())
@@ -60,9 +66,10 @@ async def _watch(answering: Answering, stream: Stream, code: str) -> tuple[list[
             seconds = answering.tally.seconds.get(("Decode", "stream", code))
             answered.append(sum(seconds.counts) if seconds else 0)
             await asyncio.sleep(0)
-        message = reading.result()
-        assert isinstance(message, pb.CallStreamResponse)
-        replies += len(message.replies)
+        received = reading.result()
+        assert isinstance(received, pb.CallStreamResponse)
+        replies += len(received.replies)
+    await writing
     assert answered[-1] == CALLS
     return in_flight, answered
 
@@ -70,8 +77,7 @@ async def _watch(answering: Answering, stream: Stream, code: str) -> tuple[list[
 def test_the_calls_of_a_message_begin_and_are_answered_turn_by_turn(settings: Settings) -> None:
     async def scenario(answering: Answering, stub: "VaeServiceAsyncStub") -> None:
         stream = stub.CallStream()
-        await stream.write(pb.CallStreamRequest(calls=_calls()))
-        in_flight, answered = await _watch(answering, stream, "OK")
+        in_flight, answered = await _watch(answering, stream, pb.CallStreamRequest(calls=_calls()), "OK")
         assert max(_largest_step(in_flight), _largest_step(answered)) <= STEP
         stream.cancel()
 
@@ -84,8 +90,8 @@ def test_the_calls_that_a_message_cancels_are_answered_turn_by_turn(settings: Se
         await stream.write(pb.CallStreamRequest(calls=_calls()))
         while answering.calls.in_flight < CALLS:  # noqa: ASYNC110, they wait for company
             await asyncio.sleep(0)
-        await stream.write(pb.CallStreamRequest(cancelled_ids=range(1, CALLS + 1)))
-        _, answered = await _watch(answering, stream, "CANCELLED")
+        cancelling = pb.CallStreamRequest(cancelled_ids=range(1, CALLS + 1))
+        _, answered = await _watch(answering, stream, cancelling, "CANCELLED")
         assert _largest_step(answered) <= STEP
         stream.cancel()
 
