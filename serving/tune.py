@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from vaeserve.command.parser import verb_parser
 
 if TYPE_CHECKING:
-    from serving.models.measuring import Point
+    from serving.models.measuring import Measurement
 
 _ROUNDS = 1000  # more than there is time for
 
@@ -30,26 +30,26 @@ def tune(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="time to measure for (default %(default)g)")
     flags = vars(parser.parse_args(arguments))
     seconds: float = flags.pop("seconds")
-    from serving.models.execution import Place, check_cache, remember
-    from serving.models.loading import Graphs
-    from serving.models.measuring import choose, measure, thread_counts
+    from serving.models.execution import TuningPlace, check_cache, remember
+    from serving.models.loading import OpenedGraphs
+    from serving.models.measuring import cheapest, measure, thread_counts
     from serving.settings import read_settings
     from vaeserve.package.directory import ModelPackage
 
     settings = read_settings({name: value for name, value in flags.items() if value is not None})
     check_cache(settings.tuning_cache)
     package = ModelPackage.open(settings.package)
-    graphs = Graphs(package, settings.provider)
-    place = Place.here(package.manifest.fingerprint, graphs.provider)
+    graphs = OpenedGraphs(package, settings.provider)
+    place = TuningPlace.here(package.manifest.fingerprint, graphs.provider)
     points = measure(graphs.open_runner, thread_counts(place.cpus), place.cpus, seconds, rounds=_ROUNDS)
-    chosen = choose(points)
+    chosen = cheapest(points)
     _show(points, chosen)
     path = remember(place, chosen, settings.tuning_cache)
     print(f"kept in {path}; measured on {graphs.provider} with {place.cpus} processor{'s' * (place.cpus > 1)}")
     return 0
 
 
-def _show(points: "Sequence[Point]", chosen: "Point") -> None:
+def _show(points: "Sequence[Measurement]", chosen: "Measurement") -> None:
     """Prints what each combination costs to encode and decode a row, and marks what is best."""
     print("executors  threads  rows a batch  us of processor a row    rows/s  ms a batch")
     for point in sorted(points):

@@ -15,7 +15,7 @@ _BULK_PART = 3 / 4  # of the queue may be bulk: bulk callers wait for room, and 
 _CAUTION = 1.2  # factor on the time until an answer when it is compared with a deadline
 
 
-class Admission(Generic[R, A]):
+class RowAdmission(Generic[R, A]):
     """Decides about calls by the room in the queue and by their deadlines.
 
     Args:

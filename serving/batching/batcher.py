@@ -11,10 +11,10 @@ import logging
 import time
 from typing import Generic
 
-from serving.batching.admission import Admission
+from serving.batching.admission import RowAdmission
 from serving.batching.call import A, Answer, Call, Piece, R
 from serving.batching.device import Device
-from serving.batching.executor import Batch, Executor, Run, fail
+from serving.batching.executor import Batch, Executor, RunBatch, fail
 from serving.batching.forming import Forming
 from serving.batching.gathering import QUIET_TURNS
 from serving.batching.line import Line
@@ -44,7 +44,7 @@ class Batcher(Generic[R, A]):
 
     def __init__(
         self,
-        run: Run[R, A],
+        run: RunBatch[R, A],
         device: Device,
         *,
         batch_rows: int,
@@ -61,7 +61,7 @@ class Batcher(Generic[R, A]):
         self._line: Line[R, A] = Line(batch_rows)
         self._pace = pace = Pace(batch_rows)
         self._executor = executor = Executor(run, device, pace, inline_seconds, tally)
-        self._admission = Admission(self._line, pace, executor, tally, queue_rows)
+        self._admission = RowAdmission(self._line, pace, executor, tally, queue_rows)
         self._forming = Forming(
             self._line, pace, executor, device, tally,
             batch_rows=batch_rows, width=width, wait_seconds=wait_seconds, quiet_turns=quiet_turns,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 
-class Rows(Protocol):
-    """Rows that can be counted and cut."""
+class CuttableRows(Protocol):
+    """CuttableRows that can be counted and cut."""
 
     def __len__(self) -> int: ...
 
@@ -16,7 +16,7 @@ class Rows(Protocol):
         ...
 
 
-R = TypeVar("R", bound=Rows)
+R = TypeVar("R", bound=CuttableRows)
 A = TypeVar("A")
 
 
@@ -30,7 +30,7 @@ class Answer(NamedTuple, Generic[A]):
     running_seconds: float
     """That the batches with its rows ran, in all."""
     batch_rows: int
-    """Rows in the largest of those batches, other callers' rows included."""
+    """CuttableRows in the largest of those batches, other callers' rows included."""
 
 
 @dataclass(eq=False, slots=True)
@@ -47,11 +47,11 @@ class Call(Generic[R, A]):
     expected_seconds: float | None = None
     """From its arrival to its answer, as expected when it came; None where it has no deadline."""
     turn: int = 0
-    """Rows taken in its present turn."""
+    """CuttableRows taken in its present turn."""
     waiting: int = field(init=False)
-    """Rows not yet taken for a batch."""
+    """CuttableRows not yet taken for a batch."""
     unanswered: int = field(init=False)
-    """Rows that wait or run."""
+    """CuttableRows that wait or run."""
     parts: dict[int, A] = field(default_factory=dict)
     """By their first row; executors side by side may finish them in any order."""
     queued_seconds: float = 0.0
@@ -76,4 +76,4 @@ class Dropped(NamedTuple, Generic[R, A]):
 
     call: Call[R, A]
     rows: int
-    """Rows that will never run."""
+    """CuttableRows that will never run."""

@@ -15,7 +15,7 @@ from vaeserve.errors import DeadlinePassed, EngineFailure, NonFiniteOutput, OutO
 
 _log = logging.getLogger(__name__)
 
-Run = Callable[[Sequence[R], Interrupt | None], Sequence[A | NonFiniteOutput]]
+RunBatch = Callable[[Sequence[R], Interrupt | None], Sequence[A | NonFiniteOutput]]
 E = TypeVar("E", bound=VaeError)
 
 
@@ -55,7 +55,9 @@ class Executor(Generic[R, A]):
         tally: where to count.
     """
 
-    def __init__(self, run: Run[R, A], device: Device, pace: Pace, inline_seconds: float, tally: BatchTally) -> None:
+    def __init__(
+        self, run: RunBatch[R, A], device: Device, pace: Pace, inline_seconds: float, tally: BatchTally
+    ) -> None:
         self._run = run
         self._device = device
         self._pace = pace

@@ -10,7 +10,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from serving.engine.rows import DataRows, Decoded, Encoded, LatentRows, PriorRows, Reconstructed, ReconstructRows
+from serving.engine.rows import (
+    DataRows,
+    DecodeResult,
+    EncodeResult,
+    LatentRows,
+    PriorRows,
+    ReconstructResult,
+    ReconstructRows,
+)
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
 from vaeserve.errors import NonFiniteOutput
@@ -48,7 +56,7 @@ class Engine:
 
     def encode(
         self, batch: Sequence[DataRows], interrupt: Interrupt | None = None
-    ) -> Sequence[Encoded | NonFiniteOutput]:
+    ) -> Sequence[EncodeResult | NonFiniteOutput]:
         """Returns one answer for each element of the batch, in order; an error for one with NaN or infinity in it.
 
         Raises:
@@ -59,14 +67,14 @@ class Engine:
         _, moments, latents = self._infer(batch, wants_moments, interrupt)
         log_variances = [None] * len(batch) if moments is None else _split(moments.log_variance, batch)
         answers = [
-            Encoded(latent, log_variance if rows.log_variance else None)
+            EncodeResult(latent, log_variance if rows.log_variance else None)
             for rows, latent, log_variance in zip(batch, latents, log_variances, strict=True)
         ]
         return _refuse_non_finite("encoder", answers, batch, join(latents))
 
     def reconstruct(
         self, batch: Sequence[ReconstructRows], interrupt: Interrupt | None = None
-    ) -> Sequence[Reconstructed | NonFiniteOutput]:
+    ) -> Sequence[ReconstructResult | NonFiniteOutput]:
         """Returns one answer for each element of the batch, in order; an error for one that decodes to NaN or infinity.
 
         Raises:
@@ -81,12 +89,14 @@ class Engine:
         errors = _split(_squared_error(data, decoded["expectation"]), batch)
         nats = self._score(batch, data, decoded.get("parameters"), interrupt)
         kl = [None] * len(batch) if moments is None else _split(_sum_rows(kl_by_dimension(*moments)), batch)
-        answers = [Reconstructed(outputs[rows.output][i], errors[i], nats[i], kl[i]) for i, rows in enumerate(batch)]
+        answers = [
+            ReconstructResult(outputs[rows.output][i], errors[i], nats[i], kl[i]) for i, rows in enumerate(batch)
+        ]
         return _refuse_non_finite("decoder", answers, batch, decoded["expectation"])
 
     def decode(
         self, batch: Sequence[LatentRows | PriorRows], interrupt: Interrupt | None = None
-    ) -> Sequence[Decoded | NonFiniteOutput]:
+    ) -> Sequence[DecodeResult | NonFiniteOutput]:
         """Returns one answer for each element of the batch, in order; an error for one that decodes to NaN or infinity.
 
         Raises:
@@ -98,7 +108,7 @@ class Engine:
         shown = {rows.output for rows in batch}
         decoded = self._run_decoder(latents, shown, [], interrupt)
         parts = {name: _split(decoded[name], batch) for name in shown}
-        decodings = [Decoded(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
+        decodings = [DecodeResult(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
         answers = _refuse_non_finite("decoder", decodings, batch, decoded["expectation"])
         return _refuse_non_finite("prior", answers, batch, join(latents)) if self._priors else answers
 

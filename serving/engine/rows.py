@@ -7,7 +7,7 @@ from vaeserve.package.manifest import STANDARD
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.noise import RowRange
 
-Output = Literal["data", "expectation"]
+OutputKind = Literal["data", "expectation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class DataRows:
 class ReconstructRows(DataRows):
     """Rows to encode, decode and score."""
 
-    output: Output = "data"
+    output: OutputKind = "data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class LatentRows:
 
     latent: Array
     """[rows, *latent shape]."""
-    output: Output
+    output: OutputKind
 
     def __len__(self) -> int:
         return len(self.latent)
@@ -59,7 +59,7 @@ class PriorRows:
 
     noise: RowRange
     temperature: float
-    output: Output
+    output: OutputKind
     include_latent: bool = False
     """Whether the latents are answered too."""
     prior: str = STANDARD
@@ -73,7 +73,7 @@ class PriorRows:
         return replace(self, noise=_part(self.noise, start, stop))
 
 
-class Encoded(NamedTuple):
+class EncodeResult(NamedTuple):
     """The posterior of some rows."""
 
     latent: Array
@@ -81,7 +81,7 @@ class Encoded(NamedTuple):
     log_variance: Array | None
 
 
-class Decoded(NamedTuple):
+class DecodeResult(NamedTuple):
     """Some rows of data, and the latents they came from."""
 
     output: Array
@@ -90,7 +90,7 @@ class Decoded(NamedTuple):
     """[rows, *latent shape]."""
 
 
-class Reconstructed(NamedTuple):
+class ReconstructResult(NamedTuple):
     """Some rows of data, decoded again, and their scores, each float32 [rows]."""
 
     output: Array

@@ -12,7 +12,7 @@ from vaeserve.package.row_spec import Array
 
 Places = npt.NDArray[np.intp]
 
-Run = Callable[[Mapping[str, Array]], Sequence[Array]]
+RunGraph = Callable[[Mapping[str, Array]], Sequence[Array]]
 
 # Rows to compare. Each runs alone once, which is what its other answers are held against.
 _LEAST_ROWS, _MOST_ROWS = 2, 16
@@ -29,7 +29,7 @@ class Exactness(NamedTuple):
     """Between a row's answer in a batch and the one it got alone, over every floating-point output; 0 if exact."""
 
 
-def probe_exactness(run: Run, feeds: Mapping[str, Array], batch_rows: int, budget_seconds: float) -> Exactness:
+def probe_exactness(run: RunGraph, feeds: Mapping[str, Array], batch_rows: int, budget_seconds: float) -> Exactness:
     """Runs some rows alone, then in batches of several sizes and orders, and compares each row's bits.
 
     The largest batch, and one of two rows, are always tried; the others for as long as the time allows.
@@ -57,7 +57,7 @@ def probe_exactness(run: Run, feeds: Mapping[str, Array], batch_rows: int, budge
     return Exactness(is_exact, largest)
 
 
-def _alone(run: Run, feeds: Mapping[str, Array], end: float) -> list[Array]:
+def _alone(run: RunGraph, feeds: Mapping[str, Array], end: float) -> list[Array]:
     """Returns the answers of rows that each ran alone: of two at least, of no more than the time allows."""
     parts = []
     for row in range(min(_MOST_ROWS, *map(len, feeds.values()))):

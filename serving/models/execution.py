@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.cpus import available_cpus, processor_name
 from serving.engine.providers import Provider, runtime_version
-from serving.models.measuring import OpenRunner, Point, choose, measure, thread_counts
+from serving.models.measuring import Measurement, OpenRunner, cheapest, measure, thread_counts
 from serving.settings import Settings
 from vaeserve.files import write_whole
 
@@ -31,7 +31,7 @@ class Execution(NamedTuple):
     """Where the numbers come from: `set`, `cached`, `measured`."""
 
 
-class Place(NamedTuple):
+class TuningPlace(NamedTuple):
     """What a measurement holds for."""
 
     fingerprint: str
@@ -60,7 +60,7 @@ class Tuned(BaseModel):
     onnxruntime: str
 
 
-def decide(place: Place, settings: Settings, known: Execution | None, open_runner: OpenRunner) -> Execution:
+def decide(place: TuningPlace, settings: Settings, known: Execution | None, open_runner: OpenRunner) -> Execution:
     """Returns how a pair is to be run.
 
     Args:
@@ -77,14 +77,14 @@ def decide(place: Place, settings: Settings, known: Execution | None, open_runne
     found = _read(place, settings.tuning_cache) or known
     if found is None or threads not in (0, found.threads):
         candidates = [threads] if threads else thread_counts(place.cpus)
-        best = choose(measure(open_runner, candidates, place.cpus, _START_SECONDS))
+        best = cheapest(measure(open_runner, candidates, place.cpus, _START_SECONDS))
         found = Execution(best.executors, best.threads, best.batch_rows, "measured")
     return Execution(
         executors or found.executors, threads or found.threads, batch_rows or found.batch_rows, found.source
     )
 
 
-def remember(place: Place, chosen: Point, cache: Path) -> Path:
+def remember(place: TuningPlace, chosen: Measurement, cache: Path) -> Path:
     """Writes what was measured into a cache, and returns the file.
 
     Raises:
@@ -114,7 +114,7 @@ def check_cache(cache: Path) -> None:
         pass
 
 
-def _read(place: Place, cache: Path) -> Execution | None:
+def _read(place: TuningPlace, cache: Path) -> Execution | None:
     """Returns what a cache holds, if it was measured on such a machine."""
     path = place.file(cache)
     try:

@@ -11,7 +11,7 @@ from serving.engine.rows import DataRows, LatentRows
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
 from serving.models.exactness import Exactness
-from serving.models.execution import Execution, Place, decide
+from serving.models.execution import Execution, TuningPlace, decide
 from serving.models.measuring import RunRows
 from serving.models.proof import Proof
 from serving.settings import Settings
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _BREATH_SECONDS = 0.02
 
 
-class Proved(NamedTuple):
+class ProvedModel(NamedTuple):
     """A model whose answers were seen to be right, on the provider that will run it."""
 
     manifest: Manifest
@@ -39,7 +39,7 @@ class Proved(NamedTuple):
 
 def load(
     directory: Path, settings: Settings, known: Execution | None = None, interrupt: Interrupt | None = None
-) -> Proved:
+) -> ProvedModel:
     """Opens a package, proves it on the provider that will run it, finds out how to run it best, and warms it up.
 
     Args:
@@ -56,8 +56,8 @@ def load(
     """
     package = ModelPackage.open(directory)
     manifest = package.manifest
-    graphs = Graphs(package, settings.provider, interrupt)
-    place = Place.here(manifest.fingerprint, graphs.provider)
+    graphs = OpenedGraphs(package, settings.provider, interrupt)
+    place = TuningPlace.here(manifest.fingerprint, graphs.provider)
     execution = decide(place, settings, known, graphs.open_runner)
     probes, rows = package.read_probes(), execution.batch_rows
     while True:
@@ -74,10 +74,10 @@ def load(
         graphs.close()  # with what ONNX Runtime took for the larger batch
     proof.give_back_memory()
     execution = execution._replace(batch_rows=rows)
-    return Proved(manifest, proof.engine, graphs.provider, exactness, execution, row_seconds)
+    return ProvedModel(manifest, proof.engine, graphs.provider, exactness, execution, row_seconds)
 
 
-class Graphs:
+class OpenedGraphs:
     """A package's graphs on the first provider that takes them; what was passed over is logged.
 
     Raises:

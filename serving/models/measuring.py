@@ -24,7 +24,7 @@ OpenRunner = Callable[[int], RunRows]
 """Opens the graphs for a number of threads."""
 
 
-class Point(NamedTuple):
+class Measurement(NamedTuple):
     """What running the graphs at one batch size cost."""
 
     threads: int
@@ -45,7 +45,7 @@ def thread_counts(cpus: int) -> list[int]:
 
 def measure(
     open_runner: OpenRunner, threads: Iterable[int], cpus: int, budget_seconds: float, rounds: int = 3
-) -> list[Point]:
+) -> list[Measurement]:
     """Measures batch sizes with each number of threads, a few times over, and keeps the least that was seen.
 
     Args:
@@ -57,7 +57,7 @@ def measure(
     """
     end = time.perf_counter() + budget_seconds
     runners: dict[int, RunRows] = {}
-    seen: dict[tuple[int, int], Point] = {}
+    seen: dict[tuple[int, int], Measurement] = {}
     for count in list(threads) * rounds:
         if seen and time.perf_counter() > end:
             break
@@ -69,7 +69,7 @@ def measure(
     return list(seen.values())
 
 
-def choose(points: Iterable[Point]) -> Point:
+def cheapest(points: Iterable[Measurement]) -> Measurement:
     """Returns the combination that costs least processor time a row, and of equals the one that is fastest.
 
     Its batch is the largest that is as good as the best.
@@ -77,29 +77,29 @@ def choose(points: Iterable[Point]) -> Point:
     points = list(points)
     tried = {point.threads for point in points}
     best = [_largest([point for point in points if point.threads == threads]) for threads in tried]
-    cheapest = min(map(_cost, best))
-    as_good = [point for point in best if _cost(point) <= _AS_GOOD * cheapest]
+    least = min(map(_cost, best))
+    as_good = [point for point in best if _cost(point) <= _AS_GOOD * least]
     return min(as_good, key=lambda point: point.seconds)
 
 
-def _largest(points: list[Point]) -> Point:
+def _largest(points: list[Measurement]) -> Measurement:
     """Returns the largest batch that is as good as the best, of those that keep nobody waiting for long."""
     short = [point for point in points if point.batch_seconds <= _LONGEST_BATCH_SECONDS] or points[:1]
     least = min(map(_cost, short))
     return [point for point in short if _cost(point) <= _AS_GOOD * least][-1]
 
 
-def _cost(point: Point) -> float:
+def _cost(point: Measurement) -> float:
     """Returns the processor time that a row takes of the graphs and of the server around them."""
     return point.processor_seconds + _SERVER_SECONDS / point.batch_rows
 
 
-def _least(one: Point, other: Point) -> Point:
-    return Point(*one[:3], *map(min, one[3:], other[3:]))
+def _least(one: Measurement, other: Measurement) -> Measurement:
+    return Measurement(*one[:3], *map(min, one[3:], other[3:]))
 
 
-def _measure_sizes(run_rows: RunRows, threads: int, executors: int, end: float) -> list[Point]:
-    points: list[Point] = []
+def _measure_sizes(run_rows: RunRows, threads: int, executors: int, end: float) -> list[Measurement]:
+    points: list[Measurement] = []
     with ThreadPoolExecutor(executors) as pool:
         rows = 1
         while rows <= HIGHEST_BATCH_ROWS and (not points or time.perf_counter() < end):
@@ -116,7 +116,7 @@ def _measure_sizes(run_rows: RunRows, threads: int, executors: int, end: float) 
     return points
 
 
-def _measure_point(pool: ThreadPoolExecutor, run_rows: RunRows, threads: int, executors: int, rows: int) -> Point:
+def _measure_point(pool: ThreadPoolExecutor, run_rows: RunRows, threads: int, executors: int, rows: int) -> Measurement:
     def run_for_a_while() -> int:
         end = time.perf_counter() + _POINT_SECONDS
         runs = 0
@@ -129,4 +129,4 @@ def _measure_point(pool: ThreadPoolExecutor, run_rows: RunRows, threads: int, ex
     runs = [task.result() for task in [pool.submit(run_for_a_while) for _ in range(executors)]]
     used, took = time.process_time() - before, time.perf_counter() - began
     done = sum(runs) * rows
-    return Point(threads, executors, rows, used / done, took / done, took * executors / sum(runs))
+    return Measurement(threads, executors, rows, used / done, took / done, took * executors / sum(runs))

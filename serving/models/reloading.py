@@ -14,10 +14,10 @@ from typing import NamedTuple
 from serving.batching.device import Device
 from serving.models.execution import Execution
 from serving.models.limited import run_limited
-from serving.models.loading import Proved, load
+from serving.models.loading import ProvedModel, load
 from serving.models.registry import Models
 from serving.models.repository import Found, ModelKey, Repository, Stamp
-from serving.models.served import Served, serve
+from serving.models.served import Served, serve_model
 from serving.settings import Settings
 from vaeserve.errors import EngineFailure, PackageError, VaeError
 
@@ -34,7 +34,7 @@ class Reloads:
         """By the model's name, or by the directory's where the manifest is not understood."""
 
 
-class _Refusal(NamedTuple):
+class _RefusedPackage(NamedTuple):
     stamp: Stamp | None
     """Of the package that was tried; None where another one is in its way."""
     error: VaeError
@@ -59,7 +59,7 @@ class Reloader:
         self._models = models
         self._device = device
         self._held: dict[ModelKey, Found] = {}  # what the models that are served were made of
-        self._refused: dict[Path, _Refusal] = {}
+        self._refused: dict[Path, _RefusedPackage] = {}
         self._is_started = False
         self._forgets = False
         self._wanted = asyncio.Event()
@@ -156,7 +156,7 @@ class Reloader:
                 return True
         return False
 
-    async def _load(self, package: Found) -> Proved:
+    async def _load(self, package: Found) -> ProvedModel:
         try:
             work = partial(load, package.directory, self._settings, self._known(package.key[0]))
             proved = await run_limited(f"loading {package.directory}", work, self._settings.load_seconds)
@@ -174,8 +174,8 @@ class Reloader:
         served = [one for one in self._models if one.key[0] == name]
         return max(served, key=lambda one: one.key).execution if served else None
 
-    def _put(self, package: Found, proved: Proved) -> None:
-        served = serve(proved, self._device, self._settings)
+    def _put(self, package: Found, proved: ProvedModel) -> None:
+        served = serve_model(proved, self._device, self._settings)
         for batcher in served.batchers.values():
             batcher.worker.add_done_callback(lambda worker: None if worker.cancelled() else self.broken.set())
         replaced = self._models.put(served)
@@ -206,7 +206,7 @@ class Reloader:
 
     def _refuse(self, directory: Path, name: str, stamp: Stamp | None, error: VaeError) -> None:
         before = self._refused.get(directory)
-        self._refused[directory] = _Refusal(stamp, error)
+        self._refused[directory] = _RefusedPackage(stamp, error)
         if before and (before.stamp, str(before.error)) == (stamp, str(error)):
             return
         self.reloads.failed[name] += 1

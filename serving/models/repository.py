@@ -59,7 +59,7 @@ class Look(NamedTuple):
     unreadable: list[Unreadable]
 
 
-class _Place(NamedTuple):
+class _DirectoryIdentity(NamedTuple):
     """A directory: the path on which it was found, and where it really lies."""
 
     directory: Path
@@ -113,7 +113,7 @@ class Repository:
     def _walk(self) -> Iterator[Found | Unreadable]:
         """Goes from the top down, so that what is beyond the bound is what lies deepest."""
         top = Path(os.path.realpath(self.directory))
-        ahead, seen, left = deque([_Place(self.directory, top)]), {top}, self._most_entries
+        ahead, seen, left = deque([_DirectoryIdentity(self.directory, top)]), {top}, self._most_entries
         is_cut = False
         while ahead:
             place = ahead.popleft()
@@ -142,7 +142,7 @@ class Repository:
             reason = f"holds more than {self._most_entries} files and directories: the rest was not looked at"
             yield Unreadable(self.directory, (), f"{self.directory} {reason}")
 
-    def _read(self, place: _Place) -> Found | Unreadable:
+    def _read(self, place: _DirectoryIdentity) -> Found | Unreadable:
         mark = _stamp_of(place.directory / MANIFEST_FILE)  # before it is read: if another comes, it fits neither
         known = self._known.get(place.real)
         manifest = known[1] if known and known[0] == mark else _manifest_of(place.directory)
@@ -155,7 +155,7 @@ class Repository:
         return Found(place.directory, (manifest.name, manifest.version), stamp, manifest.created_at)
 
 
-def _directories(place: _Place, entries: list[os.DirEntry[str]]) -> Iterator[_Place]:
+def _directories(place: _DirectoryIdentity, entries: list[os.DirEntry[str]]) -> Iterator[_DirectoryIdentity]:
     """Yields those of a directory's entries that are directories, or links to some."""
     for entry in sorted(entries, key=lambda entry: entry.name):
         if entry.name.startswith("."):
@@ -163,9 +163,9 @@ def _directories(place: _Place, entries: list[os.DirEntry[str]]) -> Iterator[_Pl
         path = Path(entry.path)
         if entry.is_symlink():
             if path.is_dir():
-                yield _Place(path, Path(os.path.realpath(path)))
+                yield _DirectoryIdentity(path, Path(os.path.realpath(path)))
         elif entry.is_dir():
-            yield _Place(path, place.real / entry.name)
+            yield _DirectoryIdentity(path, place.real / entry.name)
 
 
 def _manifest_of(directory: Path) -> Manifest | PackageError:

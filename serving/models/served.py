@@ -11,12 +11,20 @@ import numpy as np
 from serving.batching.batcher import Batcher
 from serving.batching.call import A, R
 from serving.batching.device import Device
-from serving.batching.executor import Run
+from serving.batching.executor import RunBatch
 from serving.engine.providers import Provider
-from serving.engine.rows import DataRows, Decoded, Encoded, LatentRows, PriorRows, Reconstructed, ReconstructRows
+from serving.engine.rows import (
+    DataRows,
+    DecodeResult,
+    EncodeResult,
+    LatentRows,
+    PriorRows,
+    ReconstructResult,
+    ReconstructRows,
+)
 from serving.models.exactness import Exactness
 from serving.models.execution import Execution
-from serving.models.loading import Proved
+from serving.models.loading import ProvedModel
 from serving.models.repository import ModelKey
 from serving.settings import Settings
 from vaeserve.package.manifest import Graph, Manifest, TensorSpec
@@ -47,9 +55,9 @@ class Served:
     row_seconds: float
     """Time that a row takes in a full batch which runs every graph."""
     limits: Limits
-    encoder: Batcher[DataRows, Encoded]
-    decoder: Batcher[LatentRows | PriorRows, Decoded]
-    reconstructor: Batcher[ReconstructRows, Reconstructed]
+    encoder: Batcher[DataRows, EncodeResult]
+    decoder: Batcher[LatentRows | PriorRows, DecodeResult]
+    reconstructor: Batcher[ReconstructRows, ReconstructResult]
     is_default: bool = False
     """Whether requests that name this model, and no version, get this one."""
     _users: int = 0
@@ -93,12 +101,12 @@ class Served:
             await batcher.close()
 
 
-def serve(proved: Proved, device: Device, settings: Settings) -> Served:
+def serve_model(proved: ProvedModel, device: Device, settings: Settings) -> Served:
     """Puts batchers before a model's engine."""
     manifest, engine, execution = proved.manifest, proved.engine, proved.execution
     call_rows = _call_rows(manifest, settings)
 
-    def batcher(run: Run[R, A], graph: Graph) -> Batcher[R, A]:
+    def batcher(run: RunBatch[R, A], graph: Graph) -> Batcher[R, A]:
         return Batcher(
             run,
             device,

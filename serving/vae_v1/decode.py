@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
-from serving.engine.rows import Decoded, LatentRows, PriorRows
+from serving.engine.rows import DecodeResult, LatentRows, PriorRows
 from serving.models.rules import check_fingerprint
 from serving.models.served import Served
 from serving.vae_v1.inputs import check_tensor_rows
@@ -17,7 +17,7 @@ from vaeserve.rows.tensors import parse_rows
 from vaeserve.v1 import vae_pb2 as pb
 
 
-class Decode(Rpc[pb.DecodeRequest, LatentRows, Decoded, pb.DecodeResponse]):
+class Decode(Rpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeResponse]):
     """Decodes latents into data."""
 
     name = "Decode"
@@ -31,7 +31,7 @@ class Decode(Rpc[pb.DecodeRequest, LatentRows, Decoded, pb.DecodeResponse]):
         check_tensor_rows("latent.shape", request.latent, call_rows)
         return LatentRows(parse_rows(request.latent, "latent", manifest.latent), output)
 
-    def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, Decoded]:
+    def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, DecodeResult]:
         """Returns the batcher of the decoder."""
         return served.decoder
 
@@ -39,7 +39,7 @@ class Decode(Rpc[pb.DecodeRequest, LatentRows, Decoded, pb.DecodeResponse]):
         self,
         request: pb.DecodeRequest,
         rows: LatentRows,
-        answer: Answer[Decoded],
+        answer: Answer[DecodeResult],
         manifest: Manifest,
         files: Sequence[bytes] | None = None,
     ) -> pb.DecodeResponse:
@@ -58,6 +58,6 @@ class Decode(Rpc[pb.DecodeRequest, LatentRows, Decoded, pb.DecodeResponse]):
         """Whether the rows become PNG files."""
         return request.output == pb.DECODE_OUTPUT_PNG
 
-    def outputs(self, parts: Sequence[Decoded]) -> list[Array]:
+    def outputs(self, parts: Sequence[DecodeResult]) -> list[Array]:
         """Returns the rows of data."""
         return [part.output for part in parts]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
-from serving.engine.rows import DataRows, Encoded
+from serving.engine.rows import DataRows, EncodeResult
 from serving.models.rules import check_posterior, noise_of
 from serving.models.served import Served
 from serving.vae_v1.inputs import Undecoded, parse_input
@@ -16,7 +16,7 @@ from vaeserve.package.row_spec import Array
 from vaeserve.v1 import vae_pb2 as pb
 
 
-class Encode(Rpc[pb.EncodeRequest, DataRows, Encoded, pb.EncodeResponse]):
+class Encode(Rpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse]):
     """Encodes rows of data into their posterior."""
 
     name = "Encode"
@@ -38,7 +38,7 @@ class Encode(Rpc[pb.EncodeRequest, DataRows, Encoded, pb.EncodeResponse]):
 
         return parse_input(request, manifest, call_rows, make_rows)
 
-    def queue(self, served: Served) -> Batcher[DataRows, Encoded]:
+    def queue(self, served: Served) -> Batcher[DataRows, EncodeResult]:
         """Returns the batcher of the encoder."""
         return served.encoder
 
@@ -46,7 +46,7 @@ class Encode(Rpc[pb.EncodeRequest, DataRows, Encoded, pb.EncodeResponse]):
         self,
         request: pb.EncodeRequest,
         rows: DataRows,
-        answer: Answer[Encoded],
+        answer: Answer[EncodeResult],
         manifest: Manifest,
         files: Sequence[bytes] | None = None,
     ) -> pb.EncodeResponse:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from serving.batching.call import Answer
-from serving.engine.rows import LatentRows, Output, PriorRows, ReconstructRows
+from serving.engine.rows import LatentRows, OutputKind, PriorRows, ReconstructRows
 from serving.models.rules import check_takes_images
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
@@ -13,7 +13,7 @@ from vaeserve.rows.arrays import join, to_float16
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
-_OUTPUTS: dict[int, Output] = {
+_OUTPUTS: dict[int, OutputKind] = {
     pb.DECODE_OUTPUT_UNSPECIFIED: "data",
     pb.DECODE_OUTPUT_DATA: "data",
     pb.DECODE_OUTPUT_EXPECTATION: "expectation",
@@ -41,7 +41,9 @@ def check_dtype(dtype: int) -> None:
         raise InvalidInput("dtype", f"is {name}, must be DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT16")
 
 
-def parse_output(request: pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest, manifest: Manifest) -> Output:
+def parse_output(
+    request: pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest, manifest: Manifest
+) -> OutputKind:
     """Returns what the decoder has to answer.
 
     Raises:
@@ -56,7 +58,7 @@ def parse_output(request: pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRe
     return _OUTPUTS[request.output]
 
 
-def output_field(parts: Sequence[Array], output: Output, dtype: int, files: Sequence[bytes] | None) -> OutputField:
+def output_field(parts: Sequence[Array], output: OutputKind, dtype: int, files: Sequence[bytes] | None) -> OutputField:
     """Returns the member of the oneof that the caller asked for: the rows, or the files that they were encoded into."""
     if files is not None:
         return {"images": pb.EncodedImages(images=files)}

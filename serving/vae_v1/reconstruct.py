@@ -6,7 +6,7 @@ import numpy as np
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
-from serving.engine.rows import Reconstructed, ReconstructRows
+from serving.engine.rows import ReconstructResult, ReconstructRows
 from serving.models.rules import check_posterior, noise_of
 from serving.models.served import Served
 from serving.vae_v1.inputs import Undecoded, parse_input
@@ -20,7 +20,7 @@ from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
 
-class Reconstruct(Rpc[pb.ReconstructRequest, ReconstructRows, Reconstructed, pb.ReconstructResponse]):
+class Reconstruct(Rpc[pb.ReconstructRequest, ReconstructRows, ReconstructResult, pb.ReconstructResponse]):
     """Encodes rows of data, decodes them again, and scores them."""
 
     name = "Reconstruct"
@@ -43,7 +43,7 @@ class Reconstruct(Rpc[pb.ReconstructRequest, ReconstructRows, Reconstructed, pb.
 
         return parse_input(request, manifest, call_rows, make_rows)
 
-    def queue(self, served: Served) -> Batcher[ReconstructRows, Reconstructed]:
+    def queue(self, served: Served) -> Batcher[ReconstructRows, ReconstructResult]:
         """Returns the batcher of encoder and decoder together."""
         return served.reconstructor
 
@@ -51,7 +51,7 @@ class Reconstruct(Rpc[pb.ReconstructRequest, ReconstructRows, Reconstructed, pb.
         self,
         request: pb.ReconstructRequest,
         rows: ReconstructRows,
-        answer: Answer[Reconstructed],
+        answer: Answer[ReconstructResult],
         manifest: Manifest,
         files: Sequence[bytes] | None = None,
     ) -> pb.ReconstructResponse:
@@ -79,7 +79,7 @@ class Reconstruct(Rpc[pb.ReconstructRequest, ReconstructRows, Reconstructed, pb.
         """Whether the rows become PNG files."""
         return request.output == pb.DECODE_OUTPUT_PNG
 
-    def outputs(self, parts: Sequence[Reconstructed]) -> list[Array]:
+    def outputs(self, parts: Sequence[ReconstructResult]) -> list[Array]:
         """Returns the rows of data."""
         return [part.output for part in parts]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
-from serving.engine.rows import Decoded, LatentRows, PriorRows
+from serving.engine.rows import DecodeResult, LatentRows, PriorRows
 from serving.models.rules import check_rows, check_temperature, choose_prior, noise_of
 from serving.models.served import Served
 from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timing_of, to_tensor
@@ -15,7 +15,7 @@ from vaeserve.package.row_spec import Array
 from vaeserve.v1 import vae_pb2 as pb
 
 
-class Sample(Rpc[pb.SampleRequest, PriorRows, Decoded, pb.SampleResponse]):
+class Sample(Rpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleResponse]):
     """Draws latents from a prior and decodes them."""
 
     name = "Sample"
@@ -32,7 +32,7 @@ class Sample(Rpc[pb.SampleRequest, PriorRows, Decoded, pb.SampleResponse]):
         noise = noise_of("first_row", request.first_row, request.count, seed)
         return PriorRows(noise, temperature, parse_output(request, manifest), request.include_latent, prior)
 
-    def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, Decoded]:
+    def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, DecodeResult]:
         """Returns the batcher of the decoder."""
         return served.decoder
 
@@ -40,7 +40,7 @@ class Sample(Rpc[pb.SampleRequest, PriorRows, Decoded, pb.SampleResponse]):
         self,
         request: pb.SampleRequest,
         rows: PriorRows,
-        answer: Answer[Decoded],
+        answer: Answer[DecodeResult],
         manifest: Manifest,
         files: Sequence[bytes] | None = None,
     ) -> pb.SampleResponse:
@@ -62,6 +62,6 @@ class Sample(Rpc[pb.SampleRequest, PriorRows, Decoded, pb.SampleResponse]):
         """Whether the rows become PNG files."""
         return request.output == pb.DECODE_OUTPUT_PNG
 
-    def outputs(self, parts: Sequence[Decoded]) -> list[Array]:
+    def outputs(self, parts: Sequence[DecodeResult]) -> list[Array]:
         """Returns the rows of data."""
         return [part.output for part in parts]

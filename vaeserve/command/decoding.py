@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaeserve.command.options import add_decoding_options, add_server_options, connect
-from vaeserve.command.outputs import STANDARD, Output, output_of, parse_standard_input, read_standard_input
+from vaeserve.command.outputs import STANDARD, ResultFile, output_of, parse_standard_input, read_standard_input
 from vaeserve.command.parser import verb_parser
 from vaeserve.errors import InvalidInput
 
@@ -50,7 +50,7 @@ def sample(arguments: list[str]) -> int:
     return 0
 
 
-def _sample_options(arguments: list[str]) -> tuple[argparse.Namespace, Output]:
+def _sample_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFile]:
     parser = verb_parser("sample", "Draws rows from a prior on a server and decodes them.")
     add_server_options(parser)
     parser.add_argument("--count", type=int, required=True, help="number of rows")
@@ -92,7 +92,7 @@ def decode(arguments: list[str]) -> int:
     return 0
 
 
-def _decode_options(arguments: list[str]) -> tuple[argparse.Namespace, Output]:
+def _decode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFile]:
     parser = verb_parser(
         "decode", "Decodes latents on a server; those of a .npz file by the pair that they came from alone."
     )
@@ -109,14 +109,14 @@ def _decode_options(arguments: list[str]) -> tuple[argparse.Namespace, Output]:
     return options, output_of(parser, options)
 
 
-def _check_cells(out: Output, rows: int) -> None:
+def _check_cells(out: ResultFile, rows: int) -> None:
     if out.suffix == ".png" and rows > _PICTURE_ROWS:
         raise InvalidInput(
             str(out.path), f"a picture shows at most {_PICTURE_ROWS:,} rows, not {rows:,}; write a .npy file"
         )
 
 
-def _drawn_spec(out: Output, model: "Model") -> "DataSpec | None":
+def _drawn_spec(out: ResultFile, model: "Model") -> "DataSpec | None":
     """Returns the range that a picture is drawn in; None where none is drawn."""
     return model.data if out.suffix == ".png" else None
 

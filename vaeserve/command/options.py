@@ -87,7 +87,7 @@ def connect(options: argparse.Namespace) -> "Client":
     return client
 
 
-class ConnectionOptions(TypedDict):
+class ServerOptions(TypedDict):
     """What `vaeserve.client.channel.connection` takes."""
 
     target: str
@@ -98,7 +98,7 @@ class ConnectionOptions(TypedDict):
     client_key: Path | None
 
 
-def read_connection(options: argparse.Namespace) -> ConnectionOptions:
+def read_connection(options: argparse.Namespace) -> ServerOptions:
     """Returns how to reach the server that the options tell.
 
     Raises:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from vaeserve.package.manifest import DataSpec
     from vaeserve.package.row_spec import Array
 
-Parsed = TypeVar("Parsed")
+ParsedOptions = TypeVar("ParsedOptions")
 
 STANDARD = Path("-")
 """Names the standard streams."""
 
 
-class Output(NamedTuple):
+class ResultFile(NamedTuple):
     """Where a result goes."""
 
     path: Path
@@ -104,14 +104,14 @@ def add_output_options(parser: argparse.ArgumentParser, about: str, *formats: st
     parser.set_defaults(formats=formats)
 
 
-def output_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Output:
+def output_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ResultFile:
     """Returns where a result goes; exits where the options do not say so."""
     formats: tuple[str, ...] = options.formats
     if options.out == STANDARD:
-        return Output(STANDARD, f".{options.format or formats[0]}", formats)
+        return ResultFile(STANDARD, f".{options.format or formats[0]}", formats)
     if options.format:
         parser.error("--format is for --out -: a file's ending tells its format")
-    return Output(options.out, options.out.suffix, formats)
+    return ResultFile(options.out, options.out.suffix, formats)
 
 
 def read_standard_input() -> bytes:
@@ -126,7 +126,7 @@ def read_standard_input() -> bytes:
     return content
 
 
-def parse_standard_input(content: bytes, parse: Callable[[BinaryIO], Parsed]) -> Parsed:
+def parse_standard_input(content: bytes, parse: Callable[[BinaryIO], ParsedOptions]) -> ParsedOptions:
     """Returns what standard input holds. Raises InvalidInput if it cannot be parsed."""
     try:
         return parse(io.BytesIO(content))

@@ -9,13 +9,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from vaeserve.client.results import Reconstructed
-from vaeserve.command.outputs import Output
+from vaeserve.command.outputs import ResultFile
 from vaeserve.errors import InvalidInput
 
 SCORES = ("log_likelihood", "kl", "elbo", "squared_error")
 
 
-def check_format(output: Output) -> None:
+def check_format(output: ResultFile) -> None:
     """Makes sure that there is what writes a format, before any work is done for it.
 
     Raises:
@@ -25,7 +25,7 @@ def check_format(output: Output) -> None:
         raise InvalidInput(str(output.path), "needs pyarrow: pip install pyarrow, or write .csv or .npz")
 
 
-def write_scores(output: Output, scored: Reconstructed, files: Sequence[str], first_row: int) -> None:
+def write_scores(output: ResultFile, scored: Reconstructed, files: Sequence[str], first_row: int) -> None:
     """Writes the scores that the model has, one line a row; a `.npz` tells too what they came from.
 
     Args:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from vaeserve.command.options import add_input_options, add_server_options, connect
-from vaeserve.command.outputs import Output, add_output_options, output_of
+from vaeserve.command.outputs import ResultFile, add_output_options, output_of
 from vaeserve.command.parser import verb_parser
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def encode(arguments: list[str]) -> int:
     return 0
 
 
-def _encode_options(arguments: list[str]) -> tuple[argparse.Namespace, Output]:
+def _encode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFile]:
     parser = verb_parser("encode", "Encodes rows of data on a server. The result knows which pair it came from.")
     add_server_options(parser)
     add_input_options(parser)
@@ -87,7 +87,7 @@ def reconstruct(arguments: list[str]) -> int:
     return 0
 
 
-def _reconstruct_options(arguments: list[str]) -> tuple[argparse.Namespace, Output]:
+def _reconstruct_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFile]:
     parser = verb_parser(
         "reconstruct",
         "Encodes rows of data on a server, decodes them again, and scores each: log-likelihood, KL and ELBO in nats, "
@@ -114,7 +114,7 @@ def _check_draw(parser: argparse.ArgumentParser, options: argparse.Namespace, op
         parser.error(f"--seed and --first-row are for --{option} sample")
 
 
-def _tell(out: Output, what: str, data: "FittedRows", seed: int | None, first_row: int) -> None:
+def _tell(out: ResultFile, what: str, data: "FittedRows", seed: int | None, first_row: int) -> None:
     """Tells what was written, after a list on stderr of what was left out."""
     if data.skipped:
         print(f"left out {len(data.skipped)}:", *data.skipped, sep="\n  ", file=sys.stderr)

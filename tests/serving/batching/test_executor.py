@@ -10,7 +10,7 @@ import pytest
 from serving.batching.batcher import Batcher
 from serving.batching.call import Call, Piece
 from serving.batching.device import Device
-from serving.batching.executor import Batch, Executor, Run
+from serving.batching.executor import Batch, Executor, RunBatch
 from serving.batching.pace import Pace
 from serving.interrupt import Interrupt
 from serving.tally import BatchTally
@@ -30,7 +30,7 @@ NumbersExecutor = Executor[Numbers, list[int]]
 
 
 def execute(
-    run: Run[Numbers, list[int]],
+    run: RunBatch[Numbers, list[int]],
     scenario: Callable[[NumbersExecutor], Awaitable[None]],
     *,
     slots: int = 1,

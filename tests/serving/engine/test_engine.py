@@ -9,7 +9,7 @@ import pytest
 
 from serving.engine.engine import Engine
 from serving.engine.providers import Placement
-from serving.engine.rows import DataRows, Decoded, LatentRows, PriorRows, ReconstructRows
+from serving.engine.rows import DataRows, DecodeResult, LatentRows, PriorRows, ReconstructRows
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
 from tests.support.make_mixture_prior import draw
@@ -53,7 +53,7 @@ def _data(rows: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).integers(0, 17, (rows, 4, 4, 1), np.uint8)
 
 
-def _same(one: Decoded, other: Decoded) -> None:
+def _same(one: DecodeResult, other: DecodeResult) -> None:
     np.testing.assert_array_equal(one.output, other.output)
     np.testing.assert_array_equal(one.latent, other.latent)
 
@@ -103,7 +103,7 @@ def test_a_draw_that_is_not_finite_fails_alone(with_priors: Engine) -> None:
         ]
     )
     assert str(first) == "the prior answers NaN or infinity for row 0, 1"
-    assert isinstance(second, Decoded)
+    assert isinstance(second, DecodeResult)
 
 
 def test_encodes_mean_moments_and_draw_in_one_batch(engine: Engine) -> None:
@@ -159,7 +159,7 @@ def test_rows_that_decode_to_nan_fail_alone(engine: Engine) -> None:
     assert isinstance(middle, NonFiniteOutput)
     assert str(middle) == "the decoder answers NaN or infinity for row 4"
     _same(*good([first, engine.decode([LatentRows(latents, "data")])[0]]))
-    assert isinstance(last, Decoded)
+    assert isinstance(last, DecodeResult)
 
 
 def test_an_interrupted_run_ends_with_an_error(engine: Engine) -> None:

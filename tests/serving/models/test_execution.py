@@ -4,20 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from serving.models.execution import Execution, Place, decide, remember
-from serving.models.measuring import Point, RunRows
+from serving.models.execution import Execution, TuningPlace, decide, remember
+from serving.models.measuring import Measurement, RunRows
 from serving.settings import Settings, read_settings
 
 KNOWN = Execution(1, 2, 16, "measured")
-POINT = Point(2, 1, 32, 1e-6, 1e-6, 1e-3)
+POINT = Measurement(2, 1, 32, 1e-6, 1e-6, 1e-3)
 
 
 def settings(cache: Path, **flags: str) -> Settings:
     return read_settings({"package": "x", "tuning_cache": str(cache), **flags})
 
 
-def place(fingerprint: str = "ab" * 32, cpus: int = 2) -> Place:
-    return Place(fingerprint, "cpu", cpus)
+def place(fingerprint: str = "ab" * 32, cpus: int = 2) -> TuningPlace:
+    return TuningPlace(fingerprint, "cpu", cpus)
 
 
 def never(threads: int) -> RunRows:
@@ -43,7 +43,7 @@ def test_a_cache_counts_before_what_is_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [place("cd" * 32), place(cpus=4)])
-def test_a_cache_holds_for_its_pair_and_its_processors(tmp_path: Path, other: Place) -> None:
+def test_a_cache_holds_for_its_pair_and_its_processors(tmp_path: Path, other: TuningPlace) -> None:
     remember(place(), POINT, tmp_path)
     assert decide(other, settings(tmp_path), KNOWN, never) == KNOWN
 

@@ -2,12 +2,12 @@
 
 import time
 
-from serving.models.measuring import HIGHEST_BATCH_ROWS, Point, RunRows, choose, measure, thread_counts
+from serving.models.measuring import HIGHEST_BATCH_ROWS, Measurement, RunRows, cheapest, measure, thread_counts
 
 
-def _points(threads: int, executors: int, microseconds: dict[int, float], speed: float = 1.0) -> list[Point]:
+def _points(threads: int, executors: int, microseconds: dict[int, float], speed: float = 1.0) -> list[Measurement]:
     return [
-        Point(threads, executors, rows, cost * 1e-6, cost * 1e-6 / speed, rows * cost * 1e-6 * executors / speed)
+        Measurement(threads, executors, rows, cost * 1e-6, cost * 1e-6 / speed, rows * cost * 1e-6 * executors / speed)
         for rows, cost in microseconds.items()
     ]
 
@@ -17,27 +17,27 @@ def test_thread_counts_end_at_what_there_is() -> None:
 
 
 def test_the_batch_is_the_largest_that_is_as_good_as_the_best() -> None:
-    chosen = choose(_points(1, 1, {1: 2000, 2: 1100, 4: 600, 8: 400, 16: 290, 32: 295, 64: 330}))
+    chosen = cheapest(_points(1, 1, {1: 2000, 2: 1100, 4: 600, 8: 400, 16: 290, 32: 295, 64: 330}))
     assert (chosen.executors, chosen.threads, chosen.batch_rows) == (1, 1, 32)
 
 
 def test_what_the_server_spends_on_a_batch_counts_too() -> None:
-    assert choose(_points(1, 1, {16: 29, 32: 29.5, 64: 33, 128: 50})).batch_rows == 64
+    assert cheapest(_points(1, 1, {16: 29, 32: 29.5, 64: 33, 128: 50})).batch_rows == 64
 
 
 def test_a_batch_that_would_keep_others_waiting_is_not_chosen() -> None:
-    chosen = choose(_points(1, 1, {1: 9000, 2: 8000, 4: 7000, 8: 6000, 16: 5000}))
+    chosen = cheapest(_points(1, 1, {1: 9000, 2: 8000, 4: 7000, 8: 6000, 16: 5000}))
     assert chosen.batch_rows == 2
 
 
 def test_threads_that_cost_more_processor_time_lose() -> None:
     points = _points(1, 2, {1: 100, 2: 90}, speed=2) + _points(2, 1, {1: 150, 2: 140}, speed=1.9)
-    assert choose(points).threads == 1
+    assert cheapest(points).threads == 1
 
 
 def test_of_equals_the_fastest_wins() -> None:
     points = _points(1, 2, {1: 100}, speed=1.5) + _points(2, 1, {1: 102}, speed=1.9)
-    assert choose(points).threads == 2
+    assert cheapest(points).threads == 2
 
 
 def test_measures_growing_sizes_with_each_number_of_threads() -> None:

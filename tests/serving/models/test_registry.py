@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from serving.batching.device import Device
-from serving.models.loading import Proved, load
+from serving.models.loading import ProvedModel, load
 from serving.models.registry import Models
-from serving.models.served import Served, serve
+from serving.models.served import Served, serve_model
 from serving.settings import Settings
 from vaeserve.errors import InvalidInput, NotReady, UnknownName
 
@@ -24,7 +24,7 @@ def _with_models(settings: Settings, use: Callable[[Models, Make], Awaitable[Non
 
         def make(name: str, version: int) -> Served:
             manifest = proved.manifest.model_copy(update={"name": name, "version": version})
-            return serve(Proved(manifest, *proved[1:]), device, settings)
+            return serve_model(ProvedModel(manifest, *proved[1:]), device, settings)
 
         await use(Models(default_name), make)
 

@@ -7,22 +7,22 @@ import pytest
 
 from serving.batching.device import Device
 from serving.engine.rows import LatentRows
-from serving.models.loading import Proved, load
-from serving.models.served import serve
+from serving.models.loading import ProvedModel, load
+from serving.models.served import serve_model
 from serving.settings import Settings
 from vaeserve.errors import ShuttingDown
 
 
 @pytest.fixture
-def proved(settings: Settings) -> Proved:
+def proved(settings: Settings) -> ProvedModel:
     return load(settings.package, settings)
 
 
-def test_a_model_in_use_lasts_until_its_last_user_has_left(settings: Settings, proved: Proved) -> None:
+def test_a_model_in_use_lasts_until_its_last_user_has_left(settings: Settings, proved: ProvedModel) -> None:
     rows = LatentRows(np.zeros((2, 3), np.float32), "data")
 
     async def run() -> None:
-        served = serve(proved, Device(), settings)
+        served = serve_model(proved, Device(), settings)
         with served as outer, outer:
             closing = asyncio.create_task(served.close())
             await asyncio.sleep(0.05)
@@ -35,9 +35,9 @@ def test_a_model_in_use_lasts_until_its_last_user_has_left(settings: Settings, p
     asyncio.run(run())
 
 
-def test_a_model_is_neutral_and_says_where_it_comes_from(settings: Settings, proved: Proved) -> None:
+def test_a_model_is_neutral_and_says_where_it_comes_from(settings: Settings, proved: ProvedModel) -> None:
     async def run() -> None:
-        served = serve(proved._replace(row_seconds=0.7), Device(), settings)
+        served = serve_model(proved._replace(row_seconds=0.7), Device(), settings)
         assert served.key == ("tiny", 1)
         assert served.manifest is proved.manifest
         assert (served.provider, served.row_seconds, served.is_default) == ("cpu", 0.7, False)
@@ -46,10 +46,10 @@ def test_a_model_is_neutral_and_says_where_it_comes_from(settings: Settings, pro
     asyncio.run(run())
 
 
-def test_a_call_of_wide_rows_holds_fewer_of_them(settings: Settings, proved: Proved) -> None:
+def test_a_call_of_wide_rows_holds_fewer_of_them(settings: Settings, proved: ProvedModel) -> None:
     async def run() -> None:
         narrow = settings.model_copy(update={"message_bytes": 1000})
         row_bytes = max(4 * 16, 16 + 4 + 72) + 4 * (3 + 4)  # as a PNG file a small image is longer
-        assert serve(proved, Device(), narrow).limits.call_rows == 1000 // row_bytes
+        assert serve_model(proved, Device(), narrow).limits.call_rows == 1000 // row_bytes
 
     asyncio.run(run())

@@ -6,7 +6,7 @@ from serving.batching.device import Device
 from serving.models.exactness import Exactness
 from serving.models.execution import Execution
 from serving.models.loading import load
-from serving.models.served import serve
+from serving.models.served import serve_model
 from serving.settings import Settings
 from serving.vae_v1.describe import describe
 from vaeserve.package.manifest import ImageFit
@@ -19,7 +19,7 @@ def test_every_field_says_what_is_served(settings: Settings) -> None:
         proved = load(settings.package, settings)._replace(
             exactness=Exactness(False, 0.25), execution=Execution(2, 3, 4, "measured"), row_seconds=0.7
         )
-        served = serve(proved, Device(), settings)
+        served = serve_model(proved, Device(), settings)
         served.is_default = True
         return describe(served)
 
@@ -45,7 +45,7 @@ def test_how_pictures_were_fitted_is_told_where_it_is_known(settings: Settings) 
         proved = load(settings.package, settings)
         data = proved.manifest.data.model_copy(update={"image_fit": fit})
         return describe(
-            serve(proved._replace(manifest=proved.manifest.model_copy(update={"data": data})), Device(), settings)
+            serve_model(proved._replace(manifest=proved.manifest.model_copy(update={"data": data})), Device(), settings)
         )
 
     for channels, expected in ((3, 3), (None, 0)):

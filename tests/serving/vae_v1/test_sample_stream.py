@@ -8,7 +8,7 @@ import pytest
 
 from serving.batching.device import Device
 from serving.models.loading import load
-from serving.models.served import serve
+from serving.models.served import serve_model
 from serving.settings import Settings
 from serving.vae_v1.sample_stream import messages
 from tests.support.servers import StartServer, ends_with
@@ -72,7 +72,7 @@ def test_a_message_holds_about_a_second(
     settings: Settings, row_seconds: float, asked: int, expected: list[int]
 ) -> None:
     async def run() -> None:
-        served = serve(load(settings.package, settings)._replace(row_seconds=row_seconds), Device(), settings)
+        served = serve_model(load(settings.package, settings)._replace(row_seconds=row_seconds), Device(), settings)
         request = pb.SampleStreamRequest(request=pb.SampleRequest(count=12), message_rows=asked)
         assert [len(rows) for rows in messages(request, served)] == expected
 

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
-from serving.engine.rows import Decoded, PriorRows
+from serving.engine.rows import DecodeResult, PriorRows
 from serving.models.loading import load
 from serving.settings import read_settings
 from tests.support.packages import TINY
@@ -245,7 +245,7 @@ def test_a_prior_is_packaged_proved_and_served_beside_the_standard_one(
     rows = PriorRows(RowRange(3, 0, 5), 0.5, "data", prior=manifest.default_prior)
     settings = {"package": str(written.directory), "provider": "cpu", "threads": "1", "batch_rows": "16"}
     [answer] = load(written.directory, read_settings(settings)).engine.decode([rows])
-    assert isinstance(answer, Decoded)
+    assert isinstance(answer, DecodeResult)
     noise = torch.from_numpy(standard_normals(Purpose.PRIOR, [RowRange(3, 0, 5)], 4))
     np.testing.assert_allclose(answer.latent, mixture(noise, torch.full((5,), 0.5)), rtol=1e-6)
 
