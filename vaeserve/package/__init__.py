@@ -1,10 +1,12 @@
 """A model package: what describes it, and how it is written and opened. No gRPC, no protobuf.
 
-row_spec       what one row of a tensor is: its bytes, blank rows, whether an array fits
-signatures     what every graph of a package takes and gives
-manifest       describes a model package
-probes         compares a graph's answers with the trainer's own
-bounded        a stranger's files, read no further than they may be long
-external_data  whether a graph takes weights that no checksum covers
-directory      writes and opens one
+directory       opens a package, or writes a whole one at once
+manifest        the description of a package, kept in its manifest.json
+contents        what it says of the files: graphs, priors, probes, and the checks that they passed
+data_spec       what it says of one row of data
+row_spec        what any row answers: its bytes, blank rows, whether an array fits
+signatures      what every graph of a package takes and gives
+probes          compares a graph's answers with the trainer's own
+external_data   whether a graph takes weights that no checksum covers
+bounded         files from outside, read no further than they may be long
 """

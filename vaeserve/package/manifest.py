@@ -5,77 +5,62 @@ from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, FailFast, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
 from vaeserve.errors import PackageError
-from vaeserve.package.row_spec import LatentSpec, RowSpec
+from vaeserve.package.contents import (
+    BATCH,
+    File,
+    Graph,
+    Graphs,
+    Name,
+    Parity,
+    ParityCheck,
+    Prior,
+    Probes,
+    Provenance,
+    Sha256,
+    TensorSpec,
+    Tolerance,
+)
+from vaeserve.package.data_spec import DataSpec, Fit, ImageFit, Shape
+from vaeserve.package.row_spec import LatentSpec
 from vaeserve.package.signatures import Tensors, pair_signatures, prior_signatures
 from vaeserve.records import Record, first_problem
+
+__all__ = [
+    "BATCH",
+    "MANIFEST_FILE",
+    "SCHEMA_VERSION",
+    "STANDARD",
+    "DataSpec",
+    "File",
+    "Fit",
+    "Graph",
+    "Graphs",
+    "ImageFit",
+    "Likelihood",
+    "Manifest",
+    "Name",
+    "Parity",
+    "ParityCheck",
+    "Prior",
+    "Probes",
+    "Provenance",
+    "Sha256",
+    "Shape",
+    "TensorSpec",
+    "Tolerance",
+    "fingerprint_of",
+]
 
 SCHEMA_VERSION: Final = 2  # the only one that is read
 STANDARD = "standard"  # the prior N(0, I)
 MANIFEST_FILE = "manifest.json"
-BATCH = "batch"  # name of the symbolic first axis in every graph
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]  # no separators: stays in the package
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=64)]  # as many axes as NumPy knows
-Columns = Annotated[tuple[str, ...], FailFast()]
-Fit = Literal["crop", "pad", "stretch", "exact"]
 
 _MOST_VALUES = 5000  # of a manifest, columns apart: each may be an error, which costs some thousand times its bytes
 _MOST_SAID = 500  # characters of an error, which may quote what is wrong
-
-
-class ImageFit(Record):
-    """How picture files of any size become rows; in the words of `vae train`. All are turned upright, as EXIF says."""
-
-    fit: Fit
-    """How each is brought to the height and width of a row; exact: not at all, others are refused."""
-    channels: Literal[1, 3] | None = None
-    """To what colours are converted; None: not at all, others are refused."""
-
-
-class DataSpec(Record, RowSpec):
-    """One row of data: what the encoder takes and the decoder gives."""
-
-    kind: Literal["image", "table"]
-    shape: Shape
-    """[height, width, channels] for images, [features] for tables."""
-    dtype: Literal["uint8", "float32"]
-    minimum: float
-    maximum: float
-    missing_allowed: bool = False
-    """Whether NaN stands for a missing value."""
-    columns: Columns = ()
-    """Names of a table's features, in order; empty where they have none."""
-    image_fit: ImageFit | None = None
-    """How pictures were brought to rows; None where rows were no picture files, or nobody told."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if len(self.shape) != (3 if self.kind == "image" else 1):
-            raise ValueError(f"{self.kind} rows cannot have shape {list(self.shape)}")
-        if self.minimum >= self.maximum:
-            raise ValueError("minimum must be below maximum")
-        if self.dtype == "uint8" and (self.minimum < 0 or self.maximum > 255):
-            raise ValueError("uint8 data lies within [0, 255]")
-        if self.dtype == "uint8" and self.missing_allowed:
-            raise ValueError("missing_allowed needs float32: uint8 has no NaN")
-        if self.columns and (self.kind, len(self.columns)) != ("table", self.size):
-            raise ValueError(f"{len(self.columns)} columns cannot name {self.kind} rows of shape {list(self.shape)}")
-        self._check_image_fit()
-        return self
-
-    def _check_image_fit(self) -> None:
-        if self.image_fit is None:
-            return
-        if self.kind != "image" or self.shape[2] not in (1, 3):
-            raise ValueError(f"image_fit is for images in grey or colour, not for {self.kind} rows {list(self.shape)}")
-        if self.image_fit.channels not in (None, self.shape[2]):
-            raise ValueError(f"image_fit converts to {self.image_fit.channels} channels, shape has {self.shape[2]}")
 
 
 class Likelihood(Record):
@@ -84,117 +69,6 @@ class Likelihood(Record):
     family: str
     constants: dict[str, float] = Field(default_factory=dict)
     """Constants of the family, for example {"trials": 16}."""
-
-
-class File(Record):
-    """A file of the package and its checksum."""
-
-    file: FileName
-    sha256: Sha256
-
-
-class TensorSpec(Record):
-    """An input or output of a graph."""
-
-    name: str
-    dtype: Literal["uint8", "float32"]
-    shape: tuple[PositiveInt | Literal["batch"], ...]
-    """The first axis is "batch", and no other."""
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Shape of one row."""
-        return tuple(axis for axis in self.shape if isinstance(axis, int))
-
-    @model_validator(mode="after")
-    def _batch_first(self) -> Self:
-        if self.shape != (BATCH, *self.row_shape):
-            raise ValueError(f'shape must be "{BATCH}" and then the sizes of one row')
-        return self
-
-
-class Graph(File):
-    """An ONNX graph of the package."""
-
-    opset: PositiveInt
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-
-
-class Graphs(Record):
-    """The pair, and the likelihood that scores it."""
-
-    encoder: Graph
-    """data -> mean (and log_variance, if the posterior is gaussian)."""
-    decoder: Graph
-    """latent -> data, expectation, parameters."""
-    likelihood: Graph | None = None
-    """data, parameters -> log_likelihood, nats a row."""
-
-    @property
-    def by_name(self) -> dict[str, Graph]:
-        """The graphs that there are."""
-        graphs = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
-        return {name: graph for name, graph in graphs.items() if graph is not None}
-
-
-class Prior(Record):
-    """A distribution over latents to sample from. `standard` is N(0, I) and has no graph, every other one has."""
-
-    name: Name
-    noise_size: PositiveInt
-    """Number of standard normals that one row takes."""
-    graph: Graph | None = None
-    """noise [batch, noise_size], temperature [batch] -> latent."""
-    density: Graph | None = None
-    """latent -> log_prior, nats a row. No server runs it."""
-
-    @property
-    def graphs(self) -> dict[str, Graph]:
-        """The graphs that there are, by the name that their probes have."""
-        graphs = {f"prior.{self.name}": self.graph, f"density.{self.name}": self.density}
-        return {name: graph for name, graph in graphs.items() if graph is not None}
-
-
-class Tolerance(Record):
-    """How far a provider's answers may lie from the trainer's: absolute + relative * |reference|."""
-
-    absolute: Annotated[float, Field(ge=0, le=1)]
-    relative: Annotated[float, Field(ge=0, le=1)]
-
-
-class Probes(File):
-    """Fixed inputs and the trainer's own outputs for them, and how near a provider must come."""
-
-    tolerances: dict[Literal["cpu", "cuda"], Tolerance]
-
-
-class ParityCheck(Record):
-    """One output of one graph against PyTorch, over every batch size and kind of row."""
-
-    output: str
-    """For example "encoder.mean"."""
-    rows: PositiveInt
-    largest_difference: float
-    tolerance: str
-    """The bound in words, for example "1e-05 + 1e-04 |reference|"."""
-
-
-class Parity(Record):
-    """Report of the check that export passed."""
-
-    batch_sizes: tuple[PositiveInt, ...]
-    checks: tuple[ParityCheck, ...]
-
-
-class Provenance(Record):
-    """Where the model came from."""
-
-    dataset: str
-    data_sha256: Sha256
-    """Over its rows and their split into those to train on, to validate on and to test on."""
-    config: dict[str, str | int | float | bool | None]
-    libraries: dict[str, str]
 
 
 class Manifest(Record):

@@ -1,0 +1,124 @@
+"""What a manifest says of a package's files: graphs, priors, probes, and the checks that they passed."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from vaeserve.records import Record
+
+BATCH = "batch"  # name of the symbolic first axis in every graph
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]  # no separators: stays in the package
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class File(Record):
+    """A file of the package and its checksum."""
+
+    file: FileName
+    sha256: Sha256
+
+
+class TensorSpec(Record):
+    """An input or output of a graph."""
+
+    name: str
+    dtype: Literal["uint8", "float32"]
+    shape: tuple[PositiveInt | Literal["batch"], ...]
+    """The first axis is "batch", and no other."""
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return tuple(axis for axis in self.shape if isinstance(axis, int))
+
+    @model_validator(mode="after")
+    def _batch_first(self) -> Self:
+        if self.shape != (BATCH, *self.row_shape):
+            raise ValueError(f'shape must be "{BATCH}" and then the sizes of one row')
+        return self
+
+
+class Graph(File):
+    """An ONNX graph of the package."""
+
+    opset: PositiveInt
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class Graphs(Record):
+    """The pair, and the likelihood that scores it."""
+
+    encoder: Graph
+    """data -> mean (and log_variance, if the posterior is gaussian)."""
+    decoder: Graph
+    """latent -> data, expectation, parameters."""
+    likelihood: Graph | None = None
+    """data, parameters -> log_likelihood, nats a row."""
+
+    @property
+    def by_name(self) -> dict[str, Graph]:
+        """The graphs that there are."""
+        graphs = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
+        return {name: graph for name, graph in graphs.items() if graph is not None}
+
+
+class Prior(Record):
+    """A distribution over latents to sample from. `standard` is N(0, I) and has no graph, every other one has."""
+
+    name: Name
+    noise_size: PositiveInt
+    """Number of standard normals that one row takes."""
+    graph: Graph | None = None
+    """noise [batch, noise_size], temperature [batch] -> latent."""
+    density: Graph | None = None
+    """latent -> log_prior, nats a row. No server runs it."""
+
+    @property
+    def graphs(self) -> dict[str, Graph]:
+        """The graphs that there are, by the name that their probes have."""
+        graphs = {f"prior.{self.name}": self.graph, f"density.{self.name}": self.density}
+        return {name: graph for name, graph in graphs.items() if graph is not None}
+
+
+class Tolerance(Record):
+    """How far a provider's answers may lie from the trainer's: absolute + relative * |reference|."""
+
+    absolute: Annotated[float, Field(ge=0, le=1)]
+    relative: Annotated[float, Field(ge=0, le=1)]
+
+
+class Probes(File):
+    """Fixed inputs and the trainer's own outputs for them, and how near a provider must come."""
+
+    tolerances: dict[Literal["cpu", "cuda"], Tolerance]
+
+
+class ParityCheck(Record):
+    """One output of one graph against PyTorch, over every batch size and kind of row."""
+
+    output: str
+    """For example "encoder.mean"."""
+    rows: PositiveInt
+    largest_difference: float
+    tolerance: str
+    """The bound in words, for example "1e-05 + 1e-04 |reference|"."""
+
+
+class Parity(Record):
+    """Report of the check that export passed."""
+
+    batch_sizes: tuple[PositiveInt, ...]
+    checks: tuple[ParityCheck, ...]
+
+
+class Provenance(Record):
+    """Where the model came from."""
+
+    dataset: str
+    data_sha256: Sha256
+    """Over its rows and their split into those to train on, to validate on and to test on."""
+    config: dict[str, str | int | float | bool | None]
+    libraries: dict[str, str]
