@@ -24,7 +24,7 @@ from training.settings.config import Config
 from training.settings.resolve import complete, parse_config
 from training.step.device import prepare_torch
 from training.step.loop import epochs
-from training.step.schedule import pace_at
+from training.step.schedule import schedule_at
 from training.step.state import State, start
 from vaeserve.package.manifest import DataSpec
 
@@ -44,7 +44,7 @@ def ours(config: Config, data: Dataset, state: State) -> Callable[[], None]:
     going = epochs(config, data, state)
 
     def epoch() -> None:
-        prepare_torch(config)
+        prepare_torch(config.threads)
         next(going)
 
     return epoch
@@ -52,7 +52,8 @@ def ours(config: Config, data: Dataset, state: State) -> Callable[[], None]:
 
 def bare(config: Config, data: Dataset, state: State) -> Callable[[], None]:
     """Returns an epoch as one writes it by hand: no guard, no figures, no progress, bits that may change."""
-    networks, average, optimizer, generator = state.networks, state.average, state.optimizer, state.generator
+    networks, average, generator = state.networks, state.average, state.generator
+    (optimizer,) = state.optimizers.values()
     steps = ROWS // config.batch_size * config.epochs
     done = 0
 
@@ -60,17 +61,19 @@ def bare(config: Config, data: Dataset, state: State) -> Callable[[], None]:
         nonlocal done
         torch.use_deterministic_algorithms(False)
         for batch in torch.split(torch.randperm(ROWS, generator=generator), config.batch_size):
-            pace = pace_at(config, state, done, steps)
+            schedule = schedule_at(config, state, done, steps)
             rows = draw_binary(data.train[batch], 255, generator)
             noise = torch.randn(1, len(batch), config.latent_size, generator=generator)
-            loss = negative_elbo(networks, rows, rows, noise, TermWeights(pace.kl_weight)).loss.mean()
+            loss = negative_elbo(networks, rows, rows, noise, TermWeights(schedule.kl_weight)).loss.mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             for group in optimizer.param_groups:
-                group["lr"] = pace.learning_rate
+                group["lr"] = schedule.learning_rate
             optimizer.step()
             with torch.no_grad():
-                torch._foreach_lerp_(list(average.parameters()), list(networks.parameters()), 1 - pace.average_decay)
+                torch._foreach_lerp_(
+                    list(average.parameters()), list(networks.parameters()), 1 - schedule.average_decay
+                )
             done += 1
 
     return epoch

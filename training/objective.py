@@ -3,35 +3,46 @@
 -ELBO(x) = E_q(z|x)[-log p(x|z)] + KL(q(z|x) || p(z)), with q(z|x) = N(mean, exp(log_variance)) and p(z) = N(0, I)
 (Kingma and Welling, "Auto-Encoding Variational Bayes", 2014).
 
-Every term is a sum over dimensions. Averaging one over its dimensions would be another objective, one whose KL weight
-depends on the size of the picture.
+Every term is a sum over dimensions. A mean over dimensions would be another objective, whose KL weight depends on the
+size of the picture.
 """
 
+from collections.abc import Mapping
 from math import log, pi
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from training.networks.pair import Networks, Posterior
+from training.networks.pair import DiagonalGaussian, Networks
 
 
 class TermWeights(NamedTuple):
-    """How the terms are weighed at a step."""
+    """The weights of the terms at a step."""
 
     kl: Tensor | float
-    """A tensor where the step is compiled: each float would be a constant, and compiled anew."""
+    """A tensor where the step is compiled, because each float would be a constant that is compiled anew."""
     free_bits: float = 0.0
-    """Bits of KL a latent dimension that cost nothing."""
+    """Bits of KL in each latent dimension that cost nothing."""
+
+
+LOSS = "loss_nats"
+"""Name of the loss that every step has."""
 
 
 class Step(NamedTuple):
-    """What a step lowers, and what it is made of."""
+    """What a step lowers, and the terms that it is made of."""
 
     loss: Tensor  # [batch]
     reconstruction: Tensor  # [batch], -log p(x|z), the mean over draws
-    kl: Tensor  # [batch], in closed form and unweighted; 0 for a model without a posterior
+    kl: Tensor  # [batch], in closed form and unweighted; 0 for a kind without a posterior
     mean: Tensor  # [batch, latent]
+    figures: Mapping[str, Tensor] = {}
+    """The kind's own figures by name, [batch] each: further losses, and what else the journal is to show."""
+
+    def lowered(self, name: str) -> Tensor:
+        """Returns the mean over the batch of the loss of that name, which the optimizer of that name lowers."""
+        return (self.loss if name == LOSS else self.figures[name]).mean()
 
 
 def autoencoder(networks: Networks, seen: Tensor, data: Tensor, _noise: Tensor, _weights: TermWeights) -> Step:
@@ -64,7 +75,7 @@ def iwae_bound(log_weights: Tensor) -> Tensor:
     return torch.logsumexp(log_weights, 0) - log(len(log_weights))
 
 
-def draw(posterior: Posterior, noise: Tensor) -> Tensor:
+def draw(posterior: DiagonalGaussian, noise: Tensor) -> Tensor:
     """Returns latents mean + standard deviation * noise [..., batch, latent]; gradients reach the posterior."""
     mean, log_variance = posterior
     return mean + torch.exp(0.5 * log_variance) * noise
@@ -79,14 +90,14 @@ def log_likelihoods(networks: Networks, data: Tensor, latent: Tensor) -> Tensor:
     return log_likelihood.reshape(draws, batch)
 
 
-def kl_by_dimension(posterior: Posterior) -> Tensor:
+def kl_by_dimension(posterior: DiagonalGaussian) -> Tensor:
     """Returns KL(N(mean, exp(log_variance)) || N(0, I)) [batch, latent], in nats (Kingma and Welling, appendix B)."""
     mean, log_variance = posterior
     return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance)
 
 
 def free(kl: Tensor, free_bits: float) -> Tensor:
-    """Returns the KL [batch] of which each dimension's mean over the batch costs nothing below `free_bits`, in bits.
+    """Returns the KL [batch], in which a dimension costs nothing while its mean over the batch is below `free_bits`.
 
     Kingma et al., "Improving variational inference with inverse autoregressive flow", 2016, eq. 15.
     """
@@ -100,6 +111,6 @@ def log_standard_normal(latent: Tensor) -> Tensor:
     return -0.5 * (latent**2 + log(2 * pi)).sum(-1)
 
 
-def log_density(posterior: Posterior, noise: Tensor) -> Tensor:
-    """Returns log q(z|x) [draws, batch] of what `draw` made of the noise."""
+def log_density(posterior: DiagonalGaussian, noise: Tensor) -> Tensor:
+    """Returns log q(z|x) [draws, batch] of the latents that `draw` makes of the noise."""
     return -0.5 * (noise**2 + log(2 * pi) + posterior.log_variance).sum(-1)

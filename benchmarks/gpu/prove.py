@@ -19,9 +19,9 @@ from serving.engine.session import Session
 from training.export.graphs import ExportedGraph, export_graphs, modules_of
 from training.export.probes import probe_all
 from training.likelihoods import likelihood_of
-from training.networks.pair import Networks
+from training.networks import Sizes
+from training.networks.pair import Blueprint, Networks
 from training.scaling import scaling_of
-from training.settings.config import Config
 from vaeserve.package.directory import sha256_of
 from vaeserve.package.manifest import DataSpec, Graph, Tolerance
 from vaeserve.package.probes import compare, reach_of
@@ -53,8 +53,8 @@ def models() -> Iterator[Model]:
         torch.manual_seed(0)
         rows = torch.randint(0, 17, (64, *shape), dtype=torch.uint8)
         scaling = scaling_of(spec, rows, "binomial")
-        config = Config(network="mlp", hidden_sizes=hidden, latent_size=latent)
-        networks = Networks(config, likelihood_of("binomial", spec, scaling), scaling, "gaussian").eval()
+        likelihood = likelihood_of("binomial", spec, scaling)
+        networks = Networks(Blueprint("mlp", Sizes(hidden), latent, "gaussian", likelihood, scaling)).eval()
         modules = modules_of(networks)
         yield Model(name, spec, networks, export_graphs(modules, probe_all(modules, spec, rows)))
 

@@ -98,7 +98,7 @@ def check_precisions(preset: str, data: Dataset, device: str) -> bool:
 
 def train(config: Config, data: Dataset) -> Trained:
     """Trains from the beginning."""
-    prepare_torch(config)
+    prepare_torch(config.threads)
     going = epochs(config, data, start(config, data))
     next(going)
     begun = time.perf_counter()
@@ -110,7 +110,7 @@ def check_resuming(data: Dataset, device: str, *, compiled: bool) -> bool:
     """Compares a run with one that went on from a checkpoint."""
     config = settings("serve", device=device, compile=compiled)
     name = f"resumed after an epoch, on {device}{', compiled' * compiled}"
-    prepare_torch(config)
+    prepare_torch(config.threads)
     state = start(config, data)
     whole = epochs(config, data, state)
     try:

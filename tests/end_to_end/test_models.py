@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.servers import RunningServer, start
 from training import cli
-from training.models import MODELS, model_of
+from training.models import MODELS, kind_named
 from vaeserve import Client
 from vaeserve.errors import CallError
 
@@ -44,7 +44,7 @@ def test_a_model_is_trained_served_and_sampled_from(served: RunningServer, model
         described = client.get_model(model)
         priors = ["standard", "mixture"] if model in MIXTURES else ["standard"]
         assert [prior.name for prior in described.priors] == priors
-        assert described.posterior == model_of(model).posterior
+        assert described.posterior == kind_named(model).posterior
         assert described.default_prior == ("mixture" if model == "ae" else "standard")
         for prior in priors:
             sampled = client.sample(5, seed=1, prior=prior, include_latent=True, model=model)

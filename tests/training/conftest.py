@@ -8,6 +8,7 @@ from training import cli
 from training.data import Dataset, load_dataset
 from training.export.graphs import ExportedGraph, export_graphs, modules_of
 from training.export.probes import probe_all
+from training.models import kind_named
 from training.networks.pair import Networks
 from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
@@ -46,7 +47,7 @@ def last(run_directory: Path) -> Checkpoint:
 @pytest.fixture(scope="session")
 def networks(last: Checkpoint, dataset: Dataset) -> Networks:
     """The networks that the run exported."""
-    return networks_to_export(last, dataset)
+    return networks_to_export(kind_named(last.config.model), last, dataset)
 
 
 @pytest.fixture(scope="session")

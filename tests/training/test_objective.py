@@ -6,7 +6,9 @@ from torch import Generator, Tensor
 from torch.distributions import Normal
 
 from training.data import Dataset
-from training.networks.pair import Networks, Posterior
+from training.models.ae import KIND as AE
+from training.models.vae import KIND as VAE
+from training.networks.pair import DiagonalGaussian, Networks
 from training.objective import (
     Step,
     TermWeights,
@@ -34,7 +36,7 @@ def noise_of(draws: int, rows: int, latent: int = 8) -> Tensor:
 
 def test_the_kl_is_what_monte_carlo_estimates() -> None:
     generator = Generator().manual_seed(0)
-    posterior = Posterior(torch.randn(3, 4, generator=generator), torch.randn(3, 4, generator=generator))
+    posterior = DiagonalGaussian(torch.randn(3, 4, generator=generator), torch.randn(3, 4, generator=generator))
     latent = draw(posterior, torch.randn(200_000, 3, 4, generator=generator))
     q = Normal(posterior.mean, torch.exp(0.5 * posterior.log_variance))
     estimate = (q.log_prob(latent) - Normal(0.0, 1.0).log_prob(latent)).sum(2).mean(0)  # type: ignore[no-untyped-call]
@@ -42,11 +44,11 @@ def test_the_kl_is_what_monte_carlo_estimates() -> None:
 
 
 def test_the_kl_of_the_prior_is_zero() -> None:
-    assert kl_by_dimension(Posterior(torch.zeros(2, 5), torch.zeros(2, 5))).sum(1).tolist() == [0, 0]
+    assert kl_by_dimension(DiagonalGaussian(torch.zeros(2, 5), torch.zeros(2, 5))).sum(1).tolist() == [0, 0]
 
 
 def test_both_terms_are_sums_over_dimensions(dataset: Dataset) -> None:
-    networks = build(Config(), dataset)
+    networks = build(VAE, Config(), dataset)
     data = dataset.test[:7]
     step = negative_elbo(networks, data, data, torch.zeros(1, 7, 8), WHOLE)
     parameters = networks.decoder(networks.encoder(data).mean).parameters.detach()
@@ -59,14 +61,14 @@ def test_both_terms_are_sums_over_dimensions(dataset: Dataset) -> None:
 @pytest.mark.parametrize("objective", [negative_elbo, negative_iwae_bound])
 @pytest.mark.parametrize("term", ["loss", "reconstruction", "kl"])
 def test_every_terms_gradient_reaches_its_parameters(dataset: Dataset, objective: Objective, term: str) -> None:
-    networks = build(Config(likelihood="gaussian"), dataset)
+    networks = build(VAE, Config(likelihood="gaussian"), dataset)
     data = dataset.train[:16]
     getattr(objective(networks, data, data, noise_of(2, 16), WHOLE), term).mean().backward()
     assert reached(networks) == {name for name, _ in networks.named_parameters() if term != "kl" or "encoder" in name}
 
 
 def test_an_autoencoders_gradient_reaches_every_parameter(dataset: Dataset) -> None:
-    networks = build(Config(model="ae"), dataset)
+    networks = build(AE, Config(model="ae"), dataset)
     data = dataset.train[:16]
     step = autoencoder(networks, data, data, noise_of(1, 16), WHOLE)
     step.loss.mean().backward()  # type: ignore[no-untyped-call]
@@ -79,7 +81,7 @@ def reached(networks: Networks) -> set[str]:
 
 
 def test_the_importance_weighted_bound_rises_with_the_number_of_draws(dataset: Dataset) -> None:
-    networks = build(Config(), dataset)
+    networks = build(VAE, Config(), dataset)
     data = dataset.test
     with torch.inference_mode():
         bounds = [
@@ -96,7 +98,7 @@ def test_the_bound_of_equal_weights_is_their_logarithm() -> None:
 
 
 def test_the_kls_weight_weighs_the_prior_over_the_posterior_alone(dataset: Dataset) -> None:
-    networks, data, noise = build(Config(), dataset), dataset.test[:5], noise_of(3, 5)
+    networks, data, noise = build(VAE, Config(), dataset), dataset.test[:5], noise_of(3, 5)
     with torch.inference_mode():
         posterior = networks.encoder(data)
         latent = draw(posterior, noise)
@@ -108,7 +110,7 @@ def test_the_kls_weight_weighs_the_prior_over_the_posterior_alone(dataset: Datas
 
 
 def test_densities_are_those_of_torch() -> None:
-    posterior = Posterior(torch.randn(5, 3), torch.randn(5, 3))
+    posterior = DiagonalGaussian(torch.randn(5, 3), torch.randn(5, 3))
     noise = torch.randn(4, 5, 3)
     latent = draw(posterior, noise)
     q = Normal(posterior.mean, torch.exp(0.5 * posterior.log_variance))
@@ -134,7 +136,7 @@ def test_a_kl_weight_that_grows_is_not_compiled_anew(dataset: Dataset) -> None:
         compiled.append(graph)
         return graph
 
-    networks, data = build(Config(), dataset), dataset.test[:4]
+    networks, data = build(VAE, Config(), dataset), dataset.test[:4]
     objective = torch.compile(negative_elbo, backend=backend)
     losses = [
         float(objective(networks, data, data, noise_of(1, 4), TermWeights(torch.tensor(kl))).loss.mean().detach())

@@ -1,49 +1,50 @@
-"""Models: what is learned with a pair of networks, one file a model.
+"""Models: what is learned, one file a kind (`--model`).
 
-    model      what a model is
-    pca        principal components, fitted at once
-    linear_ae  linear autoencoder: finds the same subspace by gradient steps
-    ae         autoencoder: reconstruction alone, its latents follow no prior
-    vae        variational autoencoder: the ELBO
-    iwae       the same networks trained on the importance-weighted bound
+    kind        what a kind is
+    optimizers  parameter groups, and the optimizers over them
+    pca         principal components, fitted at once
+    linear_ae   linear autoencoder: finds the same subspace by gradient steps
+    ae          autoencoder: reconstruction alone; its latents follow no prior
+    vae         variational autoencoder: the ELBO
+    iwae        the same networks, trained on the importance-weighted bound
 
-To add a model, write a file with a constant `MODEL` of that kind and add a line to MODELS. The line says which settings
-mean something to it, of those that do not to every model: given with another one, they are refused. Its formulas go to
-`training.objective`, where all of them stand beside one another.
+To add a kind, write a file with a constant `KIND` and add a line to MODELS. The line lists the settings that have an
+effect on this kind but not on every kind; a user who gives one of them to another kind is refused. Formulas that more
+than one kind uses go to `training.objective`. docs/extending.md has an example with a third network.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
-    from training.models.model import Model
+    from training.models.kind import Kind
 
 
 class Entry(NamedTuple):
-    """What settings are to a model."""
+    """What settings are to a kind."""
 
     fixed: dict[str, object]
-    """Those without which it is another model."""
+    """Settings that define it: with other values it would be another kind."""
     uses: tuple[str, ...]
-    """Those that it uses and another model does not. What no model lists, all of them use."""
+    """Settings that have an effect on it but not on every kind. Settings that no kind lists affect all of them."""
 
 
-_STEPS = (
+STEPS = (
     *("epochs", "batch_size", "learning_rate", "learning_rate_warmup", "weight_decay", "gradient_norm"),
     *("average_decay", "input_noise", "precision", "compile", "checkpoint_epochs", "tensorboard"),
 )
-_POSTERIOR = ("samples", "beta", "target_rate", "kl_warmup", "evaluation_rows", "evaluation_samples")
+POSTERIOR = ("samples", "beta", "target_rate", "kl_warmup", "evaluation_rows", "evaluation_samples")
 _LINEAR: dict[str, object] = {"network": "linear", "likelihood": "gaussian"}
 
 MODELS = {  # each in the file of that name
     "pca": Entry(_LINEAR, ()),
-    "linear-ae": Entry(_LINEAR, _STEPS),
-    "ae": Entry({}, _STEPS),
-    "vae": Entry({}, (*_STEPS, *_POSTERIOR, "free_bits")),
-    "iwae": Entry({}, (*_STEPS, *_POSTERIOR)),
+    "linear-ae": Entry(_LINEAR, STEPS),
+    "ae": Entry({}, STEPS),
+    "vae": Entry({}, (*STEPS, *POSTERIOR, "free_bits")),
+    "iwae": Entry({}, (*STEPS, *POSTERIOR)),
 }
 
 
-def model_of(name: str) -> "Model":
-    """Returns a model by its name, one of MODELS."""
-    return cast("Model", import_module(f"training.models.{name.replace('-', '_')}").MODEL)
+def kind_named(name: str) -> "Kind":
+    """Returns a kind by its name, one of MODELS; PyTorch is imported here, not before."""
+    return cast("Kind", import_module(f"training.models.{name.replace('-', '_')}").KIND)

@@ -1,6 +1,6 @@
-"""Autoencoder: reconstruction alone. Nothing holds its latents to a prior."""
+"""Autoencoder: reconstruction alone. Nothing pulls its latents towards a prior."""
 
-from training.models.model import Model
+from training.models.kind import Kind
 from training.objective import autoencoder
 
-MODEL = Model(title="autoencoder", posterior="none", step=autoencoder)
+KIND = Kind(title="autoencoder", posterior="none", step=autoencoder)

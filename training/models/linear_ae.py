@@ -1,6 +1,6 @@
 """Linear autoencoder: with a Gaussian likelihood its optimum spans the subspace of PCA (Baldi and Hornik, 1989)."""
 
-from training.models.model import Model
+from training.models.kind import Kind
 from training.objective import autoencoder
 
-MODEL = Model(title="linear autoencoder", posterior="none", step=autoencoder)
+KIND = Kind(title="linear autoencoder", posterior="none", step=autoencoder)

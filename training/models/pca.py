@@ -5,19 +5,19 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from training.likelihoods.gaussian import Gaussian
-from training.models.model import Model
+from training.models.kind import Kind
 from training.networks.pair import Networks
 from vaeserve.errors import TrainingError
 
 
 def fit(networks: Networks, train: Tensor) -> None:
-    """Sets a linear pair to the principal components of the training rows, and the likelihood's scale to what is left.
+    """Sets a linear pair to the training rows' principal components, and the likelihood's scale to the residual's.
 
-    The scale is that of probabilistic PCA: the root of the mean variance in the directions that were dropped (Tipping
-    and Bishop, 1999, eq. 8). Latents are whitened by the pair's own standardisation.
+    The scale is that of probabilistic PCA: the square root of the mean variance in the dropped directions (Tipping and
+    Bishop, 1999, eq. 8). The pair's own standardisation whitens the latents.
 
     Raises:
-        TrainingError: there are fewer rows or values than components, or the likelihood is not Gaussian.
+        TrainingError: the rows or their values are fewer than the components, or the likelihood is not Gaussian.
     """
     likelihood = networks.decoder.likelihood
     encoder, decoder = (
@@ -40,4 +40,4 @@ def fit(networks: Networks, train: Tensor) -> None:
         likelihood.set_scale(float(pca.noise_variance_) ** 0.5)
 
 
-MODEL = Model(title="principal component analysis", posterior="none", fit=fit)
+KIND = Kind(title="principal component analysis", posterior="none", fit=fit)

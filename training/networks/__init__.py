@@ -1,16 +1,16 @@
-"""Networks: what an encoder and a decoder do between scaled data and what the pair makes of it.
+"""Networks: the layers of encoders and decoders, one file a network (`--network`), and the pair around them.
 
-    pair       Encoder, Decoder and the two as Networks: scaling, clamping and casts around a network
+    pair       Encoder, Decoder, and both as Networks: scaling, clamping and casts around the layers
     linear     one linear map each way
     mlp        perceptrons with SiLU
     gated_mlp  perceptrons whose layers are gated by a sigmoid
     conv       residual convolutions without norms, nearest-neighbour resizing
 
-To add a network, write a file with these two functions and add a line to NETWORKS, with the settings that it uses of
-those that not every network does; given with another one, they are refused:
+To add a network, write a file with these two functions and add a line to NETWORKS. The line lists the settings that
+have an effect on this network but not on every network; a user who gives one of them to another network is refused.
 
-    encoder(row_shape, outputs, config)         -> module: scaled rows [batch, *row_shape] -> [batch, outputs]
-    decoder(latent_size, outputs_shape, config) -> module: latent [batch, latent_size] -> [batch, *outputs_shape]
+    encoder(row_shape, outputs, sizes)         -> module: scaled rows [batch, *row_shape] -> [batch, outputs]
+    decoder(latent_size, outputs_shape, sizes) -> module: latent [batch, latent_size] -> [batch, *outputs_shape]
 
 They initialise their weights from PyTorch's global generator, which the run's seed sets. A row's answer must depend on
 that row alone, so nothing may normalise over the batch.
@@ -18,13 +18,23 @@ that row alone, so nothing may normalise over the batch.
 
 from importlib import import_module
 from types import ModuleType
+from typing import NamedTuple
 
-NETWORKS: dict[str, tuple[str, ...]] = {  # each in the file of that name, imported when asked for; what it uses
+NETWORKS: dict[str, tuple[str, ...]] = {  # each in the file of that name, imported on demand; the settings that it uses
     "linear": (),
     "mlp": ("hidden_sizes",),
     "gated-mlp": ("hidden_sizes",),
     "conv": ("hidden_sizes", "blocks"),
 }
+
+
+class Sizes(NamedTuple):
+    """How large a network is."""
+
+    hidden: tuple[int, ...]
+    """Widths of the encoder's hidden layers, or of a convolution's levels; a decoder mirrors them."""
+    blocks: int = 1
+    """Residual blocks a level of a convolution has."""
 
 
 def network_of(name: str) -> ModuleType:

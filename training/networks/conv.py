@@ -1,9 +1,10 @@
 """Residual convolutions without norms: each level halves the picture, nearest-neighbour resizing doubles it again.
 
-No transposed convolution (checkerboards, no int8 kernel) and no normalisation (one answer a row). A residual branch
-begins as nothing (Child, "Very deep VAEs", 2021); a level without one has an activation instead. Pictures of any size:
-the encoder pads them with their own border until the levels divide them, the decoder cuts the same off. Channels come
-last in memory, as in the rows: a step of the preset `serve` then takes two thirds of the time on a CPU.
+There is no transposed convolution, because it leaves checkerboards and has no int8 kernel. There is no normalisation,
+because a row's answer may depend on that row alone. A residual branch starts at zero (Child, "Very deep VAEs", 2021); a
+level without a branch has an activation instead. Pictures may have any size: the encoder repeats their border until
+the levels divide them, and the decoder cuts that off. Channels come last in memory, as in the rows; on a CPU a step of
+the preset `serve` then takes two thirds of the time.
 """
 
 from itertools import pairwise
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.settings.config import Config
+from training.networks import Sizes
 from vaeserve.errors import TrainingError
 
 
@@ -35,23 +36,23 @@ class Residual(nn.Module):
 class ConvEncoder(nn.Module):
     """Scaled rows [batch, height, width, channels] -> [batch, outputs]."""
 
-    def __init__(self, row_shape: tuple[int, ...], outputs: int, config: Config) -> None:
+    def __init__(self, row_shape: tuple[int, ...], outputs: int, sizes: Sizes) -> None:
         super().__init__()
-        widths = config.hidden_sizes
+        widths = sizes.hidden
         height, width, channels = _image(row_shape)
         small_height, small_width = _smallest(height, width, len(widths))
         self.padding = (0, (small_width << len(widths)) - width, 0, (small_height << len(widths)) - height)
         layers: list[nn.Module] = []
         for inputs, outputs_here in pairwise((channels, *widths)):
             layers.append(nn.Conv2d(inputs, outputs_here, 3, stride=2, padding=1))
-            layers += _level(outputs_here, config.blocks)
-        if config.blocks:  # which end without an activation
+            layers += _level(outputs_here, sizes.blocks)
+        if sizes.blocks:  # a residual block ends without an activation
             layers.append(nn.SiLU())
         self.levels = nn.Sequential(*layers)
         self.last = nn.Linear(widths[-1] * small_height * small_width, outputs)
 
     def forward(self, data: Tensor) -> Tensor:
-        """Returns what the last level says."""
+        """Returns the outputs of the linear layer behind the last level."""
         image = data.permute(0, 3, 1, 2)
         if any(self.padding):
             image = functional.pad(image, self.padding, mode="replicate")
@@ -62,9 +63,9 @@ class ConvEncoder(nn.Module):
 class ConvDecoder(nn.Module):
     """Latents [batch, latent] -> [batch, height, width, channels]."""
 
-    def __init__(self, latent_size: int, outputs_shape: tuple[int, ...], config: Config) -> None:
+    def __init__(self, latent_size: int, outputs_shape: tuple[int, ...], sizes: Sizes) -> None:
         super().__init__()
-        widths = tuple(reversed(config.hidden_sizes))
+        widths = tuple(reversed(sizes.hidden))
         self.height, self.width, channels = _image(outputs_shape)
         smallest = _smallest(self.height, self.width, len(widths))
         self.first = nn.Sequential(
@@ -73,29 +74,32 @@ class ConvDecoder(nn.Module):
         finest = max(1, widths[-1] // 2)
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise((*widths, finest)):
-            layers += _level(inputs, config.blocks)
-            layers += [nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2)]  # the cheaper way round
+            layers += _level(inputs, sizes.blocks)
+            layers += [
+                nn.Conv2d(inputs, outputs, 1),
+                nn.Upsample(scale_factor=2),
+            ]  # in this order the convolution is four times cheaper
         self.levels = nn.Sequential(*layers, nn.Conv2d(finest, finest, 3, padding=1), nn.SiLU())
         self.last = nn.Conv2d(finest, channels, 3, padding=1)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Returns the picture that the levels paint."""
+        """Returns pictures, cut to their size."""
         image: Tensor = self.last(self.levels(self.first(latent)))
         return image[:, :, : self.height, : self.width].permute(0, 2, 3, 1)
 
 
-def encoder(row_shape: tuple[int, ...], outputs: int, config: Config) -> nn.Module:
+def encoder(row_shape: tuple[int, ...], outputs: int, sizes: Sizes) -> nn.Module:
     """Returns rows [batch, height, width, channels] -> [batch, outputs]."""
-    return ConvEncoder(row_shape, outputs, config).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return ConvEncoder(row_shape, outputs, sizes).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def decoder(latent_size: int, outputs_shape: tuple[int, ...], config: Config) -> nn.Module:
+def decoder(latent_size: int, outputs_shape: tuple[int, ...], sizes: Sizes) -> nn.Module:
     """Returns latents [batch, latent_size] -> [batch, *outputs_shape]."""
-    return ConvDecoder(latent_size, outputs_shape, config).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return ConvDecoder(latent_size, outputs_shape, sizes).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _level(channels: int, blocks: int) -> list[nn.Module]:
-    """Returns a level's residual blocks; without any an activation, or all levels together were one linear map."""
+    """Returns a level's residual blocks, or an activation, without which the levels would be one linear map."""
     return [Residual(channels) for _ in range(blocks)] or [nn.SiLU()]
 
 

@@ -26,9 +26,9 @@ class Gated(nn.Module):
         return gated
 
 
-def layers(sizes: Sequence[int]) -> list[nn.Module]:
-    """Returns gated layers of these sizes, and a linear one last."""
-    *hidden, last = pairwise(sizes)
+def layers(widths: Sequence[int]) -> list[nn.Module]:
+    """Returns gated layers of these widths; the last one is linear."""
+    *hidden, last = pairwise(widths)
     return [*(Gated(*pair) for pair in hidden), nn.Linear(*last)]
 
 

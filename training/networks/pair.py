@@ -1,44 +1,43 @@
-"""The pair: an encoder and a decoder whose scaling, clamping and casts are part of them, and so of the graphs.
+"""The pair: an encoder and a decoder. Scaling, clamping and casts are part of them, and so of the exported graphs.
 
-Neither normalises nor draws anything: a row's answer depends on that row alone.
+Neither normalises over the batch or draws anything, because a row's answer may depend on that row alone.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from training.likelihoods.likelihood import Likelihood
-from training.networks import network_of
+from training.networks import Sizes, network_of
 from training.scaling import Scaling, as_data, scaled, smooth_clamp
-from training.settings.config import Config
 
-LOG_VARIANCE_RANGE = (-8.0, 4.0)  # standard deviations of 0.02 to 7.4: past any use, short of any overflow
+LOG_VARIANCE_RANGE = (-8.0, 4.0)  # standard deviations of 0.02 to 7.4: wider than is ever needed, and far from overflow
 
 
-class Posterior(NamedTuple):
+class DiagonalGaussian(NamedTuple):
     """Distribution N(mean, exp(log_variance)) of a row's latent."""
 
     mean: Tensor  # [batch, latent]
     log_variance: Tensor  # [batch, latent]
 
 
-class Point(NamedTuple):
-    """A row's latent, of a model that knows no distribution of it."""
+class PointEstimate(NamedTuple):
+    """A row's latent, for a kind without a posterior."""
 
     mean: Tensor  # [batch, latent]
 
 
-class Decoded(NamedTuple):
+class DecoderOutput(NamedTuple):
     """What a latent decodes to."""
 
-    data: Tensor  # [batch, *row_shape], the expectation as a value that data can take
+    data: Tensor  # [batch, *row_shape], the expectation, rounded and clipped to what data can be
     expectation: Tensor  # [batch, *row_shape]
     parameters: Tensor  # [batch, *parameters_shape], the likelihood's
 
 
 class Standard(nn.Module):
-    """Moves and stretches each latent dimension: part of both graphs, the identity until `fit` is called."""
+    """Standardises each latent dimension. It is part of both graphs, and the identity until `fit` is called."""
 
     shift: Tensor  # [latent]
     spread: Tensor  # [latent]
@@ -49,18 +48,18 @@ class Standard(nn.Module):
         self.register_buffer("spread", torch.ones(latent_size))
 
     def fit(self, latents: Tensor) -> None:
-        """Makes latents [rows, latent] of the network's own have mean 0 and variance 1 from now on."""
+        """Takes latents [rows, latent] as the network answers them, so that theirs have mean 0 and variance 1."""
         self.shift.copy_(latents.mean(0))
         self.spread.copy_(latents.std(0, correction=0).clamp_min(1e-6))
 
 
 class Encoder(nn.Module):
-    """data [batch, *row_shape] -> Posterior, or Point.
+    """data [batch, *row_shape] -> DiagonalGaussian, or PointEstimate.
 
     Args:
         body: scaled rows -> [batch, latent], or [batch, 2 * latent] for means and log-variances.
         scaling: how rows are scaled.
-        standard: what makes latents of variance 1 out of the body's; None leaves them alone.
+        standard: standardises the body's latents; None leaves them as they are.
     """
 
     center: Tensor
@@ -73,21 +72,21 @@ class Encoder(nn.Module):
         self.register_buffer("center", scaling.center, persistent=False)
         self.register_buffer("scale", scaling.scale, persistent=False)
 
-    def forward(self, data: Tensor) -> Posterior | Point:
-        """Returns the posterior of rows; they may be fractional, as noise makes them."""
+    def forward(self, data: Tensor) -> DiagonalGaussian | PointEstimate:
+        """Returns the posterior of rows, which may be fractional because of noise."""
         answer = self.body(scaled(data, self.center, self.scale)).float()
         if self.standard is not None:
-            return Point((answer - self.standard.shift) / self.standard.spread)
+            return PointEstimate((answer - self.standard.shift) / self.standard.spread)
         mean, log_variance = answer.chunk(2, dim=1)
-        return Posterior(mean, smooth_clamp(log_variance, *LOG_VARIANCE_RANGE))
+        return DiagonalGaussian(mean, smooth_clamp(log_variance, *LOG_VARIANCE_RANGE))
 
 
 class Decoder(nn.Module):
-    """latent [batch, latent] -> Decoded.
+    """latent [batch, latent] -> DecoderOutput.
 
     Args:
         body: latents -> [batch, *parameters_shape].
-        likelihood: what the parameters are of.
+        likelihood: the distribution whose parameters are answered.
         standard: the encoder's.
     """
 
@@ -98,11 +97,11 @@ class Decoder(nn.Module):
         self.standard = standard
         self.bias = nn.Parameter(torch.zeros(likelihood.parameters_shape))
 
-    def forward(self, latent: Tensor) -> Decoded:
+    def forward(self, latent: Tensor) -> DecoderOutput:
         """Returns what latents decode to."""
         parameters = self.parameters_of(latent)
         expectation = self.likelihood.expectation(parameters)
-        return Decoded(as_data(expectation, self.likelihood.data), expectation, parameters)
+        return DecoderOutput(as_data(expectation, self.likelihood.data), expectation, parameters)
 
     def parameters_of(self, latent: Tensor) -> Tensor:
         """Returns the likelihood's parameters [batch, *parameters_shape] alone."""
@@ -112,20 +111,29 @@ class Decoder(nn.Module):
         return parameters
 
 
+class Blueprint(NamedTuple):
+    """What networks are built from."""
+
+    network: str
+    """One of NETWORKS."""
+    sizes: Sizes
+    latent_size: int
+    posterior: Literal["gaussian", "none"]
+    """What the encoder answers: a distribution, or "none", a point whose variance is made 1."""
+    likelihood: Likelihood
+    """What the decoder answers the parameters of; it knows what a row is."""
+    scaling: Scaling
+    """How rows are scaled."""
+
+
 class Networks(nn.Module):
-    """The pair.
+    """The pair. A kind that needs more networks subclasses it and adds them as attributes."""
 
-    Args:
-        config: its network and sizes.
-        likelihood: what the decoder answers the parameters of; it knows what a row is.
-        scaling: how rows are scaled.
-        posterior: "gaussian", or "none" for an encoder that answers a point of variance 1.
-    """
-
-    def __init__(self, config: Config, likelihood: Likelihood, scaling: Scaling, posterior: str) -> None:
+    def __init__(self, blueprint: Blueprint) -> None:
         super().__init__()
-        network, latent = network_of(config.network), config.latent_size
+        network, sizes, latent, posterior, likelihood, scaling = blueprint
+        layers = network_of(network)
         standard = Standard(latent) if posterior == "none" else None
         outputs = latent if posterior == "none" else 2 * latent
-        self.encoder = Encoder(network.encoder(likelihood.data.shape, outputs, config), scaling, standard)
-        self.decoder = Decoder(network.decoder(latent, likelihood.parameters_shape, config), likelihood, standard)
+        self.encoder = Encoder(layers.encoder(likelihood.data.shape, outputs, sizes), scaling, standard)
+        self.decoder = Decoder(layers.decoder(latent, likelihood.parameters_shape, sizes), likelihood, standard)

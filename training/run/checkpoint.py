@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on, bit for bit, in one safetensors file that is replaced in one step."""
+"""Checkpoints: all that a run needs to go on bit for bit, in one safetensors file that is replaced atomically."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from training.data import Dataset
+from training.models.kind import Kind
 from training.networks.pair import Networks
 from training.settings.config import Config
 from training.step.guard import ROLLBACKS
@@ -25,13 +26,13 @@ OTHER_TENSORS = "the checkpoint's tensors are not those of its configuration"
 
 
 class Checkpoint(BaseModel):
-    """A state between two epochs, detached from the one that goes on changing."""
+    """A copy of a state between two epochs, which further training does not change."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     config: Config
     data_name: str
-    """As in `Dataset`, when the run began: a package keeps its name where a file is moved."""
+    """As in `Dataset` when the run began, so that a package keeps its name when a file is moved."""
     data_sha256: str
     epoch: Annotated[int, Field(ge=0)]
     """Epochs done."""
@@ -50,8 +51,8 @@ def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
         tensors[f"networks.{name}"] = value
     for name, value in state.average.state_dict().items():
         tensors[f"average.{name}"] = value
-    for name, parameter in state.networks.named_parameters():
-        for key, value in state.optimizer.state[parameter].items():
+    for name, (parameter, moments) in state.moments().items():
+        for key, value in moments[parameter].items():
             tensors[f"optimizer.{name}.{key}"] = value
     copies = {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
@@ -69,22 +70,22 @@ def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
 
 
 def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
-    """Returns the state that the checkpoint was taken of.
+    """Returns the state that the checkpoint is a copy of.
 
     Raises:
-        TrainingError: it was trained on other data or on another kind of device, or its tensors are not those that its
-            configuration asks for.
+        TrainingError: it was trained on other data or on another kind of device, or its tensors are not those of its
+            configuration.
     """
     refuse_other_data(checkpoint, dataset)
     state = start(checkpoint.config, dataset)
     device, drawn = state.generator.device.type, checkpoint.tensors.get("generator")
-    if drawn is None or _kind(drawn) != _kind(state.generator.get_state()):
+    if drawn is None or _form(drawn) != _form(state.generator.get_state()):
         raise TrainingError(f"the checkpoint was not taken on {device}, and its random numbers cannot go on there")
     _load(state.networks, checkpoint, "networks.")
     _load(state.average, checkpoint, "average.")
-    for name, parameter in state.networks.named_parameters():
-        if moments := _within(checkpoint.tensors, f"optimizer.{name}."):
-            state.optimizer.state[parameter] = _moments_of(parameter, moments)
+    for name, (parameter, moments) in state.moments().items():
+        if saved := _within(checkpoint.tensors, f"optimizer.{name}."):
+            moments[parameter] = _moments_of(parameter, saved)
     try:
         state.generator.set_state(drawn.clone())
     except RuntimeError as exc:
@@ -93,27 +94,27 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
     return state
 
 
-def average_of(checkpoint: Checkpoint, dataset: Dataset) -> Networks:
+def average_of(kind: Kind, checkpoint: Checkpoint, dataset: Dataset) -> Networks:
     """Returns the running average of the weights alone, on the CPU, wherever the run computed.
 
     Raises:
         TrainingError: as `restore` does, but for the device.
     """
     refuse_other_data(checkpoint, dataset)
-    networks = build(checkpoint.config, dataset).requires_grad_(False)
+    networks = build(kind, checkpoint.config, dataset).requires_grad_(False)
     _load(networks, checkpoint, "average.")
     return networks
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint; until the last moment the file holds the one before.
+    """Writes a checkpoint atomically: until it is whole, the file holds the one before.
 
     Raises:
-        TrainingError: the disk refused it.
+        TrainingError: the file cannot be written.
     """
-    told = checkpoint.model_dump_json()
+    text = checkpoint.model_dump_json()
     # One key only: safetensors writes several in random order, and equal states are to give equal files.
-    content = safetensors.torch.save(checkpoint.tensors, {FORMAT: f"{_digest(told, checkpoint.tensors)} {told}"})
+    content = safetensors.torch.save(checkpoint.tensors, {FORMAT: f"{_digest(text, checkpoint.tensors)} {text}"})
     try:
         write_whole(path, content)
     except OSError as exc:
@@ -124,7 +125,7 @@ def read(path: Path) -> Checkpoint:
     """Reads a checkpoint.
 
     Raises:
-        TrainingError: there is none, it was altered or cut short, or another version wrote it.
+        TrainingError: the file is missing, altered or cut short, or another version wrote it.
     """
     if path.is_dir():
         raise TrainingError(f"{path}: is a directory, no checkpoint")
@@ -136,11 +137,11 @@ def read(path: Path) -> Checkpoint:
         raise TrainingError(f"{path}: cannot be read: {exc.strerror or 'no such file'}") from exc
     except SafetensorError as exc:
         raise TrainingError(f"{path}: is no whole checkpoint") from exc
-    sha256, _, told = metadata.get(FORMAT, "").partition(" ")
-    if told and sha256 != _digest(told, tensors):
+    sha256, _, text = metadata.get(FORMAT, "").partition(" ")
+    if text and sha256 != _digest(text, tensors):
         raise TrainingError(f"{path}: was altered: its checksum does not match")
     try:
-        return Checkpoint.model_validate_json(told).model_copy(update={"tensors": tensors})
+        return Checkpoint.model_validate_json(text).model_copy(update={"tensors": tensors})
     except ValidationError as exc:
         raise TrainingError(f"{path}: is no checkpoint that this version understands") from exc
 
@@ -159,21 +160,21 @@ def _load(networks: Networks, checkpoint: Checkpoint, prefix: str) -> None:
 
 
 def _moments_of(parameter: Tensor, saved: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns a copy of what the optimizer keeps of a parameter; fused steps check nothing and write where it says.
+    """Returns a copy of the moments that the optimizer keeps of a parameter, laid out in memory as the parameter is.
 
-    Moments lie in memory as their parameter does.
+    They are checked here, because fused steps check nothing and would write out of bounds.
 
     Raises:
-        TrainingError: it is not of the parameter's shape and type.
+        TrainingError: they are not of the parameter's shape and type.
     """
-    wanted = {"step": _kind(torch.tensor(0.0)), "exp_avg": _kind(parameter), "exp_avg_sq": _kind(parameter)}
-    if {key: _kind(value) for key, value in saved.items()} != wanted:
+    wanted = {"step": _form(torch.tensor(0.0)), "exp_avg": _form(parameter), "exp_avg_sq": _form(parameter)}
+    if {key: _form(value) for key, value in saved.items()} != wanted:
         raise TrainingError(OTHER_TENSORS)
     step = saved["step"].to(parameter.device, copy=True)
     return {"step": step, **{key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}}
 
 
-def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
+def _form(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
     return tensor.shape, tensor.dtype
 
 
@@ -181,9 +182,9 @@ def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _digest(told: str, tensors: Mapping[str, Tensor]) -> str:
-    """Returns the SHA-256 of all that a file holds, its text as it stands there."""
-    digest = hashlib.sha256(told.encode())
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """Returns the SHA-256 of all that a file holds: its text as written, and its tensors."""
+    digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy knows no bfloat16

@@ -65,6 +65,8 @@ class Progress:
         yield f"reconstruction {figures.reconstruction_nats:.1f}"
         if figures.kl_nats is not None:
             yield f"KL {figures.kl_nats:.1f}"
+        for name, value in figures.own.items():
+            yield f"{name.removesuffix('_nats').replace('_', ' ')} {value:.2f}"
         if figures.validation_nats is not None:
             yield f"validation {figures.validation_nats:.2f}"
         yield f"active {figures.active_units}/{self._latent_size}"

@@ -18,7 +18,8 @@ from training.export.graphs import ExportedGraph, export_graphs, modules_of
 from training.export.package import Contents, libraries, write_package
 from training.export.priors import LEAST_ROWS, ExportedPrior, export_prior, fit_mixture
 from training.export.probes import probe_all, rows_at_once
-from training.models import model_of
+from training.models import kind_named
+from training.models.kind import Kind
 from training.networks.pair import Networks
 from training.run import checkpoint
 from training.run.checkpoint import Checkpoint
@@ -58,17 +59,18 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
         PackageError: the directory exists, or the disk refused the files.
     """
     last = last.model_copy(update={"config": last.config.model_copy(update={"version": version})})
-    config, networks, rows = last.config, networks_to_export(last, dataset), rows_of(dataset)
+    config, kind, rows = last.config, kind_named(last.config.model), rows_of(dataset)
+    networks = networks_to_export(kind, last, dataset)
     say("exporting, and proving the graphs against PyTorch")
     modules = modules_of(networks)
     probes = probe_all(modules, dataset.spec, dataset.test)
     graphs = export_graphs(modules, probes)
-    priors = mixture_of(serve(graphs, dataset, config), rows, config)
-    served = serve(graphs, dataset, config, priors)
+    priors = mixture_of(serve(kind, graphs, dataset, config), rows, config)
+    served = serve(kind, graphs, dataset, config, priors)
     evaluation = evaluate_pair(served, rows, budget_of(config), Stages())
     default_prior = MIXTURE if priors and served.posterior == "none" else STANDARD
     likelihood = networks.decoder.likelihood.describe()
-    about = about_of(config, dataset, likelihood, default_prior)
+    about = about_of(kind, config, dataset, likelihood, default_prior)
     contents = Contents(
         name=about.name,
         data=dataset.spec,
@@ -89,12 +91,12 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
     return Outcome(package, parity, evaluation, dataset, config)
 
 
-def about_of(config: Config, dataset: Dataset, likelihood: Likelihood, default_prior: str) -> About:
+def about_of(kind: Kind, config: Config, dataset: Dataset, likelihood: Likelihood, default_prior: str) -> About:
     """Returns what a model card says beside figures."""
     constants = "".join(f" ({name} {value:g})" for name, value in likelihood.constants.items())
     return About(
         name=name_of(config, dataset),
-        model=model_of(config.model).title,
+        model=kind.title,
         data=dataset.title,
         train_rows=len(dataset.train),
         validation_rows=len(dataset.validation),
@@ -124,9 +126,9 @@ def provenance_of(last: Checkpoint, dataset: Dataset) -> Provenance:
     )
 
 
-def networks_to_export(last: Checkpoint, dataset: Dataset) -> Networks:
+def networks_to_export(kind: Kind, last: Checkpoint, dataset: Dataset) -> Networks:
     """Returns the running average of a checkpoint's weights on the CPU, as it is exported."""
-    networks = checkpoint.average_of(last, dataset)
+    networks = checkpoint.average_of(kind, last, dataset)
     standard = networks.encoder.standard
     if standard is not None:
         with torch.inference_mode():
@@ -136,14 +138,18 @@ def networks_to_export(last: Checkpoint, dataset: Dataset) -> Networks:
 
 
 def serve(
-    graphs: Mapping[str, ExportedGraph], dataset: Dataset, config: Config, priors: tuple[ExportedPrior, ...] = ()
+    kind: Kind,
+    graphs: Mapping[str, ExportedGraph],
+    dataset: Dataset,
+    config: Config,
+    priors: tuple[ExportedPrior, ...] = (),
 ) -> ServedPair:
     """Returns exported graphs as they will be served."""
     return ServedPair(
         {name: graph.content for name, graph in graphs.items()},
         dataset.spec,
         config.latent_size,
-        model_of(config.model).posterior,
+        kind.posterior,
         family=config.likelihood or dataset.family,
         priors={prior.name: PriorGraph(prior.graph.content, prior.noise_size) for prior in priors},
         threads=config.threads,

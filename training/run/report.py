@@ -3,7 +3,7 @@
 import shlex
 
 from training.data import Dataset
-from training.models import model_of
+from training.models import MODELS
 from training.run.checkpoint import Checkpoint
 from training.settings.config import Config
 from vaeserve.package.directory import ModelPackage
@@ -15,7 +15,7 @@ _LINES = 20  # of what was left out
 def opening(last: Checkpoint, dataset: Dataset) -> str:
     """Returns what a run starts from, in one line, then what is to be known of its data and what was left out of it."""
     shape = " x ".join(map(str, dataset.spec.shape))
-    has_steps = model_of(last.config.model).step is not None
+    has_steps = "epochs" in MODELS[last.config.model].uses
     resumed = f", resumed after epoch {last.epoch}" if last.epoch and has_steps else ""
     validated = f", {len(dataset.validation)} to validate on" if len(dataset.validation) else ""
     begun = (

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from training.data import Dataset, load_dataset, training_rows
 from training.evaluate.evaluation import EVALUATION_FILE
-from training.models import model_of
 from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.run.journal import JOURNAL_FILE, Journal
@@ -34,13 +33,13 @@ if TYPE_CHECKING:
 def begin(config: Config, directory: Path) -> tuple[Checkpoint, Dataset]:
     """Returns the first checkpoint of a new run, which is already on disk, and its data.
 
-    Of a model without steps it is the last one.
+    For a kind without steps it is the last one.
 
     Raises:
         TrainingError: the directory holds a run, or cannot be written to; or the networks are too large.
     """
     _refuse_run(directory)
-    prepare_torch(config)
+    prepare_torch(config.threads)
     dataset = load_dataset(config.source)
     first = checkpoint.take(config, dataset, first_state(config, dataset))
     try:
@@ -54,15 +53,14 @@ def begin(config: Config, directory: Path) -> tuple[Checkpoint, Dataset]:
 
 
 def first_state(config: Config, dataset: Dataset) -> State:
-    """Returns the state that a run begins with; of a model without steps, fitted at once, it is the last.
+    """Returns the state that a run begins with; of a kind without steps, fitted at once, it is the last.
 
     Raises:
-        TrainingError: the networks are too large, or the model cannot be fitted.
+        TrainingError: the networks are too large, or the kind cannot be fitted.
     """
     state = start(config, dataset)
-    fit_model = model_of(config.model).fit
-    if fit_model is not None:
-        fit_model(state.networks, training_rows(dataset))
+    if state.kind.fit is not None:
+        state.kind.fit(state.networks, training_rows(dataset))
         state.average.load_state_dict(state.networks.state_dict())
         state.epoch = config.epochs
     return state
@@ -89,7 +87,7 @@ def resume(config: Config, directory: Path, given: dict[str, object]) -> tuple[C
     last = checkpoint.read(directory / CHECKPOINT_FILE)
     config = refuse_changes(last.config, given)
     is_moved, last = config != last.config, last.model_copy(update={"config": config})
-    prepare_torch(config)
+    prepare_torch(config.threads)
     dataset = data_of(last)
     if is_moved:
         with alone_in(directory):
@@ -143,7 +141,7 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
             tensorboard(directory, last, dataset) if config.tensorboard else nullcontext() as board,
         ):
             for figures, state, taken in whole_epochs(last, dataset):
-                journal.write("train", figures._asdict())  # first: a resumed run drops a line too many, but adds none
+                journal.write("train", figures.by_name())  # first: a resumed run drops a line too many, but adds none
                 last = taken
                 progress.show(figures)
                 if board is not None:
@@ -220,7 +218,7 @@ def export(source: Path, directory: Path, version: int | str | None = None) -> O
     """
     last = checkpoint.read(source / CHECKPOINT_FILE if source.is_dir() else source)
     wanted = last.config.version if version is None else version
-    prepare_torch(last.config)
+    prepare_torch(last.config.threads)
     dataset = data_of(last)
     number = number_of(wanted, directory, name_of(last.config, dataset))
     return publish(directory, last, dataset, number, overwrite=False)

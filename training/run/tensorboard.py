@@ -36,7 +36,7 @@ class TensorBoard:
 
     def show(self, figures: Epoch, state: State) -> None:
         """Writes an epoch's figures, and at a checkpoint pictures by the average of the weights."""
-        for name, value in figures._asdict().items():
+        for name, value in figures.by_name().items():
             if name != "epoch" and value is not None:
                 self._writer.add_scalar(name, value, figures.epoch)
         is_due = figures.epoch % self._every == 0 or figures.epoch == self._config.epochs
@@ -45,7 +45,7 @@ class TensorBoard:
 
     def _show_pictures(self, epoch: int, state: State) -> None:
         held_out = self._dataset.validation if len(self._dataset.validation) else self._dataset.test
-        rows, device = held_out[:ROWS], device_of(self._config)
+        rows, device = held_out[:ROWS], device_of(self._config.device)
         drawn = standard_normals(Purpose.PRIOR, [RowRange(self._config.seed, 0, ROWS)], self._config.latent_size)
         with torch.inference_mode():
             latent = state.average.encoder(rows.to(device)).mean

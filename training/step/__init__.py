@@ -1,11 +1,11 @@
 """A gradient step, and what it needs.
 
 loop       gradient steps, epoch by epoch
-compiling  whether a compiled one is what it was compiled from
-guard      which of them may be taken
-inputs     what a step is given; all that is random in it
+compiling  compiles a step, and checks its gradients against the original's
+guard      which steps may be taken
+inputs     the inputs of a step, and everything random in it
 schedule   what changes from step to step
 state      all that changes while training
-memory     which networks are too large
-device     where a run computes, and in how many bits
+memory     refuses networks that are too large
+device     where a run computes, and at which precision
 """

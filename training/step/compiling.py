@@ -1,51 +1,56 @@
-"""torch.compile: a step that it made is taken once its gradients were seen to be those of the step as written."""
+"""torch.compile: a compiled step is used only after its gradients were compared with those of the step as written."""
 
 import torch
 from torch import Generator, Tensor
 
 from training.data import Dataset
-from training.models.model import Objective
+from training.models.kind import Kind, Objective
+from training.models.optimizers import Rates
 from training.networks.pair import Networks
 from training.objective import TermWeights
 from training.settings.config import Config
 from training.step.device import products
-from training.step.inputs import Inputs, draw_inputs
+from training.step.inputs import Sampling, StepInputs, draw_inputs
 from training.step.memory import is_lack_of_memory
-from training.step.state import build
+from training.step.state import build, weights_of
 from vaeserve.errors import TrainingError, innermost
 
-LARGEST_DIFFERENCE = 0.1  # of a parameter's gradient; sound ones differ by 0.007 in bfloat16, unsound ones by all of it
-NUDGE = 0.01  # added to weights, normally distributed: behind one that begins at zero no gradient would be seen
+LARGEST_DIFFERENCE = (
+    0.1  # relative, of a parameter's gradient; sound ones differ by 0.007 in bfloat16, unsound ones by 1
+)
+NUDGE = 0.01  # times normal noise, added to weights: behind weights of zero there would be no gradient to compare
 
 
-def compiled(step: Objective, config: Config, dataset: Dataset, rows: Tensor) -> Objective:
-    """Returns a step, compiled.
+def compiled(kind: Kind, config: Config, dataset: Dataset, rows: Tensor) -> Objective:
+    """Returns a kind's step, compiled.
 
-    It may be wrong without a word: with PyTorch 2.13, most convolutions in bfloat16 on a CPU got no gradient at all. So
-    each size of batch has a graph of its own, and each is tried with the run's first weights.
+    It may be wrong without an error: with PyTorch 2.13, most convolutions in bfloat16 on a CPU got no gradient at all.
+    Each size of batch has a graph of its own, so each is tried with the run's first weights.
 
     Args:
-        step: as written.
+        kind: whose step it is.
         config: the run's.
         dataset: its data.
-        rows: those that it trains on, where it computes.
+        rows: its training rows, on the device that computes.
 
     Raises:
-        TrainingError: it cannot be compiled here, or then gives other gradients.
+        TrainingError: it cannot be compiled here, or its gradients then differ.
     """
-    networks = build(config, dataset).to(rows.device)
+    if kind.step is None:
+        raise AssertionError(f"{config.model} is fitted, it has no steps. This is a bug.")
+    networks = build(kind, config, dataset).to(rows.device)
     nudge(networks)
-    faster: Objective = torch.compile(step, dynamic=False)
-    for inputs in a_batch_of_every_size(config, dataset, networks, rows):
-        expected = gradients(step, config, networks, inputs)
+    faster: Objective = torch.compile(kind.step, dynamic=False)
+    for inputs in a_batch_of_every_size(Sampling.of(kind, config, dataset), config.batch_size, networks, rows):
+        expected = gradients(kind, kind.step, config, networks, inputs)
         try:
-            found = gradients(faster, config, networks, inputs)
+            answer = gradients(kind, faster, config, networks, inputs)
         except RuntimeError as exc:
             if is_lack_of_memory(exc):
                 raise
             raise TrainingError(f"--compile: PyTorch cannot compile the step here: {innermost(exc)}") from exc
         for name, gradient in expected.items():
-            is_same = (found[name] - gradient).norm() <= LARGEST_DIFFERENCE * gradient.norm()
+            is_same = (answer[name] - gradient).norm() <= LARGEST_DIFFERENCE * gradient.norm()
             if gradient.isfinite().all() and not is_same:
                 raise TrainingError(
                     f"--compile: PyTorch's compiled step gives {name} another gradient than the step as written: leave "
@@ -62,17 +67,25 @@ def nudge(networks: Networks) -> None:
             parameter.add_(NUDGE * torch.randn(parameter.shape, generator=generator).to(parameter.device))
 
 
-def a_batch_of_every_size(config: Config, dataset: Dataset, networks: Networks, rows: Tensor) -> list[Inputs]:
-    """Returns a batch, drawn as in training, of every size that rows are cut into."""
+def a_batch_of_every_size(sampling: Sampling, batch_size: int, networks: Networks, rows: Tensor) -> list[StepInputs]:
+    """Returns a batch, drawn as in training, of every size that the rows are cut into."""
     generator = Generator(rows.device).manual_seed(0)
-    order = torch.arange(len(rows), device=rows.device)  # a slice of rows would get a graph that no batch has
-    batches = {len(batch): batch for batch in torch.split(order, config.batch_size)}
-    return [draw_inputs(config, dataset, networks, rows[batch], generator) for batch in batches.values()]
+    order = torch.arange(
+        len(rows), device=rows.device
+    )  # indexed as in training, because a slice would get a graph of its own
+    batches = {len(batch): batch for batch in torch.split(order, batch_size)}
+    return [draw_inputs(sampling, networks.decoder.likelihood, rows[batch], generator) for batch in batches.values()]
 
 
-def gradients(step: Objective, config: Config, networks: Networks, inputs: Inputs) -> dict[str, Tensor]:
-    """Returns the gradient of a step's mean loss by each parameter, by name; 0 where it does not reach one."""
-    with products(config, inputs.data.device):
-        loss = step(networks, *inputs, TermWeights(torch.tensor(1.0), config.free_bits)).loss.mean()
-    names, parameters = zip(*networks.named_parameters(), strict=True)
-    return dict(zip(names, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True))
+def gradients(kind: Kind, step: Objective, config: Config, networks: Networks, inputs: StepInputs) -> dict[str, Tensor]:
+    """Returns the gradient of each loss by the parameters that it is lowered over, by name; 0 where not reached."""
+    optimizers = kind.optimizers(networks, Rates(config.learning_rate, config.weight_decay))
+    with products(config.precision, inputs.data.device):
+        answer = step(networks, *inputs, TermWeights(torch.tensor(1.0), config.free_bits))
+    names: dict[Tensor, str] = {parameter: name for name, parameter in networks.named_parameters()}
+    found: dict[str, Tensor] = {}
+    for number, (loss, optimizer) in enumerate(optimizers.items(), 1):
+        weights, is_last = weights_of(optimizer), number == len(optimizers)
+        by_weight = torch.autograd.grad(answer.lowered(loss), weights, materialize_grads=True, retain_graph=not is_last)
+        found |= {names[weight]: gradient for weight, gradient in zip(weights, by_weight, strict=True)}
+    return found

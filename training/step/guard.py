@@ -1,22 +1,22 @@
-"""The gradient guard: a step whose loss or gradient is not finite changes nothing, and several in a row are the end."""
+"""The gradient guard: a step without a finite loss and gradient changes nothing; several in a row end the epoch."""
 
 from math import isfinite
 
 from vaeserve.errors import TrainingError
 
-STREAK = 5  # steps in a row: a single one may be a rare batch, these are the weights
+STREAK = 5  # steps in a row: a single one may be due to a rare batch, this many are due to the weights
 ROLLBACKS = 3  # of a run, each at half the learning rate
 
 
 class Diverged(TrainingError):
-    """The weights lead to no finite gradient any more."""
+    """The weights no longer give a finite gradient."""
 
 
 class Guard:
     """Counts the steps of an epoch that were skipped.
 
     Args:
-        steps: of the epoch; where these are fewer than STREAK, none of them is a streak.
+        steps: of the epoch. If they are fewer than STREAK, a streak is all of them.
     """
 
     def __init__(self, steps: int) -> None:
@@ -25,10 +25,10 @@ class Guard:
         self._streak = 0
 
     def admits(self, loss: float, gradient_norm: float) -> bool:
-        """Tells whether a step may be taken.
+        """Whether a step may be taken.
 
         Raises:
-            Diverged: none of the last STREAK steps could be, or none of the epoch's.
+            Diverged: none of the last STREAK steps may be taken, or none of the epoch's.
         """
         if isfinite(loss) and isfinite(gradient_norm):
             self._streak = 0
@@ -40,7 +40,7 @@ class Guard:
         return False
 
     def check_end(self, loss: float) -> None:
-        """Takes the loss of rows that a step was taken on, by the weights that the epoch ends with.
+        """Checks the loss of rows that a step was taken on, by the weights at the end of the epoch.
 
         Raises:
             Diverged: it is not finite.

@@ -1,32 +1,48 @@
-"""What a step is given, of which all that is random is drawn here."""
+"""The inputs of a step. Everything random in a step is drawn here."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Generator, Tensor
 
 from training.data import Dataset, draw_binary
-from training.models import model_of
-from training.networks.pair import Networks
+from training.likelihoods.likelihood import Likelihood
+from training.models.kind import Kind
 from training.settings.config import Config
 
 
-class Inputs(NamedTuple):
-    """What a step is given, beside networks and the weights of its terms."""
+class StepInputs(NamedTuple):
+    """What a step takes beside the networks and the weights of its terms."""
 
     seen: Tensor  # [batch, *row_shape], rows as the encoder sees them
     data: Tensor  # [batch, *row_shape]
     noise: Tensor  # [draws, batch, latent]
 
 
-def draw_inputs(config: Config, dataset: Dataset, networks: Networks, rows: Tensor, generator: Generator) -> Inputs:
-    """Returns what a step on these rows is given; all that is random in it comes from the generator."""
-    data = draw_binary(rows, dataset.spec.maximum, generator) if dataset.binarised else rows
-    seen = networks.decoder.likelihood.noisy(data, config.input_noise, generator)
-    return Inputs(seen, data, draw_noise(config, len(rows), generator))
+class Sampling(NamedTuple):
+    """How a run draws the inputs of its steps."""
+
+    draws: int
+    """Latents that a step draws a row."""
+    latent_size: int
+    input_noise: float
+    is_binary: bool
+    """Whether each value is drawn as on or off."""
+
+    @classmethod
+    def of(cls, kind: Kind, config: Config, dataset: Dataset) -> Self:
+        """Returns what a run's settings, kind and data ask for."""
+        draws = config.samples if kind.takes_samples else 1
+        return cls(draws, config.latent_size, config.input_noise, dataset.binarised)
 
 
-def draw_noise(config: Config, rows: int, generator: Generator) -> Tensor:
+def draw_inputs(sampling: Sampling, likelihood: Likelihood, rows: Tensor, generator: Generator) -> StepInputs:
+    """Returns the inputs of a step on these rows; everything random in them comes from the generator."""
+    data = draw_binary(rows, likelihood.data.maximum, generator) if sampling.is_binary else rows
+    seen = likelihood.noisy(data, sampling.input_noise, generator)
+    return StepInputs(seen, data, draw_noise(sampling, len(rows), generator))
+
+
+def draw_noise(sampling: Sampling, rows: int, generator: Generator) -> Tensor:
     """Returns standard normals [draws, rows, latent] from the generator, on its device."""
-    draws = model_of(config.model).draws(config)
-    return torch.randn(draws, rows, config.latent_size, generator=generator, device=generator.device)
+    return torch.randn(sampling.draws, rows, sampling.latent_size, generator=generator, device=generator.device)

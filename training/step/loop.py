@@ -1,6 +1,7 @@
-"""The training loop: straight-line gradient steps over data that stays in memory, epoch by epoch."""
+"""The training loop: plain gradient steps over data that stays in memory, epoch by epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
 from math import ceil
 from typing import NamedTuple
 
@@ -9,138 +10,193 @@ from torch import Generator, Tensor
 
 from training.data import Dataset
 from training.evaluate.aggregate import active_units
-from training.models import model_of
 from training.objective import Step, TermWeights
 from training.settings.config import Config
 from training.step.compiling import compiled
 from training.step.device import device_of, products
 from training.step.guard import Guard
-from training.step.inputs import draw_inputs, draw_noise
-from training.step.schedule import Pace, pace_at, steered
+from training.step.inputs import Sampling, draw_inputs, draw_noise
+from training.step.schedule import StepSchedule, schedule_at, steered
 from training.step.state import State
 
-VALIDATED = 1000  # latents at a time
+VALIDATED = 1000  # latents at once
 
 
 class Epoch(NamedTuple):
-    """Figures of one epoch, means over its rows, as the weights went along."""
+    """Figures of one epoch: means over its rows, each by the weights of its step."""
 
     epoch: int
     """Epochs done, this one included."""
     loss_nats: float
-    """What was lowered: the negative ELBO, or another bound, or a part of one."""
+    """The loss: the negative ELBO, or another bound, or a part of one."""
     negative_elbo_nats: float | None
-    """None for a model without a posterior."""
+    """None for a kind without a posterior."""
     reconstruction_nats: float
     kl_nats: float | None
-    """As it is, not as it is weighed."""
+    """Unweighted."""
     active_units: int
     validation_nats: float | None
-    """The loss of the average of the weights on the validation rows, at the KL's full weight; None without such."""
+    """The loss of the average of the weights on the validation rows, at the KL's full weight; None without rows."""
     kl_weight: float
     """At its last step."""
     learning_rate: float
     """At its last step."""
     skipped_steps: int
     """Steps without a finite gradient."""
+    own: Mapping[str, float] = {}
+    """The kind's own figures (see `Step`), by name."""
+
+    def by_name(self) -> dict[str, float | None]:
+        """Returns all figures by name, the kind's own among them."""
+        figures = self._asdict()
+        return {**figures.pop("own"), **figures}
 
 
 def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
-    """Trains to the last epoch. After each it yields the epoch's figures, and the state is whole.
+    """Trains to the last epoch. After each epoch it yields the epoch's figures, and the state is whole.
 
-    Between two yields the state is halfway through an epoch: who may be interrupted copies it at every yield.
+    Between two yields the state is halfway through an epoch, so a caller that may be interrupted copies it at each one.
 
     Raises:
         Diverged: several steps in a row had no finite gradient, or the last one left no finite loss.
-        TrainingError: the step was to be compiled, and cannot be, or is then another.
+        TrainingError: the step was to be compiled but cannot be, or is then another one.
     """
-    device, networks, generator, model = device_of(config), state.networks, state.generator, model_of(config.model)
+    device, networks, generator, kind = device_of(config.device), state.networks, state.generator, state.kind
     rows, held_out = dataset.train.to(device), dataset.validation.to(device)
-    if model.step is None:
+    if kind.step is None:
         raise AssertionError(f"{config.model} is fitted, it has no steps. This is a bug.")
-    objective = compiled(model.step, config, dataset, rows) if config.compile else model.step
-    narrowing = products(config, device)
+    objective = compiled(kind, config, dataset, rows) if config.compile else kind.step
+    sampling, likelihood = Sampling.of(kind, config, dataset), networks.decoder.likelihood
+    narrowing = products(config.precision, device)
     steps = ceil(len(rows) / config.batch_size)
     while state.epoch < config.epochs:
         guard, terms, means = Guard(steps), [], []
         order = torch.randperm(len(rows), generator=generator, device=device)
-        for step, batch in enumerate(torch.split(order, config.batch_size), state.epoch * steps):
-            pace = pace_at(config, state, step, steps * config.epochs)
-            inputs = draw_inputs(config, dataset, networks, rows[batch], generator)
-            weights = TermWeights(torch.tensor(pace.kl_weight), config.free_bits)
+        for number, batch in enumerate(torch.split(order, config.batch_size), state.epoch * steps):
+            schedule = schedule_at(config, state, number, steps * config.epochs)
+            inputs = draw_inputs(sampling, likelihood, rows[batch], generator)
+            weights = TermWeights(torch.tensor(schedule.kl_weight), config.free_bits)
             with narrowing:
-                found = objective(networks, *inputs, weights)
-            if take_step(config, state, found, pace, guard):
+                step = objective(networks, *inputs, weights)
+            if take_step(config, state, step, schedule, guard):
                 proof = *inputs, weights
-            terms.append(torch.stack((found.loss, found.reconstruction, found.kl)).detach())
-            means.append(found.mean.detach())
+            terms.append(torch.stack((step.loss, step.reconstruction, step.kl, *step.figures.values())).detach())
+            means.append(step.mean.detach())
         with torch.no_grad(), narrowing:
-            guard.check_end(float(model.step(networks, *proof).loss.mean()))  # nobody goes back to what its end broke
+            check_end(
+                state, kind.step(networks, *proof), guard
+            )  # before it counts, as no rollback may lead to broken weights
         state.epoch += 1
-        validated = validate(config, held_out, state)
-        yield summary(
-            config, state, torch.cat(terms, 1), torch.cat(means), pace=pace, skipped=guard.skipped, validated=validated
-        )
+        validated = validate(sampling, config.free_bits, held_out, state)
+        figures = torch.cat(terms, 1), torch.cat(means), step.figures
+        yield summary(state, *figures, schedule=schedule, skipped=guard.skipped, validated=validated)
 
 
-def take_step(config: Config, state: State, found: Step, pace: Pace, guard: Guard) -> bool:
-    """Lowers what an objective found: one step of the optimizer, which the average of the weights follows.
+def take_step(config: Config, state: State, step: Step, schedule: StepSchedule, guard: Guard) -> bool:
+    """Takes one step of every optimizer, each down its own loss over its own weights; then moves the average.
 
     Returns:
-        Whether it was taken: without a finite loss and gradient it changes nothing.
+        Whether it was taken: without finite losses and gradients it changes nothing.
 
     Raises:
-        Diverged: several in a row were not.
+        Diverged: several steps in a row were not taken.
     """
-    loss = found.loss.mean()
-    state.optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.get_total_norm(weight.grad for weight in state.weights if weight.grad is not None)
-    if config.gradient_norm:
-        torch.nn.utils.clip_grads_with_norm_(state.weights, config.gradient_norm, norm)
-    figures: list[float] = torch.stack((loss, norm, found.kl.mean())).tolist()  # at once: each would wait for the GPU
+    losses = {name: step.lowered(name) for name in state.optimizers}
+    norms = lower(losses, state, config.gradient_norm)
+    # In one transfer, because each would wait for the GPU.
+    figures: list[float] = torch.stack((sum_of(losses.values()), sum_of(norms), step.kl.mean())).tolist()
     loss_nats, gradient_norm, kl_nats = figures
     if not guard.admits(loss_nats, gradient_norm):
         return False
-    for group in state.optimizer.param_groups:
-        group["lr"] = pace.learning_rate * group["quickness"]
-    state.optimizer.step()
-    follow(state, pace.average_decay)
+    for optimizer in state.optimizers.values():
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.learning_rate * group["rate_factor"]
+        optimizer.step()
+    update_average(state, schedule.average_decay)
     if config.target_rate is not None:
         state.kl_weight = steered(state.kl_weight, kl_nats, config.target_rate)
     return True
 
 
-def follow(state: State, decay: float) -> None:
+def lower(losses: Mapping[str, Tensor], state: State, gradient_norm: float) -> list[Tensor]:
+    """Sets the gradient of each loss by the weights over which it is lowered, and returns the gradients' norms.
+
+    A loss leaves the gradients of other weights alone, although it may depend on them.
+    """
+    norms = list[Tensor]()
+    *_, last = losses
+    for name, loss in losses.items():
+        weights = state.lowered_over[name]
+        state.optimizers[name].zero_grad()
+        loss.backward(inputs=weights, retain_graph=name != last)  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.get_total_norm(weight.grad for weight in weights if weight.grad is not None)
+        if gradient_norm:
+            torch.nn.utils.clip_grads_with_norm_(weights, gradient_norm, norm)
+        norms.append(norm)
+    return norms
+
+
+def check_end(state: State, step: Step, guard: Guard) -> None:
+    """Makes sure that the weights at the end of an epoch give finite losses.
+
+    Raises:
+        Diverged: they do not.
+    """
+    guard.check_end(float(sum_of(step.lowered(name) for name in state.optimizers)))
+
+
+def sum_of(values: Iterable[Tensor]) -> Tensor:
+    """Returns the sum of one tensor or more; it is not finite if one of them is not."""
+    return reduce(torch.add, values)
+
+
+def update_average(state: State, decay: float) -> None:
     """Moves the average towards the networks' weights by 1 - decay of the way."""
     with torch.no_grad():
         torch._foreach_lerp_(state.averages, state.weights, 1 - decay)
 
 
-def validate(config: Config, rows: Tensor, state: State) -> float | None:
-    """Returns the average's loss on validation rows, the same noise at every call; None where there are none.
+def validate(sampling: Sampling, free_bits: float, rows: Tensor, state: State) -> float | None:
+    """Returns the average's loss on validation rows, with the same noise at every call; None where there are no rows.
 
     The KL has its full weight: beta, or what it was steered to so far.
     """
-    model, generator = model_of(config.model), Generator().manual_seed(0)
-    if len(rows) == 0 or model.step is None:
+    step, generator = state.kind.step, Generator().manual_seed(0)
+    if len(rows) == 0 or step is None:
         return None
-    weights = TermWeights(state.kl_weight, config.free_bits)
+    weights = TermWeights(state.kl_weight, free_bits)
     total = torch.zeros((), dtype=torch.float64, device=rows.device)
     with torch.inference_mode():
-        for data in torch.split(rows, max(1, VALIDATED // model.draws(config))):
-            noise = draw_noise(config, len(data), generator).to(rows.device)
-            total += model.step(state.average, data, data, noise, weights).loss.double().sum()
+        for data in torch.split(rows, max(1, VALIDATED // sampling.draws)):
+            noise = draw_noise(sampling, len(data), generator).to(rows.device)
+            total += step(state.average, data, data, noise, weights).loss.double().sum()
     return float(total) / len(rows)
 
 
 def summary(
-    config: Config, state: State, terms: Tensor, means: Tensor, *, pace: Pace, skipped: int, validated: float | None
+    state: State,
+    terms: Tensor,
+    means: Tensor,
+    names: Iterable[str] = (),
+    *,
+    schedule: StepSchedule,
+    skipped: int,
+    validated: float | None,
 ) -> Epoch:
-    """Returns an epoch's figures from every row's loss, reconstruction and KL [3, rows] and means [rows, latent]."""
+    """Returns an epoch's figures.
+
+    Args:
+        state: at its end.
+        terms: every row's loss, reconstruction, KL and own figures [terms, rows].
+        means: every row's latent [rows, latent].
+        names: of the own figures.
+        schedule: at its last step.
+        skipped: steps that were not taken.
+        validated: the loss on validation rows.
+    """
     finite = terms.isfinite().all(0)
-    loss, reconstruction, kl = terms[:, finite].double().mean(1).tolist()
-    has_posterior = model_of(config.model).posterior == "gaussian"
+    loss, reconstruction, kl, *own = terms[:, finite].double().mean(1).tolist()
+    has_posterior = state.kind.posterior == "gaussian"
     return Epoch(
         epoch=state.epoch,
         loss_nats=loss,
@@ -149,7 +205,8 @@ def summary(
         kl_nats=kl if has_posterior else None,
         active_units=active_units(means[finite].cpu().numpy()),
         validation_nats=validated,
-        kl_weight=pace.kl_weight,
-        learning_rate=pace.learning_rate,
+        kl_weight=schedule.kl_weight,
+        learning_rate=schedule.learning_rate,
         skipped_steps=skipped,
+        own=dict(zip(names, own, strict=True)),
     )

@@ -1,4 +1,4 @@
-"""The schedules: what changes from step to step, by a plan or by what was found."""
+"""The schedules: what changes from step to step, by the step's number or by the KL so far."""
 
 from math import cos, exp, pi
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 from training.settings.config import Config
 from training.step.state import State
 
-STEERING = 0.01  # change of the KL weight's logarithm a step, for each time that the KL misses its target by all of it
-STEERED = (1e-3, 1e3)  # where the weight stays
+STEERING = 0.01  # maximum change of the KL weight's logarithm in a step, where the KL misses its target by 100 %
+STEERED = (1e-3, 1e3)  # the range in which the weight stays
 
 
-class Pace(NamedTuple):
+class StepSchedule(NamedTuple):
     """What the schedules say about one step."""
 
     learning_rate: float
@@ -18,21 +18,21 @@ class Pace(NamedTuple):
     average_decay: float
 
 
-def pace_at(config: Config, state: State, step: int, steps: int) -> Pace:
-    """Returns the schedules' values at a step of so many: linear warm-ups, then a cosine down to 1 % for the rate."""
+def schedule_at(config: Config, state: State, step: int, steps: int) -> StepSchedule:
+    """Returns the schedules' values at a step: linear warm-ups, then for the learning rate a cosine down to 1 %."""
     warmup = min(1.0, (step + 1) / max(1.0, config.learning_rate_warmup * steps))
     kl_steps = config.kl_warmup * steps
     cosine = 0.01 + 0.99 * 0.5 * (1 + cos(pi * step / steps))
-    return Pace(
+    return StepSchedule(
         learning_rate=config.learning_rate * warmup * cosine / 2**state.rollbacks,
         kl_weight=state.kl_weight * (min(1.0, step / kl_steps) if kl_steps else 1.0),
-        # A young average follows closely, so that it forgets the first weights.
+        # Early on the average follows closely, so that it forgets the first weights.
         average_decay=min(config.average_decay, (1 + step) / (10 + step)),
     )
 
 
 def steered(kl_weight: float, kl_nats: float, target_nats: float) -> float:
-    """Returns the KL's weight after a step: larger where the KL was above its target, smaller where it was below.
+    """Returns the KL's weight after a step: larger if the KL was above its target, smaller if it was below.
 
     The weight is a Lagrange multiplier, moved in the logarithm (Rezende and Viola, "Taming VAEs", 2018).
     """

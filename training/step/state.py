@@ -6,27 +6,31 @@ from functools import cached_property
 
 import torch
 from torch import Generator, Tensor
+from torch.optim import AdamW
 
 from training.data import Dataset
 from training.likelihoods import likelihood_of
-from training.models import model_of
-from training.networks.pair import Networks
+from training.models import kind_named
+from training.models.kind import Kind
+from training.models.optimizers import Rates
+from training.networks import Sizes
+from training.networks.pair import Blueprint, Networks
 from training.scaling import scaling_of
 from training.settings.config import Config
 from training.step.device import device_of
 from training.step.memory import check_networks
 
-SCALE_RATE = 0.02  # least learning rate of what a likelihood learns: logarithms, which lie far from where they begin
-
 
 @dataclass
 class State:
-    """All that changes while training, between two epochs."""
+    """All that changes while training, between two epochs, and the kind that changes it."""
 
+    kind: Kind
     networks: Networks
     average: Networks
     """Running average of the networks' weights: what is evaluated and exported."""
-    optimizer: torch.optim.AdamW
+    optimizers: dict[str, AdamW]
+    """By the name of the loss that each lowers."""
     generator: Generator
     """Source of every random number but the first weights: order of rows, noise."""
     epoch: int = 0
@@ -38,25 +42,51 @@ class State:
 
     @cached_property
     def weights(self) -> list[Tensor]:
-        """The networks', listed once: to walk the modules at every step takes some percent of its time."""
+        """The networks' weights, listed once: walking the modules at every step takes some percent of its time."""
         return list(self.networks.parameters())
 
     @cached_property
     def averages(self) -> list[Tensor]:
-        """The average's, in the same order."""
+        """The average's weights, in the same order."""
         return list(self.average.parameters())
 
+    @cached_property
+    def lowered_over(self) -> dict[str, list[Tensor]]:
+        """The weights over which each loss is lowered, by the loss's name, listed once."""
+        return {name: weights_of(optimizer) for name, optimizer in self.optimizers.items()}
 
-def build(config: Config, dataset: Dataset) -> Networks:
+    def moments(self) -> dict[str, tuple[Tensor, dict[Tensor, dict[str, Tensor]]]]:
+        """Returns each weight that an optimizer has, by its name, and where that optimizer keeps its moments.
+
+        Raises:
+            AssertionError: two optimizers have one weight, so neither could go on from a checkpoint.
+        """
+        owners: dict[Tensor, AdamW] = {}
+        for optimizer in self.optimizers.values():
+            for weight in weights_of(optimizer):
+                if weight in owners:
+                    raise AssertionError("two optimizers share a weight. This is a bug of the model.")
+                owners[weight] = optimizer
+        named = self.networks.named_parameters()
+        return {name: (weight, owners[weight].state) for name, weight in named if weight in owners}
+
+
+def weights_of(optimizer: AdamW) -> list[Tensor]:
+    """Returns the weights that an optimizer changes."""
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
+
+
+def build(kind: Kind, config: Config, dataset: Dataset) -> Networks:
     """Returns networks with first weights, which the seed alone decides."""
     family = config.likelihood or dataset.family
     scaling = scaling_of(dataset.spec, dataset.train, family)
     likelihood = likelihood_of(family, dataset.spec, scaling)
-    posterior = model_of(config.model).posterior
-    check_networks(config, likelihood, scaling, posterior)
+    sizes = Sizes(config.hidden_sizes, config.blocks)
+    blueprint = Blueprint(config.network, sizes, config.latent_size, kind.posterior, likelihood, scaling)
+    check_networks(kind, blueprint)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        networks = Networks(config, likelihood, scaling, posterior)
+        networks = kind.networks(blueprint)
     with torch.no_grad():
         networks.decoder.bias.copy_(likelihood.initial_parameters(dataset.train))
     return networks
@@ -64,20 +94,9 @@ def build(config: Config, dataset: Dataset) -> Networks:
 
 def start(config: Config, dataset: Dataset) -> State:
     """Returns the state before the first step; the seed alone decides it."""
-    device = device_of(config)
-    networks = build(config, dataset).to(device)
+    device, kind = device_of(config.device), kind_named(config.model)
+    networks = build(kind, config, dataset).to(device)
     average = deepcopy(networks).requires_grad_(False)
-    scales = list(networks.decoder.likelihood.parameters())
-    weights: list[Tensor] = []
-    spared: list[Tensor] = []
-    for parameter in (*networks.encoder.parameters(), *networks.decoder.body.parameters(), networks.decoder.bias):
-        is_bias = parameter.ndim <= 1 or parameter is networks.decoder.bias
-        (spared if is_bias else weights).append(parameter)
-    groups = [
-        {"params": weights, "weight_decay": config.weight_decay, "quickness": 1.0},
-        {"params": spared, "weight_decay": 0.0, "quickness": 1.0},
-        {"params": scales, "weight_decay": 0.0, "quickness": max(1.0, SCALE_RATE / config.learning_rate)},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
+    optimizers = kind.optimizers(networks, Rates(config.learning_rate, config.weight_decay))
     generator = Generator(device).manual_seed(config.seed)
-    return State(networks, average, optimizer, generator, kl_weight=config.beta)
+    return State(kind, networks, average, optimizers, generator, kl_weight=config.beta)

@@ -12,7 +12,7 @@ from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
 from training.evaluate.figures import Estimate
 from training.evaluate.report import number
-from training.models import model_of
+from training.models import MODELS
 from training.run import run
 from training.run.checkpoint import Checkpoint
 from training.run.progress import say
@@ -63,7 +63,7 @@ def train_sweep(
     Raises:
         TrainingError: the model has no KL, a run is there with other settings or on other data, or training failed.
     """
-    if model_of(config.model).posterior == "none":
+    if "beta" not in MODELS[config.model].uses:
         raise TrainingError(f"--model: {config.model} has no KL whose weight could be varied")
     points = list[SweepRun]()
     for beta in sorted(set(betas)):

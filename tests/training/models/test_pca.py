@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 
 from training.data import Dataset
 from training.likelihoods.gaussian import Gaussian
-from training.models import model_of
+from training.models.pca import KIND as PCA_KIND
 from training.networks.pair import Networks
 from training.settings.config import Config
 from training.settings.resolve import complete, parse_config
@@ -18,9 +18,9 @@ CONFIG = parse_config(complete({"model": "pca", "latent_size": 5}, None))
 
 
 def fit(config: Config, dataset: Dataset) -> Networks:
-    networks, model = build(config, dataset), model_of("pca")
-    assert model.fit is not None
-    model.fit(networks, dataset.train)
+    networks = build(PCA_KIND, config, dataset)
+    assert PCA_KIND.fit is not None
+    PCA_KIND.fit(networks, dataset.train)
     return networks
 
 

@@ -4,18 +4,17 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from training.networks import NETWORKS, network_of
-from training.settings.config import Config
+from training.networks import NETWORKS, Sizes, network_of
 from vaeserve.errors import TrainingError
 
-CONFIG = Config(hidden_sizes=(8, 12), latent_size=3, blocks=1)
+SIZES = Sizes((8, 12), blocks=1)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("shape", [(8, 8, 1), (7, 13, 3), (28, 28, 1)])
 def test_shapes_and_rows_that_do_not_see_one_another(name: str, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    encoder, decoder = network_of(name).encoder(shape, 6, CONFIG), network_of(name).decoder(3, (*shape[:2], 2), CONFIG)
+    encoder, decoder = network_of(name).encoder(shape, 6, SIZES), network_of(name).decoder(3, (*shape[:2], 2), SIZES)
     rows = torch.rand(5, *shape, generator=Generator().manual_seed(0))
     latent = torch.randn(5, 3, generator=Generator().manual_seed(0))
     with torch.inference_mode():
@@ -30,16 +29,16 @@ def test_shapes_and_rows_that_do_not_see_one_another(name: str, shape: tuple[int
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "conv"])
 def test_a_row_of_a_table(name: str) -> None:
-    assert network_of(name).encoder((5,), 6, CONFIG)(torch.zeros(2, 5)).shape == (2, 6)
-    assert network_of(name).decoder(3, (5,), CONFIG)(torch.zeros(2, 3)).shape == (2, 5)
+    assert network_of(name).encoder((5,), 6, SIZES)(torch.zeros(2, 5)).shape == (2, 6)
+    assert network_of(name).decoder(3, (5,), SIZES)(torch.zeros(2, 3)).shape == (2, 5)
 
 
 def test_every_pixel_reaches_the_encoder_and_is_reached_by_the_decoder() -> None:
     torch.manual_seed(0)
-    config = CONFIG.model_copy(update={"hidden_sizes": (4, 4, 4)})
+    sizes = Sizes((4, 4, 4))
     encoder, decoder = (
-        network_of("conv").encoder((9, 11, 1), 6, config),
-        network_of("conv").decoder(3, (9, 11, 1), config),
+        network_of("conv").encoder((9, 11, 1), 6, sizes),
+        network_of("conv").decoder(3, (9, 11, 1), sizes),
     )
     rows = torch.zeros(1, 9, 11, 1, requires_grad=True)
     encoder(rows).sum().backward()
@@ -56,8 +55,8 @@ def test_residual_branches_begin_as_nothing() -> None:
 
 
 def test_without_blocks_every_level_still_has_an_activation() -> None:
-    config = CONFIG.model_copy(update={"hidden_sizes": (4, 4, 4), "blocks": 0})
-    pair = network_of("conv").encoder((8, 8, 1), 6, config), network_of("conv").decoder(3, (8, 8, 1), config)
+    sizes = Sizes((4, 4, 4), blocks=0)
+    pair = network_of("conv").encoder((8, 8, 1), 6, sizes), network_of("conv").decoder(3, (8, 8, 1), sizes)
     encoder, decoder = ([type(module) for module in network.get_submodule("levels").children()] for network in pair)
     assert encoder == [nn.Conv2d, nn.SiLU] * 3
     assert decoder == [nn.SiLU, nn.Conv2d, nn.Upsample] * 3 + [nn.Conv2d, nn.SiLU]
@@ -65,10 +64,10 @@ def test_without_blocks_every_level_still_has_an_activation() -> None:
 
 def test_a_table_is_no_picture() -> None:
     with pytest.raises(TrainingError, match="--network: conv is for images, and this data is a table"):
-        network_of("conv").encoder((5,), 6, CONFIG)
+        network_of("conv").encoder((5,), 6, SIZES)
 
 
 def test_a_picture_can_be_halved_so_often() -> None:
-    config = CONFIG.model_copy(update={"hidden_sizes": (4,) * 5})
+    sizes = Sizes((4,) * 5)
     with pytest.raises(TrainingError, match="--hidden-sizes: 5 levels would halve 8 x 8 pixels to less than one"):
-        network_of("conv").decoder(3, (8, 8, 1), config)
+        network_of("conv").decoder(3, (8, 8, 1), sizes)

@@ -1,10 +1,13 @@
+from typing import Literal
+
 import pytest
 import torch
 from torch import Generator
 
 from training.data import Dataset
 from training.likelihoods import likelihood_of
-from training.networks.pair import Networks
+from training.networks import Sizes
+from training.networks.pair import Blueprint, Networks
 from training.scaling import scaling_of, smooth_clamp
 from training.settings.config import Config
 from training.step.state import start
@@ -13,10 +16,10 @@ from vaeserve.package.manifest import DataSpec
 DATA = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum=16)
 
 
-def pair(posterior: str = "gaussian") -> Networks:
+def pair(posterior: Literal["gaussian", "none"] = "gaussian") -> Networks:
     scaling = scaling_of(DATA, torch.zeros(1), "binomial")
-    config = Config(hidden_sizes=(8, 4), latent_size=2)
-    return Networks(config, likelihood_of("binomial", DATA, scaling), scaling, posterior)
+    likelihood = likelihood_of("binomial", DATA, scaling)
+    return Networks(Blueprint("mlp", Sizes((8, 4)), 2, posterior, likelihood, scaling))
 
 
 def test_the_clamp_keeps_its_range_and_a_gradient() -> None:

@@ -6,6 +6,7 @@ import safetensors.torch
 import torch
 
 from training.data import Dataset
+from training.models.vae import KIND as VAE
 from training.run import checkpoint
 from training.run.checkpoint import Checkpoint
 from training.settings.config import Config
@@ -176,7 +177,7 @@ def test_what_a_gpu_trained_is_exported_anywhere_but_resumed_on_a_gpu(path: Path
     on_gpu = last.config.model_copy(update={"device": "cuda"})
     drawn = torch.zeros(16, dtype=torch.uint8)  # what a GPU's is
     elsewhere = last.model_copy(update={"config": on_gpu, "tensors": {**last.tensors, "generator": drawn}})
-    found = checkpoint.average_of(elsewhere, dataset).state_dict()
+    found = checkpoint.average_of(VAE, elsewhere, dataset).state_dict()
     assert all(torch.equal(last.tensors[f"average.{name}"], value) for name, value in found.items())
     with pytest.raises(TrainingError, match="was not taken on cpu, and its random numbers cannot go on there"):
         checkpoint.restore(
@@ -188,6 +189,6 @@ def test_an_average_of_other_data_or_of_another_shape_is_refused(path: Path, dat
     last = checkpoint.read(path)
     wider = last.config.model_copy(update={"latent_size": 5})
     with pytest.raises(TrainingError, match="other data than this digits"):
-        checkpoint.average_of(last, dataset._replace(sha256="0" * 64))
+        checkpoint.average_of(VAE, last, dataset._replace(sha256="0" * 64))
     with pytest.raises(TrainingError, match="not those of its configuration"):
-        checkpoint.average_of(last.model_copy(update={"config": wider}), dataset)
+        checkpoint.average_of(VAE, last.model_copy(update={"config": wider}), dataset)

@@ -1,5 +1,6 @@
 from training.data import Dataset
-from training.models import MODELS, model_of
+from training.models import MODELS, kind_named
+from training.models.vae import KIND as VAE
 from training.networks import NETWORKS, network_of
 from training.settings.config import Config
 from training.settings.resolve import parse_config
@@ -26,20 +27,20 @@ def test_what_is_registered_as_used_is_used(dataset: Dataset) -> None:
     fields = Config.model_fields.keys()
     for name, entry in MODELS.items():
         assert fields >= {*entry.fixed, *entry.uses}
-        assert ("epochs" in entry.uses) == (model_of(name).step is not None)
-        assert ("beta" in entry.uses) == (model_of(name).posterior == "gaussian")
-        assert ("samples" in entry.uses) == (model_of(name).draws(Config(samples=7)) == 7)
+        assert ("epochs" in entry.uses) == (kind_named(name).step is not None)
+        assert ("beta" in entry.uses) == (kind_named(name).posterior == "gaussian")
+        assert ("samples" in entry.uses) == (kind_named(name).takes_samples)
     for name, uses in NETWORKS.items():
         made = Config(network=name, hidden_sizes=(8, 4), latent_size=2)
         for key, value in {"hidden_sizes": (16, 4), "blocks": 2}.items():
-            pair = (build(made, dataset), build(made.model_copy(update={key: value}), dataset))
+            pair = (build(VAE, made, dataset), build(VAE, made.model_copy(update={key: value}), dataset))
             before, after = ([weights.shape for weights in networks.parameters()] for networks in pair)
             assert (before != after) == (key in uses)
 
 
 def test_a_name_is_a_file_in_every_registry() -> None:
     for name in MODELS:
-        assert (model_of(name).step is None) != (model_of(name).fit is None)
+        assert (kind_named(name).step is None) != (kind_named(name).fit is None)
     for name in NETWORKS:
         assert callable(network_of(name).encoder)
         assert callable(network_of(name).decoder)

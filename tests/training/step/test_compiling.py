@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from training.data import Dataset
-from training.models.model import Objective
+from training.models.kind import Objective
+from training.models.vae import KIND as VAE
 from training.networks.pair import Networks
 from training.objective import Step, TermWeights, negative_elbo
 from training.settings.config import Config
@@ -25,7 +26,7 @@ def attempt(tiny: Config, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> 
 
     def tried(step: Objective) -> Objective:
         monkeypatch.setattr(torch, "compile", lambda *_, **__: step)
-        return compiled(negative_elbo, config, dataset, dataset.train[:8])
+        return compiled(VAE, config, dataset, dataset.train[:8])
 
     return tried
 

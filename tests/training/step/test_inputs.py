@@ -1,14 +1,20 @@
 import torch
 
 from training.data import Dataset
+from training.models.vae import KIND as VAE
 from training.settings.config import Config
-from training.step.inputs import draw_inputs
+from training.step.inputs import Sampling, draw_inputs
 from training.step.state import build
 
 
 def test_the_encoder_alone_sees_noise(tiny: Config, dataset: Dataset) -> None:
     config, rows = tiny.model_copy(update={"input_noise": 0.5}), dataset.train[:32]
-    inputs = draw_inputs(config, dataset, build(config, dataset), rows, torch.Generator().manual_seed(0))
+    inputs = draw_inputs(
+        Sampling.of(VAE, config, dataset),
+        build(VAE, config, dataset).decoder.likelihood,
+        rows,
+        torch.Generator().manual_seed(0),
+    )
     assert torch.equal(inputs.data, rows)
     assert not torch.equal(inputs.seen, rows)
     assert inputs.noise.shape == (1, 32, config.latent_size)
@@ -17,8 +23,11 @@ def test_the_encoder_alone_sees_noise(tiny: Config, dataset: Dataset) -> None:
 def test_what_is_drawn_black_and_white_is_so_for_both(tiny: Config, dataset: Dataset) -> None:
     config = tiny.model_copy(update={"input_noise": 0.0, "likelihood": "bernoulli"})
     binary = dataset._replace(binarised=True)
+    likelihood = build(VAE, config, binary).decoder.likelihood
     generator = torch.Generator().manual_seed(0)
-    first, second = (draw_inputs(config, binary, build(config, binary), binary.train, generator) for _ in range(2))
+    first, second = (
+        draw_inputs(Sampling.of(VAE, config, binary), likelihood, binary.train, generator) for _ in range(2)
+    )
     assert torch.equal(first.seen, first.data)
     assert set(first.data.flatten().tolist()) == {0, 16}
     assert not torch.equal(first.data, second.data)

@@ -7,19 +7,25 @@ import torch
 from torch import Tensor, nn
 
 from training.data import Dataset
-from training.networks.pair import Posterior
-from training.objective import TermWeights, negative_elbo
+from training.models.vae import KIND as VAE
+from training.networks.pair import DiagonalGaussian
+from training.objective import LOSS, TermWeights, negative_elbo
 from training.run import checkpoint
 from training.settings.config import Config
 from training.step.guard import Diverged
-from training.step.loop import epochs, follow, summary, validate
-from training.step.schedule import Pace
+from training.step.inputs import Sampling
+from training.step.loop import epochs, summary, update_average, validate
+from training.step.schedule import StepSchedule
 from training.step.state import State, start
 
 
 def weights(state: State) -> Tensor:
     both = (*state.networks.parameters(), *state.average.parameters())
     return torch.cat([parameter.detach().flatten() for parameter in both])
+
+
+def validated(config: Config, dataset: Dataset, rows: Tensor, state: State) -> float | None:
+    return validate(Sampling.of(VAE, config, dataset), config.free_bits, rows, state)
 
 
 def trained(config: Config, dataset: Dataset) -> State:
@@ -78,7 +84,7 @@ def test_the_average_follows(tiny: Config, dataset: Dataset) -> None:
         parameter.data.fill_(1.0)
     for parameter in state.average.parameters():
         parameter.data.fill_(0.0)
-    follow(state, 0.9)
+    update_average(state, 0.9)
     torch.testing.assert_close(next(state.average.parameters()).mean(), torch.tensor(0.1))
 
 
@@ -106,7 +112,7 @@ def test_a_single_bad_step_changes_nothing_and_is_counted(tiny: Config, dataset:
     state = start(tiny, dataset)
     calls = iter(range(100))
 
-    def spoil(_module: nn.Module, _inputs: object, output: Posterior) -> Posterior:
+    def spoil(_module: nn.Module, _inputs: object, output: DiagonalGaussian) -> DiagonalGaussian:
         return output._replace(mean=output.mean * float("inf")) if next(calls) == 2 else output
 
     state.networks.encoder.register_forward_hook(spoil)
@@ -118,8 +124,8 @@ def test_a_single_bad_step_changes_nothing_and_is_counted(tiny: Config, dataset:
 
 def test_rows_of_a_step_that_was_skipped_do_not_count(tiny: Config, dataset: Dataset) -> None:
     terms, means = torch.tensor([[1.0, 3.0, torch.nan]] * 3), torch.tensor([[1.0, 0.0], [-1.0, 0.05], [torch.inf, 0.0]])
-    pace = Pace(learning_rate=1e-3, kl_weight=1.0, average_decay=0.9)
-    figures = summary(tiny, start(tiny, dataset), terms, means, pace=pace, skipped=1, validated=None)
+    schedule = StepSchedule(learning_rate=1e-3, kl_weight=1.0, average_decay=0.9)
+    figures = summary(start(tiny, dataset), terms, means, schedule=schedule, skipped=1, validated=None)
     assert (figures.loss_nats, figures.active_units) == (2.0, 1)
 
 
@@ -153,15 +159,15 @@ def test_the_average_is_validated_at_the_full_weight_with_the_same_noise_every_t
     noise = torch.randn(1, len(rows), tiny.latent_size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = negative_elbo(state.average, rows, rows, noise, TermWeights(kl=2.5)).loss.double().mean()
-    assert validate(tiny, rows, state) == pytest.approx(float(expected), rel=1e-6)
-    assert validate(tiny, rows, state) == validate(tiny, rows, state)
-    assert validate(tiny, rows[:0], state) is None
+    assert validated(tiny, dataset, rows, state) == pytest.approx(float(expected), rel=1e-6)
+    assert validated(tiny, dataset, rows, state) == validated(tiny, dataset, rows, state)
+    assert validated(tiny, dataset, rows[:0], state) is None
 
 
 def test_a_run_validates_where_there_are_rows_for_it(tiny: Config, dataset: Dataset) -> None:
     held_out = dataset._replace(validation=dataset.test)
     state = start(tiny, held_out)
-    assert next(epochs(tiny, held_out, state)).validation_nats == validate(tiny, dataset.test, state)
+    assert next(epochs(tiny, held_out, state)).validation_nats == validated(tiny, dataset, dataset.test, state)
     assert next(epochs(tiny, dataset, start(tiny, dataset))).validation_nats is None
 
 
@@ -169,7 +175,7 @@ def test_long_gradients_are_shortened(tiny: Config, dataset: Dataset) -> None:
     config = tiny.model_copy(update={"gradient_norm": 1e-3, "epochs": 1})
     state, lengths = start(config, dataset), list[float]()
     parameters = list(state.networks.parameters())
-    state.optimizer.register_step_pre_hook(
+    state.optimizers[LOSS].register_step_pre_hook(
         lambda *_: lengths.append(float(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]).norm()))
     )
     list(epochs(config, dataset, state))

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from training.data import Dataset
+from training.models.vae import KIND as VAE
 from training.settings.config import Config
 from training.step.memory import told_on_one_line
 from training.step.state import build
@@ -16,7 +17,7 @@ def test_networks_that_fit_into_no_graph_are_refused_unmade(
     dataset: Dataset, network: str, hidden_sizes: tuple[int, ...]
 ) -> None:
     with pytest.raises(TrainingError, match=r"^--hidden-sizes: the encoder would have \d{9,} weights, at most "):
-        build(Config(network=network, hidden_sizes=hidden_sizes), dataset)
+        build(VAE, Config(network=network, hidden_sizes=hidden_sizes), dataset)
 
 
 def test_networks_that_the_machine_cannot_hold_are_refused_unmade(
@@ -24,7 +25,7 @@ def test_networks_that_the_machine_cannot_hold_are_refused_unmade(
 ) -> None:
     monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 16}.__getitem__)
     with pytest.raises(TrainingError, match=r"^--hidden-sizes: needs 0\.0 GiB of memory, this machine has 0\.0 GiB$"):
-        build(Config(), dataset)
+        build(VAE, Config(), dataset)
 
 
 def test_memory_that_runs_out_is_told_on_one_line() -> None:

@@ -2,27 +2,27 @@ import pytest
 
 from training.data import Dataset
 from training.settings.config import Config
-from training.step.schedule import pace_at, steered
+from training.step.schedule import schedule_at, steered
 from training.step.state import start
 
 
 def test_the_schedules(dataset: Dataset) -> None:
     config, state = Config(), start(Config(), dataset)
-    assert pace_at(config, state, 0, 1000).kl_weight == 0
-    assert pace_at(config, state, 50, 1000).kl_weight == pytest.approx(0.5)
-    assert pace_at(config, state, 100, 1000).kl_weight == 1
-    assert pace_at(config, state, 0, 1000).learning_rate == pytest.approx(config.learning_rate / 20)
-    assert pace_at(config, state, 20, 1000).learning_rate == pytest.approx(config.learning_rate, rel=0.01)
-    assert pace_at(config, state, 999, 1000).learning_rate == pytest.approx(config.learning_rate / 100, rel=0.01)
-    assert pace_at(config, state, 0, 1000).average_decay == pytest.approx(0.1)
-    assert pace_at(config, state, 999, 1000).average_decay == config.average_decay
+    assert schedule_at(config, state, 0, 1000).kl_weight == 0
+    assert schedule_at(config, state, 50, 1000).kl_weight == pytest.approx(0.5)
+    assert schedule_at(config, state, 100, 1000).kl_weight == 1
+    assert schedule_at(config, state, 0, 1000).learning_rate == pytest.approx(config.learning_rate / 20)
+    assert schedule_at(config, state, 20, 1000).learning_rate == pytest.approx(config.learning_rate, rel=0.01)
+    assert schedule_at(config, state, 999, 1000).learning_rate == pytest.approx(config.learning_rate / 100, rel=0.01)
+    assert schedule_at(config, state, 0, 1000).average_decay == pytest.approx(0.1)
+    assert schedule_at(config, state, 999, 1000).average_decay == config.average_decay
 
 
 def test_no_warm_up_means_none(dataset: Dataset) -> None:
     config = Config(kl_warmup=0.0, learning_rate_warmup=0.0)
     state = start(config, dataset)
-    assert pace_at(config, state, 0, 1000).kl_weight == 1
-    assert pace_at(config, state, 0, 1000).learning_rate == config.learning_rate
+    assert schedule_at(config, state, 0, 1000).kl_weight == 1
+    assert schedule_at(config, state, 0, 1000).learning_rate == config.learning_rate
 
 
 @pytest.mark.parametrize(("kl", "grows"), [(12.0, 1), (6.0, 0), (3.0, -1)])

@@ -1,0 +1,36 @@
+"""What a kind of model is: all that the training loop and the package ask about it."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from torch import Tensor
+from torch.optim import AdamW
+
+from training.models.optimizers import Rates, one_optimizer
+from training.networks.pair import Blueprint, Networks
+from training.objective import Step, TermWeights
+
+Objective = Callable[[Any, Tensor, Tensor, Tensor, TermWeights], Step]
+"""(networks, *StepInputs, weights) -> Step. Any: a kind's step takes the networks that the kind itself builds."""
+
+
+class Kind(NamedTuple):
+    """What `--model` names: what is learned, with which networks, and by which optimizers.
+
+    The pair, encoder and decoder, is what is exported. Other networks live in the checkpoint alone.
+    """
+
+    title: str
+    """For people."""
+    posterior: Literal["gaussian", "none"]
+    """What the encoder answers. The package's manifest and the evidence follow from it."""
+    step: Objective | None = None
+    """What a gradient step lowers; None if the kind has no steps."""
+    takes_samples: bool = False
+    """Whether a step draws `--samples` latents a row; otherwise it draws one."""
+    networks: Callable[[Blueprint], Networks] = Networks
+    """Builds what it is made of: the pair, or a subclass of `Networks` that has more beside it."""
+    optimizers: Callable[[Any, Rates], dict[str, AdamW]] = one_optimizer
+    """Makes an optimizer for each loss of a step, by the loss's name, from the kind's networks."""
+    fit: Callable[[Networks, Tensor], None] | None = None
+    """Sets the networks' weights from all training rows at once, for a kind without steps."""
