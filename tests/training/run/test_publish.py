@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from training.data import Dataset, training_rows
-from training.models.vae import KIND as VAE
+from training.models.ae import KIND as AE
 from training.run import checkpoint
 from training.run.publish import networks_to_export, rows_of
 from training.settings.config import Config
@@ -17,7 +17,7 @@ def binary(dataset: Dataset) -> Dataset:
 
 def test_latents_without_a_posterior_have_unit_variance_on_the_rows_that_are_evaluated(binary: Dataset) -> None:
     config = Config(model="ae", hidden_sizes=(8,), latent_size=3, likelihood="binomial")
-    networks = networks_to_export(VAE, checkpoint.take(config, binary, start(config, binary)), binary)
+    networks = networks_to_export(AE, checkpoint.take(config, binary, start(config, binary)), binary)
     with torch.inference_mode():
         latents = networks.encoder(torch.from_numpy(rows_of(binary).train)).mean.numpy()
     np.testing.assert_allclose(latents.mean(0), 0, atol=1e-4)
