@@ -1,7 +1,7 @@
-"""What a log of calls says: rates, percentiles, errors. Pure: arrays in, figures out.
+"""Figures: a log of calls -> rates, percentiles, errors. No I/O: arrays in, figures out.
 
-Rates count the answers that came during the measurement. Latencies and errors are those of the calls that were to be
-sent during it, whenever they ended: the slow ones are not cut off.
+Rates count the answers that came during the measurement. Latencies and errors are those of the calls that were due
+during it, whenever they ended, so that slow calls are not cut off.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from vaeserve.command.bench.loops import COLUMNS, Outcome
+from vaeserve.command.bench.loops import COLUMNS, ShareOutcome
 
 CALL = np.dtype([(name, np.float64) for name in COLUMNS])
 """One call of a log."""
@@ -36,48 +36,48 @@ class Spread(BaseModel):
 
 
 class Figures(BaseModel):
-    """What came of one point. None where nothing was answered."""
+    """The measurements of one point. A spread is None if no call was answered."""
 
     model_config = ConfigDict(frozen=True)
 
     seconds: float
     """How long the measurement took."""
     calls: int
-    """Calls that were to be sent during the measurement, and ended."""
+    """Calls that were due during the measurement, and have ended."""
     answered: int
-    """Those that were answered; the others failed."""
+    """Those of them that were answered; the others failed."""
     errors: dict[str, int]
-    """How many failed, by status."""
+    """Number of failed calls, by status."""
     unsent: int
-    """Calls that were to be sent too, and never were: they would have left after their deadline, or after the end."""
+    """Calls that were due but never sent, because their deadline had passed or the measurement was over."""
     was_bounded: bool
-    """Whether calls left late because too many were in flight."""
+    """Whether calls left late because too many others were in flight."""
     calls_per_second: float
     rows_per_second: float
     good_per_second: float
-    """Answers that came within their deadline, a second."""
+    """Answers per second that came within their deadline."""
     latency_milliseconds: Spread | None
-    """Of the answered calls, from when they were to be sent."""
+    """Of the answered calls, from when they were due."""
     late_milliseconds: Spread | None
-    """By how much calls left later than they were to be sent."""
+    """By how much calls left later than they were due."""
     queued_milliseconds: Spread | None
-    """Time in the server's queue, as it said."""
+    """Time in the server's queue, as the server reported it."""
     running_milliseconds: Spread | None
-    """Time that the batches ran, as the server said."""
+    """Running time of the batches, as the server reported it."""
     batch_rows: Spread | None
-    """Rows in the batches that held the calls' rows, as the server said; each call counts once."""
+    """Rows in the batches that held the calls' rows, as the server reported them; each call counts once."""
     generator_share: float
-    """Of one core, taken by the busiest process that sent calls."""
+    """Processor time of the busiest worker process, as a share of one core."""
 
 
-def figures(outcomes: Sequence[Outcome], begin: float, rows: int, deadline_seconds: float) -> Figures | None:
-    """Returns what came of a point, or None if it was ended before the measurement began.
+def figures(outcomes: Sequence[ShareOutcome], begin: float, rows: int, deadline_seconds: float) -> Figures | None:
+    """Returns the figures of a point, or None if it ended before the measurement began.
 
     Args:
-        outcomes: of the shares that processes had in it.
+        outcomes: of the processes' shares of it.
         begin: when the measurement began, on the monotonic clock.
         rows: in each call.
-        deadline_seconds: within which an answer is good.
+        deadline_seconds: an answer within this time is in time.
     """
     end = min(outcome.ended for outcome in outcomes)
     if end <= begin:
@@ -109,7 +109,7 @@ def figures(outcomes: Sequence[Outcome], begin: float, rows: int, deadline_secon
 
 
 def spread(values: npt.NDArray[np.float64]) -> Spread | None:
-    """Returns how values are spread, or None if there are none."""
+    """Returns the spread of values, or None if there are none."""
     if not len(values):
         return None
     p50, p90, p99, p99_9, most = np.percentile(values, [50, 90, 99, 99.9, 100]).tolist()

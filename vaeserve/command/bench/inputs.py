@@ -1,4 +1,4 @@
-"""Requests to send, serialised once, so that sending them again costs next to nothing."""
+"""Requests to send, serialised once, so that sending them again costs almost nothing."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -11,71 +11,74 @@ from vaeserve.client import calls
 from vaeserve.client.call import Route
 from vaeserve.client.description import Model
 from vaeserve.client.options import ModelOptions
-from vaeserve.command.bench.plan import Rpc
+from vaeserve.command.bench.plan import RpcName
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import DataSpec
 from vaeserve.package.row_spec import Array
 
-_MOST_REQUESTS, _MOST_BYTES = 16, 8 << 20  # distinct ones: enough that no cache flatters, few enough to send around
+_MAXIMUM_REQUESTS, _MAXIMUM_BYTES = 16, 8 << 20  # enough that no cache helps, few enough to pass between processes
 
 
-class Inputs(NamedTuple):
-    """What every request of a run is made from."""
+class BenchInputs(NamedTuple):
+    """What the requests of a run are made from."""
 
-    rpc: Rpc
+    rpc: RpcName
     to: Route
-    """Model and version as the requests name them."""
+    """Model and version, as the requests name them."""
     model: Model
-    """What the requests must fit."""
+    """The model that the requests must fit."""
     seed: int
-    """Of synthetic rows, and of samples."""
-    given: Array | None
-    """Rows to send, in turn, in place of synthetic ones."""
+    """Of random rows, and of samples."""
+    data: Array | None
+    """Rows to send, in turn. None: random rows."""
 
     def serialise(self, rows: int) -> list[bytes]:
-        """Returns a few different requests of so many rows each.
+        """Returns a few different requests, each of this many rows.
 
         Raises:
-            InvalidInput: the rows given do not fit the model, or so many do not fit one call.
+            InvalidInput: the rows do not fit the model, or are too many for one call.
         """
         if rows > self.model.limits.call_rows:
-            raise InvalidInput("rows", f"is {rows:,}, the server takes at most {self.model.limits.call_rows:,} a call")
-        sent = self.model.latent if self.rpc in ("sample", "decode") else self.model.data
-        count = min(_MOST_REQUESTS, max(1, _MOST_BYTES // sent.bytes_of(rows, "float32")))
+            limit = self.model.limits.call_rows
+            raise InvalidInput("rows", f"is {rows:,}, the server takes at most {limit:,} per call")
+        row = self.model.latent if self.rpc in ("sample", "decode") else self.model.data
+        count = min(_MAXIMUM_REQUESTS, max(1, _MAXIMUM_BYTES // row.bytes_of(rows, "float32")))
         generator = np.random.default_rng(self.seed)
         return [self._request(number * rows, rows, generator) for number in range(count)]
 
     def _request(self, first: int, rows: int, generator: np.random.Generator) -> bytes:
-        sampling = self.rpc == "sample"
-        made = self._sampling(first, rows) if sampling else self._sending(self._take(first, rows, generator))
-        parts = list(islice(made, 2))
+        if self.rpc == "sample":
+            requests = self._sample_requests(first, rows)
+        else:
+            requests = self._data_requests(self._take(first, rows, generator))
+        parts = list(islice(requests, 2))
         if len(parts) > 1:
             limit = self.model.limits.request_bytes
             raise InvalidInput("rows", f"is {rows:,}, the server's limit on a request is {limit:,} bytes")
         return parts[0].SerializeToString()
 
     def _take(self, first: int, rows: int, generator: np.random.Generator) -> Array:
-        if self.given is not None:
-            return self.given[np.arange(first, first + rows) % len(self.given)]
+        if self.data is not None:
+            return self.data[np.arange(first, first + rows) % len(self.data)]
         if self.rpc == "decode":
             return generator.standard_normal((rows, *self.model.latent_shape), np.float32)
-        return _synthetic(self.model.data, rows, generator)
+        return _random(self.model.data, rows, generator)
 
-    def _sending(self, sent: Array) -> Iterable[Message]:
+    def _data_requests(self, data: Array) -> Iterable[Message]:
         options: ModelOptions = {"model": self.to.model, "version": self.to.version}
         if self.rpc == "decode":
-            return calls.decode(sent, **options).requests(self.model)
+            return calls.decode(data, **options).requests(self.model)
         if self.rpc == "encode":
-            return calls.encode(sent, **options).requests(self.model)
-        return calls.reconstruct(sent, **options).requests(self.model)
+            return calls.encode(data, **options).requests(self.model)
+        return calls.reconstruct(data, **options).requests(self.model)
 
-    def _sampling(self, first: int, rows: int) -> Iterable[Message]:
+    def _sample_requests(self, first: int, rows: int) -> Iterable[Message]:
         model, version = self.to
         return calls.sample(rows, seed=self.seed, first_row=first, model=model, version=version).requests(self.model)
 
 
-def _synthetic(spec: DataSpec, rows: int, generator: np.random.Generator) -> Array:
-    """Returns rows of values spread evenly over the model's range, [rows, *spec.shape] of spec.dtype."""
+def _random(spec: DataSpec, rows: int, generator: np.random.Generator) -> Array:
+    """Returns rows of values that are uniform over the model's range, [rows, *spec.shape] of spec.dtype."""
     shape = (rows, *spec.shape)
     if spec.dtype == "uint8":
         return generator.integers(np.ceil(spec.minimum), np.floor(spec.maximum), shape, np.uint8, endpoint=True)

@@ -1,7 +1,7 @@
 """Load from one process and one event loop. Knows serialised requests and times; no model, no statistics.
 
-Every call's latency counts from when it was to be sent: a server that stalls holds up the calls behind, and what they
-waited is part of their latency, whether or not the generator could send them meanwhile.
+The latency of a call counts from when it was due. When a server stalls, the calls behind wait too, and their wait is
+part of their latency, whether or not the generator could send them meanwhile.
 """
 
 import asyncio
@@ -16,28 +16,28 @@ import grpc
 import grpc.aio
 
 from vaeserve.client.channel import Connection, open_async_channel
-from vaeserve.command.bench.plan import ClosedLoop, OpenLoop, Rpc
+from vaeserve.command.bench.plan import ClosedLoop, OpenLoop, RpcName
 from vaeserve.v1 import vae_pb2 as pb
 
-_PAUSE_SECONDS = 0.1  # of a caller whose call failed: to fail is no load
-_LATE_SECONDS = 0.05  # past the end, a call that is later than this is given up
-_LEAST_TIMEOUT_SECONDS = 1e-3
+_PAUSE_SECONDS = 0.1  # of a caller whose call failed, because failed calls are not the load that was asked for
+_LATE_SECONDS = 0.05  # after the end, a call that is later than this is given up
+_MINIMUM_TIMEOUT_SECONDS = 1e-3
 
 _Reply = pb.SampleResponse | pb.EncodeResponse | pb.DecodeResponse | pb.ReconstructResponse
-_REPLIES: dict[Rpc, type[_Reply]] = {
+_REPLIES: dict[RpcName, type[_Reply]] = {
     "sample": pb.SampleResponse,
     "encode": pb.EncodeResponse,
     "decode": pb.DecodeResponse,
     "reconstruct": pb.ReconstructResponse,
 }
 COLUMNS = ("intended", "sent", "finished", "code", "queued", "running", "batch_rows")
-"""Of a log: seconds on the monotonic clock; number of the status; what the server said, in microseconds and rows."""
+"""Of a log: seconds on the monotonic clock; the status code; what the server reported, in microseconds and rows."""
 
 
-class Share(NamedTuple):
-    """One process's part of a point."""
+class LoadShare(NamedTuple):
+    """The part of a point that one process runs."""
 
-    rpc: Rpc
+    rpc: RpcName
     requests: list[bytes]
     load: ClosedLoop | OpenLoop
     warmup_seconds: float
@@ -45,44 +45,45 @@ class Share(NamedTuple):
     deadline_seconds: float
 
 
-class Outcome(NamedTuple):
-    """What came of a share."""
+class ShareOutcome(NamedTuple):
+    """What one process did and measured in a point."""
 
     log: bytes
     """Float64 [calls, COLUMNS]: every call that ended, in that order, those of the warm-up included."""
     ended: float
-    """When it sent its last call, or was stopped, on the monotonic clock."""
+    """When the process sent its last call, or was stopped, on the monotonic clock."""
     processor_share: float
-    """Of one core, taken by this process during the measurement."""
+    """Processor time of this process during the measurement, as a share of one core."""
     unsent: int
-    """Calls of the measurement that were never sent, for their deadline had passed, or the measurement was over."""
+    """Calls of the measurement that were never sent because their deadline had passed or the measurement was over."""
     was_bounded: bool
     """Whether calls had to wait for others to be answered."""
 
 
 def runner() -> asyncio.Runner:
-    """Returns what runs `measure`: an event loop that wakes on time. One that uses epoll wakes up to 1 ms late."""
+    """Returns a runner whose event loop wakes on time. A loop that uses epoll wakes up to 1 ms late."""
     return asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector()))
 
 
-async def measure(connection: Connection, share: Share, start: float, stop: int) -> Outcome:
-    """Sends a share's calls from `start` on until its time is over and the last one answered.
+async def measure(connection: Connection, share: LoadShare, start: float, stop: int) -> ShareOutcome:
+    """Sends the calls of a share, from `start` until its time is over and the last call has ended.
 
     Args:
         connection: how the server is reached.
         share: what to send.
         start: on the monotonic clock.
-        stop: file descriptor; when it can be read the load ends at once, and calls in flight are cancelled, uncounted.
+        stop: file descriptor. When it becomes readable, the load ends at once; calls in flight are cancelled and not
+            counted.
     """
-    # A failure is to be counted, not hidden.
+    # Without retries every failure is counted.
     options = tuple((name, 0 if name == "grpc.enable_retries" else value) for name, value in connection.options)
     async with open_async_channel(connection._replace(options=options)) as channel:
-        return await _Generator(channel, connection.metadata, share, start).run(stop)
+        return await _LoadGenerator(channel, connection.metadata, share, start).run(stop)
 
 
-class _Generator:
+class _LoadGenerator:
     def __init__(
-        self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], share: Share, start: float
+        self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], share: LoadShare, start: float
     ) -> None:
         self._rpc: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
             f"/vae.v1.VaeService/{share.rpc.capitalize()}"
@@ -100,7 +101,7 @@ class _Generator:
         self._unsent = 0
         self._was_bounded = False
 
-    async def run(self, stop: int) -> Outcome:
+    async def run(self, stop: int) -> ShareOutcome:
         loop = asyncio.get_running_loop()
         load = loop.create_task(
             self._closed(self._load) if isinstance(self._load, ClosedLoop) else self._open(self._load)
@@ -121,7 +122,7 @@ class _Generator:
         ended = min(self._end, monotonic()) if load.cancelled() else self._end
         if not load.cancelled():
             load.result()
-        return Outcome(self._log.tobytes(), ended, self._processor_share(), self._unsent, self._was_bounded)
+        return ShareOutcome(self._log.tobytes(), ended, self._processor_share(), self._unsent, self._was_bounded)
 
     async def _closed(self, load: ClosedLoop) -> None:
         async with asyncio.TaskGroup() as callers:
@@ -154,9 +155,9 @@ class _Generator:
                 calls.create_task(self._call(intended)).add_done_callback(lambda _: slots.release())
 
     async def _call(self, intended: float) -> bool:
-        """Sends one call and logs it. Returns whether it was answered."""
+        """Sends one call and logs it. Returns whether an answer came."""
         sent = monotonic()
-        timeout = max(_LEAST_TIMEOUT_SECONDS, intended + self._deadline_seconds - sent)
+        timeout = max(_MINIMUM_TIMEOUT_SECONDS, intended + self._deadline_seconds - sent)
         try:
             reply = await self._rpc(next(self._requests), timeout=timeout, metadata=self._metadata)
         except grpc.aio.AioRpcError as exc:
@@ -164,8 +165,8 @@ class _Generator:
             return False
         finished = monotonic()
         timing = self._reply.FromString(reply).timing
-        told = (timing.queued_microseconds, timing.running_microseconds, timing.batch_rows)
-        self._log.extend((intended, sent, finished, 0, *told))
+        reported = (timing.queued_microseconds, timing.running_microseconds, timing.batch_rows)
+        self._log.extend((intended, sent, finished, 0, *reported))
         return True
 
     def _mark(self) -> None:

@@ -1,25 +1,25 @@
-"""What a user sees while a run goes on: a bar on a terminal, below the lines of the table."""
+"""What a user sees during a run: a bar on a terminal, below the lines of the table."""
 
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from vaeserve.command.bench.plan import Plan
+from vaeserve.command.bench.plan import BenchPlan
 from vaeserve.command.bench.report import point_name
 
 if TYPE_CHECKING:
     from vaeserve.command.bar import Bar
 
 
-class Progress:
-    """Shows how far a run has come, where stdout is a terminal and tqdm is installed."""
+class BenchProgress:
+    """Shows how far a run has come, if stdout is a terminal and tqdm is installed."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: BenchPlan) -> None:
         self._plan = plan
         self._bar = _bar(plan)
 
     def show(self, number: int, passed_seconds: float) -> None:
-        """Shows that a point, counted from 0, has come so far."""
+        """Shows how far a point, counted from 0, has come."""
         if self._bar is None:
             return
         self._bar.desc = point_name(self._plan.points[number])
@@ -40,7 +40,7 @@ class Progress:
             self._bar.close()
 
 
-def _bar(plan: Plan) -> "Bar | None":
+def _bar(plan: BenchPlan) -> "Bar | None":
     if not sys.stdout.isatty():
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a run shows: a table whose lines come as the points end, notes below it, or one JSON object."""
+"""Reports: a table that gets a line whenever a point ends, notes below it; or one JSON object."""
 
 import json
 import platform
@@ -9,35 +9,35 @@ from typing import NamedTuple
 
 from vaeserve.client.description import Model
 from vaeserve.command.bench.figures import Figures, Spread
-from vaeserve.command.bench.plan import ClosedLoop, OpenLoop, Plan, Point
+from vaeserve.command.bench.plan import BenchPlan, ClosedLoop, LoadPoint, OpenLoop
 from vaeserve.printable import printable
 
-_FULL_SHARE = 0.9  # of a core: past it a Python process has no time to spare
+_FULL_SHARE = 0.9  # of a core: above it a Python process has no time to spare
 _LATE_MILLISECONDS = 10.0
 _PACKAGES = ("vaeserve", "grpcio", "protobuf", "numpy")
-_GROUPS = (("load", 14), ("answers a second", 32), ("latency, milliseconds", 35), ("", 8), ("mean at the server", 26))
+_GROUPS = (("load", 14), ("answers per second", 32), ("latency, milliseconds", 35), ("", 8), ("mean at the server", 26))
 _HEAD = (
     "  rows {:>7}     calls       rows    in time    p50    p90    p99  p99.9    max  errors  queued ms  run ms  batch"
 )
 
 
-class Result(NamedTuple):
-    """What came of a point."""
+class PointResult(NamedTuple):
+    """A point and its measurements."""
 
-    point: Point
+    point: LoadPoint
     figures: Figures
 
 
-def heading(plan: Plan, model: Model, target: str) -> str:
-    """Returns what is measured and how, and the table's head."""
+def heading(plan: BenchPlan, model: Model, target: str) -> str:
+    """Returns what is measured and how, and the head of the table."""
     pair = f"{printable(model.name)}, version {model.version}, on {printable(model.provider)} at {target}"
-    times = f"{plan.duration_seconds:g} s a line after {plan.warmup_seconds:g} s of warm-up"
+    times = f"{plan.duration_seconds:g} s per line after {plan.warmup_seconds:g} s of warm-up"
     groups = "".join(f"  {f' {name} ':-^{width - 2}}" if name else " " * width for name, width in _GROUPS)
     titles = _HEAD.format("callers" if isinstance(plan.points[0].load, ClosedLoop) else "calls/s")
-    return f"{pair}\n{plan.rpc}: {times}; in time is within {_seconds(plan.deadline_seconds)}\n\n{groups}\n{titles}"
+    return f"{pair}\n{plan.rpc}: {times}; in time means within {_seconds(plan.deadline_seconds)}\n\n{groups}\n{titles}"
 
 
-def line(result: Result) -> str:
+def line(result: PointResult) -> str:
     """Returns a point's line of the table."""
     (rows, load), figures = result
     offered = load.callers if isinstance(load, ClosedLoop) else load.rate
@@ -51,37 +51,37 @@ def line(result: Result) -> str:
     )
 
 
-def notes(results: Sequence[Result], *, was_interrupted: bool) -> Iterator[str]:
-    """Yields what the table cannot show, a line each."""
+def notes(results: Sequence[PointResult], *, was_interrupted: bool) -> Iterator[str]:
+    """Yields what the table cannot show, one line each."""
     for point, figures in results:
         load = point_name(point)
         if figures.errors:
             yield f"{load}: failed with {', '.join(f'{code} {count:,}' for code, count in figures.errors.items())}"
         if figures.was_bounded:
             most = f"{point.load.outstanding:,} calls" if isinstance(point.load, OpenLoop) else ""
-            yield f"{load}: the server could not keep up: {most} were in flight, the next had to wait"
+            yield f"{load}: the server could not keep up: {most} were in flight, so the next had to wait"
         if _is_the_limit(figures):
-            yield f"{load}: the generator was the limit, not the server: see --processes, or send less"
+            yield f"{load}: the load generator was the limit, not the server: raise --processes, or send less"
         if figures.unsent:
-            yield f"{load}: {figures.unsent:,} calls could not be sent in time, and were not"
+            yield f"{load}: {figures.unsent:,} calls were not sent, because they were too late"
     shares = [round(100 * figures.generator_share) for _, figures in results]
     if shares:
-        yield f"a process that sent calls took {_range(shares)} % of a core"
+        yield f"each worker process took {_range(shares)} % of a core"
     if was_interrupted:
-        yield f"interrupted: the last line is of {results[-1].figures.seconds:.1f} s"
+        yield f"interrupted: the last line covers {results[-1].figures.seconds:.1f} s"
 
 
 def _is_the_limit(figures: Figures) -> bool:
-    """Tells whether calls left late for want of a processor."""
+    """Whether calls left late because the load generator had no processor time."""
     late = figures.late_milliseconds
     is_late = late is not None and late.p90 > _LATE_MILLISECONDS
     return figures.generator_share >= _FULL_SHARE or ((is_late or figures.unsent > 0) and not figures.was_bounded)
 
 
 def to_json(
-    plan: Plan, model: Model, settings: dict[str, object], results: Sequence[Result], *, was_interrupted: bool
+    plan: BenchPlan, model: Model, settings: dict[str, object], results: Sequence[PointResult], *, was_interrupted: bool
 ) -> str:
-    """Returns everything as one JSON object; every name tells its unit."""
+    """Returns everything as one JSON object. Every name includes its unit."""
     document = {
         "settings": {
             **settings,
@@ -102,18 +102,18 @@ def to_json(
     return json.dumps(document, indent=2, allow_nan=False)
 
 
-def point_name(point: Point) -> str:
-    """Returns what a point is called in a note."""
+def point_name(point: LoadPoint) -> str:
+    """Returns the name of a point in a note."""
     load = f"callers {point.load.callers:,}" if isinstance(point.load, ClosedLoop) else f"{point.load.rate:g} calls/s"
     return f"rows {point.rows:,}, {load}"
 
 
-def _mean(told: Spread | None) -> str:
-    return _short(None if told is None else told.mean)
+def _mean(spread: Spread | None) -> str:
+    return _short(None if spread is None else spread.mean)
 
 
 def _short(value: float | None) -> str:
-    """Shows about three digits."""
+    """Returns a number with about three digits; "-" for None."""
     if value is None:
         return "-"
     return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
@@ -128,8 +128,8 @@ def _seconds(value: float) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in _PACKAGES:
-        with suppress(PackageNotFoundError):  # run from its source
-            found[package] = version(package)
-    return found
+        with suppress(PackageNotFoundError):  # it runs from its source
+            versions[package] = version(package)
+    return versions

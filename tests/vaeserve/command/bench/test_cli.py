@@ -95,11 +95,11 @@ def test_table(real_server: RunningServer, capsys: Streams) -> None:
     assert said.err == "", "no bar where stdout is no terminal"
     heading, settings, _, groups, titles, one, many, _, *notes = said.out.splitlines()
     assert heading == f"tiny, version 1, on cpu at {real_server.target}"
-    assert settings == "sample: 0.3 s a line after 0.1 s of warm-up; in time is within 500 ms"
+    assert settings == "sample: 0.3 s per line after 0.1 s of warm-up; in time means within 500 ms"
     assert "latency, milliseconds" in groups
     assert [line.split()[:2] for line in (titles, one, many)] == [["rows", "callers"], ["1", "2"], ["64", "2"]]
     assert len(one) == len(many) == len(titles) < 120
-    assert re.fullmatch(r"a process that sent calls took [0-9]+( to [0-9]+)? % of a core", notes[-1])
+    assert re.fullmatch(r"each worker process took [0-9]+( to [0-9]+)? % of a core", notes[-1])
 
 
 def test_nothing_answered_is_a_failure(server: "Server", capsys: Streams) -> None:
@@ -132,7 +132,7 @@ def test_an_interrupt_keeps_what_was_measured(server: "Server", start_bench: Sta
     assert (process.returncode, err) == (0, "")
     line, _, *_, interrupted = said.splitlines()[5:]
     assert line.split()[:2] == ["1", "2"]
-    assert re.fullmatch(r"interrupted: the last line is of \d\.\d s", interrupted)
+    assert re.fullmatch(r"interrupted: the last line covers \d\.\d s", interrupted)
 
 
 def test_a_process_that_died_is_one_line(real_server: RunningServer, start_bench: StartBench) -> None:
@@ -144,7 +144,7 @@ def test_a_process_that_died_is_one_line(real_server: RunningServer, start_bench
     (sender,) = _senders(process.pid)
     os.kill(sender, signal.SIGKILL)
     _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (1, "vae: a process that sends calls has died\n")
+    assert (process.returncode, err) == (1, "vae: a worker process died\n")
 
 
 def _senders(bench: int) -> list[int]:
@@ -166,7 +166,7 @@ def test_unreachable_server(capsys: Streams) -> None:
     ("arguments", "said"),
     [
         (["--model", "absent"], "NOT_FOUND: model 'absent' is not served here; tiny version 1 is"),
-        (["--rows", "1,999999"], "rows: is 999,999, the server takes at most 16,384 a call"),
+        (["--rows", "1,999999"], "rows: is 999,999, the server takes at most 16,384 per call"),
         (["--rpc", "decode", "--input", "absent.npy"], "absent.npy: cannot be read: No such file or directory"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaeserve.command.bench.figures import Figures, figures, spread
-from vaeserve.command.bench.loops import Outcome
+from vaeserve.command.bench.loops import ShareOutcome
 
 BEGIN, END = 10.0, 14.0
 
@@ -24,11 +24,11 @@ class Sent(NamedTuple):
     batch_rows: int = 1
 
 
-def outcome(calls: Sequence[Sent], ended: float = END, share: float = 0.5, unsent: int = 0) -> Outcome:
+def outcome(calls: Sequence[Sent], ended: float = END, share: float = 0.5, unsent: int = 0) -> ShareOutcome:
     log = array("d")
     for call in calls:
         log.extend(call)
-    return Outcome(log.tobytes(), ended, share, unsent, was_bounded=False)
+    return ShareOutcome(log.tobytes(), ended, share, unsent, was_bounded=False)
 
 
 def of(*calls: Sent, rows: int = 1, deadline: float = 60.0) -> Figures:

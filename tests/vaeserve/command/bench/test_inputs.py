@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from vaeserve.client.blocking import Client
 from vaeserve.client.call import Route
 from vaeserve.client.description import Model
-from vaeserve.command.bench.inputs import Inputs
-from vaeserve.command.bench.plan import RPCS, Rpc
+from vaeserve.command.bench.inputs import BenchInputs
+from vaeserve.command.bench.plan import RPCS, RpcName
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import DataSpec
 from vaeserve.package.row_spec import Array, LatentSpec
@@ -27,12 +27,12 @@ def model(client: Client) -> Model:
     return client.get_model()
 
 
-def inputs(rpc: Rpc, model: Model, given: Array | None = None, seed: int = 0) -> Inputs:
-    return Inputs(rpc, Route("digits", 1), model, seed, given)
+def inputs(rpc: RpcName, model: Model, given: Array | None = None, seed: int = 0) -> BenchInputs:
+    return BenchInputs(rpc, Route("digits", 1), model, seed, given)
 
 
 @pytest.mark.parametrize("rpc", RPCS)
-def test_requests_differ_and_the_seed_repeats_them(model: Model, rpc: Rpc) -> None:
+def test_requests_differ_and_the_seed_repeats_them(model: Model, rpc: RpcName) -> None:
     made = inputs(rpc, model).serialise(4)
     assert len(set(made)) == len(made) == 16
     assert made == inputs(rpc, model).serialise(4)
@@ -75,7 +75,7 @@ def test_rows_of_a_file_are_sent_in_turn(model: Model) -> None:
 
 
 def test_what_does_not_fit_is_refused(server: "Server", client: Client) -> None:
-    with pytest.raises(InvalidInput, match="rows: is 9, the server takes at most 8 a call"):
+    with pytest.raises(InvalidInput, match="rows: is 9, the server takes at most 8 per call"):
         inputs("sample", client.get_model()).serialise(9)
     with pytest.raises(InvalidInput, match=r"latent: has shape \[2, 3\]"):
         inputs("decode", client.get_model(), np.zeros((5, 3), np.float32)).serialise(2)

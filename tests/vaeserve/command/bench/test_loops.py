@@ -9,9 +9,9 @@ import pytest
 from vaeserve.client.blocking import Client
 from vaeserve.client.call import Route
 from vaeserve.command.bench.figures import Figures, figures
-from vaeserve.command.bench.inputs import Inputs
-from vaeserve.command.bench.loops import Outcome, Share, measure, runner
-from vaeserve.command.bench.plan import RPCS, ClosedLoop, OpenLoop, Rpc
+from vaeserve.command.bench.inputs import BenchInputs
+from vaeserve.command.bench.loops import LoadShare, ShareOutcome, measure, runner
+from vaeserve.command.bench.plan import RPCS, ClosedLoop, OpenLoop, RpcName
 
 if TYPE_CHECKING:
     from tests.vaeserve.conftest import Server
@@ -39,7 +39,7 @@ class Loads:
         self,
         load: ClosedLoop | OpenLoop,
         *,
-        rpc: Rpc = "sample",
+        rpc: RpcName = "sample",
         rows: int = 1,
         duration: float = 0.3,
         deadline: float = 30.0,
@@ -51,11 +51,11 @@ class Loads:
         return found
 
     def outcome(
-        self, load: ClosedLoop | OpenLoop, *, rpc: Rpc, rows: int, duration: float, deadline: float, late: float
-    ) -> tuple[float, Outcome]:
-        requests = Inputs(rpc, Route("", 0), self._client.get_model(), 0, None).serialise(rows)
+        self, load: ClosedLoop | OpenLoop, *, rpc: RpcName, rows: int, duration: float, deadline: float, late: float
+    ) -> tuple[float, ShareOutcome]:
+        requests = BenchInputs(rpc, Route("", 0), self._client.get_model(), 0, None).serialise(rows)
         start = time.monotonic() - late
-        share = Share(rpc, requests, load, 0.0, duration, deadline)
+        share = LoadShare(rpc, requests, load, 0.0, duration, deadline)
         with runner() as loop:
             return start, loop.run(measure(self._client.connection, share, start, self._stop))
 
@@ -70,7 +70,7 @@ def constant(rate: float, outstanding: int = 100) -> OpenLoop:
 
 
 @pytest.mark.parametrize("rpc", RPCS)
-def test_every_rpc(loads: Loads, rpc: Rpc) -> None:
+def test_every_rpc(loads: Loads, rpc: RpcName) -> None:
     found = loads.run(constant(50), rpc=rpc, rows=5)
     assert 14 <= found.calls + found.unsent <= 16
     assert found.calls == found.answered == len(loads.script.requests(rpc.capitalize())) > 0
