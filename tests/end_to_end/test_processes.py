@@ -31,7 +31,9 @@ def test_two_loops_at_once_are_refused(server: RunningServer) -> None:
     async def use() -> None:
         async with AsyncClient(server.target) as client:
             await client.get_model()
-            with pytest.raises(InvalidInput, match="client: is in use by another event loop: make one for each"):
+            with pytest.raises(
+                InvalidInput, match="client: is in use by another event loop: make one client for each loop"
+            ):
                 await asyncio.to_thread(asyncio.run, client.get_model())
             assert (await client.sample(1, seed=3)).seed == 3
 

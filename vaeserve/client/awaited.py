@@ -1,4 +1,4 @@
-"""AsyncClient: what Client does, awaited, and a few parts of a large call at once."""
+"""AsyncClient: what Client does, awaited, with a few parts of a large call at once."""
 
 import asyncio
 import itertools
@@ -37,7 +37,7 @@ _PARALLEL_PARTS = 4  # enough to keep a server busy while replies travel, few en
 class AsyncClient:
     """Calls a server from one event loop at a time. A few of a large call's parts run at once.
 
-    Takes and raises what `Client` does; every method is awaited. Once a loop is over the client may be used in another.
+    Takes and raises what `Client` does; every method is awaited. After one loop has ended, another may use the client.
 
     Args:
         target: as of `Client`.
@@ -48,7 +48,7 @@ class AsyncClient:
     """
 
     def __init__(self, target: str, *, share_stream: bool = False, **options: Unpack[ClientOptions]) -> None:
-        self._endpoint = Endpoint(target, parallel_parts=_PARALLEL_PARTS, **options)
+        self._endpoint = Endpoint(target, _PARALLEL_PARTS, **options)
         self._channel: grpc.aio.Channel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._share_stream = share_stream
@@ -59,7 +59,7 @@ class AsyncClient:
         return f"{type(self).__name__}({self.connection.target!r})"
 
     def __getstate__(self) -> dict[str, object]:
-        """Returns what another process makes a client of its own from."""
+        """Returns the constructor's arguments, from which another process makes its own client."""
         return {**self._endpoint.arguments, "share_stream": self._share_stream}
 
     def __setstate__(self, arguments: dict[str, Any]) -> None:
@@ -141,7 +141,7 @@ class AsyncClient:
         """Closes the connection; calls in progress and later ones fail with CANCELLED."""
         self._endpoint.is_closed = True
         if self._channel is None or self._loop is not asyncio.get_running_loop():
-            return  # of a loop that is gone nothing is left to close
+            return  # with its loop, the channel is gone too
         if self._shared is not None:
             await self._shared.close(client_closed())
         await self._channel.close()
@@ -154,7 +154,7 @@ class AsyncClient:
 
     @property
     def _stub(self) -> "VaeServiceAsyncStub":
-        """Made by the first call in each event loop.
+        """Stub of the running event loop's channel, made by the first call in that loop.
 
         Raises:
             CallError: the client is closed.
@@ -165,7 +165,7 @@ class AsyncClient:
         loop = asyncio.get_running_loop()
         if self._channel is None or self._loop is not loop:
             if self._loop is not None and self._loop.is_running():
-                raise InvalidInput("client", "is in use by another event loop: make one for each")
+                raise InvalidInput("client", "is in use by another event loop: make one client for each loop")
             self._loop, self._channel = loop, open_async_channel(self._endpoint.connection)
             self._shared = None
         return VaeServiceStub(self._channel)
@@ -180,7 +180,7 @@ class AsyncClient:
             return self._endpoint.join(call, plan.model, await self._send_all(rpc, plan, seconds))
 
     def _rpc(self, method: str, model: Model) -> Callable[..., Awaitable[Any]]:
-        """Returns what sends a request of an RPC: on its own, or over the stream that calls share."""
+        """Returns the function that sends a request: as a unary RPC, or over the stream that calls share."""
         unary: Callable[..., Awaitable[Any]] = getattr(self._stub, method)
         if not self._share_stream:
             return unary
@@ -194,7 +194,7 @@ class AsyncClient:
         return send
 
     async def _send_all(self, rpc: Callable[..., Awaitable[Reply]], plan: CallPlan, seconds: float) -> list[Reply]:
-        """Returns the replies in the order of the requests; a few requests are on their way at once."""
+        """Returns the replies, in the order of the requests. A few requests are on their way at once."""
         waiting = iter(plan.requests)
         first = list(itertools.islice(waiting, _PARALLEL_PARTS))
         if len(first) == 1:

@@ -1,4 +1,4 @@
-"""Streams of the awaited client: what BlockingStreams does, for a task. An asynchronous iterable may give batches."""
+"""Streams of the awaited client: what BlockingStreams does, for a task. Batches may come asynchronously."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
@@ -31,7 +31,7 @@ class AwaitedStreams:
 
     Args:
         endpoint: the server.
-        stub: returns that of the running event loop's channel.
+        stub: returns the stub of the running event loop's channel.
         get_model: describes a model, as it is now.
     """
 
@@ -70,7 +70,7 @@ class AwaitedStreams:
             ahead.close()
 
     async def _prepare(self, job: StreamJob[Reply, Result], batches: Batches) -> AsyncIterator[Prepared[Reply, Result]]:
-        await self._get_model(*job.route)  # what does not fit a model that was described long ago may fit its successor
+        await self._get_model(*job.route)  # it may have been replaced since it was last described
         async for batch in _each(batches):
             try:
                 call = job.prepare(batch)
@@ -102,7 +102,7 @@ class AwaitedStreams:
             await asyncio.sleep(pause)
 
     def _open(self, method: str, sent: Message | Take) -> AsyncOpenStream[Any]:
-        """Opens a stream, of one request or of those that are taken."""
+        """Opens a stream that sends one request, or the messages that `Take` returns."""
         rpc = partial(getattr(self._stub(), method), metadata=self._endpoint.connection.metadata)
         return AsyncOpenStream(rpc(sent)) if isinstance(sent, Message) else AsyncOpenStream(rpc(), sent)
 
@@ -116,20 +116,20 @@ class _Ahead(Generic[Reply, Result]):
         self.is_over = False
 
     def start(self) -> None:
-        """Begins to fetch, unless it has begun already or there are no more."""
+        """Begins to fetch the next batch, unless a fetch is in progress or there are no more batches."""
         if self.fetching is None and not self.is_over:
             self.fetching = asyncio.create_task(self._next())
 
     def take(self) -> Prepared[Reply, Result] | None:
-        """Returns the batch if one was fetched."""
+        """Returns the next batch if it is there."""
         if self.fetching is None or not self.fetching.done():
             return None
-        fetched, self.fetching = self.fetching.result(), None
-        self.is_over = fetched is None
-        return fetched
+        batch, self.fetching = self.fetching.result(), None
+        self.is_over = batch is None
+        return batch
 
     def close(self) -> None:
-        """Stops."""
+        """Stops fetching."""
         if self.fetching is not None:
             self.fetching.cancel()
 
@@ -140,7 +140,7 @@ class _Ahead(Generic[Reply, Result]):
 async def _exchange(
     talk: Conversation[Reply, Result], stream: AsyncOpenStream[Any], ahead: _Ahead[Reply, Result], seconds: float
 ) -> AsyncGenerator[Result, None]:
-    """Takes what comes and sends what there is room for, until there is no more of either."""
+    """Takes replies as they come and sends while there is room, until all batches are answered."""
     stream.wake()
     reading: asyncio.Task[Any] | None = None
     try:

@@ -1,9 +1,9 @@
 """Client: a thin driver of calls, as AsyncClient is another.
 
-    arguments -> Call (calls) -> requests for the model as last described -> RPCs (here) -> one result
+    arguments -> PreparedCall (calls) -> requests for the model as last described -> RPCs (here) -> one result
 
-Both raise InvalidInput for what does not fit, CallError for what the server or the network answers. UNAVAILABLE is
-retried by gRPC for about 3 s; RESOURCE_EXHAUSTED is retried here, after the time the server asks for.
+Both raise InvalidInput for a caller's mistakes and CallError for failures of the server or the network. gRPC retries
+UNAVAILABLE for about 3 s; RESOURCE_EXHAUSTED is retried here, after the time that the server asks for.
 """
 
 import threading
@@ -35,20 +35,20 @@ class Client:
 
     Args:
         target: HOST:PORT, or any gRPC target, for example `dns:///host:port` or `unix:/path`.
-        timeout_seconds: deadline of each request, its retries included, unless a call brings its own.
+        timeout_seconds: deadline of each request, including retries, unless a call has its own.
         token: bearer token; refused without TLS unless the target is this machine.
         tls: whether to use TLS; certificates imply it.
         root_certificates: PEM file of the authorities to trust instead of the system's.
         client_certificate: PEM file of the certificate chain to present.
         client_key: PEM file of its private key.
-        bulk: whether every call yields to the interactive ones of other clients, as those over streams do in any case.
+        bulk: whether every call yields to interactive calls of other clients, as calls over streams always do.
 
     Raises:
         InvalidInput: an option is out of range, the options contradict each other, or a file cannot be read.
     """
 
     def __init__(self, target: str, **options: Unpack[ClientOptions]) -> None:
-        self._endpoint = Endpoint(target, **options)
+        self._endpoint = Endpoint(target, 1, **options)
         self._closing = threading.Event()
         self._channel = open_channel(self._endpoint.connection)
         self._stub = VaeServiceStub(self._channel)
@@ -58,7 +58,7 @@ class Client:
         return f"{type(self).__name__}({self.connection.target!r})"
 
     def __getstate__(self) -> dict[str, object]:
-        """Returns what another process makes a client of its own from."""
+        """Returns the constructor's arguments, from which another process makes its own client."""
         return self._endpoint.arguments
 
     def __setstate__(self, arguments: dict[str, Any]) -> None:
@@ -78,12 +78,12 @@ class Client:
             data: [rows, *Model.data.shape], every value in [minimum, maximum]; converted to the model's element type
                 where that loses nothing. Or a sequence of bytes, each a PNG, JPEG or WebP file of the model's size.
             output: the posterior's "mean", a "sample" of it, or "moments": mean and log-variance.
-            seed: of a sample, in [0, 2^64 - 1]; picked, and told in the result, if None.
+            seed: of a sample, in [0, 2^64 - 1]; None: picked at random, and part of the result.
             first_row: number of the first row, in [0, 2^63 - rows]; row k of a sample draws the noise of first_row + k.
             dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
-            model: name; empty means the only one.
-            version: 1 or more; 0 means the newest.
-            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+            model: name; empty: the only model.
+            version: 1 or more; 0: the newest.
+            timeout_seconds: deadline of each request, including retries; None: the client's own.
 
         Raises:
             InvalidInput: an option is out of range, or the data does not fit the model.
@@ -97,15 +97,15 @@ class Client:
         """Decodes latents into data.
 
         Args:
-            latent: [rows, *Model.latent_shape], or what `encode` returned; float16 is sent as such, half as long.
+            latent: [rows, *Model.latent_shape], or what `encode` returned; float16 is sent as it is, in half the bytes.
             output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
                 as files.
-            fingerprint: the pair to insist on. None means the pair that an `Encoded` came from, and any pair for an
-                array.
+            fingerprint: the pair that must decode. None: for an `Encoded` the pair that it came from, for an array any
+                pair.
             dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
-            model: name; empty means the only one.
-            version: 1 or more; 0 means the newest.
-            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+            model: name; empty: the only model.
+            version: 1 or more; 0: the newest.
+            timeout_seconds: deadline of each request, including retries; None: the client's own.
 
         Raises:
             InvalidInput: an option is out of range, or the latents do not fit the model.
@@ -119,17 +119,17 @@ class Client:
 
         Args:
             count: number of rows, 1 or more.
-            seed: in [0, 2^64 - 1]; picked, and told in the result, if None.
+            seed: in [0, 2^64 - 1]; None: picked at random, and part of the result.
             first_row: in [0, 2^63 - count]. Rows are addressed: (seed, row) gives the same latent in every call.
-            temperature: factor on the noise's standard deviation, in (0, 1e6]; None means 1.
-            prior: name; empty means the model's default.
+            temperature: factor on the standard deviation of the noise, in (0, 1e6]; None: 1.
+            prior: name; empty: the model's default.
             output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
                 as files.
-            include_latent: whether to answer the latents too.
+            include_latent: whether the result has the latents too.
             dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
-            model: name; empty means the only one.
-            version: 1 or more; 0 means the newest.
-            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+            model: name; empty: the only model.
+            version: 1 or more; 0: the newest.
+            timeout_seconds: deadline of each request, including retries; None: the client's own.
 
         Raises:
             InvalidInput: an option is out of range.
@@ -145,14 +145,14 @@ class Client:
         Args:
             data: as `encode` takes it.
             latent: which latent to decode: the posterior's "mean", or a "sample" of it.
-            seed: of a sample, in [0, 2^64 - 1]; picked, and told in the result, if None.
+            seed: of a sample, in [0, 2^64 - 1]; None: picked at random, and part of the result.
             first_row: number of the first row, as in `encode`.
             output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
                 as files.
             dtype: as in `encode`; the scores are float32.
-            model: name; empty means the only one.
-            version: 1 or more; 0 means the newest.
-            timeout_seconds: deadline of each request, its retries included; the client's own if None.
+            model: name; empty: the only model.
+            version: 1 or more; 0: the newest.
+            timeout_seconds: deadline of each request, including retries; None: the client's own.
 
         Raises:
             InvalidInput: the data or an option does not fit the model.
@@ -169,12 +169,12 @@ class Client:
     ) -> Iterator[Encoded]:
         """Encodes any number of batches, each as `encode` does, and yields their results in order.
 
-        Batches are taken some way ahead of the results. A connection that breaks is opened again, and what was not
-        answered is sent again. A batch that is wrong raises in its turn, after the results of those before it.
+        Batches are read some way ahead of the results. A broken connection is opened again, and calls without an answer
+        are sent again. A wrong batch raises in its turn, after the results of the batches before it.
 
         Args:
             batches: arrays, each as `encode` takes it.
-            timeout_seconds: maximum time without any answer, broken connections included; the client's own if None.
+            timeout_seconds: maximum time without any answer, broken connections included; None: the client's own.
             **options: as of `encode`. One seed serves all batches, and a sample counts its rows on from batch to batch.
 
         Raises:
@@ -247,7 +247,7 @@ class Client:
         return self._streams.receive_all(samples, self._endpoint.seconds(timeout_seconds))
 
     def get_model(self, model: str = "", version: int = 0, *, timeout_seconds: float | None = None) -> Model:
-        """Describes one model, as it is now. Empty and 0 mean the only model and the newest version."""
+        """Describes one model, as it is now. Empty and 0: the only model and its newest version."""
         route = as_route(model, version)
         request = pb.GetModelRequest(model=route.model, version=route.version)
         return self._endpoint.remember(

@@ -1,4 +1,4 @@
-"""Streams of the blocking client: any number of batches or rows, in bounded memory, resumed where they broke."""
+"""Streams of the blocking client: any number of batches or rows, in bounded memory, resumed after a break."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +29,7 @@ class BlockingStreams:
 
     Args:
         endpoint: the server.
-        stub: of the channel to it.
+        stub: of the channel to the server.
         get_model: describes a model, as it is now.
     """
 
@@ -61,7 +61,7 @@ class BlockingStreams:
             time.sleep(pause)
 
     def _prepare(self, job: StreamJob[Reply, Result], batches: Iterable[Any]) -> Iterator[Prepared[Reply, Result]]:
-        self._get_model(*job.route)  # what does not fit a model that was described long ago may fit its successor
+        self._get_model(*job.route)  # the model may have been replaced since it was last described
         for batch in batches:
             try:
                 call = job.prepare(batch)
@@ -77,7 +77,7 @@ class BlockingStreams:
         prepared: Iterator[Prepared[Reply, Result]],
         patience: Patience,
     ) -> Iterator[Result]:
-        """Takes what has come, else sends what there is room for, else waits, until there is no more of either."""
+        """Takes replies that have come, else sends if there is room, else waits, until all batches are answered."""
         stream.wake()
         has_more = True
         while True:
@@ -88,7 +88,7 @@ class BlockingStreams:
                 if batch is not None:
                     talk.add(batch)
                     stream.wake()
-            elif talk.is_waiting or stream.has_message:  # perhaps only that the stream broke
+            elif talk.is_waiting or stream.has_message:  # the message may be the end of a broken stream
                 talk.receive(self._read(stream, patience))
                 if talk.is_held:
                     stream.wake()
@@ -118,7 +118,7 @@ class BlockingStreams:
             time.sleep(pause)
 
     def _open(self, method: str, sent: "Message | Take") -> OpenStream[Any]:
-        """Opens a stream, of one request or of those that are taken."""
+        """Opens a stream that sends one request, or the messages that `Take` returns."""
         rpc = partial(getattr(self._stub, method), metadata=self._endpoint.connection.metadata)
         try:
             return OpenStream(partial(rpc, sent)) if isinstance(sent, Message) else OpenStream(rpc, sent)

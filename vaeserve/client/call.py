@@ -21,21 +21,21 @@ class Route(NamedTuple):
     """Which model a call is for."""
 
     model: str
-    """Empty: the only one."""
+    """Name; empty: the only model."""
     version: int
-    """0: the newest."""
+    """0: the newest version."""
 
 
 def all_that_is_left(left: int) -> int:
-    """Lets a part hold as many rows as the server's limits allow."""
+    """Returns no limit: a part holds as many rows as the server's own limits allow."""
     return left
 
 
 class MakeRequests(Protocol):
-    """Makes the requests of a call."""
+    """Builds the requests of a call."""
 
-    def __call__(self, known: Model, most_rows: MostRows = all_that_is_left) -> Iterable[Message]:
-        """Returns the requests for a model, each built as it is asked for, of no more rows than the time allows.
+    def __call__(self, description: Model, most_rows: MostRows = all_that_is_left) -> Iterable[Message]:
+        """Returns the requests for a model. Each is built when it is asked for, with as many rows as the time allows.
 
         Raises:
             InvalidInput: the call does not fit the model.
@@ -44,14 +44,14 @@ class MakeRequests(Protocol):
 
 
 class PreparedCall(NamedTuple, Generic[Reply, Result]):
-    """Everything that a client needs to know about a call."""
+    """Everything that a client needs for a call."""
 
     route: Route
     method: str
     """Name of the RPC."""
     requests: MakeRequests
     join: Callable[[Model, Sequence[Reply]], Result]
-    """Makes the result of the replies, in the order of the requests, which were made for this model."""
+    """Makes one result of the replies, which come in the order of the requests. The model is that of the requests."""
 
 
 def as_route(model: str, version: int) -> Route:
@@ -60,5 +60,5 @@ def as_route(model: str, version: int) -> Route:
 
 
 def choose_seed(seed: int | None) -> int:
-    """Checks a seed, or picks one: here and not on the server, so that parts and retries draw the same noise."""
+    """Checks a seed, or picks one. The client picks it so that all parts and retries draw the same noise."""
     return secrets.randbits(_SEED_BITS) if seed is None else integer("seed", seed, 2**64)

@@ -1,8 +1,8 @@
-"""Turns a call into requests that fit the server's limits, and their replies into one result. Does no I/O.
+"""Calls: arguments -> requests that fit the server's limits, and the replies -> one result. Does no I/O.
 
-What needs no model is checked at once, the rest when `PreparedCall.requests` meets the model. Every part of a split
-call carries the same seed and its own first row, so the rows do not depend on the split. Parts that different pairs
-answered are never joined.
+Options are checked at once. The data is checked against the model by `PreparedCall.requests`. Every part of a split
+call has the same seed and its own first row, so that the rows do not depend on the split. Parts that were answered by
+different pairs are never joined.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from vaeserve.client.call import PreparedCall, all_that_is_left, as_route, choos
 from vaeserve.client.description import Model
 from vaeserve.client.given import as_rows
 from vaeserve.client.options import DecodeOutput, EncodeOutput, FloatType, ReconstructLatent
-from vaeserve.client.parts import Data, MostRows, as_data, ranges, split, split_data
+from vaeserve.client.parts import DataRows, MostRows, as_data, ranges, split, split_data
 from vaeserve.client.results import (
     Decoded,
     Encoded,
@@ -63,24 +63,26 @@ def encode(
 ) -> PreparedCall[pb.EncodeResponse, Encoded]:
     """Encodes rows of data, [rows, *Model.data.shape] or encoded images."""
     to = as_route(model, version)
-    wanted = choice("output", output, _ENCODE_OUTPUTS)
+    output_kind = choice("output", output, _ENCODE_OUTPUTS)
     floats = choice("dtype", dtype, _FLOAT_TYPES)
     rows = as_data(data, "data")
-    drawn, first = _draw("output", output, seed, first_row, len(rows))
-    request = partial(pb.EncodeRequest, model=to.model, version=to.version, output=wanted, seed=drawn, dtype=floats)
+    noise_seed, first = _draw("output", output, seed, first_row, len(rows))
+    request = partial(
+        pb.EncodeRequest, model=to.model, version=to.version, output=output_kind, seed=noise_seed, dtype=floats
+    )
 
-    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.EncodeRequest]:
-        return _data_requests(request, rows, known, most_rows, drawn=drawn, first=first)
+    def requests(description: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.EncodeRequest]:
+        return _data_requests(request, rows, description, most_rows, noise_seed=noise_seed, first=first)
 
-    def join(known: Model, replies: Sequence[pb.EncodeResponse]) -> Encoded:
+    def join(description: Model, replies: Sequence[pb.EncodeResponse]) -> Encoded:
         fingerprint, timing = one_pair(replies), total(replies)
-        shape = known.latent_shape if fingerprint == known.fingerprint else None
+        shape = description.latent_shape if fingerprint == description.fingerprint else None
         latent = join_floats("latent", [reply.latent for reply in replies], len(rows), dtype, shape)
         log_variance = None
         if output == "moments":
             moments = [reply.log_variance for reply in replies]
             log_variance = join_floats("log_variance", moments, len(rows), dtype, shape)
-        return Encoded(latent, log_variance, drawn, fingerprint, timing)
+        return Encoded(latent, log_variance, noise_seed, fingerprint, timing)
 
     return PreparedCall(to, "Encode", requests, join)
 
@@ -94,9 +96,9 @@ def decode(
     model: str = "",
     version: int = 0,
 ) -> PreparedCall[pb.DecodeResponse, Decoded]:
-    """Decodes latents, [rows, *Model.latent_shape], insisting on a pair if told one: an `Encoded` tells its own."""
+    """Decodes latents, [rows, *Model.latent_shape]; a fingerprint, as an `Encoded` has it, insists on one pair."""
     to = as_route(model, version)
-    wanted = choice("output", output, _DECODE_OUTPUTS)
+    output_kind = choice("output", output, _DECODE_OUTPUTS)
     if isinstance(latent, Encoded):
         fingerprint = latent.fingerprint if fingerprint is None else fingerprint
         latent = latent.latent
@@ -106,19 +108,19 @@ def decode(
         pb.DecodeRequest,
         model=to.model,
         version=to.version,
-        output=wanted,
+        output=output_kind,
         fingerprint=pair,
         dtype=choice("dtype", dtype, _FLOAT_TYPES),
     )
 
-    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.DecodeRequest]:
-        fitting = known.latent.fit(rows, "latent")
-        parts = split(fitting, "latent", known.limits, request().ByteSize(), most_rows)
+    def requests(description: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.DecodeRequest]:
+        fitting = description.latent.fit(rows, "latent")
+        parts = split(fitting, "latent", description.limits, request().ByteSize(), most_rows)
         return (request(latent=part) for _, part in parts)
 
-    def join(known: Model, replies: Sequence[pb.DecodeResponse]) -> Decoded:
-        answered, timing = one_pair(replies), total(replies)
-        return Decoded(join_output(known, replies, output, dtype, len(rows)), answered, timing)
+    def join(description: Model, replies: Sequence[pb.DecodeResponse]) -> Decoded:
+        answer_pair, timing = one_pair(replies), total(replies)
+        return Decoded(join_output(description, replies, output, dtype, len(rows)), answer_pair, timing)
 
     return PreparedCall(to, "Decode", requests, join)
 
@@ -138,14 +140,14 @@ def sample(
 ) -> PreparedCall[pb.SampleResponse, Sampled]:
     """Draws rows first_row to first_row + count - 1 of a seed from a prior and decodes them."""
     to = as_route(model, version)
-    rows = integer("count", count, ROW_LIMIT, least=1)
+    rows = integer("count", count, ROW_LIMIT, minimum=1)
     first = integer("first_row", first_row, ROW_LIMIT - rows + 1)
-    drawn = choose_seed(seed)
+    noise_seed = choose_seed(seed)
     request = partial(
         pb.SampleRequest,
         model=to.model,
         version=to.version,
-        seed=drawn,
+        seed=noise_seed,
         temperature=None if temperature is None else positive("temperature", temperature, HIGHEST_TEMPERATURE),
         prior=text("prior", prior),
         output=choice("output", output, _DECODE_OUTPUTS),
@@ -153,18 +155,18 @@ def sample(
         dtype=choice("dtype", dtype, _FLOAT_TYPES),
     )
 
-    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.SampleRequest]:
-        bounds = ranges(rows, lambda start: min(start + known.limits.call_rows, rows), most_rows)
+    def requests(description: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.SampleRequest]:
+        bounds = ranges(rows, lambda start: min(start + description.limits.call_rows, rows), most_rows)
         return (request(count=stop - start, first_row=first + start) for start, stop in bounds)
 
-    def join(known: Model, replies: Sequence[pb.SampleResponse]) -> Sampled:
+    def join(description: Model, replies: Sequence[pb.SampleResponse]) -> Sampled:
         fingerprint, timing = one_pair(replies), total(replies)
-        joined = join_output(known, replies, output, dtype, rows)
+        joined = join_output(description, replies, output, dtype, rows)
         latent = None
         if include_latent:
-            shape = known.latent_shape if fingerprint == known.fingerprint else None
+            shape = description.latent_shape if fingerprint == description.fingerprint else None
             latent = join_floats("latent", [reply.latent for reply in replies], rows, dtype, shape)
-        return Sampled(joined, latent, drawn, first, fingerprint, timing)
+        return Sampled(joined, latent, noise_seed, first, fingerprint, timing)
 
     return PreparedCall(to, "Sample", requests, join)
 
@@ -182,59 +184,59 @@ def reconstruct(
 ) -> PreparedCall[pb.ReconstructResponse, Reconstructed]:
     """Encodes rows of data, [rows, *Model.data.shape] or encoded images, decodes and scores them."""
     to = as_route(model, version)
-    wanted = choice("latent", latent, _RECONSTRUCT_LATENTS)
+    latent_kind = choice("latent", latent, _RECONSTRUCT_LATENTS)
     rows = as_data(data, "data")
-    drawn, first = _draw("latent", latent, seed, first_row, len(rows))
+    noise_seed, first = _draw("latent", latent, seed, first_row, len(rows))
     request = partial(
         pb.ReconstructRequest,
         model=to.model,
         version=to.version,
-        latent=wanted,
-        seed=drawn,
+        latent=latent_kind,
+        seed=noise_seed,
         output=choice("output", output, _DECODE_OUTPUTS),
         dtype=choice("dtype", dtype, _FLOAT_TYPES),
     )
 
-    def requests(known: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.ReconstructRequest]:
-        return _data_requests(request, rows, known, most_rows, drawn=drawn, first=first)
+    def requests(description: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.ReconstructRequest]:
+        return _data_requests(request, rows, description, most_rows, noise_seed=noise_seed, first=first)
 
-    def join(known: Model, replies: Sequence[pb.ReconstructResponse]) -> Reconstructed:
-        joined = join_output(known, replies, output, dtype, len(rows))
+    def join(description: Model, replies: Sequence[pb.ReconstructResponse]) -> Reconstructed:
+        joined = join_output(description, replies, output, dtype, len(rows))
         score = partial(_score, replies, rows=len(rows))
         squared_error = score("squared_error")
         if squared_error is None:
-            raise CallError("INTERNAL", "the server's reply holds no squared_error")
+            raise CallError("INTERNAL", "the server's reply has no squared_error")
         nats = score("log_likelihood"), score("kl"), score("elbo")
-        return Reconstructed(joined, *nats, squared_error, drawn, one_pair(replies), total(replies))
+        return Reconstructed(joined, *nats, squared_error, noise_seed, one_pair(replies), total(replies))
 
     return PreparedCall(to, "Reconstruct", requests, join)
 
 
 def _score(replies: Sequence[pb.ReconstructResponse], name: Score, *, rows: int) -> npt.NDArray[np.float32] | None:
-    """Returns one score of every row, float32 [rows]; None if the model does not give it."""
+    """Returns one score of every row, float32 [rows]; None if the model does not have it."""
     parts = [getattr(reply, name) for reply in replies if reply.HasField(name)]
     return join_rows(name, parts, rows, "float32", ()).astype(np.float32, copy=False) if parts else None
 
 
 def _data_requests(
     request: Callable[..., Request],
-    rows: Data,
-    known: Model,
+    rows: DataRows,
+    description: Model,
     most_rows: MostRows,
     *,
-    drawn: int | None,
+    noise_seed: int | None,
     first: int,
 ) -> Iterator[Request]:
-    """Returns what carries parts of rows of data, each with its first row's number if anything is drawn."""
-    parts = split_data(rows, "data", known, request().ByteSize(), most_rows)
-    return (request(**part, first_row=0 if drawn is None else first + offset) for offset, part in parts)
+    """Returns the requests that carry parts of the rows; each has the number of its first row if noise is drawn."""
+    parts = split_data(rows, "data", description, request().ByteSize(), most_rows)
+    return (request(**part, first_row=0 if noise_seed is None else first + offset) for offset, part in parts)
 
 
-def _draw(field: str, wanted: str, seed: int | None, first_row: int, rows: int) -> tuple[int | None, int]:
-    """Returns the seed and the first row of a "sample"; anything else draws nothing, and takes neither."""
+def _draw(field: str, kind: str, seed: int | None, first_row: int, rows: int) -> tuple[int | None, int]:
+    """Returns the seed and the first row of a "sample". Everything else draws no noise and takes neither."""
     first = integer("first_row", first_row, ROW_LIMIT - rows + 1)
-    if wanted == "sample":
+    if kind == "sample":
         return choose_seed(seed), first
     if seed is not None or first != 0:
-        raise InvalidInput(field, f"is {wanted!r}, which draws no noise: seed and first_row are for 'sample'")
+        raise InvalidInput(field, f"is {kind!r}, which draws no noise: seed and first_row are for 'sample'")
     return None, 0

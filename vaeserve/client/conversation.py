@@ -1,8 +1,9 @@
-"""What travels over a stream, and what becomes of it. Does no I/O: two drivers, one blocking and one awaited, do.
+"""Conversation: the messages of a long job over a CallStream. Does no I/O; a blocking and an awaited driver do.
 
     batches -> Conversation.add -> take_message -> (stream) -> receive -> results, in the order of the batches
 
-What a broken stream left unanswered is sent again over the next one, so that a long job outlives its server.
+Calls that a broken stream left unanswered are sent again over the next stream, so that a job survives a restart of its
+server.
 """
 
 import itertools
@@ -20,26 +21,26 @@ from vaeserve.errors import InvalidInput, VaeError
 from vaeserve.rows.noise import ROW_LIMIT
 from vaeserve.v1 import vae_pb2 as pb
 
-_WINDOW_BYTES = 8 * 2**20  # of batches that are sent, or answered and not fetched yet
+_WINDOW_BYTES = 8 * 2**20  # of batches that were sent, or were answered and not yet fetched
 _WINDOW_BATCHES = 256
-_PARTS_AHEAD = 2  # that are on their way: one that runs, and one that follows it at once
+_PARTS_AHEAD = 2  # parts on their way: one that runs, and one that follows at once
 
 Join = Callable[[PreparedCall[Reply, Result], Model, list[Reply]], Result]
 
 
 class BatchCall(NamedTuple, Generic[Reply, Result]):
-    """One of the caller's arrays, as a call, and the model that it was made for."""
+    """The call of one of the caller's batches, and the model that it was made for."""
 
     call: PreparedCall[Reply, Result]
     model: Model
 
 
 Prepared = BatchCall[Reply, Result] | InvalidInput
-"""A batch that was made a call, or what is wrong with it."""
+"""The call of a batch, or what is wrong with the batch."""
 
 
 class _PendingBatch(Generic[Reply, Result]):
-    """A batch on its way to a result."""
+    """A batch whose result is not complete, or not yet fetched."""
 
     def __init__(self) -> None:
         self.join: Callable[[list[Reply]], Result] | None = None
@@ -67,8 +68,8 @@ class Conversation(Generic[Reply, Result]):
     """The calls of a long job over a CallStream, and their results in order.
 
     Args:
-        join: makes a batch's result of its replies.
-        patience: is told of every answer.
+        join: makes the result of a batch from its replies.
+        patience: hears of every answer.
     """
 
     def __init__(self, join: Join[Reply, Result], patience: Patience) -> None:
@@ -80,24 +81,24 @@ class Conversation(Generic[Reply, Result]):
         self._unsent: deque[pb.Call] = deque()
         self._bytes = 0
         self._stride: Stride | None = None
-        # Rows over the present stream. Each is written by one thread alone, or `+=` would lose some.
+        # Rows over the current stream. Each counter is written by one thread only, because `+=` is not atomic.
         self._sent_rows = self._answered_rows = 0
         self.is_failed = False
-        """Whether no further batch is wanted, because the results end with an error."""
+        """Whether no further batches are wanted because the results end with an error."""
 
     @property
     def has_room(self) -> bool:
-        """Says whether another batch is wanted now."""
+        """Whether another batch is wanted now."""
         is_full = self._bytes >= _WINDOW_BYTES or len(self._batches) >= _WINDOW_BATCHES
         return not self.is_failed and not (self._batches and is_full)
 
     @property
     def is_waiting(self) -> bool:
-        """Says whether results are still to come."""
+        """Whether results are still to come."""
         return bool(self._batches)
 
     def add(self, prepared: Prepared[Reply, Result]) -> None:
-        """Takes a batch. What is wrong with it is raised in its turn, by `results`."""
+        """Takes a batch. If something is wrong with it, `results` raises that in its turn."""
         pending: _PendingBatch[Reply, Result] = _PendingBatch()
         self._batches.append(pending)
         try:
@@ -120,11 +121,11 @@ class Conversation(Generic[Reply, Result]):
 
     @property
     def is_held(self) -> bool:
-        """Says whether there is something to send, once what is on its way is answered."""
+        """Whether calls are waiting to be sent after those on their way are answered."""
         return bool(self._unsent)
 
     def take_message(self) -> pb.CallStreamRequest | None:
-        """Returns the next message to send, if there is one and the rows on their way are few enough."""
+        """Returns the next message to send, or None if there is none or enough rows are on their way."""
         on_their_way = self._sent_rows - self._answered_rows
         most_rows = _PARTS_AHEAD * self._stride.in_time - on_their_way if self._stride else ROW_LIMIT
         if on_their_way and most_rows <= 0:
@@ -137,7 +138,7 @@ class Conversation(Generic[Reply, Result]):
         """Takes replies.
 
         Raises:
-            grpc.RpcError: a call failed in a way that passes, so that the stream should be opened again.
+            grpc.RpcError: a call failed for a passing reason, so the stream should be opened again.
         """
         passing = None
         for reply in message.replies:
@@ -169,12 +170,12 @@ class Conversation(Generic[Reply, Result]):
         self._answered_rows += rows_of(request_of(part.call))
 
     def resend(self) -> None:
-        """Readies everything without an answer for a new stream."""
+        """Queues every call without an answer for a new stream."""
         self._sent_rows = self._answered_rows = 0
         self._unsent = deque(part.call for part in self._parts.values())
 
     def results(self) -> Iterator[Result]:
-        """Yields the results that are complete, in the order of the batches.
+        """Yields the complete results, in the order of the batches.
 
         Raises:
             CallError: the server refused the next batch, or its parts do not belong together.

@@ -1,4 +1,4 @@
-"""Model: what a server says of a model it serves, checked once so that the client can rely on it."""
+"""Model: a server's description of a model, checked once so that the client can rely on it."""
 
 from functools import cached_property
 from typing import Annotated, Literal
@@ -15,25 +15,25 @@ from vaeserve.v1 import vae_pb2 as pb
 
 
 class Limits(BaseModel):
-    """Limits on one request; the client splits larger work."""
+    """Limits on one request. The client splits larger calls."""
 
     model_config = ConfigDict(frozen=True)
 
     call_rows: PositiveInt
     request_bytes: PositiveInt
-    """Largest serialised request, in bytes."""
+    """Maximum size of a serialised request, in bytes."""
     batch_rows: int
-    """Largest number of rows that run in one batch."""
+    """Maximum number of rows that run in one batch."""
 
 
 class Exactness(BaseModel):
-    """Whether a row's answer depends on the batch that it ran in, as was tried when the model was loaded."""
+    """Whether a row's answer depends on its batch, as measured when the model was loaded."""
 
     model_config = ConfigDict(frozen=True)
 
     is_exact: bool
     largest_difference: NonNegativeFloat
-    """Between two answers for the same row, over every floating-point output; 0 if exact."""
+    """Largest difference between two answers for the same row, over all floating-point outputs; 0 if exact."""
 
 
 class Execution(BaseModel):
@@ -42,24 +42,24 @@ class Execution(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     executors: PositiveInt
-    """Batches that may run at the same time."""
+    """Maximum number of batches that run at the same time."""
     threads: PositiveInt
-    """That one of them takes."""
+    """Threads of each executor."""
     source: str
-    """Where these, and the rows of a batch, come from: "set", "cached" or "measured"."""
+    """Where these values and the rows per batch come from: "set", "cached" or "measured"."""
     row_seconds: NonNegativeFloat
-    """That a row takes in a full batch which runs every graph, on an idle device; 0 where the server does not tell."""
+    """Time per row in a full batch that runs every graph on an idle device; 0: the server does not say."""
 
 
 class Model(BaseModel):
-    """One encoder-decoder pair, and where it runs."""
+    """One encoder-decoder pair, and what runs it."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     version: PositiveInt
     fingerprint: Annotated[str, StringConstraints(min_length=1)]
-    """Identifies the pair: latents fit the decoder of their own pair alone."""
+    """Identifies the pair. Latents fit only the decoder of their own pair."""
     data: DataSpec
     latent_shape: Shape
     posterior: Literal["gaussian", "none"]
@@ -71,13 +71,13 @@ class Model(BaseModel):
     limits: Limits
     noise_algorithm: str
     exactness: Exactness | None
-    """None where the server does not tell."""
+    """None: the server does not say."""
     execution: Execution | None
-    """None where the server does not tell."""
+    """None: the server does not say."""
     is_default: bool
-    """Whether calls that name this model, and no version, get this one."""
+    """Whether calls that name this model without a version get this version."""
     metrics: dict[str, float]
-    """Figures from training, on held-out rows, in the order of their names."""
+    """Figures from training on held-out rows, in the order of their names."""
 
     @cached_property
     def latent(self) -> LatentSpec:
@@ -89,7 +89,7 @@ def parse_model(message: pb.Model) -> Model:
     """Returns the model that a message describes.
 
     Raises:
-        CallError: INTERNAL; the message describes no model that this version understands.
+        CallError: INTERNAL; this version does not understand the message.
     """
     try:
         return Model(
@@ -114,7 +114,7 @@ def parse_model(message: pb.Model) -> Model:
             exactness=_exactness(message.exactness) if message.HasField("exactness") else None,
             execution=_execution(message.execution) if message.HasField("execution") else None,
             is_default=message.is_default,
-            metrics=dict(sorted(message.metrics.items())),  # on the wire they have no order
+            metrics=dict(sorted(message.metrics.items())),  # a map on the wire has no order
         )
     except ValidationError as exc:
         problem = first_problem(exc)
@@ -157,6 +157,6 @@ def _image_fit(message: pb.ImageFit) -> dict[str, str | int | None]:
 
 
 def _word(enum: EnumDescriptor, number: int) -> str:
-    """Returns an enum value's own word, for example "uint8" for DATA_TYPE_UINT8."""
+    """Returns the word of an enum value, for example "uint8" for DATA_TYPE_UINT8."""
     value = enum.values_by_number.get(number)
-    return value.name.rsplit("_", 1)[-1].lower() if value else f"number {number}"  # a newer server's
+    return value.name.rsplit("_", 1)[-1].lower() if value else f"number {number}"  # of a newer server

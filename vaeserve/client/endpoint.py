@@ -21,11 +21,11 @@ _TIMEOUT_LIMIT_SECONDS = 1e9  # what gRPC can count
 
 
 class CallPlan(NamedTuple):
-    """How a call is made of a model, as it was last described."""
+    """The requests of a call, for the model as it was last described."""
 
     model: Model
     stride: Stride
-    """Is told of every answer, and says how many rows the next request holds."""
+    """Learns from every answer how many rows the next request may hold."""
     requests: Iterable[Message]
 
 
@@ -33,9 +33,9 @@ class Endpoint:
     """A server, as one client knows it.
 
     Args:
-        target: of gRPC.
+        target: a gRPC target.
+        parallel_parts: number of a call's parts that are on their way at once.
         timeout_seconds: deadline of each request, unless a call has its own.
-        parallel_parts: parts of a call that are on their way at once.
         **options: how the server is reached.
 
     Raises:
@@ -45,9 +45,10 @@ class Endpoint:
     def __init__(
         self,
         target: str,
+        parallel_parts: int,
+        /,
         *,
         timeout_seconds: float = 60.0,
-        parallel_parts: int = 1,
         **options: Unpack[ConnectionOptions],
     ) -> None:
         self.connection = connection(target, **options)
@@ -63,20 +64,20 @@ class Endpoint:
         """Returns the deadline of a call: its own, or the client's.
 
         Raises:
-            InvalidInput: it is not above 0, or too large for gRPC to count.
+            InvalidInput: the deadline is not above 0, or is too large for gRPC.
         """
         if timeout_seconds is None:
             return self._timeout_seconds
         return positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
 
     def model(self, route: Route) -> Model | None:
-        """Returns a model as it was last described; None if it was not, or is in doubt."""
+        """Returns a model as it was last described; None if it has to be described (again)."""
         return self._models.get(route)
 
     def plan(self, call: PreparedCall[Reply, Result], seconds: float) -> CallPlan | None:
         """Returns the plan for the model as last described, or None if it must be described (again).
 
-        What does not fit a remembered model may fit the one that has taken its place since.
+        A call that does not fit the remembered model may fit its successor.
         """
         model = self._models.get(call.route)
         if model is None:
@@ -92,13 +93,13 @@ class Endpoint:
         return CallPlan(model, stride, call.requests(model, stride.rows))
 
     def remember(self, route: Route, reply: pb.GetModelResponse) -> Model:
-        """Returns a model as it is described now, which it is remembered as."""
+        """Remembers the description of a model, and returns it."""
         model = self._models[route] = parse_model(reply.model)
         return model
 
     @contextmanager
     def doubting(self, route: Route) -> Iterator[None]:
-        """Forgets the model if a call that was made to fit it fails."""
+        """Forgets the model if a call that was made for it fails."""
         try:
             yield
         except CallError:
@@ -117,7 +118,7 @@ class Endpoint:
         """Returns how long to wait before a broken stream is opened again.
 
         Raises:
-            CallError: the client is closed, or the failure does not pass in time.
+            CallError: the client is closed, another try would not help, or would come too late.
         """
         if self.is_closed:
             raise client_closed() from error

@@ -1,4 +1,4 @@
-"""What a failed RPC means: the one place where gRPC's errors become CallError."""
+"""Failures: the one place where gRPC's errors become CallError."""
 
 import random
 import re
@@ -17,15 +17,16 @@ from vaeserve.errors import CallError
 from vaeserve.v1 import vae_pb2 as pb
 
 _REMEDY = "; allow more time (timeout_seconds, --timeout) or send fewer rows"
-_LEAST_PAUSE_SECONDS = 0.01
+_MINIMUM_PAUSE_SECONDS = 0.01
 _TOO_LARGE = re.compile(r"(CLIENT|SERVER): (Received|Sent) message larger than max \((\d+) vs\. (\d+)\)")
 _LAST_ERROR = re.compile(r"^.*; last error: (UNKNOWN: )?", re.DOTALL)
+_OK = grpc.StatusCode.OK.value[0]
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _DETAIL_TYPES = (error_details_pb2.BadRequest, error_details_pb2.ErrorInfo, error_details_pb2.RetryInfo)
 
 
 class _FailedCall(Protocol):
-    """What the errors of both kinds of channel have in common."""
+    """What the errors of blocking and asynchronous channels have in common."""
 
     def code(self) -> grpc.StatusCode: ...
     def details(self) -> str | None: ...
@@ -33,7 +34,7 @@ class _FailedCall(Protocol):
 
 
 class StreamFailure(grpc.RpcError):
-    """A call of a stream that failed, in the shape of a failed RPC."""
+    """The failure of one call of a stream, in the form of a failed RPC."""
 
     def __init__(self, code: grpc.StatusCode, message: str, trailers: Iterable[tuple[str, str | bytes]] = ()) -> None:
         super().__init__(message)
@@ -43,14 +44,16 @@ class StreamFailure(grpc.RpcError):
 
     @classmethod
     def of_reply(cls, error: pb.Error) -> "StreamFailure":
-        """Returns the failure that a reply tells of."""
+        """Returns the failure that a reply reports."""
+        if error.code == _OK:
+            return cls(grpc.StatusCode.UNKNOWN, "the reply has neither an answer that this client knows nor an error")
         code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
         # Error is google.rpc.Status, field by field.
         return cls(code, error.message, [("grpc-status-details-bin", error.SerializeToString())])
 
     @classmethod
     def of_stream(cls, error: grpc.RpcError) -> "StreamFailure":
-        """Returns the failure of one call among those that a broken stream has left without an answer."""
+        """Returns the failure of a call that a broken stream left without an answer."""
         failed = cast(_FailedCall, error)
         return cls(failed.code(), failed.details() or "", failed.trailing_metadata() or ())
 
@@ -61,7 +64,7 @@ class StreamFailure(grpc.RpcError):
 
     @property
     def is_passing(self) -> bool:
-        """Says whether a call that failed so may well be repeated: gRPC's own rule for unary calls."""
+        """Whether the call may be repeated, by gRPC's own rule for unary calls."""
         return self._code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
     def code(self) -> grpc.StatusCode:
@@ -84,7 +87,7 @@ class _Details(NamedTuple):
 
 
 def call_error(error: grpc.RpcError, target: str, timeout_seconds: float) -> CallError:
-    """Returns what a failed RPC means, on one line."""
+    """Returns the error of a failed RPC, on one line."""
     failed = cast(_FailedCall, error)
     code = failed.code()
     text = "".join(char if char.isprintable() else " " for char in failed.details() or "")
@@ -105,21 +108,21 @@ def call_error(error: grpc.RpcError, target: str, timeout_seconds: float) -> Cal
 def pause_before_retry(error: grpc.RpcError, target: str, timeout_seconds: float, deadline: float) -> float:
     """Returns how long to wait before a failed RPC is tried again, in seconds.
 
-    At least what the server asks for, spread out so that those who were refused together do not return together.
+    At least as long as the server asks for, and random, so that clients refused together do not return together.
 
     Raises:
-        CallError: what the failure means, if another try would not help or come too late.
+        CallError: another try would not help, or would come too late.
     """
     failure = call_error(error, target, timeout_seconds)
     if failure.code == "RESOURCE_EXHAUSTED" and failure.retry_seconds is not None:
-        pause = max(failure.retry_seconds, _LEAST_PAUSE_SECONDS) * random.uniform(1.0, 1.5)
+        pause = max(failure.retry_seconds, _MINIMUM_PAUSE_SECONDS) * random.uniform(1.0, 1.5)
         if time.monotonic() + pause < deadline:
             return pause
     raise failure from error
 
 
 class Patience:
-    """How long a stream that breaks is opened again: until a given time has passed without an answer."""
+    """How long a broken stream is opened again: until `timeout_seconds` have passed without an answer."""
 
     def __init__(self, target: str, timeout_seconds: float) -> None:
         self.timeout_seconds = timeout_seconds
@@ -128,14 +131,14 @@ class Patience:
         self._pauses = 0
 
     def answered(self) -> None:
-        """Starts anew."""
+        """Notes an answer: the time starts again."""
         self._broken_since, self._pauses = None, 0
 
     def pause(self, error: grpc.RpcError) -> float:
         """Returns how long to wait before the stream is opened again, in seconds.
 
         Raises:
-            CallError: what the failure means, if another try would not help or come too late.
+            CallError: another try would not help, or would come too late.
         """
         failure = self.error_of(error)
         now = time.monotonic()
@@ -148,32 +151,32 @@ class Patience:
         return pause
 
     def error_of(self, error: grpc.RpcError) -> CallError:
-        """Returns what a failed RPC, or a failed call of a stream, means."""
+        """Returns the error of a failed RPC, or of a failed call of a stream."""
         return call_error(error, self._target, self.timeout_seconds)
 
     def too_late(self) -> CallError:
-        """Returns what it means that no answer came."""
-        late = StreamFailure(grpc.StatusCode.DEADLINE_EXCEEDED, "the stream is open, but silent")
+        """Returns the error for no answer in time."""
+        late = StreamFailure(grpc.StatusCode.DEADLINE_EXCEEDED, "the stream is open, but no message came")
         return self.error_of(late)
 
 
 def passes(failure: CallError) -> bool:
-    """Says whether a failure may be gone at the next try: a server that starts, stops or is full, or the network's."""
+    """Whether the next try may succeed: the server starts, stops or is full, or the network failed."""
     return failure.code in ("UNAVAILABLE", "CANCELLED") or failure.retry_seconds is not None
 
 
 def stream_pause(number: int) -> float:
-    """Returns the pause before the next try of what a broken stream carried, in seconds, as gRPC's own retries take."""
+    """Returns the pause before the next try after a broken stream, in seconds; as long as in gRPC's own retries."""
     return float(min(0.2 * 2.0 ** min(number, 10), 2.0) * random.uniform(0.8, 1.2))
 
 
 def client_closed() -> CallError:
-    """Returns what a call on a closed client means."""
+    """Returns the error of a call on a closed client."""
     return CallError("CANCELLED", "the client is closed")
 
 
 def _through(target: str) -> str:
-    """Returns what to say of the proxy on the way: whoever set it may have forgotten it."""
+    """Returns a note on the proxy, if there is one, because whoever set it may have forgotten it."""
     variable = proxy_variable(target)
     return f" through {variable}" if variable else ""
 
@@ -181,14 +184,14 @@ def _through(target: str) -> str:
 def _explain_size(side: str, direction: str, size: str, limit: str) -> str:
     whose = "the server's" if side == "SERVER" else "this client's"
     what = "request" if (side, direction) in (("SERVER", "Received"), ("CLIENT", "Sent")) else "reply"
-    return f"the {what} takes {size} bytes, {whose} limit on a {what} is {limit} bytes: send fewer rows a call"
+    return f"the {what} takes {size} bytes, {whose} limit on a {what} is {limit} bytes: send fewer rows per call"
 
 
 def _parse_details(failed: _FailedCall) -> _Details:
     try:
         status = rpc_status.from_call(cast(grpc.Call, failed))
         return _merge_details(status) if status else _Details()
-    except (ValueError, DecodeError):  # not the server's own words, or a proxy's idea of them
+    except (ValueError, DecodeError):  # the details come from a proxy, not from the server
         return _Details()
 
 
@@ -204,6 +207,6 @@ def _merge_details(status: status_pb2.Status) -> _Details:
             elif isinstance(detail, error_details_pb2.ErrorInfo):
                 merged = merged._replace(reason=detail.reason)
             elif isinstance(detail, error_details_pb2.RetryInfo):
-                with suppress(ValueError, OverflowError):  # a time that no clock can tell
+                with suppress(ValueError, OverflowError):  # out of the clock's range
                     merged = merged._replace(retry_seconds=detail.retry_delay.ToTimedelta().total_seconds())
     return merged

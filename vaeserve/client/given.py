@@ -1,7 +1,7 @@
-"""What callers hold -> rows of numbers: arrays, tensors, masked arrays, data frames, pictures.
+"""A caller's arrays, tensors, masked arrays, data frames and pictures -> rows of numbers.
 
-Other libraries' objects are known by what they can do, so none of those libraries is imported. What cannot be read
-without a loss is refused in one line.
+Objects of other libraries are recognised by their methods, so that none of those libraries is imported. What cannot be
+read without a loss is refused in one line.
 """
 
 import io
@@ -16,8 +16,8 @@ import numpy.typing as npt
 from vaeserve.errors import InvalidInput, innermost
 from vaeserve.package.row_spec import Array
 
-_ORIENTATION, _TURNED = 0x0112, range(2, 9)  # EXIF's tag, and its values but for upright
-_WIDENED = ("bfloat16", "float8")  # of ml_dtypes, which JAX and TensorFlow use; float32 holds them all exactly
+_ORIENTATION, _TURNED = 0x0112, range(2, 9)  # EXIF's tag, and all its values except upright
+_WIDENED = ("bfloat16", "float8")  # of ml_dtypes, which JAX and TensorFlow use; float32 holds all of them exactly
 
 
 @dataclass(frozen=True)
@@ -26,34 +26,34 @@ class Frame:
 
     field: str
     columns: tuple[str, ...]
-    held: Mapping[str, object]
-    """What each column holds."""
+    values: Mapping[str, object]
+    """The values of each column."""
 
     def __len__(self) -> int:
-        return len(self.held[self.columns[0]])  # type: ignore[arg-type]  # every frame's columns have a length
+        return len(self.values[self.columns[0]])  # type: ignore[arg-type]  # every frame's columns have a length
 
     def rows(self, names: Sequence[str]) -> Array:
-        """Returns the columns that a model names, in its order; all of them, as they are, if it names none.
+        """Returns the columns that a model names, in the model's order; all columns if it names none.
 
         Raises:
-            InvalidInput: a column that the model takes is not there, is there twice, or holds no numbers.
+            InvalidInput: a column that the model takes is missing, occurs twice, or does not hold numbers.
         """
         return np.stack([self._column(name) for name in names or self.columns], axis=1)
 
     def _column(self, name: str) -> Array:
-        found = self.columns.count(name)
-        if not found:
+        count = self.columns.count(name)
+        if not count:
             listed = ", ".join(map(repr, self.columns[:8])) + ", ..." * (len(self.columns) > 8)
             raise InvalidInput(self.field, f"has no column {name!r}, which the model takes; it has {listed}")
-        if found > 1:
-            raise InvalidInput(self.field, f"has {found} columns {name!r}")
-        return as_rows(self.held[name], f"{self.field}[{name!r}]")
+        if count > 1:
+            raise InvalidInput(self.field, f"has {count} columns {name!r}")
+        return as_rows(self.values[name], f"{self.field}[{name!r}]")
 
 
 def as_frame(values: Any, field: str) -> Frame | None:  # noqa: ANN401, it may be anything
-    """Returns a data frame of pandas, Polars, PyArrow or their like; None for what is none.
+    """Returns a data frame of pandas, Polars, PyArrow or a similar library; None if the values are not one.
 
-    Columns that are numbered, not named, are an array.
+    A frame whose columns have numbers, not names, counts as an array.
     """
     names = getattr(values, "column_names", None)
     names = getattr(values, "columns", None) if names is None else names
@@ -64,15 +64,15 @@ def as_frame(values: Any, field: str) -> Frame | None:  # noqa: ANN401, it may b
         if not columns or not all(isinstance(name, str) for name in columns):
             return None
         return Frame(field, columns, {name: values[name] for name in columns})
-    except Exception as exc:  # there is no list of what other libraries raise
-        raise InvalidInput(field, f"is no frame of rows: {innermost(exc)}") from exc
+    except Exception as exc:  # nobody lists what other libraries raise
+        raise InvalidInput(field, f"is not a frame of rows: {innermost(exc)}") from exc
 
 
 def as_pictures(values: object, field: str) -> list[bytes] | None:
-    """Returns pictures of Pillow's as PNG files, which lose nothing; None for what is none.
+    """Returns Pillow images as PNG files, which are lossless; None if the values are not Pillow images.
 
     Raises:
-        InvalidInput: a picture is of a kind that PNG does not hold, or says that it is still to be turned.
+        InvalidInput: PNG cannot hold an image, or its EXIF data says that it still has to be turned.
     """
     pillow: Any = sys.modules.get("PIL.Image")
     if pillow is None:
@@ -88,33 +88,33 @@ def as_rows(values: Any, field: str) -> Array:  # noqa: ANN401
     """Returns a user's values as rows of numbers, which `RowSpec.fit` then fits to a model.
 
     Raises:
-        InvalidInput: no numbers, or no rows.
+        InvalidInput: the values are not numbers, or there are no rows.
     """
     frame = as_frame(values, field)
-    given = _filled(_array(values, field), field) if frame is None else frame.rows(())
-    if given.dtype.name.startswith(_WIDENED):
-        given = given.astype(np.float32)
-    if given.ndim == 0:
-        what = "a single number" if given.dtype.kind in "biuf" else type(values).__name__
+    array = _filled(_array(values, field), field) if frame is None else frame.rows(())
+    if array.dtype.name.startswith(_WIDENED):
+        array = array.astype(np.float32)
+    if array.ndim == 0:
+        what = "a single number" if array.dtype.kind in "biuf" else type(values).__name__
         raise InvalidInput(field, f"is {what}, must be an array of rows")
-    if given.dtype.kind not in "biuf":
-        raise InvalidInput(field, f"holds {given.dtype}, must hold numbers")
-    if len(given) == 0:
+    if array.dtype.kind not in "biuf":
+        raise InvalidInput(field, f"holds {array.dtype}, must hold numbers")
+    if len(array) == 0:
         raise InvalidInput(field, "has no rows, must have at least 1")
-    return given
+    return array
 
 
 def _array(values: object, field: str) -> npt.NDArray[Any]:
     try:
         return np.asanyarray(_on_host(values))
-    except Exception as exc:  # there is no list of what other libraries raise
+    except Exception as exc:  # nobody lists what other libraries raise
         if isinstance(exc, ValueError) and isinstance(values, list | tuple):
-            raise InvalidInput(field, "is no array: its rows differ in length") from exc
-        raise InvalidInput(field, f"is no array: {innermost(exc)}") from exc
+            raise InvalidInput(field, "is not an array: its rows differ in length") from exc
+        raise InvalidInput(field, f"is not an array: {innermost(exc)}") from exc
 
 
 def _on_host(values: Any) -> Any:  # noqa: ANN401
-    """Returns what NumPy can read: tensors without their gradient and on the host, columns without pandas' own NA."""
+    """Returns what NumPy can read: tensors on the host without gradient, columns with NaN in place of pandas' NA."""
     if isinstance(values, list | tuple):
         if any(isinstance(one, np.ma.MaskedArray) for one in values):
             return np.ma.stack(values)
@@ -127,20 +127,22 @@ def _on_host(values: Any) -> Any:  # noqa: ANN401
     return values
 
 
-def _filled(given: npt.NDArray[Any], field: str) -> Array:
-    """Returns a plain array; what is masked is missing, which NaN says in floating-point rows."""
-    if not isinstance(given, np.ma.MaskedArray):
-        return np.asarray(given)
-    if not np.ma.is_masked(given):
-        return given.data
-    if given.dtype.kind != "f":
-        raise InvalidInput(field, f"has masked values; {given.dtype} rows cannot lack any")
-    filled: Array = given.filled(np.nan)
+def _filled(array: npt.NDArray[Any], field: str) -> Array:
+    """Returns a plain array. Masked values are missing values; floating-point rows hold NaN for them."""
+    if not isinstance(array, np.ma.MaskedArray):
+        return np.asarray(array)
+    if not np.ma.is_masked(array):
+        return array.data
+    if array.dtype.kind != "f":
+        raise InvalidInput(field, f"has masked values; {array.dtype} rows cannot have missing values")
+    filled: Array = array.filled(np.nan)
     return filled
 
 
 def _png(picture: Any, field: str) -> bytes:  # noqa: ANN401, Pillow is not imported here
-    if picture.getexif().get(_ORIENTATION, 1) in _TURNED:  # its file would be turned; nobody can tell whether it was
+    if (
+        picture.getexif().get(_ORIENTATION, 1) in _TURNED
+    ):  # reading its file would turn it, and it may have been turned before
         raise InvalidInput(field, "has an EXIF orientation: turn it with PIL.ImageOps.exif_transpose first")
     file = io.BytesIO()
     try:

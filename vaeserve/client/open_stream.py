@@ -1,4 +1,4 @@
-"""An open stream, as a client uses it: messages go out as fast as they are taken, and are read in turn."""
+"""Open streams: messages are sent as fast as gRPC takes them, and are read one after another."""
 
 import asyncio
 import threading
@@ -15,20 +15,20 @@ from vaeserve.client.failures import StreamFailure
 
 M = TypeVar("M")
 Take = Callable[[], Message | None]
-"""Returns the next message to send, if there is one."""
+"""Returns the next message to send; None if there is none."""
 
-_BROKEN_WRITE = "Internal error from Core"  # what grpc.aio makes of a connection that breaks while it writes
-_AHEAD = 4  # messages that are read before they are asked for
-_FINISH_SECONDS = 1.0  # a server that takes longer to end a stream with nothing in flight has other troubles
+_BROKEN_WRITE = "Internal error from Core"  # grpc.aio's message when a connection breaks during a write
+_AHEAD = 4  # number of messages that are read ahead
+_FINISH_SECONDS = 1.0  # ample for a server to end a stream with nothing in flight
 _HEAR_SECONDS = 0.01
 
 
 class OpenStream(Generic[M]):
-    """A stream for a thread that reads from it, and tells when there is something to send.
+    """A stream for one thread, which reads from it and wakes it when there is something to send.
 
     Args:
-        begin: begins the RPC; given the messages to send if there is `take`.
-        take: called on a thread of gRPC's, never after `close`.
+        begin: begins the RPC. With `take`, its argument is an iterator of the messages to send.
+        take: returns the next message to send. Called on one of gRPC's threads, never after `close`.
     """
 
     def __init__(self, begin: Callable[..., Any], take: Take | None = None) -> None:
@@ -42,19 +42,19 @@ class OpenStream(Generic[M]):
         threading.Thread(target=self._receive, daemon=True).start()
 
     def wake(self) -> None:
-        """Tells that there may be something to send."""
+        """Says that there may be something to send."""
         self._wakes.put(None)
 
     @property
     def has_message(self) -> bool:
-        """Says whether `read` would return, or raise, at once."""
+        """Whether `read` would return or raise at once."""
         return not self._inbox.empty()
 
     def read(self, timeout_seconds: float) -> M:
         """Returns the next message.
 
         Raises:
-            TimeoutError: none came in time.
+            TimeoutError: no message came in time.
             grpc.RpcError: the stream broke or ended.
         """
         try:
@@ -92,12 +92,12 @@ class OpenStream(Generic[M]):
                 self._inbox.put(next(self._call))
         except StopIteration:
             self._inbox.put(StreamFailure.ended())
-        except Exception as exc:  # whatever it is, the thread that reads must hear of it, or it waits for ever
+        except Exception as exc:  # the reader must hear of it, or it would wait for ever
             self._inbox.put(exc)
 
 
 class AsyncOpenStream(Generic[M]):
-    """A stream for a task that reads from it, and tells when there is something to send.
+    """A stream for one task, which reads from it and wakes it when there is something to send.
 
     Args:
         call: the RPC.
@@ -110,12 +110,13 @@ class AsyncOpenStream(Generic[M]):
         self._call = call
         self._wake = asyncio.Event()
         self._is_closed = False
+        self._failure: Exception | None = None
         self._writer: asyncio.Task[None] | None = None
         if take is not None and isinstance(call, grpc.aio.StreamStreamCall):
             self._writer = asyncio.create_task(self._send(call, take))
 
     def wake(self) -> None:
-        """Tells that there may be something to send; what gathers until it is sent shares messages."""
+        """Says that there may be something to send. Calls that gather before the next write share a message."""
         self._wake.set()
 
     async def read(self) -> M:
@@ -123,6 +124,7 @@ class AsyncOpenStream(Generic[M]):
 
         Raises:
             grpc.RpcError: the stream broke or ended.
+            Exception: `take` raised it.
         """
         try:
             message = await self._call.read()
@@ -130,7 +132,7 @@ class AsyncOpenStream(Generic[M]):
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise StreamFailure(grpc.StatusCode.CANCELLED, "the stream was cancelled") from None
+            raise self._failure or StreamFailure(grpc.StatusCode.CANCELLED, "the stream was cancelled") from None
         except grpc.aio.AioRpcError as exc:
             if exc.code() is grpc.StatusCode.INTERNAL and exc.details() == _BROKEN_WRITE:
                 raise StreamFailure(grpc.StatusCode.UNAVAILABLE, "the stream broke while it was written to") from exc
@@ -143,7 +145,7 @@ class AsyncOpenStream(Generic[M]):
         """Ends a stream on which nothing is in flight: tells the server, and waits for it to end the stream too.
 
         Args:
-            reader: a task that reads to the end; without one this does.
+            reader: a task that reads to the end; None: this method does.
         """
         self._is_closed = True
         self._wake.set()
@@ -159,7 +161,7 @@ class AsyncOpenStream(Generic[M]):
                     await asyncio.wait({reader})
 
     def close(self) -> None:
-        """Breaks the stream off. A read or a write in progress is left to end by itself: see `ended`."""
+        """Cancels the stream. A read or write in progress ends by itself: see `ended`."""
         self._is_closed = True
         self._wake.set()
         self._call.cancel()
@@ -167,8 +169,8 @@ class AsyncOpenStream(Generic[M]):
     async def ended(self, *readers: "asyncio.Task[Any] | None") -> None:
         """Waits, after `close`, for the last read and write.
 
-        What gRPC tells to a loop that is gone makes it complain in the next one. There is nothing to wait for when it
-        has heard of a cancelled RPC's end, which takes microseconds.
+        If gRPC reports the end of an RPC after its loop is gone, it complains in the next loop. The end of a cancelled
+        RPC is reported within microseconds, and gRPC has nothing to wait for it with.
 
         Args:
             readers: tasks that read.
@@ -183,9 +185,14 @@ class AsyncOpenStream(Generic[M]):
             pass
 
     async def _send(self, call: "grpc.aio.StreamStreamCall[Any, M]", take: Take) -> None:
-        with suppress(grpc.RpcError, asyncio.InvalidStateError):  # the reader hears of it
+        try:
             while not self._is_closed:
                 while (message := take()) is not None:
                     await call.write(message)
                 await self._wake.wait()
                 self._wake.clear()
+        except (grpc.RpcError, asyncio.InvalidStateError):
+            pass  # the reader hears of it from gRPC
+        except Exception as exc:  # the reader must hear of it, or it would wait for ever
+            self._failure = exc
+            call.cancel()

@@ -1,4 +1,4 @@
-"""A caller's rows -> parts that keep a request within the server's limits, and its answer within the deadline."""
+"""Parts: a caller's rows, split so that each request fits the server's limits and its answer meets the deadline."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypedDict
@@ -13,29 +13,29 @@ from vaeserve.package.row_spec import Array
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
-_PART_OVERHEAD = 128  # bytes; more than the tags, lengths, shape and row number around a part's elements can take
-_IMAGE_OVERHEAD = 6  # bytes; the most that an image's tag and length take
+_PART_OVERHEAD = 128  # bytes; an upper bound for the tags, lengths, shape and row number around a part's elements
+_IMAGE_OVERHEAD = 6  # bytes; an upper bound for an image's tag and length
 
 MostRows = Callable[[int], int]
-"""Tells how many of the rows that are left the next part may hold, from the time that they take."""
+"""Returns how many of the remaining rows the next part may hold, according to the time that rows take."""
 
 
 class DataPart(TypedDict, total=False):
-    """Some rows of data: the member of a request's oneof that holds them."""
+    """Some rows of data, by the field of a request's oneof that holds them."""
 
     data: pb.Tensor
     images: pb.EncodedImages
 
 
-Data = Array | Frame | list[bytes]
-"""Rows of data: numbers, columns of them that have names, or encoded images."""
+DataRows = Array | Frame | list[bytes]
+"""Rows of data: an array, a data frame, or encoded images."""
 
 
-def as_data(values: npt.ArrayLike, field: str) -> Data:
-    """Returns a user's rows of data: encoded images if every row is bytes or a picture of Pillow's.
+def as_data(values: npt.ArrayLike, field: str) -> DataRows:
+    """Returns a user's rows of data: encoded images if every row is bytes or a Pillow image.
 
     Raises:
-        InvalidInput: neither, or no rows.
+        InvalidInput: the values are not rows of numbers or images, or there are no rows.
     """
     if isinstance(values, bytes):
         raise InvalidInput(field, "is a single image, must be a sequence of them")
@@ -52,12 +52,12 @@ def as_data(values: npt.ArrayLike, field: str) -> Data:
 
 
 def ranges(rows: int, fitting: Callable[[int], int], most_rows: MostRows) -> Iterator[tuple[int, int]]:
-    """Returns where parts begin and end, one by one, so that an answer can tell how large the next part is to be.
+    """Yields where parts begin and end, one at a time, so that each answer can set the size of the next part.
 
     Args:
-        rows: of all parts together.
-        fitting: tells where a part that begins at a row has to end at the latest, to keep the server's limits.
-        most_rows: as the time allows.
+        rows: number of rows in all parts together.
+        fitting: returns the last possible end of a part that begins at a row, within the server's limits.
+        most_rows: how many rows the time allows.
     """
     start = 0
     while start < rows:
@@ -67,53 +67,53 @@ def ranges(rows: int, fitting: Callable[[int], int], most_rows: MostRows) -> Ite
 
 
 def split_data(
-    rows: Data, field: str, known: Model, bare_bytes: int, most_rows: MostRows
+    rows: DataRows, field: str, model: Model, bare_bytes: int, most_rows: MostRows
 ) -> Iterator[tuple[int, DataPart]]:
-    """Returns parts of rows of data, each with its offset.
+    """Returns the parts of rows of data, each with its offset.
 
     Args:
         rows: what to split.
-        field: what to call the rows in an error.
-        known: the model, and the server's limits.
-        bare_bytes: size of a request without rows.
-        most_rows: as the time allows.
+        field: name of the rows in an error.
+        model: the model, with the server's limits.
+        bare_bytes: size of a request without rows, in bytes.
+        most_rows: how many rows the time allows.
 
     Raises:
-        InvalidInput: a row does not fit the model, or no request.
+        InvalidInput: a row does not fit the model, or is too large for a request.
     """
     if isinstance(rows, list):
-        return _split_images(rows, field, known, bare_bytes, most_rows)
-    numbers = rows.rows(known.data.columns) if isinstance(rows, Frame) else rows
-    parts = split(known.data.fit(numbers, field), field, known.limits, bare_bytes, most_rows)
+        return _split_images(rows, field, model, bare_bytes, most_rows)
+    numbers = rows.rows(model.data.columns) if isinstance(rows, Frame) else rows
+    parts = split(model.data.fit(numbers, field), field, model.limits, bare_bytes, most_rows)
     return ((offset, {"data": part}) for offset, part in parts)
 
 
 def split(
     rows: Array, field: str, limits: Limits, bare_bytes: int, most_rows: MostRows
 ) -> Iterator[tuple[int, pb.Tensor]]:
-    """Returns parts of an array, each with its offset, as `split_data` does."""
+    """Returns the parts of an array, each with its offset, as `split_data` does."""
     row_bytes = rows[0].nbytes
     step = min(limits.call_rows, _room(limits, bare_bytes) // row_bytes)
     if step < 1:
         raise InvalidInput(
-            field, f"takes {row_bytes} bytes a row; the server's limit on a request is {limits.request_bytes}"
+            field, f"takes {row_bytes} bytes per row; the server's limit on a request is {limits.request_bytes}"
         )
     bounds = ranges(len(rows), lambda start: min(start + step, len(rows)), most_rows)
     return ((start, to_message(rows[start:stop])) for start, stop in bounds)
 
 
 def _split_images(
-    images: Sequence[bytes], field: str, known: Model, bare_bytes: int, most_rows: MostRows
+    images: Sequence[bytes], field: str, model: Model, bare_bytes: int, most_rows: MostRows
 ) -> Iterator[tuple[int, DataPart]]:
-    """Returns as many images a part as fit; what their headers tell is checked before any of them is sent."""
+    """Returns parts of as many images as fit. The header of every image is checked before any of them is sent."""
     from vaeserve.rows.images import check_image, takes_images  # Pillow, which few callers need
 
-    if not takes_images(known.data):
-        shape = list(known.data.shape)
-        raise InvalidInput(field, f"is images, the model takes arrays: {known.data.kind} rows of shape {shape}")
-    room, limits = _room(known.limits, bare_bytes), known.limits
+    if not takes_images(model.data):
+        shape = list(model.data.shape)
+        raise InvalidInput(field, f"is images, the model takes arrays: {model.data.kind} rows of shape {shape}")
+    room, limits = _room(model.limits, bare_bytes), model.limits
     for row, image in enumerate(images):
-        check_image(image, f"{field}[{row}]", known.data)
+        check_image(image, f"{field}[{row}]", model.data)
         if len(image) + _IMAGE_OVERHEAD > room:
             raise InvalidInput(
                 f"{field}[{row}]",

@@ -1,4 +1,4 @@
-"""What a client gets, and how the replies to a call's parts become one of it."""
+"""Results: what a client returns, and how the replies to a call's parts become one result."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -13,32 +13,32 @@ from vaeserve.package.row_spec import Array
 from vaeserve.rows.tensors import DATA_TYPES, to_array
 from vaeserve.v1 import vae_pb2 as pb
 
-Floats = npt.NDArray[np.float32 | np.float16]
-"""float32, or float16 where that was asked for."""
-Output = npt.NDArray[Any]
-"""Rows [rows, *data.shape]: of the data's type, or floats for "expectation". For "png" objects [rows], each bytes."""
+FloatArray = npt.NDArray[np.float32 | np.float16]
+"""float32, or float16 if the call asked for it."""
+OutputRows = npt.NDArray[Any]
+"""[rows, *data.shape] of the data's type, or floats for "expectation"; for "png" objects [rows], each of them bytes."""
 
 _DTYPES: dict[int, str] = {number: name for name, number in DATA_TYPES.items()}
 
 
 class Timing(NamedTuple):
-    """What a call cost the server: sums over its parts, and the largest batch."""
+    """What a call cost the server: the sums over its parts, and its largest batch."""
 
     queued_seconds: float
     running_seconds: float
     batch_rows: int
-    """Rows in the largest batch that held rows of the call, other callers' rows included."""
+    """Number of rows in the largest batch that held rows of the call, including rows of other callers."""
 
 
 class Encoded(NamedTuple):
-    """Latents of rows of data. Decode them with the pair of this fingerprint alone."""
+    """Latents of rows of data. Only the pair with this fingerprint can decode them."""
 
-    latent: Floats
-    """[rows, *latent_shape]: the posterior's mean, or a draw if asked for "sample"."""
-    log_variance: Floats | None
-    """[rows, *latent_shape], for "moments"."""
+    latent: FloatArray
+    """[rows, *latent_shape]: the posterior's mean; for "sample" a draw from it."""
+    log_variance: FloatArray | None
+    """[rows, *latent_shape] for "moments", else None."""
     seed: int | None
-    """Seed of the draw, for "sample"."""
+    """Seed of the draw for "sample", else None."""
     fingerprint: str
     timing: Timing
 
@@ -46,17 +46,17 @@ class Encoded(NamedTuple):
 class Decoded(NamedTuple):
     """Rows decoded from latents."""
 
-    output: Output
+    output: OutputRows
     fingerprint: str
     timing: Timing
 
 
 class Sampled(NamedTuple):
-    """Rows drawn from a prior: first_row, first_row + 1, ... of the seed."""
+    """Rows that were drawn from a prior: rows first_row, first_row + 1, ... of the seed."""
 
-    output: Output
-    latent: Floats | None
-    """[count, *latent_shape], if asked for."""
+    output: OutputRows
+    latent: FloatArray | None
+    """[count, *latent_shape] if the call asked for it, else None."""
     seed: int
     first_row: int
     fingerprint: str
@@ -66,32 +66,32 @@ class Sampled(NamedTuple):
 class Reconstructed(NamedTuple):
     """Rows that were encoded and decoded again, and their scores, each float32 [rows]."""
 
-    output: Output
+    output: OutputRows
     log_likelihood: npt.NDArray[np.float32] | None
-    """Of the data given its latent, in nats; None if the model has no likelihood graph."""
+    """Log-likelihood of the data given its latent, in nats; None if the model has no likelihood graph."""
     kl: npt.NDArray[np.float32] | None
-    """Of the posterior from N(0, I), in nats; None if the model has no posterior."""
+    """KL divergence of the posterior from N(0, I), in nats; None if the model has no posterior."""
     elbo: npt.NDArray[np.float32] | None
-    """log_likelihood - kl: for "sample" an unbiased estimate from one draw; None unless both are there."""
+    """log_likelihood - kl; for "sample" an unbiased estimate from one draw. None if either is None."""
     squared_error: npt.NDArray[np.float32]
-    """Of the expectation, summed over the row."""
+    """Squared difference between data and expectation, summed over the row."""
     seed: int | None
-    """Seed of the draw, for "sample"."""
+    """Seed of the draw for "sample", else None."""
     fingerprint: str
     timing: Timing
 
 
 class Costed(Protocol):
-    """What every reply that came from a model holds."""
+    """A reply that came from a model."""
 
     @property
     def fingerprint(self) -> str:
-        """Of the pair."""
+        """Fingerprint of the pair that answered."""
         ...
 
     @property
     def timing(self) -> pb.Timing:
-        """What it cost."""
+        """What the call cost."""
         ...
 
 
@@ -99,13 +99,13 @@ def one_pair(replies: Sequence[Costed]) -> str:
     """Returns the fingerprint of the pair that answered every part.
 
     Raises:
-        CallError: ABORTED; not one pair answered them all.
+        CallError: ABORTED; the parts were answered by different pairs.
     """
     fingerprints = {reply.fingerprint for reply in replies}
     if len(fingerprints) > 1:
         raise CallError(
             "ABORTED",
-            "the model was replaced while the call's parts ran, so they do not belong together: call again",
+            "the model was replaced while the parts of the call ran, so they do not belong together: call again",
             reason="MODEL_REPLACED",
         )
     return fingerprints.pop()
@@ -126,59 +126,59 @@ def join_rows(
     """Returns the rows of all parts, in an array of its own.
 
     Args:
-        field: what to call the rows in an error.
-        parts: in order.
-        rows: how many were asked for.
-        dtype: the element type they must have; that of the first part if None.
-        row_shape: the shape that one row must have; that of the first part if None.
+        field: name of the rows in an error.
+        parts: the rows, in order.
+        rows: number of rows that were asked for.
+        dtype: required element type; None: that of the first part.
+        row_shape: required shape of one row; None: that of the first part.
 
     Raises:
-        CallError: INTERNAL; they are no arrays of this kind, or not as many rows as were asked for.
+        CallError: INTERNAL; the parts are not such arrays, or not as many rows as were asked for.
     """
     try:
         kind = _DTYPES[parts[0].dtype] if dtype is None else dtype
         shape = parts[0].shape[1:] if row_shape is None else row_shape
         joined = np.concatenate([to_array(part, field, kind, shape) for part in parts])
     except (KeyError, ValueError, InvalidInput) as exc:
-        raise CallError("INTERNAL", f"the server's reply holds no usable {field}: {exc}") from exc
+        raise CallError("INTERNAL", f"the server's reply has no usable {field}: {exc}") from exc
     _check_count(field, len(joined), rows)
     return joined
 
 
 def join_floats(
     field: str, parts: Sequence[pb.Tensor], rows: int, dtype: str, row_shape: Sequence[int] | None
-) -> Floats:
+) -> FloatArray:
     """Returns the floating-point rows of all parts, as `join_rows` does."""
     return join_rows(field, parts, rows, dtype, row_shape).astype(dtype, copy=False)
 
 
 def join_output(
-    known: Model,
+    model: Model,
     replies: Sequence[pb.DecodeResponse] | Sequence[pb.SampleResponse] | Sequence[pb.ReconstructResponse],
     output: DecodeOutput,
     floats: FloatType,
     rows: int,
-) -> Output:
-    """Returns the rows that were decoded. Of a pair that is not the one described, the shape is taken as it comes.
+) -> OutputRows:
+    """Returns the decoded rows. If a pair other than the described one answered, any shape is accepted.
 
     Raises:
         CallError: as `join_rows` does.
     """
     if output == "png":
         return _join_images([reply.images for reply in replies], rows)
-    is_known = one_pair(replies) == known.fingerprint
-    shape = known.data.shape if is_known else None
+    is_same_pair = one_pair(replies) == model.fingerprint
+    shape = model.data.shape if is_same_pair else None
     if output == "expectation":
         return join_rows(output, [reply.expectation for reply in replies], rows, floats, shape)
-    dtype = (floats if known.data.dtype == "float32" else known.data.dtype) if is_known else None
+    dtype = (floats if model.data.dtype == "float32" else model.data.dtype) if is_same_pair else None
     return join_rows(output, [reply.data for reply in replies], rows, dtype, shape)
 
 
-def _join_images(parts: Sequence[pb.EncodedImages], rows: int) -> Output:
+def _join_images(parts: Sequence[pb.EncodedImages], rows: int) -> OutputRows:
     """Returns the PNG files of all parts: objects [rows].
 
     Raises:
-        CallError: INTERNAL; they are not as many as were asked for.
+        CallError: INTERNAL; the number of files is wrong.
     """
     files = [file for part in parts for file in part.images]
     _check_count("images", len(files), rows)

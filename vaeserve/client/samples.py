@@ -1,4 +1,4 @@
-"""The rows of a SampleStream, and what is asked for when it breaks. Does no I/O."""
+"""Samples: which rows of a SampleStream are still to come, and how to ask for them again. Does no I/O."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,10 +20,10 @@ class Samples:
     """The rows of a SampleStream that are still to come.
 
     Args:
-        count: how many rows are wanted.
+        count: number of rows.
         message_rows: maximum number of rows in a message; 0: chosen by the server.
         seed: of all rows; picked if None.
-        first_row: number of the first.
+        first_row: number of the first row.
         **options: as of `calls.sample`.
 
     Raises:
@@ -47,11 +47,11 @@ class Samples:
 
     @property
     def is_done(self) -> bool:
-        """Says whether every row has come."""
+        """Whether every row has come."""
         return not self._left
 
     def request(self, model: Model) -> pb.SampleStreamRequest:
-        """Returns what asks for the rest."""
+        """Returns the request for the remaining rows."""
         unlimited = model.model_copy(update={"limits": model.limits.model_copy(update={"call_rows": ROW_LIMIT})})
         (request,) = self._sample(self._left, first_row=self._next).requests(unlimited)
         return pb.SampleStreamRequest(request=cast(pb.SampleRequest, request), message_rows=self._message_rows)
@@ -62,12 +62,13 @@ class Samples:
         """Returns the next rows.
 
         Raises:
-            CallError: INTERNAL; they are others.
+            CallError: INTERNAL; the server sent other rows.
         """
         rows = _rows_of(message.response)
         if message.first_row != self._next or not 0 < rows <= self._left:
             raise CallError(
-                "INTERNAL", f"the server answered {rows} rows from {message.first_row}, {self._next} is the next"
+                "INTERNAL",
+                f"the server answered {rows} rows from row {message.first_row}; the next row is {self._next}",
             )
         call = self._sample(rows, first_row=self._next)
         self._next += rows

@@ -1,7 +1,7 @@
 """SharedStream: the concurrent calls of one process over one stream, where a call costs both sides far less.
 
-A message out takes all calls that have gathered since the last one was sent, a message in brings all replies that were
-ready together. Everything else stays a call's own: its deadline, its cancellation, its error, its retries.
+Each message sent holds all calls that have gathered since the last one; each message received holds all replies that
+were ready together. Every call keeps its own deadline, cancellation, error and retries.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _INTERACTIVE = ("vae-class", "interactive")
 
 
 class SharedStream:
-    """Calls of every verb, over one stream at a time. It is called as gRPC's own unary methods are.
+    """Calls of every verb, over one stream at a time. It is called like gRPC's own unary methods.
 
     Args:
         begin: begins the RPC.
@@ -46,7 +46,7 @@ class SharedStream:
         """Returns the reply to a request.
 
         Raises:
-            grpc.RpcError: as the unary call would.
+            grpc.RpcError: as the unary call does.
         """
         deadline = time.monotonic() + timeout
         for attempt in itertools.count(1):
@@ -107,7 +107,7 @@ class _OneStream:
                 self._stream.wake()
 
     def close(self, error: Callable[[], Exception]) -> None:
-        """Ends the stream; calls in progress fail, each with an error of its own."""
+        """Ends the stream. Each call in progress fails with its own error."""
         self.is_over = True
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
@@ -126,7 +126,7 @@ class _OneStream:
         await self._stream.ended(self._reader)
 
     def _take_message(self) -> pb.CallStreamRequest | None:
-        """Returns what has gathered; a call that was cancelled before it was sent is left out."""
+        """Returns the calls that have gathered, without those that were cancelled before they were sent."""
         cancelled, self._cancelled = self._cancelled, []
         unsent = {call.id for call in self._unsent} if cancelled else set()
         gone = [number for number in cancelled if number not in unsent]
@@ -145,9 +145,12 @@ class _OneStream:
         except grpc.RpcError as exc:
             broken = exc
             self.close(lambda: StreamFailure.of_stream(broken))
+        except asyncio.CancelledError:
+            self.close(lambda: StreamFailure(grpc.StatusCode.CANCELLED, "the shared stream's reader was cancelled"))
+            raise
         except Exception as exc:
             bug = exc
-            self.close(lambda: CallError("INTERNAL", f"reading the shared stream failed: {bug!r}. This is a bug."))
+            self.close(lambda: CallError("INTERNAL", f"the shared stream failed: {bug!r}. This is a bug."))
 
     def _settle(self, reply: pb.Reply) -> None:
         answer = answer_of(reply)

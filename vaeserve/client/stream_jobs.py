@@ -22,11 +22,11 @@ from vaeserve.v1 import vae_pb2 as pb
 
 
 class StreamJob(NamedTuple, Generic[Reply, Result]):
-    """What is done with any number of batches."""
+    """A model, and what is done with each of any number of batches."""
 
     route: Route
     prepare: Callable[[Any], PreparedCall[Reply, Result]]
-    """Makes a call of a batch."""
+    """Makes the call of a batch."""
 
 
 def encode_job(
@@ -40,7 +40,7 @@ def encode_job(
 def decode_job(**options: Unpack[DecodeOptions]) -> StreamJob[pb.DecodeResponse, Decoded]:
     """Decodes batches."""
     decode = partial(calls.decode, **options)
-    return StreamJob(decode([0]).route, decode)  # which finds wrong options before anything is sent
+    return StreamJob(decode([0]).route, decode)  # the call finds wrong options before anything is sent
 
 
 def reconstruct_job(
@@ -59,7 +59,7 @@ def reconstruct_job(
 def _counting(
     make: Callable[..., PreparedCall[Reply, Result]], seed: int | None, first_row: int, *, is_drawn: bool
 ) -> StreamJob[Reply, Result]:
-    """Returns a job whose batches are numbered one after the other, if anything is drawn."""
+    """Returns a job whose rows are numbered from batch to batch if noise is drawn."""
     drawn = choose_seed(seed) if is_drawn else seed
     row = integer("first_row", first_row, ROW_LIMIT)
 
@@ -67,7 +67,7 @@ def _counting(
         nonlocal row
         prepared = make(data, seed=drawn, first_row=row)
         if is_drawn:
-            row += len(data)  # type: ignore[arg-type]  # it was found to be rows
+            row += len(data)  # type: ignore[arg-type]  # `make` has checked that it has rows
         return prepared
 
     return StreamJob(make([0], seed=drawn, first_row=row).route, prepare)  # as in `decode_job`

@@ -1,4 +1,4 @@
-"""Messages of a CallStream: which calls travel together, and which arm of the oneof a call is."""
+"""Messages of a CallStream: which calls share a message, and which field of the oneof holds a call."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from vaeserve.rows.noise import ROW_LIMIT
 from vaeserve.v1 import vae_pb2 as pb
 
 MESSAGE_BYTES = 2**20
-"""Calls share a message of about so much; one that is larger has its own."""
+"""Calls share messages of about this size; a larger call has its own message."""
 _VERBS: Mapping[type[Message], str] = {
     pb.EncodeRequest: "encode",
     pb.DecodeRequest: "decode",
@@ -34,8 +34,8 @@ def request_of(call: pb.Call) -> Message:
 
 def answer_of(reply: pb.Reply) -> Message | None:
     """Returns the response that a reply holds; None for an error."""
-    arm = reply.WhichOneof("result")
-    return None if arm is None or arm == "error" else cast(Message, getattr(reply, arm))
+    field = reply.WhichOneof("result")
+    return None if field is None or field == "error" else cast(Message, getattr(reply, field))
 
 
 def part_bytes(request: Message, model: Model) -> int:
@@ -45,7 +45,7 @@ def part_bytes(request: Message, model: Model) -> int:
 
 
 def take_calls(unsent: deque[pb.Call], most_rows: int = ROW_LIMIT) -> list[pb.Call]:
-    """Takes the next calls that make a message of a good size and few enough rows, or one that is larger."""
+    """Takes the next calls that fit one message and have few enough rows; at least one call."""
     taken: list[pb.Call] = []
     size = rows = 0
     while unsent:

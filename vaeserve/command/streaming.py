@@ -21,19 +21,19 @@ def slices(rows: Array | list[bytes], model: Model) -> Iterator[Array | list[byt
 
 
 def joined(pieces: Iterable[Result], rows: int) -> Result:
-    """Returns one result of many, and shows on a terminal how many of the rows have come. Its timing is the first's.
+    """Returns one result of many, with the timing of the first. A terminal shows how many of the rows have come.
 
     Raises:
-        CallError: as the pieces do; ABORTED if not one pair answered them all.
+        CallError: as the pieces raise it; ABORTED if different pairs answered them.
     """
-    taken: list[Any] = []
-    with _bar(rows) as came:
+    results: list[Any] = []
+    with _bar(rows) as count_rows:
         for piece in pieces:
-            taken.append(piece)
-            came(_rows_of(piece))
-    one_pair(taken)
-    arrays = {name: [getattr(piece, name) for piece in taken] for name in _arrays(taken[0])}
-    return cast(Result, taken[0]._replace(**{name: np.concatenate(parts) for name, parts in arrays.items()}))
+            results.append(piece)
+            count_rows(_rows_of(piece))
+    one_pair(results)
+    arrays = {name: [getattr(piece, name) for piece in results] for name in _arrays(results[0])}
+    return cast(Result, results[0]._replace(**{name: np.concatenate(parts) for name, parts in arrays.items()}))
 
 
 def _arrays(piece: Any) -> list[str]:  # noqa: ANN401, any result is a NamedTuple
@@ -46,7 +46,7 @@ def _rows_of(piece: Any) -> int:  # noqa: ANN401
 
 @contextmanager
 def _bar(rows: int) -> Iterator[Callable[[int], object]]:
-    """Gives what is told of rows that came: a bar on a terminal, if tqdm is installed, else nothing."""
+    """Yields the function that counts rows: a progress bar on a terminal, if tqdm is installed, else nothing."""
     try:
         if sys.stderr is None or not sys.stderr.isatty():
             raise ModuleNotFoundError

@@ -75,7 +75,7 @@ def test_can_be_cancelled(server: "Server", hang: "Hang") -> None:
     awaited(server, use)
 
 
-METHODS = ("encode", "decode", "sample", "get_model", "list_models", "close")
+METHODS = ("encode", "decode", "sample", "reconstruct", "get_model", "list_models", "close")
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -84,6 +84,19 @@ def test_the_two_clients_take_the_same_arguments(name: str) -> None:
     assert inspect.signature(blocking) == inspect.signature(awaitable)
     assert blocking.__doc__
     assert awaitable.__doc__
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_unknown_options_are_refused_by_name(kind: type[Any]) -> None:
+    for name in ("tokn", "parallel_parts"):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+            kind("127.0.0.1:1", **{name: 1})
+    client = kind("127.0.0.1:1")
+    for method in ("encode_stream", "decode_stream", "reconstruct_stream"):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'outptu'"):
+            getattr(client, method)([], outptu="data")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'outptu'"):
+        client.sample_stream(1, outptu="data")
 
 
 WRONG: list[Callable[[Any], Any]] = [

@@ -94,7 +94,7 @@ def test_requests_fit_both_limits_and_lose_no_row(rows: int, call_rows: int, req
 
 def test_a_row_that_fits_no_request() -> None:
     call = decode(np.zeros((1, 100)))
-    with pytest.raises(InvalidInput, match="latent: takes 400 bytes a row; the server's limit on a request is 500"):
+    with pytest.raises(InvalidInput, match="latent: takes 400 bytes per row; the server's limit on a request is 500"):
         call.requests(described(request_bytes=500, latent=100))
 
 
@@ -315,7 +315,7 @@ def test_joining_adds_times_up() -> None:
     [
         ([decoded(3), decoded(2, "b" * 64)], "ABORTED", "replaced"),
         ([decoded(3), decoded(3)], "INTERNAL", "answered 6 rows of data where 5 were asked for"),
-        ([pb.DecodeResponse()], "INTERNAL", "holds no usable data"),
+        ([pb.DecodeResponse()], "INTERNAL", "has no usable data"),
         (
             [pb.DecodeResponse(data=pb.Tensor(dtype=pb.DATA_TYPE_FLOAT32, shape=[5, 2], data=b"short"))],
             "INTERNAL",
@@ -354,7 +354,7 @@ def test_replies_that_are_not_the_models(tensor: pb.Tensor, said: str) -> None:
         lambda: sample(5, output="expectation").join(described(), [drawn]),
     )
     for join in joins:
-        with pytest.raises(CallError, match=f"holds no usable .*{said}") as err:
+        with pytest.raises(CallError, match=f"has no usable .*{said}") as err:
             join()
         assert err.value.code == "INTERNAL"
 

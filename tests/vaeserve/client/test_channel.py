@@ -68,12 +68,12 @@ def test_a_host_alone_can_be_this_machine_too(host: str) -> None:
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("models.example", "is 'models.example', which names no port: must be HOST:PORT"),
-        ("dns:///models.example", "which names no port"),
-        ("[::1]", "which names no port"),
-        (":50051", "which names no port"),
+        ("models.example", "is 'models.example', which has no port: must be HOST:PORT"),
+        ("dns:///models.example", "which has no port"),
+        ("[::1]", "which has no port"),
+        (":50051", "which has no port"),
         ("::1", r"an IPv6 address needs brackets, \[::1\]:PORT"),
-        ("ipv4:127.0.0.1:1,10.0.0.1", "which names no port"),
+        ("ipv4:127.0.0.1:1,10.0.0.1", "which has no port"),
         ("localhost:", "the port must be a number from 1 to 65535"),
         ("localhost:http", "the port must be a number"),
         ("localhost:99999", "the port must be a number"),
@@ -132,7 +132,7 @@ def test_refused_when_the_client_is_made(make: type[Client] | type[AsyncClient],
     with pytest.raises(InvalidInput, match=r"root_certificates: cannot read .*absent\.pem: No such file"):
         make("localhost:1", root_certificates=tmp_path / "absent.pem")
     (tmp_path / "other.pem").write_text("no certificate")
-    with pytest.raises(InvalidInput, match=r"root_certificates: .*other\.pem is no PEM file"):
+    with pytest.raises(InvalidInput, match=r"root_certificates: .*other\.pem is not a PEM file"):
         make("localhost:1", root_certificates=tmp_path / "other.pem")
     with pytest.raises(InvalidInput, match="client_certificate: needs client_key"):
         make("localhost:1", client_key="key.pem")

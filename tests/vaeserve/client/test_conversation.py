@@ -314,17 +314,27 @@ def test_calls_of_every_verb_share_one_stream(target: str) -> None:
         np.testing.assert_array_equal(reconstructed.elbo, client.reconstruct(DATA[:4]).elbo)
 
 
-def test_whatever_ends_the_reading_of_a_shared_stream_ends_its_calls(
-    target: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("step", ["take_calls", "answer_of"])
+def test_a_bug_in_a_shared_stream_ends_its_calls(target: str, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     def broken(_: object) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr("vaeserve.client.shared_stream.answer_of", broken)
+    monkeypatch.setattr(f"vaeserve.client.shared_stream.{step}", broken)
 
     async def use(client: AsyncClient) -> None:
-        with pytest.raises(CallError, match=r"INTERNAL: reading the shared stream failed: .*a bug.*This is a bug"):
+        with pytest.raises(CallError, match=r"INTERNAL: the shared stream failed: .*a bug.*This is a bug"):
             await client.decode(LATENT)
+
+    sharing(target, use)
+
+
+def test_a_call_after_the_reader_of_a_shared_stream_was_cancelled(target: str) -> None:
+    async def use(client: AsyncClient) -> None:
+        before = asyncio.all_tasks()
+        await client.decode(LATENT)
+        for task in asyncio.all_tasks() - before:  # what a program does that clears up after itself
+            task.cancel()
+        assert (await client.decode(LATENT)).output.shape == (1, 4, 4, 1)
 
     sharing(target, use)
 

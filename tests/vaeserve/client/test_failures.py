@@ -11,7 +11,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 
 from vaeserve import AsyncClient, Client
+from vaeserve.client.failures import StreamFailure
 from vaeserve.errors import CallError, InvalidInput
+from vaeserve.v1 import vae_pb2 as pb
 
 if TYPE_CHECKING:
     from tests.vaeserve.conftest import Hang, Server
@@ -37,6 +39,12 @@ def test_unavailable_for_good_names_the_target() -> None:
         client.get_model()
     assert err.value.code == "UNAVAILABLE"
     assert "\n" not in str(err.value)
+
+
+def test_a_reply_without_an_answer_is_no_success() -> None:
+    failure = StreamFailure.of_reply(pb.Reply(id=1).error)
+    assert (failure.code(), failure.is_passing) == (grpc.StatusCode.UNKNOWN, False)
+    assert "neither an answer that this client knows nor an error" in failure.details()
 
 
 def test_overload_is_retried_when_the_server_says_when(server: "Server", client: Client) -> None:

@@ -45,7 +45,7 @@ def test_what_is_masked_is_missing_or_refused() -> None:
     assert np.isnan(rows).tolist() == mask
     listed = as_rows([np.ma.masked_array(row, lacks) for row, lacks in zip(LATENT, mask, strict=True)], "data")
     assert np.isnan(listed).tolist() == mask
-    with pytest.raises(InvalidInput, match="has masked values; int64 rows cannot lack any"):
+    with pytest.raises(InvalidInput, match="has masked values; int64 rows cannot have missing values"):
         as_rows(np.ma.masked_array([[1, 2]], [[True, False]]), "data")
 
 
@@ -57,10 +57,10 @@ class _Broken:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (torch.zeros(2, 3).to_sparse(), "is no array: can't convert Sparse layout tensor"),
-        (torch.zeros(2, 3, device="meta"), "is no array: Cannot copy out of meta tensor"),
+        (torch.zeros(2, 3).to_sparse(), "is not an array: can't convert Sparse layout tensor"),
+        (torch.zeros(2, 3, device="meta"), "is not an array: Cannot copy out of meta tensor"),
         (torch.zeros(2, 3, dtype=torch.complex64), "holds complex64"),
-        (_Broken(), "is no array: it broke$"),
+        (_Broken(), "is not an array: it broke$"),
         (None, "is NoneType, must be an array of rows"),
         ((row for row in LATENT), "is generator, must be an array of rows"),
         ({"x": 1}, "is dict, must be an array of rows"),

@@ -195,7 +195,7 @@ def test_a_picture_of_too_many_rows(server: "Server", tmp_path: Path, capsys: St
 
 def test_a_target_needs_a_port(tmp_path: Path, capsys: Streams) -> None:
     sample = ["sample", "--target", "nonsense", "--count", "1", "--out", str(tmp_path / "x.npy")]
-    assert refused(sample, capsys) == "vae: target: is 'nonsense', which names no port: must be HOST:PORT"
+    assert refused(sample, capsys) == "vae: target: is 'nonsense', which has no port: must be HOST:PORT"
 
 
 def test_the_target_is_told_once_for_all_verbs(
@@ -205,7 +205,7 @@ def test_the_target_is_told_once_for_all_verbs(
     assert run(["info"]) == 0
     assert f"served at {server.target}" in capsys.readouterr().out
     monkeypatch.setenv("VAE_TARGET", "nonsense")
-    assert refused(["info"], capsys) == "vae: VAE_TARGET: is 'nonsense', which names no port: must be HOST:PORT"
+    assert refused(["info"], capsys) == "vae: VAE_TARGET: is 'nonsense', which has no port: must be HOST:PORT"
     assert run(["info", "--target", server.target]) == 0
     monkeypatch.setenv("VAE_TARGET", "")
     assert run(["info", "--help"]) == 0
