@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.servers import ROOT
+from training.settings.directory import PACKAGE_DIRECTORY
 from vaeserve.command.cli import VERBS
-from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 OWN = {"vaeserve", "training", "serving"}
 DOCKERFILES = sorted((ROOT / "deploy").glob("*.Dockerfile"))

@@ -18,7 +18,7 @@ from vaeserve.package.directory import check_place
 from vaeserve.runtime import prepare_onnxruntime
 
 if TYPE_CHECKING:
-    from training.run.publish import Outcome
+    from training.run.publish import RunResult
 
 
 def train(arguments: list[str]) -> int:
@@ -40,7 +40,7 @@ def train(arguments: list[str]) -> int:
     with sigterm_interrupts():
         try:
             begun = run.resume(config, asked.out, given) if asked.resume else run.begin(config, asked.out)
-            outcome = run.train(asked.out, *begun)
+            outcome = run.train_to_package(asked.out, *begun)
         except KeyboardInterrupt:
             return _interrupted(asked)
     print(_closing(outcome))
@@ -63,7 +63,7 @@ def export(arguments: list[str]) -> int:
     prepare_onnxruntime("training,serving")
     from training.run import run
 
-    print(_closing(run.export(asked.checkpoint, asked.out, asked.version)))
+    print(_closing(run.export_checkpoint(asked.checkpoint, asked.out, asked.version)))
     return 0
 
 
@@ -103,7 +103,7 @@ def _export_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _closing(outcome: "Outcome") -> str:
+def _closing(outcome: "RunResult") -> str:
     """Returns what a verb prints at its end: the figures, where they lie, and what comes next."""
     from training.evaluate.report import evaluation_table
     from training.run.report import closing

@@ -16,11 +16,12 @@ import numpy as np
 
 from serving.engine.providers import CUDA_OPTIONS, Placement, Provider, providers
 from serving.engine.session import Session
-from training.export.graphs import ExportedGraph, export_graphs, modules_of
+from training.export.graphs import ExportedGraph, export_graphs
 from training.export.probes import probe_all
 from training.likelihoods import likelihood_of
 from training.networks import Sizes
 from training.networks.pair import Blueprint, Networks
+from training.run.publish import modules_of
 from training.scaling import scaling_of
 from vaeserve.package.directory import sha256_of
 from vaeserve.package.manifest import DataSpec, Graph, Tolerance

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from benchmarks.harness import ROOT
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
+from training.settings.directory import PACKAGE_DIRECTORY
 from training.settings.resolve import complete, parse_config
 from vaeserve.package.directory import ModelPackage
 from vaeserve.runtime import prepare_onnxruntime
-from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 RUNS = ROOT / "runs" / "reproductions"
 
@@ -49,7 +49,7 @@ def finish(directory: Path, given: dict[str, object], preset: str | None = None)
     begun = run.resume(parse_config(settings), directory, settings)
     if not (directory / EVALUATION_FILE).exists():
         start = time.perf_counter()
-        run.train(directory, *begun)
+        run.train_to_package(directory, *begun)
         seconds = time.perf_counter() - start
     package = ModelPackage.open(directory / PACKAGE_DIRECTORY)
     return Finished(package, Evaluation.read(directory / EVALUATION_FILE), seconds)

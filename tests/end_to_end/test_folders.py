@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from tests.support.servers import RunningServer, RunVae, start
-from training.data.pictures import read_pictures
-from training.settings.source import Source
 from vaeserve import Client
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import ImageFit
+from vaeserve.sources.folder import read_folder
+from vaeserve.sources.picture import Wanted
 
 CLASSES = ("cat", "dog", "fox")
 FLAGS = ("--image-size", "8,12", "--image-fit", "pad", "--channels", "1", "--skip-bad", "--epochs", "1")
@@ -64,8 +64,7 @@ def test_a_folder_is_encoded_as_it_was_trained_on(folder: Path, server: RunningS
     done = vae(*encode, "--skip-bad")
     assert done.returncode == 0, done.stderr
     assert done.stderr == f"left out 1:\n  {folder}/dog/broken.jpg: is no intact JPEG\n"
-    source = Source(str(folder), image_size=(8, 12), image_fit="pad", channels=1, skip_bad=True)
-    trained = read_pictures(folder, source).values
+    trained = read_folder(folder, Wanted((8, 12), "pad", 1), skip_bad=True).values
     with np.load(out) as archive, Client(server.target) as client:
         assert archive["files"].tolist() == [str(path) for path in sorted(folder.rglob("[0-9]*.jpg"))]
         np.testing.assert_array_equal(archive["latent"], client.encode(trained).latent)

@@ -6,17 +6,17 @@ import pytest
 
 from training import cli
 from training.data import Dataset, load_dataset
-from training.export.graphs import ExportedGraph, export_graphs, modules_of
+from training.export.graphs import ExportedGraph, export_graphs
 from training.export.probes import probe_all
 from training.models import kind_named
 from training.networks.pair import Networks
 from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
-from training.run.publish import networks_to_export
+from training.run.publish import modules_of, networks_to_export
 from training.settings.config import Config
+from training.settings.directory import PACKAGE_DIRECTORY
 from training.settings.source import Source
 from vaeserve.package.directory import ModelPackage
-from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 
 @pytest.fixture(scope="session")

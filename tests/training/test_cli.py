@@ -11,9 +11,9 @@ from sklearn.datasets import load_digits
 
 from training import cli
 from training.run.checkpoint import CHECKPOINT_FILE
+from training.settings.directory import PACKAGE_DIRECTORY
 from vaeserve.command.cli import run as vae
 from vaeserve.package.directory import ModelPackage
-from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-c", "from vaeserve.command.cli import main; main()")

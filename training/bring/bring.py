@@ -18,8 +18,8 @@ from training.bring.likelihood import OfExpectation, family_of
 from training.bring.spec import Spec, parse_spec
 from training.bring.trial import Trial, trial_rows
 from training.bring.verdict import verdict
-from training.export.graphs import ExportedGraph, describe, export_graph
-from training.export.package import README, Contents, Proved, write_package
+from training.export.graphs import ExportedGraph, export_graph, read_back
+from training.export.package import README, Contents, ProvedPackage, write_package
 from training.export.parity import Disagreement
 from training.export.probes import GraphModule, Probe, probe_all
 from training.settings.versions import number_of
@@ -79,7 +79,7 @@ def package_files(
     spec: Spec,
     likelihood: Path | None = None,
     rows: npt.ArrayLike | None = None,
-) -> Proved:
+) -> ProvedPackage:
     """Packages ONNX files as a model package, proves it and writes it.
 
     Args:
@@ -103,7 +103,7 @@ def package_files(
 
 def _write(
     directory: Path, spec: Spec, pair: tuple[Component, Component], own: Component | None, rows: npt.ArrayLike | None
-) -> Proved:
+) -> ProvedPackage:
     encoder, decoder = pair
     given = trial_rows(rows, spec)
     candidates = {
@@ -153,7 +153,7 @@ def _candidate(component: Component, border: Border) -> Candidate:
     return Candidate(
         component.label,
         asked(component.run),
-        lambda probe: describe(component.label, join_graph(component, border, probe)),
+        lambda probe: read_back(component.label, join_graph(component, border, probe)),
         None if component.exact is None else asked(component.exact),
     )
 

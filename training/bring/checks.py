@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from training.bring.trial import Trial
-from training.export.probes import Arrays, GraphModule, Probe, kinds_of, probe, rows_at_once
+from training.export.probes import GraphModule, Probe, TensorArrays, kinds_of, probe, rows_at_once
 from training.run.progress import say
 from vaeserve.errors import TrainingError
 from vaeserve.package.manifest import DataSpec
@@ -68,7 +68,7 @@ def trial_reconstruction(probes: Mapping[str, Probe], data: DataSpec) -> dict[st
     return {"squared_error": error, "mean_row_squared_error": of_mean}
 
 
-def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
+def _tensors(arrays: TensorArrays) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 

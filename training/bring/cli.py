@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from training.bring.spec import parse_spec
-from training.settings.resolve import read_settings
+from training.settings.resolve import read_settings_file
 from training.settings.versions import VERSION_HELP, read_version
 from vaeserve.command.parser import verb_parser
 from vaeserve.files import read_array
@@ -39,7 +39,7 @@ def package(arguments: list[str]) -> int:
     parser.add_argument("--version", type=read_version, metavar="N", help=f"{VERSION_HELP} (default: the spec's)")
     asked = parser.parse_args(arguments)
     check_place(asked.out)
-    spec = parse_spec(read_settings(asked.spec), str(asked.spec))
+    spec = parse_spec(read_settings_file(asked.spec), str(asked.spec))
     if asked.version is not None:
         spec = spec.model_copy(update={"version": asked.version})
     prepare_onnxruntime("training,serving")

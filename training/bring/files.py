@@ -11,7 +11,7 @@ from onnx.external_data_helper import load_external_data_for_model
 from torch import Tensor
 
 from training.export.graphs import nodes_of
-from training.export.parity import open_session, run
+from training.export.onnx_runner import open_session, run
 from vaeserve.errors import TrainingError, innermost
 
 OLDEST_OPSET = 11  # from which on the nodes of `join` are written alike

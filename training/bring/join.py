@@ -14,7 +14,7 @@ from torch import Tensor
 from training.bring.borders import Border
 from training.bring.component import Component
 from training.export.graphs import strip
-from training.export.probes import Arrays, Probe
+from training.export.probes import Probe, TensorArrays
 from vaeserve.errors import TrainingError, innermost
 from vaeserve.package.manifest import BATCH
 
@@ -117,7 +117,7 @@ def _join(graph: ir.Graph, roles: tuple[str, ...], border: Border, probe: Probe)
     graph.extend(nodes)
 
 
-def _values(arrays: Arrays) -> list[ir.Value]:
+def _values(arrays: TensorArrays) -> list[ir.Value]:
     types = {name: ir.DataType.from_numpy(array.dtype) for name, array in arrays.items()}
     return [ir.val(name, dtype=types[name], shape=(BATCH, *array.shape[1:])) for name, array in arrays.items()]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from training.bring.spec import Spec
-from training.export.probes import REAL, Arrays, Probe, kinds_of
+from training.export.probes import REAL, Probe, TensorArrays, kinds_of
 from vaeserve.errors import TrainingError, innermost
 from vaeserve.files import AnyArray
 from vaeserve.package.manifest import DataSpec, Tolerance
@@ -33,7 +33,7 @@ class Trial(NamedTuple):
         """How far apart values of data lie."""
         return reach_of(self.data, self.probes["encoder"].inputs["data"])
 
-    def missed(self, output: str, answers: Arrays, references: Arrays) -> list[int]:
+    def missed(self, output: str, answers: TensorArrays, references: TensorArrays) -> list[int]:
         """Returns the rows on which an output lies further from its reference than the tolerance allows."""
         return [
             row
@@ -58,7 +58,7 @@ class Trial(NamedTuple):
         return " and ".join(f"{count} of {every[kind]} {kind}" for kind, count in found.items() if count)
 
 
-def select_rows(arrays: Arrays, rows: Sequence[int]) -> Arrays:
+def select_rows(arrays: TensorArrays, rows: Sequence[int]) -> TensorArrays:
     """Returns some rows of every array."""
     return {name: array[list(rows)] for name, array in arrays.items()}
 

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from training.bring.trial import Trial, select_rows
-from training.export.parity import Disagreement, batch_sizes, open_session, run_in_batches
-from training.export.probes import Arrays, GraphModule, Probe, probe, rows_at_once
+from training.export.onnx_runner import open_session, run_in_batches
+from training.export.parity import Disagreement, batch_sizes
+from training.export.probes import GraphModule, Probe, TensorArrays, probe, rows_at_once
 from vaeserve.errors import TrainingError
 from vaeserve.slices import Slices
 
@@ -35,7 +36,7 @@ def verdict(trial: Trial, found: Disagreement, content: bytes, exact: GraphModul
     return "; ".join(filter(None, said))
 
 
-def _side(output: str, wanted: Probe, answers: Arrays, exact: GraphModule, at_once: int) -> str | None:
+def _side(output: str, wanted: Probe, answers: TensorArrays, exact: GraphModule, at_once: int) -> str | None:
     """Returns which side is off; None where the module does not compute in float64."""
     try:
         inputs = {name: torch.from_numpy(array) for name, array in wanted.inputs.items()}
@@ -51,5 +52,5 @@ def _side(output: str, wanted: Probe, answers: Arrays, exact: GraphModule, at_on
     return f"in float64 the module lies {reference:.3g} from PyTorch's float32 and {graph:.3g} from the graph: {off}"
 
 
-def _distance(output: str, answers: Arrays, references: Arrays) -> float:
+def _distance(output: str, answers: TensorArrays, references: TensorArrays) -> float:
     return float(np.abs(answers[output].astype(np.float64) - references[output]).max())

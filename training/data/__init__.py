@@ -4,16 +4,17 @@
     settings   which settings go with which kind of data
     mnist      MNIST and Fashion-MNIST: original files, or a download
     digits     scikit-learn's digits
-    pictures   a folder -> its pictures, all of one shape, through `vaeserve.sources`
+    constant   a table -> the same without the columns that do not vary
     split      content -> which rows to train on, to validate on and to test on; no seed changes it
     binary     grey levels -> black and white, drawn
+    naming     the name of a package after that of its data
     dataset    Dataset: the rows, split
 
 Bad data is refused with one line that names the file, and the row or column. What `skip_bad` leaves out is listed.
 """
 
 from training.data.binary import draw_binary, training_rows
-from training.data.dataset import Dataset, Labels
+from training.data.dataset import Dataset, SplitLabels
 from training.data.load import load_dataset
 
-__all__ = ["Dataset", "Labels", "draw_binary", "load_dataset", "training_rows"]
+__all__ = ["Dataset", "SplitLabels", "draw_binary", "load_dataset", "training_rows"]

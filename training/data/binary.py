@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from training.data.dataset import Dataset
-from vaeserve.sources.content import Array
+from vaeserve.files import AnyArray
 
 TEST_SEED, VALIDATION_SEED = 777, 778
 
@@ -23,7 +23,7 @@ def draw_binary(rows: Tensor, maximum: float, generator: torch.Generator) -> Ten
     return (levels < rows).to(rows.dtype).mul_(int(maximum))
 
 
-def draw_once(rows: Array, maximum: float, seed: int) -> Array:
+def draw_once(rows: AnyArray, maximum: float, seed: int) -> AnyArray:
     """Returns rows of 0 and maximum, drawn as above; the same rows and seed give the same ones everywhere, for ever."""
     drawn = np.empty_like(rows)
     stream = np.random.RandomState(seed)  # whose stream NumPy has promised never to change

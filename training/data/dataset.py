@@ -7,7 +7,7 @@ from torch import Tensor
 from vaeserve.package.manifest import DataSpec
 
 
-class Labels(NamedTuple):
+class SplitLabels(NamedTuple):
     """Classes of the rows, for pictures and for features; no model is trained on them."""
 
     train: Tensor  # int64 [rows]
@@ -28,7 +28,7 @@ class Dataset(NamedTuple):
     train: Tensor  # [rows, *spec.shape]
     validation: Tensor  # [rows, *spec.shape], perhaps of no rows
     test: Tensor  # [rows, *spec.shape]
-    labels: Labels | None
+    labels: SplitLabels | None
     sha256: str
     """Of all rows, in their original order, and of which part each is in: another split is other data."""
     skipped: tuple[str, ...] = ()

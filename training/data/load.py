@@ -7,14 +7,16 @@ import numpy as np
 import torch
 
 from training.data.binary import TEST_SEED, VALIDATION_SEED, draw_once
-from training.data.dataset import Dataset, Labels
+from training.data.constant import leave_out_constant
+from training.data.dataset import Dataset, SplitLabels
+from training.data.naming import fit_name
 from training.data.settings import check_settings
 from training.data.split import Split, reorder, split
 from training.settings.source import KNOWN, Kind, Source, kind_of
-from vaeserve.errors import TrainingError
-from vaeserve.sources.content import Array, Content, describe_rows
-from vaeserve.sources.names import fit_name, shown
-from vaeserve.sources.table import leave_out_constant
+from vaeserve.errors import InvalidInput, TrainingError
+from vaeserve.files import AnyArray
+from vaeserve.sources.content import Content, describe_rows
+from vaeserve.sources.names import shown
 
 
 def load_dataset(source: Source) -> Dataset:
@@ -28,6 +30,13 @@ def load_dataset(source: Source) -> Dataset:
     """
     kind = kind_of(source.dataset)
     check_settings(source, kind)
+    try:
+        return _load(source, kind)
+    except InvalidInput as exc:  # of the readers, which know nothing of training
+        raise TrainingError(str(exc)) from exc
+
+
+def _load(source: Source, kind: Kind) -> Dataset:
     content, name = _read(source, kind), shown(Path(source.dataset))
     parts = split(content, source.validation_rows, name)
     if content.spec.kind == "table":
@@ -57,9 +66,10 @@ def _read(source: Source, kind: Kind) -> Content:
 
             return read_mnist(source.dataset, Path(source.data_dir) if source.data_dir is not None else None)
         case "pictures":
-            from training.data.pictures import read_pictures
+            from vaeserve.sources.folder import read_folder
+            from vaeserve.sources.picture import Wanted
 
-            return read_pictures(path, source)
+            return read_folder(path, Wanted(source.image_size, source.image_fit, source.channels), source.skip_bad)
         case "arrays":
             from vaeserve.sources.arrays import read_npy, read_npz
 
@@ -91,7 +101,9 @@ def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
         train=torch.from_numpy(train),
         validation=torch.from_numpy(validation),
         test=torch.from_numpy(test),
-        labels=None if content.labels is None else Labels(*(torch.from_numpy(content.labels[part]) for part in parts)),
+        labels=None
+        if content.labels is None
+        else SplitLabels(*(torch.from_numpy(content.labels[part]) for part in parts)),
         sha256=sha256,
         skipped=tuple(line.removeprefix(folder) for line in content.skipped),
         classes=content.classes,
@@ -100,7 +112,7 @@ def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
     )
 
 
-def _look(source: Source, content: Content, train: Array) -> list[str]:
+def _look(source: Source, content: Content, train: AnyArray) -> list[str]:
     """Returns what whoever trains on these images should know, a line each.
 
     Raises:
@@ -121,7 +133,7 @@ def _look(source: Source, content: Content, train: Array) -> list[str]:
     return []
 
 
-def _digest(values: Array, parts: Split) -> str:
+def _digest(values: AnyArray, parts: Split) -> str:
     """Returns the SHA-256 of the rows, and of which part each of them is in."""
     digest = hashlib.sha256(f"{values.dtype} {values.shape}".encode())
     digest.update(values.data)

@@ -15,8 +15,8 @@ import numpy as np
 from sklearn.datasets import fetch_openml, get_data_home
 
 from vaeserve.errors import TrainingError
-from vaeserve.files import write_whole
-from vaeserve.sources.content import Array, ClassLabels, Content, images_spec
+from vaeserve.files import AnyArray, write_whole
+from vaeserve.sources.content import ClassLabels, Content, images_spec
 from vaeserve.sources.idx import read_idx
 from vaeserve.sources.names import shown
 
@@ -67,7 +67,7 @@ def read_mnist(name: str, data_dir: Path | None) -> Content:
     return _content(name, values, labels, len(test))
 
 
-def download(name: str) -> tuple[Array, ClassLabels]:
+def download(name: str) -> tuple[AnyArray, ClassLabels]:
     """Returns images [rows, height, width] and their labels from OpenML, or as they were kept beside its files.
 
     Args:
@@ -87,7 +87,7 @@ def download(name: str) -> tuple[Array, ClassLabels]:
     return found
 
 
-def _read_kept(path: Path, sha256: str) -> tuple[Array, ClassLabels] | None:
+def _read_kept(path: Path, sha256: str) -> tuple[AnyArray, ClassLabels] | None:
     """Returns what an earlier download kept: its own form takes a second to read, OpenML's more than a minute."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -97,7 +97,7 @@ def _read_kept(path: Path, sha256: str) -> tuple[Array, ClassLabels] | None:
     return (values, labels) if hashlib.sha256(values.tobytes()).hexdigest() == sha256 else None
 
 
-def _fetch(name: str) -> tuple[Array, ClassLabels]:
+def _fetch(name: str) -> tuple[AnyArray, ClassLabels]:
     original, hint = ORIGINALS[name], "; give the folder of the original files by --data-dir"
     try:
         with _patience(PATIENCE_SECONDS):
@@ -126,7 +126,7 @@ def _patience(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _content(name: str, values: Array, labels: ClassLabels, test_rows: int) -> Content:
+def _content(name: str, values: AnyArray, labels: ClassLabels, test_rows: int) -> Content:
     return Content(
         title=ORIGINALS[name].title
         if len(values) == TRAINING_ROWS + TEST_ROWS
@@ -139,7 +139,7 @@ def _content(name: str, values: Array, labels: ClassLabels, test_rows: int) -> C
     )
 
 
-def _read_part(data_dir: Path, part: str) -> tuple[Array, ClassLabels]:
+def _read_part(data_dir: Path, part: str) -> tuple[AnyArray, ClassLabels]:
     images_file = _find(data_dir, f"{part}-images", "idx3-ubyte")
     labels_file = _find(data_dir, f"{part}-labels", "idx1-ubyte")
     images, labels = read_idx(images_file, 3), read_idx(labels_file, 1)
@@ -158,5 +158,5 @@ def _find(data_dir: Path, stem: str, kind: str) -> Path:
     raise TrainingError(f"{shown(data_dir)}: there is no {stem}-{kind}.gz, nor the same unpacked")
 
 
-def _size(images: Array) -> str:
+def _size(images: AnyArray) -> str:
     return f"{images.shape[2]} x {images.shape[1]}"

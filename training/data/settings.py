@@ -2,9 +2,8 @@
 
 from math import prod
 
-from training.settings.source import Kind, Source
+from training.settings.source import Kind, Source, flag_of
 from vaeserve.errors import TrainingError
-from vaeserve.sources.names import flag_of
 from vaeserve.sources.picture import MOST_PIXELS
 
 _ONLY_FOR: dict[str, tuple[Kind, ...]] = {

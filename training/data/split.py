@@ -7,21 +7,22 @@ import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
 from vaeserve.errors import TrainingError
-from vaeserve.sources.content import Array, ClassLabels, Content
+from vaeserve.files import AnyArray
+from vaeserve.sources.content import ClassLabels, Content
 
 LEAST_TRAINING_ROWS, LEAST_TEST_ROWS = 32, 4
-Indices = npt.NDArray[np.intp]
+RowIndices = npt.NDArray[np.intp]
 
 
 class Split(NamedTuple):
     """Rows, by their places in the content."""
 
-    train: Indices
-    validation: Indices
-    test: Indices
+    train: RowIndices
+    validation: RowIndices
+    test: RowIndices
 
     @property
-    def order(self) -> Indices:
+    def order(self) -> RowIndices:
         """All rows: those to train on, to validate on, to test on."""
         return np.concatenate(self)
 
@@ -52,7 +53,7 @@ def split(content: Content, validation_rows: int, name: str) -> Split:
     return Split(train, validation, test)
 
 
-def reorder(values: Array, order: Indices) -> None:
+def reorder(values: AnyArray, order: RowIndices) -> None:
     """Makes values[i] what values[order[i]] was, in place: a second array may be more than there is memory for."""
     done = np.zeros(len(order), bool)
     for start in np.flatnonzero(order != np.arange(len(order))):
@@ -67,7 +68,7 @@ def reorder(values: Array, order: Indices) -> None:
         done[place] = True
 
 
-def _draw(rows: Indices, count: int, labels: ClassLabels | None) -> tuple[Indices, Indices]:
+def _draw(rows: RowIndices, count: int, labels: ClassLabels | None) -> tuple[RowIndices, RowIndices]:
     """Returns the rows that stay and those drawn."""
     classes = None if labels is None else labels[rows]
     kept, drawn = train_test_split(

@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPClassifier
 
 from training.evaluate.continuity import Scale
 from training.evaluate.rows import Array64, DataArray, LabelArray, evenly
-from training.export.parity import batches
+from training.export.onnx_runner import batches
 from vaeserve.slices import rows_within
 
 COMPONENTS = 64

@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 
 from training.evaluate.rows import Array64, DataArray, evenly
 from training.evaluate.served import BATCH_ROWS
-from training.export.parity import batches
+from training.export.onnx_runner import batches
 from vaeserve.slices import rows_within
 
 FITTED_VALUES = 100_000_000  # at most, as doubles: all of MNIST, and some of what would not fit beside itself

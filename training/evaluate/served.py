@@ -7,8 +7,8 @@ import numpy as np
 
 from training.evaluate.rows import Array32, Array64, DataArray, DecodedRows, EncodedRows
 from training.export.footprint import row_bytes
-from training.export.parity import batches, open_session, run_in_batches
-from training.export.probes import Arrays
+from training.export.onnx_runner import batches, open_session, run_in_batches
+from training.export.probes import TensorArrays
 from vaeserve.errors import TrainingError
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import STANDARD, DataSpec
@@ -156,7 +156,7 @@ class ServedPair:
         noise = standard_normals(Purpose.PRIOR, [RowRange(seed, 0, count)], noise_size)
         if name == STANDARD:
             return noise
-        inputs: Arrays = {"noise": noise, "temperature": np.ones(count, np.float32)}
+        inputs: TensorArrays = {"noise": noise, "temperature": np.ones(count, np.float32)}
         latent: Array32
         (latent,) = self._run(f"prior.{name}", ["latent"], inputs)
         return latent.reshape(count, self.latent_size)
@@ -164,7 +164,7 @@ class ServedPair:
     def _shaped(self, latent: Array32) -> Array32:
         return latent.reshape(len(latent), *self._latent_shape)
 
-    def _run(self, graph: str, outputs: list[str], inputs: Arrays) -> list[Any]:
+    def _run(self, graph: str, outputs: list[str], inputs: TensorArrays) -> list[Any]:
         """Returns a graph's outputs for all rows, in order."""
         try:
             return list(run_in_batches(self._graphs[graph], inputs, self._slices[graph], outputs).values())

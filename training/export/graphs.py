@@ -11,8 +11,7 @@ import onnxscript  # noqa: F401  PyTorch's exporter needs it: missing, it is mis
 import torch
 from torch.export import Dim
 
-from training.export.probes import Arrays, GraphModule, Probe
-from training.networks.pair import Networks
+from training.export.probes import GraphModule, Probe, TensorArrays
 from vaeserve.errors import TrainingError, innermost
 from vaeserve.package.manifest import BATCH, TensorSpec
 
@@ -33,16 +32,6 @@ class ExportedGraph(NamedTuple):
     outputs: tuple[TensorSpec, ...]
 
 
-def modules_of(networks: Networks) -> dict[str, GraphModule]:
-    """Returns the modules that become graphs, by graph name."""
-    moments = ("mean",) if networks.encoder.standard is not None else ("mean", "log_variance")
-    return {
-        "encoder": GraphModule(networks.encoder, ("data",), moments),
-        "decoder": GraphModule(networks.decoder, ("latent",), ("data", "expectation", "parameters")),
-        "likelihood": GraphModule(networks.decoder.likelihood, ("data", "parameters"), ("log_likelihood",)),
-    }
-
-
 def export_graphs(modules: Mapping[str, GraphModule], probes: Mapping[str, Probe]) -> dict[str, ExportedGraph]:
     """Returns every module as a graph, by name; the same weights give the same bytes.
 
@@ -56,7 +45,7 @@ def export_graphs(modules: Mapping[str, GraphModule], probes: Mapping[str, Probe
     return {name: export_graph(name, module, probes[name].inputs) for name, module in modules.items()}
 
 
-def export_graph(name: str, module: GraphModule, example: Arrays) -> ExportedGraph:
+def export_graph(name: str, module: GraphModule, example: TensorArrays) -> ExportedGraph:
     """Returns a module as a graph.
 
     Args:
@@ -67,10 +56,10 @@ def export_graph(name: str, module: GraphModule, example: Arrays) -> ExportedGra
     Raises:
         TrainingError: as `export_graphs` does.
     """
-    return describe(name, trace(name, module, example))
+    return read_back(name, trace(name, module, example))
 
 
-def trace(name: str, module: GraphModule, example: Arrays) -> onnx.ModelProto:
+def trace(name: str, module: GraphModule, example: TensorArrays) -> onnx.ModelProto:
     """Returns a module as PyTorch's exporter writes it, for any number of rows.
 
     Args:
@@ -112,7 +101,7 @@ def strip(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def describe(name: str, model: onnx.ModelProto) -> ExportedGraph:
+def read_back(name: str, model: onnx.ModelProto) -> ExportedGraph:
     """Returns a graph with its specs, read back from what was written.
 
     Raises:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from training.export.graphs import ExportedGraph
-from training.export.parity import TOLERANCE, prove, runtime_version
+from training.export.onnx_runner import runtime_version
+from training.export.parity import TOLERANCE, prove
 from training.export.priors import ExportedPrior
 from training.export.probes import Probe, to_npz
 from vaeserve.package.directory import ModelPackage, sha256_of
@@ -58,14 +59,14 @@ class Contents(NamedTuple):
     """How far answers on the CPU may lie from the probes'."""
 
 
-class Proved(NamedTuple):
+class ProvedPackage(NamedTuple):
     """A package on disk and what proved its graphs."""
 
     package: ModelPackage
     parity: Parity
 
 
-def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> Proved:
+def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> ProvedPackage:
     """Proves the graphs and writes them: nothing reaches the disk unproved.
 
     Args:
@@ -86,11 +87,11 @@ def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> Pr
         "probes.npz": to_npz(probes),
         **contents.card,
     }
-    manifest = describe(contents, files, parity)
-    return Proved(ModelPackage.write(directory, manifest, files, overwrite=overwrite), parity)
+    manifest = manifest_of(contents, files, parity)
+    return ProvedPackage(ModelPackage.write(directory, manifest, files, overwrite=overwrite), parity)
 
 
-def describe(contents: Contents, files: Mapping[str, bytes], parity: Parity) -> Manifest:
+def manifest_of(contents: Contents, files: Mapping[str, bytes], parity: Parity) -> Manifest:
     """Returns the manifest of a package with these files."""
     listed = {name: _graph(name, graph) for name, graph in contents.graphs.items()}
     return Manifest(

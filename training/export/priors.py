@@ -30,7 +30,7 @@ LEAST_ROWS = 20  # for each component of a candidate
 VARIANCE_FLOOR = 1e-6  # added to each variance, where that of all rows is 1
 ITERATIONS, TOLERANCE = 500, 1e-3  # of expectation maximisation; nats a row
 
-Float64 = npt.NDArray[np.float64]
+MixtureArray = npt.NDArray[np.float64]
 
 
 class Mixture(nn.Module):
@@ -45,7 +45,7 @@ class Mixture(nn.Module):
     factors: Tensor  # [components, latent, latent], Cholesky factors of the covariances
     thresholds: Tensor  # [components], float32: where a component's share of the first normal ends
 
-    def __init__(self, weights: Float64, means: Float64, factors: Float64) -> None:
+    def __init__(self, weights: MixtureArray, means: MixtureArray, factors: MixtureArray) -> None:
         super().__init__()
         ends = np.append(inverse_normal(np.cumsum(weights)[:-1]), np.inf)
         self.register_buffer("weights", torch.from_numpy(weights))
@@ -154,7 +154,7 @@ def export_prior(name: str, mixture: Mixture) -> ExportedPrior:
     return ExportedPrior(name, mixture.latent_size + 1, graph, density, probes)
 
 
-def _check(rows: Float64, components: int) -> None:
+def _check(rows: MixtureArray, components: int) -> None:
     if components < 1:
         raise TrainingError(f"components: is {components}, must be 1 or more, or auto")
     if not np.isfinite(rows).all():
@@ -164,14 +164,14 @@ def _check(rows: Float64, components: int) -> None:
         raise TrainingError(f"latents: {len(rows)} rows are too few for a mixture of {components} components")
 
 
-def _scales(rows: Float64) -> Float64:
+def _scales(rows: MixtureArray) -> MixtureArray:
     """Returns each value's standard deviation; for a constant one (but for rounding) the largest of all."""
-    scales: Float64 = rows.std(0)
+    scales: MixtureArray = rows.std(0)
     constant = scales <= np.maximum(1e-6 * scales.max(), 1e-7 * np.abs(rows).max(0))
     return np.where(constant, 1.0 if constant.all() else scales.max(), scales)
 
 
-def _choose(rows: Float64, seed: int) -> int:
+def _choose(rows: MixtureArray, seed: int) -> int:
     """Returns how many components to take: more, for as long as the criterion says that they pay."""
     order = np.random.default_rng(seed).permutation(len(rows))[:TRIAL_ROWS]
     held, trial = np.split(rows[order], [int(HELD_BACK * len(order))])
@@ -194,7 +194,7 @@ def _criterion(nats: float, components: int, shape: Sequence[int]) -> float:
     return -2 * rows * nats + parameters * log(rows)
 
 
-def _fit(rows: Float64, components: int, seed: int) -> GaussianMixture:
+def _fit(rows: MixtureArray, components: int, seed: int) -> GaussianMixture:
     mixture = GaussianMixture(
         components, tol=TOLERANCE, reg_covar=VARIANCE_FLOOR, max_iter=ITERATIONS, random_state=seed % 2**32
     )

@@ -18,7 +18,7 @@ from vaeserve.package.manifest import DataSpec
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.slices import Slices, rows_within
 
-Arrays = dict[str, npt.NDArray[np.number]]
+TensorArrays = dict[str, npt.NDArray[np.number]]
 
 ROWS, LEAST_ROWS = 64, 8
 REAL = 40  # of 64; 16 are random and 8 extreme, and of fewer rows the same shares
@@ -39,8 +39,8 @@ class GraphModule(NamedTuple):
 class Probe(NamedTuple):
     """Inputs of one graph, and its module's outputs for them, by name; as many rows of each."""
 
-    inputs: Arrays
-    outputs: Arrays
+    inputs: TensorArrays
+    outputs: TensorArrays
 
 
 class Kinds(NamedTuple):

@@ -1,4 +1,4 @@
-"""A run's directory: whether it is free, and one process at a time in it. The system unlocks it for whoever dies."""
+"""One process at a time in a run's directory. The system unlocks it when a process dies."""
 
 import fcntl
 import os
@@ -7,19 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vaeserve.errors import TrainingError
-from vaeserve.files import PARTIAL
-
-
-def holds_nothing(directory: Path) -> bool:
-    """Tells whether a directory is missing or empty; what a killed process was writing does not count.
-
-    Raises:
-        TrainingError: it cannot be read.
-    """
-    try:
-        return not directory.is_dir() or all(path.name.endswith(PARTIAL) for path in directory.iterdir())
-    except OSError as exc:
-        raise TrainingError(f"{directory}: cannot be read: {exc.strerror}") from exc
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
             print(text, file=to, flush=True)
 
 
-class Progress:
+class EpochProgress:
     """Shows epochs as they pass.
 
     Args:

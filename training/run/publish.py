@@ -14,10 +14,10 @@ from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
 from training.evaluate.evidence import evaluate_pair
 from training.evaluate.rows import EvaluationRows, evenly
 from training.evaluate.served import PriorGraph, ServedPair
-from training.export.graphs import ExportedGraph, export_graphs, modules_of
+from training.export.graphs import ExportedGraph, export_graphs
 from training.export.package import Contents, libraries, write_package
 from training.export.priors import LEAST_ROWS, ExportedPrior, export_prior, fit_mixture
-from training.export.probes import probe_all, rows_at_once
+from training.export.probes import GraphModule, probe_all, rows_at_once
 from training.models import kind_named
 from training.models.kind import Kind
 from training.networks.pair import Networks
@@ -34,7 +34,7 @@ ENCODED_ROWS = 1000  # at once, at most
 MIXTURE_ROWS = 20_000  # most latents that it is fitted on
 
 
-class Outcome(NamedTuple):
+class RunResult(NamedTuple):
     """What came of a run."""
 
     package: ModelPackage
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
     config: Config
 
 
-def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *, overwrite: bool) -> Outcome:
+def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *, overwrite: bool) -> RunResult:
     """Exports the running average of the weights, evaluates the graphs and writes them, proved, as a model package.
 
     Args:
@@ -59,7 +59,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
         PackageError: the directory exists, or the disk refused the files.
     """
     last = last.model_copy(update={"config": last.config.model_copy(update={"version": version})})
-    config, kind, rows = last.config, kind_named(last.config.model), rows_of(dataset)
+    config, kind, rows = last.config, kind_named(last.config.model), evaluation_rows_of(dataset)
     networks = networks_to_export(kind, last, dataset)
     say("exporting, and proving the graphs against PyTorch")
     modules = modules_of(networks)
@@ -88,7 +88,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
         version=version,
     )
     package, parity = write_package(directory, contents, overwrite=overwrite)
-    return Outcome(package, parity, evaluation, dataset, config)
+    return RunResult(package, parity, evaluation, dataset, config)
 
 
 def about_of(kind: Kind, config: Config, dataset: Dataset, likelihood: Likelihood, default_prior: str) -> About:
@@ -137,6 +137,16 @@ def networks_to_export(kind: Kind, last: Checkpoint, dataset: Dataset) -> Networ
     return networks
 
 
+def modules_of(networks: Networks) -> dict[str, GraphModule]:
+    """Returns the modules that become graphs, by graph name."""
+    moments = ("mean",) if networks.encoder.standard is not None else ("mean", "log_variance")
+    return {
+        "encoder": GraphModule(networks.encoder, ("data",), moments),
+        "decoder": GraphModule(networks.decoder, ("latent",), ("data", "expectation", "parameters")),
+        "likelihood": GraphModule(networks.decoder.likelihood, ("data", "parameters"), ("log_likelihood",)),
+    }
+
+
 def serve(
     kind: Kind,
     graphs: Mapping[str, ExportedGraph],
@@ -168,7 +178,7 @@ def mixture_of(served: ServedPair, rows: EvaluationRows, config: Config) -> tupl
     )
 
 
-def rows_of(dataset: Dataset) -> EvaluationRows:
+def evaluation_rows_of(dataset: Dataset) -> EvaluationRows:
     """Returns the rows to evaluate on; where data is binarised, training rows are drawn once, as held-out ones are."""
     labels = dataset.labels
     return EvaluationRows(

@@ -10,11 +10,12 @@ from training.evaluate.evaluation import EVALUATION_FILE
 from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.run.journal import JOURNAL_FILE, Journal
-from training.run.lock import alone_in, holds_nothing
-from training.run.progress import Progress, say
-from training.run.publish import Outcome, name_of, publish
+from training.run.lock import alone_in
+from training.run.progress import EpochProgress, say
+from training.run.publish import RunResult, name_of, publish
 from training.run.report import opening
 from training.settings.config import Config
+from training.settings.directory import PACKAGE_DIRECTORY, holds_nothing
 from training.settings.resolve import refuse_changes
 from training.settings.versions import number_of
 from training.step.device import prepare_torch
@@ -23,7 +24,6 @@ from training.step.loop import Epoch, epochs
 from training.step.memory import told_on_one_line
 from training.step.state import State, start
 from vaeserve.errors import TrainingError
-from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 if TYPE_CHECKING:
     from training.run.tensorboard import TensorBoard
@@ -107,7 +107,7 @@ def data_of(last: Checkpoint) -> Dataset:
 
 
 @told_on_one_line()
-def train(directory: Path, last: Checkpoint, dataset: Dataset) -> Outcome:
+def train_to_package(directory: Path, last: Checkpoint, dataset: Dataset) -> RunResult:
     """Trains from a checkpoint to the end on its data, and packages the result.
 
     Whatever ends it early, the directory then holds the state after the last whole epoch.
@@ -137,7 +137,7 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
         return last
     try:
         with (
-            Progress(config.epochs, last.epoch, config.latent_size, len(dataset.train)) as progress,
+            EpochProgress(config.epochs, last.epoch, config.latent_size, len(dataset.train)) as progress,
             tensorboard(directory, last, dataset) if config.tensorboard else nullcontext() as board,
         ):
             for figures, state, taken in whole_epochs(last, dataset):
@@ -204,8 +204,8 @@ def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverge
 
 
 @told_on_one_line()
-def export(source: Path, directory: Path, version: int | str | None = None) -> Outcome:
-    """Writes a run's last checkpoint as a model package, with the graphs that `train` would write.
+def export_checkpoint(source: Path, directory: Path, version: int | str | None = None) -> RunResult:
+    """Writes a run's last checkpoint as a model package, with the graphs that `train_to_package` would write.
 
     Args:
         source: the run's directory, or its checkpoint file.

@@ -17,11 +17,11 @@ from vaeserve.records import Record
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 HiddenSize = Annotated[int, Field(ge=1, le=65_536)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
-Pixels = Annotated[int, Field(ge=1, le=65_536)]
+ImageSide = Annotated[int, Field(ge=1, le=65_536)]
 ModelName = Annotated[str, AfterValidator(lambda name: _one_of(name, MODELS))]
 NetworkName = Annotated[str, AfterValidator(lambda name: _one_of(name, NETWORKS))]
 Family = Annotated[str, AfterValidator(lambda name: _one_of(name, FAMILIES))]
-Setting = str | int | float | bool | None
+PlainValue = str | int | float | bool | None
 
 
 class Config(Record):
@@ -37,7 +37,7 @@ class Config(Record):
     """Taken from the training rows, by a split that no seed changes, to choose settings on."""
     binarised: bool = False
     """Draw every pixel as on or off, with its grey level as probability: at every step anew, held-out rows once."""
-    image_size: Annotated[tuple[Pixels, Pixels], Field(strict=False)] | None = None
+    image_size: Annotated[tuple[ImageSide, ImageSide], Field(strict=False)] | None = None
     """Height and width that images of a folder are brought to."""
     image_fit: Fit = "crop"
     """How images are brought to that size: crop, pad, stretch, or exact, which refuses those of another."""
@@ -119,14 +119,14 @@ class Config(Record):
         """What the data is read from."""
         return Source(**{name: getattr(self, name) for name in Source._fields})
 
-    def changed(self) -> dict[str, Setting | tuple[int, ...]]:
+    def changed(self) -> dict[str, PlainValue | tuple[int, ...]]:
         """Returns the settings that are not the defaults and have an effect, as a file of settings would tell them."""
         default, told = Config(), self.to_settings()
         kept = told.keys() - self.unused(told).keys()
         changed = {key: value for key, value in self if key in kept and value != getattr(default, key)}
         return {key: value if isinstance(value, tuple) else told[key] for key, value in changed.items()}
 
-    def to_settings(self) -> dict[str, Setting]:
+    def to_settings(self) -> dict[str, PlainValue]:
         """Returns the fields as plain values; sizes become text such as "256-128"."""
         settings = self.model_dump(exclude={"data_dir"})
         settings["dataset"] = Path(self.dataset).name  # paths are nobody's business

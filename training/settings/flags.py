@@ -11,13 +11,13 @@ from pathlib import Path
 from training.likelihoods import FAMILIES
 from training.models import MODELS
 from training.networks import NETWORKS
-from training.run.lock import holds_nothing
 from training.settings.config import Config
-from training.settings.resolve import PRESETS, complete, parse_config, preset_names, read_settings, refuse_unused
+from training.settings.directory import holds_nothing
+from training.settings.resolve import PRESETS, complete, parse_config, preset_names, read_settings_file, refuse_unused
+from training.settings.source import flag_of
 from training.settings.versions import read_version
 from vaeserve.command.parser import path_text
 from vaeserve.errors import TrainingError
-from vaeserve.sources.names import flag_of
 
 Reader = tuple[Callable[[str], object], str]
 """How a flag's text is read, and what stands for it in the help."""
@@ -159,7 +159,7 @@ def _default_of(key: str) -> str:
 @cache
 def _of_presets() -> frozenset[str]:
     """Returns the settings that any preset says something of."""
-    return frozenset(key for name in preset_names() for key in read_settings(PRESETS / f"{name}.toml"))
+    return frozenset(key for name in preset_names() for key in read_settings_file(PRESETS / f"{name}.toml"))
 
 
 def settings_of(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
@@ -182,6 +182,6 @@ def _given(asked: argparse.Namespace) -> dict[str, object]:
     """Returns the settings that the file and the flags name; flags override it."""
     settings: dict[str, object] = {}
     if asked.config:
-        settings = read_settings(asked.config)
+        settings = read_settings_file(asked.config)
         parse_config(settings, str(asked.config))
     return settings | {key: value for key in Config.model_fields if (value := getattr(asked, key, None)) is not None}

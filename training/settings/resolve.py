@@ -9,10 +9,9 @@ from pydantic import ValidationError
 
 from training.models import MODELS
 from training.settings.config import Config
-from training.settings.source import kind_of
+from training.settings.source import flag_of, kind_of
 from vaeserve.errors import TrainingError
 from vaeserve.records import first_problem
-from vaeserve.sources.names import flag_of
 
 PRESETS = Path(__file__).parent / "presets"  # TOML files of settings, which flags and --config override
 # Where data lies may change: that it is the same is the checksum's to say. A version is the package's alone.
@@ -20,7 +19,7 @@ CHANGEABLE = ("dataset", "data_dir", "version")
 _LENGTHS = {"missing": "has too few values", "too_short": "has too few values", "too_long": "has too many values"}
 
 
-def read_settings(path: Path) -> dict[str, object]:
+def read_settings_file(path: Path) -> dict[str, object]:
     """Returns the keys and values of a TOML file, which are not yet checked.
 
     Raises:
@@ -70,7 +69,7 @@ def complete(given: dict[str, object], preset: str | None) -> dict[str, object]:
     Raises:
         TrainingError: a setting that was given contradicts the model, or there is no such data.
     """
-    base = read_settings(PRESETS / f"{preset or preset_for(str(given.get('dataset', 'digits')))}.toml")
+    base = read_settings_file(PRESETS / f"{preset or preset_for(str(given.get('dataset', 'digits')))}.toml")
     model = given.get("model", base.get("model", "vae"))
     needed = MODELS[model].fixed if isinstance(model, str) and model in MODELS else {}
     for key, value in needed.items():

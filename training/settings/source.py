@@ -51,3 +51,8 @@ def kind_of(dataset: str) -> Kind:
             f"{shown(dataset)}: must be a folder of pictures, or a file that ends in {', '.join(_SUFFIXES)}"
         )
     return _SUFFIXES[path.suffix.lower()]
+
+
+def flag_of(setting: str) -> str:
+    """Returns what a person calls a setting on the command line."""
+    return "DATA" if setting == "dataset" else f"--{setting.replace('_', '-')}"

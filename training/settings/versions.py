@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import PlainValidator
 
+from training.settings.directory import PACKAGE_DIRECTORY
 from vaeserve.errors import PackageError
 from vaeserve.package.directory import read_manifest
-from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 NEXT = "next"
 MOST = 2**31 - 1

@@ -31,7 +31,7 @@ def evaluate(arguments: list[str]) -> int:
     prepare_onnxruntime("training,serving")
     from training.evaluate.report import evaluation_table
     from training.run.progress import Stages
-    from training.run.publish import rows_of
+    from training.run.publish import evaluation_rows_of
     from training.study.subject import Subject, validation_rows_of
 
     subject = Subject.find(asked.path)
@@ -43,7 +43,7 @@ def evaluate(arguments: list[str]) -> int:
     budget = subject.budget._replace(
         **{key: value for key in ("rows", "samples", "threads") if (value := getattr(asked, key)) is not None}
     )
-    rows = validation_rows_of(dataset) if asked.validation else rows_of(dataset)
+    rows = validation_rows_of(dataset) if asked.validation else evaluation_rows_of(dataset)
     found = subject.measure(rows, budget, Stages())
     kept = None if asked.validation or changes.keys() - {"data_dir"} else subject.keep(found)
     if asked.json:

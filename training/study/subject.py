@@ -13,13 +13,13 @@ from training.evaluate.rows import EvaluationRows
 from training.evaluate.served import ServedPair
 from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE
-from training.run.publish import budget_of, rows_of
+from training.run.publish import budget_of, evaluation_rows_of
 from training.settings.config import Config
+from training.settings.directory import PACKAGE_DIRECTORY
 from training.settings.source import KNOWN, Source
 from vaeserve.errors import TrainingError
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import MANIFEST_FILE, DataSpec
-from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 
 class Subject(NamedTuple):
@@ -150,7 +150,7 @@ class Subject(NamedTuple):
             return Evaluation.read(path)
         if self.source is None:
             raise TrainingError(f"{self.directory}: holds no {EVALUATION_FILE}, and does not tell where its data is")
-        found = self.measure(rows_of(self.load({})), self.budget, progress())
+        found = self.measure(evaluation_rows_of(self.load({})), self.budget, progress())
         self.keep(found)
         return found
 
@@ -164,7 +164,7 @@ def validation_rows_of(dataset: Dataset) -> EvaluationRows:
     if not len(dataset.validation):
         raise TrainingError(f"{dataset.name}: has no validation rows: take some by --validation-rows in training")
     labels = None if dataset.labels is None else dataset.labels.validation.numpy()
-    return rows_of(dataset)._replace(test=dataset.validation.numpy(), test_labels=labels)
+    return evaluation_rows_of(dataset)._replace(test=dataset.validation.numpy(), test_labels=labels)
 
 
 def _kind(data: DataSpec) -> str:

@@ -16,7 +16,7 @@ from training.models import MODELS
 from training.run import run
 from training.run.checkpoint import Checkpoint
 from training.run.progress import say
-from training.run.publish import Outcome
+from training.run.publish import RunResult
 from training.settings.config import Config
 from training.settings.resolve import parse_config
 from vaeserve.errors import TrainingError
@@ -49,7 +49,7 @@ def train_sweep(
     given: dict[str, object],
     betas: Iterable[float],
     directory: Path,
-    train: Callable[[Path, Checkpoint, Dataset], Outcome] = run.train,
+    train: Callable[[Path, Checkpoint, Dataset], RunResult] = run.train_to_package,
 ) -> list[SweepRun]:
     """Trains one run a beta, each in a directory of its own; those that are done are left alone, others resumed.
 

@@ -1,6 +1,7 @@
 """Readers of data that need no PyTorch: what training reads, and the command.
 
-    pictures   a folder -> its picture files -> rows
+    folder     a folder of pictures, all of one shape -> images and their classes
+    pictures   files and folders -> the pictures in them -> rows that fit a model
     picture    one of them -> pixels
     idx        one file of the format that MNIST came in -> an array
     arrays     .npy and .npz -> images or a table
@@ -12,7 +13,7 @@
     surplus    which of its columns hold no data
     precision  what float32 loses of a column
     content    what a reader found, not yet split
-    names      what messages and packages call settings, files and columns
+    names      what messages call files and columns
 
-What is bad raises InvalidInput or TrainingError, named by the path, and the row or column.
+Bad data raises InvalidInput. It is named by the path; the message tells the row or column.
 """

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from vaeserve.errors import TrainingError
+from vaeserve.errors import InvalidInput
 from vaeserve.sources.names import shown
 
 # As this project, Keras, MedMNIST, scikit-learn and ADBench call them, in whatever case.
@@ -18,51 +18,51 @@ _LABELS = {
 }
 
 
-class Part(NamedTuple):
+class RowArray(NamedTuple):
     """Keys of rows that are kept together, and of their labels."""
 
     rows: str
     labels: str | None
 
 
-class Parts(NamedTuple):
+class ChosenArrays(NamedTuple):
     """What the arrays are. Without `test` the rows are still to be split."""
 
-    train: Part
-    validation: Part | None = None
-    test: Part | None = None
+    train: RowArray
+    validation: RowArray | None = None
+    test: RowArray | None = None
 
     @property
-    def taken(self) -> dict[str, Part]:
+    def taken(self) -> dict[str, RowArray]:
         """The parts that there are, by field."""
         return {field: part for field, part in self._asdict().items() if part}
 
 
-def choose(keys: list[str], name: str) -> Parts:
+def choose(keys: list[str], name: str) -> ChosenArrays:
     """Returns `train`, and `valid` and `test` where there are such; else `X`; else the only array that is no labels.
 
     Raises:
-        TrainingError: there is none of these, or more than one; the message calls the file by `name`.
+        InvalidInput: named by `name`; there is none of these, or more than one.
     """
     if train := _part(keys, _TRAIN, name):
-        return Parts(train, _part(keys, _VALIDATION, name), _part(keys, _TEST, name))
+        return ChosenArrays(train, _part(keys, _VALIDATION, name), _part(keys, _TEST, name))
     if rows := _part(keys, _ALL, name):
-        return Parts(rows)
+        return ChosenArrays(rows)
     others = [key for key in keys if key.lower() not in _LABELS[_ALL]]
     if len(others) != 1:
-        raise TrainingError(f"{name}: cannot tell which array holds the rows: call it X, not {_listed(others)}")
-    return Parts(Part(others[0], _only(keys, _LABELS[_ALL], name)))
+        raise InvalidInput(name, f"cannot tell which array holds the rows: call it X, not {_listed(others)}")
+    return ChosenArrays(RowArray(others[0], _only(keys, _LABELS[_ALL], name)))
 
 
-def _part(keys: list[str], names: tuple[str, ...], file: str) -> Part | None:
+def _part(keys: list[str], names: tuple[str, ...], file: str) -> RowArray | None:
     rows = _only(keys, names, file)
-    return Part(rows, _only(keys, _LABELS[names], file)) if rows else None
+    return RowArray(rows, _only(keys, _LABELS[names], file)) if rows else None
 
 
 def _only(keys: list[str], names: tuple[str, ...], file: str) -> str | None:
     found = [key for key in keys if key.lower() in names]
     if len(found) > 1:
-        raise TrainingError(f"{file}: cannot tell which array to take: {_listed(found)}")
+        raise InvalidInput(file, f"cannot tell which array to take: {_listed(found)}")
     return found[0] if found else None
 
 

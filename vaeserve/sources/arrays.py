@@ -10,12 +10,11 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
-from vaeserve.errors import TrainingError
-from vaeserve.files import MALFORMED
+from vaeserve.errors import InvalidInput
+from vaeserve.files import MALFORMED, AnyArray
 from vaeserve.sources.archive import choose
 from vaeserve.sources.classes import Classes, classes_of, labels_of
 from vaeserve.sources.content import (
-    Array,
     Content,
     images_spec,
     refuse_too_large,
@@ -23,9 +22,9 @@ from vaeserve.sources.content import (
 )
 from vaeserve.sources.names import shown
 from vaeserve.sources.precision import Loss, losses_of
-from vaeserve.sources.table import Table, describe, leave_out_bad, to_float32
+from vaeserve.sources.table import Table, leave_out_bad, number_problem, to_float32
 
-Parts = dict[str, Array]  # [rows, ...] each: train; validation and test where the file tells which they are
+PartArrays = dict[str, AnyArray]  # [rows, ...] each: train; validation and test where the file tells which they are
 _CHANNELS = (1, 3, 4)
 
 
@@ -33,7 +32,7 @@ def read_npy(path: Path, skip_bad: bool) -> Content:
     """Returns the rows of a `.npy` file.
 
     Raises:
-        TrainingError: the file cannot be read, or holds neither images nor rows of numbers.
+        InvalidInput: named by the path; the file cannot be read, or holds neither images nor rows of numbers.
     """
     with _translated(path):
         with path.open("rb") as file:
@@ -46,10 +45,10 @@ def read_npz(path: Path, skip_bad: bool) -> Content:
     """Returns the rows of a `.npz` file; `archive.choose` tells which of its arrays they are.
 
     Raises:
-        TrainingError: the file cannot be read, or it is not clear which array to take, or that one holds neither
-            images nor rows of numbers.
+        InvalidInput: named by the path; the file cannot be read, it is not clear which array to take, or
+            that one holds neither images nor rows of numbers.
     """
-    parts, labels, said = Parts(), list[Array](), list[str]()
+    parts, labels, said = PartArrays(), list[AnyArray](), list[str]()
     with _translated(path), path.open("rb") as file:
         _check_start(file, b"PK")
         archive = np.load(file, allow_pickle=False)
@@ -75,7 +74,7 @@ def holds_images(path: Path) -> bool:
                 rows = choose([*members], shown(path)).train.rows
                 with archive.open(members[rows]) as member:
                     return len(_shape(member)) > 2
-    except TrainingError:
+    except InvalidInput:
         return False
 
 
@@ -104,55 +103,56 @@ def _translated(path: Path) -> Iterator[None]:
             problem = "holds Python objects, which are never read: they could run anything"
         else:
             problem = f"is no intact {path.suffix} file of plain values"
-        raise TrainingError(f"{shown(path)}: {problem}") from exc
+        raise InvalidInput(shown(path), f"{problem}") from exc
     except OSError as exc:
         if exc.errno in (None, errno.EINVAL):  # bz2's own, and a place outside the file
-            raise TrainingError(f"{shown(path)}: is no intact {path.suffix} file of plain values") from exc
-        raise TrainingError(f"{shown(path)}: cannot be read: {exc.strerror}") from exc
+            raise InvalidInput(shown(path), f"is no intact {path.suffix} file of plain values") from exc
+        raise InvalidInput(shown(path), f"cannot be read: {exc.strerror}") from exc
 
 
-def _member(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> Array:
+def _member(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> AnyArray:
     members = archive.zip.infolist() if archive.zip else []
     sizes = [info.file_size for info in members if info.filename in (key, f"{key}.npy")]
     refuse_too_large(max(sizes, default=0), path)
     array = archive[key]
     if not isinstance(array, np.ndarray):
-        raise TrainingError(f"{shown(path)}: {shown(key)} is no array")
+        raise InvalidInput(shown(path), f"{shown(key)} is no array")
     return array
 
 
-def _rows(array: Array, name: str) -> Array:
+def _rows(array: AnyArray, name: str) -> AnyArray:
     """Returns images [rows, height, width, channels] of uint8 or bool, or numbers [rows, columns]."""
     if not array.size:
-        raise TrainingError(f"{name}: is {array.dtype} {list(array.shape)}: is empty")
+        raise InvalidInput(name, f"is {array.dtype} {list(array.shape)}: is empty")
     if array.dtype.kind in "buif" and array.ndim == 2:
         return array
     if array.dtype in (np.uint8, np.bool_) and array.ndim == 3:
         return array[..., np.newaxis]
     if array.dtype in (np.uint8, np.bool_) and array.ndim == 4 and array.shape[3] in _CHANNELS:
         return array
-    raise TrainingError(
-        f"{name}: is {array.dtype} {list(array.shape)}; images are uint8 [rows, height, width] or "
-        "[rows, height, width, channels] with 1, 3 or 4 channels, tables are numbers [rows, columns]"
+    raise InvalidInput(
+        name,
+        f"is {array.dtype} {list(array.shape)}; images are uint8 [rows, height, width] or "
+        "[rows, height, width, channels] with 1, 3 or 4 channels, tables are numbers [rows, columns]",
     )
 
 
-def _labels(archive: np.lib.npyio.NpzFile, key: str, path: Path, rows: int) -> Array | None:
+def _labels(archive: np.lib.npyio.NpzFile, key: str, path: Path, rows: int) -> AnyArray | None:
     """Returns names or whole numbers, [rows]; None for what holds no classes."""
     labels = _member(archive, key, path)
     if not labels.ndim or len(labels) != rows:
-        raise TrainingError(
-            f"{shown(path)}: {shown(key)} is {list(labels.shape)}, must hold a label for each of {rows} rows"
+        raise InvalidInput(
+            shown(path), f"{shown(key)} is {list(labels.shape)}, must hold a label for each of {rows} rows"
         )
     if labels.size != rows:
         return None
     return labels_of(labels.reshape(rows))
 
 
-def _content(path: Path, parts: Parts, classes: Classes, skip_bad: bool, said: str) -> Content:
+def _content(path: Path, parts: PartArrays, classes: Classes, skip_bad: bool, said: str) -> Content:
     shapes = {rows.shape[1:] for rows in parts.values()}
     if len(shapes) > 1:
-        raise TrainingError(f"{shown(path)}: its arrays differ in the shape of a row: {' and '.join(map(str, shapes))}")
+        raise InvalidInput(shown(path), f"its arrays differ in the shape of a row: {' and '.join(map(str, shapes))}")
     (shape,) = shapes
     if len(shape) == 1:
         return _table(path, parts, classes, skip_bad, said)
@@ -171,13 +171,13 @@ def _content(path: Path, parts: Parts, classes: Classes, skip_bad: bool, said: s
     )
 
 
-def _table(path: Path, parts: Parts, classes: Classes, skip_bad: bool, said: str) -> Content:
+def _table(path: Path, parts: PartArrays, classes: Classes, skip_bad: bool, said: str) -> Content:
     arrays = [*parts.values()]
     starts = np.cumsum([0, *map(len, arrays)])
 
     def problem(row: int, column: int) -> str:
         part = int(np.searchsorted(starts, row, "right")) - 1
-        return describe(float(arrays[part][row - starts[part], column]))
+        return number_problem(float(arrays[part][row - starts[part], column]))
 
     values = room_for((int(starts[-1]), arrays[0].shape[1]), np.float32, path)
     for array, start in zip(arrays, starts, strict=False):
@@ -194,7 +194,7 @@ def _table(path: Path, parts: Parts, classes: Classes, skip_bad: bool, said: str
     )
 
 
-def _losses(arrays: list[Array]) -> dict[int, Loss]:
+def _losses(arrays: list[AnyArray]) -> dict[int, Loss]:
     """Returns what float32 loses, by column, a column at a time: all of them in float64 may not fit in memory."""
     if all(np.can_cast(array.dtype, np.float32) for array in arrays):
         return {}

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vaeserve.sources.content import Array, ClassLabels
+from vaeserve.files import AnyArray
+from vaeserve.sources.content import ClassLabels
 from vaeserve.sources.names import shown
 
 _LARGEST = 2**53
@@ -18,7 +19,7 @@ class Classes(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-def labels_of(array: Array) -> Array | None:
+def labels_of(array: AnyArray) -> AnyArray | None:
     """Returns an array of names or of whole numbers; None for what holds no classes.
 
     Args:
@@ -33,7 +34,7 @@ def labels_of(array: Array) -> Array | None:
     return array if (array.astype(np.int64) == array).all() else None
 
 
-def classes_of(labels: Array | Sequence[str]) -> Classes:
+def classes_of(labels: AnyArray | Sequence[str]) -> Classes:
     """Returns whole numbers as they are, and numbers that stand for names."""
     labels = np.asarray(labels)
     if labels.dtype.kind != "U":

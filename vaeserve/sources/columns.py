@@ -17,12 +17,13 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
-from vaeserve.errors import TrainingError
-from vaeserve.sources.content import Array, Content, refuse_too_large, room_for
+from vaeserve.errors import InvalidInput
+from vaeserve.files import AnyArray
+from vaeserve.sources.content import Content, refuse_too_large, room_for
 from vaeserve.sources.head import number_of, read_head
 from vaeserve.sources.names import quoted, shown
 from vaeserve.sources.precision import Loss, loss_of
-from vaeserve.sources.table import Table, and_more, describe, leave_out_bad, named, to_float32
+from vaeserve.sources.table import Table, leave_out_bad, named, number_problem, refusal, to_float32
 
 _MISSING = frozenset(("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "?"))
 _SEPARATED = re.compile(r"[+-]?\d[\d.,'\s]*")
@@ -43,7 +44,8 @@ def read_csv(path: Path, skip_bad: bool) -> Content:
     """Returns the rows of a `.csv` file: UTF-8; commas, semicolons or tabs; a first line of names, or none.
 
     Raises:
-        TrainingError: the file cannot be read, a line has more or fewer cells than the first, or a cell is no number.
+        InvalidInput: named by the path; the file cannot be read, a line has more or fewer cells than the
+            first, or a cell is not a number.
     """
     ragged: list[RaggedRow] = []
 
@@ -55,7 +57,7 @@ def read_csv(path: Path, skip_bad: bool) -> Content:
         _check_text(file, shown(path))
         head = read_head(file.read(_BLOCK), shown(path))
         if not head.cells:
-            raise TrainingError(f"{shown(path)}: holds no rows")
+            raise InvalidInput(shown(path), "holds no rows")
         file.seek(head.start)
         cells = pyarrow.csv.read_csv(
             file,
@@ -71,7 +73,7 @@ def read_csv(path: Path, skip_bad: bool) -> Content:
         for row in ragged
     ]
     if lines and not skip_bad:
-        raise TrainingError(f"{lines[0]} (the first row is 0){and_more(len(lines))}")
+        raise refusal(shown(path), lines, " (the first row is 0)")
     numbers = np.delete(np.arange(len(cells) + len(ragged)), [row.number - 1 for row in ragged])[head.is_header :]
     names = head.cells if head.is_header else []
     content = _content(path, cells.slice(int(head.is_header)), numbers - head.is_header, names, skip_bad)
@@ -83,7 +85,7 @@ def read_parquet(path: Path, skip_bad: bool) -> Content:
     """Returns the rows of a `.parquet` file.
 
     Raises:
-        TrainingError: the file cannot be read, or a cell is no number.
+        InvalidInput: named by the path; the file cannot be read, or a cell is no number.
     """
     with _translated(path), path.open("rb") as file:
         opened = pyarrow.parquet.ParquetFile(file)
@@ -101,7 +103,7 @@ def _translated(path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError, MemoryError, csv.Error) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else f"is no intact {path.suffix} file"
         detail = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
-        raise TrainingError(f"{shown(path)}: {reason}: {shown(detail[:200])}") from exc
+        raise InvalidInput(shown(path), f"{reason}: {shown(detail[:200])}") from exc
 
 
 def _check_text(file: BinaryIO, name: str) -> None:
@@ -112,7 +114,7 @@ def _check_text(file: BinaryIO, name: str) -> None:
             decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as exc:
             line += exc.object.count(b"\n", 0, exc.start)
-            raise TrainingError(f"{name}: is no UTF-8 text: line {line}") from exc
+            raise InvalidInput(name, f"is no UTF-8 text: line {line}") from exc
         line += chunk.count(b"\n")
     file.seek(0)
 
@@ -124,7 +126,7 @@ def _content(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: 
         return _problem(cells.column(column)[row])
 
     if not cells.num_rows or not cells.num_columns:
-        raise TrainingError(f"{shown(path)}: holds no rows")
+        raise InvalidInput(shown(path), "holds no rows")
     columns = named(names, shown(path)) if names else tuple(range(cells.num_columns))
     values = room_for((len(cells), len(columns)), np.float32, path)
     losses = dict[int, Loss]()
@@ -138,7 +140,7 @@ def _content(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: 
     return leave_out_bad(table, skip_bad).content(shown(path.name))
 
 
-def _numbers(column: pa.ChunkedArray) -> Array:
+def _numbers(column: pa.ChunkedArray) -> AnyArray:
     """Returns a column's numbers, float64 [rows], with NaN for what is missing or no number."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -158,8 +160,8 @@ def _numbers(column: pa.ChunkedArray) -> Array:
     return np.full(len(column), np.nan)
 
 
-def _float64(column: pa.ChunkedArray) -> Array:
-    values: Array = pa.compute.cast(column, pa.float64(), safe=False).to_numpy()
+def _float64(column: pa.ChunkedArray) -> AnyArray:
+    values: AnyArray = pa.compute.cast(column, pa.float64(), safe=False).to_numpy()
     return values
 
 
@@ -176,7 +178,7 @@ def _problem(cell: pa.Scalar) -> str:
     if pa.types.is_temporal(cell.type):
         return f"holds {quoted(str(value))}, no number: turn times into numbers, such as days from a first one"
     try:
-        return describe(float(value))
+        return number_problem(float(value))
     except (TypeError, ValueError, OverflowError):
         return f"holds {quoted(str(value))}, no number"
 
@@ -185,7 +187,7 @@ def _problem_of_text(text: str) -> str:
     if text.strip().lower() in _MISSING:
         return f"is missing ({quoted(text.strip())})"
     if np.isfinite(number := number_of(text)):
-        return describe(number)
+        return number_problem(number)
     if _SEPARATED.fullmatch(text.strip()):
         return f"holds {quoted(text)}: write numbers with a decimal point and without separators of thousands"
     return f"holds {quoted(text)}"

@@ -1,17 +1,17 @@
 """Content: what a reader found, in its original order and not yet split."""
 
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from vaeserve.errors import TrainingError
+from vaeserve.errors import InvalidInput
+from vaeserve.files import AnyArray
 from vaeserve.package.manifest import DataSpec, ImageFit
 from vaeserve.sources.names import shown
 from vaeserve.sources.pictures import colours
 
-Array = npt.NDArray[Any]
 ClassLabels = npt.NDArray[np.int64]  # [rows]
 
 
@@ -22,7 +22,7 @@ class Content(NamedTuple):
     """What it is, in one line, or which file and which of its arrays."""
     spec: DataSpec
     family: str
-    values: Array  # [rows, *spec.shape]
+    values: AnyArray  # [rows, *spec.shape]
     labels: ClassLabels | None = None
     validation_rows: int = 0
     """The source itself holds out its last rows: so many to validate on, and after them so many to test on."""
@@ -65,11 +65,11 @@ def describe_rows(rows: int, spec: DataSpec) -> str:
     return f"{rows} images of {width} x {height} pixels in {colours(channels)}"
 
 
-def room_for(shape: tuple[int, ...], dtype: npt.DTypeLike, name: object) -> Array:
+def room_for(shape: tuple[int, ...], dtype: npt.DTypeLike, name: object) -> AnyArray:
     """Returns an array that is not filled; a system gives it memory as rows are written.
 
     Raises:
-        TrainingError: it is larger than the machine's memory; the message calls the data by `name`.
+        InvalidInput: named by `name`; the array is larger than the machine's memory.
     """
     refuse_too_large(int(np.prod([*shape, np.dtype(dtype).itemsize], dtype=object)), name)
     return np.empty(shape, dtype)
@@ -79,10 +79,10 @@ def refuse_too_large(size: int, name: object) -> None:
     """Makes sure that so many bytes fit in the machine's memory.
 
     Raises:
-        TrainingError: they do not.
+        InvalidInput: named by `name`; they do not.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > memory:
-        raise TrainingError(
-            f"{shown(name)}: needs {size / 2**30:.1f} GiB of memory, this machine has {memory / 2**30:.1f} GiB"
+        raise InvalidInput(
+            shown(name), f"needs {size / 2**30:.1f} GiB of memory, this machine has {memory / 2**30:.1f} GiB"
         )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vaeserve.errors import TrainingError
+from vaeserve.errors import InvalidInput
 from vaeserve.sources.names import quoted, shown
 
 _DELIMITERS = "\t;,"  # in this order: numbers may hold commas where another one parts them
@@ -32,7 +32,7 @@ def read_head(content: bytes, name: str) -> Head:
     """Returns what the beginning of a file tells; without cells where all of it is blank.
 
     Raises:
-        TrainingError: the first line holds names and numbers, so that it is neither; the message calls the file `name`.
+        InvalidInput: named by `name`; the first line holds names and numbers, so it is neither.
     """
     start = _blank_bytes(content)
     text = content[start:].decode("utf-8-sig", "replace")  # the block may end within a letter
@@ -46,9 +46,10 @@ def read_head(content: bytes, name: str) -> Head:
         return Head(start, delimiter, cells, is_header=bool(filled))
     if len(numbers) < len(filled):
         other = next(cell for cell in filled if cell not in numbers)
-        raise TrainingError(
-            f"{name}: its first line holds names ({quoted(other)}) and numbers ({quoted(numbers[0])}): "
-            "it must be all names or all numbers"
+        raise InvalidInput(
+            name,
+            f"its first line holds names ({quoted(other)}) and numbers ({quoted(numbers[0])}): "
+            "it must be all names or all numbers",
         )
     if not _are_names(cells, second):
         return Head(start, delimiter, cells, is_header=False)

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from vaeserve.errors import TrainingError
+from vaeserve.errors import InvalidInput
 from vaeserve.sources.content import refuse_too_large
 from vaeserve.sources.names import shown
 
@@ -24,20 +24,21 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     """Returns a file's array, which has so many dimensions.
 
     Raises:
-        TrainingError: the file cannot be read, is of another kind, or its length is not what its header says.
+        InvalidInput: named by the path; the file cannot be read, is of another kind, or is not as long as its
+            header says.
     """
     try:
         with path.open("rb") as file:
             return parse_idx(file, shown(path), dimensions)
     except OSError as exc:
-        raise TrainingError(f"{shown(path)}: cannot be read: {exc.strerror}") from exc
+        raise InvalidInput(shown(path), f"cannot be read: {exc.strerror}") from exc
 
 
 def parse_idx(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
     """Returns the array of an open file, which an error calls by `name`.
 
     Raises:
-        TrainingError: as `read_idx`.
+        InvalidInput: named by the path; as `read_idx`.
     """
     start = file.read(len(_GZIP))
     file.seek(0)
@@ -47,25 +48,25 @@ def parse_idx(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint
         with gzip.GzipFile(fileobj=file) as inflated:
             return _parse(io.BufferedReader(inflated), name, dimensions)
     except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
-        raise TrainingError(f"{name}: is no intact gzip file, or is cut short") from exc
+        raise InvalidInput(name, "is no intact gzip file, or is cut short") from exc
 
 
 def _parse(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
     head = file.read(4 + 4 * dimensions)
     magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
     if head[:4] != magic:
-        raise TrainingError(f"{name}: begins with {head[:4].hex()}, an IDX file of this kind with {magic.hex()}")
+        raise InvalidInput(name, f"begins with {head[:4].hex()}, an IDX file of this kind with {magic.hex()}")
     if len(head) < 4 + 4 * dimensions:
-        raise TrainingError(f"{name}: is cut short in its header")
+        raise InvalidInput(name, "is cut short in its header")
     shape = struct.unpack(f">{dimensions}I", head[4:])
     size = prod(shape)
     if not size:
-        raise TrainingError(f"{name}: is empty: its header says {list(shape)}")
+        raise InvalidInput(name, f"is empty: its header says {list(shape)}")
     refuse_too_large(size, name)
     content = bytearray()
     while len(content) <= size and (chunk := file.read(min(_CHUNK, size + 1 - len(content)))):
         content += chunk
     if len(content) != size:
         problem = "is cut short" if len(content) < size else "goes on after its end"
-        raise TrainingError(f"{name}: {problem}: its header says {list(shape)}, {size} bytes")
+        raise InvalidInput(name, f"{problem}: its header says {list(shape)}, {size} bytes")
     return np.frombuffer(content, np.uint8).reshape(shape)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vaeserve.sources.content import Array
+from vaeserve.files import AnyArray
 
 _INDEX = ("index", "unnamed: 0", "__index_level_0__", "rownames")  # as pandas and R call it, if anything
 _LEAST_ROWS = 3  # two may be 0 and 1 by chance
 
 
-def surplus_columns(columns: Sequence[str | int], values: Array, numbers: npt.NDArray[np.intp]) -> dict[int, str]:
+def surplus_columns(columns: Sequence[str | int], values: AnyArray, numbers: npt.NDArray[np.intp]) -> dict[int, str]:
     """Returns the places of such columns, and what is to be said of each.
 
     Args:
@@ -29,7 +29,7 @@ def surplus_columns(columns: Sequence[str | int], values: Array, numbers: npt.ND
     return said
 
 
-def counts_rows(column: Array, numbers: npt.NDArray[np.intp]) -> bool:
+def counts_rows(column: AnyArray, numbers: npt.NDArray[np.intp]) -> bool:
     """Returns whether a column counts the rows, from 0 or 1."""
     if len(column) < _LEAST_ROWS or column[0] not in (0, 1):
         return False

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vaeserve.errors import TrainingError
-from vaeserve.sources.content import Array, Content, table_spec
+from vaeserve.errors import InvalidInput
+from vaeserve.files import AnyArray
+from vaeserve.sources.content import Content, table_spec
 from vaeserve.sources.names import column_of, quoted
 from vaeserve.sources.precision import LIMIT, Loss
 from vaeserve.sources.surplus import counts_rows, have_names, surplus_columns
@@ -15,8 +16,8 @@ from vaeserve.sources.surplus import counts_rows, have_names, surplus_columns
 MOSTLY = 0.5  # a column of which a larger share is bad is itself bad
 _TOLD = 8  # columns that a summary names
 
-Mask = npt.NDArray[np.bool_]
-Name = str | int
+CellMask = npt.NDArray[np.bool_]
+ColumnName = str | int
 """What to call a column: "column 'age'", "column 3"."""
 
 
@@ -25,8 +26,8 @@ class Table(NamedTuple):
 
     name: str
     """What to call it in an error."""
-    columns: tuple[Name, ...]
-    values: Array  # float32 [rows, columns], NaN where a cell is bad
+    columns: tuple[ColumnName, ...]
+    values: AnyArray  # float32 [rows, columns], NaN where a cell is bad
     numbers: npt.NDArray[np.intp]  # [rows]: what to call each; the first of the file is 0
     problem: Callable[[int, int], str]
     """What is wrong with the bad cell in the i-th row and j-th column: "is missing", "holds 'abc'"."""
@@ -41,9 +42,9 @@ class Table(NamedTuple):
 class Good(NamedTuple):
     """What is left of a table."""
 
-    values: Array  # float32 [rows, columns], finite
-    columns: tuple[Name, ...]
-    rows: Mask  # of the table: which are left
+    values: AnyArray  # float32 [rows, columns], finite
+    columns: tuple[ColumnName, ...]
+    rows: CellMask  # of the table: which are left
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -55,21 +56,21 @@ class Good(NamedTuple):
         )
 
 
-def named(names: Sequence[str], table: str) -> tuple[Name, ...]:
+def named(names: Sequence[str], table: str) -> tuple[ColumnName, ...]:
     """Returns what to call columns after the names in a file; one without a name goes by its number.
 
     Raises:
-        TrainingError: two have the same name.
+        InvalidInput: named by the path; two have the same name.
     """
     trimmed = [name.strip() for name in names]
     for place, name in enumerate(trimmed):
         if name and name in trimmed[:place]:
             first = trimmed.index(name)
-            raise TrainingError(f"{table}: columns {first} and {place} are both called {quoted(name)}: rename one")
+            raise InvalidInput(table, f"columns {first} and {place} are both called {quoted(name)}: rename one")
     return tuple(name or place for place, name in enumerate(trimmed))
 
 
-def to_float32(numbers: Array) -> Array:
+def to_float32(numbers: AnyArray) -> AnyArray:
     """Returns numbers as float32, with NaN for what is missing, infinite or beyond LIMIT."""
     with np.errstate(over="ignore", invalid="ignore"):
         values = numbers.astype(np.float32)
@@ -77,7 +78,7 @@ def to_float32(numbers: Array) -> Array:
     return values
 
 
-def describe(number: float) -> str:
+def number_problem(number: float) -> str:
     """Returns what is wrong with a number that became NaN."""
     if np.isnan(number):
         return "is NaN"
@@ -90,8 +91,8 @@ def leave_out_bad(table: Table, skip_bad: bool) -> Good:
     """Returns a table without its index and its bad cells: columns that are mostly bad go, then rows that have one.
 
     Raises:
-        TrainingError: there is a bad cell or column, and `skip_bad` is not set; or a column has no name beside others
-            that do; or nothing would be left.
+        InvalidInput: named by the path; there is a bad cell or column, and `skip_bad` is not set; or a
+            column has no name although others have one; or nothing would be left.
     """
     bad = np.isnan(table.values)
     found = surplus_columns(table.columns, table.values, table.numbers)
@@ -100,16 +101,16 @@ def leave_out_bad(table: Table, skip_bad: bool) -> Good:
     of_no_use = np.isin(np.arange(bad.shape[1]), [*surplus, *severe])
     mostly_bad = (bad.sum(0) > MOSTLY * max(len(bad), 1)) & ~of_no_use
     gone = mostly_bad | of_no_use
-    bad_rows: Mask = np.any(bad & ~gone, axis=1)
+    bad_rows: CellMask = np.any(bad & ~gone, axis=1)
     lines = [f"{table.called(column)} {loss}" for column, loss in severe.items()]
     lines += [_about_column(table, bad, column) for column in np.flatnonzero(mostly_bad).tolist()]
     lines += [_about_row(table, bad & ~gone, row) for row in np.flatnonzero(bad_rows).tolist()]
     if lines and not skip_bad:
         share = f" ({bad_rows.sum()} of {len(bad_rows)} rows)" if bad_rows.any() else ""
         first = "" if severe else " (the first row is 0)"
-        raise TrainingError(f"{lines[0]}{first}{and_more(len(lines), share)}")
+        raise refusal(table.name, lines, first, share)
     if gone.all() or bad_rows.all():
-        raise TrainingError(f"{table.name}: no number is left: {[*lines, *surplus.values()][0]}")
+        raise InvalidInput(table.name, f"no number is left: {[*lines, *surplus.values()][0]}")
     notes = [f"{table.called(column)} {loss}" for column, loss in table.losses.items() if not gone[column]]
     notes += _notes(table, bad & ~gone, bad_rows, gone)
     skipped = (*surplus.values(), *lines)
@@ -119,51 +120,27 @@ def leave_out_bad(table: Table, skip_bad: bool) -> Good:
     return Good(values, columns, ~bad_rows, skipped, tuple(notes))
 
 
-def leave_out_constant(content: Content, train: npt.NDArray[np.intp], name: str, skip_bad: bool) -> Content:
-    """Returns a table without the columns that do not vary over the rows to train on: they have no scale.
+def refusal(name: str, lines: Sequence[str], about: str = "", share: str = "") -> InvalidInput:
+    """Returns the error that shows the first of some faults and says that --skip-bad would leave them out.
 
     Args:
-        content: a table.
-        train: places of the rows to train on.
-        name: what to call the table in an error.
-        skip_bad: whether such columns may go.
-
-    Raises:
-        TrainingError: there is such a column, and `skip_bad` is not set; or none varies.
+        name: what a message calls the data; every line begins with it.
+        lines: one for each fault.
+        about: what to add to the first of them.
+        share: how much of the data would be left out.
     """
-    rows = content.values[train]
-    varies = rows.max(0) > rows.min(0)
-    constant = [int(column) for column in np.flatnonzero(~varies)]
-    lines = [
-        f"{name}: {column_of(content.columns[column])} is {rows[0, column]:g} in every row to train on"
-        for column in constant
-    ]
-    if not lines:
-        return content
-    if not varies.any():
-        raise TrainingError(f"{name}: no column varies over the rows to train on")
-    if not skip_bad:
-        raise TrainingError(f"{lines[0]}{and_more(len(lines))}")
-    values = np.ascontiguousarray(content.values[:, varies])
-    columns = tuple(name for name, stays in zip(content.columns, varies.tolist(), strict=True) if stays)
-    return content._replace(
-        values=values, spec=table_spec(columns, LIMIT), columns=columns, skipped=(*content.skipped, *lines)
-    )
+    more = f"; {len(lines) - 1} more fault{'s' * (len(lines) > 2)}" if len(lines) > 1 else ""
+    hint = f"; --skip-bad leaves out what is bad{share} and lists it"
+    return InvalidInput(name, f"{lines[0].removeprefix(f'{name}: ')}{about}{more}{hint}")
 
 
-def and_more(lines: int, share: str = "") -> str:
-    """Returns how an error goes on after the first of so many faults that --skip-bad would leave out."""
-    more = f"; {lines - 1} more fault{'s' * (lines > 2)}" if lines > 1 else ""
-    return f"{more}; --skip-bad leaves out what is bad{share} and lists it"
-
-
-def _refuse_nameless(columns: Sequence[Name], table: str) -> None:
+def _refuse_nameless(columns: Sequence[ColumnName], table: str) -> None:
     nameless = [name for name in columns if isinstance(name, int)]
     if nameless and have_names(columns):
-        raise TrainingError(f"{table}: column {nameless[0]} has no name, others have: name it, or take it out")
+        raise InvalidInput(table, f"column {nameless[0]} has no name, others have: name it, or take it out")
 
 
-def _notes(table: Table, bad: Mask, bad_rows: Mask, gone: Mask) -> list[str]:
+def _notes(table: Table, bad: CellMask, bad_rows: CellMask, gone: CellMask) -> list[str]:
     """Returns how many rows went for the sake of a cell, by column, and which column may be an index."""
     notes = []
     if bad_rows.any():
@@ -181,13 +158,13 @@ def _notes(table: Table, bad: Mask, bad_rows: Mask, gone: Mask) -> list[str]:
     return notes
 
 
-def _about_column(table: Table, bad: Mask, column: int) -> str:
+def _about_column(table: Table, bad: CellMask, column: int) -> str:
     row = int(bad[:, column].argmax())
     share = f"{bad[:, column].sum()} of {len(bad)}"
     problem = table.problem(row, column)
     return f"{table.called(column)} cannot be used in {share} rows: in row {table.numbers[row]} it {problem}"
 
 
-def _about_row(table: Table, bad: Mask, row: int) -> str:
+def _about_row(table: Table, bad: CellMask, row: int) -> str:
     column = int(bad[row].argmax())
     return f"{table.name}: row {table.numbers[row]}: {column_of(table.columns[column])} {table.problem(row, column)}"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.linear_pair import SPEC, U, V, W, decoder, encoder, model, save
 from training.bring.bring import package_files
 from training.bring.spec import parse_spec
-from training.export.parity import open_session, run_in_batches
+from training.export.onnx_runner import open_session, run_in_batches
 from vaeserve.errors import PackageError, TrainingError
 from vaeserve.package.directory import ModelPackage
 

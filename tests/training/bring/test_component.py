@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tests.support.flat_pictures import SETTINGS, spec
 from training.bring.component import module_component
 from training.bring.join import join_graph
-from training.export.parity import open_session, run
+from training.export.onnx_runner import open_session, run
 from vaeserve import export
 from vaeserve.errors import TrainingError
 

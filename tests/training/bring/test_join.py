@@ -10,7 +10,7 @@ from tests.support.linear_pair import model
 from training.bring.borders import Border
 from training.bring.component import Component
 from training.bring.join import join_graph
-from training.export.parity import open_session, run_in_batches
+from training.export.onnx_runner import open_session, run_in_batches
 from training.export.probes import Probe
 
 ROWS = 3 * torch.randn(5, 2, 3, 4, generator=torch.Generator().manual_seed(0))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.support.linear_pair import SPEC
 from tests.support.servers import ROOT
 from training.bring.spec import Spec, parse_spec
-from training.settings.resolve import read_settings
+from training.settings.resolve import read_settings_file
 from vaeserve.errors import TrainingError
 from vaeserve.package.manifest import DataSpec, ImageFit
 
@@ -24,7 +24,7 @@ def test_a_file_says_what_the_fields_are(tmp_path: Path) -> None:
         'name = "faces"\nkind = "image"\nshape = [4, 6, 3]\nlatent_shape = 8\nlayout = "NCHW"\nscaled_to = [-1, 1]\n'
         'encoder_outputs = ["ignored", "mean", "log_variance"]\n'
     )
-    found = parse_spec(read_settings(path), "spec.toml")
+    found = parse_spec(read_settings_file(path), "spec.toml")
     assert found == spec(layout="NCHW", scaled_to=[-1, 1], encoder_outputs=["ignored", "mean", "log_variance"])
     assert found.data == DataSpec(kind="image", shape=(4, 6, 3), dtype="uint8", minimum=0, maximum=255)
     assert found.latent_shape == (8,)
@@ -34,7 +34,7 @@ def test_a_file_says_what_the_fields_are(tmp_path: Path) -> None:
 def test_the_spec_of_the_documentation_is_one(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "bring-your-own.md").read_text()
     (tmp_path / "faces.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
-    assert parse_spec(read_settings(tmp_path / "faces.toml"), "spec").own_shape == (3, 64, 64)
+    assert parse_spec(read_settings_file(tmp_path / "faces.toml"), "spec").own_shape == (3, 64, 64)
     keys = {key for row in page.splitlines() if row.startswith("| `") for key in row.split("|")[1].split("`")[1::2]}
     assert keys == set(Spec.model_fields)
 

@@ -13,10 +13,10 @@ from training.bring.component import module_component
 from training.bring.spec import Spec
 from training.bring.trial import Trial, trial_rows
 from training.bring.verdict import verdict
-from training.export import parity
+from training.export import onnx_runner
 from training.export.graphs import export_graph
 from training.export.parity import Disagreement
-from training.export.probes import Arrays, GraphModule, Probe, probe_all
+from training.export.probes import GraphModule, Probe, TensorArrays, probe_all
 from vaeserve.errors import OutOfMemory
 from vaeserve.package.manifest import Tolerance
 
@@ -97,14 +97,16 @@ def test_latents_and_rows_of_a_table_have_names_of_their_own() -> None:
 
 def test_a_verdict_takes_no_more_rows_than_there_is_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(spec(), given=True)
-    run = parity.run
+    run = onnx_runner.run
 
-    def run_with_little_memory(session: InferenceSession, inputs: Arrays, names: Sequence[str]) -> list[np.ndarray]:
+    def run_with_little_memory(
+        session: InferenceSession, inputs: TensorArrays, names: Sequence[str]
+    ) -> list[np.ndarray]:
         if len(next(iter(inputs.values()))) > 3:
             raise OutOfMemory("4 rows took more memory than there is")
         return run(session, inputs, names)
 
-    monkeypatch.setattr(parity, "run", run_with_little_memory)
+    monkeypatch.setattr(onnx_runner, "run", run_with_little_memory)
     said = verdict(case.off_by(0.5, [3]), FOUND, case.content, None)
     assert said == "it misses them on 1 of 40 given rows; `tolerance` allows more"
 

@@ -9,8 +9,8 @@ from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prio
 from training.evaluate import continuity
 from training.evaluate import served as served_module
 from training.evaluate.served import BATCH_ROWS, ServedPair
-from training.export import parity
-from training.export.probes import Arrays
+from training.export import onnx_runner
+from training.export.probes import TensorArrays
 from vaeserve.errors import OutOfMemory, TrainingError
 from vaeserve.package.directory import ModelPackage
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
@@ -57,21 +57,21 @@ def test_rows_at_once_follow_from_what_a_row_takes(model: LinearGaussian, monkey
     latent = whole.encode(rows).mean
     monkeypatch.setattr(served_module, "row_bytes", lambda content: SLICE_BYTES // 10)
     sizes: list[int] = []
-    run = parity.run
+    run = onnx_runner.run
 
-    def noted(session: InferenceSession, inputs: Arrays, names: Sequence[str]) -> list[np.ndarray]:
+    def noted(session: InferenceSession, inputs: TensorArrays, names: Sequence[str]) -> list[np.ndarray]:
         sizes.append(len(next(iter(inputs.values()))))
         if sizes[-1] > 7:
             raise OutOfMemory("8 rows took more memory than there is")
         return run(session, inputs, names)
 
-    monkeypatch.setattr(parity, "run", noted)
+    monkeypatch.setattr(onnx_runner, "run", noted)
     pair = model.served()
     np.testing.assert_allclose(pair.encode(rows).mean, latent, rtol=1e-6)
     assert sizes[:3] == [10, 5, 5]
     scores = pair.score(rows, latent)
     assert max(sizes) == 10
-    monkeypatch.setattr(parity, "run", run)
+    monkeypatch.setattr(onnx_runner, "run", run)
     np.testing.assert_allclose(scores, whole.score(rows, latent), rtol=1e-6)
 
 
@@ -87,7 +87,7 @@ def test_figures_do_not_depend_on_how_many_rows_are_looked_at_at_once(
         return [smoothness.median, smoothness.p99, step, *continuity.cycle(served, latents)]
 
     at_once = figures()
-    monkeypatch.setattr(ServedPair, "parts", lambda self, rows, copies=1: parity.batches(rows, 7))
+    monkeypatch.setattr(ServedPair, "parts", lambda self, rows, copies=1: onnx_runner.batches(rows, 7))
     assert figures() == pytest.approx(at_once, rel=1e-5)
 
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from training.data import Dataset
-from training.export.graphs import ExportedGraph, describe, export_graph, export_graphs, modules_of
+from training.export.graphs import ExportedGraph, export_graph, export_graphs, read_back
 from training.export.probes import GraphModule, probe_all
 from training.networks.pair import Networks
+from training.run.publish import modules_of
 from vaeserve.errors import TrainingError
 from vaeserve.package.manifest import TensorSpec
 
@@ -77,7 +78,7 @@ def test_a_frozen_batch_axis_is_refused() -> None:
     model = onnx.load_from_string(export(lambda values: values.sum(1)).content)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
     with pytest.raises(TrainingError, match=r"likelihood\.values: the graph does not take batches of any length"):
-        describe("likelihood", model)
+        read_back("likelihood", model)
 
 
 def test_what_cannot_be_exported_is_one_line() -> None:

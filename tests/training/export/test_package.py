@@ -7,11 +7,12 @@ from onnx import numpy_helper
 
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
-from training.export.graphs import ExportedGraph, modules_of
+from training.export.graphs import ExportedGraph
 from training.export.package import Contents, write_package
 from training.export.probes import probe_all
 from training.networks.pair import Networks
 from training.run.checkpoint import Checkpoint
+from training.run.publish import modules_of
 from vaeserve.errors import TrainingError
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Tolerance

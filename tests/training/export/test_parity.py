@@ -7,11 +7,13 @@ from onnx import numpy_helper
 from onnxruntime import InferenceSession
 
 from training.data import Dataset
-from training.export import parity
-from training.export.graphs import ExportedGraph, modules_of
-from training.export.parity import BATCH_SIZES, batches, open_session, prove, reason_of, run_in_batches
-from training.export.probes import Arrays, probe_all
+from training.export import onnx_runner, parity
+from training.export.graphs import ExportedGraph
+from training.export.onnx_runner import batches, open_session, reason_of, run_in_batches
+from training.export.parity import BATCH_SIZES, prove
+from training.export.probes import TensorArrays, probe_all
 from training.networks.pair import Networks
+from training.run.publish import modules_of
 from vaeserve.errors import OutOfMemory, TrainingError
 from vaeserve.slices import SLICE_BYTES
 
@@ -56,16 +58,18 @@ def test_batches_are_no_larger_than_there_is_memory_for(
     graphs: dict[str, ExportedGraph], networks: Networks, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    run = parity.run
+    run = onnx_runner.run
 
-    def run_with_little_memory(session: InferenceSession, inputs: Arrays, names: Sequence[str]) -> list[np.ndarray]:
+    def run_with_little_memory(
+        session: InferenceSession, inputs: TensorArrays, names: Sequence[str]
+    ) -> list[np.ndarray]:
         sizes.append(len(next(iter(inputs.values()))))
         if sizes[-1] > 3:
             raise OutOfMemory("4 rows took more memory than there is")
         return run(session, inputs, names)
 
     probes = probe_all(modules_of(networks), dataset.spec, dataset.test)
-    monkeypatch.setattr(parity, "run", run_with_little_memory)
+    monkeypatch.setattr(onnx_runner, "run", run_with_little_memory)
     found = prove(contents(graphs), probes, dataset.spec)
     assert found.batch_sizes == (1, 2, 3)
     assert max(sizes) == 7

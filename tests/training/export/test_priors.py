@@ -17,8 +17,9 @@ from serving.models.loading import load
 from serving.settings import read_settings
 from tests.support.packages import TINY
 from training.export.graphs import ExportedGraph
+from training.export.onnx_runner import open_session
 from training.export.package import Contents, write_package
-from training.export.parity import open_session, prove
+from training.export.parity import prove
 from training.export.priors import Density, ExportedPrior, Mixture, export_prior, fit_mixture
 from training.export.probes import Probe
 from vaeserve.errors import TrainingError

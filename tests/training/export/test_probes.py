@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 from training.data import Dataset
-from training.export.graphs import modules_of
 from training.export.probes import (
     ROWS,
     GraphModule,
@@ -18,6 +17,7 @@ from training.export.probes import (
     to_npz,
 )
 from training.networks.pair import Networks
+from training.run.publish import modules_of
 from vaeserve.package.directory import parse_probes
 from vaeserve.package.manifest import DataSpec
 

@@ -6,7 +6,7 @@ import termios
 
 import pytest
 
-from training.run.progress import Progress, say
+from training.run.progress import EpochProgress, say
 from training.step.loop import Epoch
 
 
@@ -25,7 +25,7 @@ def figures(epoch: int) -> Epoch:
 
 
 def show(stream: io.StringIO, epochs: int, done: int = 0) -> str:
-    with Progress(epochs, done, 8, 1437, stream) as progress:
+    with EpochProgress(epochs, done, 8, 1437, stream) as progress:
         for epoch in range(done + 1, epochs + 1):
             progress.show(figures(epoch))
     return stream.getvalue()
@@ -59,7 +59,7 @@ def test_a_bar_leaves_room_for_the_echo_of_ctrl_c() -> None:
     ours, theirs = os.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen, os.fdopen(theirs, "w") as terminal:
         termios.tcsetwinsize(theirs, (24, 90))
-        with Progress(20, 0, 8, 1437, terminal) as progress:
+        with EpochProgress(20, 0, 8, 1437, terminal) as progress:
             progress.show(figures(20))
         *_, bar = screen.read(4096).decode().strip().split("\r")
     assert len(bar) == 90 - 3
@@ -75,13 +75,13 @@ def test_a_stream_that_is_full_or_missing_ends_nothing(monkeypatch: pytest.Monke
     say("exporting")
     monkeypatch.setattr(sys, "stderr", None)
     say("exporting")
-    with Progress(3, 0, 8, 1437) as progress:
+    with EpochProgress(3, 0, 8, 1437) as progress:
         progress.show(figures(1))
 
 
 def test_only_what_there_is_is_shown() -> None:
     stream = io.StringIO()
-    with Progress(1, 0, 8, 1437, stream) as progress:
+    with EpochProgress(1, 0, 8, 1437, stream) as progress:
         progress.show(Epoch(1, 84.0, None, 84.0, None, 8, 90.5, 1.0, 1e-3, 2))
     assert "ELBO" not in stream.getvalue()
     assert "KL" not in stream.getvalue()

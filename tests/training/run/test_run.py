@@ -16,11 +16,11 @@ from training.run.journal import JOURNAL_FILE, Journal
 from training.run.lock import alone_in
 from training.run.publish import networks_to_export
 from training.settings.config import Config
+from training.settings.directory import PACKAGE_DIRECTORY
 from training.step.guard import Diverged
 from vaeserve.errors import TrainingError
 from vaeserve.files import PARTIAL
 from vaeserve.package.directory import ModelPackage
-from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 GRAPHS = ("encoder.onnx", "decoder.onnx", "likelihood.onnx", "probes.npz")
 
@@ -59,7 +59,7 @@ def test_what_cannot_be_fitted_leaves_no_run_behind(tmp_path: Path) -> None:
 def test_two_processes_do_not_train_in_one_directory(tmp_path: Path, tiny: Config) -> None:
     begun = run.begin(tiny, tmp_path)
     with alone_in(tmp_path), pytest.raises(TrainingError, match="another process is training there"):
-        run.train(tmp_path, *begun)
+        run.train_to_package(tmp_path, *begun)
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_FILE]
 
 
@@ -126,7 +126,7 @@ def test_resuming_a_finished_run_packages_the_same_graphs_again(
     tmp_path: Path, run_directory: Path, last: Checkpoint, package: ModelPackage
 ) -> None:
     checkpoint.write(tmp_path / CHECKPOINT_FILE, last)
-    again = run.train(tmp_path, *run.resume(last.config, tmp_path, {"seed": 0})).package
+    again = run.train_to_package(tmp_path, *run.resume(last.config, tmp_path, {"seed": 0})).package
     for name in GRAPHS:
         assert (again.directory / name).read_bytes() == (package.directory / name).read_bytes()
 
@@ -149,15 +149,17 @@ def test_a_run_goes_on_with_data_that_was_moved_but_not_with_data_that_changed(t
     run.begin(config, tmp_path / "run")
     moved = str((tmp_path / "rows.npy").rename(tmp_path / "moved.npy"))
     for _ in ("begun", "finished"):
-        package = run.train(tmp_path / "run", *run.resume(config, tmp_path / "run", {"dataset": moved})).package
+        package = run.train_to_package(
+            tmp_path / "run", *run.resume(config, tmp_path / "run", {"dataset": moved})
+        ).package
         assert package.manifest.name == "rows"  # what clients call it does not move
-    exported = run.export(tmp_path / "run", tmp_path / "exported").package
+    exported = run.export_checkpoint(tmp_path / "run", tmp_path / "exported").package
     assert (exported.manifest.name, exported.manifest.fingerprint) == ("rows", package.manifest.fingerprint)
     np.save(tmp_path / "moved.npy", rows[::-1])
     with pytest.raises(TrainingError, match="was trained on other data than this moved, or on another split"):
         run.resume(config, tmp_path / "run", {"dataset": moved})
     with pytest.raises(TrainingError, match="was trained on other data than this moved, or on another split"):
-        run.export(tmp_path / "run", tmp_path / "other")
+        run.export_checkpoint(tmp_path / "run", tmp_path / "other")
 
 
 def test_a_run_that_was_finished_on_a_gpu_is_packaged_again_anywhere(
@@ -175,7 +177,7 @@ def test_a_run_that_was_finished_on_a_gpu_is_packaged_again_anywhere(
 
 
 def test_export_gives_the_graphs_that_training_gave(tmp_path: Path, run_directory: Path, package: ModelPackage) -> None:
-    exported = run.export(run_directory / CHECKPOINT_FILE, tmp_path / "model").package
+    exported = run.export_checkpoint(run_directory / CHECKPOINT_FILE, tmp_path / "model").package
     assert exported.manifest.fingerprint == package.manifest.fingerprint
     for name in GRAPHS:
         assert (exported.directory / name).read_bytes() == (package.directory / name).read_bytes()
@@ -197,7 +199,7 @@ def test_a_run_that_diverges_goes_back_at_half_the_rate_and_gives_up_in_one_line
     with pytest.raises(
         TrainingError, match=r"^training diverged in epoch 1, also at 1/8 of the learning rate: try one"
     ):
-        run.train(tmp_path, *run.begin(config, tmp_path))
+        run.train_to_package(tmp_path, *run.begin(config, tmp_path))
     assert capsys.readouterr().err.count("back to epoch 0, at half the learning rate") == 3
     assert checkpoint.read(tmp_path / CHECKPOINT_FILE).epoch == 0
 
@@ -205,7 +207,7 @@ def test_a_run_that_diverges_goes_back_at_half_the_rate_and_gives_up_in_one_line
 def test_a_run_whose_epochs_are_a_single_step_diverges_as_others_do(tmp_path: Path, dataset: Dataset) -> None:
     config = Config(hidden_sizes=(4,), epochs=2, batch_size=2000, learning_rate=1e30, learning_rate_warmup=0.0)
     with pytest.raises(TrainingError, match=r"^training diverged in epoch 1, also at 1/8 of the learning rate"):
-        run.train(tmp_path, *run.begin(config, tmp_path))
+        run.train_to_package(tmp_path, *run.begin(config, tmp_path))
 
 
 def test_a_rolled_back_run_ends_well_and_remembers(tmp_path: Path, dataset: Dataset) -> None:

@@ -11,7 +11,7 @@ from training.settings.resolve import (
     parse_config,
     preset_for,
     preset_names,
-    read_settings,
+    read_settings_file,
     refuse_changes,
     refuse_unused,
 )
@@ -83,7 +83,7 @@ def test_a_wrong_setting_without_a_file_is_named_by_its_flag() -> None:
 def test_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text("epochs = 5\nhidden_sizes = [8]\n")
-    assert parse_config(read_settings(path)) == Config(epochs=5, hidden_sizes=(8,))
+    assert parse_config(read_settings_file(path)) == Config(epochs=5, hidden_sizes=(8,))
 
 
 @pytest.mark.parametrize("content", [b"epochs = ", b"\xff\xfe", b"epochs = " + b"9" * 5000])
@@ -91,19 +91,19 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> No
     path = tmp_path / "run.toml"
     path.write_bytes(content)
     with pytest.raises(TrainingError, match=r"run\.toml: is no TOML"):
-        read_settings(path)
+        read_settings_file(path)
 
 
 def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text("epochs = " + "[" * 3000 + "]" * 3000)
     with pytest.raises(TrainingError, match=r"run\.toml: is nested too deeply$"):
-        read_settings(path)
+        read_settings_file(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"none\.toml: cannot be read: No such file"):
-        read_settings(tmp_path / "none.toml")
+        read_settings_file(tmp_path / "none.toml")
 
 
 def test_a_resumed_run_keeps_its_settings() -> None:
@@ -120,7 +120,7 @@ def test_data_may_have_moved_when_a_run_is_resumed() -> None:
 
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_preset_is_a_configuration(preset: str) -> None:
-    config = parse_config(read_settings(PRESETS / f"{preset}.toml"), preset)
+    config = parse_config(read_settings_file(PRESETS / f"{preset}.toml"), preset)
     assert preset == "digits" or config != Config()
 
 

@@ -9,11 +9,11 @@ from tests.support.linear_pair import LATENT, ROW, SPEC, decoder, encoder, save
 from tests.support.packages import publish
 from training import cli
 from training.bring import cli as bring
+from training.settings.directory import PACKAGE_DIRECTORY
 from training.settings.versions import number_of
 from vaeserve import export
 from vaeserve.command.cli import run as vae
 from vaeserve.package.directory import read_manifest
-from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 
 def test_the_next_version_follows_the_highest_of_the_name_beside(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from tests.support import make_float_package
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
+from training.settings.directory import PACKAGE_DIRECTORY
 from training.study import cli
 from training.study.sweep import FIGURES_FILE, PICTURE_FILE
 from vaeserve.errors import TrainingError
-from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 ROOT = Path(__file__).parents[3]
 

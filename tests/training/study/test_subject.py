@@ -8,12 +8,12 @@ from tests.support.make_tiny_package import TINY
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
 from training.evaluate.evidence import ReportStage
-from training.run.publish import rows_of
+from training.run.publish import evaluation_rows_of
+from training.settings.directory import PACKAGE_DIRECTORY
 from training.settings.source import Source
 from training.study.subject import Subject, validation_rows_of
 from vaeserve.errors import PackageError, TrainingError
 from vaeserve.package.directory import ModelPackage
-from vaeserve.sources.names import PACKAGE_DIRECTORY
 
 
 def never() -> ReportStage:
@@ -93,7 +93,7 @@ def test_values_that_a_server_would_refuse_are_refused(run_directory: Path, data
     run = Subject.find(run_directory)
     held_out = dataset._replace(validation=dataset.test, labels=None)
     bad = held_out._replace(**{part: held_out.test + 1})  # type: ignore[arg-type]
-    rows_of_part = {"test": rows_of, "validation": validation_rows_of}
+    rows_of_part = {"test": evaluation_rows_of, "validation": validation_rows_of}
     with pytest.raises(TrainingError, match=r"run: rows hold values from 1 to 17, the model takes .* \[0, 16\]$"):
         run.measure(rows_of_part[part](bad), run.budget, None)
     other = {"test": "validation", "validation": "test"}[part]

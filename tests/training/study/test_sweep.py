@@ -10,7 +10,7 @@ from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
 from training.evaluate.figures import Estimate
 from training.run.checkpoint import Checkpoint
-from training.run.publish import Outcome
+from training.run.publish import RunResult
 from training.settings.config import Config
 from training.settings.resolve import complete, parse_config
 from training.study.subject import Subject
@@ -92,10 +92,10 @@ def test_what_is_missing_is_trained_in_order_of_beta(
     shutil.copytree(run_directory, tmp_path / "beta-1")
     trained = []
 
-    def train(directory: Path, last: Checkpoint, dataset: Dataset) -> Outcome:
+    def train(directory: Path, last: Checkpoint, dataset: Dataset) -> RunResult:
         trained.append((directory.name, last.config.beta, last.epoch, last.config.latent_size))
         package = Subject.find(run_directory).package
-        return Outcome(package, Parity(batch_sizes=(), checks=()), evaluation, dataset, last.config)
+        return RunResult(package, Parity(batch_sizes=(), checks=()), evaluation, dataset, last.config)
 
     points = train_sweep(config, GIVEN, [8, 0.25, 1, 8, 0.2500001], tmp_path, train)
     close = ("beta-0.2500001", 0.2500001, 0, 4)

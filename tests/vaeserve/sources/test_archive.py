@@ -1,32 +1,35 @@
 import pytest
 
-from vaeserve.errors import TrainingError
-from vaeserve.sources.archive import Part, Parts, choose
+from vaeserve.errors import InvalidInput
+from vaeserve.sources.archive import ChosenArrays, RowArray, choose
 
 
 @pytest.mark.parametrize(
     ("keys", "parts"),
     [
-        (["X", "y"], Parts(Part("X", "y"))),
-        (["data", "target", "feature_names"], Parts(Part("data", "target"))),
-        (["arr_0"], Parts(Part("arr_0", None))),
-        (["faces", "labels"], Parts(Part("faces", "labels"))),
-        (["train", "valid", "test"], Parts(Part("train", None), Part("valid", None), Part("test", None))),
+        (["X", "y"], ChosenArrays(RowArray("X", "y"))),
+        (["data", "target", "feature_names"], ChosenArrays(RowArray("data", "target"))),
+        (["arr_0"], ChosenArrays(RowArray("arr_0", None))),
+        (["faces", "labels"], ChosenArrays(RowArray("faces", "labels"))),
+        (
+            ["train", "valid", "test"],
+            ChosenArrays(RowArray("train", None), RowArray("valid", None), RowArray("test", None)),
+        ),
         (
             ["x_train", "y_train", "x_test", "y_test"],
-            Parts(Part("x_train", "y_train"), None, Part("x_test", "y_test")),
+            ChosenArrays(RowArray("x_train", "y_train"), None, RowArray("x_test", "y_test")),
         ),
         (
             ["train_images", "val_images", "test_images", "train_labels", "val_labels", "test_labels"],
-            Parts(
-                Part("train_images", "train_labels"),
-                Part("val_images", "val_labels"),
-                Part("test_images", "test_labels"),
+            ChosenArrays(
+                RowArray("train_images", "train_labels"),
+                RowArray("val_images", "val_labels"),
+                RowArray("test_images", "test_labels"),
             ),
         ),
     ],
 )
-def test_arrays_are_known_by_the_names_that_are_in_use(keys: list[str], parts: Parts) -> None:
+def test_arrays_are_known_by_the_names_that_are_in_use(keys: list[str], parts: ChosenArrays) -> None:
     assert choose(keys, "f") == parts
 
 
@@ -40,5 +43,5 @@ def test_arrays_are_known_by_the_names_that_are_in_use(keys: list[str], parts: P
     ],
 )
 def test_what_is_not_clear_is_not_guessed(keys: list[str], said: str) -> None:
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(InvalidInput, match=said):
         choose(keys, "f")

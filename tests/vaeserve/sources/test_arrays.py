@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vaeserve.errors import TrainingError
+from vaeserve.errors import InvalidInput
 from vaeserve.sources.arrays import holds_images, read_npy, read_npz
 
 RANDOM = np.random.default_rng(0)
@@ -99,7 +99,7 @@ def test_bad_rows_leave_with_their_labels_and_from_their_part(npz: Path) -> None
     train[3, 1], test[0, 2], test[5, 0] = np.nan, np.inf, -1e16
     np.savez(npz, train=train, test=test, train_labels=np.arange(30), test_labels=np.arange(30, 50))
     with pytest.raises(
-        TrainingError, match=r"it\.npz: row 3: column 1 is NaN \(the first row is 0\); 2 more faults; --skip-bad"
+        InvalidInput, match=r"it\.npz: row 3: column 1 is NaN \(the first row is 0\); 2 more faults; --skip-bad"
     ):
         read_npz(npz, False)
     content = read_npz(npz, True)
@@ -130,26 +130,26 @@ def test_bad_rows_leave_with_their_labels_and_from_their_part(npz: Path) -> None
 )
 def test_what_is_neither_images_nor_a_table_is_refused(array: np.ndarray, said: str, npy: Path, npz: Path) -> None:
     np.save(npy, array, allow_pickle=True)
-    with pytest.raises(TrainingError, match=rf"^{npy}: {said}"):
+    with pytest.raises(InvalidInput, match=rf"^{npy}: {said}"):
         read_npy(npy, True)
     np.savez(npz, X=array)
-    with pytest.raises(TrainingError, match=rf"^{npz}: (X: )?{said}"):
+    with pytest.raises(InvalidInput, match=rf"^{npz}: (X: )?{said}"):
         read_npz(npz, True)
 
 
 def test_archives_that_do_not_add_up_are_refused(npz: Path) -> None:
     np.savez(npz, X=TABLE, y=np.arange(49))
-    with pytest.raises(TrainingError, match=r"y is \[49\], must hold a label for each of 50 rows"):
+    with pytest.raises(InvalidInput, match=r"y is \[49\], must hold a label for each of 50 rows"):
         read_npz(npz, True)
     np.savez(npz, train=TABLE, test=TABLE[:, :2])
-    with pytest.raises(TrainingError, match="its arrays differ in the shape of a row"):
+    with pytest.raises(InvalidInput, match="its arrays differ in the shape of a row"):
         read_npz(npz, True)
     np.savez(npz, train=TABLE, test=IMAGES)
-    with pytest.raises(TrainingError, match="its arrays differ in the shape of a row"):
+    with pytest.raises(InvalidInput, match="its arrays differ in the shape of a row"):
         read_npz(npz, True)
     with zipfile.ZipFile(npz, "w") as archive:
         archive.writestr("X", "text")
-    with pytest.raises(TrainingError, match="X is no array"):
+    with pytest.raises(InvalidInput, match="X is no array"):
         read_npz(npz, True)
 
 
@@ -157,7 +157,7 @@ def test_archives_that_do_not_add_up_are_refused(npz: Path) -> None:
 def test_files_of_another_kind_are_refused(content: bytes, npy: Path, npz: Path) -> None:
     for path, read in ((npy, read_npy), (npz, read_npz)):
         path.write_bytes(content)
-        with pytest.raises(TrainingError, match=rf"^{path}: is no intact {path.suffix} file of plain values$"):
+        with pytest.raises(InvalidInput, match=rf"^{path}: is no intact {path.suffix} file of plain values$"):
             read(path, True)
 
 
@@ -168,11 +168,11 @@ def header(shape: str) -> bytes:
 
 def test_a_header_that_lies_costs_nothing(npy: Path, npz: Path) -> None:
     npy.write_bytes(header("(1000000, 1000, 1000)"))
-    with pytest.raises(TrainingError, match="is no intact"):
+    with pytest.raises(InvalidInput, match="is no intact"):
         read_npy(npy, True)
     with zipfile.ZipFile(npz, "w") as archive:
         archive.writestr("X.npy", header("(1000000, 1000, 1000)"))
-    with pytest.raises(TrainingError, match="is no intact"):
+    with pytest.raises(InvalidInput, match="is no intact"):
         read_npz(npz, True)
 
 
@@ -180,7 +180,7 @@ def test_an_archive_that_swells_is_refused_before_it_does(npz: Path, monkeypatch
     np.savez_compressed(npz, X=np.zeros((100, 10_000)))
     monkeypatch.setattr("os.sysconf", lambda _: 1024)  # pages of 1024 bytes, and as many of them
     tracemalloc.start()
-    with pytest.raises(TrainingError, match=r"it\.npz: needs 0\.0 GiB of memory, this machine has 0\.0 GiB"):
+    with pytest.raises(InvalidInput, match=r"it\.npz: needs 0\.0 GiB of memory, this machine has 0\.0 GiB"):
         read_npz(npz, True)
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
@@ -196,7 +196,7 @@ def test_an_archive_altered_in_another_compression_is_refused(method: int, npz: 
     content[60:140] = bytes(80)
     npz.write_bytes(content)
     assert not holds_images(npz)
-    with pytest.raises(TrainingError, match=r"it\.npz: is no intact \.npz file of plain values$"):
+    with pytest.raises(InvalidInput, match=r"it\.npz: is no intact \.npz file of plain values$"):
         read_npz(npz, True)
 
 
@@ -212,5 +212,5 @@ def test_altered_files_raise_nothing_else(packed: bool, place: int, put: bytes, 
     path, read = (npy.with_suffix(".npz"), read_npz) if packed else (npy, read_npy)
     content = archive_of(TABLE[:4]) if packed else archive_of(TABLE[:4])[41:265]
     path.write_bytes(content[:place] + put + content[place + cut :])
-    with suppress(TrainingError):
+    with suppress(InvalidInput):
         read(path, True)

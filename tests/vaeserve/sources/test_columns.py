@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vaeserve.errors import TrainingError
+from vaeserve.errors import InvalidInput
 from vaeserve.sources.columns import read_csv, read_parquet
 from vaeserve.sources.content import Content
 
@@ -127,7 +127,7 @@ def test_what_is_left_out_or_may_have_to_be_is_told(csv: Read) -> None:
 def test_float32_is_told_of_what_it_loses(csv: Read) -> None:
     times = [f"{1_700_000_000 + 30 * row},{row % 7}" for row in range(200)]
     with pytest.raises(
-        TrainingError,
+        InvalidInput,
         match=r"it\.csv: column 'time' keeps 48 of 200 distinct values in float32, which moves them by 0\.021 standard "
         r"deviations: subtract an offset first, for example its smallest value, 1700000000; --skip-bad leaves",
     ):
@@ -180,7 +180,7 @@ def test_whole_numbers_that_turn_into_fractions_later_are_read(csv: Read) -> Non
     ],
 )
 def test_what_is_refused_is_named_by_row_and_column(csv: Read, text: str | bytes, said: str) -> None:
-    with pytest.raises(TrainingError, match=rf"^\S*/it\.csv: {said}"):
+    with pytest.raises(InvalidInput, match=rf"^\S*/it\.csv: {said}"):
         csv(text)
 
 
@@ -229,20 +229,20 @@ def test_parquet_categories_are_read_as_what_they_stand_for(parquet: Read) -> No
     ],
 )
 def test_what_parquet_holds_besides_is_refused(parquet: Read, columns: dict[str, list[object]], said: str) -> None:
-    with pytest.raises(TrainingError, match=rf"^\S*/it\.parquet: {said}"):
+    with pytest.raises(InvalidInput, match=rf"^\S*/it\.parquet: {said}"):
         parquet(columns)
 
 
 def test_files_that_are_no_parquet_are_refused(tmp_path: Path) -> None:
     (tmp_path / "it.parquet").write_bytes(b"PAR1hello")
-    with pytest.raises(TrainingError, match=r"it\.parquet: is no intact \.parquet file: "):
+    with pytest.raises(InvalidInput, match=r"it\.parquet: is no intact \.parquet file: "):
         read_parquet(tmp_path / "it.parquet", False)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(text=st.one_of(st.binary(max_size=40), st.text('ab1.,;"\n\t e-', max_size=60)), skip_bad=st.booleans())
 def test_any_csv_file_raises_nothing_else(csv: Read, text: str | bytes, skip_bad: bool) -> None:
-    with suppress(TrainingError):
+    with suppress(InvalidInput):
         assert np.isfinite(csv(text, skip_bad).values).all()
 
 
@@ -270,5 +270,5 @@ WHOLE = parquet_bytes()
 @given(place=st.integers(0, len(WHOLE)), put=st.binary(max_size=4), cut=st.integers(0, 4))
 def test_altered_parquet_raises_nothing_else(place: int, put: bytes, cut: int, tmp_path: Path) -> None:
     (tmp_path / "it.parquet").write_bytes(WHOLE[:place] + put + WHOLE[place + cut :])
-    with suppress(TrainingError):
+    with suppress(InvalidInput):
         read_parquet(tmp_path / "it.parquet", True)

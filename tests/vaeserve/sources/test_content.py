@@ -1,6 +1,6 @@
 import pytest
 
-from vaeserve.errors import TrainingError
+from vaeserve.errors import InvalidInput
 from vaeserve.sources.content import describe_rows, images_spec, refuse_too_large, room_for, table_spec
 
 
@@ -13,7 +13,7 @@ def test_rows_are_described_in_words() -> None:
 
 def test_no_more_memory_is_asked_for_than_the_machine_has() -> None:
     assert room_for((2, 3), "uint8", "x").shape == (2, 3)
-    with pytest.raises(TrainingError, match=r"^x: needs 931322574\.6 GiB of memory, this machine has [0-9.]+ GiB$"):
+    with pytest.raises(InvalidInput, match=r"^x: needs 931322574\.6 GiB of memory, this machine has [0-9.]+ GiB$"):
         room_for((10**6, 10**6, 10**6), "uint8", "x")
-    with pytest.raises(TrainingError, match=r"^x\\n: needs"):
+    with pytest.raises(InvalidInput, match=r"^x\\n: needs"):
         refuse_too_large(2**60, "x\n")

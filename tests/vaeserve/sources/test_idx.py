@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaeserve.errors import TrainingError
+from vaeserve.errors import InvalidInput
 from vaeserve.sources.idx import parse_idx, read_idx
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 4, 3), np.uint8)
@@ -50,19 +50,19 @@ def test_what_was_written_is_read(content: bytes, tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_idx_file_is_told_so(content: bytes, said: str) -> None:
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(InvalidInput, match=said):
         parse_idx(io.BytesIO(content), "f", 3)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"nowhere: cannot be read: No such file"):
+    with pytest.raises(InvalidInput, match=r"nowhere: cannot be read: No such file"):
         read_idx(tmp_path / "nowhere", 3)
 
 
 def test_a_header_that_lies_costs_no_memory() -> None:
     content = bytes((0, 0, 8, 3)) + struct.pack(">3I", 1000, 1000, 1000) + bytes(1000)
     tracemalloc.start()
-    with pytest.raises(TrainingError, match="is cut short"):
+    with pytest.raises(InvalidInput, match="is cut short"):
         parse_idx(io.BytesIO(gzip.compress(content)), "f", 3)
     assert tracemalloc.get_traced_memory()[1] < 2**23
     tracemalloc.stop()
@@ -70,11 +70,11 @@ def test_a_header_that_lies_costs_no_memory() -> None:
 
 @given(st.sampled_from([WHOLE, PACKED]), st.integers(0, 75), st.binary(max_size=6), st.integers(0, 6))
 def test_altered_files_raise_nothing_else(content: bytes, place: int, put: bytes, cut: int) -> None:
-    with suppress(TrainingError):
+    with suppress(InvalidInput):
         parse_idx(io.BytesIO(content[:place] + put + content[place + cut :]), "f", 3)
 
 
 @given(st.binary(max_size=100), st.integers(1, 3))
 def test_any_bytes_raise_nothing_else(content: bytes, dimensions: int) -> None:
-    with suppress(TrainingError):
+    with suppress(InvalidInput):
         parse_idx(io.BytesIO(content), "f", dimensions)

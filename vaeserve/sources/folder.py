@@ -3,11 +3,11 @@
 from math import prod
 from pathlib import Path
 
-from training.settings.source import Source
-from vaeserve.errors import InvalidInput, TrainingError
+from vaeserve.errors import InvalidInput
+from vaeserve.files import AnyArray
 from vaeserve.package.manifest import ImageFit
 from vaeserve.sources.classes import classes_of
-from vaeserve.sources.content import Array, Content, images_spec, refuse_too_large, room_for
+from vaeserve.sources.content import Content, images_spec, refuse_too_large, room_for
 from vaeserve.sources.names import shown
 from vaeserve.sources.picture import Wanted, read_picture
 from vaeserve.sources.pictures import colours, find_pictures, read_each
@@ -15,18 +15,20 @@ from vaeserve.sources.pictures import colours, find_pictures, read_each
 _PARTS = frozenset(("train", "training", "val", "valid", "validation", "test"))  # folders of these names are no classes
 
 
-def read_pictures(directory: Path, source: Source) -> Content:
-    """Returns a folder's pictures, in the order of their paths. Needs memory for their pixels and one picture more.
+def read_folder(directory: Path, wanted: Wanted, skip_bad: bool) -> Content:
+    """Returns a folder's pictures, in the order of their paths. Takes memory for them and one more.
+
+    Args:
+        directory: the folder.
+        wanted: what pictures are brought to.
+        skip_bad: whether to leave out and list what cannot be used.
 
     Raises:
-        TrainingError: there are none, one is bad, or not all have one shape.
+        InvalidInput: named by the path; there are none, one is bad, or not all have one shape.
     """
-    try:
-        files, values, skipped = _read(directory, source)
-    except InvalidInput as exc:
-        raise TrainingError(str(exc)) from exc
-    # Without a size of its own a run takes none but the one that all its pictures have.
-    fit = ImageFit(fit=source.image_fit if source.image_size else "exact", channels=source.channels)
+    files, values, skipped = _read(directory, wanted, skip_bad)
+    # Without a wanted size all pictures must have one size, and later ones too.
+    fit = ImageFit(fit=wanted.fit if wanted.size else "exact", channels=wanted.channels)
     content = Content(
         title=shown(directory.resolve().name),
         spec=images_spec(values.shape[1:], image_fit=fit),
@@ -55,28 +57,27 @@ def class_names(directory: Path, files: list[Path]) -> list[str] | None:
     return names if len(set(names)) > 1 else None
 
 
-def _read(directory: Path, source: Source) -> tuple[list[Path], Array, tuple[str, ...]]:
+def _read(directory: Path, wanted: Wanted, skip_bad: bool) -> tuple[list[Path], AnyArray, tuple[str, ...]]:
     found, skipped = find_pictures(directory), list[str]()
-    if source.image_size is not None:
-        refuse_too_large(len(found) * prod(source.image_size) * (source.channels or 1), directory)
-    wanted = Wanted(source.image_size, source.image_fit, source.channels)
-    values: Array | None = None
+    if wanted.size is not None:
+        refuse_too_large(len(found) * prod(wanted.size) * (wanted.channels or 1), directory)
+    values: AnyArray | None = None
     files: list[Path] = []
-    for file, picture in read_each(found, lambda file: read_picture(file, wanted), source.skip_bad, skipped):
+    for file, picture in read_each(found, lambda file: read_picture(file, wanted), skip_bad, skipped):
         if values is None:
             values = room_for((len(found), *picture.shape), picture.dtype, directory)
         if picture.shape != values.shape[1:]:
-            raise TrainingError(_differ(file, picture, files[0], values[0]))
+            raise InvalidInput(shown(file), _differ(picture, files[0], values[0]))
         values[len(files)] = picture
         files.append(file)
     if values is None:
-        raise TrainingError(f"{shown(directory)}: none of its {len(found)} pictures can be used: {skipped[0]}")
+        raise InvalidInput(shown(directory), f"none of its {len(found)} pictures can be used: {skipped[0]}")
     return files, values[: len(files)], tuple(skipped)  # what follows was never written to, so takes no memory
 
 
-def _differ(file: Path, picture: Array, first: Path, other: Array) -> str:
+def _differ(picture: AnyArray, first: Path, other: AnyArray) -> str:
     if picture.shape[:2] != other.shape[:2]:
         sizes = [f"{array.shape[1]} x {array.shape[0]} pixels" for array in (picture, other)]
-        return f"{shown(file)}: is {sizes[0]}, {shown(first)} is {sizes[1]}: bring all to one size by --image-size"
+        return f"is {sizes[0]}, {shown(first)} is {sizes[1]}: bring all to one size by --image-size"
     kinds = [colours(array.shape[2]) for array in (picture, other)]
-    return f"{shown(file)}: is in {kinds[0]}, {shown(first)} in {kinds[1]}: bring all to one kind by --channels"
+    return f"is in {kinds[0]}, {shown(first)} in {kinds[1]}: bring all to one kind by --channels"

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.data.pictures import read_pictures
-from training.settings.source import Source
-from vaeserve.errors import TrainingError
+from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import ImageFit
+from vaeserve.sources.folder import read_folder
+from vaeserve.sources.picture import Wanted
 
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.integers(0, 256, (6, 4, 5, 3), np.uint8)
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_pictures_are_found_in_folders_of_any_depth_in_the_order_of_their_paths(folder: Path) -> None:
-    content = read_pictures(folder, Source("x"))
+    content = read_folder(folder, Wanted(), False)
     np.testing.assert_array_equal(content.values, PICTURES)
     assert (content.spec.shape, content.family, content.labels) == ((4, 5, 3), "gaussian", None)  # some in no folder
     assert content.spec.image_fit == ImageFit(fit="exact")
@@ -39,23 +39,23 @@ def test_folders_name_the_classes(folder: Path, above: str) -> None:
         (folder / above).mkdir()
         for name in "ab":
             (folder / name).rename(folder / above / name)
-    content = read_pictures(folder, Source("x", image_size=(2, 2)))
+    content = read_folder(folder, Wanted((2, 2)), False)
     assert content.labels is not None
     assert (content.labels.tolist(), content.classes) == ([0, 0, 1, 1], ("a", "b"))
     assert content.spec.image_fit == ImageFit(fit="crop")
 
 
 def test_a_single_folder_is_no_class(folder: Path) -> None:
-    content = read_pictures(folder / "b", Source("x"))
+    content = read_folder(folder / "b", Wanted(), False)
     assert (content.labels, content.classes) == (None, ())
-    assert read_pictures(folder.parent, Source("x")).labels is None
+    assert read_folder(folder.parent, Wanted(), False).labels is None
 
 
 def test_labels_of_pictures_that_are_left_out_leave_with_them(folder: Path) -> None:
     for name in ("z", "zz.png"):
         (folder / name).unlink()
     (folder / "a" / "0.png").write_bytes(b"broken")
-    content = read_pictures(folder, Source("x", skip_bad=True))
+    content = read_folder(folder, Wanted(), True)
     assert content.labels is not None
     assert content.labels.tolist() == [0, 0, 1, 1]
     np.testing.assert_array_equal(content.values, PICTURES[:4])
@@ -63,8 +63,8 @@ def test_labels_of_pictures_that_are_left_out_leave_with_them(folder: Path) -> N
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
-    with pytest.raises(TrainingError, match=rf"^{tmp_path}: holds no pictures"):
-        read_pictures(tmp_path, Source("x"))
+    with pytest.raises(InvalidInput, match=rf"^{tmp_path}: holds no pictures"):
+        read_folder(tmp_path, Wanted(), False)
 
 
 @pytest.mark.parametrize(
@@ -77,18 +77,18 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 def test_mixed_pictures_are_refused_even_if_bad_ones_are_skipped(folder: Path, picture: np.ndarray, said: str) -> None:
     Image.fromarray(picture).save(folder / "m.png")
     for skip_bad in (False, True):
-        with pytest.raises(TrainingError, match=said):
-            read_pictures(folder, Source("x", skip_bad=skip_bad))
-    content = read_pictures(folder, Source("x", image_size=(3, 2), channels=3))
+        with pytest.raises(InvalidInput, match=said):
+            read_folder(folder, Wanted(), skip_bad)
+    content = read_folder(folder, Wanted((3, 2), channels=3), False)
     assert content.values.shape == (7, 3, 2, 3)
 
 
 def test_bad_pictures_are_refused_or_left_out_and_listed(folder: Path) -> None:
     (folder / "a" / "0.png").write_bytes(b"broken")
     (folder / "m.jpg").symlink_to("/nowhere")
-    with pytest.raises(TrainingError, match=r"a/0\.png: is no PNG, JPEG or WebP"):
-        read_pictures(folder, Source("x"))
-    content = read_pictures(folder, Source("x", skip_bad=True))
+    with pytest.raises(InvalidInput, match=r"a/0\.png: is no PNG, JPEG or WebP"):
+        read_folder(folder, Wanted(), False)
+    content = read_folder(folder, Wanted(), True)
     np.testing.assert_array_equal(content.values, PICTURES)
     assert content.skipped == (
         f"{folder}/a/0.png: is no PNG, JPEG or WebP",
@@ -98,5 +98,5 @@ def test_bad_pictures_are_refused_or_left_out_and_listed(folder: Path) -> None:
 
 def test_if_every_picture_is_bad_the_first_is_named(tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(b"broken")
-    with pytest.raises(TrainingError, match=r"none of its 1 pictures can be used: .*0\.png: is no PNG"):
-        read_pictures(tmp_path, Source("x", skip_bad=True))
+    with pytest.raises(InvalidInput, match=r"none of its 1 pictures can be used: .*0\.png: is no PNG"):
+        read_folder(tmp_path, Wanted(), True)
