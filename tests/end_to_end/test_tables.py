@@ -1,9 +1,11 @@
 """A table of a wide range, of a model without a posterior, through a real server: what it answers, what it cannot."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from tests.support.make_float_package import make
@@ -69,6 +71,32 @@ def test_a_row_unlike_any_scores_without_a_posterior(client: Client) -> None:
     expected = ((ROWS.astype(np.float64) - scored.output) ** 2).sum(1)
     np.testing.assert_allclose(scored.squared_error[:2], expected[:2], rtol=1e-6)
     assert scored.squared_error[2] == np.inf  # float32 holds no more than 3e38
+
+
+def test_files_of_columns_are_encoded_and_scored(
+    client: Client, vae: RunVae, server: RunningServer, tmp_path: Path
+) -> None:
+    rows = ROWS[:2]
+    cells = {"T3": rows[:, 2], "note": ["a", "b"], "age": rows[:, 0], "TSH, mU/l": rows[:, 1]}
+    pa.parquet.write_table(pa.table(cells), tmp_path / "rows.parquet")
+    lines = ["T3;note;age;TSH, mU/l", *(f"{row[2]};a;{row[0]};{row[1]}" for row in rows)]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    np.savez(tmp_path / "rows.npz", X=rows)
+    expected = client.encode(rows).latent
+    for name in ("rows.parquet", "rows.csv", "rows.npz"):
+        vae("encode", "--target", server.target, "--input", str(tmp_path / name), "--out", str(tmp_path / "z.npz"))
+        with np.load(tmp_path / "z.npz") as archive:
+            assert archive["latent"].tobytes() == expected.tobytes()
+
+    (tmp_path / "rows.csv").write_text("\n".join([*lines, "1;a;old;2", "1;a;3;2"]))
+    out = tmp_path / "scores.csv"
+    reconstruct = ["reconstruct", "--target", server.target, "--input", str(tmp_path / "rows.csv"), "--out", str(out)]
+    said = f"{tmp_path / 'rows.csv'}: row 2: column 'age' holds 'old'"
+    assert said in vae(*reconstruct).stderr
+    assert f"left out 1:\n  {said}\n" in vae(*reconstruct, "--skip-bad").stderr
+    assert [line.partition(",")[0] for line in out.read_text().splitlines()] == ["row", "0", "1", "3"]
+    (tmp_path / "rows.csv").write_text("T3,age\n1,2\n")
+    assert "has no column 'TSH, mU/l', which the model takes; it has 'T3', 'age'" in vae(*reconstruct).stderr
 
 
 REFUSED: list[Callable[[Client], object]] = [

@@ -8,41 +8,50 @@ from vaeserve.client.given import as_rows
 from vaeserve.command.outputs import STANDARD, parse_standard_input, read_standard_input
 from vaeserve.files import NPY_MAGIC, AnyArray, parse_array, read_array
 from vaeserve.package.manifest import DataSpec
+from vaeserve.sources.fitting import fit_table, open_rows, reads_rows
 from vaeserve.sources.pictures import FittedRows, fit_picture, picture_files, read_rows
+from vaeserve.sources.table import Table
 
 _STANDARD_INPUT = "standard input"
 
 
 class Input(NamedTuple):
-    """What was given, as far as it can be read before the model is known: an array, a picture's content, or files."""
+    """What was given, as far as it can be read before the model is known: one of the four."""
 
     array: AnyArray | None = None
+    table: Table | None = None
     content: bytes | None = None
+    """Of a picture."""
     files: Sequence[Path] = ()
+    """Of pictures."""
 
     def rows(self, spec: DataSpec, skip_bad: bool) -> FittedRows:
         """Returns the rows, fitted as the model's training fitted them. Nothing is sent before all of them fit.
 
         Args:
             spec: the model's data.
-            skip_bad: whether to leave out and list the pictures that cannot be used.
+            skip_bad: whether to leave out and list the pictures and rows that cannot be used.
 
         Raises:
             InvalidInput: named by the path, or by the row; one does not fit the model.
         """
         if self.array is not None:
             return FittedRows(spec.fit(as_rows(self.array, "data"), "data"))
+        if self.table is not None:
+            fitted = fit_table(self.table, spec, skip_bad)
+            return fitted._replace(rows=spec.fit(as_rows(fitted.rows, "data"), "data"))
         if self.content is None:
             return read_rows(self.files, spec, skip_bad)
         row = fit_picture(self.content, _STANDARD_INPUT, spec)
         return FittedRows([row] if isinstance(row, bytes) else row[None], (Path(_STANDARD_INPUT),))
 
 
-def open_input(paths: Sequence[Path]) -> Input:
-    """Reads an array or standard input, or finds the pictures.
+def open_input(paths: Sequence[Path], skip_bad: bool) -> Input:
+    """Reads a file of rows or standard input, or finds the pictures.
 
     Args:
-        paths: one `.npy` file, `-`, or pictures and folders of them.
+        paths: one file of rows (`.npy`, `.npz`, `.csv`, `.parquet`, or IDX), `-`, or pictures and folders of them.
+        skip_bad: whether to leave out and list lines of a file that cannot be read.
 
     Raises:
         InvalidInput: named by the path; it cannot be read, or is neither an array nor a picture.
@@ -53,4 +62,7 @@ def open_input(paths: Sequence[Path]) -> Input:
         return Input(parse_standard_input(content, parse_array)) if is_array else Input(content=content)
     if len(paths) == 1 and paths[0].suffix == ".npy":
         return Input(read_array(paths[0]))
+    if len(paths) == 1 and reads_rows(paths[0]):
+        rows = open_rows(paths[0], skip_bad)
+        return Input(table=rows) if isinstance(rows, Table) else Input(rows)
     return Input(files=picture_files(paths))

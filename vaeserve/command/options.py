@@ -56,11 +56,12 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="X",
-        help="rows of data, the model's shape (.npy); or pictures (PNG, JPEG, WebP) and folders of them, folders "
-        "within included, fitted as in training where the model tells how; else they must have the model's size; "
-        "- is standard input, an array or one picture",
+        help="one file of rows: an array of the model's shape (.npy, .npz, or MNIST's idx3-ubyte) or a table "
+        "(.csv, .parquet), whose columns are taken by name; or pictures (PNG, JPEG, WebP) and folders of them, with "
+        "the folders below, fitted as in training if the model says how, else of the model's size; "
+        "- is standard input: an array (.npy) or one picture",
     )
-    parser.add_argument("--skip-bad", action="store_true", help="leave out and list pictures that cannot be used")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out and list bad pictures and rows")
 
 
 def add_decoding_options(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from vaeserve.client.results import Reconstructed
 from vaeserve.command.outputs import ResultFile
 from vaeserve.errors import InvalidInput
+from vaeserve.files import AnyArray
 
 SCORES = ("log_likelihood", "kl", "elbo", "squared_error")
 
@@ -25,7 +26,9 @@ def check_format(output: ResultFile) -> None:
         raise InvalidInput(str(output.path), "needs pyarrow: pip install pyarrow, or write .csv or .npz")
 
 
-def write_scores(output: ResultFile, scored: Reconstructed, files: Sequence[str], first_row: int) -> None:
+def write_scores(
+    output: ResultFile, scored: Reconstructed, files: Sequence[str], first_row: int, numbers: AnyArray | None = None
+) -> None:
     """Writes the scores that the model has, one line a row; a `.npz` tells too what they came from.
 
     Args:
@@ -33,6 +36,7 @@ def write_scores(output: ResultFile, scored: Reconstructed, files: Sequence[str]
         scored: the rows, decoded again, and their scores.
         files: that the rows came from; none if they came from an array.
         first_row: number of the first row of a sample.
+        numbers: of the rows in the file that they came from, if some of it was left out.
 
     Raises:
         InvalidInput: the disk refuses it.
@@ -46,8 +50,13 @@ def write_scores(output: ResultFile, scored: Reconstructed, files: Sequence[str]
             seed=scored.seed,
             first_row=None if scored.seed is None else first_row,
             files=list(files) or None,
+            rows=numbers,
         )
-    named: dict[str, Any] = {"file": list(files)} if files else {"row": np.arange(len(scored.squared_error))}
+    named: dict[str, Any] = (
+        {"file": list(files)}
+        if files
+        else {"row": np.arange(len(scored.squared_error)) if numbers is None else numbers}
+    )
     table = {**named, **scores}
     if output.suffix == ".csv":
         return output.write(lambda file: _write_csv(file, table))

@@ -23,7 +23,7 @@ def encode(arguments: list[str]) -> int:
     from vaeserve.command.inputs import open_input
     from vaeserve.command.streaming import joined, slices
 
-    given = open_input(options.input)
+    given = open_input(options.input, options.skip_bad)
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
         data = given.rows(model.data, options.skip_bad)
@@ -43,6 +43,7 @@ def encode(arguments: list[str]) -> int:
         seed=encoded.seed,
         first_row=None if encoded.seed is None else options.first_row,
         files=[str(path) for path in data.files] or None,
+        rows=data.numbers,
     )
     _tell(out, "latents", data, encoded.seed, options.first_row)
     return 0
@@ -69,7 +70,7 @@ def reconstruct(arguments: list[str]) -> int:
     from vaeserve.command.streaming import joined, slices
 
     check_format(out)
-    given = open_input(options.input)
+    given = open_input(options.input, options.skip_bad)
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
         data = given.rows(model.data, options.skip_bad)
@@ -82,7 +83,7 @@ def reconstruct(arguments: list[str]) -> int:
             version=options.version,
         )
         scored = joined(pieces, len(data.rows))
-    write_scores(out, scored, [str(path) for path in data.files], options.first_row)
+    write_scores(out, scored, [str(path) for path in data.files], options.first_row, data.numbers)
     _tell(out, "scores", data, scored.seed, options.first_row)
     return 0
 
@@ -116,6 +117,8 @@ def _check_draw(parser: argparse.ArgumentParser, options: argparse.Namespace, op
 
 def _tell(out: ResultFile, what: str, data: "FittedRows", seed: int | None, first_row: int) -> None:
     """Tells what was written, after a list on stderr of what was left out."""
+    for note in data.notes:
+        print(note, file=sys.stderr)
     if data.skipped:
         print(f"left out {len(data.skipped)}:", *data.skipped, sep="\n  ", file=sys.stderr)
     drawn = "" if seed is None else f", drawn with seed {seed} from row {first_row}"

@@ -1,10 +1,12 @@
 """Readers of data that need no PyTorch: what training reads, and the command.
 
+    fitting    a file of rows -> rows that fit a model
     folder     a folder of pictures, all of one shape -> images and their classes
     pictures   files and folders -> the pictures in them -> rows that fit a model
     picture    one of them -> pixels
     idx        one file of the format that MNIST came in -> an array
     arrays     .npy and .npz -> images or a table
+    numpy_files .npy and .npz files, opened so that nothing in them is run
     archive    which arrays of a .npz file are rows, and which are the classes of those
     classes    labels, or names of folders -> classes
     columns    .csv and .parquet -> a table

@@ -41,11 +41,25 @@ class RaggedRow(Protocol):
 
 
 def read_csv(path: Path, skip_bad: bool) -> Content:
-    """Returns the rows of a `.csv` file: UTF-8; commas, semicolons or tabs; a first line of names, or none.
+    """Returns the good rows and columns of a `.csv` file, to train on. Raises InvalidInput as `csv_table` does."""
+    return leave_out_bad(csv_table(path, skip_bad), skip_bad).content(shown(path.name))
+
+
+def read_parquet(path: Path, skip_bad: bool) -> Content:
+    """Returns the good rows and columns of a `.parquet` file, to train on. Raises InvalidInput as `parquet_table`."""
+    return leave_out_bad(parquet_table(path), skip_bad).content(shown(path.name))
+
+
+def csv_table(path: Path, skip_bad: bool) -> Table:
+    """Returns the table in a `.csv` file: UTF-8; commas, semicolons or tabs; a first line of names, or none.
+
+    Args:
+        path: the file.
+        skip_bad: whether to leave out and list lines that have more or fewer cells than the first.
 
     Raises:
-        InvalidInput: named by the path; the file cannot be read, a line has more or fewer cells than the
-            first, or a cell is not a number.
+        InvalidInput: named by the path; the file cannot be read or holds no rows, or a line has more or fewer cells
+            than the first and `skip_bad` is not set.
     """
     ragged: list[RaggedRow] = []
 
@@ -76,23 +90,22 @@ def read_csv(path: Path, skip_bad: bool) -> Content:
         raise refusal(shown(path), lines, " (the first row is 0)")
     numbers = np.delete(np.arange(len(cells) + len(ragged)), [row.number - 1 for row in ragged])[head.is_header :]
     names = head.cells if head.is_header else []
-    content = _content(path, cells.slice(int(head.is_header)), numbers - head.is_header, names, skip_bad)
-    notes = (head.note,) if head.note else ()
-    return content._replace(skipped=(*lines, *content.skipped), notes=(*notes, *content.notes))
+    table = _table(path, cells.slice(int(head.is_header)), numbers - head.is_header, names)
+    return table._replace(skipped=tuple(lines), notes=(head.note,) if head.note else ())
 
 
-def read_parquet(path: Path, skip_bad: bool) -> Content:
-    """Returns the rows of a `.parquet` file.
+def parquet_table(path: Path) -> Table:
+    """Returns the table in a `.parquet` file.
 
     Raises:
-        InvalidInput: named by the path; the file cannot be read, or a cell is no number.
+        InvalidInput: named by the path; the file cannot be read, or holds no rows.
     """
     with _translated(path), path.open("rb") as file:
         opened = pyarrow.parquet.ParquetFile(file)
         about = opened.metadata
         refuse_too_large(about.num_rows * about.num_columns, path)  # a byte a cell, at the very least
         cells = opened.read()
-    return _content(path, cells, np.arange(len(cells)), cells.column_names, skip_bad)
+    return _table(path, cells, np.arange(len(cells)), cells.column_names)
 
 
 @contextmanager
@@ -101,9 +114,10 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, MemoryError, csv.Error) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else f"is no intact {path.suffix} file"
+        if isinstance(exc, OSError) and exc.strerror:
+            raise InvalidInput(shown(path), f"cannot be read: {exc.strerror}") from exc
         detail = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
-        raise InvalidInput(shown(path), f"{reason}: {shown(detail[:200])}") from exc
+        raise InvalidInput(shown(path), f"is not an intact {path.suffix} file: {shown(detail[:200])}") from exc
 
 
 def _check_text(file: BinaryIO, name: str) -> None:
@@ -119,8 +133,8 @@ def _check_text(file: BinaryIO, name: str) -> None:
     file.seek(0)
 
 
-def _content(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: list[str], skip_bad: bool) -> Content:
-    """Returns what is good of a table; its columns have numbers where there are no names."""
+def _table(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: list[str]) -> Table:
+    """Returns cells as numbers; columns go by their number where there are no names."""
 
     def problem(row: int, column: int) -> str:
         return _problem(cells.column(column)[row])
@@ -136,8 +150,7 @@ def _content(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: 
         values[:, place] = to_float32(found)
         if (loss := loss_of(found)) is not None:
             losses[place] = loss
-    table = Table(shown(path), columns, values, numbers, problem, losses)
-    return leave_out_bad(table, skip_bad).content(shown(path.name))
+    return Table(shown(path), columns, values, numbers, problem, losses)
 
 
 def _numbers(column: pa.ChunkedArray) -> AnyArray:

@@ -48,7 +48,7 @@ def parse_idx(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint
         with gzip.GzipFile(fileobj=file) as inflated:
             return _parse(io.BufferedReader(inflated), name, dimensions)
     except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
-        raise InvalidInput(name, "is no intact gzip file, or is cut short") from exc
+        raise InvalidInput(name, "is not an intact gzip file, or is cut short") from exc
 
 
 def _parse(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint8]:

@@ -37,7 +37,7 @@ def read_picture(path: Path, wanted: Wanted) -> Pixels:
     """Returns a picture's pixels, uint8 [height, width, channels].
 
     Raises:
-        InvalidInput: named by the path; it cannot be read, is no intact PNG, JPEG or WebP, or cannot be brought to
+        InvalidInput: named by the path; it cannot be read, is not an intact PNG, JPEG or WebP, or cannot be brought to
             what is wanted.
     """
     return parse_picture(read_file(path), printable(path), wanted)
@@ -61,7 +61,7 @@ def parse_picture(content: bytes, name: str, wanted: Wanted) -> Pixels:
     """Returns a picture's pixels as `read_picture` does, from what its file holds.
 
     Raises:
-        InvalidInput: named as told; it is no intact PNG, JPEG or WebP, or cannot be brought to what is wanted.
+        InvalidInput: named as told; it is not an intact PNG, JPEG or WebP, or cannot be brought to what is wanted.
     """
     try:
         file = _parse_header(content)

@@ -29,7 +29,11 @@ class FittedRows(NamedTuple):
     files: tuple[Path, ...] = ()
     """What each row was read from, if that is a picture."""
     skipped: tuple[str, ...] = ()
-    """One line for each picture that was left out because it is bad."""
+    """One line for each picture or row that was left out because it is bad."""
+    numbers: AnyArray | None = None
+    """The number of each row in its file, where some were left out; the first is 0."""
+    notes: tuple[str, ...] = ()
+    """One line for each thing to know about how a file was read."""
 
 
 def read_rows(files: Sequence[Path], spec: DataSpec, skip_bad: bool = False) -> FittedRows:
@@ -128,7 +132,7 @@ def colours(channels: int) -> str:
 def _picture(path: Path) -> Path:
     if _is_picture(path):
         return path
-    problem = "must be a picture (PNG, JPEG or WebP), a folder of them, or a single .npy file"
+    problem = "must be a picture (PNG, JPEG or WebP), a folder of them, or a file of rows (.npy, .npz, .csv, .parquet)"
     raise InvalidInput(printable(path), problem)
 
 

@@ -33,6 +33,10 @@ class Table(NamedTuple):
     """What is wrong with the bad cell in the i-th row and j-th column: "is missing", "holds 'abc'"."""
     losses: Mapping[int, Loss] = {}
     """What float32 lost of the j-th column, where that is worth a line."""
+    skipped: tuple[str, ...] = ()
+    """One line for each row that could not be read."""
+    notes: tuple[str, ...] = ()
+    """One line for each thing to know about how the file was read."""
 
     def called(self, column: int) -> str:
         """Returns what a message calls a column."""
@@ -104,7 +108,7 @@ def leave_out_bad(table: Table, skip_bad: bool) -> Good:
     bad_rows: CellMask = np.any(bad & ~gone, axis=1)
     lines = [f"{table.called(column)} {loss}" for column, loss in severe.items()]
     lines += [_about_column(table, bad, column) for column in np.flatnonzero(mostly_bad).tolist()]
-    lines += [_about_row(table, bad & ~gone, row) for row in np.flatnonzero(bad_rows).tolist()]
+    lines += [about_row(table, bad & ~gone, row) for row in np.flatnonzero(bad_rows).tolist()]
     if lines and not skip_bad:
         share = f" ({bad_rows.sum()} of {len(bad_rows)} rows)" if bad_rows.any() else ""
         first = "" if severe else " (the first row is 0)"
@@ -113,11 +117,11 @@ def leave_out_bad(table: Table, skip_bad: bool) -> Good:
         raise InvalidInput(table.name, f"no number is left: {[*lines, *surplus.values()][0]}")
     notes = [f"{table.called(column)} {loss}" for column, loss in table.losses.items() if not gone[column]]
     notes += _notes(table, bad & ~gone, bad_rows, gone)
-    skipped = (*surplus.values(), *lines)
+    left_out = (*surplus.values(), *lines)
     columns = tuple(name for name, is_gone in zip(table.columns, gone.tolist(), strict=True) if not is_gone)
     _refuse_nameless(columns, table.name)
-    values = table.values[~bad_rows][:, ~gone] if skipped else table.values
-    return Good(values, columns, ~bad_rows, skipped, tuple(notes))
+    values = table.values[~bad_rows][:, ~gone] if left_out else table.values
+    return Good(values, columns, ~bad_rows, (*table.skipped, *left_out), (*table.notes, *notes))
 
 
 def refusal(name: str, lines: Sequence[str], about: str = "", share: str = "") -> InvalidInput:
@@ -165,6 +169,7 @@ def _about_column(table: Table, bad: CellMask, column: int) -> str:
     return f"{table.called(column)} cannot be used in {share} rows: in row {table.numbers[row]} it {problem}"
 
 
-def _about_row(table: Table, bad: CellMask, row: int) -> str:
+def about_row(table: Table, bad: CellMask, row: int) -> str:
+    """Returns what is wrong with the first bad cell of a row, in a line."""
     column = int(bad[row].argmax())
     return f"{table.name}: row {table.numbers[row]}: {column_of(table.columns[column])} {table.problem(row, column)}"

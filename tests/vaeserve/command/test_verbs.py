@@ -94,7 +94,9 @@ def test_encode_takes_images_and_folders_of_them(server: "Server", tmp_path: Pat
     (tmp_path / "empty").mkdir()
     assert refused([*encode, str(tmp_path / "empty")], capsys).endswith("holds no pictures (PNG, JPEG or WebP)")
     np.save(tmp_path / "x.npy", np.zeros((1, 8, 8, 1)))
-    assert "or a single .npy file" in refused([*encode, str(folder / "b.png"), str(tmp_path / "x.npy")], capsys)
+    assert "or a file of rows (.npy, .npz, .csv, .parquet)" in refused(
+        [*encode, str(folder / "b.png"), str(tmp_path / "x.npy")], capsys
+    )
 
 
 def test_bare_latents_are_decoded_by_any_pair(server: "Server", tmp_path: Path) -> None:
@@ -124,7 +126,8 @@ def test_files_are_checked_before_anything_is_sent(server: "Server", tmp_path: P
     for given, out_, said in (
         ("absent.npy", out, "absent.npy: cannot be read: No such file or directory"),
         ("objects.npy", out, "objects.npy: is no .npy file of plain values"),
-        ("x.csv", out, "x.csv: must be a picture (PNG, JPEG or WebP), a folder of them, or a single .npy file"),
+        ("x.csv", out, "x.csv: cannot be read: No such file or directory"),
+        ("x.txt", out, "a folder of them, or a file of rows (.npy, .npz, .csv, .parquet)"),
         ("x.npy", str(tmp_path / "z.npy"), "z.npy: must end in .npz"),
         ("x.npy", str(tmp_path / "absent" / "z.npz"), f"z.npz: there is no directory {tmp_path / 'absent'}"),
     ):

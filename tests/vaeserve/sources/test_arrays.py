@@ -157,7 +157,7 @@ def test_archives_that_do_not_add_up_are_refused(npz: Path) -> None:
 def test_files_of_another_kind_are_refused(content: bytes, npy: Path, npz: Path) -> None:
     for path, read in ((npy, read_npy), (npz, read_npz)):
         path.write_bytes(content)
-        with pytest.raises(InvalidInput, match=rf"^{path}: is no intact {path.suffix} file of plain values$"):
+        with pytest.raises(InvalidInput, match=rf"^{path}: is not an intact {path.suffix} file of plain values$"):
             read(path, True)
 
 
@@ -168,11 +168,11 @@ def header(shape: str) -> bytes:
 
 def test_a_header_that_lies_costs_nothing(npy: Path, npz: Path) -> None:
     npy.write_bytes(header("(1000000, 1000, 1000)"))
-    with pytest.raises(InvalidInput, match="is no intact"):
+    with pytest.raises(InvalidInput, match="is not an intact"):
         read_npy(npy, True)
     with zipfile.ZipFile(npz, "w") as archive:
         archive.writestr("X.npy", header("(1000000, 1000, 1000)"))
-    with pytest.raises(InvalidInput, match="is no intact"):
+    with pytest.raises(InvalidInput, match="is not an intact"):
         read_npz(npz, True)
 
 
@@ -196,7 +196,7 @@ def test_an_archive_altered_in_another_compression_is_refused(method: int, npz: 
     content[60:140] = bytes(80)
     npz.write_bytes(content)
     assert not holds_images(npz)
-    with pytest.raises(InvalidInput, match=r"it\.npz: is no intact \.npz file of plain values$"):
+    with pytest.raises(InvalidInput, match=r"it\.npz: is not an intact \.npz file of plain values$"):
         read_npz(npz, True)
 
 

@@ -235,7 +235,7 @@ def test_what_parquet_holds_besides_is_refused(parquet: Read, columns: dict[str,
 
 def test_files_that_are_no_parquet_are_refused(tmp_path: Path) -> None:
     (tmp_path / "it.parquet").write_bytes(b"PAR1hello")
-    with pytest.raises(InvalidInput, match=r"it\.parquet: is no intact \.parquet file: "):
+    with pytest.raises(InvalidInput, match=r"it\.parquet: is not an intact \.parquet file: "):
         read_parquet(tmp_path / "it.parquet", False)
 
 
