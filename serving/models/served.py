@@ -33,8 +33,8 @@ _SCORE_BYTES = 16  # of Reconstruct, a row
 _PNG_BYTES = 72  # what the header, the checksums and the compressor add to a small image
 
 
-class Limits(NamedTuple):
-    """Limits on one call."""
+class CallLimits(NamedTuple):
+    """CallLimits on one call."""
 
     call_rows: int
     """Maximum rows in a call."""
@@ -54,7 +54,7 @@ class Served:
     exactness: Exactness
     row_seconds: float
     """Time that a row takes in a full batch which runs every graph."""
-    limits: Limits
+    limits: CallLimits
     encoder: Batcher[DataRows, EncodeResult]
     decoder: Batcher[LatentRows | PriorRows, DecodeResult]
     reconstructor: Batcher[ReconstructRows, ReconstructResult]
@@ -122,7 +122,7 @@ def serve_model(proved: ProvedModel, device: Device, settings: Settings) -> Serv
         execution=execution,
         exactness=proved.exactness,
         row_seconds=proved.row_seconds,
-        limits=Limits(call_rows, settings.message_bytes, execution.batch_rows),
+        limits=CallLimits(call_rows, settings.message_bytes, execution.batch_rows),
         encoder=batcher(engine.encode, manifest.graphs.encoder),
         decoder=batcher(engine.decode, manifest.graphs.decoder),
         reconstructor=batcher(engine.reconstruct, manifest.graphs.encoder),

@@ -32,7 +32,7 @@ class Page(NamedTuple):
     kind: str = "text/plain; charset=utf-8"
 
 
-Connection = socket.socket | tuple[bytes, socket.socket]  # always a socket here; socketserver's types allow both
+HttpConnection = socket.socket | tuple[bytes, socket.socket]  # always a socket here; socketserver's types allow both
 Pages = Mapping[str, Callable[[str], Page]]
 """By path; called with the request's Accept header, on any thread."""
 
@@ -61,7 +61,7 @@ class HttpServer(ThreadingHTTPServer):
         self.address_family = family
         self.pages = pages
         self._free = threading.Semaphore(_MOST_THREADS)
-        self._open: dict[Connection, None] = {}  # oldest first, without those that were closed for newer ones
+        self._open: dict[HttpConnection, None] = {}  # oldest first, without those that were closed for newer ones
         super().__init__((str(address[0]), int(str(address[1]))), _Handler)
 
     def serve(self) -> None:
@@ -86,7 +86,7 @@ class HttpServer(ThreadingHTTPServer):
             time.sleep(_RETRY_SECONDS)
             raise
 
-    def process_request(self, request: Connection, client_address: object) -> None:
+    def process_request(self, request: HttpConnection, client_address: object) -> None:
         """Answers on a thread, as soon as one is free."""
         if not self._free.acquire(blocking=False):
             self._close_oldest()
@@ -94,7 +94,7 @@ class HttpServer(ThreadingHTTPServer):
         self._open[request] = None
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: Connection) -> None:
+    def shutdown_request(self, request: HttpConnection) -> None:
         """Closes a connection, and frees its thread."""
         self._open.pop(request, None)
         super().shutdown_request(request)

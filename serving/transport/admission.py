@@ -17,7 +17,7 @@ _OPEN_TO_ALL = "/grpc.health.v1.Health/"
 _RETRY_SECONDS = 0.1
 
 
-class Admission(grpc.GenericRpcHandler):
+class CallAdmission(grpc.GenericRpcHandler):
     """The first of a server's handlers. It refuses a call, or leaves it to the other handlers.
 
     An interceptor would do the same and cost each call more. Methods registered with the server, as generated code

@@ -14,7 +14,7 @@ from typing import Any, Never
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs do not have it
 
-from serving.transport.admission import Admission
+from serving.transport.admission import CallAdmission
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Methods:
 
 
 def known_methods_only(
-    admission: Admission, options: Sequence[tuple[str, Any]], break_down: Callable[[], None]
+    admission: CallAdmission, options: Sequence[tuple[str, Any]], break_down: Callable[[], None]
 ) -> grpc.aio.Server:
     """Returns a server that answers calls of unknown methods with UNIMPLEMENTED, after admission.
 
@@ -84,7 +84,7 @@ def known_methods_only(
     return server
 
 
-async def _refuse(call: object, admission: Admission) -> None:
+async def _refuse(call: object, admission: CallAdmission) -> None:
     context = cygrpc._ServicerContext(call, None, None, asyncio.get_running_loop())
     refusing: Any = admission.service(_CallDetails(context.invocation_metadata()))
     if refusing is None:

@@ -9,7 +9,7 @@ from typing import Self
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from serving.settings import Settings
-from serving.transport.admission import Admission
+from serving.transport.admission import CallAdmission
 from serving.transport.answering import Answering
 from serving.transport.health import LIVENESS, Health
 from serving.transport.listening import listen
@@ -45,7 +45,7 @@ class Server:
         self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
         tokens = Tokens(settings.token_file) if settings.token_file else None
-        admission = Admission(tokens, settings.in_flight_calls, answering.calls, answering.tally)
+        admission = CallAdmission(tokens, settings.in_flight_calls, answering.calls, answering.tally)
         self._server = known_methods_only(admission, _options(settings), self.broken.set)
         methods = Methods(self._server)
         for service in services:

@@ -9,7 +9,7 @@ from serving.models.rules import check_fingerprint
 from serving.models.served import Served
 from serving.vae_v1.inputs import check_tensor_rows
 from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timing_of
-from serving.vae_v1.rpc import Rpc
+from serving.vae_v1.rpc import RowsRpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
@@ -17,7 +17,7 @@ from vaeserve.rows.tensors import parse_rows
 from vaeserve.v1 import vae_pb2 as pb
 
 
-class Decode(Rpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeResponse]):
+class Decode(RowsRpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeResponse]):
     """Decodes latents into data."""
 
     name = "Decode"

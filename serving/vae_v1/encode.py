@@ -9,14 +9,14 @@ from serving.models.rules import check_posterior, noise_of
 from serving.models.served import Served
 from serving.vae_v1.inputs import Undecoded, parse_input
 from serving.vae_v1.outputs import check_dtype, timing_of, to_tensor
-from serving.vae_v1.rpc import Rpc
+from serving.vae_v1.rpc import RowsRpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.v1 import vae_pb2 as pb
 
 
-class Encode(Rpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse]):
+class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse]):
     """Encodes rows of data into their posterior."""
 
     name = "Encode"

@@ -10,17 +10,17 @@ from vaeserve.package.row_spec import Array
 from vaeserve.rows.tensors import parse_rows
 from vaeserve.v1 import vae_pb2 as pb
 
-Rows = TypeVar("Rows")
+InputRows = TypeVar("InputRows")
 
 
-class Undecoded(NamedTuple, Generic[Rows]):
+class Undecoded(NamedTuple, Generic[InputRows]):
     """Rows that arrived as images, which are not decoded yet."""
 
     images: Sequence[bytes]
     """At least one, and at most as many as one call takes."""
     field: str
     """What to call the images in an error."""
-    make_rows: Callable[[Array], Rows]
+    make_rows: Callable[[Array], InputRows]
     """Makes the rows of the decoded images."""
 
     def __len__(self) -> int:
@@ -31,8 +31,8 @@ def parse_input(
     request: pb.EncodeRequest | pb.ReconstructRequest,
     manifest: Manifest,
     call_rows: int,
-    make_rows: Callable[[Array], Rows],
-) -> Rows | Undecoded[Rows]:
+    make_rows: Callable[[Array], InputRows],
+) -> InputRows | Undecoded[InputRows]:
     """Returns the rows of a request's input.
 
     Raises:

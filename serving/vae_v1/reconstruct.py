@@ -11,7 +11,7 @@ from serving.models.rules import check_posterior, noise_of
 from serving.models.served import Served
 from serving.vae_v1.inputs import Undecoded, parse_input
 from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timing_of
-from serving.vae_v1.rpc import Rpc
+from serving.vae_v1.rpc import RowsRpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
@@ -20,7 +20,7 @@ from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
 
-class Reconstruct(Rpc[pb.ReconstructRequest, ReconstructRows, ReconstructResult, pb.ReconstructResponse]):
+class Reconstruct(RowsRpc[pb.ReconstructRequest, ReconstructRows, ReconstructResult, pb.ReconstructResponse]):
     """Encodes rows of data, decodes them again, and scores them."""
 
     name = "Reconstruct"

@@ -1,4 +1,4 @@
-"""Rpc: how one RPC is answered, over a call of its own or over a stream."""
+"""RowsRpc: how one RPC that takes rows is answered, over a call of its own or over a stream."""
 
 import asyncio
 import time
@@ -28,8 +28,8 @@ ResponseT = TypeVar("ResponseT", bound=Message)
 _LONG_BYTES, _MANY_PARTS = 2**20, 256
 
 
-class Rpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
-    """One RPC: its request -> rows, the queue that they wait in, and what became of them -> its response."""
+class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
+    """One RPC that takes rows: request -> rows, the queue that they wait in, and what became of them -> response."""
 
     name: ClassVar[str]
 
@@ -117,4 +117,4 @@ class Rpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
         return await asyncio.to_thread(render) if takes_long else render()
 
 
-AnyRpc = Rpc[Any, Any, Any, Any]
+AnyRowsRpc = RowsRpc[Any, Any, Any, Any]

@@ -8,14 +8,14 @@ from serving.engine.rows import DecodeResult, LatentRows, PriorRows
 from serving.models.rules import check_rows, check_temperature, choose_prior, noise_of
 from serving.models.served import Served
 from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timing_of, to_tensor
-from serving.vae_v1.rpc import Rpc
+from serving.vae_v1.rpc import RowsRpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.v1 import vae_pb2 as pb
 
 
-class Sample(Rpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleResponse]):
+class Sample(RowsRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleResponse]):
     """Draws latents from a prior and decodes them."""
 
     name = "Sample"

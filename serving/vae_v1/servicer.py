@@ -15,7 +15,7 @@ from serving.vae_v1.call_class import is_bulk_context
 from serving.vae_v1.call_stream import CallStream
 from serving.vae_v1.describe import describe
 from serving.vae_v1.images import Images
-from serving.vae_v1.rpc import AnyRpc
+from serving.vae_v1.rpc import AnyRowsRpc
 from serving.vae_v1.sample_stream import sample
 from serving.vae_v1.streams import AnyRowsRequest, Streams
 from serving.vae_v1.verbs import VERBS
@@ -65,7 +65,9 @@ class _Servicer:
         """Describes every model."""
         return pb.ListModelsResponse(models=map(describe, self._models.all()))
 
-    async def answer_rows(self, rpc: AnyRpc, request: AnyRowsRequest, context: Context, memory: CallMemory) -> Message:
+    async def answer_rows(
+        self, rpc: AnyRowsRpc, request: AnyRowsRequest, context: Context, memory: CallMemory
+    ) -> Message:
         """Answers an RPC that takes rows: parse, wait, render."""
         bulk = is_bulk_context(context, default=False)
         with self._models.find(request.model, request.version) as served:

@@ -12,7 +12,7 @@ from serving.transport.held import Held
 from serving.vae_v1.flow_window import FlowWindow
 from serving.vae_v1.images import Images
 from serving.vae_v1.inputs import Undecoded
-from serving.vae_v1.rpc import AnyRpc
+from serving.vae_v1.rpc import AnyRowsRpc
 from serving.vae_v1.streams import StreamCall
 
 _ROW_BYTES = 256  # minimum for a row, or a stream of small rows would fill the batcher's queue
@@ -41,7 +41,7 @@ class StreamQueueing:
     def queue(
         self,
         call: StreamCall,
-        rpc: AnyRpc,
+        rpc: AnyRowsRpc,
         request: Message,
         served: Served,
         timeout_seconds: float | None,

@@ -3,10 +3,10 @@
 from serving.vae_v1.decode import Decode
 from serving.vae_v1.encode import Encode
 from serving.vae_v1.reconstruct import Reconstruct
-from serving.vae_v1.rpc import AnyRpc
+from serving.vae_v1.rpc import AnyRowsRpc
 from serving.vae_v1.sample import Sample
 
-VERBS: dict[str, AnyRpc] = {
+VERBS: dict[str, AnyRowsRpc] = {
     "encode": Encode(),
     "decode": Decode(),
     "sample": Sample(),

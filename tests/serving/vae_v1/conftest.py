@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from google.protobuf.message import Message
 
-from serving.vae_v1.rpc import AnyRpc
+from serving.vae_v1.rpc import AnyRowsRpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Manifest
@@ -32,7 +32,7 @@ def meager(manifest: Manifest) -> Manifest:
     return manifest.model_copy(update={"posterior": "none", "data": table})
 
 
-def refusal(rpc: AnyRpc, request: Message, manifest: Manifest) -> tuple[str, str]:
+def refusal(rpc: AnyRowsRpc, request: Message, manifest: Manifest) -> tuple[str, str]:
     """Returns the field that a parser finds at fault, and what is wrong with it."""
     with pytest.raises(InvalidInput) as refused:
         rpc.parse(request, manifest, CALL_ROWS)
