@@ -1,4 +1,4 @@
-"""Scaling: data <-> values of about one, which is what networks work on. It is part of the graphs."""
+"""Scaling: data <-> values of about one, on which networks work. It is part of the graphs."""
 
 from typing import NamedTuple
 
@@ -16,12 +16,12 @@ class Scaling(NamedTuple):
 
 
 def scaling_of(data: DataSpec, train: Tensor, family: str) -> Scaling:
-    """Returns how rows are scaled: images to [-1, 1] or, values on or off, to [0, 1]; columns to mean 0 and variance 1.
+    """Returns how rows are scaled: images to [-1, 1], on-off values to [0, 1], columns to mean 0, variance 1.
 
     Args:
         data: what a row is.
         train: the rows, [rows, *data.shape], from which a table's columns take mean and standard deviation.
-        family: the likelihood's; with "bernoulli" a value is a share of on, and off is 0 (see docs/reproductions.md).
+        family: the likelihood's; with "bernoulli" values are scaled to [0, 1] (see docs/reproductions.md).
     """
     if family == "bernoulli":
         return Scaling(torch.tensor(0.0), torch.tensor(float(data.maximum)))
@@ -35,9 +35,9 @@ def scaling_of(data: DataSpec, train: Tensor, family: str) -> Scaling:
 
 
 def flat(values: Tensor) -> Tensor:
-    """Returns images as rows of values, to which ONNX Runtime applies a number 50 times faster than to grey images.
+    """Returns images as flat rows, on which ONNX Runtime broadcasts a number 50 times faster than on grey images.
 
-    It goes over an axis of 1 at the end one value at a time (`benchmarks/trailing_axis.py`).
+    It walks a last axis of size 1 one value at a time (`benchmarks/trailing_axis.py`).
     """
     return values.flatten(1) if values.ndim > 2 else values
 
@@ -48,7 +48,7 @@ def scaled(data: Tensor, center: Tensor, scale: Tensor) -> Tensor:
 
 
 def smooth_clamp(values: Tensor, low: float, high: float) -> Tensor:
-    """Returns values pressed into (low, high) by a hyperbolic tangent, so that a gradient is left everywhere."""
+    """Returns values squeezed into (low, high) by a hyperbolic tangent, so that there is a gradient everywhere."""
     middle, half = (high + low) / 2, (high - low) / 2
     return middle + half * torch.tanh((values - middle) / half)
 
@@ -56,7 +56,7 @@ def smooth_clamp(values: Tensor, low: float, high: float) -> Tensor:
 def as_data(expectation: Tensor, data: DataSpec) -> Tensor:
     """Returns an expectation as data: rounded, for whole numbers, and within the range.
 
-    Both happen in float: a cast to uint8 of a value outside 0..255 means something else in every runtime.
+    Both happen in float, because runtimes differ in how they cast a value outside 0..255 to uint8.
     """
     if data.dtype == "float32":
         return expectation.clamp(data.minimum, data.maximum)

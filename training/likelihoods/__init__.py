@@ -2,11 +2,11 @@
 
     likelihood  what a family is: loss, expectation, parameters, and the graph, in one class
     bernoulli   values between 0 and a maximum, each as a probability
-    binomial    counts out of so many trials
+    binomial    counts out of a number of trials
     gaussian    real numbers, with a learned scale
     logistic    levels 0 to 255, with a learned scale for every value
 
-To add a family, write its file with a class of that interface and add a line to FAMILIES.
+To add a family, write a file with a subclass of `Likelihood` and add a line to FAMILIES (see docs/extending.md).
 """
 
 from importlib import import_module
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from training.scaling import Scaling
     from vaeserve.package.manifest import DataSpec
 
-FAMILIES = {  # family: class in the file of that name; imported when asked for, since it brings PyTorch
+FAMILIES = {  # family: class in the file of that name; imported on demand, because it imports PyTorch
     "bernoulli": "Bernoulli",
     "binomial": "Binomial",
     "gaussian": "Gaussian",
@@ -34,7 +34,7 @@ def likelihood_of(family: str, data: "DataSpec", scaling: "Scaling") -> "Likelih
         scaling: how rows are scaled for the networks.
 
     Raises:
-        TrainingError: the family does not fit the data; says what it needs.
+        TrainingError: the family does not fit the data; the message says what it needs.
     """
-    found: type[Likelihood] = getattr(import_module(f"training.likelihoods.{family}"), FAMILIES[family])
-    return found(data, scaling)
+    family_class: type[Likelihood] = getattr(import_module(f"training.likelihoods.{family}"), FAMILIES[family])
+    return family_class(data, scaling)

@@ -11,8 +11,8 @@ from vaeserve.package.manifest import DataSpec
 class Bernoulli(Likelihood):
     """Values x of 0 or the data's maximum M: log p(x) = x/M log s(l) + (1 - x/M) log s(-l), s the logistic function.
 
-    The parameters are the logits l. A value in between counts as on with probability x/M: what comes out is then the
-    expected log-likelihood over rows drawn from it (dynamic binarisation), not the log-density of a grey value.
+    The parameters are the logits l. A value in between counts as on with probability x/M. The result is then the
+    expected log-likelihood of rows drawn from it (dynamic binarisation), not the log-density of a grey value.
     """
 
     family = "bernoulli"
@@ -36,7 +36,7 @@ class Bernoulli(Likelihood):
         return (self.data.maximum * torch.sigmoid(flat(parameters))).reshape(parameters.shape)
 
     def add_noise(self, values: Tensor, strength: float, generator: Generator) -> Tensor:
-        """Returns rows in which every value was switched off with probability `strength`, at the same mean."""
+        """Returns rows in which each value is switched off with probability `strength`; the mean stays."""
         kept = torch.empty_like(values).bernoulli_(1 - strength, generator=generator)
         return values * kept / (1 - strength)
 

@@ -1,4 +1,4 @@
-"""Binomial: counts out of so many trials."""
+"""Binomial: counts out of a number of trials."""
 
 from math import lgamma
 
@@ -13,7 +13,7 @@ from vaeserve.package.manifest import DataSpec
 class Binomial(Likelihood):
     """Counts out of `trials`: log p(x) = log C(n, x) + x log s(l) + (n - x) log s(-l), with s(l) the logistic function.
 
-    The parameters are the logits l. Both logarithms are taken as -softplus, so that nothing cancels at large logits.
+    The parameters are the logits l. Both logarithms are computed as -softplus, so that nothing cancels at large logits.
     """
 
     family = "binomial"
@@ -47,9 +47,9 @@ class Binomial(Likelihood):
         return (self.trials * torch.sigmoid(flat(parameters))).reshape(parameters.shape)
 
     def add_noise(self, values: Tensor, strength: float, generator: Generator) -> Tensor:
-        """Returns rows in which every success was missed with probability `strength`, at the same mean.
+        """Returns rows in which each success is missed with probability `strength`; the mean stays.
 
-        A thinned binomial is a binomial: the encoder sees a coarser scan of the same row, and never one twice.
+        A thinned binomial is a binomial: the encoder sees a coarser scan of the same row, and never the same one twice.
         """
         return torch.binomial(values, torch.full_like(values, 1 - strength), generator=generator) / (1 - strength)
 
@@ -66,7 +66,7 @@ class Binomial(Likelihood):
 
 
 def _log_coefficient(trials: int, count: int) -> float:
-    """Returns log C(trials, count); -inf where there is no such count."""
+    """Returns log C(trials, count); -inf if the count exceeds the trials."""
     if count > trials:
         return float("-inf")
     return lgamma(trials + 1) - lgamma(count + 1) - lgamma(trials - count + 1)

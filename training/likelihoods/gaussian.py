@@ -10,15 +10,15 @@ from training.likelihoods.likelihood import Likelihood, mean_of, variance_of
 from training.scaling import Scaling, flat
 from vaeserve.package.manifest import DataSpec
 
-LOG_SCALE_FLOOR = -6.0  # of scaled data; a scale that could reach 0 would make the density of constant pixels infinite
+LOG_SCALE_FLOOR = -6.0  # of scaled data; at a scale of 0 the density of constant pixels would be infinite
 
 
 class Gaussian(Likelihood):
     """Densities N(x; m, s^2) of real values; the parameters are m, as scaled data.
 
-    s is learned, not answered by the decoder: one for all values of an image, one for each column of a table. With it
-    the weight between reconstruction and KL is estimated instead of chosen. The density is that of the data in its own
-    units, so that nats and bits can be compared between scalings.
+    s is learned, not answered by the decoder: one for all values of an image, one for each column of a table. So the
+    weight between reconstruction and KL is estimated, not chosen. The density is that of the data in its own units, so
+    nats and bits can be compared between scalings.
     """
 
     family = "gaussian"
@@ -32,12 +32,12 @@ class Gaussian(Likelihood):
 
     @property
     def log_scale(self) -> Tensor:
-        """Log s of scaled data, softly above the floor: there is a gradient everywhere."""
+        """Log s of scaled data, softly above the floor, so that there is a gradient everywhere."""
         return LOG_SCALE_FLOOR + functional.softplus(self.raw_log_scale - LOG_SCALE_FLOOR)
 
     @property
     def constants(self) -> dict[str, float]:
-        """The scale in the data's units, where there is one for all values."""
+        """The scale in the data's units, if there is one for all values."""
         if self.data.kind == "table":
             return {}
         return {"scale": float(self.log_scale.detach().exp() * self.scale)}
@@ -64,7 +64,7 @@ class Gaussian(Likelihood):
         return log_density.sum(1)
 
     def set_scale(self, scale: float) -> None:
-        """Makes `scale`, that of scaled data, the scale of every value; as near as the floor lets it come."""
+        """Sets the scale of every value, in scaled data, as near to `scale` as the floor allows."""
         above = max(log(max(scale, 1e-30)) - LOG_SCALE_FLOOR, 1e-4)
         with torch.no_grad():
-            self.raw_log_scale.fill_(LOG_SCALE_FLOOR + above + log(-expm1(-above)))  # softplus backwards
+            self.raw_log_scale.fill_(LOG_SCALE_FLOOR + above + log(-expm1(-above)))  # the inverse of softplus

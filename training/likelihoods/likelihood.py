@@ -11,15 +11,14 @@ from vaeserve.package import manifest
 from vaeserve.package.manifest import DataSpec
 from vaeserve.slices import rows_within
 
-PART_ROWS = 4096  # most rows that are summed at once
+PART_ROWS = 4096  # maximum number of rows that are summed at once
 
 
 class Likelihood(nn.Module, ABC):
-    """Distribution of data given parameters, independent from value to value.
+    """Distribution of data given parameters; values are independent.
 
-    It gives the training loss, the expectation that the decoder's graph answers, and, being a module itself, the
-    likelihood graph of the model package: there is no second place that could disagree. What it learns, for example a
-    scale, is a parameter of the module.
+    It gives the training loss and the expectation in the decoder's graph. It is a module, so it is also exported as the
+    likelihood graph: the three cannot disagree. What it learns, for example a scale, is a parameter of the module.
 
     Args:
         data: what a row is.
@@ -32,7 +31,7 @@ class Likelihood(nn.Module, ABC):
         super().__init__()
         self.data = data
         self.check(data)
-        # Not persistent: they come from the data, as the networks' sizes do.
+        # Not persistent, because they come from the data, as the networks' sizes do.
         self.register_buffer("center", scaling.center, persistent=False)
         self.register_buffer("scale", scaling.scale, persistent=False)
 
@@ -45,22 +44,22 @@ class Likelihood(nn.Module, ABC):
 
     @property
     def constants(self) -> dict[str, float]:
-        """The family's constants for this data, learned scalars included, as the manifest tells them."""
+        """The family's constants for this data, with learned scalars, as in the manifest."""
         return {}
 
     @property
     def parameters_shape(self) -> tuple[int, ...]:
-        """Shape of one row's parameters: the row's own, unless the family takes several a value."""
+        """Shape of one row's parameters: the row's own, unless the family has several parameters a value."""
         return self.data.shape
 
     @abstractmethod
     def initial_parameters(self, train: Tensor) -> Tensor:
-        """Returns the parameters [*parameters_shape] that the decoder starts with: the mean row's, alike for all."""
+        """Returns the parameters [*parameters_shape] that the decoder starts with: those of the mean row."""
 
     def fit(self, train: Tensor) -> Tensor:
-        """Returns the parameters [*parameters_shape] that fit all rows alike, and sets what is learned beside them.
+        """Returns the one set of parameters [*parameters_shape] that fits all rows best, and sets the learned scales.
 
-        No training starts there: scales that were wide at first and then fell led to better models.
+        Training does not start there, because scales that start wide and then fall lead to better models.
         """
         return self.initial_parameters(train)
 
@@ -69,31 +68,31 @@ class Likelihood(nn.Module, ABC):
         """Returns the mean [batch, *row_shape] of the data."""
 
     def noisy(self, data: Tensor, strength: float, generator: Generator) -> Tensor:
-        """Returns rows as the encoder sees them in training: floats, with noise of the family's own kind.
+        """Returns rows as the encoder sees them in training: as floats, with the family's kind of noise.
 
         Args:
             data: rows, [batch, *row_shape].
-            strength: in [0, 1), 0 for none.
+            strength: in [0, 1); 0: no noise.
             generator: source of the random numbers.
         """
         return self.add_noise(data.float(), strength, generator) if strength else data.float()
 
     def add_noise(self, values: Tensor, strength: float, generator: Generator) -> Tensor:
-        """Returns values with Gaussian noise of `strength` times the data's scale, unless a family has its own kind."""
+        """Returns values with Gaussian noise of `strength` times the data's scale, unless a family differs."""
         return values + strength * self.scale * torch.empty_like(values).normal_(generator=generator)
 
     @abstractmethod
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
-        """Returns the log-likelihood [batch] of rows, in nats, every constant included: a sum over a row's values."""
+        """Returns the log-likelihood [batch] of rows, in nats: a sum over a row's values, with every constant."""
 
     def describe(self) -> manifest.Likelihood:
-        """Returns what the manifest says of it."""
+        """Returns its entry in the manifest."""
         return manifest.Likelihood(family=self.family, constants=self.constants)
 
     def refuse(self, needs: str) -> TrainingError:
         """Returns the error for data that cannot follow the family."""
-        lies = f"{self.data.dtype} within [{self.data.minimum:g}, {self.data.maximum:g}]"
-        return TrainingError(f"--likelihood: {self.family} is for {needs}; this data is {lies}")
+        actual = f"{self.data.dtype} within [{self.data.minimum:g}, {self.data.maximum:g}]"
+        return TrainingError(f"--likelihood: {self.family} is for {needs}; this data is {actual}")
 
     def scaled(self, data: Tensor) -> Tensor:
         """Returns data as values of about one."""
@@ -101,7 +100,7 @@ class Likelihood(nn.Module, ABC):
 
 
 def mean_of(train: Tensor) -> Tensor:
-    """Returns the mean row, a few rows at a time: a double of every pixel would not fit beside a large set."""
+    """Returns the mean row, a few rows at a time, because doubles of all pixels might not fit into memory."""
     total = torch.zeros(train.shape[1:], dtype=torch.float64)
     for rows in _parts(train):
         total += rows.double().sum(0).cpu()
@@ -122,5 +121,5 @@ def _parts(train: Tensor) -> tuple[Tensor, ...]:
 
 
 def softplus(values: Tensor) -> Tensor:
-    """Returns log(1 + exp(values)); ONNX Runtime takes a third of the time over this that its own Softplus takes."""
+    """Returns log(1 + exp(values)); in ONNX Runtime it takes a third of the time of its own Softplus."""
     return torch.relu(values) + torch.log(1 + torch.exp(-values.abs()))

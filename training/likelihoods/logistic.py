@@ -11,14 +11,17 @@ from vaeserve.package.manifest import DataSpec
 
 LEVELS = 256
 HALF_LEVEL = 1 / (LEVELS - 1)  # of scaled data, in which the levels span [-1, 1]
-LOG_SCALE_RANGE = (-7.0, 1.0)  # the floor of Child, "Very deep VAEs", 2021; the ceiling is flat over the whole range
+LOG_SCALE_RANGE = (
+    -7.0,
+    1.0,
+)  # the floor of Child, "Very deep VAEs", 2021; at the ceiling the distribution is flat over the range
 
 
 class Logistic(Likelihood):
     """The mass that a logistic distribution with mean m and scale s has within half a level of each level.
 
-    What lies below the lowest or above the highest level counts as that level. The parameters are m and log s for
-    every value, behind one another on the last axis, of data scaled to [-1, 1].
+    Mass below the lowest or above the highest level counts as that level's. The parameters are m and log s of every
+    value, of data scaled to [-1, 1]; on the last axis all m come first, then all log s.
     """
 
     family = "logistic"
@@ -47,7 +50,7 @@ class Logistic(Likelihood):
     def fit(self, train: Tensor) -> Tensor:
         """Returns the mean row, and the scale whose standard deviation is each value's.
 
-        Deviations count one row more, of what all values deviate by: a pixel that never changed may yet.
+        One more row counts, with the mean variance of all values: a pixel that never changed may yet change.
         """
         variance = variance_of(train)
         variance = (len(train) * variance + variance.mean()) / (len(train) + 1) / self.scale.double() ** 2
@@ -55,7 +58,7 @@ class Logistic(Likelihood):
         return torch.cat((self.scaled(mean_of(train).float()), log_scale.float()), -1)
 
     def expectation(self, parameters: Tensor) -> Tensor:
-        """Returns E[max(min(y, 255), 0)] of the continuous y: the distribution's mean, but for rounding to levels."""
+        """Returns E[max(min(y, 255), 0)] of the continuous y: the mean, apart from rounding to levels."""
         mean, log_scale = self._split(parameters)
         scale = torch.exp(log_scale)
         above_low = softplus((mean + 1) / scale)
@@ -66,7 +69,7 @@ class Logistic(Likelihood):
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
         """Returns the log-likelihood [batch] of uint8 rows, in nats.
 
-        s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)), of whose logarithm no part cancels.
+        Uses s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)), in whose logarithm nothing cancels.
         """
         mean, log_scale = self._split(parameters)
         inverse = torch.exp(-log_scale)

@@ -52,7 +52,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
         last: the run's last checkpoint.
         dataset: the run's data.
         version: of the package.
-        overwrite: whether a package that is there may be replaced.
+        overwrite: whether an existing package may be replaced.
 
     Raises:
         TrainingError: a graph cannot be exported, evaluated or proved.
@@ -92,7 +92,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
 
 
 def about_of(kind: Kind, config: Config, dataset: Dataset, likelihood: Likelihood, default_prior: str) -> About:
-    """Returns what a model card says beside figures."""
+    """Returns what a model card says besides figures."""
     constants = "".join(f" ({name} {value:g})" for name, value in likelihood.constants.items())
     return About(
         name=name_of(config, dataset),
@@ -112,12 +112,12 @@ def about_of(kind: Kind, config: Config, dataset: Dataset, likelihood: Likelihoo
 
 
 def name_of(config: Config, dataset: Dataset) -> str:
-    """Returns what a run's package is called."""
+    """Returns the name of a run's package."""
     return config.name or dataset.name
 
 
 def provenance_of(last: Checkpoint, dataset: Dataset) -> Provenance:
-    """Returns what a package says of where it came from."""
+    """Returns a package's provenance."""
     return Provenance(
         dataset=dataset.name,
         data_sha256=dataset.sha256,

@@ -82,10 +82,9 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
                 proof = *inputs, weights
             terms.append(torch.stack((step.loss, step.reconstruction, step.kl, *step.figures.values())).detach())
             means.append(step.mean.detach())
-        with torch.no_grad(), narrowing:
-            check_end(
-                state, kind.step(networks, *proof), guard
-            )  # before it counts, as no rollback may lead to broken weights
+        with torch.no_grad(), narrowing:  # before the epoch counts, so that no rollback leads to broken weights
+            end = kind.step(networks, *proof)
+            guard.check_end(float(sum_of(end.lowered(name) for name in state.optimizers)))
         state.epoch += 1
         validated = validate(sampling, config.free_bits, held_out, state)
         figures = torch.cat(terms, 1), torch.cat(means), step.figures
@@ -134,15 +133,6 @@ def lower(losses: Mapping[str, Tensor], state: State, gradient_norm: float) -> l
             torch.nn.utils.clip_grads_with_norm_(weights, gradient_norm, norm)
         norms.append(norm)
     return norms
-
-
-def check_end(state: State, step: Step, guard: Guard) -> None:
-    """Makes sure that the weights at the end of an epoch give finite losses.
-
-    Raises:
-        Diverged: they do not.
-    """
-    guard.check_end(float(sum_of(step.lowered(name) for name in state.optimizers)))
 
 
 def sum_of(values: Iterable[Tensor]) -> Tensor:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import training.models
+from tests.support.servers import ROOT
 from tests.support.servers import start as start_server
 from training import cli
 from training.data import Dataset
@@ -85,6 +86,11 @@ def lowered(state: State, loss: str) -> dict[str, torch.Tensor]:
         for weight in state.lowered_over[loss]
         if weight.grad is not None
     }
+
+
+def test_the_documents_show_this_very_file() -> None:
+    own = Path(__file__).parent / "own" / f"{NAME.replace('-', '_')}.py"
+    assert f"```py\n{own.read_text()}```" in (ROOT / "docs" / "extending.md").read_text()
 
 
 def test_two_optimizers_of_one_weight_are_refused(own: Config, dataset: Dataset) -> None:
