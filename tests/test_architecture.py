@@ -1,9 +1,11 @@
 """What holds the project together and no single module can test."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,48 @@ def test_operators_find_every_setting_in_its_order_and_every_metric() -> None:
     assert [name.lower() for name in listed] == list(Settings.model_fields)
     metrics = set(re.findall(r'"(vae_\w+)"', (ROOT / "serving" / "telemetry" / "metrics.py").read_text()))
     assert {name for name in metrics if f"`{name}" not in page} == set()
+
+
+def test_no_module_imports_itself_in_a_circle_not_even_for_type_checkers() -> None:
+    files = {_name_of(file): file for file in _modules()}
+    imports = {name: _imports_of(file, files.keys()) for name, file in files.items()}
+    for start, imported in imports.items():
+        seen, waiting = set[str](), list(imported)
+        while waiting:
+            name = waiting.pop()
+            assert name != start, f"{start} imports itself through {sorted(seen & imports.keys())[:20]}"
+            if name not in seen:
+                seen.add(name)
+                waiting += imports.get(name, ())
+
+
+def _modules() -> list[Path]:
+    files = (file for half in ("vaeserve", "serving", "training") for file in (ROOT / half).rglob("*.py"))
+    return [file for file in files if file.parent.name != "v1"]
+
+
+def _name_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imports_of(file: Path, known: Set[str]) -> set[str]:
+    """Returns which of our modules a file imports when it is loaded, or when a type checker reads it."""
+    found = set[str]()
+    for node in _at_its_top(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & known or {node.module} & known
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & known
+    return found
+
+
+def _at_its_top(node: ast.AST) -> Iterator[ast.AST]:
+    """Yields what is not within a function: verbs import what they need when they are called."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child
+            yield from _at_its_top(child)
 
 
 HEAVY = {"numpy", "grpc", "google.protobuf", "pydantic", "PIL", "torch", "onnxruntime"}

@@ -5,12 +5,10 @@ Standard library and configuration only at its top, so that `vae train --help` d
 
 import argparse
 import shlex
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.run.interrupts import sigterm_interrupts
 from training.settings.flags import add_settings, settings_of
 from training.settings.versions import VERSION_HELP, read_version
 from vaeserve.command.parser import verb_parser
@@ -123,13 +121,3 @@ def _interrupted(asked: argparse.Namespace) -> int:
     command = shlex.join(["vae", "train", asked.dataset, "--out", str(asked.out), "--resume"])
     say(f"vae: interrupted after epoch {last.epoch} of {last.config.epochs}; go on with: {command}")
     return 130
-
-
-@contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Makes SIGTERM, by which containers are stopped, end a run as Ctrl-C does."""
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -11,7 +11,6 @@ from sklearn.neighbors import NearestNeighbors
 
 from training.evaluate.rows import Array32, Array64, EncodedRows
 
-ACTIVE_VARIANCE = 0.01  # above it a unit's posterior mean says something (Burda et al., 2016)
 HELD_OUT_SHARE = 0.99  # of the held-out rows' latents count as near
 SPLITS = 200  # random ones, for what chance alone gives
 
@@ -22,11 +21,6 @@ class Mmd(NamedTuple):
     squared: float
     chance: float
     """What 95 % of random splits of both sets together stay below."""
-
-
-def active_units(means: Array32) -> int:
-    """Returns how many latent dimensions have posterior means [rows, latent] that vary from row to row."""
-    return int((means.astype(np.float64).var(0) > ACTIVE_VARIANCE).sum())
 
 
 def gaussian_kl(posterior: EncodedRows) -> float | None:

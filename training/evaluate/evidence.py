@@ -15,6 +15,7 @@ from training.evaluate.reconstruction import pca, reconstruction
 from training.evaluate.references import References, feature_space, references_of
 from training.evaluate.rows import Array32, Array64, DataArray, EncodedRows, EvaluationRows
 from training.evaluate.served import ServedPair
+from training.step.activity import active_units
 from vaeserve.errors import TrainingError
 
 ReportStage = Callable[[str, float], None]
@@ -49,7 +50,7 @@ def evaluate_pair(
         family=pair.family,
         seed=budget.seed,
         likelihoods=likelihoods,
-        active_units=aggregate.active_units(posterior.mean) if pair.posterior == "gaussian" else None,
+        active_units=active_units(posterior.mean) if pair.posterior == "gaussian" else None,
         aggregate_kl_nats=aggregate.gaussian_kl(posterior),
         squared_error=fit.squared_error,
         explained=fit.explained,

@@ -6,6 +6,7 @@ report       what a run says in a line
 progress     the same figures, for who watches
 tensorboard  the same figures and pictures, for TensorBoard
 journal      one line of figures an epoch -> metrics.jsonl
+interrupts   SIGTERM ends a run as Ctrl-C does
 lock         one process at a time in a run's directory
 checkpoint   the loop's state <-> one file
 """

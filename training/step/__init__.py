@@ -8,4 +8,5 @@ schedule   what changes from step to step
 state      all that changes while training
 memory     refuses networks that are too large
 device     where a run computes, and at which precision
+activity   which latent dimensions are in use
 """

@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor
 
 from training.data import Dataset
-from training.evaluate.aggregate import active_units
 from training.objective import Step, TermWeights
 from training.settings.config import Config
+from training.step.activity import active_units
 from training.step.compiling import compiled
 from training.step.device import device_of, products
 from training.step.guard import Guard

@@ -8,7 +8,7 @@ import json
 from math import inf
 from pathlib import Path
 
-from training.cli import sigterm_interrupts
+from training.run.interrupts import sigterm_interrupts
 from training.settings.flags import add_flags, add_settings, settings_of
 from training.settings.source import Source
 from vaeserve.command.parser import path_text, verb_parser

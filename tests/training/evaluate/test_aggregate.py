@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.evaluate.aggregate import Holes, active_units, gaussian_kl, mmd
+from training.evaluate.aggregate import Holes, gaussian_kl, mmd
 from training.evaluate.rows import Array32, EncodedRows
 
 SIZE = 4
@@ -10,11 +10,6 @@ SIZE = 4
 def normal(rows: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> Array32:
     values: Array32 = (shift + scale * np.random.default_rng(seed).normal(size=(rows, SIZE))).astype(np.float32)
     return values
-
-
-def test_units_whose_mean_hardly_moves_are_not_active() -> None:
-    means = normal(500, 0) * np.array([1, 0.2, 0.05, 0], np.float32)
-    assert active_units(means) == 2
 
 
 def test_the_aggregate_of_a_perfect_posterior_is_the_prior() -> None:
