@@ -1,4 +1,4 @@
-"""How many processors this process may use: its affinity, cut to the cgroup's quota."""
+"""How many processors this process may use: its affinity, or the cgroup's quota if that is less."""
 
 import os
 import platform
@@ -18,8 +18,8 @@ def available_cpus(
 
     Args:
         cgroup: where the cgroups are mounted.
-        affinity: processors that the process may run on; None asks the system.
-        membership: file that names the process's own cgroup. A quota binds everything below it, so the smallest counts.
+        affinity: processors that the process may run on; None: the system is asked.
+        membership: file that names the process's own cgroup. Quotas limit all below them, so the smallest counts.
     """
     cpus = len(os.sched_getaffinity(0) if affinity is None else affinity)
     quotas = [quota for folder in _folders(cgroup, membership) if (quota := _quota(folder)) is not None]
@@ -27,7 +27,7 @@ def available_cpus(
 
 
 def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Returns the processor's model, as the system tells it; its architecture where it does not."""
+    """Returns the processor's model as the system names it, or else its architecture."""
     with suppress(OSError):
         for line in cpuinfo.read_text().splitlines():
             if line.startswith("model name"):
@@ -36,7 +36,7 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def _folders(cgroup: Path, membership: Path) -> Iterator[Path]:
-    """Yields the process's own cgroup and all those around it, up to the root; some may not be visible from here."""
+    """Yields the process's own cgroup and its parents, up to the root. Some may not be visible from here."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
@@ -50,7 +50,7 @@ def _folders(cgroup: Path, membership: Path) -> Iterator[Path]:
 
 
 def _quota(cgroup: Path) -> float | None:
-    """Returns the quota in processors, of version 2 or version 1 of the interface; None where there is none."""
+    """Returns the quota in processors, from version 2 or 1 of the interface; None if there is none."""
     try:
         quota, period = (cgroup / "cpu.max").read_text().split()
     except (OSError, ValueError):

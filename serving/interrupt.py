@@ -1,10 +1,10 @@
-"""Interrupt: how the event loop stops a batch that runs on another thread, once nobody wants it any more."""
+"""Interrupt: how the event loop stops work on another thread, once nobody wants the result any more."""
 
 from collections.abc import Callable
 
 
 class Interrupt:
-    """Set once. What is attached runs when it is set, or at once if it was."""
+    """A flag that is set once. What is attached runs when it is set, or at once if it is set already."""
 
     __slots__ = ("_stop", "is_set")
 
@@ -13,13 +13,13 @@ class Interrupt:
         self._stop: Callable[[], None] | None = None
 
     def set(self) -> None:
-        """Stops what is attached."""
+        """Sets the flag, and stops what is attached."""
         self.is_set = True
         if self._stop is not None:
             self._stop()
 
     def attach(self, stop: Callable[[], None]) -> None:
-        """Names what stops the work in progress; the next one takes its place."""
+        """Attaches what stops the work in progress, in place of what was attached before."""
         self._stop = stop
         if self.is_set:
             stop()

@@ -27,16 +27,16 @@ GROUPS = {
     "provider": "computing",
     "batch_rows": "batches and queues",
     "call_rows": "limits of a call",
-    "connection_calls": "limits of connections (seconds of 0: no limit, but for the keepalive timeout)",
+    "connection_calls": "limits of connections (0 seconds: no limit; keepalive_timeout_seconds cannot be 0)",
     "tls_certificate": "security",
     "drain_seconds": "stopping",
     "metrics_port": "metrics and log",
 }
-"""Title of each group of settings, by the name of its first."""
+"""Title of each group of settings, by the name of the first setting in it."""
 
 
 def _default_cache() -> Path:
-    home = os.environ.get("HOME") or tempfile.gettempdir()  # a user that a container made up has none
+    home = os.environ.get("HOME") or tempfile.gettempdir()  # a user that only a container knows has none
     return Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "vaeserve"
 
 
@@ -46,113 +46,125 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
     package: Path = Field(description="a model package, or a directory with packages below it")
-    versions: int = Field(2, ge=1, le=1000, description="most versions of one name that are served, the newest first")
+    versions: int = Field(
+        2, ge=1, le=1000, description="maximum number of versions of one name that are served, the newest first"
+    )
     default_model: str = Field(
-        "", description="name of the model that callers get who name none; without it they get the only one"
+        "", description="name of the model for callers who name none; empty: they get the only one"
     )
     watch: Literal["on", "off"] = Field(
-        "on", description="whether to take new packages as they come; SIGHUP makes it look in any case"
+        "on", description="whether new packages are taken as they come; off: only on SIGHUP"
     )
     load_seconds: float = Field(
-        600.0, gt=0, le=_LONGEST, description="longest time that loading a package may take, its proof included"
+        600.0, gt=0, le=_LONGEST, description="maximum time that loading a package may take, its checks included"
     )
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 is every interface")
-    port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    socket: Path | None = Field(None, description="Unix socket to listen on, in place of host and port")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0: every interface")
+    port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0: a free one")
+    socket: Path | None = Field(None, description="Unix socket to listen on, instead of host and port")
     provider: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="what runs the graphs; cuda fails to start where there is none, auto then takes the cpu"
+        "auto",
+        description="what runs the graphs; cuda: do not start without a GPU; auto: a GPU if there is one, else the CPU",
     )
-    executors: int = Field(0, ge=0, le=1024, description="batches that run at the same time; 0 is what pays")
-    threads: int = Field(0, ge=0, le=1024, description="threads of one batch; 0 is what pays")
-    batch_rows: int = Field(0, ge=0, le=65_536, description="most rows in one batch; 0 is what pays")
+    executors: int = Field(0, ge=0, le=1024, description="batches that run at the same time; 0: chosen automatically")
+    threads: int = Field(0, ge=0, le=1024, description="threads of one batch; 0: chosen automatically")
+    batch_rows: int = Field(0, ge=0, le=65_536, description="maximum rows in one batch; 0: chosen automatically")
     tuning_cache: Path = Field(
-        default_factory=_default_cache, description="directory in which `vae tune` keeps what pays"
+        default_factory=_default_cache, description="directory in which `vae tune` keeps its results"
     )
     wait_milliseconds: float = Field(
-        0.0, ge=0, le=1000, description="longest time a free device waits for a batch to fill"
+        0.0, ge=0, le=1000, description="maximum time that a free device waits for a batch to fill"
     )
     queue_rows: int = Field(
-        65_536, ge=1, le=2**31, description="most rows waiting for one graph; beyond it calls are refused"
+        65_536, ge=1, le=2**31, description="maximum rows waiting for one graph; beyond it calls are refused"
     )
     queue_bytes: int = Field(
         256 * 2**20,
         ge=1,
         le=2**40,
-        description="most bytes of rows waiting for one graph; one call always fits",
+        description="maximum bytes of rows waiting for one graph; one call always fits",
     )
-    call_rows: int = Field(16_384, ge=1, le=2**31, description="most rows in one call")
+    call_rows: int = Field(16_384, ge=1, le=2**31, description="maximum rows in one call")
     message_bytes: int = Field(
-        64 * 2**20, ge=2**16, le=2**30, description="largest request; replies stay below it too, through call_rows"
+        64 * 2**20,
+        ge=2**16,
+        le=2**30,
+        description="maximum size of a request; call_rows is lowered so that replies stay below it too",
     )
     held_bytes: int = Field(
         256 * 2**20,
         ge=2**24,
         le=2**44,
-        description="most memory held for callers: requests, and replies until they are written; more is refused",
+        description="maximum memory held for all callers, in requests and replies not yet written; more is refused",
     )
     stream_bytes: int = Field(
         8 * 2**20,
         ge=1,
         le=2**40,
-        description="most bytes of one stream's calls and replies in flight; one call always fits",
+        description="maximum bytes of one stream's calls and replies in flight; one call always fits",
     )
     connection_calls: int = Field(
-        2048, ge=1, le=2**31 - 1, description="most calls in flight on one connection; more of them wait in the caller"
+        2048,
+        ge=1,
+        le=2**31 - 1,
+        description="maximum calls in flight on one connection; the caller's gRPC holds further calls back",
     )
     in_flight_calls: int = Field(
         8192,
         ge=0,
         le=2**31 - 1,
-        description="most calls in flight over all connections; more are refused; 0: no limit",
+        description="maximum calls in flight over all connections; beyond it calls are refused; 0: no limit",
     )
     connection_idle_seconds: float = Field(
-        3600.0, ge=0, le=_LONGEST, description="time without a call after which a connection is closed"
+        3600.0, ge=0, le=_LONGEST, description="a connection without a call is closed after this time"
     )
     connection_age_seconds: float = Field(
-        0.0, ge=0, le=_LONGEST, description="age, give or take 10 %, at which a connection takes no new calls"
+        0.0, ge=0, le=_LONGEST, description="after this time, give or take 10 %, a connection takes no new calls"
     )
     connection_age_grace_seconds: float = Field(
-        0.0, ge=0, le=_LONGEST, description="time that calls in flight on such a connection get to finish"
+        0.0, ge=0, le=_LONGEST, description="time that calls in flight on such a connection then get to finish"
     )
     keepalive_seconds: float = Field(
-        60.0, ge=0, le=_LONGEST, description="time of silence after which a caller is asked whether it is there"
+        60.0, ge=0, le=_LONGEST, description="after this silence the server asks whether the caller is still there"
     )
     keepalive_timeout_seconds: float = Field(
-        20.0, ge=0.001, le=_LONGEST, description="time to answer that; without an answer its calls are cancelled"
+        20.0, ge=0.001, le=_LONGEST, description="time that the caller has to answer; then its calls are cancelled"
     )
     client_ping_seconds: float = Field(
         10.0,
         ge=0,
         le=_LONGEST,
-        description="least time between a caller's own such questions; who asks more is cut off",
+        description="minimum time between a client's own pings; a client that pings more often is cut off",
     )
     tls_certificate: Path | None = Field(
-        None, description="PEM chain to show; without it the server speaks plaintext; read again when it changes"
+        None, description="PEM certificate chain; without it the server speaks plaintext; read again when it changes"
     )
     tls_key: Path | None = Field(None, description="PEM private key of the certificate, without a password")
     tls_client_authorities: Path | None = Field(
-        None, description="PEM certificates of authorities: callers must show a certificate of one of them"
+        None, description="PEM certificates; callers must show a certificate that one of these has signed"
     )
     token_file: Path | None = Field(
-        None, description="bearer tokens, one a line: callers must send one; read again when it changes"
+        None, description="file of bearer tokens, one a line; callers must send one of them; read again when it changes"
     )
     tls_ends_elsewhere: bool = Field(
-        False, description="take tokens in plaintext from other machines: a proxy before this server ends TLS"
+        False,
+        description="accept tokens in plaintext from other machines, because a proxy in front of this server ends TLS",
     )
     drain_seconds: float = Field(
         0.2,
         ge=0,
         le=3600,
-        description="time after SIGTERM in which calls are still taken, so that balancers see NOT_SERVING",
+        description="time after SIGTERM in which new calls are still taken, so that load balancers see NOT_SERVING",
     )
-    grace_seconds: float = Field(8.0, ge=0, le=3600, description="time that calls in flight get to finish after that")
+    grace_seconds: float = Field(8.0, ge=0, le=3600, description="time that calls in flight then get to finish")
     metrics_port: int | None = Field(
         None,
         ge=0,
         le=65535,
-        description="port to answer Prometheus and probes on, over HTTP; without it there is none; 0 takes a free one",
+        description="HTTP port that answers Prometheus and health probes; without it there is none; 0: a free one",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe message logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe level that is logged"
+    )
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line")
 
     @model_validator(mode="after")
@@ -193,14 +205,14 @@ def read_settings(flags: dict[str, str]) -> Settings:
 
 
 def misspelt(variables: Mapping[str, str]) -> Iterator[str]:
-    """Yields a line about each environment variable that looks like a setting and is none."""
+    """Yields a line about each environment variable that looks like a setting and is not one."""
     known = [name.upper() for name in (*Settings.model_fields, *_OF_CLIENTS)]
     for variable, value in sorted(variables.items()):
         name = variable.upper().removeprefix(_PREFIX)
         if name == variable.upper() or name in known or _OF_KUBERNETES.fullmatch(f"{name}={value}"):
             continue
         near = get_close_matches(name, known, n=1)
-        yield f"{variable} is no setting, and is ignored" + (f"; did you mean {_PREFIX}{near[0]}?" if near else "")
+        yield f"{variable} is not a setting, and is ignored" + (f"; did you mean {_PREFIX}{near[0]}?" if near else "")
 
 
 def wrong(name: str, message: str) -> StartupError:

@@ -8,16 +8,16 @@ from vaeserve.command.parser import verb_parser
 if TYPE_CHECKING:
     from serving.models.measuring import Measurement
 
-_ROUNDS = 1000  # more than there is time for
+_ROUNDS = 1000  # more than time allows
 
 
 def tune(arguments: list[str]) -> int:
-    """Measures a package's graphs with several numbers of threads and batch sizes, and caches what pays.
+    """Measures a package's graphs with several numbers of threads and batch sizes, and caches the best combination.
 
     Raises:
         OSError: the cache cannot be written.
         PackageError: the package is damaged.
-        StartupError: a setting is wrong, or ONNX Runtime or the provider is not to be had.
+        StartupError: a setting is wrong, or ONNX Runtime or the provider is not available.
     """
     parser = verb_parser(
         "tune",

@@ -1,7 +1,7 @@
-"""Turns: how much of a turn of the event loop work that comes in many short pieces may take.
+"""Turns: how much of each turn of the event loop goes to work that comes in many short pieces.
 
-Each piece by itself is too short to matter. One after the other they would keep the loop from every other caller, and
-from what they themselves have to hear of: that their caller has left.
+Each piece alone is too short to matter. Run one after the other, they would keep the loop from every other caller, and
+they would not hear that their own caller has left.
 """
 
 import asyncio
@@ -9,14 +9,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-_SHARE_SECONDS = 0.0002  # of a turn; the last piece may last longer, and what follows has to wait
+_SHARE_SECONDS = 0.0002  # of a turn; the last piece may overrun it, and the rest waits
 
 
 class Turns:
-    """The turns of one event loop, shared by all who work on it in pieces.
+    """The turns of one event loop, shared by all work that is done on it in pieces.
 
     Args:
-        share_seconds: how much of a turn their pieces may take together.
+        share_seconds: maximum time of a turn that all pieces together may take.
     """
 
     def __init__(self, share_seconds: float = _SHARE_SECONDS) -> None:
@@ -27,7 +27,7 @@ class Turns:
         self._pausing = asyncio.Lock()
 
     def is_spent(self) -> bool:
-        """Says whether this turn's share is used up; the first to ask in a turn begins it."""
+        """Whether this turn's share is used up. The first to ask in a turn begins it."""
         now = time.monotonic()
         if self._has_begun:
             return now >= self._end
@@ -37,13 +37,13 @@ class Turns:
         return False
 
     async def pause(self) -> None:
-        """Waits for a turn whose share is not used up, behind those who wait for one already."""
+        """Waits for a turn whose share is not used up, behind everyone who waits for one already."""
         async with self._pausing:
             while self.is_spent():  # noqa: ASYNC110, a turn is what it waits for
                 await asyncio.sleep(0)
 
     def do(self, piece: Callable[[], None]) -> None:
-        """Does a piece of work: now, or behind those that came before it in one of the next turns."""
+        """Does a piece of work: now, or in a later turn, behind the pieces that came before it."""
         self._pieces.append(piece)
         if len(self._pieces) == 1:
             self._do_some()

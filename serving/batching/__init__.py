@@ -8,6 +8,6 @@ gathering      whether calls come in crowds, and the turns that bring a crowd to
 line           the calls that wait, in two classes, and how the rows of a batch are chosen from them
 executor       runs batches, gives every call its own answer
 device         the slots that batches run in, and the threads that run them
-pace           how long batches take, and when waiting rows are likely to be answered
+batch_times    how long batches take, and when waiting rows are likely to be answered
 call           the rows of one caller, and the answer that they get
 """

@@ -3,16 +3,19 @@
 import time
 from typing import Generic
 
+from serving.batching.batch_times import BatchTimes
 from serving.batching.call import A, R
 from serving.batching.executor import Executor
 from serving.batching.line import Line
-from serving.batching.pace import Pace
-from serving.batching.waiting_room import Room
+from serving.batching.waiting_room import WaitingRoom
 from serving.tally import BatchTally
 from vaeserve.errors import DeadlineUnreachable, Overloaded
 
 _BULK_PART = 3 / 4  # of the queue may be bulk: bulk callers wait for room, and would otherwise leave none for the rest
 _CAUTION = 1.2  # factor on the time until an answer when it is compared with a deadline
+
+# A call that is admitted and late is worse than one that is refused, so slips are believed sooner than their end.
+_SLIP_RISES, _SLIP_FALLS = 0.3, 0.03
 
 
 class RowAdmission(Generic[R, A]):
@@ -20,21 +23,22 @@ class RowAdmission(Generic[R, A]):
 
     Args:
         line: the calls that wait.
-        pace: how long batches take.
+        times: how long batches take.
         executor: what runs them.
         tally: where refusals are counted.
         queue_rows: maximum number of rows that wait, beside one bulk call.
     """
 
     def __init__(
-        self, line: Line[R, A], pace: Pace, executor: Executor[R, A], tally: BatchTally, queue_rows: int
+        self, line: Line[R, A], times: BatchTimes, executor: Executor[R, A], tally: BatchTally, queue_rows: int
     ) -> None:
         self._line = line
-        self._pace = pace
+        self._times = times
         self._executor = executor
         self._tally = tally
         self._queue_rows = queue_rows
-        self._room = Room()
+        self._room = WaitingRoom()
+        self._slip_seconds = 0.0
         self.is_closed = False
         """Whether nobody is admitted any more; whoever waits for room is told so when `call_in` is called."""
 
@@ -76,12 +80,20 @@ class RowAdmission(Generic[R, A]):
         if expected is None:
             return None
         is_idle = not self._line.rows and not self._executor.is_busy
-        if (expected / 2 if is_idle else _CAUTION * expected + self._pace.slip_seconds) > timeout_seconds:
+        if (expected / 2 if is_idle else _CAUTION * expected + self._slip_seconds) > timeout_seconds:
             self._tally.refused_unreachable += 1
             raise DeadlineUnreachable(
                 f"the answer is expected in {expected:.3g} s, the deadline allows {timeout_seconds:.3g} s"
             )
         return expected
+
+    def learn_slip(self, seconds: float) -> None:
+        """Takes in by how much later than expected a call was answered, or given up.
+
+        The event loop under load makes answers late, and so does everything else that no batch's time shows.
+        """
+        weight = _SLIP_RISES if seconds > self._slip_seconds else _SLIP_FALLS
+        self._slip_seconds += weight * (max(0.0, seconds) - self._slip_seconds)
 
     def call_in(self) -> None:
         """Lets the first of those that wait for room look whether there is any."""
@@ -101,4 +113,4 @@ class RowAdmission(Generic[R, A]):
 
     def _seconds_until(self, rows: int) -> float | None:
         """Returns when the last of so many waiting rows is likely to be answered; None while nothing is known."""
-        return self._pace.seconds_until(rows, is_busy=self._executor.is_busy)
+        return self._times.seconds_until(rows, is_busy=self._executor.is_busy)

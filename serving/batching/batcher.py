@@ -12,13 +12,13 @@ import time
 from typing import Generic
 
 from serving.batching.admission import RowAdmission
+from serving.batching.batch_times import BatchTimes
 from serving.batching.call import A, Answer, Call, Piece, R
 from serving.batching.device import Device
 from serving.batching.executor import Batch, Executor, RunBatch, fail
 from serving.batching.forming import Forming
 from serving.batching.gathering import QUIET_TURNS
 from serving.batching.line import Line
-from serving.batching.pace import Pace
 from serving.tally import BatchTally
 from vaeserve.errors import ShuttingDown
 
@@ -59,11 +59,11 @@ class Batcher(Generic[R, A]):
         self._wait_seconds = wait_seconds
         self.tally = tally = BatchTally()
         self._line: Line[R, A] = Line(batch_rows)
-        self._pace = pace = Pace(batch_rows)
-        self._executor = executor = Executor(run, device, pace, inline_seconds, tally)
-        self._admission = RowAdmission(self._line, pace, executor, tally, queue_rows)
+        times = BatchTimes(batch_rows)
+        self._executor = executor = Executor(run, device, times, inline_seconds, tally)
+        self._admission = RowAdmission(self._line, times, executor, tally, queue_rows)
         self._forming = Forming(
-            self._line, pace, executor, device, tally,
+            self._line, times, executor, device, tally,
             batch_rows=batch_rows, width=width, wait_seconds=wait_seconds, quiet_turns=quiet_turns,
         )  # fmt: skip
         self.worker = asyncio.create_task(self._work_side_by_side(device.slots // width))
@@ -162,7 +162,7 @@ class Batcher(Generic[R, A]):
         """
         now = time.monotonic()
         if call.expected_seconds is not None and (now >= call.deadline or not call.future.cancelled()):
-            self._pace.learn_slip(now - call.arrived - call.expected_seconds)
+            self._admission.learn_slip(now - call.arrived - call.expected_seconds)
         self._forming.drop(call)
         self._admission.call_in()
 

@@ -1,4 +1,4 @@
-"""Device: the slots that batches run in, lent to interactive work first; and what runs them: threads, or the loop."""
+"""Device: the slots that batches run in, given to interactive work first, and the threads that run them."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 from serving.turns import Turns
 
 _NICE = 5  # of the threads
-_MOST_PASSED_OVER = 8  # turns of interactive batches in a row while a bulk one waits
+_MOST_PASSED_OVER = 8  # interactive batches in a row that may pass over a bulk one
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,12 +20,12 @@ _Waiter = tuple["asyncio.Future[None]", int]
 
 
 class Device:
-    """So many slots, for example one a processor; a batch takes as many as it has threads.
+    """A number of slots, for example one for each processor; a batch takes as many as it has threads.
 
-    A batch that waits is passed over only by interactive ones, and only so often.
+    Only interactive batches pass over a batch that waits, and only a few times in a row.
 
     Args:
-        slots: how many.
+        slots: number of slots.
         turns: of the event loop, which short batches run on.
     """
 
@@ -38,7 +38,7 @@ class Device:
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="device", initializer=_yield_to_front)
 
     async def take(self, width: int, *, interactive: bool = True) -> None:
-        """Waits for `width` free slots, at most all there are, and takes them; give them back with `give`."""
+        """Waits for `width` free slots, at most all of them, and takes them; `give` gives them back."""
         if self.take_now(width):
             return
         granted = asyncio.get_running_loop().create_future()
@@ -50,13 +50,13 @@ class Device:
             if granted.done() and not granted.cancelled():
                 self.give(width)
             else:
-                with suppress(ValueError):  # it was passed by already
+                with suppress(ValueError):  # a grant has taken it out already
                     self._waiting[interactive].remove(waiter)
                 self._grant()
             raise
 
     def take_now(self, width: int) -> bool:
-        """Takes `width` slots if they are free and nobody waits for any; returns whether it did."""
+        """Takes `width` slots if they are free and no batch waits for any. Returns whether it did."""
         if self._free < width or self._waiting[True] or self._waiting[False]:
             return False
         self._free -= width
@@ -76,7 +76,7 @@ class Device:
         self._threads.shutdown(wait=True)
 
     def _grant(self) -> None:
-        """Lends slots to those who wait. The first in turn is not passed over for want of slots, or it would starve."""
+        """Gives slots to batches that wait. The first keeps its turn until it has enough, or it would starve."""
         while any(self._waiting.values()):
             interactive = self._next_class()
             granted, width = self._waiting[interactive][0]
@@ -96,6 +96,6 @@ class Device:
 
 
 def _yield_to_front() -> None:
-    """Lets the event loop go first where it shares a processor with this thread: many wait for the little it does."""
+    """Lowers this thread's priority below the event loop's, which has little to do and keeps many waiting."""
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from serving.batching.batch_times import BatchTimes
 from serving.batching.call import A, Answer, Call, Piece, R
 from serving.batching.device import Device
-from serving.batching.pace import Pace
 from serving.interrupt import Interrupt
 from serving.tally import BatchTally
 from vaeserve.errors import DeadlinePassed, EngineFailure, NonFiniteOutput, OutOfMemory, ShuttingDown, VaeError
@@ -22,21 +22,23 @@ E = TypeVar("E", bound=VaeError)
 class Batch(Generic[R, A]):
     """Pieces that run together."""
 
-    __slots__ = ("interrupt", "pieces", "rows", "unwanted", "wanted")
+    __slots__ = ("interrupt", "is_backlogged", "pieces", "rows", "unwanted", "wanted")
 
-    def __init__(self, pieces: Sequence[Piece[R, A]]) -> None:
+    def __init__(self, pieces: Sequence[Piece[R, A]], *, is_backlogged: bool = False) -> None:
         self.pieces = pieces
-        """All of them, whatever a thread leaves out: who fails the batch may forget none."""
+        """All of them, including those left out, because whoever fails the batch must reach every call."""
         self.wanted = pieces
         """Those that run."""
         self.unwanted: Sequence[Piece[R, A]] = ()
         """Those that are left out."""
         self.rows = sum(len(piece.rows) for piece in pieces)
-        """That run."""
+        """Number of rows that run."""
+        self.is_backlogged = is_backlogged
+        """Whether another full batch waited behind it when it was formed."""
         self.interrupt = Interrupt()
 
     def leave_out_unwanted(self, now: float) -> None:
-        """Leaves out what belongs to calls that are over or late, which some are by the time that a thread begins."""
+        """Leaves out the pieces of calls that are over or late. Some are by the time that a thread begins."""
         self.unwanted = [piece for piece in self.pieces if piece.call.future.done() or piece.call.deadline <= now]
         if self.unwanted:
             self.wanted = [piece for piece in self.pieces if piece not in self.unwanted]
@@ -44,23 +46,23 @@ class Batch(Generic[R, A]):
 
 
 class Executor(Generic[R, A]):
-    """Runs batches; whatever goes wrong in one is its own calls' alone.
+    """Runs batches. Whatever goes wrong in one fails its own calls alone.
 
     Args:
         run: turns a batch, the calls' shares in order, into one answer or one error for each share. Called on one of
             the device's threads, or on the event loop where batches are short. May stop early once it is interrupted.
         device: what runs it.
-        pace: what learns how long batches take.
+        times: how long batches take; the executor alone tells it.
         inline_seconds: batches that are likely to be shorter run on the event loop.
         tally: where to count.
     """
 
     def __init__(
-        self, run: RunBatch[R, A], device: Device, pace: Pace, inline_seconds: float, tally: BatchTally
+        self, run: RunBatch[R, A], device: Device, times: BatchTimes, inline_seconds: float, tally: BatchTally
     ) -> None:
         self._run = run
         self._device = device
-        self._pace = pace
+        self._times = times
         self._inline_seconds = inline_seconds
         self._tally = tally
         self._running: set[Batch[R, A]] = set()
@@ -71,14 +73,14 @@ class Executor(Generic[R, A]):
         return bool(self._running)
 
     def stop_unwanted(self) -> None:
-        """Stops the batches of which nobody wants a row any more."""
+        """Stops the batches whose rows nobody wants any more."""
         for batch in self._running:
             if all(piece.call.future.done() for piece in batch.wanted):
                 batch.interrupt.set()
 
     def is_short(self, rows: int) -> bool:
-        """Says whether a batch of so many rows is likely to end before a thread could have taken it over."""
-        expected = self._pace.at_most(rows)
+        """Whether a batch of so many rows is likely to end before a thread could have taken it over."""
+        expected = self._times.at_most(rows)
         return expected is not None and expected < self._inline_seconds
 
     def run_now(self, batch: Batch[R, A]) -> None:
@@ -92,6 +94,7 @@ class Executor(Generic[R, A]):
 
     async def run(self, batch: Batch[R, A]) -> None:
         """Runs a batch and resolves its calls. The caller holds the device's slots."""
+        self._times.begin(batch.rows, time.monotonic(), is_backlogged=batch.is_backlogged)
         try:
             await self._try(batch)
         except asyncio.CancelledError:
@@ -129,14 +132,14 @@ class Executor(Generic[R, A]):
             self._deliver(batch, answers, started, ended - started)
 
     def _compute(self, batch: Batch[R, A]) -> tuple[Sequence[A | NonFiniteOutput], float, float]:
-        """Runs on a thread what is still wanted of a batch. Returns the answers, and when it began and ended."""
+        """Runs what is still wanted of a batch, on a thread. Returns the answers, and when it began and ended."""
         started = time.monotonic()
         batch.leave_out_unwanted(started)
         answers = self._run([piece.rows for piece in batch.wanted], batch.interrupt) if batch.wanted else []
         return answers, started, time.monotonic()
 
     def _drop(self, piece: Piece[R, A]) -> None:
-        """Answers a call whose rows were not run because it was over or late by then."""
+        """Counts rows that were left out because their call was over or late, and answers the late one."""
         if piece.call.future.cancelled():
             self._tally.cancelled_rows += len(piece.rows)
         elif not piece.call.future.done():  # other rows of it may have failed
@@ -147,7 +150,7 @@ class Executor(Generic[R, A]):
         self, batch: Batch[R, A], answers: Sequence[A | NonFiniteOutput], started: float, seconds: float
     ) -> None:
         now = time.monotonic()
-        self._pace.learn(batch.rows, seconds)
+        self._times.learn(batch.rows, seconds)
         self._tally.running_seconds.observe(seconds)
         self._tally.batch_rows.observe(batch.rows)
         for piece, answer in zip(batch.wanted, answers, strict=True):
@@ -168,7 +171,7 @@ class Executor(Generic[R, A]):
                 call.future.set_result(_answer(call))
 
     async def _halve(self, batch: Batch[R, A]) -> None:
-        """Tries a batch that ran out of memory again, once, in two halves."""
+        """Retries a batch that ran out of memory, once, in two halves."""
         _log.warning("a batch of %d rows ran out of memory, trying again in two halves", batch.rows)
         self._tally.halved_batches += 1
         for half in _halves(batch.wanted, batch.rows // 2):
@@ -180,7 +183,7 @@ class Executor(Generic[R, A]):
         _fail_all(batch, OutOfMemory, str(error))
 
     def _report(self, batch: Batch[R, A], error: Exception) -> None:
-        """Fails a batch's calls, and says why in the log; unless it was stopped because they are all gone."""
+        """Fails a batch's calls and logs why, unless it was stopped because all their callers are gone."""
         if batch.interrupt.is_set:
             self._tally.wasted_rows += batch.rows
             return
@@ -214,7 +217,7 @@ def _halves(pieces: Sequence[Piece[R, A]], rows: int) -> tuple[list[Piece[R, A]]
 
 
 def _fail_all(batch: Batch[R, A], kind: type[E], message: str) -> None:
-    for piece in batch.pieces:  # each gets an error of its own: it will carry its caller's traceback
+    for piece in batch.pieces:  # each gets its own error, which will carry its caller's traceback
         fail(piece.call, kind(message))
 
 

@@ -4,12 +4,12 @@ import asyncio
 import time
 from typing import Generic
 
+from serving.batching.batch_times import BatchTimes
 from serving.batching.call import A, Call, Dropped, R
 from serving.batching.device import Device
 from serving.batching.executor import Batch, Executor, fail
-from serving.batching.gathering import Front
+from serving.batching.gathering import Gathering
 from serving.batching.line import Line
-from serving.batching.pace import Pace
 from serving.tally import BatchTally
 from vaeserve.errors import DeadlinePassed
 
@@ -19,7 +19,7 @@ class Forming(Generic[R, A]):
 
     Args:
         line: the calls that wait.
-        pace: how long batches take; told when one begins.
+        times: how long batches take.
         executor: what will run the batches.
         device: whose slots a batch takes.
         tally: where dropped rows are counted.
@@ -32,7 +32,7 @@ class Forming(Generic[R, A]):
     def __init__(
         self,
         line: Line[R, A],
-        pace: Pace,
+        times: BatchTimes,
         executor: Executor[R, A],
         device: Device,
         tally: BatchTally,
@@ -43,21 +43,21 @@ class Forming(Generic[R, A]):
         quiet_turns: int,
     ) -> None:
         self._line = line
-        self._pace = pace
+        self._times = times
         self._executor = executor
         self._device = device
         self._tally = tally
         self._batch_rows = batch_rows
         self._width = width
         self._wait_seconds = wait_seconds
-        self._front = Front(quiet_turns)
+        self._gathering = Gathering(quiet_turns)
         self._arrival = asyncio.Event()
         self._turn = asyncio.Lock()
 
     def add(self, call: Call[R, A]) -> None:
         """Queues a call for one of the next batches."""
         self._line.add(call)
-        self._front.arrived()
+        self._gathering.arrived()
         self._arrival.set()
 
     def take_alone(self, rows: int) -> bool:
@@ -67,7 +67,7 @@ class Forming(Generic[R, A]):
         """
         is_alone = (
             not self._arrival.is_set()
-            and self._front.is_lonely
+            and self._gathering.is_lonely
             and not self._wait_seconds
             and not self._executor.is_busy
             and rows <= self._batch_rows
@@ -76,7 +76,7 @@ class Forming(Generic[R, A]):
             and self._device.take_now(self._width)
         )
         if is_alone:
-            self._front.spare_turns()
+            self._gathering.spare_turns()
         return is_alone
 
     async def take_next(self) -> Batch[R, A] | None:
@@ -89,7 +89,7 @@ class Forming(Generic[R, A]):
             await self._wait_for_company()
             await self._device.take(self._width, interactive=self._line.is_interactive)
             try:
-                await self._front.catch_up(lambda: 0 < self._line.rows < self._batch_rows)
+                await self._gathering.catch_up(lambda: 0 < self._line.rows < self._batch_rows)
                 if self._is_next_short and self._device.turns.is_spent():
                     await self._device.turns.pause()
                 return self._form()
@@ -116,17 +116,15 @@ class Forming(Generic[R, A]):
 
     def _form(self) -> Batch[R, A] | None:
         now = time.monotonic()
-        pieces, dropped = self._line.take(now, self._pace.price)
+        pieces, dropped = self._line.take(now, self._times.price)
         for each in dropped:
             self._count(each)
         if not self._line.rows:
             self._arrival.clear()
         if not pieces:
             return None
-        self._front.learn(len(pieces))
-        batch = Batch(pieces)
-        self._pace.begin(batch.rows, now, is_backlogged=self._line.rows >= self._batch_rows)
-        return batch
+        self._gathering.learn(len(pieces))
+        return Batch(pieces, is_backlogged=self._line.rows >= self._batch_rows)
 
     def _count(self, dropped: Dropped[R, A]) -> None:
         """Counts rows that will never run. A call that is not over yet was late, and is told so."""

@@ -1,20 +1,20 @@
-"""Front: whether calls come alone or in crowds, and the turns of the event loop that bring a crowd together."""
+"""Gathering: whether calls come alone or in crowds, and the turns of the event loop that bring a crowd together."""
 
 import asyncio
 from collections.abc import Callable
 
-# Turns of the event loop without a new call after which the front is taken to hold no more of them. A turn takes
+# Turns of the event loop without a new call after which gRPC is assumed to hold no more of them. A turn takes
 # microseconds; with 64 callers on two cores 0 turns give batches of 1.1 rows, 8 give 8 and half the processor time a
 # call (benchmarks/README.md).
 QUIET_TURNS = 8
-_MOST_TURNS = 256  # whatever the callers do, the device does not wait for more than some milliseconds
-_RARE_COMPANY = 0.05  # a share of batches; where fewer hold several calls the turns are spared ...
-_TRY_AGAIN = 16  # ... but for one batch in so many
+_MOST_TURNS = 256  # whatever the callers do, the device waits a few milliseconds at most
+_RARE_COMPANY = 0.05  # a share of batches: where fewer hold several calls, the turns are spared ...
+_TRY_AGAIN = 16  # ... except for one batch in this many
 _WEIGHT = 0.1  # of the newest batch
 
 
-class Front:
-    """What is known of the calls that the gRPC front brings.
+class Gathering:
+    """Learns whether calls come together, and waits for those that gRPC already holds.
 
     Args:
         quiet_turns: turns without a new call after which a free device starts.
@@ -28,7 +28,7 @@ class Front:
 
     @property
     def is_lonely(self) -> bool:
-        """Says whether calls have seldom had company of late; now and then says no, so as to find out."""
+        """Whether calls have seldom had company lately. Now and then it is False, so that a change is noticed."""
         return self._company < _RARE_COMPANY and self._spared < _TRY_AGAIN
 
     def arrived(self) -> None:
@@ -40,9 +40,9 @@ class Front:
         self._spared += 1
 
     async def catch_up(self, may_wait: Callable[[], bool]) -> None:
-        """Gives the event loop turns until the front has handed over the calls that it already holds.
+        """Gives the event loop turns until gRPC has handed over the calls that it already holds.
 
-        Where calls have seldom had company of late it is left out, so that a lone caller does not pay for it.
+        Where calls have seldom had company lately it returns at once, so that a lone caller does not wait.
         """
         if self.is_lonely:
             self.spare_turns()
@@ -57,6 +57,6 @@ class Front:
             seen = self._arrivals
 
     def learn(self, calls: int) -> None:
-        """Takes in how many calls a batch holds that had its turns."""
+        """Learns from a batch that was given turns how many calls it holds."""
         if not self._spared:
             self._company += _WEIGHT * ((calls > 1) - self._company)

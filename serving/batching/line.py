@@ -30,7 +30,7 @@ class Line(Generic[R, A]):
     """Calls in the order of their turns.
 
     Args:
-        batch_rows: most rows in a batch.
+        batch_rows: maximum number of rows in a batch.
     """
 
     def __init__(self, batch_rows: int) -> None:

@@ -1,4 +1,4 @@
-"""Room: where calls wait, one behind the other, until there is room for them."""
+"""WaitingRoom: where calls wait, first come, first served, until there is room for them."""
 
 import asyncio
 from collections import OrderedDict
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from vaeserve.errors import DeadlinePassed
 
 
-class Room:
-    """Those who wait, in the order in which they came; whoever makes room calls the first one in.
+class WaitingRoom:
+    """The calls that wait, in order of arrival. Whoever makes room calls the first one in.
 
-    Nobody passes the first one, however little room he needs: one who needs much would wait for ever.
+    No call overtakes the first, however little room it needs, because a call that needs much would wait for ever.
     """
 
     def __init__(self) -> None:
@@ -18,11 +18,11 @@ class Room:
 
     @property
     def is_sought(self) -> bool:
-        """Whether anyone waits."""
+        """Whether a call waits."""
         return bool(self._waiting)
 
     async def wait(self, is_enough: Callable[[], bool], timeout_seconds: float | None) -> None:
-        """Waits behind those who wait already, until there is enough room.
+        """Waits behind the calls that wait already, until there is enough room.
 
         Raises:
             DeadlinePassed: the time ran out.
@@ -40,7 +40,7 @@ class Room:
             self.call_in()  # there may be room for the next one too
 
     def call_in(self) -> None:
-        """Lets the first one look; who leaves lets the next one."""
+        """Lets the first call look; when it leaves, it lets the next one look."""
         first = next(iter(self._waiting.values()), None)
         if first is not None and not first.done():
             first.set_result(None)

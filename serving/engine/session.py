@@ -84,7 +84,7 @@ def _open(content: bytes, file: str, placement: Placement) -> "onnxruntime.Infer
     options.add_session_config_entry("session.load_model_format", "ONNX")  # which is what `check_weights` reads
     options.intra_op_num_threads = placement.threads
     options.inter_op_num_threads = 1
-    # Threads that spin between batches take the processor from the gRPC front.
+    # Threads that spin between batches would take the processor from gRPC.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         # Its own fallback would print to stdout and go on without the provider, here or at any later run.

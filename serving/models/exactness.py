@@ -37,7 +37,7 @@ def probe_exactness(run: RunGraph, feeds: Mapping[str, Array], batch_rows: int, 
     Args:
         run: turns the graph's inputs into its outputs, each [rows, ...].
         feeds: inputs to try it on; at least one row.
-        batch_rows: most rows in a batch.
+        batch_rows: maximum number of rows in a batch.
         budget_seconds: after which no further batch is tried.
 
     Raises:

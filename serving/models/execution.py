@@ -1,4 +1,4 @@
-"""Execution: how a model's graphs are run: as the operator says, else as is known to pay here, else as is measured."""
+"""Execution: how a model's graphs are run: as the settings say, else as the cache says, else as is measured."""
 
 import logging
 from pathlib import Path
@@ -15,20 +15,20 @@ from vaeserve.files import write_whole
 
 _log = logging.getLogger(__name__)
 
-_START_SECONDS = 0.8  # beside what the last run that was begun takes
+_START_SECONDS = 0.8  # beside the run that is in progress when it ends
 
 
 class Execution(NamedTuple):
     """How a model's graphs are run."""
 
     executors: int
-    """Batches that run at the same time, at most."""
+    """Maximum number of batches that run at the same time."""
     threads: int
-    """That one of them takes."""
+    """Threads that one of them takes."""
     batch_rows: int
-    """Most rows in a batch."""
+    """Maximum number of rows in a batch."""
     source: str
-    """Where the numbers come from: `set`, `cached`, `measured`."""
+    """Where the numbers come from: `set`, `cached` or `measured`."""
 
 
 class TuningPlace(NamedTuple):
@@ -65,8 +65,8 @@ def decide(place: TuningPlace, settings: Settings, known: Execution | None, open
 
     Args:
         place: the pair, and where it runs.
-        settings: each part may be set; what is not comes from the cache, from `known`, or is measured.
-        known: how an earlier version of the model is run, which is as good where measuring would disturb its callers.
+        settings: each part may be set. The rest comes from the cache, from `known`, or is measured.
+        known: how an earlier version of the model is run. Measuring again would disturb that version's callers.
         open_runner: opens the graphs for a number of threads, to measure them.
     """
     executors, threads, batch_rows = settings.executors, settings.threads, settings.batch_rows
@@ -104,7 +104,7 @@ def remember(place: TuningPlace, chosen: Measurement, cache: Path) -> Path:
 
 
 def check_cache(cache: Path) -> None:
-    """Makes sure that a cache can be written, before time is spent on what is to be kept there.
+    """Checks that a cache can be written, before time is spent on a measurement to keep there.
 
     Raises:
         OSError: it cannot.
@@ -115,7 +115,7 @@ def check_cache(cache: Path) -> None:
 
 
 def _read(place: TuningPlace, cache: Path) -> Execution | None:
-    """Returns what a cache holds, if it was measured on such a machine."""
+    """Returns what a cache holds, if it was measured on a machine like this."""
     path = place.file(cache)
     try:
         tuned = Tuned.model_validate_json(path.read_bytes())

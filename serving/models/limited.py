@@ -1,4 +1,4 @@
-"""Limited: work on a thread of its own that is stopped when it takes too long, and given up where it cannot be."""
+"""Limited: work on its own thread, stopped when it takes too long, and abandoned if it cannot be stopped."""
 
 import asyncio
 import logging
@@ -12,19 +12,19 @@ from vaeserve.errors import PackageError
 
 _log = logging.getLogger(__name__)
 
-_SHORT_SECONDS = 30.0  # nothing is said of what takes no longer
-_STOP_SECONDS = 5.0  # that what was interrupted gets to end: between two nodes of a graph it does at once
+_SHORT_SECONDS = 30.0  # before that, nothing is logged
+_STOP_SECONDS = 5.0  # for interrupted work to end: between two nodes of a graph it ends at once
 
 T = TypeVar("T")
 
 
 async def run_limited(name: str, work: Callable[[Interrupt], T], seconds: float) -> T:
-    """Returns what work answers.
+    """Returns the result of some work.
 
     Args:
-        name: what is done, for the log and for errors.
-        work: is told what stops it.
-        seconds: that it may take.
+        name: what the work is, for the log and for errors.
+        work: what to run, given the interrupt that stops it.
+        seconds: maximum time that it may take.
 
     Raises:
         PackageError: it took longer. Where it could not be stopped, its thread goes on.
@@ -34,12 +34,12 @@ async def run_limited(name: str, work: Callable[[Interrupt], T], seconds: float)
     def run() -> None:
         try:
             outcome.set_result(work(interrupt))
-        except BaseException as exc:  # which is for who waits
+        except BaseException as exc:  # the waiter gets it
             outcome.set_exception(exc)
 
-    threading.Thread(target=run, name="loader", daemon=True).start()  # no process waits for a daemon to end
+    threading.Thread(target=run, name="loader", daemon=True).start()  # a daemon does not keep the process alive
     waiting = asyncio.wrap_future(outcome)
-    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, though nobody may ask for it
+    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, in case nobody asks
     silent = min(_SHORT_SECONDS, seconds)
     if not await _ends(waiting, silent) and silent < seconds:
         _log.warning("%s takes long; it is stopped after %g s (load_seconds)", name, seconds)
@@ -54,6 +54,6 @@ async def run_limited(name: str, work: Callable[[Interrupt], T], seconds: float)
 
 
 async def _ends(waiting: "asyncio.Future[T]", seconds: float) -> bool:
-    """Waits for so long; returns whether it has ended."""
+    """Waits so long at most. Returns whether it has ended."""
     done, _ = await asyncio.wait({waiting}, timeout=seconds)
     return bool(done)

@@ -52,7 +52,7 @@ def load(
         PackageError: the package is damaged, or its graphs do not answer as the trainer's did.
         OutOfMemory: there is no memory for a single row.
         EngineFailure: a graph could not be run, or was interrupted.
-        StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
+        StartupError: ONNX Runtime is not installed as it should be, or the provider is not available.
     """
     package = ModelPackage.open(directory)
     manifest = package.manifest
@@ -78,11 +78,11 @@ def load(
 
 
 class OpenedGraphs:
-    """A package's graphs on the first provider that takes them; what was passed over is logged.
+    """A package's graphs on the first provider that takes them; providers that were passed over are logged.
 
     Raises:
         PackageError: a graph cannot be loaded, or is not what the manifest says.
-        StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
+        StartupError: ONNX Runtime is not installed as it should be, or the provider is not available.
     """
 
     def __init__(self, package: ModelPackage, wanted: ProviderChoice, interrupt: Interrupt | None = None) -> None:

@@ -1,7 +1,7 @@
-"""Tuning: how a model's graphs are best run here: how many batches at once, on how many threads, of how many rows.
+"""Measuring: how a model's graphs are best run here: how many batches at once, on how many threads, of how many rows.
 
-Runs the graphs themselves, at growing batch sizes, as so many executors would side by side. What counts is processor
-time a row, because it is what the machine has to spend and what other work on it disturbs least.
+It runs the graphs at growing batch sizes, on as many executors as will run side by side. It compares processor time a
+row, because that is the machine's limit, and the figure that other work disturbs least.
 """
 
 import time
@@ -14,9 +14,9 @@ from vaeserve.errors import OutOfMemory
 
 HIGHEST_BATCH_ROWS = 256
 _POINT_SECONDS = 0.002  # of runs at one batch size, at least
-_SERVER_SECONDS = 0.0003  # of the processor: about what the server itself spends on a batch
-_AS_GOOD = 1.05  # times the least processor time a row: what is within it counts as equal
-_LONGEST_BATCH_SECONDS = 0.025  # so that no caller waits for long behind one batch
+_SERVER_SECONDS = 0.0003  # processor time that the server itself spends on a batch, about
+_AS_GOOD = 1.05  # times the minimum processor time a row: within it, costs count as equal
+_LONGEST_BATCH_SECONDS = 0.025  # so that no caller waits long behind one batch
 
 RunRows = Callable[[int], object]
 """Runs the graphs once, on so many rows."""

@@ -1,4 +1,4 @@
-"""Reloading: brings what is served in line with what a repository holds. No bad package takes a good one's place."""
+"""Reloading: keeps the served models in line with the repository. A bad package never replaces a good one."""
 
 import asyncio
 import gc
@@ -25,23 +25,23 @@ _log = logging.getLogger(__name__)
 
 
 class Reloads:
-    """How often packages were taken and refused, those at the start included."""
+    """How often packages were taken and refused, including those at the start."""
 
     def __init__(self) -> None:
         self.ok: Counter[str] = Counter()
         """By the model's name."""
         self.failed: Counter[str] = Counter()
-        """By the model's name, or by the directory's where the manifest is not understood."""
+        """By the model's name, or the directory's if the manifest is not understood."""
 
 
 class _RefusedPackage(NamedTuple):
     stamp: Stamp | None
-    """Of the package that was tried; None where another one is in its way."""
+    """Of the package that was tried; None if another package has its name and version."""
     error: VaeError
 
 
 class Reloader:
-    """Loads packages, one at a time and in a thread, and swaps them in.
+    """Loads packages, one at a time on a thread, and swaps them in.
 
     Args:
         settings: names the repository, and how many versions of a name are served.
@@ -52,13 +52,13 @@ class Reloader:
     def __init__(self, settings: Settings, models: Models, device: Device) -> None:
         self.reloads = Reloads()
         self.broken = asyncio.Event()
-        """Set when a batcher died. A server must not go on then."""
+        """Set when a batcher died. The server must stop then."""
         self._settings = settings
         self.repository = Repository(settings.package)
         """Where packages are looked for."""
         self._models = models
         self._device = device
-        self._held: dict[ModelKey, Found] = {}  # what the models that are served were made of
+        self._held: dict[ModelKey, Found] = {}  # the packages that the served models were made of
         self._refused: dict[Path, _RefusedPackage] = {}
         self._is_started = False
         self._forgets = False
@@ -66,11 +66,11 @@ class Reloader:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Loads what there is; bad packages beside good ones are logged.
+        """Loads the packages that there are. Bad packages beside good ones are logged.
 
         Raises:
-            PackageError: there is no package, or none that is good.
-            StartupError: ONNX Runtime is not installed as it should be, or the provider is not to be had.
+            PackageError: there is no good package.
+            StartupError: ONNX Runtime is not installed as it should be, or the provider is not available.
         """
         await self.catch_up()
         if not self._held:
@@ -80,7 +80,7 @@ class Reloader:
             _log_refusal(directory, refusal.error)
 
     async def catch_up(self) -> None:
-        """Serves what the repository holds now. One call at a time."""
+        """Serves what the repository holds now. It must not be called while another call runs."""
         if self._forgets:
             self._forgets = False
             self._refused.clear()
@@ -99,7 +99,7 @@ class Reloader:
                 self._remove(key)
 
     async def run(self) -> None:
-        """Keeps up with the repository until it is cancelled."""
+        """Follows the repository until it is cancelled."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.repository.pause_seconds if self._settings.watch == "on" else None):
@@ -111,7 +111,7 @@ class Reloader:
                 _log.exception("looking for packages in %s failed. This is a bug.", self._settings.package)
 
     def reload(self) -> None:
-        """Looks again as soon as it can, and tries once more what it refused."""
+        """Makes `run` look again as soon as it can, and retry the packages that it refused."""
         self._forgets = True
         self._wanted.set()
 
@@ -128,7 +128,8 @@ class Reloader:
     async def _take_one(self, key: ModelKey, same: list[Found]) -> bool:
         """Serves the oldest good package of those with one name and version. Returns whether the model is served.
 
-        Whichever came first while a server ran, a restart, and another server of the same packages, take the same one.
+        So the choice does not depend on which package came first: a restarted server, or another server of the same
+        packages, chooses the same one.
         """
         held = self._held.get(key)
         at = held.directory if held else None
@@ -141,10 +142,10 @@ class Reloader:
         return held is not None
 
     async def _take(self, key: ModelKey, package: Found) -> bool:
-        """Serves a package unless it is bad, or was already tried. Returns whether it is served."""
+        """Serves a package, unless it is bad or was tried already. Returns whether it is served."""
         held = self._held.get(key)
         if held is not None and held.stamp == package.stamp:
-            self._held[key] = package  # its directory may have another name now
+            self._held[key] = package  # its directory may have been renamed
             return True
         refused = self._refused.get(package.directory)
         if refused is None or refused.stamp != package.stamp:
@@ -170,7 +171,7 @@ class Reloader:
         return proved
 
     def _known(self, name: str) -> Execution | None:
-        """Returns how the newest version of a model is run that is served already."""
+        """Returns how the newest served version of a model is run."""
         served = [one for one in self._models if one.key[0] == name]
         return max(served, key=lambda one: one.key).execution if served else None
 
@@ -192,13 +193,13 @@ class Reloader:
         _log.info("no longer serving %s version %d", *key)
 
     def _close(self, served: Served) -> None:
-        """Stops a model once its calls are done; until then the task is what holds it."""
+        """Stops a model once its calls are done. Until then the task keeps it alive."""
         closing = asyncio.create_task(served.close())
         self._closing.add(closing)
         closing.add_done_callback(self._closed)
 
     def _closed(self, closing: "asyncio.Task[None]") -> None:
-        """Frees what a model took. Its last answers lie in cycles of tasks, and keep its sessions' memory."""
+        """Frees a model's memory. Cycles of tasks hold its last answers, and with them its sessions."""
         self._closing.discard(closing)
         if not closing.cancelled() and closing.exception():
             _log.error("a model that is no longer served did not close. This is a bug.", exc_info=closing.exception())
@@ -214,12 +215,12 @@ class Reloader:
             _log_refusal(directory, error)
 
     def _is_refused(self, directory: Path) -> bool:
-        """Tells whether what now stands in a directory's place is bad, or a directory above it cannot be read."""
+        """Whether a directory holds a bad package now, or a directory above it cannot be read."""
         return any(directory.is_relative_to(refused) for refused in self._refused)
 
     def _name_at(self, directory: Path) -> str:
         names = (key[0] for key, held in self._held.items() if held.directory == directory)
-        return next(names, directory.name.encode(errors="backslashreplace").decode())  # a label takes no bad UTF-8
+        return next(names, directory.name.encode(errors="backslashreplace").decode())  # a label must be UTF-8
 
     def _nothing(self) -> VaeError:
         errors = {str(refusal.error): refusal.error for refusal in self._refused.values()}

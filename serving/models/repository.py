@@ -1,7 +1,7 @@
-"""Repository: a directory that holds model packages. It finds them; whoever opens one verifies it.
+"""Repository: a directory that holds model packages. It finds packages; whoever opens one verifies it.
 
-It is looked into again and again, because no notification tells on every file system what others change there. A look
-costs some stats a package, and it is bounded.
+The directory is polled, because no notification of changes works on every file system. A look costs a few `stat` calls
+for each package, and is bounded.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from vaeserve.package.manifest import MANIFEST_FILE, Manifest
 _log = logging.getLogger(__name__)
 
 _LEAST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 0.5, 5.0  # between two looks
-_LOOK_PART = 1 / 50  # of all time, as long as the pause is not the longest
+_LOOK_PART = 1 / 50  # of all time, unless the pause is at its maximum
 _LONG_LOOK_SECONDS = 30.0
 MOST_ENTRIES = 10_000
-"""Most files and directories that one look lists; those inside packages are not listed."""
+"""Maximum number of files and directories that one look lists; those inside packages do not count."""
 
 ModelKey = tuple[str, int]
 """A model's name and version."""
 FileStamp = tuple[str, int, int, int]
 """Name, inode, size and time of change of a file."""
 Stamp = tuple[FileStamp, ...]
-"""Of each file of a package: another stamp, another package."""
+"""One for each file of a package. If the stamp changes, it is another package."""
 
 
 class Found(NamedTuple):
@@ -45,7 +45,7 @@ class Found(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """A directory that cannot be looked into, or whose manifest is not understood."""
+    """A directory that cannot be read, or whose manifest is not understood."""
 
     directory: Path
     stamp: Stamp
@@ -71,23 +71,23 @@ class Repository:
 
     Args:
         directory: where to look.
-        most_entries: files and directories that one look lists.
+        most_entries: maximum number of files and directories that one look lists.
     """
 
     def __init__(self, directory: Path, most_entries: int = MOST_ENTRIES) -> None:
         self.directory = directory
         self.pause_seconds = _LEAST_PAUSE_SECONDS
-        """Time to let pass before the next look, so that looks take little of it."""
+        """Time to wait before the next look, so that looks take a small part of all time."""
         self._most_entries = most_entries
-        self._manifests: dict[Path, tuple[FileStamp, Manifest | PackageError]] = {}  # by where they really lie
-        self._known = self._manifests  # by the look before
+        self._manifests: dict[Path, tuple[FileStamp, Manifest | PackageError]] = {}  # by real path
+        self._known = self._manifests  # as of the look before
 
     def forget(self) -> None:
         """Reads every manifest again at the next look."""
         self._manifests = {}
 
     async def look_on_thread(self) -> Look:
-        """Looks without holding up the event loop, and says so in the log if the disk does not answer."""
+        """Looks without blocking the event loop. If the disk does not answer, the log says so."""
         began = time.monotonic()
         looking = asyncio.ensure_future(asyncio.to_thread(self.look))
         if not (await asyncio.wait({looking}, timeout=_LONG_LOOK_SECONDS))[0]:
@@ -111,7 +111,7 @@ class Repository:
         return Look(packages, [one for one in found if isinstance(one, Unreadable)])
 
     def _walk(self) -> Iterator[Found | Unreadable]:
-        """Goes from the top down, so that what is beyond the bound is what lies deepest."""
+        """Goes from the top down, so that the deepest directories are the ones beyond the bound."""
         top = Path(os.path.realpath(self.directory))
         ahead, seen, left = deque([_DirectoryIdentity(self.directory, top)]), {top}, self._most_entries
         is_cut = False
@@ -127,7 +127,7 @@ class Repository:
                     continue
                 with os.scandir(place.directory) as scan:
                     entries = list(islice(scan, left + 1))
-            except FileNotFoundError:  # it was removed just now
+            except FileNotFoundError:  # removed just now
                 continue
             except OSError as exc:
                 yield Unreadable(place.directory, (), f"{place.directory}: cannot be read: {exc.strerror}")
@@ -143,11 +143,11 @@ class Repository:
             yield Unreadable(self.directory, (), f"{self.directory} {reason}")
 
     def _read(self, place: _DirectoryIdentity) -> Found | Unreadable:
-        mark = _stamp_of(place.directory / MANIFEST_FILE)  # before it is read: if another comes, it fits neither
+        mark = _stamp_of(place.directory / MANIFEST_FILE)  # before the file is read, so that a change shows later
         known = self._known.get(place.real)
         manifest = known[1] if known and known[0] == mark else _manifest_of(place.directory)
         if isinstance(manifest, PackageError):
-            if not isinstance(manifest.__cause__, OSError):  # that may pass without another mark
+            if not isinstance(manifest.__cause__, OSError):  # that may pass without a new mark
                 self._manifests[place.real] = mark, manifest
             return Unreadable(place.directory, (mark,), str(manifest))
         self._manifests[place.real] = mark, manifest
@@ -156,7 +156,7 @@ class Repository:
 
 
 def _directories(place: _DirectoryIdentity, entries: list[os.DirEntry[str]]) -> Iterator[_DirectoryIdentity]:
-    """Yields those of a directory's entries that are directories, or links to some."""
+    """Yields those of a directory's entries that are directories, or links to directories."""
     for entry in sorted(entries, key=lambda entry: entry.name):
         if entry.name.startswith("."):
             continue

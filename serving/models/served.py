@@ -1,12 +1,9 @@
 """Served: a model that takes calls, whatever the protocol."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any, NamedTuple, Self
-
-import numpy as np
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import A, R
@@ -27,7 +24,8 @@ from serving.models.execution import Execution
 from serving.models.loading import ProvedModel
 from serving.models.repository import ModelKey
 from serving.settings import Settings
-from vaeserve.package.manifest import Graph, Manifest, TensorSpec
+from vaeserve.package.manifest import Manifest
+from vaeserve.package.row_spec import RowSpec
 
 _SCORE_BYTES = 16  # of Reconstruct, a row
 _PNG_BYTES = 72  # what the header, the checksums and the compressor add to a small image
@@ -102,16 +100,16 @@ class Served:
 
 
 def serve_model(proved: ProvedModel, device: Device, settings: Settings) -> Served:
-    """Puts batchers before a model's engine."""
+    """Puts batchers in front of a model's engine."""
     manifest, engine, execution = proved.manifest, proved.engine, proved.execution
     call_rows = _call_rows(manifest, settings)
 
-    def batcher(run: RunBatch[R, A], graph: Graph) -> Batcher[R, A]:
+    def batcher(run: RunBatch[R, A], spec: RowSpec) -> Batcher[R, A]:
         return Batcher(
             run,
             device,
             batch_rows=execution.batch_rows,
-            queue_rows=max(call_rows, min(settings.queue_rows, settings.queue_bytes // _row_bytes(graph.inputs))),
+            queue_rows=max(call_rows, min(settings.queue_rows, settings.queue_bytes // spec.bytes_of(1))),
             width=max(1, device.slots // execution.executors),
             wait_seconds=settings.wait_milliseconds / 1000,
         )
@@ -123,15 +121,10 @@ def serve_model(proved: ProvedModel, device: Device, settings: Settings) -> Serv
         exactness=proved.exactness,
         row_seconds=proved.row_seconds,
         limits=CallLimits(call_rows, settings.message_bytes, execution.batch_rows),
-        encoder=batcher(engine.encode, manifest.graphs.encoder),
-        decoder=batcher(engine.decode, manifest.graphs.decoder),
-        reconstructor=batcher(engine.reconstruct, manifest.graphs.encoder),
+        encoder=batcher(engine.encode, manifest.data),
+        decoder=batcher(engine.decode, manifest.latent),
+        reconstructor=batcher(engine.reconstruct, manifest.data),
     )
-
-
-def _row_bytes(tensors: Sequence[TensorSpec]) -> int:
-    """Returns the bytes that one row of the tensors takes."""
-    return sum(prod(spec.row_shape) * np.dtype(spec.dtype).itemsize for spec in tensors)
 
 
 def _call_rows(manifest: Manifest, settings: Settings) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from serving.batching.waiting_room import Room
+from serving.batching.waiting_room import WaitingRoom
 from vaeserve.errors import Overloaded
 
 _COPIES = 2  # of each byte: a request as message and as rows, a reply as message and in gRPC until it is written
@@ -30,7 +30,7 @@ class Held:
         """Calls and streams that were refused because there was no memory for them."""
         self._plenty = limit_bytes - limit_bytes // 4 - limit_bytes // 8
         # By whether requests wait there. Replies wait apart, because a reply and a request would wait for each other.
-        self._rooms = {True: Room(), False: Room()}
+        self._rooms = {True: WaitingRoom(), False: WaitingRoom()}
 
     def add(self, size: int) -> None:
         """Counts a message of some size; a negative size is given back."""

@@ -82,7 +82,7 @@ def test_every_setting_is_described() -> None:
 )
 def test_a_variable_that_is_no_setting_is_told_with_the_nearest(variable: str, said: str) -> None:
     assert list(misspelt({"PATH": "", variable: "1", "VAE_PORT": "1"})) == [
-        f"{variable} is no setting, and is ignored{said}"
+        f"{variable} is not a setting, and is ignored{said}"
     ]
 
 

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from serving.batching.batch_times import BatchTimes
 from serving.batching.batcher import Batcher
 from serving.batching.call import Call, Piece
 from serving.batching.device import Device
 from serving.batching.executor import Batch, Executor, RunBatch
-from serving.batching.pace import Pace
 from serving.interrupt import Interrupt
 from serving.tally import BatchTally
 from tests.serving.conftest import Doubler, Numbers, hold, joined, play
@@ -39,7 +39,7 @@ def execute(
     async def stage() -> BatchTally:
         tally, device = BatchTally(), Device(slots)
         try:
-            await scenario(Executor(run, device, Pace(8), inline_seconds, tally))
+            await scenario(Executor(run, device, BatchTimes(8), inline_seconds, tally))
         finally:
             device.close()
         return tally
@@ -290,3 +290,26 @@ def test_who_stops_the_executor_leaves_no_call_of_the_batch_unanswered(is_in_hal
         assert isinstance(late.future.exception(), DeadlinePassed)
 
     execute(run_on, scenario)
+
+
+def test_a_batch_that_begins_puts_off_the_answers_of_those_that_wait() -> None:
+    began, free = threading.Event(), threading.Event()
+
+    def wait(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
+        began.set()
+        free.wait()
+        return [[0] * len(rows) for rows in batch]
+
+    async def scenario() -> None:
+        device, times = Device(1), BatchTimes(8)
+        times.learn(2, 60.0)
+        executor: NumbersExecutor = Executor(wait, device, times, 0.0, BatchTally())
+        running = asyncio.create_task(executor.run(batch_of(call(1, 2))))
+        await asyncio.to_thread(began.wait)
+        expected = times.seconds_until(1, is_busy=True)
+        free.set()
+        await running
+        device.close()
+        assert expected == pytest.approx(60 + 30, abs=10)  # the batch that runs, and at least half of one
+
+    asyncio.run(scenario())

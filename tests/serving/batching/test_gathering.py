@@ -2,10 +2,10 @@
 
 import asyncio
 
-from serving.batching.gathering import Front
+from serving.batching.gathering import Gathering
 
 
-async def _turns(front: Front, *, arriving: int = 0) -> int:
+async def _turns(gathering: Gathering, *, arriving: int = 0) -> int:
     """Returns for how many turns a device waits while so many calls come, one a turn."""
     turns = 0
 
@@ -13,37 +13,37 @@ async def _turns(front: Front, *, arriving: int = 0) -> int:
         nonlocal turns
         turns += 1
         if turns <= arriving:
-            front.arrived()
+            gathering.arrived()
         return True
 
-    await front.catch_up(may_wait)
+    await gathering.catch_up(may_wait)
     return turns
 
 
 def test_waits_until_the_front_brings_no_more() -> None:
-    quiet = asyncio.run(_turns(Front(8)))
-    assert asyncio.run(_turns(Front(8), arriving=5)) == quiet + 5
+    quiet = asyncio.run(_turns(Gathering(8)))
+    assert asyncio.run(_turns(Gathering(8), arriving=5)) == quiet + 5
 
 
 def test_does_not_wait_without_end() -> None:
-    assert asyncio.run(_turns(Front(8), arriving=10_000)) < 1000
+    assert asyncio.run(_turns(Gathering(8), arriving=10_000)) < 1000
 
 
 def test_a_lone_caller_is_spared_but_now_and_then() -> None:
-    front = Front(8)
+    gathering = Gathering(8)
     for _ in range(60):
-        asyncio.run(_turns(front))
-        front.learn(1)
-    waited = [asyncio.run(_turns(front)) > 0 for _ in range(64)]
+        asyncio.run(_turns(gathering))
+        gathering.learn(1)
+    waited = [asyncio.run(_turns(gathering)) > 0 for _ in range(64)]
     assert 1 <= sum(waited) <= 8
 
 
 def test_a_crowd_is_noticed_at_the_first_try() -> None:
-    front = Front(8)
+    gathering = Gathering(8)
     for _ in range(60):
-        asyncio.run(_turns(front))
-        front.learn(1)
-    while not asyncio.run(_turns(front)):
+        asyncio.run(_turns(gathering))
+        gathering.learn(1)
+    while not asyncio.run(_turns(gathering)):
         pass
-    front.learn(8)
-    assert not front.is_lonely
+    gathering.learn(8)
+    assert not gathering.is_lonely

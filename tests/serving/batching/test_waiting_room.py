@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from serving.batching.waiting_room import Room
+from serving.batching.waiting_room import WaitingRoom
 from vaeserve.errors import DeadlinePassed
 
 
 def test_the_first_is_not_passed_by_those_who_need_less() -> None:
     async def scenario() -> None:
-        room, free, order = Room(), 0, []
+        room, free, order = WaitingRoom(), 0, []
 
         async def enter(name: str, need: int) -> None:
             await room.wait(lambda: free >= need, None)
@@ -34,7 +34,7 @@ def test_the_first_is_not_passed_by_those_who_need_less() -> None:
 
 def test_who_leaves_or_is_late_makes_way() -> None:
     async def scenario() -> None:
-        room, is_free = Room(), False
+        room, is_free = WaitingRoom(), False
         gone = asyncio.create_task(room.wait(lambda: False, None))
         late = asyncio.create_task(room.wait(lambda: False, 0.01))
         last = asyncio.create_task(room.wait(lambda: is_free, None))

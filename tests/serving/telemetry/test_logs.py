@@ -157,7 +157,7 @@ def test_what_ends_it_is_json_too(vae: RunVae, arguments: list[str], code: int, 
 def test_misspelt_variables_are_told_by_a_server(start_server: StartServer) -> None:
     server = start_server("--log-format", "json", VAE_BACTH_ROWS="1")
     [warning] = [line for line in map(json.loads, server.stop().splitlines()) if line["level"] == "warning"]
-    assert warning["message"] == "VAE_BACTH_ROWS is no setting, and is ignored; did you mean VAE_BATCH_ROWS?"
+    assert warning["message"] == "VAE_BACTH_ROWS is not a setting, and is ignored; did you mean VAE_BATCH_ROWS?"
 
 
 def test_a_full_standard_output_stops_no_server(port: str) -> None:

@@ -1,18 +1,18 @@
-"""Pace: how long batches take, learned from those that ran."""
+"""BatchTimes: how long batches take, learned from those that ran."""
 
 import time
 
 _WEIGHT = 0.1  # of the newest measurement
-_OUTLIER = 3.0  # times the average: what took longer was held up by something else, and counts as so much
-# A call that is admitted and late is worse than one that is refused, so slips are believed sooner than their end.
-_SLIP_RISES, _SLIP_FALLS = 0.3, 0.03
+_OUTLIER = 3.0  # times the average: what took longer was held up by something else, and counts as this much
 
 
-class Pace:
-    """Running averages of a batch's seconds, by size in powers of two; and of how often full batches begin.
+class BatchTimes:
+    """Running averages of a batch's seconds, by size in powers of two, and of how often full batches begin.
+
+    The executor tells it of batches that begin and end. Everything else reads.
 
     Args:
-        batch_rows: most rows in a batch.
+        batch_rows: maximum number of rows in a batch.
     """
 
     def __init__(self, batch_rows: int) -> None:
@@ -23,8 +23,6 @@ class Pace:
         self._last_full = 0.0
         self._is_backlogged = self._is_after_full = False
         self._free_at = 0.0
-        self.slip_seconds = 0.0
-        """How much later than expected calls were answered of late: what the front takes, and what nobody foresees."""
 
     def learn(self, rows: int, seconds: float) -> None:
         """Takes in that a batch of `rows` ran for `seconds`."""
@@ -44,16 +42,11 @@ class Pace:
             self._free_at = now + (self._turn_seconds or self.at_least(rows) or 0.0)
         else:
             self._free_at = now + (self.at_least(rows) or 0.0)
-        # A backlog that went without a full batch, as small ones or since its callers left, tells nothing of the next.
+        # A backlog that ended without a full batch says nothing of the next one.
         self._is_backlogged = is_backlogged and (self._is_backlogged or rows == self._batch_rows)
 
-    def learn_slip(self, seconds: float) -> None:
-        """Takes in by how much later than expected a call was answered, or given up."""
-        weight = _SLIP_RISES if seconds > self.slip_seconds else _SLIP_FALLS
-        self.slip_seconds += weight * (max(0.0, seconds) - self.slip_seconds)
-
     def at_most(self, rows: int) -> float | None:
-        """Returns how long a batch of `rows` takes at most; None while none as large has run."""
+        """Returns how long a batch of `rows` takes at most; None if none as large has run yet."""
         larger = [size for size in self._seconds if size >= _size(rows)]
         return self._seconds[min(larger)] if larger else None
 
@@ -63,18 +56,18 @@ class Pace:
         return max(bounds, default=None)
 
     def price(self, rows: int) -> float:
-        """Returns how many rows' share of a full batch's time so many take by themselves; if unknown, their own."""
+        """Returns the share of a full batch's time that so many rows take alone, in rows; `rows` if it is unknown."""
         alone, full = self.at_least(rows), self.at_least(self._batch_rows)
         return rows if not alone or not full else max(rows, alone / full * self._batch_rows)
 
     def seconds_until(self, rows: int, *, is_busy: bool) -> float | None:
         """Returns in how many seconds the last of so many waiting rows is likely to be answered; None if unknown.
 
-        Where a size has not run yet the time is the least that it may be, so that nobody is refused by a guess.
+        Where a size has not run yet, its time is the minimum that it may be, so that nobody is refused by a guess.
 
         Args:
             rows: at least one, or 0 for none.
-            is_busy: whether a batch runs.
+            is_busy: Whether a batch runs.
         """
         full_batches, rest = divmod(max(rows - 1, 0), self._batch_rows)
         cycle, last = self._full_cycle(), self.at_least(rest + 1)
@@ -84,7 +77,7 @@ class Pace:
         return until_free + full_batches * cycle + last
 
     def _learned(self, average: float | None, seconds: float) -> float | None:
-        """Returns a running average; the first, too, is no more than an outlier: its callers may have been away."""
+        """Returns a running average. Outliers are capped, the first value too: its callers may have been away."""
         full = self.at_least(self._batch_rows)
         return average if full is None else _averaged(average, min(seconds, _OUTLIER * (average or full)))
 
