@@ -12,7 +12,7 @@ from tests.support.make_tiny_package import LATENT, LATENTS, Made, floats, graph
 from vaeserve.package.directory import ModelPackage, sha256_of
 from vaeserve.package.manifest import Graph, Manifest, Prior
 from vaeserve.package.row_spec import Array
-from vaeserve.rows.noise import inverse_normal_of_one
+from vaeserve.rows.quantiles import inverse_normal_of_one
 
 NOISE = LATENT + 1
 FIRST_ENDS = inverse_normal_of_one(0.25)

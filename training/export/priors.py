@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from training.export.graphs import ExportedGraph, export_graphs
 from training.export.probes import LARGE, ROWS, GraphModule, Probe, probe
 from vaeserve.errors import TrainingError
-from vaeserve.rows.noise import Purpose, RowRange, inverse_normal, standard_normals
+from vaeserve.rows.noise import Purpose, RowRange, standard_normals
+from vaeserve.rows.quantiles import inverse_normal
 
 CANDIDATES = (1, 2, 5, 10, 20, 50)  # components to choose from
 HELD_BACK = 0.2  # share of the rows that a choice is judged by

@@ -1,18 +1,22 @@
-"""The command `vae`, and the verbs that need neither half.
+"""The command `vae`, and the verbs that need neither half of the project: one file a verb.
 
-cli         finds a verb, turns errors into one line
-parser      the parser that every verb uses
-completion  `vae completion`: a script for the user's shell
-options     the options that client verbs share
-verbs       encode, reconstruct
-decoding    sample, decode
-streaming   rows that they send over streams, a slice at a time, under a progress bar
-inputs      what is read: files, folders or standard input
-outputs     where results are written: files, or standard output
-scores      scores of rows -> a table in a file
-questions   info, health
-health      whether a server is there and ready
-info        descriptions for people
-pictures    rows of images -> one PNG grid
-bar         the progress bar of training, bench and long jobs
+cli           finds a verb, and turns errors into one line
+parser        the parser that every verb uses
+options       the options that client verbs share
+sample        `vae sample`: seed and row numbers -> rows
+encode        `vae encode`: rows -> latents
+decode        `vae decode`: latents -> rows
+reconstruct   `vae reconstruct`: rows -> how usual each is for a model
+inputs        what they read: files, folders or standard input
+streaming     rows sent over streams, a slice at a time, under a progress bar
+outputs       where they write: files, or standard output
+scores        scores of rows -> a table in a file
+pictures      rows of images -> one PNG grid
+info          `vae info`: a package, or what a server serves
+descriptions  packages and models in aligned lines
+health        `vae health`: whether a server is ready
+health_check  the question that it asks, through gRPC's health protocol
+bench         `vae bench`: load on a server, and its latencies
+completion    `vae completion`: a script for a shell
+bar           the progress bar of training, bench and client verbs
 """

@@ -1,50 +1,48 @@
-"""Health: asks a server, through `grpc.health.v1`, whether it is there and ready."""
+"""The verb `vae health`: whether a server is ready."""
 
-import re
+import argparse
+import sys
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from vaeserve.command.options import add_connection_options, read_connection
+from vaeserve.command.parser import verb_parser
 
-from vaeserve.client.channel import Connection, open_channel
-from vaeserve.errors import CallError
-
-_REFUSED = re.compile("connection refused|no such file or directory", re.IGNORECASE)  # the latter of a Unix socket
-_LOOK_SECONDS = 1.0  # for what an absent server's machine says at once
+_HEALTH_SECONDS = 3.0
 
 
-def ask_health(connection: Connection, timeout_seconds: float, service: str = "") -> str:
-    """Returns the health of a service, or of the whole server: SERVING, or for example NOT_SERVING.
+def health(arguments: list[str]) -> int:
+    """Asks a server for its health, as a container's health check does; returns 0 only where it is SERVING."""
+    options = _health_options(arguments)
+    import grpc
 
-    Raises:
-        grpc.RpcError: the call failed, at once if nothing listens: health calls are not repeated.
-    """
-    request = health_pb2.HealthCheckRequest(service=service)
-    with open_channel(connection) as channel:
-        check = health_pb2_grpc.HealthStub(channel).Check
-        reply = check(request, timeout=timeout_seconds, metadata=connection.metadata)
-    name: str = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
-    return name
+    from vaeserve.client.channel import connection
+    from vaeserve.client.failures import call_error
+    from vaeserve.command.health_check import ask_health, is_refused, not_listening
+    from vaeserve.errors import CallError
 
-
-def check_listening(connection: Connection) -> None:
-    """Finds out at once, where calls would be repeated for a while, that nothing listens. Any other failure passes.
-
-    Raises:
-        CallError: UNAVAILABLE; the connection is refused.
-    """
+    to = connection(**read_connection(options))
     try:
-        ask_health(connection, _LOOK_SECONDS)
+        status = ask_health(to, options.timeout, options.service)
     except grpc.RpcError as exc:
-        if is_refused(exc):
-            raise not_listening(connection.target) from exc
+        failure = not_listening(to.target) if is_refused(exc) else call_error(exc, to.target, options.timeout)
+        if failure.code == "NOT_FOUND":
+            failure = CallError(failure.code, f"service: the server tells the health of no service {options.service!r}")
+        status = failure.code
+        print(f"vae: {failure}", file=sys.stderr)
+    print(status)
+    return 0 if status == "SERVING" else 1
 
 
-def is_refused(error: grpc.RpcError) -> bool:
-    """Says whether a call failed because nothing listens where the target points."""
-    details = getattr(error, "details", lambda: "")() or ""
-    return _REFUSED.search(details) is not None
-
-
-def not_listening(target: str) -> CallError:
-    """Returns what it means that a connection is refused."""
-    return CallError("UNAVAILABLE", f"nothing listens at {target} (connection refused): is `vae serve` running there?")
+def _health_options(arguments: list[str]) -> argparse.Namespace:
+    parser = verb_parser("health", "Prints the health of a server. Exits with 0 if it is SERVING, else with 1.")
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument("--service", default="", metavar="NAME", help="whose health; default: the whole server's")
+    asked.add_argument(
+        "--liveness",
+        dest="service",
+        action="store_const",
+        const="liveness",
+        help="ask whether the process is alive, not whether it is ready: the service `liveness`",
+    )
+    add_connection_options(parser)
+    parser.set_defaults(timeout=_HEALTH_SECONDS)
+    return parser.parse_args(arguments)

@@ -1,117 +1,40 @@
-"""Descriptions for people: a model package, and the models that a server serves."""
+"""The verb `vae info`: describes a model package, or what a server serves."""
 
-import shutil
-import textwrap
-from collections.abc import Mapping, Sequence
-from functools import partial
+import argparse
+import json
+from pathlib import Path
 
-from vaeserve.client.description import Exactness, Model
-from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import ImageFit, Manifest, Prior
-from vaeserve.printable import printable
-
-Lines = list[tuple[str, str]]
-
-_LEAST_COLUMNS, _MOST_COLUMNS = 30, 100  # beside the names; in all
+from vaeserve.command.options import add_connection_options, connect
+from vaeserve.command.parser import verb_parser
+from vaeserve.errors import PackageError
 
 
-def package_text(package: ModelPackage) -> str:
-    """Returns a package's description in aligned lines."""
-    manifest = package.manifest
-    lines = _pair_lines(manifest)
-    lines.append(("files", ", ".join(file.file for file in manifest.files) + ": checksums verified"))
-    lines.append(("created", f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}".strip()))
-    if manifest.preprocessing:
-        lines.append(("preprocessed", manifest.preprocessing))
-    if manifest.provenance:
-        known_by = f"SHA-256 of rows and split {manifest.provenance.data_sha256[:12]}..."
-        lines.append(("data set", f"{manifest.provenance.dataset} ({known_by})"))
-        lines.append(("trained with", ", ".join(f"{n} {v}" for n, v in manifest.provenance.libraries.items())))
-    heading = f"{manifest.name}, version {manifest.version}: model package in {package.directory}"
-    return "\n\n".join([_section(heading, lines), *_metrics(manifest.metrics), *_parity(manifest)])
+def info(arguments: list[str]) -> int:
+    """Describes a model package or what a server serves."""
+    options = _info_options(arguments)
+    from vaeserve.command.descriptions import models_text, package_text
+
+    if options.package is not None:
+        from vaeserve.package.directory import ModelPackage
+
+        if not options.package.exists():
+            raise PackageError(f"{options.package}: no such directory; a server is named with --target HOST:PORT")
+        package = ModelPackage.open(options.package)
+        print(package.manifest.to_json().rstrip() if options.json else package_text(package))
+        return 0
+    with connect(options) as client:
+        models = client.list_models()
+    listing = json.dumps({"models": [model.model_dump(mode="json") for model in models]}, indent=2)
+    print(listing if options.json else models_text(models, options.target))
+    return 0
 
 
-def models_text(models: Sequence[Model], target: str) -> str:
-    """Returns the descriptions of a server's models in aligned lines."""
-    several = len(models) > 1
-    texts = (_model_text(model, target, " (default)" * (several and model.is_default)) for model in models)
-    return "\n\n".join(texts) or f"{target} serves no models"
-
-
-def _model_text(model: Model, target: str, remark: str) -> str:
-    limits = model.limits
-    lines = _pair_lines(model)
-    lines.append(("provider", model.provider))
-    lines.append(("a request", f"at most {limits.call_rows:,} rows and {limits.request_bytes:,} bytes"))
-    batch = f"at most {limits.batch_rows:,} rows"
-    if model.execution:
-        executors, threads = model.execution.executors, model.execution.threads
-        batch += f"; {executors} at a time, {threads} thread{'s' * (threads > 1)} each ({model.execution.source})"
-        if model.execution.row_seconds:
-            batch += f"; about {model.execution.row_seconds * 1e6:,.0f} us a row"
-    lines.append(("a batch", batch))
-    lines.append(("noise", model.noise_algorithm))
-    if model.exactness:
-        lines.append(("exactness", _exactness(model.exactness)))
-    heading = f"{model.name}, version {model.version}{remark}: served at {target}"
-    return "\n\n".join([_section(heading, lines), *_metrics(model.metrics)])
-
-
-def _exactness(exactness: Exactness) -> str:
-    if exactness.is_exact:
-        return "a row's answer is the same bits in any batch"
-    return f"a row's answer may differ by {exactness.largest_difference:.1e} from batch to batch"
-
-
-def _pair_lines(pair: Manifest | Model) -> Lines:
-    data, likelihood = pair.data, pair.likelihood
-    missing = ", NaN where missing" if data.missing_allowed else ""
-    constants = ", ".join(f"{name} {value:g}" for name, value in likelihood.constants.items())
-    return [
-        ("fingerprint", pair.fingerprint),
-        ("data", f"{data.kind}, {data.dtype} {list(data.shape)} in [{data.minimum:g}, {data.maximum:g}]{missing}"),
-        *([("columns", ", ".join(data.columns))] if data.columns else []),
-        *([("pictures", _pictures(data.image_fit))] if data.image_fit else []),
-        ("latent", f"float32 {list(pair.latent_shape)}"),
-        ("posterior", pair.posterior),
-        ("likelihood", f"{likelihood.family} ({constants})" if constants else likelihood.family),
-        ("priors", ", ".join(_prior(prior, pair.default_prior) for prior in pair.priors)),
-    ]
-
-
-def _pictures(image_fit: ImageFit) -> str:
-    converted = {None: "", 1: ", converted to grey", 3: ", converted to RGB"}[image_fit.channels]
-    size = "refused if of another size" if image_fit.fit == "exact" else f"brought to size by {image_fit.fit}"
-    return f"turned upright, {size}{converted}"
-
-
-def _prior(prior: Prior, default: str) -> str:
-    return f"{prior.name} ({prior.noise_size} normals a row{', default' if prior.name == default else ''})"
-
-
-def _metrics(metrics: Mapping[str, float]) -> list[str]:
-    return [_section("metrics", [(name, f"{value:.6g}") for name, value in sorted(metrics.items())])] if metrics else []
-
-
-def _parity(manifest: Manifest) -> list[str]:
-    if manifest.parity is None:
-        return []
-    rows = [("output", "rows", "largest difference", "allowed")]
-    for check in manifest.parity.checks:
-        difference = f"{check.largest_difference:.1e}"
-        rows.append((printable(check.output), f"{check.rows}", difference, printable(check.tolerance)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    sizes = ", ".join(map(str, manifest.parity.batch_sizes))
-    return ["\n  ".join([f"parity with the reference, at batch sizes {sizes}", *table])]
-
-
-def _section(heading: str, lines: Lines) -> str:
-    """Returns a heading and aligned lines; a value that is wider than the terminal goes on below its beginning."""
-    shown = [(printable(name), printable(value)) for name, value in lines]
-    width = max(len(name) for name, _ in shown)
-    columns = max(width + _LEAST_COLUMNS, min(shutil.get_terminal_size().columns, _MOST_COLUMNS))
-    wrap = partial(textwrap.fill, width=columns, break_long_words=False, break_on_hyphens=False)
-    hanging = " " * (width + 4)
-    wrapped = (wrap(value, initial_indent=f"  {name:<{width}}  ", subsequent_indent=hanging) for name, value in shown)
-    return "\n".join([printable(heading), *wrapped])
+def _info_options(arguments: list[str]) -> argparse.Namespace:
+    parser = verb_parser(
+        "info",
+        "Describes the models that a server serves; or a model package, after verifying its checksums.",
+    )
+    parser.add_argument("package", type=Path, nargs="?", metavar="PACKAGE", help="a package's directory, not a server")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_connection_options(parser)
+    return parser.parse_args(arguments)

@@ -64,6 +64,18 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="leave out and list bad pictures and rows")
 
 
+def add_draw_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the seed and the first row of a sample."""
+    parser.add_argument("--seed", type=int, help="of a sample, 0 to 2^64 - 1; picked, and told, if not given")
+    parser.add_argument("--first-row", type=int, default=0, metavar="ROW", help="number of a sample's first row")
+
+
+def check_draw(parser: argparse.ArgumentParser, options: argparse.Namespace, option: str) -> None:
+    """Exits where a seed or a first row is given, but `option` does not ask for a sample."""
+    if getattr(options, option) != "sample" and (options.seed is not None or options.first_row):
+        parser.error(f"--seed and --first-row are for --{option} sample")
+
+
 def add_decoding_options(parser: argparse.ArgumentParser) -> None:
     """Adds what tells which kind of rows to get, and where to write them."""
     parser.add_argument("--expectation", action="store_true", help="the likelihood's expectation, float32, not rounded")
@@ -81,7 +93,7 @@ def connect(options: argparse.Namespace) -> "Client":
         CallError: UNAVAILABLE; the connection is refused.
     """
     from vaeserve.client.blocking import Client
-    from vaeserve.command.health import check_listening
+    from vaeserve.command.health_check import check_listening
 
     client = Client(**read_connection(options), timeout_seconds=options.timeout, bulk=True)
     check_listening(client.connection)

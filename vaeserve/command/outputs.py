@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 from vaeserve.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from vaeserve.client.description import Model
     from vaeserve.files import Value
     from vaeserve.package.manifest import DataSpec
     from vaeserve.package.row_spec import Array
+    from vaeserve.sources.pictures import FittedRows
 
 ParsedOptions = TypeVar("ParsedOptions")
+
+_PICTURE_ROWS = 10_000  # more than anyone looks at
 
 STANDARD = Path("-")
 """Names the standard streams."""
@@ -112,6 +116,29 @@ def output_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> R
     if options.format:
         parser.error("--format is for --out -: a file's ending tells its format")
     return ResultFile(options.out, options.out.suffix, formats)
+
+
+def tell_rows(out: ResultFile, what: str, data: "FittedRows", seed: int | None, first_row: int) -> None:
+    """Tells what was written, after a list on stderr of what was left out."""
+    for note in data.notes:
+        print(note, file=sys.stderr)
+    if data.skipped:
+        print(f"left out {len(data.skipped)}:", *data.skipped, sep="\n  ", file=sys.stderr)
+    drawn = "" if seed is None else f", drawn with seed {seed} from row {first_row}"
+    out.tell(f"{what} of {len(data.rows)} rows{drawn}")
+
+
+def check_cells(out: ResultFile, rows: int) -> None:
+    """Refuses a picture of more rows than anyone looks at. Raises InvalidInput."""
+    if out.suffix == ".png" and rows > _PICTURE_ROWS:
+        raise InvalidInput(
+            str(out.path), f"a picture shows at most {_PICTURE_ROWS:,} rows, not {rows:,}; write a .npy file"
+        )
+
+
+def drawn_spec(out: ResultFile, model: "Model") -> "DataSpec | None":
+    """Returns the range that a picture is drawn in; None where none is drawn."""
+    return model.data if out.suffix == ".png" else None
 
 
 def read_standard_input() -> bytes:

@@ -1,6 +1,7 @@
 """A model package: what describes it, and how it is written and opened. No gRPC, no protobuf.
 
 directory       opens a package, or writes a whole one at once
+swap            puts a new directory in the place of an old one
 manifest        the description of a package, kept in its manifest.json
 contents        what it says of the files: graphs, priors, probes, and the checks that they passed
 data_spec       what it says of one row of data

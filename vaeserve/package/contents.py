@@ -1,9 +1,11 @@
 """What a manifest says of a package's files: graphs, priors, probes, and the checks that they passed."""
 
+import hashlib
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
+from vaeserve.package.signatures import Signature, Tensors
 from vaeserve.records import Record
 
 BATCH = "batch"  # name of the symbolic first axis in every graph
@@ -47,6 +49,20 @@ class Graph(File):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
+    def check(self, name: str, signature: Signature) -> None:
+        """Raises ValueError, which names the graph, unless it takes and gives what its signature says."""
+        _check_tensors(name, self.inputs, signature.inputs, exactly=True)
+        _check_tensors(name, self.outputs, signature.outputs)
+
+
+def _check_tensors(graph: str, listed: tuple[TensorSpec, ...], expected: Tensors, *, exactly: bool = False) -> None:
+    tensors = {spec.name: (spec.dtype, spec.row_shape) for spec in listed}
+    if len(tensors) < len(listed) or (exactly and len(tensors) > len(expected)):
+        raise ValueError(f"{graph}: must list {', '.join(expected)}{' alone' if exactly else ''}, and nothing twice")
+    for name, (dtype, shape) in expected.items():
+        if tensors.get(name) != (dtype, shape):
+            raise ValueError(f"{graph}: {name} must be {dtype} [{', '.join([BATCH, *map(str, shape)])}]")
+
 
 class Graphs(Record):
     """The pair, and the likelihood that scores it."""
@@ -81,6 +97,14 @@ class Prior(Record):
         """The graphs that there are, by the name that their probes have."""
         graphs = {f"prior.{self.name}": self.graph, f"density.{self.name}": self.density}
         return {name: graph for name, graph in graphs.items() if graph is not None}
+
+
+class Likelihood(Record):
+    """Distribution of data given a latent."""
+
+    family: str
+    constants: dict[str, float] = Field(default_factory=dict)
+    """Constants of the family, for example {"trials": 16}."""
 
 
 class Tolerance(Record):
@@ -122,3 +146,8 @@ class Provenance(Record):
     """Over its rows and their split into those to train on, to validate on and to test on."""
     config: dict[str, str | int | float | bool | None]
     libraries: dict[str, str]
+
+
+def fingerprint_of(encoder_sha256: str, decoder_sha256: str) -> str:
+    """Returns the pair's fingerprint: SHA-256 over the two graphs' checksums in hexadecimal, encoder first."""
+    return hashlib.sha256(f"{encoder_sha256}{decoder_sha256}".encode()).hexdigest()

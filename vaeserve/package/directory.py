@@ -3,15 +3,16 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple, Self
 
 from vaeserve.errors import PackageError
-from vaeserve.files import AnyArray, exchange, sync_directory, write_whole
+from vaeserve.files import AnyArray, sync_directory, write_whole
 from vaeserve.package.bounded import read_archive, read_regular
 from vaeserve.package.manifest import MANIFEST_FILE, File, Graph, Manifest, Probes
+from vaeserve.package.swap import swap
 
 # Most bytes of a file, which is read whole. Names of columns are what makes manifests long.
 _MANIFEST_BYTES = 2 * 2**20
@@ -184,24 +185,3 @@ def _replaces_package(directory: Path, overwrite: bool) -> bool:
     except PackageError as exc:
         raise PackageError(f"{exc}; {directory} is not replaced: remove it by hand if nobody needs it") from exc
     return True
-
-
-def swap(staging: Path, directory: Path, exchange: Callable[[Path, Path], bool] = exchange) -> None:
-    """Gives two directories each other's place.
-
-    Where `exchange` is not offered it takes two renames. A process killed between them leaves no `directory`; what it
-    held then lies beside it, under a dot-name that ends in `.old`.
-
-    Raises:
-        OSError: the disk refuses it.
-    """
-    if exchange(staging, directory):
-        return
-    aside = staging.with_name(f"{staging.name}.old")
-    directory.replace(aside)
-    try:
-        staging.replace(directory)
-    except OSError:
-        aside.replace(directory)
-        raise
-    aside.replace(staging)

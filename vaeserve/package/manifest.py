@@ -1,6 +1,5 @@
 """Manifest: the description of a model package, kept in its `manifest.json`."""
 
-import hashlib
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Final, Literal, Self
@@ -14,6 +13,7 @@ from vaeserve.package.contents import (
     File,
     Graph,
     Graphs,
+    Likelihood,
     Name,
     Parity,
     ParityCheck,
@@ -23,10 +23,11 @@ from vaeserve.package.contents import (
     Sha256,
     TensorSpec,
     Tolerance,
+    fingerprint_of,
 )
 from vaeserve.package.data_spec import DataSpec, Fit, ImageFit, Shape
 from vaeserve.package.row_spec import LatentSpec
-from vaeserve.package.signatures import Tensors, pair_signatures, prior_signatures
+from vaeserve.package.signatures import pair_signatures, prior_signatures
 from vaeserve.records import Record, first_problem
 
 __all__ = [
@@ -61,14 +62,6 @@ MANIFEST_FILE = "manifest.json"
 
 _MOST_VALUES = 5000  # of a manifest, columns apart: each may be an error, which costs some thousand times its bytes
 _MOST_SAID = 500  # characters of an error, which may quote what is wrong
-
-
-class Likelihood(Record):
-    """Distribution of data given a latent."""
-
-    family: str
-    constants: dict[str, float] = Field(default_factory=dict)
-    """Constants of the family, for example {"trials": 16}."""
 
 
 class Manifest(Record):
@@ -149,8 +142,7 @@ class Manifest(Record):
         for prior in self.priors:
             signatures |= prior_signatures(prior.name, prior.noise_size, self.latent_shape)
         for name, graph in self.all_graphs.items():
-            _expect(name, graph.inputs, signatures[name].inputs, exactly=True)
-            _expect(name, graph.outputs, signatures[name].outputs)
+            graph.check(name, signatures[name])
 
     def _check_prior(self, prior: Prior) -> None:
         if prior.name == STANDARD:
@@ -187,15 +179,6 @@ class Manifest(Record):
             raise PackageError(f"{source}: {str(first_problem(exc))[:_MOST_SAID]}") from exc
 
 
-def _expect(graph: str, listed: tuple[TensorSpec, ...], expected: Tensors, *, exactly: bool = False) -> None:
-    found = {spec.name: (spec.dtype, spec.row_shape) for spec in listed}
-    if len(found) < len(listed) or (exactly and len(found) > len(expected)):
-        raise ValueError(f"{graph}: must list {', '.join(expected)}{' alone' if exactly else ''}, and nothing twice")
-    for name, (dtype, shape) in expected.items():
-        if found.get(name) != (dtype, shape):
-            raise ValueError(f"{graph}: {name} must be {dtype} [{', '.join([BATCH, *map(str, shape)])}]")
-
-
 def _count_values(text: str | bytes) -> int:
     """Returns how many values a manifest holds, within others too, names of columns apart."""
     parsed = from_json(text)
@@ -213,8 +196,3 @@ class _AnyManifest(BaseModel):
     """The one key that every schema version shares."""
 
     schema_version: int
-
-
-def fingerprint_of(encoder_sha256: str, decoder_sha256: str) -> str:
-    """Returns the pair's fingerprint: SHA-256 over the two graphs' checksums in hexadecimal, encoder first."""
-    return hashlib.sha256(f"{encoder_sha256}{decoder_sha256}".encode()).hexdigest()

@@ -3,6 +3,7 @@
 arrays         arrays of rows: joined, and shortened to float16
 tensors        Tensor message <-> array; parsing is the validation
 noise          (purpose, seed, row) -> standard normals
+quantiles      quantiles of the standard normal distribution, the same bits everywhere
 posterior      draws from a posterior, and its KL
 image_headers  what an image's header tells before anything is decoded
 images         encoded images <-> rows of an image model

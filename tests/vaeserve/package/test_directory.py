@@ -8,7 +8,7 @@ import pytest
 
 from vaeserve.errors import PackageError
 from vaeserve.files import exchange
-from vaeserve.package.directory import ModelPackage, check_place, sha256_of, swap
+from vaeserve.package.directory import ModelPackage, check_place, sha256_of
 
 if TYPE_CHECKING:
     from tests.vaeserve.conftest import Contents
@@ -231,23 +231,6 @@ def test_a_first_write_killed_at_any_moment_leaves_nothing_or_the_package(
     before = found.count("none")
     assert before > 15
     assert set(found[before:]) == {"2"}
-
-
-def test_without_an_exchange_two_renames_do(tmp_path: Path) -> None:
-    for name in ("staging", "package"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "manifest.json").write_text(name)
-    swap(tmp_path / "staging", tmp_path / "package", exchange=lambda one, other: False)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["package", "staging"]
-    assert (tmp_path / "package" / "manifest.json").read_text() == "staging"
-    assert (tmp_path / "staging" / "manifest.json").read_text() == "package"
-
-
-def test_a_rename_that_fails_brings_the_old_package_back(tmp_path: Path) -> None:
-    (tmp_path / "package").mkdir()
-    with pytest.raises(FileNotFoundError):
-        swap(tmp_path / "absent", tmp_path / "package", exchange=lambda one, other: False)
-    assert [path.name for path in tmp_path.iterdir()] == ["package"]
 
 
 def run_python(script: str, *arguments: Path) -> subprocess.CompletedProcess[str]:

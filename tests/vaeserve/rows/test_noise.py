@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaeserve.rows.noise import ROW_LIMIT, Purpose, RowRange, inverse_normal, inverse_normal_of_one, standard_normals
+from vaeserve.rows.noise import ROW_LIMIT, Purpose, RowRange, standard_normals
+from vaeserve.rows.quantiles import inverse_normal, inverse_normal_of_one
 
 PRIOR, POSTERIOR = Purpose.PRIOR, Purpose.POSTERIOR
 

@@ -1,0 +1,82 @@
+"""The verb `vae decode`: latents -> rows."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaeserve.command.options import add_decoding_options, add_server_options, connect
+from vaeserve.command.outputs import (
+    STANDARD,
+    ResultFile,
+    check_cells,
+    drawn_spec,
+    output_of,
+    parse_standard_input,
+    read_standard_input,
+)
+from vaeserve.command.parser import verb_parser
+from vaeserve.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from vaeserve.files import AnyArray
+
+
+def decode(arguments: list[str]) -> int:
+    """Decodes latents on a server."""
+    options, out = _decode_options(arguments)
+    out.check()
+    given, fingerprint = _read_latent(options.input)
+    check_cells(out, given.shape[0] if given.ndim else 1)
+    from vaeserve.client.given import as_rows
+    from vaeserve.command.streaming import joined, slices
+
+    with connect(options) as client:
+        model = client.get_model(options.model, options.version)
+        latent = model.latent.fit(as_rows(given, "latent"), "latent")
+        pieces = client.decode_stream(
+            slices(latent, model),
+            output="expectation" if options.expectation else "data",
+            fingerprint=fingerprint,
+            model=options.model,
+            version=options.version,
+        )
+        decoded = joined(pieces, len(latent))
+    out.write_rows(decoded.output, drawn_spec(out, model), fingerprint=decoded.fingerprint)
+    out.tell(f"{len(decoded.output)} rows")
+    return 0
+
+
+def _decode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFile]:
+    parser = verb_parser(
+        "decode", "Decodes latents on a server; those of a .npz file by the pair that they came from alone."
+    )
+    add_server_options(parser)
+    parser.add_argument(
+        "--input",
+        type=Path,
+        required=True,
+        metavar="Z.npz",
+        help="what `vae encode` wrote, or bare latents (.npy); - is standard input",
+    )
+    add_decoding_options(parser)
+    options = parser.parse_args(arguments)
+    return options, output_of(parser, options)
+
+
+def _read_latent(path: Path) -> "tuple[AnyArray, str | None]":
+    """Returns latents, and the fingerprint to insist on."""
+    from vaeserve.files import NPY_MAGIC, check_suffix, parse_array, parse_arrays, read_array, read_arrays
+
+    if path == STANDARD:
+        content = read_standard_input()
+        if content.startswith(NPY_MAGIC):
+            return parse_standard_input(content, parse_array), None
+        arrays = parse_standard_input(content, parse_arrays)
+    elif check_suffix(path, ".npz", ".npy") == ".npy":
+        return read_array(path), None
+    else:
+        arrays = read_arrays(path)
+    for name in ("latent", "fingerprint"):
+        if name not in arrays:
+            raise InvalidInput(str(path), f"holds no {name}: `vae encode` writes it; bare latents come as .npy")
+    return arrays["latent"], str(arrays["fingerprint"])

@@ -1,0 +1,52 @@
+"""The verb `vae encode`: rows of data -> latents."""
+
+import argparse
+
+from vaeserve.command.options import add_draw_options, add_input_options, add_server_options, check_draw, connect
+from vaeserve.command.outputs import ResultFile, add_output_options, output_of, tell_rows
+from vaeserve.command.parser import verb_parser
+
+
+def encode(arguments: list[str]) -> int:
+    """Encodes rows of an array, or images, on a server."""
+    options, out = _encode_options(arguments)
+    out.check()
+    from vaeserve.command.inputs import open_input
+    from vaeserve.command.streaming import joined, slices
+
+    given = open_input(options.input, options.skip_bad)
+    with connect(options) as client:
+        model = client.get_model(options.model, options.version)
+        data = given.rows(model.data, options.skip_bad)
+        pieces = client.encode_stream(
+            slices(data.rows, model),
+            output=options.output,
+            seed=options.seed,
+            first_row=options.first_row,
+            model=options.model,
+            version=options.version,
+        )
+        encoded = joined(pieces, len(data.rows))
+    out.write_arrays(
+        latent=encoded.latent,
+        log_variance=encoded.log_variance,
+        fingerprint=encoded.fingerprint,
+        seed=encoded.seed,
+        first_row=None if encoded.seed is None else options.first_row,
+        files=[str(path) for path in data.files] or None,
+        rows=data.numbers,
+    )
+    tell_rows(out, "latents", data, encoded.seed, options.first_row)
+    return 0
+
+
+def _encode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFile]:
+    parser = verb_parser("encode", "Encodes rows of data on a server. The result knows which pair it came from.")
+    add_server_options(parser)
+    add_input_options(parser)
+    parser.add_argument("--output", choices=("mean", "sample", "moments"), default="mean", help="default: mean")
+    add_draw_options(parser)
+    add_output_options(parser, "latents, and what they came from (.npz)", "npz")
+    options = parser.parse_args(arguments)
+    check_draw(parser, options, "output")
+    return options, output_of(parser, options)

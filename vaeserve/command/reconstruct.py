@@ -1,0 +1,51 @@
+"""The verb `vae reconstruct`: rows of data -> how usual each is for a model."""
+
+import argparse
+
+from vaeserve.command.options import add_draw_options, add_input_options, add_server_options, check_draw, connect
+from vaeserve.command.outputs import ResultFile, add_output_options, output_of, tell_rows
+from vaeserve.command.parser import verb_parser
+
+
+def reconstruct(arguments: list[str]) -> int:
+    """Encodes rows, decodes them again, and writes how usual each is for the model."""
+    options, out = _reconstruct_options(arguments)
+    out.check()
+    from vaeserve.command.inputs import open_input
+    from vaeserve.command.scores import check_format, write_scores
+    from vaeserve.command.streaming import joined, slices
+
+    check_format(out)
+    given = open_input(options.input, options.skip_bad)
+    with connect(options) as client:
+        model = client.get_model(options.model, options.version)
+        data = given.rows(model.data, options.skip_bad)
+        pieces = client.reconstruct_stream(
+            slices(data.rows, model),
+            latent=options.latent,
+            seed=options.seed,
+            first_row=options.first_row,
+            model=options.model,
+            version=options.version,
+        )
+        scored = joined(pieces, len(data.rows))
+    write_scores(out, scored, [str(path) for path in data.files], options.first_row, data.numbers)
+    tell_rows(out, "scores", data, scored.seed, options.first_row)
+    return 0
+
+
+def _reconstruct_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFile]:
+    parser = verb_parser(
+        "reconstruct",
+        "Encodes rows of data on a server, decodes them again, and scores each: log-likelihood, KL and ELBO in nats, "
+        "as far as the model has them, and the squared error.",
+    )
+    add_server_options(parser)
+    add_input_options(parser)
+    parser.add_argument("--latent", choices=("mean", "sample"), default="mean", help="which to decode; default: mean")
+    add_draw_options(parser)
+    about = "a line for each row (.csv, .parquet), or arrays and the reconstructions (.npz)"
+    add_output_options(parser, about, "csv", "npz", "parquet")
+    options = parser.parse_args(arguments)
+    check_draw(parser, options, "latent")
+    return options, output_of(parser, options)
