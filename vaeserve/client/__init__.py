@@ -3,6 +3,7 @@
 A call goes blocking | awaited -> calls -> (channel) -> results:
 
     blocking          Client: arguments -> one result
+    blocking_sender   one request of a Client, sent again when the server asks for that
     awaited           AsyncClient: the same, awaited
     endpoint          what a client was told about a server, and what it remembers of it
     options           the keywords of calls and of connections, each written down once

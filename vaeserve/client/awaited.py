@@ -53,7 +53,6 @@ class AsyncClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._share_stream = share_stream
         self._shared: SharedStream | None = None
-        self._streams = AwaitedStreams(self._endpoint, lambda: self._stub, self.get_model)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.target!r})"
@@ -169,6 +168,11 @@ class AsyncClient:
             self._loop, self._channel = loop, open_async_channel(self._endpoint.connection)
             self._shared = None
         return VaeServiceStub(self._channel)
+
+    @property
+    def _streams(self) -> AwaitedStreams:
+        """Made for each job: see `Client`."""
+        return AwaitedStreams(self._endpoint, lambda: self._stub, self.get_model)
 
     async def _call(self, call: PreparedCall[Reply, Result], timeout_seconds: float | None) -> Result:
         seconds = self._endpoint.seconds(timeout_seconds)

@@ -1,27 +1,23 @@
 """Client: a thin driver of calls, as AsyncClient is another.
 
-    arguments -> PreparedCall (calls) -> requests for the model as last described -> RPCs (here) -> one result
+    arguments -> PreparedCall (calls) -> requests for the model as last described -> RPCs -> one result
 
 Both raise InvalidInput for a caller's mistakes and CallError for failures of the server or the network. gRPC retries
-UNAVAILABLE for about 3 s; RESOURCE_EXHAUSTED is retried here, after the time that the server asks for.
+UNAVAILABLE for about 3 s; RESOURCE_EXHAUSTED is retried by the client, after the time that the server asks for.
 """
 
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Self, Unpack
 
-import grpc
 import numpy.typing as npt
-from google.protobuf.message import Message
 
 from vaeserve.client import calls
+from vaeserve.client.blocking_sender import BlockingSender
 from vaeserve.client.blocking_streams import BlockingStreams
 from vaeserve.client.call import PreparedCall, Reply, Result, as_route
 from vaeserve.client.channel import Connection, open_channel
 from vaeserve.client.description import Model, parse_model
 from vaeserve.client.endpoint import Endpoint
-from vaeserve.client.failures import client_closed, pause_before_retry
 from vaeserve.client.options import ClientOptions, DecodeOptions, EncodeOptions, ReconstructOptions, SampleOptions
 from vaeserve.client.results import Decoded, Encoded, Reconstructed, Sampled
 from vaeserve.client.samples import Samples
@@ -49,10 +45,9 @@ class Client:
 
     def __init__(self, target: str, **options: Unpack[ClientOptions]) -> None:
         self._endpoint = Endpoint(target, 1, **options)
-        self._closing = threading.Event()
+        self._sender = BlockingSender(self._endpoint)
         self._channel = open_channel(self._endpoint.connection)
         self._stub = VaeServiceStub(self._channel)
-        self._streams = BlockingStreams(self._endpoint, self._stub, self.get_model)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.target!r})"
@@ -251,18 +246,20 @@ class Client:
         route = as_route(model, version)
         request = pb.GetModelRequest(model=route.model, version=route.version)
         return self._endpoint.remember(
-            route, self._send(self._stub.GetModel, request, self._endpoint.seconds(timeout_seconds))
+            route, self._sender.send(self._stub.GetModel, request, self._endpoint.seconds(timeout_seconds))
         )
 
     def list_models(self, *, timeout_seconds: float | None = None) -> list[Model]:
         """Describes every model, ordered by name, then version."""
-        reply = self._send(self._stub.ListModels, pb.ListModelsRequest(), self._endpoint.seconds(timeout_seconds))
+        reply = self._sender.send(
+            self._stub.ListModels, pb.ListModelsRequest(), self._endpoint.seconds(timeout_seconds)
+        )
         return [parse_model(model) for model in reply.models]
 
     def close(self) -> None:
         """Closes the connection; calls in progress and later ones fail with CANCELLED."""
         self._endpoint.is_closed = True
-        self._closing.set()
+        self._sender.stop()
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -270,6 +267,11 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def _streams(self) -> BlockingStreams:
+        """Made for each job, because a client that held it would be a cycle, whose connection outlives it."""
+        return BlockingStreams(self._endpoint, self._stub, self.get_model)
 
     def _call(self, call: PreparedCall[Reply, Result], timeout_seconds: float | None) -> Result:
         seconds = self._endpoint.seconds(timeout_seconds)
@@ -280,21 +282,6 @@ class Client:
         replies: list[Reply] = []
         with self._endpoint.doubting(call.route):
             for request in plan.requests:
-                replies.append(self._send(rpc, request, seconds))
+                replies.append(self._sender.send(rpc, request, seconds))
                 plan.stride.learn(request, replies[-1])
             return self._endpoint.join(call, plan.model, replies)
-
-    def _send(self, rpc: Callable[..., Reply], request: Message, seconds: float) -> Reply:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                return rpc(request, timeout=deadline - time.monotonic(), metadata=self._endpoint.connection.metadata)
-            except grpc.RpcError as exc:
-                if self._endpoint.is_closed:
-                    raise client_closed() from exc
-                pause = pause_before_retry(exc, self._endpoint.connection.target, seconds, deadline)
-            except ValueError as exc:
-                if not self._endpoint.is_closed:
-                    raise
-                raise client_closed() from exc
-            self._closing.wait(pause)

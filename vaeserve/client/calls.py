@@ -17,7 +17,7 @@ from vaeserve.client.call import PreparedCall, all_that_is_left, as_route, choos
 from vaeserve.client.description import Model
 from vaeserve.client.given import as_rows
 from vaeserve.client.options import DecodeOutput, EncodeOutput, FloatType, ReconstructLatent
-from vaeserve.client.parts import DataRows, MostRows, as_data, ranges, split, split_data
+from vaeserve.client.parts import CallerRows, MostRows, as_data, ranges, split, split_data
 from vaeserve.client.results import (
     Decoded,
     Encoded,
@@ -220,7 +220,7 @@ def _score(replies: Sequence[pb.ReconstructResponse], name: Score, *, rows: int)
 
 def _data_requests(
     request: Callable[..., Request],
-    rows: DataRows,
+    rows: CallerRows,
     description: Model,
     most_rows: MostRows,
     *,

@@ -27,11 +27,11 @@ class DataPart(TypedDict, total=False):
     images: pb.EncodedImages
 
 
-DataRows = Array | Frame | list[bytes]
+CallerRows = Array | Frame | list[bytes]
 """Rows of data: an array, a data frame, or encoded images."""
 
 
-def as_data(values: npt.ArrayLike, field: str) -> DataRows:
+def as_data(values: npt.ArrayLike, field: str) -> CallerRows:
     """Returns a user's rows of data: encoded images if every row is bytes or a Pillow image.
 
     Raises:
@@ -67,7 +67,7 @@ def ranges(rows: int, fitting: Callable[[int], int], most_rows: MostRows) -> Ite
 
 
 def split_data(
-    rows: DataRows, field: str, model: Model, bare_bytes: int, most_rows: MostRows
+    rows: CallerRows, field: str, model: Model, bare_bytes: int, most_rows: MostRows
 ) -> Iterator[tuple[int, DataPart]]:
     """Returns the parts of rows of data, each with its offset.
 

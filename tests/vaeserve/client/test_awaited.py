@@ -5,6 +5,7 @@ import inspect
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -97,6 +98,15 @@ def test_unknown_options_are_refused_by_name(kind: type[Any]) -> None:
             getattr(client, method)([], outptu="data")
     with pytest.raises(TypeError, match="unexpected keyword argument 'outptu'"):
         client.sample_stream(1, outptu="data")
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_client_that_nobody_holds_is_gone_at_once(kind: type[Any]) -> None:
+    """With its connection: it does not wait for the collector of cycles."""
+    client = kind("127.0.0.1:1")
+    gone = weakref.ref(client)
+    del client
+    assert gone() is None
 
 
 WRONG: list[Callable[[Any], Any]] = [
