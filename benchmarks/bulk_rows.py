@@ -10,24 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.bulk_stream import streaming
+from benchmarks.calls import decode_request, sample_request
+from benchmarks.clocks import clock, since, steal_of
 from benchmarks.h2load import load
-from benchmarks.harness import (
-    Load,
-    Server,
-    Side,
-    alternate,
-    arguments,
-    claim,
-    clock,
-    decode_request,
-    print_loads,
-    sample_request,
-    serve,
-    since,
-    steal_of,
-)
+from benchmarks.harness import Load, Server, Side, alternate, arguments, serve
 from benchmarks.limits import DECODE, SAMPLE, bare_sides
 from benchmarks.packages import NAMES, package
+from benchmarks.printing import claim, print_loads
 
 ROWS, CALLERS = 64, 4
 BATCHES = (8, 16, 32, 64)

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import grpc
 
-from benchmarks.harness import ANY_SIZE, ROOT, Server, decode_request
+from benchmarks.calls import ANY_SIZE, decode_request
+from benchmarks.harness import ROOT, Server
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 

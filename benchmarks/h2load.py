@@ -6,7 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.harness import SERVICE, Load, Server, answer, clock, percentile, since, steal_of
+from benchmarks.calls import SERVICE, answer
+from benchmarks.clocks import clock, since, steal_of
+from benchmarks.harness import Load, Server, percentile
 
 CONNECTIONS = 4
 WARM_UP_SECONDS = 0.3

@@ -12,26 +12,12 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from benchmarks.calls import answer, decode_request, sample_request
+from benchmarks.clocks import clock, since, steal_of
 from benchmarks.h2load import load
-from benchmarks.harness import (
-    ROOT,
-    SERVER_CORE,
-    Load,
-    Server,
-    Side,
-    alternate,
-    answer,
-    arguments,
-    clock,
-    decode_request,
-    print_loads,
-    sample_request,
-    serve,
-    since,
-    start,
-    steal_of,
-)
+from benchmarks.harness import ROOT, SERVER_CORE, Load, Server, Side, alternate, arguments, serve, start
 from benchmarks.packages import NAMES, package
+from benchmarks.printing import print_loads
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 DECODE, SAMPLE = "vae serve, Decode", "vae serve, Sample"

@@ -3,9 +3,10 @@
 python -m benchmarks.lone_call [--package digits]
 """
 
-from benchmarks.harness import arguments, claim
+from benchmarks.harness import arguments
 from benchmarks.limits import DECODE, MINIMAL, SAMPLE, beside_minimal, run_of
 from benchmarks.packages import NAMES
+from benchmarks.printing import claim
 
 
 def main() -> None:

@@ -15,8 +15,11 @@ import grpc
 import numpy as np
 from google.protobuf.message import Message
 
-from benchmarks.harness import ANY_SIZE, Server, arguments, call_path, claim, resident_bytes, serve
+from benchmarks.calls import ANY_SIZE, call_path
+from benchmarks.clocks import resident_bytes
+from benchmarks.harness import Server, arguments, serve
 from benchmarks.packages import NAMES, package
+from benchmarks.printing import claim
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Manifest
 from vaeserve.rows.tensors import to_message

@@ -5,8 +5,9 @@
 Both sides are computed from processor time: a host that takes the cores away takes them from either.
 """
 
-from benchmarks.harness import arguments, claim
+from benchmarks.harness import arguments
 from benchmarks.limits import DECODE, MINIMAL, SAMPLE, beside_minimal, run_of
+from benchmarks.printing import claim
 
 ROWS = 64
 

@@ -17,22 +17,12 @@ import grpc
 import numpy as np
 
 from benchmarks import counters
+from benchmarks.calls import ANY_SIZE, call_path, decode_request
+from benchmarks.clocks import clock, since
 from benchmarks.h2load import h2load, load
-from benchmarks.harness import (
-    ANY_SIZE,
-    Server,
-    arguments,
-    call_path,
-    claim,
-    clock,
-    decode_request,
-    medians,
-    percentile,
-    serve,
-    since,
-    table,
-)
+from benchmarks.harness import Server, arguments, medians, percentile, serve
 from benchmarks.packages import NAMES, package
+from benchmarks.printing import claim, table
 from vaeserve.v1 import vae_pb2 as pb
 
 POINTS = (("conv", 64), ("conv", 8), ("mlp", 64))

@@ -10,20 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.bulk_stream import streaming
+from benchmarks.calls import decode_request, sample_request
 from benchmarks.h2load import paced
-from benchmarks.harness import (
-    Server,
-    alternate,
-    arguments,
-    claim,
-    decode_request,
-    percentile,
-    sample_request,
-    serve,
-    table,
-)
+from benchmarks.harness import Server, alternate, arguments, percentile, serve
 from benchmarks.limits import bare
 from benchmarks.packages import NAMES, package
+from benchmarks.printing import claim, table
 from vaeserve import Client
 
 ROWS = 64

@@ -16,20 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 import numpy as np
 
-from benchmarks.harness import (
-    Server,
-    arguments,
-    claim,
-    clock,
-    medians,
-    percentile,
-    resident_bytes,
-    serve,
-    since,
-    steal_of,
-    table,
-)
+from benchmarks.clocks import clock, resident_bytes, since, steal_of
+from benchmarks.harness import Server, arguments, medians, percentile, serve
 from benchmarks.packages import NAMES, package
+from benchmarks.printing import claim, table
 from vaeserve.package.directory import ModelPackage
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb

@@ -11,21 +11,10 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.harness import (
-    Load,
-    Server,
-    Side,
-    alternate,
-    arguments,
-    claim,
-    clock,
-    percentile,
-    print_loads,
-    serve,
-    since,
-    steal_of,
-)
+from benchmarks.clocks import clock, since, steal_of
+from benchmarks.harness import Load, Server, Side, alternate, arguments, percentile, serve
 from benchmarks.packages import NAMES, package
+from benchmarks.printing import claim, print_loads
 from vaeserve import AsyncClient
 
 WARM_UP_SECONDS = 0.5

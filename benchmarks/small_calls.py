@@ -3,9 +3,10 @@
 python -m benchmarks.small_calls [--package digits] [--callers 64]
 """
 
-from benchmarks.harness import arguments, claim
+from benchmarks.harness import arguments
 from benchmarks.limits import DECODE, MINIMAL, SAMPLE, beside_minimal
 from benchmarks.packages import NAMES
+from benchmarks.printing import claim
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ import onnx
 import onnxruntime
 from onnx import helper
 
-from benchmarks.harness import alternate, claim
+from benchmarks.harness import alternate
+from benchmarks.printing import claim
 
 ROWS, SHAPES = 256, ((28, 28, 1), (784,))
 

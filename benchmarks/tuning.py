@@ -15,24 +15,12 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from benchmarks.calls import decode_request
+from benchmarks.clocks import clock, since
 from benchmarks.h2load import h2load, load
-from benchmarks.harness import (
-    LOAD_CORE,
-    ROOT,
-    SERVER_CORE,
-    Server,
-    Side,
-    alternate,
-    arguments,
-    claim,
-    clock,
-    decode_request,
-    print_loads,
-    serve,
-    since,
-    table,
-)
+from benchmarks.harness import LOAD_CORE, ROOT, SERVER_CORE, Server, Side, alternate, arguments, serve
 from benchmarks.packages import NAMES, package
+from benchmarks.printing import claim, print_loads, table
 
 CORES = (SERVER_CORE, LOAD_CORE)
 EXECUTION = ((2, 1), (1, 2), (1, 1))  # executors, threads

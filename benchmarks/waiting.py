@@ -11,9 +11,11 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 
+from benchmarks.calls import decode_request
 from benchmarks.h2load import load
-from benchmarks.harness import Load, Server, Side, alternate, arguments, claim, decode_request, serve, table
+from benchmarks.harness import Load, Server, Side, alternate, arguments, serve
 from benchmarks.packages import NAMES, package
+from benchmarks.printing import claim, table
 
 CALLERS = (1, 4, 16, 64, 256)
 FIXED = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # milliseconds

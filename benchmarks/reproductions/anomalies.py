@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.harness import claim, table
+from benchmarks.printing import claim, table
 from benchmarks.reproductions.runs import arguments, finish
 from training.evaluate.bounds import kl_per_dimension
 from training.evaluate.served import ServedPair

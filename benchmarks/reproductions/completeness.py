@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.harness import claim
+from benchmarks.printing import claim
 from benchmarks.reproductions.completeness_picture import draw
 from benchmarks.reproductions.runs import Finished, arguments, finish
 from training.evaluate.comparison import comparison

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.linalg import subspace_angles
 from scipy.stats import multivariate_normal
 
-from benchmarks.harness import claim
+from benchmarks.printing import claim
 from benchmarks.reproductions.runs import Finished, arguments, finish
 from training.data import load_dataset
 from training.evaluate.served import ServedPair

@@ -1,0 +1,39 @@
+"""A server process's own processor time, the wall clock beside it, and its memory."""
+
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Clock(NamedTuple):
+    """Seconds, from an arbitrary start."""
+
+    processor: float
+    """That the server used, user and system, all threads."""
+    wall: float
+    stolen: float
+    """That the host took from this machine's cores."""
+
+
+def clock(pid: int) -> Clock:
+    """Reads the clocks."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    stolen = Path("/proc/stat").read_text().split(maxsplit=9)[8]
+    tick = os.sysconf("SC_CLK_TCK")
+    return Clock((int(fields[11]) + int(fields[12])) / tick, time.perf_counter(), int(stolen) / tick)
+
+
+def since(pid: int, before: Clock) -> Clock:
+    """Returns what went by on each clock."""
+    return Clock(*(now - then for now, then in zip(clock(pid), before, strict=True)))
+
+
+def steal_of(spent: Clock) -> float:
+    """Returns the share of all cores' time that the host took."""
+    return spent.stolen / (spent.wall * (os.cpu_count() or 1))
+
+
+def resident_bytes(pid: int) -> int:
+    """Returns a process's resident memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

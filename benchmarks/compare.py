@@ -1,0 +1,115 @@
+"""Two checkouts of this project side by side: the scripts of both run by turns, and ratios of medians.
+
+    python -m benchmarks.compare OLD_CHECKOUT NEW_CHECKOUT small_calls lone_call --rounds 5
+
+It reads the tables and claims that the scripts print, so an old commit needs nothing for it. A checkout's own
+.venv runs its scripts, or else the Python that runs this one. Columns of figures are matched by table, side and title.
+Look at the minimal servers and at `session.run` first: they are the same on both sides, and show what chance does.
+"""
+
+import argparse
+import math
+import re
+import statistics
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.printing import table
+
+CLAIM = re.compile(r"^(?:!! |   )(?P<name>\S.*): (?P<figure>[-+.\de]+|nan|inf) \(must ")
+NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(?:e[-+]?\d+)?%?")
+GAP = re.compile(r"\s{2,}")
+
+
+class Printed(NamedTuple):
+    """One figure that a script printed."""
+
+    name: str
+    value: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("old", type=Path, metavar="OLD_CHECKOUT")
+    parser.add_argument("new", type=Path, metavar="NEW_CHECKOUT")
+    parser.add_argument("figures", nargs="+", metavar="FIGURE", help="names of scripts, for example small_calls")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of every script in each checkout")
+    parser.add_argument("--within", type=float, default=0.03, metavar="SHARE", help="larger changes are marked")
+    parser.add_argument("--only", type=re.compile, default="", metavar="REGEX", help="print only figures that match")
+    asked, options = parser.parse_known_args()  # what it does not know is for the scripts: --seconds 1 --repeats 1
+    for figure in asked.figures:
+        old, new = compare(asked.old, asked.new, figure, asked.rounds, options)
+        print(f"== {figure}, medians of {asked.rounds} rounds")
+        lines = [line for line in rows(old, new, asked.within) if re.search(asked.only, line[0])]
+        table("figure", "old", "new", "new / old", "", rows=lines)
+
+
+def compare(
+    old: Path, new: Path, figure: str, rounds: int, options: Sequence[str]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Returns the medians of both checkouts by name. The one that begins changes from round to round."""
+    values: dict[Path, dict[str, list[float]]] = {old: defaultdict(list), new: defaultdict(list)}
+    for number in range(rounds):
+        for checkout in (old, new) if number % 2 == 0 else (new, old):
+            for printed in figures_of(run(checkout, figure, options)):
+                values[checkout][printed.name].append(printed.value)
+    medians = [{name: statistics.median(every) for name, every in values[side].items()} for side in (old, new)]
+    return medians[0], medians[1]
+
+
+def run(checkout: Path, figure: str, options: Sequence[str]) -> str:
+    """Returns what a script of a checkout prints; leaves where it fails."""
+    own = checkout.absolute() / ".venv" / "bin" / "python"
+    python = str(own) if own.exists() else sys.executable
+    done = subprocess.run(
+        [python, "-m", f"benchmarks.{figure}", *options], cwd=checkout, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{checkout}: {figure} left with {done.returncode}")
+    return done.stdout
+
+
+def figures_of(text: str) -> Iterator[Printed]:
+    """Yields every number of the tables and every claim in what a script printed; a name that repeats is numbered."""
+    seen: Counter[str] = Counter()
+    for name, value in _figures(text):
+        seen[name] += 1
+        yield Printed(name if seen[name] == 1 else f"{name} #{seen[name]}", value)
+
+
+def _figures(text: str) -> Iterator[Printed]:
+    header: list[str] = []
+    for line in text.splitlines():
+        cells = GAP.split(line.strip())
+        if claim := CLAIM.match(line):
+            header = []
+            yield Printed(claim["name"], float(claim["figure"]))
+        elif len(cells) < 2:
+            header = []
+        elif not any(NUMBER.fullmatch(cell) for cell in cells[1:]):
+            header = cells
+        elif len(header) == len(cells):
+            for title, cell in zip(header[1:], cells[1:], strict=True):
+                if NUMBER.fullmatch(cell):
+                    yield Printed(f"{cells[0]}, {title}", _number(cell))
+
+
+def rows(old: dict[str, float], new: dict[str, float], within: float) -> Iterator[tuple[str, float, float, float, str]]:
+    """Yields a line a figure; one that a checkout does not print has no ratio."""
+    for name in dict.fromkeys([*old, *new]):
+        before, after = old.get(name, math.nan), new.get(name, math.nan)
+        ratio = after / before if before else math.nan
+        yield name, before, after, ratio, "!!" if abs(ratio - 1) > within else ""
+
+
+def _number(cell: str) -> float:
+    plain = float(cell.replace(",", "").rstrip("%"))
+    return plain / 100 if cell.endswith("%") else plain
+
+
+if __name__ == "__main__":
+    main()
