@@ -1,7 +1,7 @@
-"""Borders: what stands between a component's own tensors and those of a package, and what the two together answer.
+"""Borders: what lies between a component's own tensors and those of a package.
 
-Each is written once, in PyTorch: run on tensors it gives the answers to be met, run on what `join` puts in their place
-it writes itself down as nodes of the graph.
+Each border is written once, in PyTorch. Run on tensors, it gives the reference answers. Run on the proxies of `join`,
+it becomes nodes of the graph.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,13 +26,13 @@ class Border(NamedTuple):
     """Of the package's graph, in order."""
     outputs: tuple[str, ...]
     before: Callable[..., Sequence[Tensor]]
-    """The inputs -> what the component itself takes."""
+    """The graph's inputs -> the component's own inputs."""
     after: Callable[[Mapping[str, Tensor]], Sequence[Tensor]]
-    """The component's answers by role -> the outputs."""
+    """The component's answers, by role -> the graph's outputs."""
     rows: Mapping[str, tuple[int, ...]]
-    """Shapes of a row of the component's answers, by role, where they are known."""
+    """The shape of one row of the component's answers, by role, as far as the spec gives it."""
     key: str = ""
-    """What says so in the spec."""
+    """The keys of the spec that give these shapes."""
 
 
 def encoder_border(spec: Spec) -> Border:
@@ -52,13 +52,13 @@ def encoder_border(spec: Spec) -> Border:
 def decoder_border(spec: Spec, roles: Sequence[str]) -> Border:
     """Returns latent [batch, *latent_shape] -> data, expectation [batch, *shape], and parameters.
 
-    The expectation stands for parameters that the decoder does not answer.
+    The expectation takes the place of parameters where the decoder has none.
 
     Raises:
-        TrainingError: it answers logits, and data does not begin at 0.
+        TrainingError: it answers logits, and the data's minimum is not 0.
     """
     if "logits" in roles and spec.data.minimum != 0:
-        raise TrainingError("minimum: must be 0, since the decoder answers logits")
+        raise TrainingError("minimum: must be 0, because the decoder answers logits")
 
     def after(answers: Mapping[str, Tensor]) -> Sequence[Tensor]:
         parameters = answers.get("parameters")
@@ -81,44 +81,44 @@ def decoder_border(spec: Spec, roles: Sequence[str]) -> Border:
 def likelihood_border() -> Border:
     """Returns data, parameters -> log_likelihood [batch], in nats."""
     name = "log_likelihood"
-    return Border(("data", "parameters"), (name,), lambda *given: given, lambda answers: [answers[name].float()], {})
+    return Border(("data", "parameters"), (name,), lambda *inputs: inputs, lambda answers: [answers[name].float()], {})
 
 
 class Reference(nn.Module):
-    """A component as it came, between the tensors of a package: its answers are those that the graph must give."""
+    """A component as it came, between the tensors of a package. The graph must give the same answers."""
 
     def __init__(self, component: Component, border: Border) -> None:
         super().__init__()
         self.component, self.border = component, border
 
-    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Returns the outputs, in order.
 
         Raises:
-            TrainingError: the component fails, or answers in another number or shape than it should.
+            TrainingError: the component fails, or its answers have the wrong number or shape.
         """
         component, border = self.component, self.border
-        answers = component.run(*border.before(*given))
+        answers = component.run(*border.before(*inputs))
         if len(answers) != len(component.roles):
             raise TrainingError(
                 f"{component.label}: answers {len(answers)} tensors one time and {len(component.roles)} another"
             )
         for role, answer in zip(component.roles, answers, strict=True):
             if role != IGNORED:
-                self._check(role, answer, len(given[0]))
+                self._check(role, answer, len(inputs[0]))
         return tuple(border.after(dict(zip(component.roles, answers, strict=True))))
 
     def _check(self, role: str, answer: Tensor, rows: int) -> None:
-        said = f"{self.component.label}: answers {role} of shape {list(answer.shape)} for {rows} rows"
+        fault = f"{self.component.label}: answers {role} of shape {list(answer.shape)} for {rows} rows"
         if not answer.ndim or len(answer) != rows:
-            raise TrainingError(f"{said}: its first axis must be theirs, however many there are")
+            raise TrainingError(f"{fault}: the first axis must be the rows, however many there are")
         row = self.border.rows.get(role, answer.shape[1:])
         if answer.shape[1:] != row:
-            raise TrainingError(f"{said}, must answer {[rows, *row]} by the spec's {self.border.key}")
+            raise TrainingError(f"{fault}, must answer {[rows, *row]} by the spec's {self.border.key}")
 
 
 def to_own(data: Tensor, spec: Spec) -> Tensor:
-    """Returns rows [batch, *shape] as the pair itself takes them, in float32."""
+    """Returns rows [batch, *shape] in the pair's own layout and range, in float32."""
     values = data.float()
     if spec.scaled_to is not None:
         values = _on_rows(lambda rows: (rows - spec.center) / spec.scale, values, spec.shape)
@@ -128,7 +128,7 @@ def to_own(data: Tensor, spec: Spec) -> Tensor:
 
 
 def from_own(values: Tensor, spec: Spec) -> Tensor:
-    """Returns what the pair itself gives as data [batch, *shape], in float32 and not rounded."""
+    """Returns the pair's own values as data [batch, *shape], in float32 and not rounded."""
     values = _from_layout(values, spec)
     if spec.scaled_to is None:
         return values
@@ -136,7 +136,7 @@ def from_own(values: Tensor, spec: Spec) -> Tensor:
 
 
 def _on_rows(change: Callable[[Tensor], Tensor], values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Returns a change by numbers, applied to rows of values: `training.scaling.flat` says why."""
+    """Applies a change to values as flat rows; `training.scaling.flat` says why."""
     return change(values.reshape(-1, prod(shape))).reshape(-1, *shape)
 
 

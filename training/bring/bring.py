@@ -1,4 +1,4 @@
-"""Packages a pair that was made elsewhere: asked as it came, joined to the tensors of a package, proved, written."""
+"""Packages a pair that was made elsewhere: runs it as it came, joins it to the tensors of a package, proves, writes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,15 +29,15 @@ from vaeserve.package.manifest import Likelihood, Tolerance
 
 
 class Candidate(NamedTuple):
-    """What becomes a graph of the package, if it passes."""
+    """What becomes a graph of the package if it passes the checks."""
 
     label: str
-    """What to call it in an error."""
+    """Its name in errors."""
     module: GraphModule
-    """What the graph must answer."""
+    """Gives the reference answers."""
     graph: Callable[[Probe], ExportedGraph]
     exact: GraphModule | None = None
-    """The module, computed in float64; None where that cannot be had."""
+    """The same module in float64; None where that is not possible."""
 
 
 def export(
@@ -47,17 +47,17 @@ def export(
     directory: Path | str,
     rows: npt.ArrayLike | None = None,
 ) -> ModelPackage:
-    """Exports any two modules as a model package, proves it and writes it. The modules stay as they are.
+    """Exports any two modules as a model package, proves it and writes it. The modules are not changed.
 
     Args:
         encoder: rows in the spec's layout and range -> (mean, log_variance), or what the spec says.
         decoder: latents -> the expectation, or what the spec says.
         spec: what the modules take and answer.
-        directory: where the package goes, a new one.
-        rows: real data to try them on, [rows, *spec.shape]; the first 40 are used. Random ones if not given.
+        directory: where the package goes; it must not exist.
+        rows: real data to try them on, [rows, *spec.shape], of which the first 40 are used; random rows if None.
 
     Raises:
-        TrainingError: the modules are not what the spec says, cannot be exported, or do not answer each row by itself.
+        TrainingError: the modules contradict the spec, cannot be exported, or mix the rows of a batch.
         PackageError: the directory exists, or cannot be written.
     """
     if not isinstance(spec, Spec):
@@ -83,16 +83,15 @@ def package_files(
     """Packages ONNX files as a model package, proves it and writes it.
 
     Args:
-        directory: where the package goes, a new one.
+        directory: where the package goes; it must not exist.
         encoder: data -> mean, log_variance.
         decoder: latent -> the expectation.
         spec: what the graphs take and answer.
-        likelihood: data, parameters -> log_likelihood, where it is not to be made of the family that the spec names.
-        rows: real data to try them on, [rows, *spec.shape]; the first 40 are used. Random ones if not given.
+        likelihood: data, parameters -> log_likelihood; None: made from the family that the spec names.
+        rows: real data to try them on, [rows, *spec.shape], of which the first 40 are used; random rows if None.
 
     Raises:
-        TrainingError: a file is no graph that can be served, is not what the spec says, or does not answer each row by
-            itself.
+        TrainingError: a file is not a graph that can be served, contradicts the spec, or mixes the rows of a batch.
         PackageError: the directory exists, or cannot be written.
     """
     check_place(directory)
@@ -147,20 +146,20 @@ def _write(
 
 
 def _candidate(component: Component, border: Border) -> Candidate:
-    def asked(run: Forward) -> GraphModule:
+    def reference(run: Forward) -> GraphModule:
         return GraphModule(Reference(component._replace(run=run), border), border.inputs, border.outputs)
 
     return Candidate(
         component.label,
-        asked(component.run),
+        reference(component.run),
         lambda probe: read_back(component.label, join_graph(component, border, probe)),
-        None if component.exact is None else asked(component.exact),
+        None if component.exact is None else reference(component.exact),
     )
 
 
 @contextmanager
 def _as_if_alone() -> Iterator[None]:
-    """Computes on the CPU in float32 whatever PyTorch was told before, and leaves its random numbers be."""
+    """Computes on the CPU in float32, whatever PyTorch's defaults are, and leaves its random state unchanged."""
     dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:

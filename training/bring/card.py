@@ -12,27 +12,27 @@ def card_of(spec: Spec, metrics: Mapping[str, float]) -> str:
     lines = [
         f"# {spec.name}",
         "",
-        spec.title or "A pair of encoder and decoder that was made elsewhere.",
+        spec.title or "An encoder and a decoder that were made elsewhere.",
         "",
         f"- **Data**: {data.kind} of shape {shape} ({data.dtype}, {data.minimum:g} to {data.maximum:g}).",
         f"- **Latent**: {latent}" + ("." if spec.posterior == "gaussian" else ", without a posterior."),
-        f"- **Likelihood**: {spec.likelihood or 'not told'}.",
+        f"- **Likelihood**: {spec.likelihood or 'unknown'}.",
         f"- **Graphs**: {spec_preprocessing(spec)}",
     ]
     if metrics:
         lines.append(
-            f"- **Trial rows**: come back with a squared error of {metrics['squared_error']:.4g} a row; "
-            f"their mean has {metrics['mean_row_squared_error']:.4g}."
+            f"- **Trial rows**: reconstructed with a squared error of {metrics['squared_error']:.4g} a row; "
+            f"the mean of the rows has {metrics['mean_row_squared_error']:.4g}."
         )
-    return "\n".join(lines) + "\n\nmanifest.json tells how closely the graphs follow the pair as it came.\n"
+    return "\n".join(lines) + "\n\nmanifest.json says how closely the graphs agree with the pair as it came.\n"
 
 
 def spec_preprocessing(spec: Spec) -> str:
-    """Returns what the graphs do to the data, in a sentence."""
+    """Returns a sentence about what the graphs do to data."""
     data = spec.data
-    given = "data as it is"
+    values = "data as it is"
     if spec.scaled_to is not None:
         low, high = spec.scaled_to
-        given = f"[{data.minimum:g}, {data.maximum:g}] scaled to [{low:g}, {high:g}]"
+        values = f"[{data.minimum:g}, {data.maximum:g}] scaled to [{low:g}, {high:g}]"
     layout = f", as {spec.layout}" if data.kind == "image" else ""
-    return f"the pair itself takes {given}{layout}; scaling, layout and casts are inside the graphs."
+    return f"the pair itself takes {values}{layout}; scaling, layout and casts are inside the graphs."

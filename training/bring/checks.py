@@ -1,4 +1,4 @@
-"""Checks of a pair's own answers. That the graphs then answer alike is the parity gate's to see."""
+"""Checks of a pair's own answers. Whether the graphs agree with them is checked by the parity gate."""
 
 from collections.abc import Mapping
 
@@ -13,18 +13,18 @@ from vaeserve.errors import TrainingError
 from vaeserve.package.manifest import DataSpec
 from vaeserve.package.probes import compare
 
-LARGEST_LOG_VARIANCE = 80.0  # exp of it is all but the largest float32
+LARGEST_LOG_VARIANCE = 80.0  # exp of it is close to the largest float32
 
 
 def check_probes(modules: Mapping[str, tuple[str, GraphModule]], trial: Trial) -> None:
-    """Makes sure that every module's answers are numbers, repeat, and depend on a row alone.
+    """Makes sure that every module's answers are finite, repeat, and depend on their own row alone.
 
     Args:
-        modules: what to call each in an error, and the module, by graph name.
-        trial: what they were asked, and answered for all rows at once.
+        modules: each module and its name in errors, by graph name.
+        trial: their inputs, and their answers for all rows at once.
 
     Raises:
-        TrainingError: they do not.
+        TrainingError: an answer is not like that.
     """
     for graph, (label, module) in modules.items():
         inputs, expected = trial.probes[graph]
@@ -37,22 +37,23 @@ def check_probes(modules: Mapping[str, tuple[str, GraphModule]], trial: Trial) -
             repeated = compare(together, expected, trial.reach, trial.tolerance)
             rows = trial.named(graph, trial.missed(comparison.output, alone, expected))
             reason = (
-                "with the rows beside it: something in it works on the batch as a whole, such as a BatchNorm in "
+                "with the other rows of a batch: something in it works on the batch as a whole, such as a BatchNorm in "
                 "training mode, or it is rounding, of which `tolerance` allows more"
                 if all(other.passed for other in repeated)
                 else "from one call to the next: it draws random numbers, which a graph must not (Encode and Sample "
                 "draw theirs)"
             )
             raise TrainingError(
-                f"{label}: what it answers as {comparison.output} changes by up to {comparison.largest_difference:.3g} "
+                f"{label}: its {comparison.output} changes by up to {comparison.largest_difference:.3g} "
                 f"on {rows}, {reason}"
             )
 
 
 def trial_reconstruction(probes: Mapping[str, Probe], data: DataSpec) -> dict[str, float]:
-    """Returns how far from real rows their reconstructions lie, and how far their mean does: squared errors a row.
+    """Returns the squared error of reconstructions, and that of the rows' mean, a row.
 
-    A pair whose layout, range or order of outputs was told wrongly does worse than the mean; that is said.
+    Prints a warning where reconstructions are worse than the mean: the spec's layout, range or order of outputs may be
+    wrong.
     """
     count = kinds_of(data).real
     real, again = (
@@ -62,8 +63,8 @@ def trial_reconstruction(probes: Mapping[str, Probe], data: DataSpec) -> dict[st
     error, of_mean = (float(((rows - real) ** 2).sum(1).mean()) for rows in (again, real.mean(0)))
     if error > of_mean > 0:
         say(
-            "the rows come back worse than their mean would: are layout, scaled_to and the order of outputs what the "
-            f"pair was trained with? (squared error {error:.3g} a row, the mean's {of_mean:.3g})"
+            "reconstructions are worse than the mean of the rows: are layout, scaled_to and the order of outputs those "
+            f"that the pair was trained with? (squared error {error:.3g} a row, the mean's {of_mean:.3g})"
         )
     return {"squared_error": error, "mean_row_squared_error": of_mean}
 
@@ -86,6 +87,6 @@ def _check_values(graph: str, label: str, trial: Trial) -> None:
             )
         if name == "log_variance" and (rows := named(output > LARGEST_LOG_VARIANCE)):
             raise TrainingError(
-                f"{label}: log_variance reaches {output.max():.3g} for {rows}, of which exp overflows: clamp it, or is "
-                "it no logarithm?"
+                f"{label}: log_variance reaches {output.max():.3g} for {rows}, and its exp overflows: clamp it, or is "
+                "it not a logarithm?"
             )

@@ -1,5 +1,6 @@
 """The verb `vae package`."""
 
+import argparse
 from pathlib import Path
 
 from training.bring.spec import parse_spec
@@ -15,29 +16,15 @@ def package(arguments: list[str]) -> int:
     """Runs `vae package`.
 
     Returns:
-        0 when the package was written; exits with 2 when called wrongly.
+        0 when the package was written; exits with 2 on a usage error.
 
     Raises:
-        TrainingError: the files cannot be served, or are not what the spec says.
+        TrainingError: the files cannot be served, or contradict the spec.
         InvalidInput: the rows cannot be read.
         PackageError: the package's directory exists, or cannot be written.
-        StartupError: there is not exactly one ONNX Runtime, on which the graphs are proved.
+        StartupError: there is not exactly one ONNX Runtime.
     """
-    parser = verb_parser(
-        "package",
-        "Packages ONNX graphs that were made elsewhere, if they answer each row by itself and alike every time. "
-        "What they take and answer stands in SPEC.toml: see docs/bring-your-own.md.",
-    )
-    parser.add_argument("--encoder", type=Path, required=True, metavar="E.onnx", help="data -> mean, log_variance")
-    parser.add_argument("--decoder", type=Path, required=True, metavar="D.onnx", help="latent -> expectation")
-    parser.add_argument("--spec", type=Path, required=True, metavar="SPEC.toml", help="what they take and answer")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the package's directory, a new one")
-    parser.add_argument(
-        "--likelihood", type=Path, metavar="L.onnx", help="data, parameters -> log_likelihood, if it is none of ours"
-    )
-    parser.add_argument("--rows", type=Path, metavar="ROWS.npy", help=".npy file of real data to try them on")
-    parser.add_argument("--version", type=read_version, metavar="N", help=f"{VERSION_HELP} (default: the spec's)")
-    asked = parser.parse_args(arguments)
+    asked = _parser().parse_args(arguments)
     check_place(asked.out)
     spec = parse_spec(read_settings_file(asked.spec), str(asked.spec))
     if asked.version is not None:
@@ -56,3 +43,28 @@ def package(arguments: list[str]) -> int:
     )
     print(closing(proved.package, proved.parity, "the graphs as they came,"))
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = verb_parser(
+        "package",
+        "Packages ONNX graphs that were made elsewhere, if each row's answer repeats and depends on that row alone. "
+        "SPEC.toml describes their inputs and outputs: see docs/bring-your-own.md.",
+    )
+    parser.add_argument("--encoder", type=Path, required=True, metavar="E.onnx", help="data -> mean, log_variance")
+    parser.add_argument("--decoder", type=Path, required=True, metavar="D.onnx", help="latent -> expectation")
+    parser.add_argument(
+        "--spec", type=Path, required=True, metavar="SPEC.toml", help="description of inputs and outputs"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the package's directory; it must not exist"
+    )
+    parser.add_argument(
+        "--likelihood",
+        type=Path,
+        metavar="L.onnx",
+        help="data, parameters -> log_likelihood, for a likelihood that is not built in",
+    )
+    parser.add_argument("--rows", type=Path, metavar="ROWS.npy", help=".npy file of real data to try the graphs on")
+    parser.add_argument("--version", type=read_version, metavar="N", help=f"{VERSION_HELP} (default: the spec's)")
+    return parser

@@ -1,4 +1,4 @@
-"""ONNX files that others made: read as a whole, seen to be of the kind that can be served, or refused."""
+"""ONNX files that others made: read, and refused where they cannot be served."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,9 +14,9 @@ from training.export.graphs import nodes_of
 from training.export.onnx_runner import open_session, run
 from vaeserve.errors import TrainingError, innermost
 
-OLDEST_OPSET = 11  # from which on the nodes of `join` are written alike
-MOST_BYTES = 2**31 - 1  # that one message of protobuf can hold
-_DOMAINS = ("", "ai.onnx.ml", "com.microsoft")  # whose operators ONNX Runtime carries
+OLDEST_OPSET = 11  # the nodes that `join` writes have meant the same since then
+MAXIMUM_BYTES = 2**31 - 1  # of one protobuf message
+_DOMAINS = ("", "ai.onnx.ml", "com.microsoft")  # ONNX Runtime has the operators of these
 _DTYPES: dict[int, torch.dtype] = {
     TensorProto.UINT8: torch.uint8,
     TensorProto.FLOAT16: torch.float16,
@@ -26,10 +26,10 @@ _DTYPES: dict[int, torch.dtype] = {
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
-    """Reads an ONNX file, with the files of weights that it names; its inputs come in alphabetical order.
+    """Reads an ONNX file and the files of weights that it names. Inputs are in alphabetical order.
 
     Raises:
-        TrainingError: it cannot be read, is not whole, or is of a kind that cannot be served; names the file.
+        TrainingError: it cannot be read, is incomplete, or cannot be served; names the file.
     """
     model = _read(path)
     _check(path.name, model)
@@ -43,11 +43,11 @@ def read_graph(path: Path) -> onnx.ModelProto:
 
 
 def runner_of(label: str, model: onnx.ModelProto) -> Callable[..., tuple[Tensor, ...]]:
-    """Returns what runs the graph as it came, node by node as it is written, without ONNX Runtime's optimisations.
+    """Returns a function that runs the graph as it is written, without ONNX Runtime's optimisations.
 
     Raises:
-        TrainingError: it takes or answers what cannot be given, or ONNX Runtime does not take it. What runs it raises
-            it where the graph fails.
+        TrainingError: a tensor has a type that is not supported, or ONNX Runtime refuses the graph. The function
+            raises it where the graph fails.
     """
     inputs = _dtypes(f"{label}: input", model.graph.input)
     outputs = [*_dtypes(f"{label}: output", model.graph.output)]
@@ -55,10 +55,10 @@ def runner_of(label: str, model: onnx.ModelProto) -> Callable[..., tuple[Tensor,
 
     def run_rows(*rows: Tensor) -> tuple[Tensor, ...]:
         feeds = {}
-        for (name, dtype), given in zip(inputs.items(), rows, strict=True):
-            fed = given.to(dtype)
-            if dtype == torch.uint8 and not bool((fed == given).all()):
-                raise TrainingError(f"input {name} is uint8, which what it is to be given does not fit into")
+        for (name, dtype), array in zip(inputs.items(), rows, strict=True):
+            fed = array.to(dtype)
+            if dtype == torch.uint8 and not bool((fed == array).all()):
+                raise TrainingError(f"input {name} is uint8, and the values that it gets do not fit into that")
             feeds[name] = fed.numpy()
         return tuple(map(torch.from_numpy, run(session, feeds, outputs)))
 
@@ -68,63 +68,63 @@ def runner_of(label: str, model: onnx.ModelProto) -> Callable[..., tuple[Tensor,
 def _read(path: Path) -> onnx.ModelProto:
     try:
         if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would wait for ever
-            raise TrainingError(f"{path}: is no file")
-        if path.stat().st_size > MOST_BYTES:
-            raise TrainingError(f"{path}: is larger than 2 GB, and so is no ONNX file")
+            raise TrainingError(f"{path}: is not a file")
+        if path.stat().st_size > MAXIMUM_BYTES:
+            raise TrainingError(f"{path}: is larger than 2 GB, and so not an ONNX file")
         content = path.read_bytes()
     except OSError as exc:
         raise TrainingError(f"{path}: cannot be read: {exc.strerror}") from exc
     try:
         model = onnx.load_model_from_string(content)
-    except Exception as exc:  # of protobuf, which is onnx's business
-        raise TrainingError(f"{path}: is no ONNX file, or was cut short") from exc
+    except Exception as exc:  # protobuf's own errors, which only onnx imports
+        raise TrainingError(f"{path}: is not an ONNX file, or was cut short") from exc
     if not model.HasField("graph") or not model.opset_import:
-        raise TrainingError(f"{path}: is no ONNX file: there is no graph in it")
+        raise TrainingError(f"{path}: is not an ONNX file: there is no graph in it")
     try:
         load_external_data_for_model(model, str(path.parent))
-    except Exception as exc:  # the checker's own, the disk's, and what fields that were altered lead to
-        raise TrainingError(f"{path}: its weights cannot be read from beside it: {innermost(exc)}") from exc
+    except Exception as exc:  # errors of the checker and the disk, and whatever altered fields lead to
+        raise TrainingError(f"{path}: the files of its weights cannot be read: {innermost(exc)}") from exc
     return model
 
 
 def _check(label: str, model: onnx.ModelProto) -> None:
-    """Refuses what no server could run."""
+    """Refuses a graph that no server could run."""
     domains: list[onnx.OperatorSetIdProto | onnx.NodeProto] = [*model.opset_import, *nodes_of(model.graph)]
     for named in domains:
-        if named.domain == "ai.onnx":  # another name of the same
+        if named.domain == "ai.onnx":  # another name of the same domain
             named.domain = ""
     opset = next((entry.version for entry in model.opset_import if not entry.domain), None)
     if opset is None:
         raise TrainingError(f"{label}: names no opset of ONNX's own operators")
     if opset < OLDEST_OPSET:
         raise TrainingError(
-            f"{label}: opset {opset} is too old, the least is {OLDEST_OPSET}: export it anew, or convert it "
+            f"{label}: opset {opset} is too old, the minimum is {OLDEST_OPSET}: export it anew, or convert it "
             "(onnx.version_converter)"
         )
     try:
         onnx.checker.check_model(model)
         if model.functions:
             model.CopyFrom(onnx.inliner.inline_local_functions(model))
-    except Exception as exc:  # the checker's own, and whatever bytes that were altered lead to
-        raise TrainingError(f"{label}: is no sound ONNX graph: {innermost(exc)}") from exc
+    except Exception as exc:  # errors of the checker, and whatever altered bytes lead to
+        raise TrainingError(f"{label}: is not a valid ONNX graph: {innermost(exc)}") from exc
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in nodes_of(model.graph) if node.domain not in _DOMAINS})
     if foreign:
-        raise TrainingError(f"{label}: holds operators that ONNX Runtime does not carry: {', '.join(foreign[:5])}")
+        raise TrainingError(f"{label}: has operators that ONNX Runtime lacks: {', '.join(foreign[:5])}")
 
 
 def _check_batch(label: str, value: onnx.ValueInfoProto) -> None:
-    """Refuses an input of so many rows alone. What exporters say of outputs is often wrong: running it tells."""
+    """Refuses an input with a fixed number of rows. Outputs are not checked: exporters often describe them wrongly."""
     axes = value.type.tensor_type.shape.dim
     if axes and axes[0].HasField("dim_value"):
         raise TrainingError(
-            f"{label}: input {value.name} takes batches of {axes[0].dim_value} alone: export it with a first axis of "
-            "any length (dynamic_shapes of torch.onnx.export)"
+            f"{label}: input {value.name} only takes batches of {axes[0].dim_value} rows: export it with a first axis "
+            "of any length (dynamic_shapes of torch.onnx.export)"
         )
 
 
 def _dtypes(place: str, values: Iterable[onnx.ValueInfoProto]) -> dict[str, torch.dtype]:
     for value in values:
-        kind = value.type.tensor_type.elem_type  # 0 of what is no tensor
+        kind = value.type.tensor_type.elem_type  # 0 where it is not a tensor
         if kind not in _DTYPES:
             named = TensorProto.DataType.Name(kind).lower() if kind in TensorProto.DataType.values() else "unknown"
             raise TrainingError(f"{place} {value.name} is {named}: must be a float32, float16, double or uint8 tensor")

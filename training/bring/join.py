@@ -1,4 +1,4 @@
-"""Joins a component's graph to the tensors of a package, by nodes that are written where its border is run."""
+"""Joins a component's graph to the tensors of a package: running its border on proxies writes the nodes."""
 
 from collections.abc import Callable, Iterable
 from typing import cast
@@ -29,9 +29,9 @@ def _written(operator: str) -> Callable[..., "Proxy"]:
 
 
 class Proxy:
-    """Stands in for a tensor: what is asked of it is written down as nodes, of operators alike since opset 11.
+    """Stands in for a tensor: each call writes a node, of operators that have meant the same since opset 11.
 
-    It has those of a tensor's methods that borders call, and they mean the same.
+    It has the methods of a tensor that borders call, with the same meaning.
     """
 
     def __init__(self, value: ir.Value, tape: Tape) -> None:
@@ -49,7 +49,7 @@ class Proxy:
         return self.write("Reshape", np.array(shape, np.int64))
 
     def narrow(self, axis: int, first: int, length: int) -> "Proxy":
-        """Returns so many places of an axis."""
+        """Returns a slice of an axis."""
         return self.write("Slice", *(np.array([at], np.int64) for at in (first, first + length, axis)))
 
     def to(self, dtype: torch.dtype) -> "Proxy":
@@ -61,7 +61,7 @@ class Proxy:
         return self.to(torch.float32)
 
     def cast(self, dtype: ir.DataType) -> "Proxy":
-        """Returns the value in a type of ONNX; itself if it is known to have it."""
+        """Returns the value in a type of ONNX; itself if it is of that type already."""
         return self if self.value.dtype is dtype else self.write("Cast", dtype=dtype, to=dtype)
 
     def write(
@@ -71,19 +71,19 @@ class Proxy:
         dtype: ir.DataType | None = None,
         **attributes: int | tuple[int, ...],
     ) -> "Proxy":
-        """Returns an operator's answer for the value and constants, of the value's type unless told otherwise."""
+        """Returns an operator's output for the value and constants; its type is the value's unless `dtype` is set."""
         inputs = [self.tape.op("Constant", [], {"value": ir.tensor(constant)}) for constant in constants]
-        made = self.tape.op(operator, [self.value, *inputs], attributes)
-        if known := dtype or self.value.dtype:
-            made.dtype = known
-        return Proxy(made, self.tape)
+        output = self.tape.op(operator, [self.value, *inputs], attributes)
+        if output_dtype := dtype or self.value.dtype:
+            output.dtype = output_dtype
+        return Proxy(output, self.tape)
 
 
 def join_graph(component: Component, border: Border, probe: Probe) -> onnx.ModelProto:
-    """Returns a component's graph with the inputs and outputs that its probe has.
+    """Returns a component's graph with the inputs and outputs of its probe.
 
     Raises:
-        TrainingError: the component cannot be exported, or its nodes do not hang together.
+        TrainingError: the component cannot be exported, or its nodes do not connect.
     """
     model = component.model()
     try:
@@ -92,14 +92,14 @@ def join_graph(component: Component, border: Border, probe: Probe) -> onnx.Model
         RemoveUnusedNodesPass()(whole)
         NameFixPass()(whole)
         return strip(ir.to_proto(whole))
-    except Exception as exc:  # names that nobody defines, and whatever else bytes that were altered lead to
-        raise TrainingError(f"{component.label}: is no sound ONNX graph: {innermost(exc)}") from exc
+    except Exception as exc:  # undefined names, and whatever else altered bytes lead to
+        raise TrainingError(f"{component.label}: is not a valid ONNX graph: {innermost(exc)}") from exc
 
 
 def _join(graph: ir.Graph, roles: tuple[str, ...], border: Border, probe: Probe) -> None:
     for node in graph.all_nodes():
         for value in node.outputs:
-            value.shape = None  # of batches, and perhaps of rows, as they were called and sized when it was made
+            value.shape = None  # names and sizes of batches, perhaps of rows too, are those of its export
             if not value.is_graph_output():
                 value.type = None
     entering, leaving = Tape(), Tape()

@@ -11,11 +11,11 @@ from training.likelihoods.likelihood import Likelihood
 from training.scaling import Scaling, scaling_of
 from vaeserve.errors import TrainingError
 
-_LEAST_PROBABILITY = 1e-6  # of what a decoder answers as an expectation, before its logit is taken
+_MINIMUM_PROBABILITY = 1e-6  # expectations are clamped to it before their logit is taken
 
 
 class OfExpectation(nn.Module):
-    """A family's likelihood where the decoder answers nothing but the expectation, which stands for the parameters."""
+    """A family's likelihood where the decoder only answers the expectation, which takes the parameters' place."""
 
     def __init__(self, likelihood: Likelihood) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class OfExpectation(nn.Module):
         if self.likelihood.family == "gaussian":
             return self.likelihood(data, self.likelihood.scaled(parameters))  # type: ignore[no-any-return]
         probability = parameters / self.likelihood.data.maximum
-        probability = probability.clamp(_LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+        probability = probability.clamp(_MINIMUM_PROBABILITY, 1 - _MINIMUM_PROBABILITY)
         return self.likelihood(data, torch.log(probability) - torch.log1p(-probability))  # type: ignore[no-any-return]
 
 
@@ -34,22 +34,22 @@ def family_of(spec: Spec, decoder_roles: Sequence[str]) -> Likelihood | None:
     """Returns the likelihood that the spec names; None where it names none.
 
     Raises:
-        TrainingError: it is unknown, or fits neither the data nor what the decoder answers.
+        TrainingError: it is unknown, or does not fit the data or the decoder's outputs.
     """
     if "logits" in decoder_roles and spec.likelihood not in ("bernoulli", "binomial"):
-        raise TrainingError("likelihood: must be bernoulli or binomial, since the decoder answers logits")
+        raise TrainingError("likelihood: must be bernoulli or binomial, because the decoder answers logits")
     if spec.likelihood is None:
         return None
     if spec.likelihood not in FAMILIES:
         raise TrainingError(
-            f"likelihood: {spec.likelihood} is none of {', '.join(FAMILIES)}: give its graph, or leave it out"
+            f"likelihood: {spec.likelihood} is not one of {', '.join(FAMILIES)}: provide its graph, or leave it out"
         )
     if spec.likelihood == "logistic" and "parameters" not in decoder_roles:
-        raise TrainingError("likelihood: logistic needs scales too, and the decoder answers the expectation alone")
+        raise TrainingError("likelihood: logistic needs scales too, and the decoder only answers the expectation")
     if spec.likelihood == "gaussian" and spec.likelihood_scale is None:
         raise TrainingError("likelihood_scale: must be given for a gaussian likelihood")
     scaling = Scaling(torch.tensor(spec.center), torch.tensor(spec.scale))
-    if spec.likelihood == "logistic":  # whose parameters are of levels between -1 and 1, always
+    if spec.likelihood == "logistic":  # its parameters always refer to levels between -1 and 1
         scaling = scaling_of(spec.data, torch.empty(0), spec.likelihood)
     try:
         likelihood = likelihood_of(spec.likelihood, spec.data, scaling)

@@ -1,4 +1,4 @@
-"""Spec: what its maker says of a pair, in Python or as a TOML file."""
+"""Spec: what the author says about a pair, in Python or as a TOML file."""
 
 from typing import Annotated, Literal, Self
 
@@ -15,7 +15,7 @@ Sizes = Annotated[
     Shape, BeforeValidator(lambda sizes: (sizes,) if isinstance(sizes, int) else sizes), Field(strict=False)
 ]
 Roles = Annotated[tuple[str, ...], Field(strict=False)]
-LEAST_SCALE = 0.003  # what the Gaussian's soft floor leaves room for
+LEAST_SCALE = 0.003  # smaller scales lie below the Gaussian's soft floor
 
 
 class Spec(Record):
@@ -24,18 +24,18 @@ class Spec(Record):
     model_config = ConfigDict(strict=True)
 
     name: Name
-    """Of the model, as clients call it."""
+    """The model's name for clients."""
     version: Version = 1
     title: str = ""
-    """What it is, in a line for people."""
+    """A description in one line."""
 
     kind: Literal["image", "table"]
     shape: Sizes
-    """Of one row, as clients send it: [height, width, channels], or the number of columns."""
+    """Shape of one row, as clients send it: [height, width, channels], or the number of columns."""
     dtype: Literal["uint8", "float32"] | None = None
-    """As clients send it; images uint8 and tables float32 if not given."""
+    """Type of the data that clients send; default: uint8 for images, float32 for tables."""
     minimum: float | None = None
-    """Data outside minimum and maximum is refused; 0 and 255 for uint8 if not given."""
+    """Data outside minimum and maximum is refused; default: 0 and 255 for uint8."""
     maximum: float | None = None
     columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Names of a table's columns, in order."""
@@ -43,25 +43,25 @@ class Spec(Record):
     """How picture files became rows, for example {fit = "crop", channels = 3}; `vae encode` then fits them so."""
 
     latent_shape: Sizes
-    """Of one row's latent."""
+    """Shape of one row's latent."""
     posterior: Literal["gaussian", "none"] = "gaussian"
     """none: the encoder answers a point instead of a distribution."""
 
     layout: Literal["NHWC", "NCHW", "flat"] = "NHWC"
-    """Of the images that the pair itself takes and gives; flat: [channels * height * width]."""
+    """Layout of the pair's own images; flat: [channels * height * width]."""
     scaled_to: Annotated[tuple[float, float], Field(strict=False)] | None = None
-    """What minimum and maximum are to the pair itself, for example [0, 1] or [-1, 1]; data as it is if not given."""
+    """The pair's own range for minimum and maximum, for example [0, 1] or [-1, 1]; default: no scaling."""
     encoder_outputs: Roles | None = None
     """What the encoder's outputs are, in their order; moments: mean, and log_variance behind it on axis 1."""
     decoder_outputs: Roles | None = None
     """What the decoder's outputs are, in their order; with data the expectation is taken as it is."""
 
     likelihood: str | None = None
-    """Family of the data's distribution given a latent."""
+    """Family of the distribution of data given a latent."""
     likelihood_scale: Annotated[float, Field(ge=LEAST_SCALE)] | None = None
-    """Standard deviation of a gaussian, in the units that the pair itself works in."""
+    """Standard deviation of a gaussian, in the pair's own units."""
     tolerance: Annotated[float, Field(ge=1e-6, le=0.01)] = 1e-5
-    """How far the packaged graphs' answers may lie from those of the pair as it came; ten times that, of their size."""
+    """Maximum difference between the graphs' answers and the pair's own; the relative one is ten times that."""
 
     @property
     def data(self) -> DataSpec:
@@ -112,12 +112,12 @@ class Spec(Record):
 
     @property
     def center(self) -> float:
-        """What 0 of the pair's own is as data: own = (data - center) / scale."""
+        """The data value that the pair sees as 0: own = (data - center) / scale."""
         return 0.0 if self.scaled_to is None else self.data.minimum - self.scaled_to[0] * self.scale
 
     @property
     def scale(self) -> float:
-        """What a step of 1 of the pair's own is as data."""
+        """The difference in data that the pair sees as 1."""
         if self.scaled_to is None:
             return 1.0
         low, high = self.scaled_to
@@ -134,10 +134,10 @@ class Spec(Record):
         if self.scaled_to is not None and self.scaled_to[0] >= self.scaled_to[1]:
             raise ValueError("scaled_to: the first must be below the second")
         for outputs in (self.encoder, self.decoder):
-            if outputs.told is not None and not outputs.are_enough(outputs.told):
+            if outputs.names is not None and not outputs.are_enough(outputs.names):
                 raise ValueError(f"{outputs.key}: {outputs.rule}")
         if (self.likelihood == "gaussian") < (self.likelihood_scale is not None):
-            raise ValueError("likelihood_scale: is the gaussian's, and the likelihood is another")
+            raise ValueError("likelihood_scale: is for a gaussian likelihood alone")
         return self
 
 

@@ -1,4 +1,4 @@
-"""The trial of a pair: rows that it is tried on, given by its maker or drawn, and those on which answers are missed."""
+"""The trial of a pair: the rows that it is run on, real or random, and those on which a graph's answers are off."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,15 +15,15 @@ from vaeserve.files import AnyArray
 from vaeserve.package.manifest import DataSpec, Tolerance
 from vaeserve.package.probes import Reach, compare, reach_of
 
-WIDEST = 1e6  # range within which random values still mean something
+WIDEST = 1e6  # random values from a wider range mean nothing
 
 
 class Trial(NamedTuple):
-    """What a pair was asked and answered, and how nearly that is to be met."""
+    """A pair's inputs and answers, and how closely graphs must agree with them."""
 
     data: DataSpec
-    given: bool
-    """Whether its maker gave rows; random ones stand for them otherwise."""
+    has_real_rows: bool
+    """Whether the author provided rows; they are random otherwise."""
     probes: Mapping[str, Probe]
     """By graph name."""
     tolerance: Tolerance
@@ -46,16 +46,16 @@ class Trial(NamedTuple):
 
     def named(self, graph: str, rows: Sequence[int]) -> str:
         """Returns how many of each kind of a graph's probe rows these are, in words."""
-        given = "given" if self.given else "random"
-        kinds = (f"{given} rows", "random rows", "flat rows" if self.data.kind == "image" else "extreme rows")
+        source = "given" if self.has_real_rows else "random"
+        kinds = (f"{source} rows", "random rows", "flat rows" if self.data.kind == "image" else "extreme rows")
         if graph == "decoder":
-            kinds = (f"latents of {given} rows", "draws from N(0, I)", "latents far out")
-        found, every = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
+            kinds = (f"latents of {source} rows", "draws from N(0, I)", "latents far out")
+        counts, every = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
         kind_of = [kind for kind, count in zip(kinds, kinds_of(self.data), strict=True) for _ in range(count)]
         for row, kind in enumerate(kind_of):
             every[kind] += 1
-            found[kind] += row in rows
-        return " and ".join(f"{count} of {every[kind]} {kind}" for kind, count in found.items() if count)
+            counts[kind] += row in rows
+        return " and ".join(f"{count} of {every[kind]} {kind}" for kind, count in counts.items() if count)
 
 
 def select_rows(arrays: TensorArrays, rows: Sequence[int]) -> TensorArrays:
@@ -64,17 +64,17 @@ def select_rows(arrays: TensorArrays, rows: Sequence[int]) -> TensorArrays:
 
 
 def trial_rows(rows: npt.ArrayLike | None, spec: Spec) -> Tensor:
-    """Returns rows to try a pair on [rows, *shape], checked against the spec; random ones where none are given.
+    """Returns rows to try a pair on [rows, *shape], checked against the spec; random rows for None.
 
     Raises:
-        TrainingError: they are not what the spec says, or none can be drawn.
+        TrainingError: they contradict the spec, or none can be drawn.
     """
     data = spec.data
     if rows is not None:
         try:
             return _checked(np.asarray(rows), data)
-        except (RuntimeError, TypeError, ValueError) as exc:  # a tensor that wants gradients, rows of two lengths
-            raise TrainingError(f"rows: are no array: {innermost(exc)}") from exc
+        except (RuntimeError, TypeError, ValueError) as exc:  # a tensor that requires gradients, rows of two lengths
+            raise TrainingError(f"rows: are not an array: {innermost(exc)}") from exc
     width = data.maximum - data.minimum
     if width > WIDEST:
         raise TrainingError(
@@ -86,7 +86,7 @@ def trial_rows(rows: npt.ArrayLike | None, spec: Spec) -> Tensor:
 
 def _checked(rows: AnyArray, data: DataSpec) -> Tensor:
     if not rows.ndim or not len(rows):
-        raise TrainingError("rows: holds none")
+        raise TrainingError("rows: there are none")
     rows = rows[:REAL]
     if rows.shape[1:] != data.shape:
         raise TrainingError(f"rows: are of shape {list(rows.shape[1:])}, and the spec says {list(data.shape)}")

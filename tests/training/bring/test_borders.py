@@ -20,5 +20,5 @@ def test_layouts_and_ranges_there_and_back(layout: str) -> None:
 
 
 def test_logits_are_of_data_that_begins_at_0() -> None:
-    with pytest.raises(TrainingError, match=r"^minimum: must be 0, since the decoder answers logits$"):
+    with pytest.raises(TrainingError, match=r"^minimum: must be 0, because the decoder answers logits$"):
         decoder_border(spec(minimum=1.0), ("logits",))

@@ -184,7 +184,7 @@ def test_the_metrics_tell_how_near_given_rows_come_back(bring: Bring, capsys: py
     made = bring(rows=DATA)
     error = float(((DATA @ W @ U - DATA) ** 2).sum(1)[np.arange(40) % 7].mean())
     assert made.manifest.metrics["squared_error"] == pytest.approx(error, rel=1e-3)
-    assert "the rows come back worse than their mean would" in capsys.readouterr().err
+    assert "reconstructions are worse than the mean of the rows" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -193,12 +193,12 @@ def test_the_metrics_tell_how_near_given_rows_come_back(bring: Bring, capsys: py
         (
             "axis = Constant <value = int64[1] {0}> () m = ReduceMean<axes = [0]>(x) h = Sub(x, m) "
             "mu = MatMul(h, W) logvar = MatMul(h, V)",
-            "what it answers as mean changes by up to",
+            "its mean changes by up to",
         ),
         (
             "shape = Constant <value = int64[2] {64, 6}> () h = Reshape(x, shape) "
             "mu = MatMul(h, W) logvar = MatMul(h, V)",
-            "it is given [1, 6] by the spec's shape, layout and latent_shape, and must take any number",
+            "by the spec's shape, layout and latent_shape it gets [1, 6], and must take any number",
         ),
         (
             "shape = Constant <value = int64[2] {1, 6}> () h = Reshape(x, shape) "
@@ -234,13 +234,13 @@ def test_an_encoder_that_cannot_be_served(bring: Bring, tmp_path: Path, nodes: s
         (
             {"shape": 7},
             "e.onnx: ONNX Runtime cannot run it on 64 rows: Got invalid dimensions for input: x for the following "
-            "indices index: 1 Got: 7 Expected: 6; it is given [64, 7] by the spec's shape, layout and latent_shape",
+            "indices index: 1 Got: 7 Expected: 6; by the spec's shape, layout and latent_shape it gets [64, 7]",
         ),
         (
             {"decoder": decoder("y = Identity(z)", outputs="float[N, 2] y")},
             "d.onnx: answers expectation of shape [64, 2]",
         ),
-        ({"decoder_outputs": ["logits"]}, "minimum: must be 0, since the decoder answers logits"),
+        ({"decoder_outputs": ["logits"]}, "minimum: must be 0, because the decoder answers logits"),
         ({"likelihood": encoder()}, "l.onnx: takes x, must take data and parameters"),
         ({"maximum": 1e30}, "rows: must be given: values drawn at random"),
         ({"rows": np.zeros((4, 5))}, "rows: are of shape [5], and the spec says [6]"),

@@ -49,7 +49,7 @@ def normalised(values: Tensor) -> tuple[Tensor, Tensor]:
         (len, "encoder: is a builtin_function_or_method, must be a torch.nn.Module"),
         (
             nn.Linear(3, 2),
-            r"encoder: mat1 and mat2 shapes cannot be multiplied .*; it is given \[2, 12\] by the spec's shape",
+            r"encoder: mat1 and mat2 shapes cannot be multiplied .*; by the spec's shape, .* it gets \[2, 12\]",
         ),
         (encoder(lambda h: {"mean": h}), "encoder: answers dict, must answer a tensor or a tuple of tensors"),
         (encoder(lambda h: (h, h, h)), "encoder: answers 3 tensors, and it is not clear which is what"),
@@ -60,9 +60,9 @@ def normalised(values: Tensor) -> tuple[Tensor, Tensor]:
         (encoder(lambda h: (h[:1], h)), r"encoder: answers mean of shape \[1, 2\] for 64 rows"),
         (
             encoder(lambda h: (h + torch.randn_like(h), h)),
-            "encoder: what it answers as mean changes by up to .* from one call",
+            "encoder: its mean changes by up to .* from one call",
         ),
-        (encoder(normalised), "encoder: what it answers as mean changes by up to .* with the rows beside it"),
+        (encoder(normalised), "encoder: its mean changes by up to .* with the other rows of a batch"),
         (encoder(lambda h: (h, (h.exp() - 9).log())), "encoder: answers log_variance of NaN or infinity"),
     ],
 )
@@ -76,7 +76,9 @@ def test_encoders_that_cannot_be_served(tmp_path: Path, module: nn.Module, compl
 
 
 def test_a_decoder_of_other_latents(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"^decoder: mat1 .*; it is given \[2, 2\] by the spec's shape"):
+    with pytest.raises(
+        TrainingError, match=r"^decoder: mat1 .*; by the spec's shape, layout and latent_shape it gets \[2, 2\]"
+    ):
         export(encoder(), nn.Linear(3, 12), SETTINGS, tmp_path / "model")
 
 
@@ -210,7 +212,7 @@ def test_a_graph_that_does_not_answer_alike_is_refused_with_rows_and_side(
         return model
 
     monkeypatch.setattr("training.bring.bring.join_graph", altered)
-    named = r"it misses them on 56 of 56 random rows and 8 of 8 flat rows; in float64 .*: the graph is off; `tolerance`"
+    named = r"it disagrees on 56 of 56 random rows and 8 of 8 flat rows; in float64 .*: the graph is off; `tolerance`"
     with pytest.raises(TrainingError, match=rf"^encoder\.mean: .* lie up to 0.5 .* no package was written; {named}"):
         export(encoder(), decoder(), SETTINGS, tmp_path / "model")
     assert not list(tmp_path.iterdir())

@@ -28,19 +28,19 @@ def test_a_graph_as_it_came(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"\x08\x08" * 5, b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_onnx_file(tmp_path: Path, content: bytes) -> None:
-    assert refusal(save(tmp_path, "e", content)).startswith(f"{tmp_path / 'e.onnx'}: is no ONNX file")
+    assert refusal(save(tmp_path, "e", content)).startswith(f"{tmp_path / 'e.onnx'}: is not an ONNX file")
 
 
 def test_a_file_cut_short(tmp_path: Path) -> None:
     content = encoder().SerializeToString()
-    assert "e.onnx: is no ONNX file, or was cut short" in refusal(save(tmp_path, "e", content[:-9]))
+    assert "e.onnx: is not an ONNX file, or was cut short" in refusal(save(tmp_path, "e", content[:-9]))
 
 
 def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:
     assert refusal(tmp_path / "e.onnx") == f"{tmp_path / 'e.onnx'}: cannot be read: No such file or directory"
     assert "cannot be read: Is a directory" in refusal(tmp_path)
     os.mkfifo(tmp_path / "pipe.onnx")
-    assert refusal(tmp_path / "pipe.onnx") == f"{tmp_path / 'pipe.onnx'}: is no file"
+    assert refusal(tmp_path / "pipe.onnx") == f"{tmp_path / 'pipe.onnx'}: is not a file"
 
 
 def test_a_file_larger_than_a_message_may_be(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_what_no_server_could_run(tmp_path: Path, nodes: str, complaint: str) ->
 def test_operators_of_another_domain(tmp_path: Path) -> None:
     text = """<ir_version: 8, opset_import: ["": 17, "com.example": 1]>
         encoder (float[N, 6] x) => (float[N, 2] mu) { mu = com.example.Secret(x) }"""
-    assert "e.onnx: holds operators that ONNX Runtime does not carry: com.example.Secret" in refusal(
+    assert "e.onnx: has operators that ONNX Runtime lacks: com.example.Secret" in refusal(
         save(tmp_path, "e", model(text))
     )
 
@@ -74,7 +74,7 @@ def test_operators_of_another_domain(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("inputs", "outputs", "complaint"),
     [
-        ("float[1, 6] x", "float[1, 2] mu, float[1, 2] logvar", "input x takes batches of 1 alone: export it with"),
+        ("float[1, 6] x", "float[1, 2] mu, float[1, 2] logvar", "input x only takes batches of 1 rows: export it with"),
         ("int64[N, 6] x", "int64[N, 2] mu, float[N, 2] logvar", "input x is int64: must be a float32, float16,"),
         ("seq(float[N, 6]) x", "float[N, 2] mu, float[N, 2] logvar", "input x is undefined: must be a float32,"),
     ],
@@ -85,7 +85,7 @@ def test_inputs_that_cannot_be_given(tmp_path: Path, inputs: str, outputs: str, 
 
 
 def test_opsets_too_old_and_too_new(tmp_path: Path) -> None:
-    assert "e.onnx: opset 9 is too old, the least is 11" in refusal(save(tmp_path, "old", encoder(opset=9))).replace(
+    assert "e.onnx: opset 9 is too old, the minimum is 11" in refusal(save(tmp_path, "old", encoder(opset=9))).replace(
         "old.onnx", "e.onnx"
     )
     assert refusal(save(tmp_path, "new", encoder(opset=99))).startswith("new.onnx: ")
@@ -130,7 +130,7 @@ def test_weights_that_are_not_beside_the_graph(tmp_path: Path) -> None:
     (folder / "link").symlink_to(tmp_path / "outside")
     for location in ("missing", "../outside", str(tmp_path / "outside"), "link"):
         message = refusal(save(folder, "e", external(encoder(), location)))
-        assert "e.onnx: its weights cannot be read from beside it: " in message
+        assert "e.onnx: the files of its weights cannot be read: " in message
         assert Path(location).name in message
 
 
@@ -146,5 +146,5 @@ def test_whole_numbers_are_given_to_inputs_of_uint8_alone(tmp_path: Path) -> Non
         "e.onnx", read_graph(save(tmp_path, "e", encoder("mu = Identity(x)", "uint8[N, 6] x", "uint8[N, 6] mu")))
     )
     assert torch.equal(run(torch.arange(12.0).reshape(2, 6))[0], torch.arange(12, dtype=torch.uint8).reshape(2, 6))
-    with pytest.raises(TrainingError, match="input x is uint8, which what it is to be given does not fit into"):
+    with pytest.raises(TrainingError, match="input x is uint8, and the values that it gets do not fit into that"):
         run(ROWS)

@@ -31,7 +31,7 @@ def test_the_gaussian_is_in_the_datas_units() -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"likelihood": "poisson"}, "likelihood: poisson is none of bernoulli, binomial, gaussian, logistic"),
+        ({"likelihood": "poisson"}, "likelihood: poisson is not one of bernoulli, binomial, gaussian, logistic"),
         ({"likelihood": "gaussian"}, "likelihood_scale: must be given for a gaussian likelihood"),
         ({"likelihood": "binomial", "minimum": 1.0}, "likelihood: binomial is for whole numbers from 0 up"),
         ({"likelihood": "logistic"}, "likelihood: logistic needs scales too"),
@@ -44,5 +44,5 @@ def test_likelihoods_that_do_not_fit(changes: dict[str, object], complaint: str)
 
 @pytest.mark.parametrize("family", [None, "logistic"])
 def test_likelihoods_that_have_no_logits(family: str | None) -> None:
-    with pytest.raises(TrainingError, match=r"^likelihood: must be bernoulli or binomial, since"):
+    with pytest.raises(TrainingError, match=r"^likelihood: must be bernoulli or binomial, because"):
         family_of(spec(likelihood=family), ("logits",))

@@ -48,21 +48,21 @@ def test_outputs_of_a_decoders_module() -> None:
 
 
 def test_what_the_spec_says_comes_first() -> None:
-    told = spec(encoder_outputs=["log_variance", "mean"], decoder_outputs=["ignored", "logits"])
-    assert told.encoder.roles_of("e", 2, ["mean", "log_variance"]) == ("log_variance", "mean")
-    assert told.decoder.roles_of("d", 2, ["data", "expectation"]) == ("ignored", "logits")
+    settings = spec(encoder_outputs=["log_variance", "mean"], decoder_outputs=["ignored", "logits"])
+    assert settings.encoder.roles_of("e", 2, ["mean", "log_variance"]) == ("log_variance", "mean")
+    assert settings.decoder.roles_of("d", 2, ["data", "expectation"]) == ("ignored", "logits")
     with pytest.raises(TrainingError, match=r"^e: answers 1 tensor \(a\), and encoder_outputs names 2$"):
-        told.encoder.roles_of("e", 1, ["a"])
+        settings.encoder.roles_of("e", 1, ["a"])
 
 
 @pytest.mark.parametrize("posterior", ["gaussian", "none"])
 def test_what_is_not_clear_is_asked_for(posterior: str) -> None:
-    told = spec(posterior=posterior)
+    settings = spec(posterior=posterior)
     with pytest.raises(
         TrainingError, match=r"^e: answers 2 tensors \(a, b\), and it is not clear .* encoder_outputs must"
     ):
-        told.encoder.roles_of("e", 2, ["a", "b"])
+        settings.encoder.roles_of("e", 2, ["a", "b"])
     with pytest.raises(
         TrainingError, match=r"^d: answers 4 tensors, .* decoder_outputs must name, once each, expectat"
     ):
-        told.decoder.roles_of("d", 4)
+        settings.decoder.roles_of("d", 4)

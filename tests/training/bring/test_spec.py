@@ -80,7 +80,7 @@ def test_data_as_it_is() -> None:
         ({"encoder_outputs": ["mean", "mean", "log_variance"]}, "encoder_outputs: must name, once each"),
         ({"posterior": "none", "encoder_outputs": ["moments"]}, "encoder_outputs: must name, once each, mean; others"),
         ({"decoder_outputs": ["data"]}, "decoder_outputs: must name, once each, expectation; or logits; or"),
-        ({"likelihood": "bernoulli", "likelihood_scale": 1.0}, "likelihood_scale: is the gaussian's"),
+        ({"likelihood": "bernoulli", "likelihood_scale": 1.0}, "likelihood_scale: is for a gaussian"),
         ({"likelihood_scale": 1e-9}, "likelihood_scale: input should be greater than or equal to 0.003"),
         ({"tolerance": 1.0}, "tolerance: input should be less than or equal to 0.01"),
     ],

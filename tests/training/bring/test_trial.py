@@ -34,8 +34,8 @@ def test_given_rows_are_taken_from_the_first() -> None:
     ("rows", "spec", "complaint"),
     [
         (np.zeros((5, 2)), TABLE, "are of shape [2], and the spec says [3]"),
-        (np.zeros((0, 3)), TABLE, "holds none"),
-        (np.float32(1), TABLE, "holds none"),
+        (np.zeros((0, 3)), TABLE, "there are none"),
+        (np.float32(1), TABLE, "there are none"),
         (np.array([["a", "b", "c"]]), TABLE, "are <U1, and the spec says float32"),
         (np.array([[0, 0, 0], [0, np.nan, 0]]), TABLE, "row 1 holds a value that is not within [-1, 1]"),
         (np.array([[0, 0, 0], [0, 0, -1.5]]), TABLE, "row 1 holds a value that is not within [-1, 1]"),
@@ -51,5 +51,5 @@ def test_rows_that_do_not_fit(rows: np.ndarray, spec: Spec, complaint: str) -> N
 
 @pytest.mark.parametrize("rows", [torch.zeros(5, 3, requires_grad=True), [[0.0, 0.0, 0.0], [0.0]]])
 def test_what_is_no_array(rows: npt.ArrayLike) -> None:
-    with pytest.raises(TrainingError, match=r"^rows: are no array: [^\n]+$"):
+    with pytest.raises(TrainingError, match=r"^rows: are not an array: [^\n]+$"):
         trial_rows(rows, TABLE)

@@ -66,7 +66,7 @@ class Case:
 def test_a_reference_that_is_off_is_blamed_and_its_rows_are_named(given: bool, rows: list[int], named: str) -> None:
     case = Case(spec(), given=given)
     said = verdict(case.off_by(0.5, rows), FOUND, case.content, case.exact)
-    assert said.startswith(f"it misses them on {named}; in float64 the module lies 0.5 from PyTorch's float32 and ")
+    assert said.startswith(f"it disagrees on {named}; in float64 the module lies 0.5 from PyTorch's float32 and ")
     assert said.endswith(" from the graph: PyTorch's float32 is off; `tolerance` allows more")
 
 
@@ -83,7 +83,7 @@ def test_a_graph_that_is_off_is_blamed() -> None:
 def test_without_float64_no_side_is_blamed() -> None:
     case = Case(spec(), given=True)
     said = verdict(case.off_by(0.5, [3]), FOUND, case.content, None)
-    assert said == "it misses them on 1 of 40 given rows; `tolerance` allows more"
+    assert said == "it disagrees on 1 of 40 given rows; `tolerance` allows more"
 
 
 def test_latents_and_rows_of_a_table_have_names_of_their_own() -> None:
@@ -108,7 +108,7 @@ def test_a_verdict_takes_no_more_rows_than_there_is_memory_for(monkeypatch: pyte
 
     monkeypatch.setattr(onnx_runner, "run", run_with_little_memory)
     said = verdict(case.off_by(0.5, [3]), FOUND, case.content, None)
-    assert said == "it misses them on 1 of 40 given rows; `tolerance` allows more"
+    assert said == "it disagrees on 1 of 40 given rows; `tolerance` allows more"
 
 
 def test_in_float64_too_wide_rows_are_computed_a_few_at_a_time() -> None:
