@@ -6,6 +6,7 @@ waiting_room   where calls wait for room, one behind the other
 forming        when a free device starts the next batch, and what that batch holds
 gathering      whether calls come in crowds, and the turns that bring a crowd together
 line           the calls that wait, in two classes, and how the rows of a batch are chosen from them
+batch          the pieces of calls that run together
 executor       runs batches, gives every call its own answer
 device         the slots that batches run in, and the threads that run them
 batch_times    how long batches take, and when waiting rows are likely to be answered

@@ -12,10 +12,11 @@ import time
 from typing import Generic
 
 from serving.batching.admission import RowAdmission
+from serving.batching.batch import Batch
 from serving.batching.batch_times import BatchTimes
 from serving.batching.call import A, Answer, Call, Piece, R
 from serving.batching.device import Device
-from serving.batching.executor import Batch, Executor, RunBatch, fail
+from serving.batching.executor import Executor, RunBatch, fail
 from serving.batching.forming import Forming
 from serving.batching.gathering import QUIET_TURNS
 from serving.batching.line import Line

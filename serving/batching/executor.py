@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from serving.batching.batch import Batch, halves
 from serving.batching.batch_times import BatchTimes
 from serving.batching.call import A, Answer, Call, Piece, R
 from serving.batching.device import Device
@@ -17,32 +18,6 @@ _log = logging.getLogger(__name__)
 
 RunBatch = Callable[[Sequence[R], Interrupt | None], Sequence[A | NonFiniteOutput]]
 E = TypeVar("E", bound=VaeError)
-
-
-class Batch(Generic[R, A]):
-    """Pieces that run together."""
-
-    __slots__ = ("interrupt", "is_backlogged", "pieces", "rows", "unwanted", "wanted")
-
-    def __init__(self, pieces: Sequence[Piece[R, A]], *, is_backlogged: bool = False) -> None:
-        self.pieces = pieces
-        """All of them, including those left out, because whoever fails the batch must reach every call."""
-        self.wanted = pieces
-        """Those that run."""
-        self.unwanted: Sequence[Piece[R, A]] = ()
-        """Those that are left out."""
-        self.rows = sum(len(piece.rows) for piece in pieces)
-        """Number of rows that run."""
-        self.is_backlogged = is_backlogged
-        """Whether another full batch waited behind it when it was formed."""
-        self.interrupt = Interrupt()
-
-    def leave_out_unwanted(self, now: float) -> None:
-        """Leaves out the pieces of calls that are over or late. Some are by the time that a thread begins."""
-        self.unwanted = [piece for piece in self.pieces if piece.call.future.done() or piece.call.deadline <= now]
-        if self.unwanted:
-            self.wanted = [piece for piece in self.pieces if piece not in self.unwanted]
-            self.rows = sum(len(piece.rows) for piece in self.wanted)
 
 
 class Executor(Generic[R, A]):
@@ -174,7 +149,7 @@ class Executor(Generic[R, A]):
         """Retries a batch that ran out of memory, once, in two halves."""
         _log.warning("a batch of %d rows ran out of memory, trying again in two halves", batch.rows)
         self._tally.halved_batches += 1
-        for half in _halves(batch.wanted, batch.rows // 2):
+        for half in halves(batch.wanted, batch.rows // 2):
             await self._try(Batch(half), is_half=True)
 
     def _give_up(self, batch: Batch[R, A], error: OutOfMemory) -> None:
@@ -197,23 +172,6 @@ class Executor(Generic[R, A]):
 def _answer(call: Call[R, A]) -> Answer[A]:
     parts = [call.parts[start] for start in sorted(call.parts)]
     return Answer(parts, call.queued_seconds, call.running_seconds, call.batch_rows)
-
-
-def _halves(pieces: Sequence[Piece[R, A]], rows: int) -> tuple[list[Piece[R, A]], list[Piece[R, A]]]:
-    """Cuts pieces after so many rows."""
-    first: list[Piece[R, A]] = []
-    second: list[Piece[R, A]] = []
-    for piece in pieces:
-        share, size = min(rows, len(piece.rows)), len(piece.rows)
-        rows -= share
-        if share == size:
-            first.append(piece)
-        elif share == 0:
-            second.append(piece)
-        else:
-            first.append(piece._replace(rows=piece.rows.part(0, share)))
-            second.append(piece._replace(start=piece.start + share, rows=piece.rows.part(share, size)))
-    return first, second
 
 
 def _fail_all(batch: Batch[R, A], kind: type[E], message: str) -> None:

@@ -4,10 +4,11 @@ import asyncio
 import time
 from typing import Generic
 
+from serving.batching.batch import Batch
 from serving.batching.batch_times import BatchTimes
 from serving.batching.call import A, Call, Dropped, R
 from serving.batching.device import Device
-from serving.batching.executor import Batch, Executor, fail
+from serving.batching.executor import Executor, fail
 from serving.batching.gathering import Gathering
 from serving.batching.line import Line
 from serving.tally import BatchTally

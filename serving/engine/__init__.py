@@ -1,6 +1,7 @@
 """A batch of rows -> a batch of answers.
 
 engine      draws noise, runs the graphs once for the whole batch, and cuts the results into each call's rows
+splitting   the rows of a batch's result -> an answer, or an error, for each call
 rows        the inputs and outputs of the engine, per call
 session     one graph under ONNX Runtime, checked against its manifest
 providers   what can run graphs on this machine, and where a session is placed; the only import of onnxruntime

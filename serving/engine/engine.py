@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence, Sized
 from collections.abc import Set as AbstractSet
-from itertools import accumulate, pairwise
 from math import prod
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from serving.engine.rows import (
     ReconstructRows,
 )
 from serving.engine.session import Session
+from serving.engine.splitting import refuse_non_finite, split
 from serving.interrupt import Interrupt
 from vaeserve.errors import NonFiniteOutput
 from vaeserve.package.manifest import Manifest
@@ -27,9 +27,6 @@ from vaeserve.package.row_spec import Array
 from vaeserve.rows.arrays import join
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.rows.posterior import kl_by_dimension, reparameterize
-
-T = TypeVar("T")
-S = TypeVar("S", bound=np.generic)
 
 
 class Engine:
@@ -65,12 +62,12 @@ class Engine:
         """
         wants_moments = any(rows.log_variance or rows.noise for rows in batch)
         _, moments, latents = self._infer(batch, wants_moments, interrupt)
-        log_variances = [None] * len(batch) if moments is None else _split(moments.log_variance, batch)
+        log_variances = [None] * len(batch) if moments is None else split(moments.log_variance, batch)
         answers = [
             EncodeResult(latent, log_variance if rows.log_variance else None)
             for rows, latent, log_variance in zip(batch, latents, log_variances, strict=True)
         ]
-        return _refuse_non_finite("encoder", answers, batch, join(latents))
+        return refuse_non_finite("encoder", answers, batch, join(latents))
 
     def reconstruct(
         self, batch: Sequence[ReconstructRows], interrupt: Interrupt | None = None
@@ -85,14 +82,14 @@ class Engine:
         shown = {rows.output for rows in batch}
         extra = ["parameters"] * (self._likelihood is not None)
         decoded = self._run_decoder(latents, shown, extra, interrupt)
-        outputs = {name: _split(decoded[name], batch) for name in shown}
-        errors = _split(_squared_error(data, decoded["expectation"]), batch)
+        outputs = {name: split(decoded[name], batch) for name in shown}
+        errors = split(_squared_error(data, decoded["expectation"]), batch)
         nats = self._score(batch, data, decoded.get("parameters"), interrupt)
-        kl = [None] * len(batch) if moments is None else _split(_sum_rows(kl_by_dimension(*moments)), batch)
+        kl = [None] * len(batch) if moments is None else split(_sum_rows(kl_by_dimension(*moments)), batch)
         answers = [
             ReconstructResult(outputs[rows.output][i], errors[i], nats[i], kl[i]) for i, rows in enumerate(batch)
         ]
-        return _refuse_non_finite("decoder", answers, batch, decoded["expectation"])
+        return refuse_non_finite("decoder", answers, batch, decoded["expectation"])
 
     def decode(
         self, batch: Sequence[LatentRows | PriorRows], interrupt: Interrupt | None = None
@@ -107,10 +104,10 @@ class Engine:
         latents = [rows.latent if isinstance(rows, LatentRows) else next(drawn) for rows in batch]
         shown = {rows.output for rows in batch}
         decoded = self._run_decoder(latents, shown, [], interrupt)
-        parts = {name: _split(decoded[name], batch) for name in shown}
+        parts = {name: split(decoded[name], batch) for name in shown}
         decodings = [DecodeResult(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
-        answers = _refuse_non_finite("decoder", decodings, batch, decoded["expectation"])
-        return _refuse_non_finite("prior", answers, batch, join(latents)) if self._priors else answers
+        answers = refuse_non_finite("decoder", decodings, batch, decoded["expectation"])
+        return refuse_non_finite("prior", answers, batch, join(latents)) if self._priors else answers
 
     def _run_decoder(
         self, latents: Sequence[Array], shown: AbstractSet[str], extra: Sequence[str], interrupt: Interrupt | None
@@ -126,10 +123,10 @@ class Engine:
         data = join([rows.data for rows in batch])
         if not wants_moments:
             (mean,) = self._encoder.run({"data": data}, ["mean"], interrupt)
-            return data, None, _split(mean, batch)
+            return data, None, split(mean, batch)
         moments = _Moments(*self._encoder.run({"data": data}, ["mean", "log_variance"], interrupt))
         noise = iter(self._noise(Purpose.POSTERIOR, [rows.noise for rows in batch if rows.noise], self._latent_shape))
-        pieces = zip(batch, _split(moments.mean, batch), _split(moments.log_variance, batch), strict=True)
+        pieces = zip(batch, split(moments.mean, batch), split(moments.log_variance, batch), strict=True)
         latents = [
             reparameterize(mean, log_variance, next(noise)) if rows.noise else mean
             for rows, mean, log_variance in pieces
@@ -143,7 +140,7 @@ class Engine:
         if self._likelihood is None or parameters is None:
             return [None] * len(batch)
         (nats,) = self._likelihood.run({"data": data, "parameters": parameters}, ["log_likelihood"], interrupt)
-        return _split(nats, batch)
+        return split(nats, batch)
 
     def _draw(self, batch: Sequence[PriorRows], interrupt: Interrupt | None) -> list[Array]:
         """Returns the latents of each element; what is drawn from one prior is drawn in one go."""
@@ -160,34 +157,19 @@ class Engine:
         if prior not in self._priors:
             return [part * factor for part, factor in zip(noise, temperatures, strict=True)]
         feeds = {"noise": join(noise), "temperature": np.repeat(temperatures, [len(rows) for rows in batch])}
-        return _split(self._priors[prior].run(feeds, ["latent"], interrupt)[0], batch)
+        return split(self._priors[prior].run(feeds, ["latent"], interrupt)[0], batch)
 
     def _noise(self, purpose: Purpose, ranges: Sequence[RowRange], shape: Sequence[int]) -> list[Array]:
         """Returns the noise of each range, [rows, *shape], drawn in one go."""
         if not ranges:
             return []
         joined = standard_normals(purpose, ranges, prod(shape)).reshape(-1, *shape)
-        return _split(joined, [range(addresses.rows) for addresses in ranges])
+        return split(joined, [range(addresses.rows) for addresses in ranges])
 
 
 class _Moments(NamedTuple):
     mean: Array
     log_variance: Array
-
-
-def _refuse_non_finite(
-    graph: str, answers: Sequence[T], batch: Sequence[Sized], joined: Array
-) -> Sequence[T | NonFiniteOutput]:
-    """Puts an error in the place of each answer whose rows of the graph's output hold NaN or infinity."""
-    finite = np.isfinite(joined)
-    if finite.all():
-        return answers
-    sound: npt.NDArray[np.bool_] = np.logical_and.reduce(finite.reshape(len(joined), -1), axis=1)
-    rows = _split(sound, batch)
-    return [
-        answer if good.all() else NonFiniteOutput(graph, np.flatnonzero(~good).tolist())
-        for answer, good in zip(answers, rows, strict=True)
-    ]
 
 
 def _squared_error(data: Array, expectation: Array) -> Array:
@@ -200,13 +182,3 @@ def _sum_rows(values: npt.NDArray[np.float64]) -> Array:
     with np.errstate(over="ignore"):  # an extreme row scores infinity
         summed: npt.NDArray[np.float64] = values.reshape(len(values), -1).sum(1)
         return summed.astype(np.float32)
-
-
-def _split(joined: npt.NDArray[S], batch: Sequence[Sized]) -> list[npt.NDArray[S]]:
-    """Cuts a result into the rows of each element."""
-    if len(batch) == 1 and len(batch[0]) == len(joined):
-        return [joined]
-    ends = list(accumulate(len(rows) for rows in batch))
-    if ends[-1] != len(joined):
-        raise AssertionError(f"the graph answered {len(joined)} rows for {ends[-1]}. This is a bug.")
-    return [joined[start:end] for start, end in pairwise([0, *ends])]

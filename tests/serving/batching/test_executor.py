@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from serving.batching.batch import Batch
 from serving.batching.batch_times import BatchTimes
 from serving.batching.batcher import Batcher
 from serving.batching.call import Call, Piece
 from serving.batching.device import Device
-from serving.batching.executor import Batch, Executor, RunBatch
+from serving.batching.executor import Executor, RunBatch
 from serving.interrupt import Interrupt
 from serving.tally import BatchTally
 from tests.serving.conftest import Doubler, Numbers, hold, joined, play
