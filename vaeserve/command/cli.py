@@ -33,16 +33,16 @@ VERBS = {
     "sweep": Verb("training.study.cli", "training,serving", "train with several KL weights: the rate-distortion curve"),
     "package": Verb("training.bring.cli", "training,serving", "package ONNX graphs that were made elsewhere"),
     "serve": Verb("serving.cli", "serving", "serve a model package over gRPC"),
-    "tune": Verb("serving.tune", "serving", "measure how a model is best run on this machine"),
+    "tune": Verb("serving.tune", "serving", "measure how a model runs fastest on this machine"),
     "health": Verb("vaeserve.command.health", "", "ask a server whether it is ready"),
     "sample": Verb("vaeserve.command.sample", "", "draw samples from a server into a picture or an array"),
     "encode": Verb("vaeserve.command.encode", "", "encode rows of an array, or images, on a server"),
     "decode": Verb("vaeserve.command.decode", "", "decode latents on a server"),
     "reconstruct": Verb("vaeserve.command.reconstruct", "", "score how usual rows are for a model on a server"),
-    "bench": Verb("vaeserve.command.bench.cli", "", "put load on a server of yours and measure it"),
+    "bench": Verb("vaeserve.command.bench.cli", "", "put load on a server and measure its latency and throughput"),
     "info": Verb("vaeserve.command.info", "", "describe a model package or what a server serves"),
     "completion": Verb(
-        "vaeserve.command.completion", "terminal", "print what makes a shell complete verbs and options"
+        "vaeserve.command.completion", "terminal", "print a script with which a shell completes verbs and options"
     ),
 }
 
@@ -143,7 +143,7 @@ Trains variational autoencoders and serves them over gRPC.
 
 {verbs}
 
-`vae help VERB` tells a verb's options; `vae --version` the version."""
+`vae VERB --help` lists the options of a verb. `vae --version` prints the version."""
 
 
 def _fail(message: str, code: int) -> int:

@@ -1,4 +1,4 @@
-"""The verb `vae completion`: what makes a shell complete verbs and their options."""
+"""The verb `vae completion`: a script with which a shell completes verbs and their options."""
 
 import argparse
 from importlib import import_module
@@ -12,8 +12,8 @@ def completion(arguments: list[str]) -> int:
     """Prints a script for a shell. Verbs whose extra is not installed are completed without their options."""
     parser = verb_parser(
         "completion",
-        "Prints what makes a shell complete verbs and their options.",
-        'For this session: eval "$(vae completion bash)"; for good, put that line into ~/.bashrc.',
+        "Prints a script with which a shell completes verbs and their options.",
+        'To use it in this session: eval "$(vae completion bash)"; to keep it, put that line into ~/.bashrc.',
     )
     parser.add_argument("shell", choices=_SHELLS, help="%(choices)s")
     shell: str = parser.parse_args(arguments).shell

@@ -48,7 +48,7 @@ def decode(arguments: list[str]) -> int:
 
 def _decode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFile]:
     parser = verb_parser(
-        "decode", "Decodes latents on a server; those of a .npz file by the pair that they came from alone."
+        "decode", "Decodes latents on a server. Latents in a .npz file are decoded only by the model that encoded them."
     )
     add_server_options(parser)
     parser.add_argument(
@@ -56,7 +56,7 @@ def _decode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFil
         type=Path,
         required=True,
         metavar="Z.npz",
-        help="what `vae encode` wrote, or bare latents (.npy); - is standard input",
+        help="latents that `vae encode` wrote (.npz), or an array of latents (.npy); - is standard input",
     )
     add_decoding_options(parser)
     options = parser.parse_args(arguments)

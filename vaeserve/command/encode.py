@@ -41,12 +41,19 @@ def encode(arguments: list[str]) -> int:
 
 
 def _encode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFile]:
-    parser = verb_parser("encode", "Encodes rows of data on a server. The result knows which pair it came from.")
+    parser = verb_parser(
+        "encode", "Encodes rows of data on a server. The result holds the fingerprint of the model that encoded it."
+    )
     add_server_options(parser)
     add_input_options(parser)
-    parser.add_argument("--output", choices=("mean", "sample", "moments"), default="mean", help="default: mean")
+    parser.add_argument(
+        "--output",
+        choices=("mean", "sample", "moments"),
+        default="mean",
+        help="the posterior's mean, a sample from it, or its mean and log-variance; default: mean",
+    )
     add_draw_options(parser)
-    add_output_options(parser, "latents, and what they came from (.npz)", "npz")
+    add_output_options(parser, "latents, with the fingerprint of their model (.npz)", "npz")
     options = parser.parse_args(arguments)
     check_draw(parser, options, "output")
     return options, output_of(parser, options)

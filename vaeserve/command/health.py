@@ -33,15 +33,17 @@ def health(arguments: list[str]) -> int:
 
 
 def _health_options(arguments: list[str]) -> argparse.Namespace:
-    parser = verb_parser("health", "Prints the health of a server. Exits with 0 if it is SERVING, else with 1.")
+    parser = verb_parser(
+        "health", "Prints the health of a server. Exits with 0 if it is SERVING, and with 1 otherwise."
+    )
     asked = parser.add_mutually_exclusive_group()
-    asked.add_argument("--service", default="", metavar="NAME", help="whose health; default: the whole server's")
+    asked.add_argument("--service", default="", metavar="NAME", help="service to ask about; default: the whole server")
     asked.add_argument(
         "--liveness",
         dest="service",
         action="store_const",
         const="liveness",
-        help="ask whether the process is alive, not whether it is ready: the service `liveness`",
+        help="ask whether the process is alive, not whether it is ready (the same as --service liveness)",
     )
     add_connection_options(parser)
     parser.set_defaults(timeout=_HEALTH_SECONDS)

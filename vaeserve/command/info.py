@@ -32,9 +32,15 @@ def info(arguments: list[str]) -> int:
 def _info_options(arguments: list[str]) -> argparse.Namespace:
     parser = verb_parser(
         "info",
-        "Describes the models that a server serves; or a model package, after verifying its checksums.",
+        "Describes the models that a server serves, or a model package on disk, whose checksums it verifies.",
     )
-    parser.add_argument("package", type=Path, nargs="?", metavar="PACKAGE", help="a package's directory, not a server")
+    parser.add_argument(
+        "package",
+        type=Path,
+        nargs="?",
+        metavar="PACKAGE",
+        help="directory of a model package; without it a server is asked",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_connection_options(parser)
     return parser.parse_args(arguments)

@@ -15,41 +15,59 @@ _TARGET = "127.0.0.1:50051"  # where `vae serve` listens unless told otherwise
 
 
 def add_server_options(parser: argparse.ArgumentParser, *, has_default: bool = True) -> None:
-    """Adds what tells a server and a model of it."""
+    """Adds the options that name a server and one of its models."""
     add_connection_options(parser, has_default=has_default)
     parser.add_argument("--model", default="", help="name of the model; default: the only one")
     parser.add_argument("--version", type=int, default=0, help="version of the model; default: the newest")
 
 
 def add_connection_options(parser: argparse.ArgumentParser, *, has_default: bool = True) -> None:
-    """Adds what tells which server to reach, and how.
+    """Adds the options that name a server, and say how to connect to it.
 
     Args:
-        parser: of the verb.
-        has_default: whether a server need not be named.
+        parser: the verb's.
+        has_default: Whether `--target` may be left out.
     """
     default = os.environ.get("VAE_TARGET") or _TARGET
-    otherwise = f"; default: the variable VAE_TARGET, or {_TARGET}" * has_default
+    otherwise = f"; default: $VAE_TARGET if that is set, else {_TARGET}" * has_default
     parser.add_argument(
         "--target",
         default=default if has_default else None,
         required=not has_default,
         metavar="HOST:PORT",
-        help=f"the server{otherwise}",
+        help=f"address of the server{otherwise}",
     )
     group = parser.add_argument_group("connection")
     group.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="longest wait for an answer; default %(default)g"
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="maximum time to wait for an answer; default %(default)g",
     )
-    group.add_argument("--tls", action="store_true", help="encrypt, trusting the system's authorities")
-    group.add_argument("--root-certificates", type=Path, metavar="PEM", help="encrypt, trusting these authorities")
-    group.add_argument("--client-certificate", type=Path, metavar="PEM", help="certificate to show, with its key")
-    group.add_argument("--client-key", type=Path, metavar="PEM", help="its private key")
+    group.add_argument(
+        "--tls",
+        action="store_true",
+        help="encrypt the connection, and trust the certificate authorities of this system",
+    )
+    group.add_argument(
+        "--root-certificates",
+        type=Path,
+        metavar="PEM",
+        help="encrypt the connection, and trust the certificate authorities in this file",
+    )
+    group.add_argument(
+        "--client-certificate",
+        type=Path,
+        metavar="PEM",
+        help="certificate that this client presents; needs --client-key",
+    )
+    group.add_argument("--client-key", type=Path, metavar="PEM", help="private key of --client-certificate")
     group.add_argument("--token-file", type=Path, metavar="FILE", help="file that holds a bearer token")
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what tells the rows of data to send."""
+    """Adds the options that say which rows of data to send."""
     parser.add_argument(
         "--input",
         type=Path,
@@ -66,8 +84,12 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
 
 def add_draw_options(parser: argparse.ArgumentParser) -> None:
     """Adds the seed and the first row of a sample."""
-    parser.add_argument("--seed", type=int, help="of a sample, 0 to 2^64 - 1; picked, and told, if not given")
-    parser.add_argument("--first-row", type=int, default=0, metavar="ROW", help="number of a sample's first row")
+    parser.add_argument(
+        "--seed", type=int, help="seed of a sample, 0 to 2^64 - 1; default: chosen at random and printed"
+    )
+    parser.add_argument(
+        "--first-row", type=int, default=0, metavar="ROW", help="number of a sample's first row; default 0"
+    )
 
 
 def check_draw(parser: argparse.ArgumentParser, options: argparse.Namespace, option: str) -> None:
@@ -77,14 +99,18 @@ def check_draw(parser: argparse.ArgumentParser, options: argparse.Namespace, opt
 
 
 def add_decoding_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what tells which kind of rows to get, and where to write them."""
-    parser.add_argument("--expectation", action="store_true", help="the likelihood's expectation, float32, not rounded")
-    about = "rows (.npy), rows and what they came from (.npz), or a picture of a grid (.png)"
+    """Adds the options that say which kind of rows to get, and where to write them."""
+    parser.add_argument(
+        "--expectation",
+        action="store_true",
+        help="return the expected value of each row (float32) instead of rounded data",
+    )
+    about = "rows (.npy), rows with their seed and model fingerprint (.npz), or a grid of pictures (.png)"
     add_output_options(parser, about, "npy", "npz", "png")
 
 
 def connect(options: argparse.Namespace) -> "Client":
-    """Returns a client whose calls are bulk work, of the server that the options tell.
+    """Returns a client of the server that the options name. Its calls are bulk work.
 
     Finds out at once, where calls would be repeated for a while, that nothing listens there.
 
@@ -112,7 +138,7 @@ class ServerOptions(TypedDict):
 
 
 def read_connection(options: argparse.Namespace) -> ServerOptions:
-    """Returns how to reach the server that the options tell.
+    """Returns the arguments of a connection to the server that the options name.
 
     Raises:
         InvalidInput: the target has no port, where VAE_TARGET gives it named by that; or the file of the token cannot

@@ -26,13 +26,13 @@ STANDARD = Path("-")
 
 
 class ResultFile(NamedTuple):
-    """Where a result goes."""
+    """The file or standard output that a result is written to."""
 
     path: Path
     suffix: str
-    """What is written, for example `.npy`."""
+    """Of the format that is written, for example `.npy`."""
     formats: tuple[str, ...]
-    """What may be, without dots."""
+    """Those that the verb can write, without dots."""
 
     @property
     def is_stream(self) -> bool:
@@ -102,9 +102,9 @@ class ResultFile(NamedTuple):
 
 
 def add_output_options(parser: argparse.ArgumentParser, about: str, *formats: str) -> None:
-    """Adds what tells where a result goes, and in which of the formats; the first is standard output's own."""
+    """Adds `--out` and `--format`. The first of the formats is the default for standard output."""
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"{about}; - is standard output")
-    parser.add_argument("--format", choices=formats, help=f"of --out -; default {formats[0]}")
+    parser.add_argument("--format", choices=formats, help=f"format for standard output (--out -); default {formats[0]}")
     parser.set_defaults(formats=formats)
 
 
@@ -114,7 +114,7 @@ def output_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> R
     if options.out == STANDARD:
         return ResultFile(STANDARD, f".{options.format or formats[0]}", formats)
     if options.format:
-        parser.error("--format is for --out -: a file's ending tells its format")
+        parser.error("--format is for --out - only: the ending of a file name says its format")
     return ResultFile(options.out, options.out.suffix, formats)
 
 

@@ -38,13 +38,15 @@ def _reconstruct_options(arguments: list[str]) -> tuple[argparse.Namespace, Resu
     parser = verb_parser(
         "reconstruct",
         "Encodes rows of data on a server, decodes them again, and scores each: log-likelihood, KL and ELBO in nats, "
-        "as far as the model has them, and the squared error.",
+        "if the model defines them, and the squared error.",
     )
     add_server_options(parser)
     add_input_options(parser)
-    parser.add_argument("--latent", choices=("mean", "sample"), default="mean", help="which to decode; default: mean")
+    parser.add_argument(
+        "--latent", choices=("mean", "sample"), default="mean", help="which latent of each row to decode; default: mean"
+    )
     add_draw_options(parser)
-    about = "a line for each row (.csv, .parquet), or arrays and the reconstructions (.npz)"
+    about = "scores, one line a row (.csv, .parquet), or scores and reconstructions as arrays (.npz)"
     add_output_options(parser, about, "csv", "npz", "parquet")
     options = parser.parse_args(arguments)
     check_draw(parser, options, "latent")

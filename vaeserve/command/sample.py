@@ -44,11 +44,13 @@ def _sample_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFil
     parser = verb_parser("sample", "Draws rows from a prior on a server and decodes them.")
     add_server_options(parser)
     parser.add_argument("--count", type=int, required=True, help="number of rows")
-    parser.add_argument("--seed", type=int, help="0 to 2^64 - 1; picked, and told, if not given")
+    parser.add_argument("--seed", type=int, help="0 to 2^64 - 1; default: chosen at random and printed")
     parser.add_argument("--first-row", type=int, default=0, metavar="ROW", help="number of the first row; default 0")
-    parser.add_argument("--temperature", type=float, help="factor on the noise's standard deviation; default 1")
-    parser.add_argument("--prior", default="", help="name of the prior; default: the model's own default")
-    parser.add_argument("--with-latent", action="store_true", help="write the latents too; needs the format .npz")
+    parser.add_argument(
+        "--temperature", type=float, help="factor on the standard deviation of the prior's noise; default 1"
+    )
+    parser.add_argument("--prior", default="", help="name of the prior; default: the model's default prior")
+    parser.add_argument("--with-latent", action="store_true", help="write the latents too; needs a .npz file")
     add_decoding_options(parser)
     options = parser.parse_args(arguments)
     out = output_of(parser, options)

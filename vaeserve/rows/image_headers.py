@@ -1,7 +1,8 @@
 """What an encoded image says of itself, read without decoding anything: PNG, JPEG and WebP.
 
-An image is refused by its header, before it costs memory. Of its metadata the EXIF orientation is read and no more; the
-rest is left out of what goes on to Pillow, which would inflate compressed text and warn of EXIF that is broken.
+The files come from callers. An image that is too large is refused by its header, before any library allocates memory
+for its pixels. Of the metadata only the EXIF orientation is read. The rest is removed before Pillow sees the file,
+because Pillow inflates compressed text while it opens a PNG, and warns about broken EXIF.
 """
 
 import struct

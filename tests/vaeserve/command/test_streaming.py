@@ -134,7 +134,9 @@ def test_one_image_comes_through_standard_input(server_of_tiny: RunningServer) -
 
 def test_a_format_is_told_once(tmp_path: Path, capsys: Streams) -> None:
     assert run(["sample", "--count", "1", "--out", str(tmp_path / "x.npy"), "--format", "png"]) == 2
-    assert capsys.readouterr().err.startswith("vae: --format is for --out -: a file's ending tells its format;")
+    assert capsys.readouterr().err.startswith(
+        "vae: --format is for --out - only: the ending of a file name says its format;"
+    )
 
 
 @pytest.mark.parametrize("images", [False, True])
