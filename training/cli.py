@@ -71,7 +71,7 @@ def _train_parser() -> argparse.ArgumentParser:
         "Trains a VAE, exports it and proves the export. DIR then holds checkpoint.safetensors, "
         "metrics.jsonl (one line an epoch, the last one held out) and model, the package that `vae serve` takes.",
         "The same settings give the same bits, on the same kind of machine with the same library versions; "
-        "so does a run that was interrupted and resumed. A key of FILE.toml is its flag's name, with _ for -.",
+        "a run that was interrupted and resumed gives them too. A key of FILE.toml is its flag's name, with _ for -.",
     )
     parser.usage = "vae train DATA --out DIR [--resume] [--preset P] [--config FILE.toml] [setting ...]"
     add_settings(parser)
@@ -79,7 +79,7 @@ def _train_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on from the checkpoint in DIR; start a new run if DIR is missing or empty, so a job can always say it",
+        help="continue from the checkpoint in DIR; starts a new run if DIR is missing or empty",
     )
     return parser
 

@@ -34,20 +34,20 @@ class Config(Record):
     data_dir: Annotated[str, Field(min_length=1)] | None = None
     """Folder of the original files of mnist or fashion-mnist; without it they are downloaded."""
     validation_rows: Annotated[int, Field(ge=0)] = 0
-    """Taken from the training rows, by a split that no seed changes, to choose settings on."""
+    """Rows taken from the training rows to choose settings on; no seed changes this split."""
     binarised: bool = False
     """Draw every pixel as on or off, with its grey level as probability: at every step anew, held-out rows once."""
     image_size: Annotated[tuple[ImageSide, ImageSide], Field(strict=False)] | None = None
-    """Height and width that images of a folder are brought to."""
+    """Height and width to which a folder's images are resized."""
     image_fit: Fit = "crop"
-    """How images are brought to that size: crop, pad, stretch, or exact, which refuses those of another."""
+    """How images are resized: crop, pad, stretch, or exact, which refuses images of another size."""
     channels: Literal[1, 3] | None = None
-    """Channels of a folder's images: 1 is grey, 3 is colour; as they are if not given."""
+    """Channels of a folder's images: 1 for grey, 3 for colour; unchanged if not given."""
     skip_bad: bool = False
     """Leave out, count and list what cannot be used, instead of refusing the data."""
 
     name: Name | None = None
-    """Name of the package, by which a server tells it from others; the data's if not given."""
+    """Name of the package, by which clients ask for it; the name of the data if not given."""
     version: Version = 1
     """Version of the package: a number, or next, one more than the highest of the name beside the run."""
     model: ModelName = "vae"
@@ -61,7 +61,7 @@ class Config(Record):
     hidden_sizes: Annotated[tuple[HiddenSize, ...], Field(min_length=1, max_length=16, strict=False)] = (256, 128)
     """Widths of the encoder's hidden layers, or of a convolution's levels; the decoder mirrors them."""
     blocks: Annotated[int, Field(ge=0, le=64)] = 1
-    """Residual blocks of a convolution's level; with 0 it is a convolution and an activation."""
+    """Residual blocks in each level of a convolution; 0: one convolution and an activation."""
     samples: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Latents drawn a row and step, by vae and iwae: the k of the importance-weighted bound."""
 
@@ -70,37 +70,37 @@ class Config(Record):
     free_bits: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """Bits of KL that cost nothing, per latent dimension; of vae alone."""
     target_rate: Annotated[float, Field(gt=0)] | None = None
-    """Nats of KL a row that the KL's weight is steered towards; it then starts at beta."""
+    """KL in nats per row to aim for; the weight of the KL starts at beta and is adjusted to reach it."""
     kl_warmup: Fraction = 0.1
     """Fraction of all steps over which the KL's weight grows linearly from 0."""
     input_noise: Fraction = 0.4
-    """How noisy the encoder's input is in training; for counts, the probability with which each one is missed."""
+    """Noise in the encoder's input during training; for counts, the probability that each one is dropped."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Where the run's random numbers start; the split into training and held-out rows does not depend on it."""
+    """Start of the run's random numbers; the split into training and held-out rows does not depend on it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute: cpu, cuda, or auto, a GPU if PyTorch finds one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Type of the networks' products: float32, bfloat16, or auto, bfloat16 on a GPU that has it."""
     compile: bool = False
-    """Let torch.compile make the step faster; it takes a minute at the start, proof included, and a C++ compiler."""
+    """Speed the step up by torch.compile; compiling and checking takes a minute and needs a C++ compiler."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """CPU threads of one operation. More of them only pay for larger networks, and may change the last bits."""
+    """CPU threads per operation. More help only large networks, and may change the last bits of results."""
 
     epochs: Epochs = 350
     """Passes over the training rows."""
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 128
     """Rows a step."""
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
-    """At its highest; a linear warm-up leads there, a cosine from there to 1 % of it."""
+    """Highest learning rate, after a linear warm-up; a cosine then lowers it to 1 %."""
     learning_rate_warmup: Fraction = 0.02
-    """Fraction of all steps over which the learning rate grows."""
+    """Fraction of all steps over which the learning rate grows to its highest value."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.2
-    """Decay of weights, not of biases, by AdamW, which multiplies it by the learning rate."""
+    """Weight decay of AdamW, times the learning rate; biases do not decay."""
     gradient_norm: Annotated[float, Field(ge=0)] = 0.0
-    """Length to which longer gradients are shortened; 0: they stay as they are."""
+    """Maximum length of a gradient; longer ones are shortened. 0: no limit."""
     average_decay: Fraction = 0.99
-    """Decay a step of the running average of the weights, which is what is evaluated and exported."""
+    """Decay per step of the running average of the weights; this average is evaluated and exported."""
 
     mixture_components: Annotated[int, Field(ge=0, le=1000)] | Literal["auto"] = 10
     """Components of the mixture that is fitted to latents as a prior; 0: no mixture, auto: as many as pay."""

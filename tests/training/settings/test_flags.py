@@ -19,10 +19,10 @@ def test_every_setting_has_a_flag_in_its_order_and_is_explained(parser: argparse
     assert ["dataset", *(key for flags in FLAGS.values() for key in flags)] == list(Config.model_fields)
     assert all(field.description for field in Config.model_fields.values())
     said = " ".join(parser.format_help().split())
-    assert "--average-decay DECAY decay a step of the running average of the weights" in said
+    assert "--average-decay DECAY decay per step of the running average of the weights" in said
     assert "--network NETWORK kind of encoder and decoder: linear, mlp, gated-mlp, conv (default: the preset's)" in said
-    assert "a cosine from there to 1 % of it" in said
-    assert "--seed N where the run's random numbers start; " in said
+    assert "a cosine then lowers it to 1 %" in said
+    assert "--seed N start of the run's random numbers; " in said
     assert "does not depend on it (default: 0)" in said
 
 
