@@ -188,8 +188,14 @@ def test_what_cannot_be_is_said_on_one_line(
         ("train", "digits", "--out", old, "--resume", "--config", str(fine)): "--epochs: the run was started with 3, "
         "it cannot be resumed with 2",
         ("train", "digits", "--out", old, "--resume", "--seed", "5"): "--seed: the run was started with 0",
-        ("train", "digits", "--out", str(corrupt), "--resume"): f"{corrupt}/{CHECKPOINT_FILE}: is no whole checkpoint",
-        ("export", str(corrupt), "--out", new): f"{corrupt}/{CHECKPOINT_FILE}: is no whole checkpoint",
+        (
+            "train",
+            "digits",
+            "--out",
+            str(corrupt),
+            "--resume",
+        ): f"{corrupt}/{CHECKPOINT_FILE}: is not a whole checkpoint",
+        ("export", str(corrupt), "--out", new): f"{corrupt}/{CHECKPOINT_FILE}: is not a whole checkpoint",
         ("export", "none", "--out", new): "none: cannot be read: no such file",
         ("export", old, "--out", f"{old}/model"): f"{old}/model already exists",
     }

@@ -128,22 +128,22 @@ def read(path: Path) -> Checkpoint:
         TrainingError: the file is missing, altered or cut short, or another version wrote it.
     """
     if path.is_dir():
-        raise TrainingError(f"{path}: is a directory, no checkpoint")
+        raise TrainingError(f"{path}: is a directory, not a checkpoint")
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dictionary)
     except OSError as exc:
         raise TrainingError(f"{path}: cannot be read: {exc.strerror or 'no such file'}") from exc
     except SafetensorError as exc:
-        raise TrainingError(f"{path}: is no whole checkpoint") from exc
+        raise TrainingError(f"{path}: is not a whole checkpoint") from exc
     sha256, _, text = metadata.get(FORMAT, "").partition(" ")
     if text and sha256 != _digest(text, tensors):
         raise TrainingError(f"{path}: was altered: its checksum does not match")
     try:
         return Checkpoint.model_validate_json(text).model_copy(update={"tensors": tensors})
     except ValidationError as exc:
-        raise TrainingError(f"{path}: is no checkpoint that this version understands") from exc
+        raise TrainingError(f"{path}: is not a checkpoint that this version understands") from exc
 
 
 def refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:

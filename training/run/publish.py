@@ -30,8 +30,8 @@ from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import STANDARD, Likelihood, Parity, Provenance
 
 MIXTURE = "mixture"
-ENCODED_ROWS = 1000  # at once, at most
-MIXTURE_ROWS = 20_000  # most latents that it is fitted on
+ENCODED_ROWS = 1000  # maximum number at once
+MIXTURE_ROWS = 20_000  # maximum number of latents that it is fitted on
 
 
 class RunResult(NamedTuple):

@@ -70,9 +70,8 @@ def nudge(networks: Networks) -> None:
 def a_batch_of_every_size(sampling: Sampling, batch_size: int, networks: Networks, rows: Tensor) -> list[StepInputs]:
     """Returns a batch, drawn as in training, of every size that the rows are cut into."""
     generator = Generator(rows.device).manual_seed(0)
-    order = torch.arange(
-        len(rows), device=rows.device
-    )  # indexed as in training, because a slice would get a graph of its own
+    # Indexed as in training, because a slice would get a graph of its own.
+    order = torch.arange(len(rows), device=rows.device)
     batches = {len(batch): batch for batch in torch.split(order, batch_size)}
     return [draw_inputs(sampling, networks.decoder.likelihood, rows[batch], generator) for batch in batches.values()]
 
@@ -83,9 +82,9 @@ def gradients(kind: Kind, step: Objective, config: Config, networks: Networks, i
     with products(config.precision, inputs.data.device):
         answer = step(networks, *inputs, TermWeights(torch.tensor(1.0), config.free_bits))
     names: dict[Tensor, str] = {parameter: name for name, parameter in networks.named_parameters()}
-    found: dict[str, Tensor] = {}
+    by_name: dict[str, Tensor] = {}
     for number, (loss, optimizer) in enumerate(optimizers.items(), 1):
         weights, is_last = weights_of(optimizer), number == len(optimizers)
         by_weight = torch.autograd.grad(answer.lowered(loss), weights, materialize_grads=True, retain_graph=not is_last)
-        found |= {names[weight]: gradient for weight, gradient in zip(weights, by_weight, strict=True)}
-    return found
+        by_name |= {names[weight]: gradient for weight, gradient in zip(weights, by_weight, strict=True)}
+    return by_name

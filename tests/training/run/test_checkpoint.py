@@ -58,7 +58,7 @@ def test_equal_states_give_equal_files_and_no_other_file(path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 4, 200, 5000, -1])
 def test_a_file_cut_short_is_refused(path: Path, kept: int) -> None:
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(TrainingError, match="is no whole checkpoint"):
+    with pytest.raises(TrainingError, match="is not a whole checkpoint"):
         checkpoint.read(path)
 
 
@@ -92,20 +92,20 @@ def test_an_altered_header_is_noticed(path: Path, written: bytes, altered: bytes
 
 def test_a_file_of_an_older_version_is_refused(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(checkpoint.FORMAT.encode(), b"vaeserve-checkpoint-3"))
-    with pytest.raises(TrainingError, match="no checkpoint that this version understands"):
+    with pytest.raises(TrainingError, match="not a checkpoint that this version understands"):
         checkpoint.read(path)
 
 
 def test_another_safetensors_file_is_refused(tmp_path: Path) -> None:
     safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / "other")
-    with pytest.raises(TrainingError, match="no checkpoint that this version understands"):
+    with pytest.raises(TrainingError, match="not a checkpoint that this version understands"):
         checkpoint.read(tmp_path / "other")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"none: cannot be read: no such file$"):
         checkpoint.read(tmp_path / "none")
-    with pytest.raises(TrainingError, match=r"is a directory, no checkpoint$"):
+    with pytest.raises(TrainingError, match=r"is a directory, not a checkpoint$"):
         checkpoint.read(tmp_path)
 
 
@@ -158,7 +158,7 @@ def test_random_numbers_of_another_kind_are_refused(path: Path, dataset: Dataset
 @pytest.mark.parametrize("counter", [{"epoch": -1}, {"rollbacks": 9999}])
 def test_counters_that_cannot_be_are_refused(path: Path, counter: dict[str, int]) -> None:
     checkpoint.write(path, checkpoint.read(path).model_copy(update=counter))
-    with pytest.raises(TrainingError, match="no checkpoint that this version understands"):
+    with pytest.raises(TrainingError, match="not a checkpoint that this version understands"):
         checkpoint.read(path)
 
 
