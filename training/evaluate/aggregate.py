@@ -1,7 +1,7 @@
-"""How far the latents of all rows together, the aggregate posterior q(z), are from a prior that latents are drawn from.
+"""How far the latents of all rows together, the aggregate posterior q(z), are from a prior.
 
-No marginal KL by minibatch weights is offered: with n rows that estimate cannot see more than log n nats of what a
-latent tells about its row, and reads rate - log n wherever the rate is larger.
+There is no marginal KL by minibatch weights: with n rows that estimate cannot see more than log n nats of the
+information in a latent, and comes out as rate - log n wherever the rate is larger.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from training.evaluate.rows import Array32, Array64, EncodedRows
 
 HELD_OUT_SHARE = 0.99  # of the held-out rows' latents count as near
-SPLITS = 200  # random ones, for what chance alone gives
+SPLITS = 200  # random ones, to see what chance alone gives
 
 
 class Mmd(NamedTuple):
@@ -20,7 +20,7 @@ class Mmd(NamedTuple):
 
     squared: float
     chance: float
-    """What 95 % of random splits of both sets together stay below."""
+    """The 95 % quantile of random splits of both sets together."""
 
 
 def gaussian_kl(posterior: EncodedRows) -> float | None:
@@ -60,8 +60,8 @@ def mmd(latents: Array32, drawn: Array32, seed: int) -> Mmd:
     first[:half, 0] = 1
     for column in range(1, 1 + SPLITS):
         first[random.permutation(len(both))[:half], column] = 1
-    found = _mmd_of_splits(kernel, first, half)
-    return Mmd(float(found[0]), float(np.quantile(found[1:], 0.95)))
+    squared = _mmd_of_splits(kernel, first, half)
+    return Mmd(float(squared[0]), float(np.quantile(squared[1:], 0.95)))
 
 
 def _mmd_of_splits(kernel: Array64, first: Array64, half: int) -> Array64:
@@ -74,10 +74,10 @@ def _mmd_of_splits(kernel: Array64, first: Array64, half: int) -> Array64:
 
 
 class Holes:
-    """Finds latents that lie where no row's does.
+    """Finds latents that lie where no row's latent does.
 
     A latent is in a hole if it is farther from every training row's latent than all but 1 % of the held-out rows'
-    latents are. So 0.01 of a prior is in holes where it is the aggregate posterior itself.
+    latents are. So 0.01 of a prior that is the aggregate posterior itself is in holes.
 
     Args:
         train: latents of training rows, [rows, latent].

@@ -1,4 +1,4 @@
-"""How probable held-out rows are without latents: what a model must better to have learned anything."""
+"""How probable held-out rows are without latents: a model that learned anything does better."""
 
 from math import inf, log
 
@@ -11,17 +11,17 @@ from training.scaling import scaling_of
 from vaeserve.package.manifest import DataSpec
 from vaeserve.slices import rows_within
 
-VALUE_BYTES = 128  # that a likelihood may take for each value of a row: some float32 and float64 of it
+VALUE_BYTES = 128  # of memory for each value of a row: a likelihood makes several float32 and float64 of it
 
 
 def without_latents(family: str | None, data: DataSpec, train: DataArray, test: DataArray) -> float | None:
-    """Returns the negative log-likelihood of held-out rows by parameters that are alike for all, in nats a row.
+    """Returns the negative log-likelihood of held-out rows with the same parameters for all, in nats a row.
 
-    They are the family's own, fitted on the training rows; or all levels are equally probable, where data has levels
-    and that is better.
+    The parameters are fitted on the training rows. Where data has levels and the uniform distribution is
+    better, that is used instead.
 
     Returns:
-        None for a family that is not known here.
+        None for an unknown family.
     """
     if family not in FAMILIES:
         return None

@@ -1,4 +1,4 @@
-"""How probable held-out rows are: the ELBO, and the importance-weighted estimate of log p(x), which is nearer.
+"""How probable held-out rows are: the ELBO, and the importance-weighted estimate of log p(x), which is tighter.
 
 Both come from log w = log p(x|z) + log p(z) - log q(z|x) with z ~ q(z|x): the ELBO is E[log w], and log p(x) =
 log E[w], estimated by the logarithm of a mean of K weights (Burda, Grosse and Salakhutdinov, "Importance Weighted
@@ -19,7 +19,7 @@ from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.rows.posterior import kl_by_dimension, reparameterize
 
 ReportShare = Callable[[float], None]
-"""Is told which share of the work is done, in [0, 1]."""
+"""Called with the share of the work that is done, in [0, 1]."""
 
 
 class Elbo(NamedTuple):
@@ -29,7 +29,7 @@ class Elbo(NamedTuple):
     reconstruction: Estimate
     """Distortion: the expected negative log-likelihood."""
     kl: Estimate
-    """Rate: what a latent tells about its row."""
+    """Rate: the information that a latent carries about its row."""
 
 
 class Weighted(NamedTuple):
@@ -37,7 +37,7 @@ class Weighted(NamedTuple):
 
     nll: Estimate
     effective_samples: float
-    """(sum w)^2 / sum w^2, a mean over rows: how many equal weights would tell as much."""
+    """(sum w)^2 / sum w^2, a mean over rows: the number of equal weights that would carry as much information."""
     negative_elbo: float
     """Of the same rows and the same draws."""
 
@@ -45,7 +45,7 @@ class Weighted(NamedTuple):
 def elbo(
     pair: ServedPair, rows: DataArray, posterior: EncodedRows, draws: int, *, seed: int, progress: ReportShare
 ) -> Elbo:
-    """Returns the negative ELBO of rows, its expectation over q being estimated by so many draws a row."""
+    """Returns the negative ELBO of rows, estimated from `draws` latents a row."""
     kl = kl_per_dimension(posterior).sum(1)
     reconstruction = np.zeros(len(rows))
     for number in range(draws):
@@ -57,7 +57,7 @@ def elbo(
 def weighted_nll(
     pair: ServedPair, rows: DataArray, posterior: EncodedRows, samples: int, *, seed: int, progress: ReportShare
 ) -> Weighted:
-    """Returns the estimate with so many samples a row. Memory does not grow with them."""
+    """Returns the estimate from `samples` latents a row. Memory does not grow with their number."""
     weights = WeightSums(len(rows))
     for number in range(samples):
         noise = noise_of(len(rows), pair.latent_size, seed + number)
@@ -70,7 +70,7 @@ def weighted_nll(
 
 
 class WeightSums:
-    """Sums of weights [rows], taken in as logarithms one sample at a time."""
+    """Sums of weights [rows], added as logarithms, one sample at a time."""
 
     def __init__(self, rows: int) -> None:
         self._count = 0
@@ -80,7 +80,7 @@ class WeightSums:
         self._squares = np.zeros(rows)
 
     def add(self, log_weights: Array64) -> None:
-        """Takes in one more log-weight a row."""
+        """Adds one more log-weight a row."""
         largest = np.maximum(self._largest, log_weights)
         fade, weight = np.exp(self._largest - largest), np.exp(log_weights - largest)
         self._sum = self._sum * fade + weight
@@ -113,7 +113,7 @@ def kl_per_dimension(posterior: EncodedRows) -> Array64:
 
 
 def draw_latents(posterior: EncodedRows, seed: int) -> Array32:
-    """Returns one latent a row: what the server's Encode SAMPLE answers; the code itself if there is no posterior."""
+    """Returns one latent a row, as the server's Encode SAMPLE does; the code itself if there is no posterior."""
     if posterior.log_variance is None:
         return posterior.mean
     return _shifted(posterior, noise_of(len(posterior.mean), posterior.mean.shape[1], seed))
@@ -125,7 +125,7 @@ def noise_of(rows: int, size: int, seed: int) -> Array32:
 
 
 def mean_estimate(values: Array64) -> Estimate:
-    """Returns the mean, and its standard error, of values [rows]; of one row alone the error is 0.
+    """Returns the mean of values [rows] and its standard error, which is 0 for a single row.
 
     Raises:
         TrainingError: a value is not finite; names its row.
@@ -134,7 +134,7 @@ def mean_estimate(values: Array64) -> Estimate:
     if len(wrong):
         raise TrainingError(
             f"log-likelihood: not finite for {len(wrong)} of {len(values)} held-out rows, first for row {wrong[0]} of "
-            "them: what lies so far from all that was trained on has no place in float32"
+            "them: a row that lies too far from the training data leaves the range of float32"
         )
     spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     return Estimate(value=float(values.mean()), standard_error=spread / len(values) ** 0.5)

@@ -13,7 +13,7 @@ _BEST = "*"
 _GAP = "  "
 
 Ranking = Callable[[float], float]
-"""Of two values, the better one has the lower key."""
+"""Maps a value to a key; the lower key is better."""
 
 
 def lower(value: float) -> float:
@@ -91,24 +91,24 @@ def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:
 
 
 def comparison_notes(evaluations: Sequence[tuple[str, Evaluation]], mark: str) -> list[str]:
-    """Returns what a reader must know: what the marks mean, what rows were compared by, and what does not compare."""
-    said = [f"{mark}: the best; means a row in nats; density and coverage as shares of what held-out rows reach"]
+    """Returns notes on what the marks mean, what rows were compared by, and what cannot be compared."""
+    lines = [f"{mark}: the best; means a row in nats; density and coverage as shares of what held-out rows reach"]
     every = [evaluation for _, evaluation in evaluations]
     for name, description in sorted({(s.name, s.description) for evaluation in every for s in evaluation.features}):
-        said.append(f"{name}: {description}")
+        lines.append(f"{name}: {description}")
     if len({evaluation.rows_sha256 for evaluation in every}) > 1:
-        said.append("not comparable: the models were not measured on the same rows")
-    if len(found := families(every)) > 1:
-        said.append(f"ELBO, -log p(x) and bits are not comparable: the likelihoods are {', '.join(sorted(found))}")
+        lines.append("not comparable: the models were not measured on the same rows")
+    if len(names := families(every)) > 1:
+        lines.append(f"ELBO, -log p(x) and bits are not comparable: the likelihoods are {', '.join(sorted(names))}")
     budgets = {(nll.rows, nll.samples) for evaluation in every if (nll := evaluation.likelihoods.nll)}
     if len(budgets) > 1:
         listed = ", ".join(f"{rows} x {samples}" for rows, samples in sorted(budgets))
-        said.append(f"-log p(x) falls with the samples, which differ: {listed} (rows x samples)")
-    return said + [f"{name}: {alarm}" for name, evaluation in evaluations for alarm in alarms(evaluation)]
+        lines.append(f"-log p(x) falls with the samples, which differ: {listed} (rows x samples)")
+    return lines + [f"{name}: {alarm}" for name, evaluation in evaluations for alarm in alarms(evaluation)]
 
 
 def families(evaluations: Sequence[Evaluation]) -> set[str]:
-    """Returns the families of likelihoods by which rows were scored, as far as that was kept."""
+    """Returns the families of the likelihoods that scored the rows, as far as they are recorded."""
     scored = (evaluation for evaluation in evaluations if evaluation.likelihoods.negative_elbo_nats is not None)
     return {evaluation.family for evaluation in scored if evaluation.family is not None}
 
@@ -132,7 +132,7 @@ def _row(label: str, values: Sequence[float | None], key: Ranking | None, digits
 
 
 def _best(values: Sequence[float | None], key: Ranking | None, digits: int) -> frozenset[int]:
-    """Returns where the best values are, of those that can be told apart as they are shown; nowhere if none can."""
+    """Returns the places of the best values, rounded as they are printed; none where all are equal."""
     keys = {place: key(round(value, digits)) for place, value in enumerate(values) if key and value is not None}
     if len(set(keys.values())) < 2:
         return frozenset()

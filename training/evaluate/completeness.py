@@ -1,9 +1,9 @@
 """Completeness: do latents drawn from a prior decode to something that could be data?
 
 Density and coverage (Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models", 2020), with balls
-around every real row that reach to its 5th neighbour, edges included: rows of few values lie on them. Density: how
-many balls hold a made row, over 5, the mean over made rows. Coverage: the share of balls that hold any made row. Both
-mean little alone: they are to be divided by what held-out rows reach.
+around every real row that reach to its 5th neighbour, edges included, because rows of few values lie on them. Density:
+how many balls hold a sample, over 5, the mean over samples. Coverage: the share of balls that hold any sample. Both
+mean little by themselves: divide them by what held-out rows reach.
 """
 
 from typing import NamedTuple
@@ -18,12 +18,12 @@ ROUNDING = 1e-9  # of the largest row: equal distances, computed twice, differ b
 
 
 class Completeness(NamedTuple):
-    """Made rows against real ones."""
+    """Samples against real rows."""
 
     density: float
     coverage: float
     precision: float
-    """The share of made rows that lie in any ball (Kynkaanniemi et al., 2019)."""
+    """The share of samples that lie in any ball (Kynkaanniemi et al., 2019)."""
 
 
 class Balls:
@@ -39,9 +39,9 @@ class Balls:
         edges = np.sqrt(nearest) + ROUNDING * np.sqrt((real**2).sum(1).max())
         self._edges: Array64 = edges**2
 
-    def measure(self, made: Array64) -> Completeness:
+    def measure(self, samples: Array64) -> Completeness:
         """Returns how features [rows, features] lie in the balls."""
-        within = _squares(self._real, made) <= self._edges[:, np.newaxis]  # [real, made]
+        within = _squares(self._real, samples) <= self._edges[:, np.newaxis]  # [real, samples]
         return Completeness(
             density=float(within.sum(0).mean()) / NEIGHBOURS,
             coverage=float(within.any(1).mean()),

@@ -1,4 +1,4 @@
-"""Continuity: do near latents decode to near outputs, without tears?"""
+"""Continuity: whether near latents decode to near outputs, without tears."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from training.evaluate.served import ServedPair
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 
 STEP = 0.05  # in latent units; a prior's standard deviation is 1
-DIRECTIONS = 8  # at most; the same at every latent, so that a linear decoder answers the same everywhere
+DIRECTIONS = 8  # maximum; the same at every latent, so that a linear decoder answers the same everywhere
 POINTS = 11  # of an interpolation, both ends included
 
 
 class Cycle(NamedTuple):
-    """How far latents come back from where they were sent: encode(decode(z)) against z, medians over latents."""
+    """How far encode(decode(z)) lies from z, medians over latents."""
 
     distance: float
     """Root mean square over dimensions, in latent units."""
@@ -24,7 +24,7 @@ class Cycle(NamedTuple):
 
 
 class Scale:
-    """What one unit of a value is: the range of an image's values, a column's standard deviation of a table's.
+    """The unit of a value: for images the range of values, for tables a column's standard deviation.
 
     Args:
         pair: tells whether it is an image.
@@ -95,7 +95,7 @@ def _steps(pair: ServedPair, starts: Array32, ends: Array32, scale: Scale) -> Ar
 
 
 def cycle(pair: ServedPair, latents: Array32) -> Cycle:
-    """Returns how far latents [rows, latent] come back."""
+    """Returns how far latents [rows, latent] lie from the encodings of what they decode to."""
     squares: list[Array64] = []
     scaled: list[Array64] = []
     for part in pair.parts(len(latents)):

@@ -1,4 +1,4 @@
-"""What an evaluation found: one frozen value that is written beside the run, packed with the model, and compared."""
+"""An evaluation: one frozen value that is written beside the run, packed with the model, and compared."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -15,7 +15,7 @@ EVALUATION_FILE = "evaluation.json"
 
 
 class Budget(NamedTuple):
-    """What an evaluation may cost. The defaults take about a minute for a perceptron on one core."""
+    """How much work an evaluation does. The defaults take about a minute for a perceptron on one core."""
 
     rows: int = 1000
     """Held-out rows for the importance-weighted estimate; spread evenly where there are more."""
@@ -27,21 +27,21 @@ class Budget(NamedTuple):
     """Held-out rows, training rows and draws from each prior for continuity and completeness."""
     seed: int = 0
     threads: int = 1
-    """CPU threads of one operation, for who opens the graphs."""
+    """CPU threads of one operation, for callers that open the graphs."""
 
 
 class Evaluation(Record):
-    """Figures of a pair on held-out rows, measured on its graphs. None is what the model does not have."""
+    """Figures of a pair on held-out rows, measured on its graphs. None: the model does not have the figure."""
 
     version: Literal[1] = 1
     rows: PositiveInt
     """Held out."""
     rows_sha256: Sha256
-    """Of the held-out rows' bytes, in order: figures of other rows are not to be compared."""
+    """Of the held-out rows' bytes, in order: figures of other rows cannot be compared."""
     latent_size: PositiveInt
     posterior: Literal["gaussian", "none"]
     family: str | None = None
-    """Of the likelihood; figures of another are not to be compared. None where it was not kept."""
+    """Of the likelihood; nats of different families cannot be compared. None: not recorded."""
     seed: NonNegativeInt
 
     likelihoods: Likelihoods
@@ -52,9 +52,9 @@ class Evaluation(Record):
     squared_error: float
     """Of the expectation decoded from the posterior mean; a sum over a row's values, in the data's units."""
     explained: float | None = None
-    """The share of the held-out rows' variance that it leaves nothing of, a table's columns scaled alike."""
+    """The share of the held-out rows' variance that it explains, with a table's columns scaled alike."""
     pca_squared_error: float | None = None
-    """The same error for PCA with as many components, fitted on the training rows, scaled; None where it loses none."""
+    """The same error for PCA with as many components, fitted on scaled training rows; None where PCA loses nothing."""
     pca_explained: float | None = None
 
     smoothness: Smoothness
@@ -67,29 +67,29 @@ class Evaluation(Record):
     @property
     def metrics(self) -> dict[str, float]:
         """The figures by name for a manifest: those that the model has."""
-        found = self.likelihoods
+        likelihoods = self.likelihoods
         named: dict[str, float | None] = {
-            "negative_elbo_nats": _value(found.negative_elbo_nats),
-            "reconstruction_nats": _value(found.reconstruction_nats),
-            "kl_nats": _value(found.kl_nats),
-            "bits_per_dimension": found.bits_per_dimension,
+            "negative_elbo_nats": _value(likelihoods.negative_elbo_nats),
+            "reconstruction_nats": _value(likelihoods.reconstruction_nats),
+            "kl_nats": _value(likelihoods.kl_nats),
+            "bits_per_dimension": likelihoods.bits_per_dimension,
             "active_units": self.active_units,
             "squared_error": self.squared_error,
             "explained": self.explained,
             "pca_squared_error": self.pca_squared_error,
             "pca_explained": self.pca_explained,
-            "without_latents_nats": found.without_latents_nats,
+            "without_latents_nats": likelihoods.without_latents_nats,
             "aggregate_kl_nats": self.aggregate_kl_nats,
             "tear_index": self.smoothness.tear_index,
             "interpolation_largest_step": self.interpolation_largest_step,
         }
-        if found.nll:
+        if likelihoods.nll:
             named |= {
-                "nll_nats": found.nll.nats.value,
-                "nll_standard_error_nats": found.nll.nats.standard_error,
-                "nll_bits_per_dimension": found.nll.bits_per_dimension,
-                "nll_effective_samples": found.nll.effective_samples,
-                "nll_negative_elbo_nats": found.nll.negative_elbo_nats,
+                "nll_nats": likelihoods.nll.nats.value,
+                "nll_standard_error_nats": likelihoods.nll.nats.standard_error,
+                "nll_bits_per_dimension": likelihoods.nll.bits_per_dimension,
+                "nll_effective_samples": likelihoods.nll.effective_samples,
+                "nll_negative_elbo_nats": likelihoods.nll.negative_elbo_nats,
             }
         for prior in self.priors:
             named[f"{prior.name}_hole_fraction"] = prior.hole_fraction
@@ -109,10 +109,10 @@ class Evaluation(Record):
 
         Args:
             text: the JSON.
-            source: what to call it in an error, usually its path.
+            source: its name in errors, usually its path.
 
         Raises:
-            TrainingError: it is no evaluation, or one that this version does not understand; names the field.
+            TrainingError: it is not an evaluation, or not one that this version understands; names the field.
         """
         try:
             return cls.model_validate_json(text)
@@ -135,7 +135,7 @@ class Evaluation(Record):
         """Reads a file.
 
         Raises:
-            TrainingError: it cannot be read, or is no evaluation.
+            TrainingError: it cannot be read, or is not an evaluation.
         """
         try:
             return cls.parse(path.read_bytes(), str(path))

@@ -1,4 +1,4 @@
-"""What two rows are compared by: nothing here is downloaded, so every machine sees the same."""
+"""Features that rows are compared by. Nothing is downloaded, so every machine computes the same."""
 
 import warnings
 from collections.abc import Callable
@@ -16,16 +16,16 @@ from vaeserve.slices import rows_within
 
 COMPONENTS = 64
 UNITS = 64  # of the classifier's hidden layer
-FITTED_ROWS, FITTED_VALUES = 10_000, 125_000_000  # at most; the values are 1 GB of doubles
+FITTED_ROWS, FITTED_VALUES = 10_000, 125_000_000  # maximum; the values are 1 GB of doubles
 PASSES = 30
 
 
 class Features(NamedTuple):
-    """A map from rows to what they are compared by."""
+    """A map from rows to features."""
 
     name: str
     description: str
-    """What they are, for people: printed wherever a figure rests on them."""
+    """A description for people, printed wherever a figure rests on them."""
     of: Callable[[DataArray], Array64]
     """Data [rows, *row_shape] -> [rows, features]."""
 
@@ -34,8 +34,8 @@ def value_components(train: DataArray, scale: Scale) -> Features:
     """Returns the principal components of the values themselves."""
     flat = scale.flat(train[evenly(len(train), max(COMPONENTS, min(FITTED_ROWS, FITTED_VALUES // train[0].size)))])
     pca = PCA(min(COMPONENTS, *flat.shape), random_state=0).fit(flat)
-    kept = pca.explained_variance_ratio_.sum()
-    description = f"{pca.n_components_} principal components of the values, {kept:.0%} of their variance"
+    explained = pca.explained_variance_ratio_.sum()
+    description = f"{pca.n_components_} principal components of the values, {explained:.0%} of their variance"
 
     def of(rows: DataArray) -> Array64:
         parts = batches(len(rows), rows_within(16 * rows[0].size, len(rows)) if len(rows) else 1)
@@ -47,20 +47,20 @@ def value_components(train: DataArray, scale: Scale) -> Features:
 def classifier_features(
     values: Features, train: tuple[DataArray, LabelArray], test: tuple[DataArray, LabelArray]
 ) -> Features:
-    """Returns the hidden layer of a small classifier, trained on what `values` gives of labelled rows.
+    """Returns the hidden layer of a small classifier, trained on the `values` features of labelled rows.
 
     Args:
-        values: what the classifier looks at.
+        values: the classifier's inputs.
         train: rows to train it on, and their labels [rows].
-        test: rows that say how good it is, and theirs.
+        test: rows to measure its accuracy on, and their labels.
     """
     some = evenly(len(train[0]), FITTED_ROWS)
-    given = values.of(train[0][some])
-    center, spread = given.mean(0), given.std() or 1.0
+    components = values.of(train[0][some])
+    center, spread = components.mean(0), components.std() or 1.0
     classifier = MLPClassifier((UNITS,), max_iter=PASSES, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # so many passes are enough to tell classes apart
-        classifier.fit((given - center) / spread, train[1][some])
+        classifier.fit((components - center) / spread, train[1][some])
     accuracy = classifier.score((values.of(test[0]) - center) / spread, test[1])
 
     def of(rows: DataArray) -> Array64:
@@ -69,5 +69,5 @@ def classifier_features(
         )
         return hidden
 
-    description = f"{UNITS} hidden units of a classifier that names {accuracy:.1%} of the held-out rows rightly"
+    description = f"{UNITS} hidden units of a classifier that is right about {accuracy:.1%} of the held-out rows"
     return Features("classifier", description, of)

@@ -19,7 +19,7 @@ class Nll(Record):
     nats: Estimate
     bits_per_dimension: float
     effective_samples: float
-    """How many equal weights would tell as much as the samples do, a mean over rows."""
+    """The number of equal weights that would carry as much information as the samples, a mean over rows."""
     rows: PositiveInt
     samples: PositiveInt
     negative_elbo_nats: float
@@ -36,7 +36,7 @@ class Smoothness(Record):
 
 
 class FeatureSpace(Record):
-    """What rows were compared by, and what held-out rows reach there against training rows."""
+    """A space in which rows were compared, and what held-out rows reach in it against training rows."""
 
     name: str
     description: str
@@ -44,11 +44,11 @@ class FeatureSpace(Record):
     coverage: float
     precision: float
     midpoint_precision: float
-    """Of what lies halfway between two held-out rows' latents."""
+    """Of rows decoded halfway between the latents of two held-out rows."""
 
 
 class Drawn(Record):
-    """What a prior's samples reach in one feature space, as a share of what held-out rows reach; None of nothing."""
+    """What a prior's samples reach in one feature space, over what held-out rows reach; None where that is 0."""
 
     features: str
     density: float | None
@@ -56,7 +56,7 @@ class Drawn(Record):
 
 
 class PriorEvidence(Record):
-    """What was found about one prior."""
+    """The figures of one prior."""
 
     name: str
     hole_fraction: float
@@ -75,7 +75,7 @@ class PriorEvidence(Record):
 
 
 class Likelihoods(Record):
-    """How probable held-out rows are. None is what the model does not have.
+    """How probable held-out rows are. None: the model does not have the figure.
 
     Nats are sums over a row's values, and means over rows.
     """
@@ -84,14 +84,14 @@ class Likelihoods(Record):
     reconstruction_nats: Estimate | None = None
     """Distortion: expected negative log-likelihood under the posterior; that of the code where there is none."""
     kl_nats: Estimate | None = None
-    """Rate: what a latent tells about its row."""
+    """Rate: the information that a latent carries about its row."""
     kl_per_dimension_nats: tuple[float, ...] | None = None
     bits_per_dimension: float | None = None
     """Negative ELBO / (values in a row * ln 2)."""
     nll: Nll | None = None
     without_latents_nats: float | None = None
-    """Negative log-likelihood of the same family with parameters that are alike for all rows, fitted on the training
-    rows, or of the uniform distribution where levels are discrete and that is less. None of a family that is unknown.
+    """Negative log-likelihood with one distribution of the same family for all rows, fitted on the training rows; or
+    with the uniform distribution, where levels are discrete and that is less. None: the family is unknown.
     """
 
 

@@ -1,4 +1,4 @@
-"""What latents decode to, against the data: squared errors, the share of variance explained, and PCA beside it."""
+"""Reconstructions against the data: squared errors, the share of the variance explained, and PCA beside it."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from training.evaluate.served import BATCH_ROWS
 from training.export.onnx_runner import batches
 from vaeserve.slices import rows_within
 
-FITTED_VALUES = 100_000_000  # at most, as doubles: all of MNIST, and some of what would not fit beside itself
+FITTED_VALUES = 100_000_000  # maximum, as doubles: all of MNIST, and a part of larger sets
 DOUBLES = 5  # of each value of a row that is projected and compared
 ROUNDING = 1e-9  # share of the variance: what is left of less is float32's
 
 
 class Reconstruction(NamedTuple):
-    """How near what rows become is to them."""
+    """How near reconstructions are to their rows."""
 
     squared_error: float
     """A sum over a row's values in the data's units, a mean over rows."""
@@ -26,13 +26,13 @@ class Reconstruction(NamedTuple):
 
 
 def pca(train: DataArray, test: DataArray, components: int) -> Reconstruction | None:
-    """Returns what PCA with so many components does on held-out rows: the best that any linear pair could in training.
+    """Returns what PCA with so many components does on held-out rows. In training no linear pair does better.
 
     It is fitted on all training rows, scaled as for the networks; of a set of more than FITTED_VALUES values, on rows
     spread evenly over it.
 
     Returns:
-        None where it can lose nothing: it has as many components as there are values, or leaves no more than rounding.
+        None where PCA loses nothing: it has as many components as there are values, or only rounding is left.
     """
     size = train[0].size
     if components >= size:
@@ -46,8 +46,8 @@ def pca(train: DataArray, test: DataArray, components: int) -> Reconstruction | 
         return again.reshape(rows.shape)
 
     parts = (test[part] for part in batches(len(test), rows_within(DOUBLES * 8 * size, BATCH_ROWS)))
-    found = reconstruction(((projected(rows), rows) for rows in parts), train)
-    return None if found.explained is None or 1 - found.explained < ROUNDING else found
+    linear = reconstruction(((projected(rows), rows) for rows in parts), train)
+    return None if linear.explained is None or 1 - linear.explained < ROUNDING else linear
 
 
 def units_of(train: DataArray) -> Array64:

@@ -1,4 +1,4 @@
-"""A pair as it will be served: what is measured is what a caller gets."""
+"""A pair as it will be served, so that callers get what is measured."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, Self
@@ -15,7 +15,7 @@ from vaeserve.package.manifest import STANDARD, DataSpec
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.slices import Slices, rows_within
 
-BATCH_ROWS = 256  # most rows that one call of a graph takes: enough to keep a core busy, few enough for its caches
+BATCH_ROWS = 256  # maximum of one call of a graph: enough to keep a core busy, few enough for its caches
 
 
 class PriorGraph(NamedTuple):
@@ -101,8 +101,8 @@ class ServedPair:
     def encode(self, rows: DataArray) -> EncodedRows:
         """Returns the posterior of data [rows, *row_shape]."""
         names = ["mean", "log_variance"] if self.posterior == "gaussian" else ["mean"]
-        found = [array.reshape(len(rows), self.latent_size) for array in self._run("encoder", names, {"data": rows})]
-        return EncodedRows(found[0], found[1] if len(found) > 1 else None)
+        arrays = [array.reshape(len(rows), self.latent_size) for array in self._run("encoder", names, {"data": rows})]
+        return EncodedRows(arrays[0], arrays[1] if len(arrays) > 1 else None)
 
     def decode(self, latent: Array32) -> DecodedRows:
         """Returns what latents [rows, latent] decode to."""
@@ -115,11 +115,11 @@ class ServedPair:
         return data
 
     def parts(self, rows: int, copies: int = 1) -> Iterator[slice]:
-        """Yields slices that cover so many rows in order, each of no more than there is memory for.
+        """Yields slices that cover `rows` rows in order, each small enough for memory.
 
         Args:
             rows: in all.
-            copies: float64 ones that are made of each row of data.
+            copies: how many float64 copies are made of each row of data.
         """
         return batches(rows, rows_within(8 * copies * self.data.size, max(rows, 1)))
 
@@ -148,7 +148,7 @@ class ServedPair:
         """Returns latents [count, latent] from a prior, the same bits that the server's Sample draws from row 0 on.
 
         Raises:
-            TrainingError: there is no such prior; the message names those that there are.
+            TrainingError: there is no such prior; names those that exist.
         """
         if name not in self.priors:
             raise TrainingError(f"prior {name!r}: there is no such prior; known are {', '.join(self.priors)}")

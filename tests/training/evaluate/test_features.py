@@ -33,7 +33,7 @@ def test_a_classifiers_features_tell_classes_apart(values: Features, labelled: t
     rows, labels = labelled
     found = classifier_features(values, (rows[:300], labels[:300]), (rows[300:], labels[300:]))
     assert found.name == "classifier"
-    assert "names 99.0% of the held-out rows rightly" in found.description
+    assert "is right about 99.0% of the held-out rows" in found.description
     hidden = found.of(rows)
     assert hidden.shape == (400, 64)
     assert (hidden >= 0).all()
