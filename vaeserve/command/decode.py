@@ -25,14 +25,14 @@ def decode(arguments: list[str]) -> int:
     """Decodes latents on a server."""
     options, out = _decode_options(arguments)
     out.check()
-    given, fingerprint = _read_latent(options.input)
-    check_cells(out, given.shape[0] if given.ndim else 1)
+    array, fingerprint = _read_latent(options.input)
+    check_cells(out, array.shape[0] if array.ndim else 1)
     from vaeserve.client.given import as_rows
     from vaeserve.command.streaming import joined, slices
 
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
-        latent = model.latent.fit(as_rows(given, "latent"), "latent")
+        latent = model.latent.fit(as_rows(array, "latent"), "latent")
         pieces = client.decode_stream(
             slices(latent, model),
             output="expectation" if options.expectation else "data",

@@ -14,10 +14,10 @@ def encode(arguments: list[str]) -> int:
     from vaeserve.command.inputs import open_input
     from vaeserve.command.streaming import joined, slices
 
-    given = open_input(options.input, options.skip_bad)
+    source = open_input(options.input, options.skip_bad)
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
-        data = given.rows(model.data, options.skip_bad)
+        data = source.rows(model.data, options.skip_bad)
         pieces = client.encode_stream(
             slices(data.rows, model),
             output=options.output,

@@ -16,10 +16,10 @@ def reconstruct(arguments: list[str]) -> int:
     from vaeserve.command.streaming import joined, slices
 
     check_format(out)
-    given = open_input(options.input, options.skip_bad)
+    source = open_input(options.input, options.skip_bad)
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
-        data = given.rows(model.data, options.skip_bad)
+        data = source.rows(model.data, options.skip_bad)
         pieces = client.reconstruct_stream(
             slices(data.rows, model),
             latent=options.latent,

@@ -63,8 +63,8 @@ def write_scores(
     import pyarrow
     import pyarrow.parquet
 
-    told = pyarrow.table(table).replace_schema_metadata({"fingerprint": scored.fingerprint})
-    return output.write(lambda file: pyarrow.parquet.write_table(told, file))
+    annotated = pyarrow.table(table).replace_schema_metadata({"fingerprint": scored.fingerprint})
+    return output.write(lambda file: pyarrow.parquet.write_table(annotated, file))
 
 
 def _write_csv(file: BinaryIO, table: dict[str, Any]) -> None:

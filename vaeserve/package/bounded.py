@@ -79,11 +79,11 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _check(found: os.stat_result, most_bytes: int) -> None:
-    if not stat.S_ISREG(found.st_mode):
+def _check(status: os.stat_result, most_bytes: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError("is no regular file")
-    if found.st_size > most_bytes:
-        raise _too_long(found.st_size, most_bytes)
+    if status.st_size > most_bytes:
+        raise _too_long(status.st_size, most_bytes)
 
 
 def _too_long(size: int, most_bytes: int, verb: str = "is") -> ValueError:

@@ -52,10 +52,10 @@ class ModelPackage(NamedTuple):
             raise PackageError(f"{path}: cannot be read: {exc.strerror}") from exc
         except ValueError as exc:
             raise PackageError(f"{path}: {exc}") from exc
-        found = sha256_of(content)
-        if found != file.sha256:
+        digest = sha256_of(content)
+        if digest != file.sha256:
             raise PackageError(
-                f"{path}: wrong checksum: the manifest says {file.sha256[:12]}..., the file is {found[:12]}..."
+                f"{path}: wrong checksum: the manifest says {file.sha256[:12]}..., the file is {digest[:12]}..."
             )
         return content
 
@@ -147,9 +147,9 @@ def _most_bytes(file: File) -> int:
 
 def _check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
     described = {file.file: file.sha256 for file in manifest.files}
-    given = {name: sha256_of(content) for name, content in files.items()}
-    if described != given:
-        differing = sorted(name for name, _ in described.items() ^ given.items())
+    actual = {name: sha256_of(content) for name, content in files.items()}
+    if described != actual:
+        differing = sorted(name for name, _ in described.items() ^ actual.items())
         raise PackageError(f"files and manifest do not agree about {', '.join(dict.fromkeys(differing))}")
 
 

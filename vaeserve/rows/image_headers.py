@@ -80,24 +80,24 @@ def _read_png(content: bytes) -> ImageFile:
         raise ValueError("its first chunk is not its header")
     width, height, bits = struct.unpack_from(">IIB", content, 16)
     view, place, kind, is_animated, orientation = memoryview(content), 8, b"", False, 1
-    kept = [view[:place]]
+    parts = [view[:place]]
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", content, place)
         end = place + 12 + length
         if end > len(content):
             raise ValueError("a chunk is cut short")
         if kind in _PIXEL_CHUNKS:
-            kept.append(view[place:end])
+            parts.append(view[place:end])
         is_animated |= kind == b"acTL"
         if kind == b"eXIf":
             orientation = _orientation(content[place + 8 : end - 4])
         place = end
-    return ImageFile("PNG", width, height, bits, is_animated, b"".join(kept), orientation)
+    return ImageFile("PNG", width, height, bits, is_animated, b"".join(parts), orientation)
 
 
 def _read_jpeg(content: bytes) -> ImageFile:
     view, place = memoryview(content), 2
-    kept, frames, orientation = [view[:place]], [], 1
+    parts, frames, orientation = [view[:place]], [], 1
     while True:
         marker, length = struct.unpack_from(">HH", content, place)
         if marker == 0xFFFF:  # padding
@@ -111,13 +111,13 @@ def _read_jpeg(content: bytes) -> ImageFile:
         if marker in _START_OF_FRAME:
             frames.append(struct.unpack_from(">BHH", content, place + 4))
         if marker not in _METADATA:
-            kept.append(view[place:end])
+            parts.append(view[place:end])
         if marker == _EXIF_SEGMENT and content.startswith(_EXIF, place + 4):  # others of this marker hold XMP
             orientation = _orientation(content[place + 4 : end])
         place = end
-    kept.append(view[place:])
+    parts.append(view[place:])
     ((bits, height, width),) = frames
-    return ImageFile("JPEG", width, height, bits, False, b"".join(kept), orientation)
+    return ImageFile("JPEG", width, height, bits, False, b"".join(parts), orientation)
 
 
 def _read_webp(content: bytes) -> ImageFile:
