@@ -14,7 +14,7 @@ from typing import Self
 
 from tests.support.servers import VAE
 
-_FEW = "--epochs 1"
+_SHORT = " --epochs 1 --evaluation-rows 10 --evaluation-samples 5"
 
 
 class Terminal:
@@ -55,7 +55,7 @@ class Terminal:
             self._stop()
             self._serve(line)
         elif shutil.which(line.split()[0], path=self._environment["PATH"]):
-            self._run(f"{line} {_FEW}" if line.startswith("vae train") else line)
+            self._run(line + _SHORT * line.startswith("vae train") if "--model ae" not in line else f"{line} --epochs 1")
 
     def _run(self, line: str) -> None:
         done = subprocess.run(

@@ -3,13 +3,13 @@
 isort:skip_file
 The wire contract of vaeserve.
 
-Rows are the unit: every tensor's first axis counts rows, and a call may hold as many of them as the model's limits
+The unit is the row: every tensor's first axis counts rows, and a call may have as many rows as the model's limits
 allow. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
 says when to try again, ErrorInfo gives a machine-readable reason.
 
-A call's class says who yields when the device is short: unary calls are interactive, streams are bulk. The metadata
-key `vae-class`, `interactive` or `bulk`, says otherwise. Bulk rows run in the room that interactive rows leave, and
-in a share of every batch that is theirs.
+A call's class says which calls give way when the device is busy. Unary calls are interactive and streams are bulk,
+unless the metadata key `vae-class`, `interactive` or `bulk`, says otherwise. Bulk rows run in the room that
+interactive rows leave, and in a share of every batch that is reserved for them.
 """
 
 from collections import abc as _abc
@@ -40,17 +40,17 @@ class _CallClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CallClass.V
     CALL_CLASS_INTERACTIVE: _CallClass.ValueType  # 1
     """Goes first."""
     CALL_CLASS_BULK: _CallClass.ValueType  # 2
-    """Runs in the room that interactive rows leave, and in a share of every batch that is its own."""
+    """Runs in the room that interactive rows leave, and in a share of every batch that is reserved for bulk."""
 
 class CallClass(_CallClass, metaclass=_CallClassEnumTypeWrapper):
-    """Says who yields when the device is short."""
+    """Says which calls give way when the device is busy."""
 
 CALL_CLASS_UNSPECIFIED: CallClass.ValueType  # 0
 """Not set: what the metadata key `vae-class` says; without it, interactive for a unary call and bulk for a stream."""
 CALL_CLASS_INTERACTIVE: CallClass.ValueType  # 1
 """Goes first."""
 CALL_CLASS_BULK: CallClass.ValueType  # 2
-"""Runs in the room that interactive rows leave, and in a share of every batch that is its own."""
+"""Runs in the room that interactive rows leave, and in a share of every batch that is reserved for bulk."""
 Global___CallClass: _TypeAlias = CallClass  # noqa: Y015
 
 class _DataType:
@@ -66,7 +66,7 @@ class _DataTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataType.Val
     DATA_TYPE_FLOAT32: _DataType.ValueType  # 2
     """32-bit IEEE 754 floating point."""
     DATA_TYPE_FLOAT16: _DataType.ValueType  # 3
-    """16-bit IEEE 754 floating point; taken wherever FLOAT32 is, and answered where it is asked for."""
+    """16-bit IEEE 754 floating point; accepted wherever FLOAT32 is, and answered if asked for."""
 
 class DataType(_DataType, metaclass=_DataTypeEnumTypeWrapper):
     """Element types."""
@@ -78,7 +78,7 @@ DATA_TYPE_UINT8: DataType.ValueType  # 1
 DATA_TYPE_FLOAT32: DataType.ValueType  # 2
 """32-bit IEEE 754 floating point."""
 DATA_TYPE_FLOAT16: DataType.ValueType  # 3
-"""16-bit IEEE 754 floating point; taken wherever FLOAT32 is, and answered where it is asked for."""
+"""16-bit IEEE 754 floating point; accepted wherever FLOAT32 is, and answered if asked for."""
 Global___DataType: _TypeAlias = DataType  # noqa: Y015
 
 class _DataKind:
@@ -119,7 +119,7 @@ class _PosteriorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Posterior.V
     """A Gaussian with a diagonal covariance: mean and log-variance."""
 
 class Posterior(_Posterior, metaclass=_PosteriorEnumTypeWrapper):
-    """What an encoder knows about a row's latent."""
+    """What an encoder answers about a row's latent."""
 
 POSTERIOR_UNSPECIFIED: Posterior.ValueType  # 0
 """Not set; never valid."""
@@ -218,9 +218,9 @@ class GetModelRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the server's default, else the only one; several without a default are refused."""
+    """Name of the model. Empty: the server's default, else the only one; refused if there are several and no default."""
     version: _builtins.int
-    """Version of the model, 1 or more; 0 means the newest."""
+    """Version of the model, 1 or more. 0: the newest."""
     def __init__(
         self,
         *,
@@ -315,9 +315,9 @@ class EncodeRequest(_message.Message):
     FIRST_ROW_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the server's default, else the only one; several without a default are refused."""
+    """Name of the model. Empty: the server's default, else the only one; refused if there are several and no default."""
     version: _builtins.int
-    """Version of the model, 1 or more; 0 means the newest."""
+    """Version of the model, 1 or more. 0: the newest."""
     output: Global___EncodeOutput.ValueType
     """What to answer. Default MEAN."""
     seed: _builtins.int
@@ -373,7 +373,7 @@ class EncodeResponse(_message.Message):
     LOG_VARIANCE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     fingerprint: _builtins.str
-    """Fingerprint of the encoder-decoder pair; latents fit the decoder of this pair alone."""
+    """Fingerprint of the encoder-decoder pair; latents fit only the decoder of this pair."""
     seed: _builtins.int
     """Seed that was used, for SAMPLE."""
     @_builtins.property
@@ -420,9 +420,9 @@ class DecodeRequest(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the server's default, else the only one; several without a default are refused."""
+    """Name of the model. Empty: the server's default, else the only one; refused if there are several and no default."""
     version: _builtins.int
-    """Version of the model, 1 or more; 0 means the newest."""
+    """Version of the model, 1 or more. 0: the newest."""
     output: Global___DecodeOutput.ValueType
     """What to answer. Default DATA."""
     fingerprint: _builtins.str
@@ -516,9 +516,9 @@ class SampleRequest(_message.Message):
     INCLUDE_LATENT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the server's default, else the only one; several without a default are refused."""
+    """Name of the model. Empty: the server's default, else the only one; refused if there are several and no default."""
     version: _builtins.int
-    """Version of the model, 1 or more; 0 means the newest."""
+    """Version of the model, 1 or more. 0: the newest."""
     count: _builtins.int
     """Number of rows, in [1, Limits.call_rows]."""
     seed: _builtins.int
@@ -526,15 +526,15 @@ class SampleRequest(_message.Message):
     first_row: _builtins.int
     """Number of the first row, in [0, 2^63 - count]."""
     temperature: _builtins.float
-    """Factor on the noise's standard deviation, in (0, 1e6]. Default 1. Of a mixture it scales the noise within a
-    component, not how often each component is drawn from.
+    """Factor on the noise's standard deviation, in (0, 1e6]. Default 1. In a mixture it scales the noise within each
+    component, and does not change how often a component is drawn from.
     """
     prior: _builtins.str
     """Name of the prior to draw from. Default Model.default_prior."""
     output: Global___DecodeOutput.ValueType
     """What to answer. Default DATA."""
     include_latent: _builtins.bool
-    """Answers the latents too."""
+    """Whether to answer the latents too."""
     dtype: Global___DataType.ValueType
     """Element type of the reply's floating-point tensors: FLOAT32, the default, or FLOAT16."""
     def __init__(
@@ -640,9 +640,9 @@ class ReconstructRequest(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model; empty means the server's default, else the only one; several without a default are refused."""
+    """Name of the model. Empty: the server's default, else the only one; refused if there are several and no default."""
     version: _builtins.int
-    """Version of the model, 1 or more; 0 means the newest."""
+    """Version of the model, 1 or more. 0: the newest."""
     latent: Global___ReconstructLatent.ValueType
     """Which latent to decode. Default MEAN."""
     seed: _builtins.int
@@ -735,9 +735,9 @@ class ReconstructResponse(_message.Message):
 
     @_builtins.property
     def elbo(self) -> Global___Tensor:
-        """log_likelihood - kl, in nats, where both are there: under N(0, I), whichever prior is the default. For SAMPLE an
-        unbiased one-draw estimate of the row's ELBO; for MEAN the same with the posterior's mean in place of the draw: no
-        bound, but a score by which rows compare.
+        """log_likelihood - kl, in nats, if both exist; under N(0, I), whichever prior is the default. For SAMPLE it is an
+        unbiased one-draw estimate of the row's ELBO. For MEAN the posterior's mean takes the place of the draw: that is not
+        a bound, but a score by which rows can be compared.
         """
 
     @_builtins.property
@@ -783,14 +783,16 @@ class CallStreamRequest(_message.Message):
     CANCELLED_IDS_FIELD_NUMBER: _builtins.int
     ANY_ORDER_FIELD_NUMBER: _builtins.int
     any_order: _builtins.bool
-    """Lets replies come as they are ready, not in the order of the calls. Read from the stream's first message alone."""
+    """Whether replies may come as they are ready, instead of in the order of the calls. Only the stream's first message
+    counts.
+    """
     @_builtins.property
     def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___Call]:
-        """Calls to begin. Several in one message cost less than a message each."""
+        """Calls to begin. Several calls in one message cost less than one message for each."""
 
     @_builtins.property
     def cancelled_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Ids of calls whose answers are no longer wanted, at most 65536; those not answered yet get the error CANCELLED."""
+        """Ids of calls whose answers are no longer wanted, at most 65536. Calls not answered yet get the error CANCELLED."""
 
     def __init__(
         self,
@@ -824,17 +826,17 @@ class Call(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     TRACESTATE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """What the reply is known by; chosen by the caller, who keeps those in flight distinct."""
+    """Id of the call, which its reply repeats. The caller chooses it; ids in flight must differ."""
     timeout_microseconds: _builtins.int
-    """Time after which the answer is no longer wanted, in microseconds from the call's arrival; 0: never."""
+    """Time after which the answer is no longer wanted, in microseconds from the call's arrival. 0: never."""
     call_class: Global___CallClass.ValueType
     """Class of the call. Unset: the class of the stream."""
     request_id: _builtins.str
-    """What the server's log calls this call, as the metadata key `x-request-id` does for a unary call. Empty: the stream's."""
+    """Request id of the call in the server's log, like the metadata key `x-request-id` of a unary call. Empty: the stream's."""
     traceparent: _builtins.str
-    """Trace context of the call, as the W3C header `traceparent` holds it; empty: none."""
+    """Trace context of the call, in the form of the W3C header `traceparent`. Empty: none."""
     tracestate: _builtins.str
-    """Trace state of the call, as the W3C header `tracestate` holds it; empty: none."""
+    """Trace state of the call, in the form of the W3C header `tracestate`. Empty: none."""
     @_builtins.property
     def encode(self) -> Global___EncodeRequest:
         """A call of Encode."""
@@ -962,10 +964,10 @@ class SampleStreamRequest(_message.Message):
     REQUEST_FIELD_NUMBER: _builtins.int
     MESSAGE_ROWS_FIELD_NUMBER: _builtins.int
     message_rows: _builtins.int
-    """Most rows in a message, in [1, Limits.call_rows]; 0 lets the server choose."""
+    """Maximum rows in a message, in [1, Limits.call_rows]. 0: chosen by the server."""
     @_builtins.property
     def request(self) -> Global___SampleRequest:
-        """The rows; here `count` may pass Limits.call_rows."""
+        """The rows; here `count` may exceed Limits.call_rows."""
 
     def __init__(
         self,
@@ -1011,7 +1013,7 @@ Global___SampleStreamResponse: _TypeAlias = SampleStreamResponse  # noqa: Y015
 
 @_typing.final
 class Error(_message.Message):
-    """Why one call of a stream failed: field by field what google.rpc.Status holds."""
+    """Why one call of a stream failed. The fields are those of google.rpc.Status."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1090,16 +1092,16 @@ class Model(_message.Message):
     fingerprint: _builtins.str
     """Fingerprint of the encoder-decoder pair: SHA-256 over the two graphs' checksums, in hexadecimal."""
     posterior: Global___Posterior.ValueType
-    """What the encoder knows beside the latent itself."""
+    """What the encoder answers beside the latent itself."""
     default_prior: _builtins.str
-    """Name of the prior that Sample draws from unless told otherwise."""
+    """Name of the prior that Sample draws from if the request names none."""
     provider: _builtins.str
     """Provider that runs the graphs: "cpu" or "cuda"."""
     noise_algorithm: _builtins.str
     """Algorithm that turns (purpose, seed, row) into noise, for example "philox4x64-10/as241/1"."""
     is_default: _builtins.bool
-    """Whether requests that name this model, and no version, get this one: it is the newest. On a server with a default
-    model, only that one's newest version has it: requests that name neither model nor version get it.
+    """Whether this is the newest version, which requests get that name the model and no version. On a server with a
+    default model, only that model's newest version is marked; requests that name neither model nor version get it.
     """
     @_builtins.property
     def data(self) -> Global___DataSpec:
@@ -1163,8 +1165,8 @@ Global___Model: _TypeAlias = Model  # noqa: Y015
 
 @_typing.final
 class Exactness(_message.Message):
-    """Says whether a row's bits depend on its neighbours in a batch or on its place there. Tried when the model was loaded,
-    on the provider that runs it, at several batch sizes and places.
+    """Says whether a row's bits depend on its neighbours in a batch, or on its place in it. This is tried when the model is
+    loaded, on the provider that runs it, with several batch sizes and places.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1206,9 +1208,9 @@ class Execution(_message.Message):
     source: _builtins.str
     """Where these, and Limits.batch_rows, come from: "set", "cached" or "measured"."""
     row_microseconds: _builtins.int
-    """Time that a row takes in a full batch of Reconstruct, which runs every graph, in microseconds: measured when the model
-    was loaded, on an idle device. 0 is less than half a microsecond, or not known. A client that has a deadline sends
-    no more rows in a call than can be answered well within it.
+    """Time that a row takes in a full batch of Reconstruct, which runs every graph, in microseconds. It is measured when the
+    model is loaded, on an idle device. 0: less than half a microsecond, or not known. A client with a deadline should
+    send no more rows in a call than can be answered well within it.
     """
     def __init__(
         self,
@@ -1245,22 +1247,22 @@ class DataSpec(_message.Message):
     dtype: Global___DataType.ValueType
     """Element type."""
     minimum: _builtins.float
-    """Smallest value allowed."""
+    """Minimum of the allowed values."""
     maximum: _builtins.float
-    """Largest value allowed."""
+    """Maximum of the allowed values."""
     missing_allowed: _builtins.bool
-    """Says that NaN stands for a missing value; otherwise NaN is refused."""
+    """Whether NaN stands for a missing value; otherwise NaN is refused."""
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Shape of one row: [height, width, channels] for images, [features] for tables."""
 
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of a table's features, in order; empty where they have none."""
+        """Names of a table's features, in order; empty if they have none."""
 
     @_builtins.property
     def image_fit(self) -> Global___ImageFit:
-        """How picture files became rows; unset where rows were no picture files, or nobody told."""
+        """How picture files became rows; unset if rows were not picture files, or if that is not known."""
 
     def __init__(
         self,
@@ -1284,8 +1286,8 @@ Global___DataSpec: _TypeAlias = DataSpec  # noqa: Y015
 
 @_typing.final
 class ImageFit(_message.Message):
-    """Says how picture files of any size become rows of an image model. All are turned upright, as their EXIF orientation
-    says; transparent ones are refused. A server does none of it: images of a call have the model's size.
+    """Says how picture files of any size become rows of an image model. Every picture is turned upright, as its EXIF
+    orientation says; transparent ones are refused. The server does none of this: images in a call must have the model's size.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1294,11 +1296,13 @@ class ImageFit(_message.Message):
     CHANNELS_FIELD_NUMBER: _builtins.int
     fit: _builtins.str
     """How a picture is brought to the height and width of a row. "crop" scales it to cover them and cuts its middle out,
-    "pad" scales it to lie within them on black, "stretch" scales each side alone, all by a Lanczos filter; "exact" takes
-    none of another size.
+    "pad" scales it to lie within them, on black, "stretch" scales each side alone, all with a Lanczos filter; "exact"
+    refuses pictures of another size.
     """
     channels: _builtins.int
-    """To how many channels colours are converted: 1, grey, or 3, RGB. 0: to none, a picture must have the model's already."""
+    """Number of channels that colours are converted to: 1, grey, or 3, RGB. 0: no conversion; a picture must have the
+    model's own channels.
+    """
     def __init__(
         self,
         *,
@@ -1370,9 +1374,9 @@ class Prior(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     NOISE_SIZE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name of the prior. "standard" is N(0, I); what any other one draws, a graph makes of the noise."""
+    """Name of the prior. "standard" is N(0, I); any other prior has a graph that turns noise into latents."""
     noise_size: _builtins.int
-    """Number of standard normals that one row takes."""
+    """Number of standard normals for one row."""
     def __init__(
         self,
         *,
@@ -1397,11 +1401,11 @@ class Limits(_message.Message):
     REQUEST_BYTES_FIELD_NUMBER: _builtins.int
     BATCH_ROWS_FIELD_NUMBER: _builtins.int
     call_rows: _builtins.int
-    """Largest number of rows in one call."""
+    """Maximum number of rows in one call."""
     request_bytes: _builtins.int
-    """Largest serialised request, in bytes."""
+    """Maximum size of a serialised request, in bytes."""
     batch_rows: _builtins.int
-    """Largest number of rows that run in one batch."""
+    """Maximum number of rows in one batch."""
     def __init__(
         self,
         *,

@@ -98,7 +98,7 @@ class VaeServiceServicer(object):
 
     def Encode(self, request, context):
         """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance.
-        FAILED_PRECONDITION if SAMPLE or MOMENTS is asked of a model without a posterior.
+        FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +113,7 @@ class VaeServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Sample(self, request, context):
-        """Draws latents from a prior and decodes them. Row i depends on the seed, the row's number and the model alone, not on
+        """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number and the model, not on
         how the rows were spread over calls, batches or servers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -122,7 +122,7 @@ class VaeServiceServicer(object):
 
     def Reconstruct(self, request, context):
         """Encodes rows of data, decodes them again, and scores how well that went.
-        FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
+        FAILED_PRECONDITION if the latent is SAMPLE and the model has no posterior.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,14 +130,14 @@ class VaeServiceServicer(object):
 
     def CallStream(self, request_iterator, context):
         """Carries calls of every verb for as long as the caller sends. Each call gets one reply, a response or an error of its
-        own; neither ends the stream. A caller who does not read is not read from.
+        own; neither ends the stream. The server stops reading from a caller who does not read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SampleStream(self, request, context):
-        """Samples any number of rows, and answers them in order, a message at a time.
+        """Samples any number of rows, and sends them in order, one message after the other.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

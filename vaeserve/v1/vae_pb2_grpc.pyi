@@ -3,13 +3,13 @@
 isort:skip_file
 The wire contract of vaeserve.
 
-Rows are the unit: every tensor's first axis counts rows, and a call may hold as many of them as the model's limits
+The unit is the row: every tensor's first axis counts rows, and a call may have as many rows as the model's limits
 allow. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
 says when to try again, ErrorInfo gives a machine-readable reason.
 
-A call's class says who yields when the device is short: unary calls are interactive, streams are bulk. The metadata
-key `vae-class`, `interactive` or `bulk`, says otherwise. Bulk rows run in the room that interactive rows leave, and
-in a share of every batch that is theirs.
+A call's class says which calls give way when the device is busy. Unary calls are interactive and streams are bulk,
+unless the metadata key `vae-class`, `interactive` or `bulk`, says otherwise. Bulk rows run in the room that
+interactive rows leave, and in a share of every batch that is reserved for them.
 """
 
 from collections import abc as _abc
@@ -50,26 +50,26 @@ class VaeServiceStub:
     """Describes every model that is served."""
     Encode: _grpc.UnaryUnaryMultiCallable[_vae_pb2.EncodeRequest, _vae_pb2.EncodeResponse]
     """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance.
-    FAILED_PRECONDITION if SAMPLE or MOMENTS is asked of a model without a posterior.
+    FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior.
     """
     Decode: _grpc.UnaryUnaryMultiCallable[_vae_pb2.DecodeRequest, _vae_pb2.DecodeResponse]
     """Decodes latents into data.
     FAILED_PRECONDITION if a fingerprint is given and is not this model's.
     """
     Sample: _grpc.UnaryUnaryMultiCallable[_vae_pb2.SampleRequest, _vae_pb2.SampleResponse]
-    """Draws latents from a prior and decodes them. Row i depends on the seed, the row's number and the model alone, not on
+    """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number and the model, not on
     how the rows were spread over calls, batches or servers.
     """
     Reconstruct: _grpc.UnaryUnaryMultiCallable[_vae_pb2.ReconstructRequest, _vae_pb2.ReconstructResponse]
     """Encodes rows of data, decodes them again, and scores how well that went.
-    FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
+    FAILED_PRECONDITION if the latent is SAMPLE and the model has no posterior.
     """
     CallStream: _grpc.StreamStreamMultiCallable[_vae_pb2.CallStreamRequest, _vae_pb2.CallStreamResponse]
     """Carries calls of every verb for as long as the caller sends. Each call gets one reply, a response or an error of its
-    own; neither ends the stream. A caller who does not read is not read from.
+    own; neither ends the stream. The server stops reading from a caller who does not read.
     """
     SampleStream: _grpc.UnaryStreamMultiCallable[_vae_pb2.SampleStreamRequest, _vae_pb2.SampleStreamResponse]
-    """Samples any number of rows, and answers them in order, a message at a time."""
+    """Samples any number of rows, and sends them in order, one message after the other."""
 
 @_typing.type_check_only
 class VaeServiceAsyncStub(VaeServiceStub):
@@ -84,26 +84,26 @@ class VaeServiceAsyncStub(VaeServiceStub):
     """Describes every model that is served."""
     Encode: _aio.UnaryUnaryMultiCallable[_vae_pb2.EncodeRequest, _vae_pb2.EncodeResponse]  # type: ignore[assignment]
     """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance.
-    FAILED_PRECONDITION if SAMPLE or MOMENTS is asked of a model without a posterior.
+    FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior.
     """
     Decode: _aio.UnaryUnaryMultiCallable[_vae_pb2.DecodeRequest, _vae_pb2.DecodeResponse]  # type: ignore[assignment]
     """Decodes latents into data.
     FAILED_PRECONDITION if a fingerprint is given and is not this model's.
     """
     Sample: _aio.UnaryUnaryMultiCallable[_vae_pb2.SampleRequest, _vae_pb2.SampleResponse]  # type: ignore[assignment]
-    """Draws latents from a prior and decodes them. Row i depends on the seed, the row's number and the model alone, not on
+    """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number and the model, not on
     how the rows were spread over calls, batches or servers.
     """
     Reconstruct: _aio.UnaryUnaryMultiCallable[_vae_pb2.ReconstructRequest, _vae_pb2.ReconstructResponse]  # type: ignore[assignment]
     """Encodes rows of data, decodes them again, and scores how well that went.
-    FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
+    FAILED_PRECONDITION if the latent is SAMPLE and the model has no posterior.
     """
     CallStream: _aio.StreamStreamMultiCallable[_vae_pb2.CallStreamRequest, _vae_pb2.CallStreamResponse]  # type: ignore[assignment]
     """Carries calls of every verb for as long as the caller sends. Each call gets one reply, a response or an error of its
-    own; neither ends the stream. A caller who does not read is not read from.
+    own; neither ends the stream. The server stops reading from a caller who does not read.
     """
     SampleStream: _aio.UnaryStreamMultiCallable[_vae_pb2.SampleStreamRequest, _vae_pb2.SampleStreamResponse]  # type: ignore[assignment]
-    """Samples any number of rows, and answers them in order, a message at a time."""
+    """Samples any number of rows, and sends them in order, one message after the other."""
 
 class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Encodes data into latents, decodes latents into data, and samples new data from the prior."""
@@ -133,7 +133,7 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_vae_pb2.EncodeResponse, _abc.Awaitable[_vae_pb2.EncodeResponse]]:
         """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance.
-        FAILED_PRECONDITION if SAMPLE or MOMENTS is asked of a model without a posterior.
+        FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior.
         """
 
     @_abc_1.abstractmethod
@@ -152,7 +152,7 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _vae_pb2.SampleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_vae_pb2.SampleResponse, _abc.Awaitable[_vae_pb2.SampleResponse]]:
-        """Draws latents from a prior and decodes them. Row i depends on the seed, the row's number and the model alone, not on
+        """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number and the model, not on
         how the rows were spread over calls, batches or servers.
         """
 
@@ -163,7 +163,7 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_vae_pb2.ReconstructResponse, _abc.Awaitable[_vae_pb2.ReconstructResponse]]:
         """Encodes rows of data, decodes them again, and scores how well that went.
-        FAILED_PRECONDITION if SAMPLE is asked of a model without a posterior.
+        FAILED_PRECONDITION if the latent is SAMPLE and the model has no posterior.
         """
 
     @_abc_1.abstractmethod
@@ -173,7 +173,7 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_vae_pb2.CallStreamResponse], _abc.AsyncIterator[_vae_pb2.CallStreamResponse]]:
         """Carries calls of every verb for as long as the caller sends. Each call gets one reply, a response or an error of its
-        own; neither ends the stream. A caller who does not read is not read from.
+        own; neither ends the stream. The server stops reading from a caller who does not read.
         """
 
     @_abc_1.abstractmethod
@@ -182,6 +182,6 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _vae_pb2.SampleStreamRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_vae_pb2.SampleStreamResponse], _abc.AsyncIterator[_vae_pb2.SampleStreamResponse]]:
-        """Samples any number of rows, and answers them in order, a message at a time."""
+        """Samples any number of rows, and sends them in order, one message after the other."""
 
 def add_VaeServiceServicer_to_server(servicer: VaeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
