@@ -1,6 +1,5 @@
 """The documents' snippets run as they stand."""
 
-import os
 import re
 import shlex
 from pathlib import Path
@@ -9,10 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from tests.support.pages import Terminal
 from tests.support.servers import ROOT, RunningServer
 from training.bring import cli
 from training.export.graphs import quiet
@@ -20,7 +17,6 @@ from vaeserve.package.directory import ModelPackage
 
 TARGET = "127.0.0.1:50051"
 BRING = ROOT / "docs" / "bring-your-own.md"
-HOW_DO_I = ROOT / "docs" / "how-do-i.md"
 
 
 def _snippets(page: Path, language: str = "python") -> list[str]:
@@ -43,35 +39,6 @@ CLIENTS = {
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_clients_snippet_runs(server: RunningServer, name: str) -> None:
     _run(CLIENTS[name].replace(TARGET, server.target).replace('model="digits"', 'model="tiny"'))
-
-
-def test_the_answers_of_how_do_i_run_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    random = np.random.default_rng(0)
-    (tmp_path / "pictures").mkdir()
-    for number, pixels in enumerate(random.integers(0, 256, (60, 16, 16), np.uint8)):
-        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number}.png")
-    readings = random.normal(size=(120, 2)) @ random.normal(size=(2, 4)) + random.normal(size=(120, 4)) / 10
-    np.savetxt("readings.csv", readings, delimiter=",", header="a,b,c,d", comments="")
-
-    blocks = re.findall(r"^```(sh|python)\n(.*?)^```$", HOW_DO_I.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    with Terminal(tmp_path) as terminal:
-        for language, block in blocks:
-            if language == "sh":
-                for line in block.splitlines():
-                    terminal.type(line)
-            else:
-                _run(block.replace(TARGET, terminal.target))
-
-    thousand, page = np.load("samples.npy"), np.load("page.npy")
-    np.testing.assert_array_equal(page, thousand[400:500])
-    assert len(np.load("latents.npz")["latent"]) == len(Path("scores.csv").read_text().splitlines()) - 1 == 60
-    assert sorted(os.listdir("models")) == [".readings-2", "faces", "readings"]
-
-
-def test_how_do_i_asks_twenty_questions() -> None:
-    numbers = re.findall(r"^### (\d+)\. \.\.\. .+\?$", HOW_DO_I.read_text("utf-8"), re.MULTILINE)
-    assert numbers == [str(number) for number in range(1, 21)]
 
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md", *(ROOT / "docs").glob("*.md")]

@@ -12,13 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.support.servers import VAE
+from tests.support.servers import ROOT, VAE
 
-_SHORT = " --epochs 1 --evaluation-rows 10 --evaluation-samples 5"
+_SHORT = " --epochs 1 --mixture-components 2"
+_FEW = " --evaluation-rows 10 --evaluation-samples 5"
 
 
 class Terminal:
-    """A shell whose `vae` is this checkout's; `vae serve` runs until the next one, on a port of its own."""
+    """A shell whose `vae` is this checkout's. `vae serve` runs until the next one, on a port of its own."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -26,36 +27,45 @@ class Terminal:
         self._ports = {port: _free_port() for port in ("50051", "9090")}
         commands = directory / ".commands"
         commands.mkdir()
-        _script(commands / "vae", f'exec {shlex.join(VAE)} "$@"')
-        _script(commands / "python", f'exec {shlex.quote(sys.executable)} "$@"')
+        _write_script(commands / "vae", VAE)
+        _write_script(commands / "python", [sys.executable])
         self._environment = {
             **os.environ,
             "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "VAE_TARGET": self.target,
+            "PYTHONPATH": str(ROOT),
+            "VAE_TARGET": f"127.0.0.1:{self._ports['50051']}",
             "VAE_TUNING_CACHE": str(directory / ".tuning"),
         }
-
-    @property
-    def target(self) -> str:
-        """Where the page's servers listen."""
-        return f"127.0.0.1:{self._ports['50051']}"
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop()
-
-    def type(self, line: str) -> None:
-        """Runs a line to its end, or until its server is ready. Training is cut short; a program that is missing is skipped."""
-        for written, port in self._ports.items():
-            line = re.sub(rf"\b{written}\b", port, line)
-        if line.startswith("vae serve"):
+        if error is None:
             self._stop()
-            self._serve(line)
-        elif shutil.which(line.split()[0], path=self._environment["PATH"]):
-            self._run(line + _SHORT * line.startswith("vae train") if "--model ae" not in line else f"{line} --epochs 1")
+        elif self._server is not None:
+            self._server.kill()
+
+    def type(self, block: str) -> None:
+        """Runs a block, each line to its end or until its server is ready. Training is cut short; a program that is not
+        installed is skipped."""
+        for line in self._with_ports(block).splitlines():
+            if line.startswith("vae serve"):
+                self._stop()
+                self._serve(line)
+            elif line.startswith("vae train"):
+                self._run(line + _SHORT + _FEW * ("--model ae" not in line))
+            elif shutil.which(line.split()[0], path=self._environment["PATH"]):
+                self._run(line)
+
+    def run_python(self, snippet: str) -> None:
+        """Runs a snippet of Python in a process of its own."""
+        self._run(shlex.join([sys.executable, "-c", self._with_ports(snippet)]))
+
+    def _with_ports(self, text: str) -> str:
+        for written, port in self._ports.items():
+            text = re.sub(rf"\b{written}\b", port, text)
+        return text
 
     def _run(self, line: str) -> None:
         done = subprocess.run(
@@ -65,7 +75,7 @@ class Terminal:
 
     def _serve(self, line: str) -> None:
         arguments = [*shlex.split(line)[2:], "--port", self._ports["50051"]]
-        with (self._directory / ".serve.log").open("w") as log:
+        with self._log.open("w") as log:
             self._server = subprocess.Popen(
                 [*VAE, "serve", *arguments],
                 stdout=subprocess.PIPE,
@@ -75,17 +85,21 @@ class Terminal:
                 env=self._environment,
             )
         assert self._server.stdout is not None
-        assert " on " in self._server.stdout.readline(), (self._directory / ".serve.log").read_text()
+        assert " on " in self._server.stdout.readline(), f"{line}\n{self._log.read_text()}"
 
     def _stop(self) -> None:
         if self._server is not None:
             self._server.send_signal(signal.SIGTERM)
             self._server.communicate(timeout=60)
-            assert self._server.returncode == 0, (self._directory / ".serve.log").read_text()
+            assert self._server.returncode == 0, self._log.read_text()
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / ".serve.log"
 
 
-def _script(path: Path, content: str) -> None:
-    path.write_text(f"#!/bin/sh\n{content}\n")
+def _write_script(path: Path, command: list[str]) -> None:
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
     path.chmod(0o755)
 
 
