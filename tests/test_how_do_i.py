@@ -1,6 +1,5 @@
 """Every answer of docs/how-do-i.md runs, from the top of the page to its end."""
 
-import os
 import re
 from pathlib import Path
 
@@ -30,7 +29,7 @@ def test_every_answer_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     np.testing.assert_array_equal(np.load("page.npy"), np.load("samples.npy")[400:500])
     assert len(np.load("latents.npz")["latent"]) == len(Path("scores.csv").read_text().splitlines()) - 1 == 60
-    assert sorted(os.listdir("models")) == [".readings-2", "faces", "readings"]
+    assert {path.name for path in Path("models").iterdir()} == {".readings-2", "faces", "readings"}
 
 
 def _make_data() -> None:
