@@ -67,8 +67,8 @@ def _curve(axes: Axes, points: Sequence[SweepRun]) -> None:
         axes.axline((point.rate, point.distortion), slope=-1, color="0.88", linewidth=0.8, zorder=0)
     axes.margins(0.1)
     axes.set_title("VAE by beta; grey: equal negative ELBO", fontsize=9, loc="left")
-    axes.set_xlabel("rate, nats a row")
-    axes.set_ylabel("distortion, nats a row")
+    axes.set_xlabel("rate, nats per row")
+    axes.set_ylabel("distortion, nats per row")
 
 
 def _trade(axes: Axes, points: Sequence[SweepRun]) -> None:

@@ -11,7 +11,7 @@ from vaeserve.errors import TrainingError
 from vaeserve.package.manifest import DataSpec, ImageFit, Name, Shape
 from vaeserve.records import Record, first_problem
 
-Sizes = Annotated[
+ShapeOrSize = Annotated[
     Shape, BeforeValidator(lambda sizes: (sizes,) if isinstance(sizes, int) else sizes), Field(strict=False)
 ]
 Roles = Annotated[tuple[str, ...], Field(strict=False)]
@@ -30,7 +30,7 @@ class Spec(Record):
     """A description in one line."""
 
     kind: Literal["image", "table"]
-    shape: Sizes
+    shape: ShapeOrSize
     """Shape of one row, as clients send it: [height, width, channels], or the number of columns."""
     dtype: Literal["uint8", "float32"] | None = None
     """Type of the data that clients send; default: uint8 for images, float32 for tables."""
@@ -42,7 +42,7 @@ class Spec(Record):
     image_fit: ImageFit | None = None
     """How picture files became rows, for example {fit = "crop", channels = 3}; `vae encode` then fits them so."""
 
-    latent_shape: Sizes
+    latent_shape: ShapeOrSize
     """Shape of one row's latent."""
     posterior: Literal["gaussian", "none"] = "gaussian"
     """none: the encoder answers a point instead of a distribution."""

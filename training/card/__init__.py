@@ -1,19 +1,19 @@
 """The model card: README.md of a package and its pictures, made from the graphs that are served.
 
     card            graphs, rows and figures -> files
-    about           what the text needs and cannot be measured
+    about           facts for the text that cannot be measured
     readme          the text
     markdown        pieces of Markdown
-    dimensions      latent dimensions by what they tell, and paths through latents
+    dimensions      latent dimensions in order of information, and paths through latent space
     image_pictures  reconstructions, samples, traversals and interpolations of images
-    table_pictures  the same for a table's columns
+    table_pictures  the same for the columns of a table
     plane           the map of the latents
-    weights         a bar a dimension
-    charts          what matplotlib draws
+    weights         one bar for each dimension
+    charts          charts drawn by matplotlib
     sheet           labelled blocks of cells
     tiles           images as cells of one size
-    grids           grids for a log that is watched while a model trains
-    picture         pixels, their words and their file
+    grids           grids for the training log
+    picture         pixels with a title, a caption and a file
 
-What is drawn comes out of ONNX Runtime: a card shows what a caller gets.
+Everything drawn comes from ONNX Runtime, so a card shows what a caller gets.
 """

@@ -1,4 +1,4 @@
-"""What a card says of a model and cannot measure on it, as plain values."""
+"""Facts about a model that a card states but cannot measure, as plain values."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -10,24 +10,24 @@ class About(NamedTuple):
     """A model's origin."""
 
     name: str
-    """The package's."""
+    """Name of the package."""
     model: str
-    """What kind it is, for example "variational autoencoder"."""
+    """Kind of model, for example "variational autoencoder"."""
     data: str
-    """The data's title, in one line."""
+    """Title of the data, in one line."""
     train_rows: int
     validation_rows: int
     test_rows: int
     likelihood: str
     """Family and constants, for example "binomial (trials 16)"."""
     networks: str
-    """What encoder and decoder are, in one phrase."""
+    """A short description of encoder and decoder."""
     settings: Mapping[str, SettingValue]
-    """Keys of the run's configuration that differ from its defaults, with values as `vae train --config` takes them."""
+    """Settings that differ from their defaults, with values as `vae train --config` takes them."""
     default_prior: str = "standard"
     skipped: tuple[str, ...] = ()
-    """One line for each thing that was left out of the data."""
+    """One line for each item that was left out of the data."""
     notes: tuple[str, ...] = ()
-    """One line for each thing that whoever uses the model should know of its data."""
+    """One line for each fact about the data that users of the model should know."""
     classes: tuple[str, ...] = ()
-    """Names of the labels 0, 1, ...; none where they are numbers to begin with."""
+    """Names of the labels 0, 1, ...; empty if the data has only numbers."""

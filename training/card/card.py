@@ -14,13 +14,13 @@ from training.export.package import README
 
 
 def card(pair: ServedPair, rows: EvaluationRows, evaluation: Evaluation, about: About) -> dict[str, bytes]:
-    """Returns README.md and the pictures that it shows, by file name. The same inputs give the same bytes.
+    """Returns README.md and its pictures, by file name. Equal inputs give equal bytes.
 
     Args:
-        pair: the pair; everything that is drawn comes out of its graphs.
-        rows: data as the encoder takes it, one training row and one held-out row or more; the latter are shown.
-        evaluation: what was measured.
-        about: what the text needs besides.
+        pair: the pair; everything drawn comes from its graphs.
+        rows: data as the encoder takes it, at least one training row and one held-out row; held-out rows are shown.
+        evaluation: the figures of the pair.
+        about: facts for the text that cannot be measured.
     """
     dimensions = _dimensions(pair, rows, evaluation)
     names = table_pictures.names_of(pair)

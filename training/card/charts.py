@@ -1,4 +1,4 @@
-"""Charts: figures drawn by matplotlib, the same pixels for the same numbers whatever its settings on this machine."""
+"""Charts drawn by matplotlib. Equal numbers give equal pixels, whatever matplotlib's settings on this machine are."""
 
 import io
 import warnings
@@ -26,16 +26,16 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "0.5",
-    "text.parse_math": False,  # a column may be called $a$
+    "text.parse_math": False,  # a column may be named $a$
     "xtick.color": "0.35",
     "ytick.color": "0.35",
 }
 _DRAWS = "0.80"  # grey
 _ACCENT = "#2f6f9f"
 _SECOND = "#c9622b"
-_MASSES = (0.5, 0.9, 0.99)  # of N(0, I), inside the circles of a map
-MOST_CLASSES = 20  # that colours tell apart
-_DARK = ("#1a1a1a", "#00594d")  # instead of the greys in matplotlib's colours: grey is the prior's
+_MASSES = (0.5, 0.9, 0.99)  # probability of N(0, I) inside each circle of a map
+MOST_CLASSES = 20  # maximum number of classes with colours of their own
+_DARK = ("#1a1a1a", "#00594d")  # replaces the greys among matplotlib's colours, because grey means the prior
 
 
 class Cloud(NamedTuple):
@@ -46,18 +46,18 @@ class Cloud(NamedTuple):
 
 
 class Map(NamedTuple):
-    """Rows' latents in a plane, and what each prior draws there."""
+    """Latents of rows in a plane, and draws from each prior."""
 
     rows: Array64  # [rows, 2]
     labels: npt.NDArray[np.int64] | None  # [rows]
     priors: list[Cloud]
     axes: tuple[str, str]
     names: tuple[str, ...] = ()
-    """Of the classes 0, 1, ...; none where the numbers are all there is."""
+    """Names of the classes 0, 1, ...; empty if the data has only numbers."""
 
 
 def latent_map(plane: Map) -> Pixels:
-    """Returns the rows over the draws of each prior, side by side; circles hold 50, 90 and 99 % of N(0, I)."""
+    """Returns one panel for each prior: rows over its draws. Circles contain 50, 90 and 99 % of N(0, I)."""
     classes = coloured_classes(plane.labels)
     width, height = (_WIDTH, 3.7) if len(plane.priors) > 1 else (6.2, 5.0)
     with _figure(width, max(height, 0.22 * len(classes) + 0.6)) as (figure, pixels):
@@ -86,9 +86,9 @@ def _circles(axes: Axes) -> None:
 
 
 def coloured_classes(labels: npt.NDArray[np.int64] | None) -> list[int]:
-    """Returns the classes that a map colours by; none where there is one alone, or more than colours tell apart."""
-    found = [] if labels is None else np.unique(labels).tolist()
-    return found if 2 <= len(found) <= MOST_CLASSES else []
+    """Returns the classes that a map colours; none if there is only one, or more than MOST_CLASSES."""
+    classes = [] if labels is None else np.unique(labels).tolist()
+    return classes if 2 <= len(classes) <= MOST_CLASSES else []
 
 
 def _rows(axes: Axes, plane: Map, classes: list[int]) -> None:
@@ -97,7 +97,7 @@ def _rows(axes: Axes, plane: Map, classes: list[int]) -> None:
         axes.scatter(x, y, s=9, color=_ACCENT, alpha=0.75, linewidths=0, label="held-out rows")
         return
     colours = _colours()
-    # One call, in the rows' own order: class after class, the last would hide the others.
+    # One call draws all rows in their own order. Drawn class by class, the last class would hide the others.
     places = np.searchsorted(classes, plane.labels)
     axes.scatter(x, y, s=9, color=[colours[place] for place in places], alpha=0.75, linewidths=0)
     for colour, label in zip(colours, classes, strict=False):
@@ -106,7 +106,7 @@ def _rows(axes: Axes, plane: Map, classes: list[int]) -> None:
 
 
 def _colours() -> list[str]:
-    """Returns 20 colours, the strong ones first."""
+    """Returns 20 colours, strong ones first."""
     pairs = [to_hex(colour) for colour in mpl.color_sequences["tab20"]]
     strong, light = pairs[::2], pairs[1::2]
     strong[7], light[7] = _DARK
@@ -118,11 +118,11 @@ def _legend(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside right upper", frameon=False, markerscale=1.4, handletextpad=0.3)
 
 
-def weights_chart(values: Array64, names: list[str], telling: int, unit: str) -> Pixels:
-    """Returns a bar a dimension, in the order given; those past the telling ones are grey."""
+def weights_chart(values: Array64, names: list[str], informative: int, unit: str) -> Pixels:
+    """Returns one bar for each dimension, in the order given; dimensions beyond the informative ones are grey."""
     with _figure(_WIDTH, 2.3) as (figure, pixels):
         axes = figure.subplots()
-        colours = [_ACCENT if place < telling else "0.75" for place in range(len(values))]
+        colours = [_ACCENT if place < informative else "0.75" for place in range(len(values))]
         axes.bar(range(len(values)), values, color=colours, width=0.8)
         every = max(1, -(-len(values) // 40))
         axes.set_xticks(range(0, len(values), every), names[::every], rotation=90 if len(values) > 20 else 0)
@@ -131,7 +131,7 @@ def weights_chart(values: Array64, names: list[str], telling: int, unit: str) ->
 
 
 def histograms(names: list[str], data: list[Array64], drawn: dict[str, list[Array64]]) -> Pixels:
-    """Returns a panel a column: data filled, each prior's samples as a line over it."""
+    """Returns one panel for each column: data as a filled histogram, samples of each prior as a line over it."""
     across = min(5, len(names))
     down = -(-len(names) // across)
     with _figure(_WIDTH, 1.55 * down + 0.5) as (figure, pixels):
@@ -153,7 +153,7 @@ def histograms(names: list[str], data: list[Array64], drawn: dict[str, list[Arra
 
 
 def heat(panels: list[tuple[str, Array64]], lines: list[str], columns: list[str], unit: str) -> Pixels:
-    """Returns matrices [lines, columns] side by side, red above zero and blue below."""
+    """Returns matrices [lines, columns] side by side; red is above zero, blue below."""
     height = min(9.0, 1.6 + 0.2 * len(lines))
     with _figure(_WIDTH, height) as (figure, pixels):
         most = max(float(np.abs(values).max(initial=0)) for _, values in panels) or 1.0
@@ -168,16 +168,16 @@ def heat(panels: list[tuple[str, Array64]], lines: list[str], columns: list[str]
 
 
 def shortened(text: str, characters: int) -> str:
-    """Returns a name that fits its place."""
+    """Returns a text, cut to a maximum number of characters."""
     return text if len(text) <= characters else f"{text[: characters - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[tuple[Figure, list[Pixels]]]:
-    """Yields an empty figure, in inches, and a list that holds its pixels once it is drawn."""
+    """Yields an empty figure, sized in inches, and a list that receives its pixels when the block ends."""
     pixels: list[Pixels] = []
     with style.context(["default", _STYLE]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of characters that the font lacks, in a name
+        warnings.simplefilter("ignore")  # names may have characters that the font lacks
         figure = Figure((width, height), dpi=_DPI, layout="constrained")
         yield figure, pixels
         file = io.BytesIO()

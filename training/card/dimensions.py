@@ -1,4 +1,4 @@
-"""Which latent dimensions tell most, and what the decoder makes of moving them."""
+"""Which latent dimensions carry the most information, and how the decoder responds when they move."""
 
 from typing import NamedTuple
 
@@ -7,21 +7,21 @@ import numpy as np
 from training.evaluate.rows import Array32, Array64, DataArray
 from training.evaluate.served import ServedPair
 
-_ROWS = 64  # at most, that the decoder's response is averaged over
-_DECODED = 1024  # rows in all, about
-_LEAST_NATS = 0.01  # a dimension of less KL is not worth a look
+_ROWS = 64  # maximum number of rows that the response of the decoder is averaged over
+_DECODED = 1024  # approximate number of rows decoded in all
+_LEAST_NATS = 0.01  # a dimension with less KL is not worth a look
 _LEAST_SHARE = 0.001
 
 
 class Dimensions(NamedTuple):
-    """The latent dimensions, those that tell most first."""
+    """The latent dimensions, most informative first."""
 
     order: tuple[int, ...]
     weights: Array64  # [latent], by dimension, not by order
     unit: str
-    """`nats`, of KL; or `%`, of the variance that moving a dimension alone gives the output."""
-    telling: int
-    """How many of the order tell anything worth a look; at least 1."""
+    """`nats` of KL, or `%` of the output's variance that one dimension alone causes."""
+    informative: int
+    """Number of dimensions, from the start of `order`, that are worth a look; at least 1."""
 
     def label(self, dimension: int) -> str:
         """Returns a dimension's name and weight."""
@@ -30,20 +30,20 @@ class Dimensions(NamedTuple):
 
 
 def by_kl(nats: tuple[float, ...]) -> Dimensions:
-    """Returns the dimensions by their KL, a mean over rows each."""
+    """Returns the dimensions in order of their KL, each a mean over rows."""
     return _ordered(np.asarray(nats, np.float64), "nats", _LEAST_NATS)
 
 
 def by_response(pair: ServedPair, latents: Array32, scale: Array64 | float = 1.0) -> Dimensions:
-    """Returns the dimensions by their share of the variance that they give the decoder's output.
+    """Returns the dimensions in order of the share of the decoder's output variance that each causes.
 
-    Each is moved to -1 and 1 with the others as they are; half the squared difference is its variance, exactly so for
-    a linear decoder, whose shares are PCA's where it is PCA.
+    Each dimension moves to -1 and to 1 while the others stay. The square of half the difference is its variance.
+    This is exact for a linear decoder. For PCA, the shares are those of the explained variance.
 
     Args:
         pair: the pair.
-        latents: where to start from, [rows, latent]; of unit variance.
-        scale: what one unit of a value is.
+        latents: latents to start from, [rows, latent], of unit variance.
+        scale: the unit of values, for each column or for all.
     """
     variances = np.zeros(pair.latent_size)
     base = latents[: max(2, min(_ROWS, _DECODED // pair.latent_size))]
@@ -55,14 +55,14 @@ def by_response(pair: ServedPair, latents: Array32, scale: Array64 | float = 1.0
 
 
 def moved(latents: Array32, dimension: int, value: float) -> Array32:
-    """Returns latents with one dimension set."""
+    """Returns latents with one dimension set to a value."""
     copy = latents.copy()
     copy[:, dimension] = value
     return copy
 
 
 def traversals(pair: ServedPair, start: Array32, dimensions: tuple[int, ...], values: tuple[float, ...]) -> Array32:
-    """Returns expectations [dimensions, values, *row_shape] as one dimension after another is moved from a start."""
+    """Returns expectations [dimensions, values, *row_shape]. Only one dimension at a time moves away from the start."""
     latents = [moved(start[np.newaxis], dimension, value) for dimension in dimensions for value in values]
     expectation = pair.expectation(np.concatenate(latents))
     return expectation.reshape(len(dimensions), len(values), *expectation.shape[1:])
@@ -82,6 +82,6 @@ def _ordered(weights: Array64, unit: str, least: float) -> Dimensions:
 
 
 def deviations(rows: DataArray) -> Array64:
-    """Returns each column's standard deviation [columns], 1 where it does not vary; missing values do not count."""
+    """Returns the standard deviation of each column, 1 if the column is constant. Missing values are ignored."""
     spread: Array64 = np.ma.masked_invalid(rows.astype(np.float64)).std(0).filled(0)
     return np.where(spread > 0, spread, 1.0)

@@ -1,4 +1,4 @@
-"""Grids of images for a log that is watched while a model trains: no text, and no more than arrays."""
+"""Grids of images for the training log: arrays without text."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ from vaeserve.files import AnyArray
 from vaeserve.package.manifest import DataSpec
 from vaeserve.rows.images import Pixels
 
-_LINES = 4  # of samples, or of pairs: enough to see a run go wrong
+_LINES = 4  # lines of samples or of pairs: enough to see that a run goes wrong
 
 
 class Grids(NamedTuple):
-    """Pictures of a model, [height, width, 3]."""
+    """Pictures of a model, each [height, width, 3]."""
 
     reconstructions: Pixels
     """Lines of data, each above the line of its reconstructions."""
@@ -20,13 +20,13 @@ class Grids(NamedTuple):
 
 
 def grids(rows: AnyArray, expectation: AnyArray, samples: AnyArray, spec: DataSpec) -> Grids:
-    """Returns pictures of an image model; rows beyond those that fit are left out.
+    """Returns pictures of an image model. Rows that do not fit are left out.
 
     Args:
-        rows: data [rows, height, width, channels], one or more.
+        rows: data [rows, height, width, channels], at least one row.
         expectation: their reconstructions, of the same shape.
-        samples: expectations decoded from a prior, [samples, height, width, channels], one or more.
-        spec: the range that becomes black to white.
+        samples: expectations decoded from a prior, [samples, height, width, channels], at least one.
+        spec: description of a row; its range becomes black to white.
     """
     columns = layout(spec).columns
     some = slice(columns * _LINES)

@@ -1,4 +1,4 @@
-"""What an image model does, shown in its own images."""
+"""Pictures of an image model: its own images."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +11,15 @@ from training.evaluate.rows import DataArray, EvaluationRows
 from training.evaluate.served import ServedPair
 from vaeserve.rows.images import Pixels
 
-SEED = 0  # of the prior's draws: `vae sample --seed 0` gives the same
+SEED = 0  # seed of the draws from each prior: `vae sample --seed 0` gives the same
 _PAIRS = 3  # lines of held-out images and their reconstructions
 _SAMPLE_LINES = 6
-_DIMENSIONS = 8  # at most, in traversals
+_DIMENSIONS = 8  # maximum number of dimensions in traversals
 _STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 _SIGNED = tuple(f"{step:+.0f}".replace("+0", "0").replace("-", "\N{MINUS SIGN}") for step in _STEPS)
 _RANGE = "\N{MINUS SIGN}3 to 3"
-_PLANE = 13  # latents along each side of a plane of them
-_LINES = 6  # between held-out pairs
+_PLANE = 13  # latents along each side of a plane of latents
+_LINES = 6  # interpolations, each between two held-out images
 
 RowNumbers = npt.NDArray[np.intp]
 
@@ -27,7 +27,7 @@ RowNumbers = npt.NDArray[np.intp]
 def image_pictures(
     pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, names: tuple[str, ...] = ()
 ) -> list[Picture]:
-    """Returns reconstructions, samples, traversals and interpolations; `names` are those of the classes 0, 1, ..."""
+    """Returns reconstructions, samples, traversals and interpolations. `names` belong to the classes 0, 1, ..."""
     room = layout(pair.data)
     return [
         reconstructions(pair, rows, room, names),
@@ -38,18 +38,18 @@ def image_pictures(
 
 
 def reconstructions(pair: ServedPair, rows: EvaluationRows, room: Layout, names: tuple[str, ...] = ()) -> Picture:
-    """Returns lines of held-out images, each above the line of its reconstructions; a column a class where it fits."""
+    """Returns lines of held-out images, each above its reconstructions; each class has a column if all fit."""
     labels = None if rows.test_labels is None else np.asarray(rows.test_labels)
     classes = [] if labels is None else np.unique(labels).tolist()
     lines = max(1, min(_PAIRS, room.lines // 2))
     if labels is not None and 2 <= len(classes) <= room.columns:
         chosen = _of_each_class(labels, classes, lines)
-        which = f"The first {lines} held-out images of each class" if lines > 1 else "A held-out image of each class"
+        which = f"The first {lines} held-out images of each class" if lines > 1 else "One held-out image of each class"
     else:
         columns = min(room.columns, len(rows.test))
         lines = min(lines, len(rows.test) // columns)
         chosen, classes = _spread(len(rows.test), lines * columns).reshape(lines, columns), []
-        which = "Held-out images, spread evenly over all of them"
+        which = "Held-out images, evenly spaced in the data"
     data = rows.test[chosen.ravel()]
     again = pair.expectation(pair.encode(data).mean)
     shape = (*chosen.shape, *_cell_shape(pair))
@@ -61,7 +61,7 @@ def reconstructions(pair: ServedPair, rows: EvaluationRows, room: Layout, names:
         new_lines=tuple(range(2, 2 * lines, 2)),
     )
     of = "posterior mean" if pair.posterior == "gaussian" else "code"
-    caption = f"{which}, above what their {of} decodes to."
+    caption = f"{which}. Below each image is its reconstruction, decoded from the {of}."
     return Picture("Reconstructions", "reconstructions.png", sheet([block]), caption)
 
 
@@ -74,17 +74,20 @@ def samples(pair: ServedPair, room: Layout) -> Picture:
         shown = cells(drawn, pair.data).reshape(lines, room.columns, *_cell_shape(pair))
         blocks.append(Block(shown, heading=f"prior {name}"))
     caption = (
-        f"Expectations decoded from each prior, the first rows of seed {SEED}, none left out: what "
-        f"`vae sample --expectation --seed {SEED}` draws."
+        f"Expectations decoded from draws of each prior. They are the first rows of seed {SEED}, and none is left out: "
+        f"`vae sample --expectation --seed {SEED}` draws the same."
     )
     return Picture("Samples", "samples.png", sheet(blocks), caption)
 
 
 def traversed(pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, room: Layout) -> Picture:
-    """Returns the dimensions that tell most, a line each, moved from -3 to 3: at the origin, and at a held-out row."""
+    """Returns one line for each of the most informative dimensions, which moves from -3 to 3.
+
+    The other dimensions stay at the origin on the left, and at a held-out row on the right.
+    """
     if pair.latent_size == 2:
         return _both(pair, room)
-    shown = dimensions.order[: max(1, min(_DIMENSIONS, dimensions.telling, room.lines))]
+    shown = dimensions.order[: max(1, min(_DIMENSIONS, dimensions.informative, room.lines))]
     starts = [np.zeros(pair.latent_size, np.float32), pair.encode(rows.test[:1]).mean[0]]
     groups = 2 if 2 * len(_STEPS) <= room.columns + 2 else 1
     moved = np.concatenate([traversals(pair, start, shown, _STEPS) for start in starts[-groups:]], axis=1)
@@ -94,33 +97,33 @@ def traversed(pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, ro
         column_labels=_SIGNED * groups,
         new_columns=(len(_STEPS),) if groups == 2 else (),
     )
-    measure = "KL" if dimensions.unit == "nats" else "the variance it gives the output"
-    image = "around the first held-out image"
-    where = f"left, around the origin; right, {image}" if groups == 2 else image
+    measure = "KL" if dimensions.unit == "nats" else "their share of the output's variance"
+    image = "the first held-out image"
+    where = f"the origin (left) and from {image} (right)" if groups == 2 else image
     caption = (
-        f"One latent dimension a line, moved from {_RANGE} standard deviations of N(0, 1) with the others kept: "
-        f"{where}. "
-        f"The {len(shown)} of {pair.latent_size} that tell most by {measure}."
+        f"Each line moves one latent dimension from {_RANGE} standard deviations of N(0, 1), starting from {where}; "
+        f"the other dimensions stay. Shown are the {len(shown)} most informative of {pair.latent_size} dimensions by "
+        f"{measure}."
     )
     return Picture("Traversals", "traversals.png", sheet([block]), caption)
 
 
 def _both(pair: ServedPair, room: Layout) -> Picture:
-    """Returns a plane of latents, decoded."""
+    """Returns a decoded plane of latents."""
     count = min(room.columns, room.lines, _PLANE)
     steps = np.linspace(-3, 3, count, dtype=np.float32)
     across, up = np.meshgrid(steps, steps[::-1])
     decoded = pair.expectation(np.stack([across.ravel(), up.ravel()], axis=1))
     block = Block(cells(decoded, pair.data).reshape(count, count, *_cell_shape(pair)))
     caption = (
-        f"The plane of latents, decoded: z0 goes from {_RANGE} from left to right, z1 from bottom to top, in standard "
-        "deviations of N(0, 1)."
+        f"The decoded plane of latents. z0 goes from {_RANGE} from left to right, and z1 from bottom to top, in "
+        "standard deviations of N(0, 1)."
     )
     return Picture("Traversals", "traversals.png", sheet([block]), caption)
 
 
 def interpolations(pair: ServedPair, rows: EvaluationRows, room: Layout) -> Picture:
-    """Returns lines from one held-out image to another, which stand at the ends."""
+    """Returns lines between latents of two held-out images, with the images themselves at the ends."""
     labels = None if rows.test_labels is None else np.asarray(rows.test_labels)
     starts, ends = _partners(labels, len(rows.test), max(1, min(_LINES, room.lines)))
     data = rows.test[starts], rows.test[ends]
@@ -135,8 +138,8 @@ def interpolations(pair: ServedPair, rows: EvaluationRows, room: Layout) -> Pict
         new_columns=(1, steps + 1),
     )
     caption = (
-        "A straight line between the latents of two held-out images in even steps, both ends included; the images "
-        "themselves stand outside."
+        "Each line goes straight from the latent of one held-out image to that of another, in even steps, both ends "
+        "included. The images themselves are on the left and right."
     )
     return Picture("Interpolations", "interpolations.png", sheet([block]), caption)
 
@@ -148,9 +151,9 @@ def _cell_shape(pair: ServedPair) -> tuple[int, ...]:
 
 
 def _of_each_class(labels: npt.NDArray[np.int64], classes: list[int], lines: int) -> RowNumbers:
-    """Returns rows [lines, classes], the first of each class; a class of fewer rows repeats its last."""
-    found = [np.flatnonzero(labels == label) for label in classes]
-    return np.stack([rows[np.minimum(np.arange(lines), len(rows) - 1)] for rows in found], axis=1)
+    """Returns row numbers [lines, classes], the first of each class. A class with fewer rows repeats its last."""
+    members = [np.flatnonzero(labels == label) for label in classes]
+    return np.stack([rows[np.minimum(np.arange(lines), len(rows) - 1)] for rows in members], axis=1)
 
 
 def _spread(rows: int, count: int) -> RowNumbers:
@@ -158,7 +161,7 @@ def _spread(rows: int, count: int) -> RowNumbers:
 
 
 def _partners(labels: npt.NDArray[np.int64] | None, rows: int, count: int) -> tuple[RowNumbers, RowNumbers]:
-    """Returns where lines start and end: among the first rows, each of another class than its partner if it can be."""
+    """Returns the rows where lines start and end; both ends of a line differ in class if possible."""
     starts = _spread(rows, 2 * count)[::2]
     ends = []
     for number, start in enumerate(starts):

@@ -1,15 +1,15 @@
-"""Pieces of Markdown: paragraphs that fit a terminal, list points, and texts whose characters mean themselves."""
+"""Pieces of Markdown: paragraphs that fit a terminal, list points, and escaped text."""
 
 import json
 import textwrap
 
 from training.card.about import SettingValue
 
-_WIDTH = 100  # characters in a line
+_WIDTH = 100  # maximum number of characters in a line
 
 
 def wrapped(text: str, indent: str = "") -> str:
-    """Returns a paragraph, broken into lines; those after the first are indented."""
+    """Returns a paragraph, broken into lines. Lines after the first are indented."""
     return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
@@ -19,7 +19,7 @@ def point(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Returns a text as one line in which Markdown and HTML change nothing."""
+    """Returns a text as one line that Markdown and HTML leave unchanged."""
     line = " ".join(text.split())
     for character in "\\`*_<[":
         line = line.replace(character, f"\\{character}")
@@ -27,7 +27,7 @@ def escaped(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Returns a text as one cell of a table, where a bar would begin the next one."""
+    """Returns a text as one cell of a table, with bars escaped."""
     return escaped(text).replace("|", "\\|")
 
 

@@ -1,4 +1,4 @@
-"""A picture of the card: pixels, and what a reader is told of them."""
+"""A picture of the card: pixels with a title and a caption."""
 
 import io
 from typing import NamedTuple
@@ -7,11 +7,11 @@ from PIL import Image
 
 from vaeserve.rows.images import Pixels
 
-_HEAVY = 160_000  # bytes; a heavier file is written in 256 colours
+_LARGE = 160_000  # bytes; a larger file is written in 256 colours
 
 
 class Picture(NamedTuple):
-    """One picture and its words."""
+    """One picture with its title and caption."""
 
     title: str
     file: str
@@ -21,12 +21,12 @@ class Picture(NamedTuple):
 
 
 def to_png(pixels: Pixels) -> bytes:
-    """Returns a PNG file, the same bytes for the same pixels: grey where they are, in 256 colours where it is heavy."""
+    """Returns a PNG file. Equal pixels give equal bytes; grey pixels give a grey file, a large file has 256 colours."""
     image = Image.fromarray(pixels)
     if (pixels == pixels[:, :, :1]).all():
         image = image.convert("L")
     content = _saved(image)
-    return content if len(content) <= _HEAVY else min(content, _saved(image.quantize(256)), key=len)
+    return content if len(content) <= _LARGE else min(content, _saved(image.quantize(256)), key=len)
 
 
 def _saved(image: Image.Image) -> bytes:

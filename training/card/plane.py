@@ -1,4 +1,4 @@
-"""Latents in two dimensions: a rotation, never a stretch, so that N(0, I) stays round."""
+"""A map of latents in two dimensions. It is a rotation without a stretch, so N(0, I) stays round."""
 
 from typing import Literal, NamedTuple
 
@@ -11,26 +11,26 @@ from training.evaluate.bounds import draw_latents
 from training.evaluate.rows import Array64, EvaluationRows, LabelArray, evenly
 from training.evaluate.served import ServedPair
 
-_POINTS = 2000  # rows, and draws from each prior
-_PRIORS = 3  # panels, at most
+_POINTS = 2000  # maximum number of rows, and of draws from each prior
+_PRIORS = 3  # maximum number of panels
 _SEED = 0
-_ROWS_PER_DIMENSION = 10  # or the directions in which classes part are those of chance
+_ROWS_PER_DIMENSION = 10  # with fewer rows, the directions that separate classes are chance
 
 
 class _Basis(NamedTuple):
-    """Two orthonormal directions, and how they were found."""
+    """Two orthonormal directions, and how they were chosen."""
 
     directions: Array64  # [latent, 2]
-    found: Literal["axes", "widest", "classes"]
+    choice: Literal["axes", "widest", "classes"]
 
 
 def latent_picture(pair: ServedPair, rows: EvaluationRows, classes: tuple[str, ...] = ()) -> Picture:
-    """Returns the map of held-out rows' latents, over the draws of each prior. Needs two dimensions or more.
+    """Returns the map of the latents of held-out rows, over draws from each prior. Needs at least two dimensions.
 
     Args:
         pair: the pair.
-        rows: the held-out ones are shown.
-        classes: names of the labels 0, 1, ..., if they have any.
+        rows: data; held-out rows are shown.
+        classes: names of the labels 0, 1, ..., if there are any.
     """
     chosen = evenly(len(rows.test), _POINTS)
     posterior = pair.encode(rows.test[chosen])
@@ -40,14 +40,14 @@ def latent_picture(pair: ServedPair, rows: EvaluationRows, classes: tuple[str, .
         Cloud(name, pair.draw_prior(name, _SEED, len(chosen)).astype(np.float64) @ basis.directions)
         for name in pair.priors[:_PRIORS]
     ]
-    axes = ("z0", "z1") if basis.found == "axes" else ("first direction", "second direction")
+    axes = ("z0", "z1") if basis.choice == "axes" else ("first direction", "second direction")
     plane = Map(draw_latents(posterior, _SEED).astype(np.float64) @ basis.directions, labels, priors, axes, classes)
     caption = _caption(pair, len(chosen), labels, basis)
     return Picture("Map of the latents", "latents.png", latent_map(plane), caption)
 
 
 def _basis(means: Array64, labels: LabelArray | None) -> _Basis:
-    """Returns where to look from: the axes where there are two, else where classes part most, else PCA's directions."""
+    """Returns the directions of the map: the axes if there are two, else those that separate classes, else PCA's."""
     rows, size = means.shape
     if size == 2:
         return _Basis(np.eye(2), "axes")
@@ -61,25 +61,28 @@ def _basis(means: Array64, labels: LabelArray | None) -> _Basis:
 
 def _uncoloured(labels: LabelArray | None) -> str:
     classes = 0 if labels is None else len(np.unique(labels))
-    return f"All rows have one colour: {classes} classes are more than colours tell apart. " * (classes > MOST_CLASSES)
+    return f"All rows have one colour, because {classes} classes are too many to tell apart by colour. " * (
+        classes > MOST_CLASSES
+    )
 
 
 def _orthonormal(directions: Array64) -> Array64:
     basis = np.linalg.qr(directions)[0]
-    signs = np.sign(basis[np.abs(basis).argmax(0), [0, 1]])  # which way a direction points is anyone's choice
+    signs = np.sign(basis[np.abs(basis).argmax(0), [0, 1]])  # the sign of a direction is arbitrary
     turned: Array64 = basis * signs
     return turned
 
 
 def _caption(pair: ServedPair, count: int, labels: LabelArray | None, basis: _Basis) -> str:
     what = "one draw from each posterior" if pair.posterior == "gaussian" else "their codes"
-    turned = {
+    rotation = {
         "axes": "",
-        "widest": ", turned so that the two directions in which the rows spread most show",
-        "classes": ", turned so that the two directions in which classes part most show",
+        "widest": " The map is rotated to the two directions in which rows spread most.",
+        "classes": " The map is rotated to the two directions that separate classes most.",
     }
     return (
         f"{count} held-out rows, {what}{', coloured by class' if coloured_classes(labels) else ''}, over as many draws "
-        f"from the prior in grey{turned[basis.found]}. Grey without colour is where samples come from and no row is. "
+        f"from the prior in grey.{rotation[basis.choice]} Grey without colour: samples come from there, but "
+        "no row does. "
         f"{_uncoloured(labels)}Circles hold 50, 90 and 99 % of N(0, I)."
     )

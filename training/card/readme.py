@@ -15,7 +15,7 @@ from training.evaluate.summary import evaluation_summary
 from vaeserve.package.manifest import STANDARD
 
 _SKIPPED = 20  # maximum number of lines about what was left out of the data
-_HOLES = 0.05  # share of draws where no row is that is worth a warning
+_HOLES = 0.05  # a larger share of draws where no row lies is worth a warning
 
 
 def readme_text(
@@ -26,9 +26,9 @@ def readme_text(
     Args:
         pair: encoder, decoder and priors.
         evaluation: its figures.
-        about: what no graph tells.
-        pictures: in the order in which they are shown.
-        columns: of a table; none for images.
+        about: facts that cannot be measured.
+        pictures: the pictures, in the order in which they are shown.
+        columns: columns of a table; empty for images.
     """
     parts = [
         _opening(pair, about),
@@ -78,13 +78,13 @@ def _latents(pair: ServedPair) -> str:
     if pair.posterior == "gaussian":
         return "a Gaussian posterior with a diagonal covariance for each row."
     return (
-        "one code a row and no posterior. Over the training rows each dimension has mean 0 and variance 1. "
-        "The server refuses what needs a posterior: samples of it, KL, ELBO."
+        "one code for each row and no posterior. Over the training rows each dimension has mean 0 and variance 1. "
+        "The server refuses calls that need a posterior: its samples, KL or ELBO."
     )
 
 
 def _priors(pair: ServedPair, about: About) -> str:
-    trained = "" if pair.posterior == "gaussian" else ", which training did not aim at"
+    trained = "" if pair.posterior == "gaussian" else ", which was not an aim of training"
     names = [f"`{STANDARD}` (N(0, I){trained})", *(f"`{name}`" for name in pair.priors if name != STANDARD)]
     default = f"; `{about.default_prior}` is the default" if len(names) > 1 else ""
     return f"{', '.join(names)}{default}."
@@ -96,8 +96,8 @@ def _use(pair: ServedPair, about: About) -> str:
     prior = f" --prior {others[0]}" if others else ""
     example = f"    vae sample --target 127.0.0.1:50051 --model {about.name} --count 64 --seed 0{prior} --out {out}"
     ending = (
-        "The same seed gives the same rows. Latents belong to this pair: the client refuses to decode latents of "
-        "another one."
+        "The same seed gives the same rows. Latents belong to this pair. The client refuses to decode latents of "
+        "another pair."
     )
     return f"""## How to serve it
 
@@ -135,25 +135,29 @@ def _settings(about: About) -> str:
     if not changes:
         return wrapped(f"By `vae train`, with every setting at its default. {rest}")
     lines = "\n".join(f"    {line_of_toml(key, value)}" for key, value in changes.items())
-    # The preset of the defaults: another kind of data takes its own where none is named.
+    # `digits` is the preset of the defaults. Without --preset, other kinds of data would take their own.
     opening = (
-        f"By `vae train --preset digits` with these settings in a `--config` file, the others at their defaults. {rest}"
+        "By `vae train --preset digits` with these settings in a `--config` file and all others at their defaults. "
+        f"{rest}"
     )
     return f"{wrapped(opening)}\n\n{lines}"
 
 
 def _limits(pair: ServedPair, evaluation: Evaluation) -> str:
     points = [
-        "The model knows the data that it was trained on. It encodes other data just as readily, but the latents mean "
+        "The model knows only the data that it was trained on. It also encodes other data, but those latents mean "
         "nothing.",
-        "It decodes to expectations, rounded where data is integers. Noise of the likelihood is not drawn.",
+        "It decodes to expectations, which are rounded if the data is integers. It does not draw "
+        "noise of the likelihood.",
         *(f"{alarm[0].upper()}{alarm[1:]}." for alarm in alarms(evaluation)),
         *(_holes(prior) for prior in evaluation.priors if prior.hole_fraction > _HOLES),
     ]
     idle = pair.latent_size - evaluation.active_units if evaluation.active_units is not None else 0
     if 0 < idle < pair.latent_size:
-        points.append(f"Idle latent dimensions: {idle} of {pair.latent_size}. Moving them changes next to nothing.")
-    points.append("This card does not know the licence of the data, or what it allows of this model: please add it.")
+        points.append(f"Idle latent dimensions: {idle} of {pair.latent_size}. Moving them changes almost nothing.")
+    points.append(
+        "This card does not know the licence of the data, nor which uses of this model it allows. Please add it."
+    )
     return "## Limits\n\n" + "\n".join(map(point, points))
 
 

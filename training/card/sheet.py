@@ -14,26 +14,26 @@ from vaeserve.rows.images import Pixels
 
 _APART = 10  # pixels between groups of cells
 _MARGIN = 8
-_TEXT_HEIGHT = 13  # pixels of a font
+_TEXT_HEIGHT = 13  # pixels
 _INK = (64, 64, 64)
 _PAPER = (255, 255, 255)
 
 
 class Block(NamedTuple):
-    """Cells in lines, and what is written beside them."""
+    """Lines of cells with labels."""
 
     cells: Pixels  # [lines, columns, height, width, 3]
     heading: str = ""
     line_labels: tuple[str, ...] = ()
     column_labels: tuple[str, ...] = ()
     new_lines: tuple[int, ...] = ()
-    """Lines that begin a group, set apart from the one before."""
+    """Lines that begin a group, with a gap before each."""
     new_columns: tuple[int, ...] = ()
-    """Columns that do."""
+    """Columns that begin a group."""
 
 
 class _Placed(NamedTuple):
-    """A block's corners, in pixels of its page."""
+    """Positions of a block, in pixels of its page."""
 
     heading_y: int
     column_labels_y: int
@@ -44,7 +44,7 @@ class _Placed(NamedTuple):
 
 
 def sheet(blocks: list[Block]) -> Pixels:
-    """Returns blocks below each other on a white page, [height, width, 3]."""
+    """Returns blocks stacked on a white page, [height, width, 3]."""
     left = _MARGIN + max(_label_width(block) for block in blocks)
     placed, top = [], _MARGIN
     for block in blocks:
@@ -58,7 +58,7 @@ def sheet(blocks: list[Block]) -> Pixels:
 
 
 def fitted(label: str, width: int) -> str:
-    """Returns a column's label, cut where it is wider than so many pixels, a cell's."""
+    """Returns the label of a column, cut to the width of a cell in pixels."""
     short = label
     while _width(short) > width + GAP and len(short) > 2:
         short = f"{short[:-2]}\N{HORIZONTAL ELLIPSIS}"
@@ -75,7 +75,7 @@ def _place(block: Block, left: int, top: int) -> _Placed:
 
 
 def _corners(count: int, size: int, groups: tuple[int, ...], start: int) -> list[int]:
-    """Returns where each of so many cells begins along one axis."""
+    """Returns where each cell begins along one axis."""
     steps = [start, *(size + (_APART if number in groups else GAP) for number in range(1, count))]
     return list(accumulate(steps))
 
@@ -103,6 +103,6 @@ def _width(text: str) -> int:
 
 @cache
 def _font() -> ImageFont.FreeTypeFont:
-    """Returns the font of the charts; with the simplest layout, which is the same wherever Pillow is."""
+    """Returns the font of the charts. Its basic layout is the same on every machine."""
     path = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
     return ImageFont.truetype(str(path), _TEXT_HEIGHT, layout_engine=ImageFont.Layout.BASIC)

@@ -1,4 +1,4 @@
-"""Rows of images -> cells of one size."""
+"""Images as cells of one size."""
 
 from typing import NamedTuple
 
@@ -10,21 +10,21 @@ from vaeserve.package.manifest import DataSpec
 from vaeserve.rows.images import Pixels, to_pixels
 
 GAP = 2  # pixels between cells
-_SIDE = 56  # pixels; smaller images are enlarged to about this
-_LONGEST = 96  # pixels; larger ones are shrunk to this
-_WIDTH = 840  # pixels that cells may take side by side: a README's column is hardly wider
-_STORED = 250_000  # pixels that a picture may hold before any are enlarged: about its bytes
+_SIDE = 56  # pixels; smaller images are enlarged to about this size
+_LONGEST = 96  # pixels; larger images are shrunk to this size
+_WIDTH = 840  # maximum width of cells side by side, in pixels: about the width of a README
+_STORED = 250_000  # maximum number of pixels before enlarging: about the bytes of the file
 
 
 class Layout(NamedTuple):
-    """How many cells a picture has room for."""
+    """How many cells fit in a picture."""
 
     columns: int
     lines: int
 
 
 def layout(spec: DataSpec) -> Layout:
-    """Returns how many images fit side by side, and how many such lines keep a picture's file small."""
+    """Returns how many images fit side by side, and how many lines of them keep the file small."""
     height, width = _cell_size(spec)
     columns = max(2, _WIDTH // (width + GAP))
     stored = min(height, spec.shape[0]) * min(width, spec.shape[1])
@@ -34,8 +34,8 @@ def layout(spec: DataSpec) -> Layout:
 def cells(rows: AnyArray, spec: DataSpec) -> Pixels:
     """Returns images as cells [rows, height, width, 3].
 
-    The spec's range becomes black to white. Small images are enlarged by a whole factor, large ones shrunk. Where there
-    are neither 1 nor 3 channels, their mean is shown in grey.
+    The range of the spec becomes black to white. Small images are enlarged by a whole factor, large images are shrunk.
+    Images with neither 1 nor 3 channels show the mean of their channels in grey.
     """
     pixels = to_pixels(rows, spec)
     if pixels.shape[3] != 3:

@@ -12,7 +12,7 @@ from training.data.dataset import Dataset, SplitLabels
 from training.data.naming import fit_name
 from training.data.settings import check_settings
 from training.data.split import Split, reorder, split
-from training.settings.source import KNOWN, Kind, Source, kind_of
+from training.settings.source import KNOWN, DataKind, Source, kind_of
 from vaeserve.errors import InvalidInput, TrainingError
 from vaeserve.files import AnyArray
 from vaeserve.sources.content import Content, describe_rows
@@ -36,7 +36,7 @@ def load_dataset(source: Source) -> Dataset:
         raise TrainingError(str(exc)) from exc
 
 
-def _load(source: Source, kind: Kind) -> Dataset:
+def _load(source: Source, kind: DataKind) -> Dataset:
     content, name = _read(source, kind), shown(Path(source.dataset))
     parts = split(content, source.validation_rows, name)
     if content.spec.kind == "table":
@@ -53,7 +53,7 @@ def _name(dataset: str) -> str:
     return fit_name(path.name if path.is_dir() else path.stem)
 
 
-def _read(source: Source, kind: Kind) -> Content:
+def _read(source: Source, kind: DataKind) -> Content:
     """Returns what the reader of that kind finds. Each is loaded when it is needed: Arrow takes its time."""
     path = Path(source.dataset)
     match kind:

@@ -2,18 +2,18 @@
 
 from math import prod
 
-from training.settings.source import Kind, Source, flag_of
+from training.settings.source import DataKind, Source, flag_of
 from vaeserve.errors import TrainingError
 from vaeserve.sources.picture import MOST_PIXELS
 
-_ONLY_FOR: dict[str, tuple[Kind, ...]] = {
+_ONLY_FOR: dict[str, tuple[DataKind, ...]] = {
     "data_dir": ("mnist",),
     "image_size": ("pictures",),
     "image_fit": ("pictures",),
     "channels": ("pictures",),
     "skip_bad": ("pictures", "arrays", "columns"),
 }
-_CALLED: dict[Kind, str] = {
+_CALLED: dict[DataKind, str] = {
     "mnist": "mnist and fashion-mnist",
     "pictures": "a folder of pictures",
     "arrays": "a file of arrays",
@@ -21,7 +21,7 @@ _CALLED: dict[Kind, str] = {
 }
 
 
-def check_settings(source: Source, kind: Kind) -> None:
+def check_settings(source: Source, kind: DataKind) -> None:
     """Makes sure that every setting has an effect.
 
     Raises:

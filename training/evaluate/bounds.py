@@ -60,7 +60,7 @@ def weighted_nll(
     """Returns the estimate from `samples` latents a row. Memory does not grow with their number."""
     weights = WeightSums(len(rows))
     for number in range(samples):
-        noise = noise_of(len(rows), pair.latent_size, seed + number)
+        noise = posterior_noise(len(rows), pair.latent_size, seed + number)
         latent = _shifted(posterior, noise)
         weights.add(pair.score(rows, latent) + _log_ratio(posterior, noise, latent))
         progress((number + 1) / samples)
@@ -116,10 +116,10 @@ def draw_latents(posterior: EncodedRows, seed: int) -> Array32:
     """Returns one latent a row, as the server's Encode SAMPLE does; the code itself if there is no posterior."""
     if posterior.log_variance is None:
         return posterior.mean
-    return _shifted(posterior, noise_of(len(posterior.mean), posterior.mean.shape[1], seed))
+    return _shifted(posterior, posterior_noise(len(posterior.mean), posterior.mean.shape[1], seed))
 
 
-def noise_of(rows: int, size: int, seed: int) -> Array32:
+def posterior_noise(rows: int, size: int, seed: int) -> Array32:
     """Returns the posterior noise of rows 0 to rows - 1 under a seed."""
     return standard_normals(Purpose.POSTERIOR, [RowRange(seed, 0, rows)], size)
 

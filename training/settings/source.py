@@ -8,10 +8,10 @@ from vaeserve.errors import TrainingError
 from vaeserve.package.manifest import Fit
 from vaeserve.sources.names import quoted, shown
 
-Kind = Literal["digits", "mnist", "pictures", "arrays", "columns"]
+DataKind = Literal["digits", "mnist", "pictures", "arrays", "columns"]
 """Who reads it."""
-KNOWN: dict[str, Kind] = {"digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist"}
-_SUFFIXES: dict[str, Kind] = {".npy": "arrays", ".npz": "arrays", ".csv": "columns", ".parquet": "columns"}
+KNOWN: dict[str, DataKind] = {"digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist"}
+_SUFFIXES: dict[str, DataKind] = {".npy": "arrays", ".npz": "arrays", ".csv": "columns", ".parquet": "columns"}
 
 
 class Source(NamedTuple):
@@ -27,7 +27,7 @@ class Source(NamedTuple):
     skip_bad: bool = False
 
 
-def kind_of(dataset: str) -> Kind:
+def kind_of(dataset: str) -> DataKind:
     """Returns what kind of data it is, by its name or by the file or folder that is there.
 
     Raises:

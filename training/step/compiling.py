@@ -10,7 +10,7 @@ from training.networks.pair import Networks
 from training.objective import TermWeights
 from training.settings.config import Config
 from training.step.device import products
-from training.step.inputs import Sampling, StepInputs, draw_inputs
+from training.step.inputs import InputSampling, StepInputs, draw_inputs
 from training.step.memory import is_lack_of_memory
 from training.step.state import build, weights_of
 from vaeserve.errors import TrainingError, innermost
@@ -41,7 +41,7 @@ def compiled(kind: Kind, config: Config, dataset: Dataset, rows: Tensor) -> Obje
     networks = build(kind, config, dataset).to(rows.device)
     nudge(networks)
     faster: Objective = torch.compile(kind.step, dynamic=False)
-    for inputs in a_batch_of_every_size(Sampling.of(kind, config, dataset), config.batch_size, networks, rows):
+    for inputs in a_batch_of_every_size(InputSampling.of(kind, config, dataset), config.batch_size, networks, rows):
         expected = gradients(kind, kind.step, config, networks, inputs)
         try:
             answer = gradients(kind, faster, config, networks, inputs)
@@ -67,7 +67,9 @@ def nudge(networks: Networks) -> None:
             parameter.add_(NUDGE * torch.randn(parameter.shape, generator=generator).to(parameter.device))
 
 
-def a_batch_of_every_size(sampling: Sampling, batch_size: int, networks: Networks, rows: Tensor) -> list[StepInputs]:
+def a_batch_of_every_size(
+    sampling: InputSampling, batch_size: int, networks: Networks, rows: Tensor
+) -> list[StepInputs]:
     """Returns a batch, drawn as in training, of every size that the rows are cut into."""
     generator = Generator(rows.device).manual_seed(0)
     # Indexed as in training, because a slice would get a graph of its own.

@@ -19,7 +19,7 @@ class StepInputs(NamedTuple):
     noise: Tensor  # [draws, batch, latent]
 
 
-class Sampling(NamedTuple):
+class InputSampling(NamedTuple):
     """How a run draws the inputs of its steps."""
 
     draws: int
@@ -36,13 +36,13 @@ class Sampling(NamedTuple):
         return cls(draws, config.latent_size, config.input_noise, dataset.binarised)
 
 
-def draw_inputs(sampling: Sampling, likelihood: Likelihood, rows: Tensor, generator: Generator) -> StepInputs:
+def draw_inputs(sampling: InputSampling, likelihood: Likelihood, rows: Tensor, generator: Generator) -> StepInputs:
     """Returns the inputs of a step on these rows; everything random in them comes from the generator."""
     data = draw_binary(rows, likelihood.data.maximum, generator) if sampling.is_binary else rows
     seen = likelihood.noisy(data, sampling.input_noise, generator)
     return StepInputs(seen, data, draw_noise(sampling, len(rows), generator))
 
 
-def draw_noise(sampling: Sampling, rows: int, generator: Generator) -> Tensor:
+def draw_noise(sampling: InputSampling, rows: int, generator: Generator) -> Tensor:
     """Returns standard normals [draws, rows, latent] from the generator, on its device."""
     return torch.randn(sampling.draws, rows, sampling.latent_size, generator=generator, device=generator.device)

@@ -15,7 +15,7 @@ from training.step.activity import active_units
 from training.step.compiling import compiled
 from training.step.device import device_of, products
 from training.step.guard import Guard
-from training.step.inputs import Sampling, draw_inputs, draw_noise
+from training.step.inputs import InputSampling, draw_inputs, draw_noise
 from training.step.schedule import StepSchedule, schedule_at, steered
 from training.step.state import State
 
@@ -66,7 +66,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
     if kind.step is None:
         raise AssertionError(f"{config.model} is fitted, it has no steps. This is a bug.")
     objective = compiled(kind, config, dataset, rows) if config.compile else kind.step
-    sampling, likelihood = Sampling.of(kind, config, dataset), networks.decoder.likelihood
+    sampling, likelihood = InputSampling.of(kind, config, dataset), networks.decoder.likelihood
     narrowing = products(config.precision, device)
     steps = ceil(len(rows) / config.batch_size)
     while state.epoch < config.epochs:
@@ -101,7 +101,7 @@ def take_step(config: Config, state: State, step: Step, schedule: StepSchedule, 
         Diverged: several steps in a row were not taken.
     """
     losses = {name: step.lowered(name) for name in state.optimizers}
-    norms = lower(losses, state, config.gradient_norm)
+    norms = backpropagate(losses, state, config.gradient_norm)
     # In one transfer, because each would wait for the GPU.
     figures: list[float] = torch.stack((sum_of(losses.values()), sum_of(norms), step.kl.mean())).tolist()
     loss_nats, gradient_norm, kl_nats = figures
@@ -117,7 +117,7 @@ def take_step(config: Config, state: State, step: Step, schedule: StepSchedule, 
     return True
 
 
-def lower(losses: Mapping[str, Tensor], state: State, gradient_norm: float) -> list[Tensor]:
+def backpropagate(losses: Mapping[str, Tensor], state: State, gradient_norm: float) -> list[Tensor]:
     """Sets the gradient of each loss by the weights over which it is lowered, and returns the gradients' norms.
 
     A loss leaves the gradients of other weights alone, although it may depend on them.
@@ -146,7 +146,7 @@ def update_average(state: State, decay: float) -> None:
         torch._foreach_lerp_(state.averages, state.weights, 1 - decay)
 
 
-def validate(sampling: Sampling, free_bits: float, rows: Tensor, state: State) -> float | None:
+def validate(sampling: InputSampling, free_bits: float, rows: Tensor, state: State) -> float | None:
     """Returns the average's loss on validation rows, with the same noise at every call; None where there are no rows.
 
     The KL has its full weight: beta, or what it was steered to so far.

@@ -1,6 +1,6 @@
 """The verbs `vae evaluate`, `vae compare` and `vae sweep`.
 
-Standard library and configuration only at its top, so that `--help` does not wait for PyTorch.
+Only the standard library and configuration are imported at the top, so `--help` does not wait for PyTorch.
 """
 
 import argparse
@@ -20,10 +20,10 @@ def evaluate(arguments: list[str]) -> int:
     """Runs `vae evaluate`.
 
     Returns:
-        0 when the figures were printed; exits with 2 when called wrongly.
+        0 when the figures were printed; exits with 2 on a usage error.
 
     Raises:
-        TrainingError: there is no such pair, its data is not there, or does not fit it; or a flag has no effect.
+        TrainingError: the pair or its data is missing, the data does not fit the pair, or a flag has no effect.
         PackageError: the package is damaged.
         StartupError: there is not exactly one ONNX Runtime.
     """
@@ -37,20 +37,24 @@ def evaluate(arguments: list[str]) -> int:
     subject = Subject.find(asked.path)
     for key in ("rows", "samples"):
         if getattr(asked, key) is not None and not subject.has_nll:
-            raise TrainingError(f"--{key}: has no effect: without a posterior and a likelihood there is no -log p(x)")
+            raise TrainingError(
+                f"--{key}: has no effect: without a posterior and a likelihood, -log p(x) cannot be estimated"
+            )
     changes = {key: value for key in Source._fields if (value := getattr(asked, key)) is not None}
     dataset = subject.load(changes)
     budget = subject.budget._replace(
         **{key: value for key in ("rows", "samples", "threads") if (value := getattr(asked, key)) is not None}
     )
     rows = validation_rows_of(dataset) if asked.validation else evaluation_rows_of(dataset)
-    found = subject.measure(rows, budget, Stages())
-    kept = None if asked.validation or changes.keys() - {"data_dir"} else subject.keep(found)
+    evaluation = subject.measure(rows, budget, Stages())
+    file = None if asked.validation or changes.keys() - {"data_dir"} else subject.keep(evaluation)
     if asked.json:
-        print(found.to_json(), end="")
+        print(evaluation.to_json(), end="")
     else:
-        print(evaluation_table(found))
-        print(f"written to {kept}" if kept else "not written: it is no run's own evaluation on its test rows")
+        print(evaluation_table(evaluation))
+        print(
+            f"written to {file}" if file else "not written: only the evaluation of a run on its own test rows is kept"
+        )
     return 0
 
 
@@ -58,10 +62,10 @@ def compare(arguments: list[str]) -> int:
     """Runs `vae compare`.
 
     Returns:
-        0 when the table was printed; exits with 2 when called wrongly.
+        0 when the table was printed; exits with 2 on a usage error.
 
     Raises:
-        TrainingError: there is no such pair, or its evaluation is missing and cannot be made.
+        TrainingError: a pair is missing, or has no evaluation and cannot be evaluated.
         PackageError: a package is damaged.
         StartupError: there is not exactly one ONNX Runtime.
     """
@@ -88,10 +92,10 @@ def sweep(arguments: list[str]) -> int:
     """Runs `vae sweep`.
 
     Returns:
-        0 when every run is done, 130 when interrupted; exits with 2 when called wrongly.
+        0 when every run is done, 130 when interrupted; exits with 2 on a usage error.
 
     Raises:
-        TrainingError: a run failed, or is there with other settings.
+        TrainingError: a run failed, or exists with other settings.
         StartupError: there is not exactly one ONNX Runtime.
     """
     parser = _sweep_parser()
@@ -105,7 +109,7 @@ def sweep(arguments: list[str]) -> int:
         try:
             points = train_sweep(config, given, asked.betas, asked.out)
         except KeyboardInterrupt:
-            say("vae: interrupted; the same command goes on")
+            say("vae: interrupted; run the same command to continue")
             return 130
     write_figures(asked.out, points)
     print(f"{sweep_table(points)}\n\npicture  {asked.out / PICTURE_FILE}")
@@ -115,26 +119,26 @@ def sweep(arguments: list[str]) -> int:
 def _evaluate_parser() -> argparse.ArgumentParser:
     parser = verb_parser(
         "evaluate",
-        "Measures what a model is worth: how probable held-out rows are, whether near latents decode to near outputs, "
-        "and whether latents drawn from its priors decode to something that could be data. Everything is measured on "
-        "the graphs that are served, under ONNX Runtime on the CPU.",
-        "A run's own, on its test rows, is kept in its directory as evaluation.json, in place of the one there. Choose "
-        "settings on --validation rows, and look at the test rows once.",
+        "Measures how good a model is: how probable held-out rows are, whether nearby latents decode to similar "
+        "outputs, and whether draws from its priors decode to plausible data. It measures the "
+        "served graphs, in ONNX Runtime on the CPU.",
+        "The evaluation of a run on its own test rows replaces evaluation.json in the run's directory. Choose settings "
+        "on --validation rows, and look at the test rows once.",
     )
     parser.add_argument("path", type=Path, metavar="RUN_OR_PACKAGE", help="directory of a run, or of a model package")
     parser.add_argument(
-        "--data", dest="dataset", type=path_text, metavar="DATA", help="what to measure on; default: as in training"
+        "--data", dest="dataset", type=path_text, metavar="DATA", help="data to measure on (default: as in training)"
     )
     add_flags(parser, Source._fields, untold="as in training")
-    parser.add_argument("--validation", action="store_true", help="measure on validation rows, not on test rows")
+    parser.add_argument("--validation", action="store_true", help="measure on validation rows instead of test rows")
     parser.add_argument(
-        "--rows", type=_count, metavar="N", help="held-out rows for -log p(x) (default: the run's, 1000)"
+        "--rows", type=_count, metavar="N", help="held-out rows for -log p(x) (default: as in the run, or 1000)"
     )
     parser.add_argument(
-        "--samples", type=_count, metavar="K", help="importance samples for each (default: the run's, 500)"
+        "--samples", type=_count, metavar="K", help="importance samples for each row (default: as in the run, or 500)"
     )
     parser.add_argument(
-        "--threads", type=_count, metavar="N", help="CPU threads of one operation (default: the run's, 1)"
+        "--threads", type=_count, metavar="N", help="CPU threads for each operation (default: as in the run, or 1)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
@@ -143,7 +147,7 @@ def _evaluate_parser() -> argparse.ArgumentParser:
 def _compare_parser() -> argparse.ArgumentParser:
     parser = verb_parser(
         "compare",
-        "Shows models side by side, the best values marked. A run that was not evaluated yet is evaluated.",
+        "Shows models side by side and marks the best values. Runs without an evaluation are evaluated first.",
     )
     parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="directory of a run, or of a model package")
     shape = parser.add_mutually_exclusive_group()
@@ -155,16 +159,21 @@ def _compare_parser() -> argparse.ArgumentParser:
 def _sweep_parser() -> argparse.ArgumentParser:
     parser = verb_parser(
         "sweep",
-        "Trains a run for every beta and draws the curve of rate and distortion that they lie on.",
-        "DIR then holds a run a beta, rate_distortion.png and rate_distortion.json. What was interrupted goes on when "
-        "the same command is called again.",
+        "Trains one run for each beta and draws their curve of rate and distortion.",
+        "DIR receives one run for each beta, rate_distortion.png and rate_distortion.json. To continue an interrupted "
+        "sweep, run the same command again.",
     )
     parser.usage = "vae sweep DATA --beta B,B,.. --out DIR [--preset P] [--config FILE.toml] [setting ...]"
     add_settings(parser, without=("beta",))
     parser.add_argument(
-        "--beta", dest="betas", type=_betas, required=True, metavar="B,B,..", help="weights of the KL, by commas"
+        "--beta",
+        dest="betas",
+        type=_betas,
+        required=True,
+        metavar="B,B,..",
+        help="weights of the KL, separated by commas",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the runs go")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the runs")
     return parser
 
 
@@ -180,5 +189,5 @@ def _betas(text: str) -> list[float]:
     except ValueError:
         values = [-1.0]
     if not all(0 <= value < inf for value in values):
-        raise argparse.ArgumentTypeError(f"must be numbers of 0 or more with commas between them, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be numbers of 0 or more, separated by commas, not {text!r}")
     return values

@@ -1,4 +1,4 @@
-"""What is to be evaluated or compared: a run's directory, or a model package."""
+"""What is evaluated or compared: the directory of a run, or a model package."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,36 +28,36 @@ class Subject(NamedTuple):
     directory: Path
     package: ModelPackage
     config: Config | None
-    """The run's; None of a package alone."""
+    """Configuration of the run; None for a package alone."""
 
     @classmethod
     def find(cls, path: Path) -> Self:
-        """Opens a run's directory or a package's; every file of the package is verified.
+        """Opens the directory of a run or of a package, and verifies every file of the package.
 
         Raises:
-            TrainingError: it is neither, or the run has not come to its package yet.
+            TrainingError: it is neither, or the run has no package yet.
             PackageError: a file is missing or altered.
         """
         if (path / MANIFEST_FILE).exists():
             return cls(path, ModelPackage.open(path), None)
         if not (path / CHECKPOINT_FILE).exists():
             raise TrainingError(
-                f"{path}: is neither a run, with {CHECKPOINT_FILE}, nor a package, with {MANIFEST_FILE}"
+                f"{path}: is neither a run (it has no {CHECKPOINT_FILE}) nor a package (it has no {MANIFEST_FILE})"
             )
         if not (path / PACKAGE_DIRECTORY / MANIFEST_FILE).exists():
-            raise TrainingError(f"{path}: the run is not done: go on with it by vae train --resume")
+            raise TrainingError(f"{path}: the run is not done: continue it with vae train --resume")
         config = checkpoint.read(path / CHECKPOINT_FILE).config
         return cls(path, ModelPackage.open(path / PACKAGE_DIRECTORY), config)
 
     @property
     def name(self) -> str:
-        """What to call it in a table: its directory, and that of the run where a run's package was named."""
+        """Name in a table: that of its directory, or of the run's directory for a package inside a run."""
         place = self.directory.resolve()
         return place.parent.name if place.name == PACKAGE_DIRECTORY else place.name
 
     @property
     def data_sha256(self) -> str | None:
-        """As in `Dataset`, of what it was trained on; None where the package does not tell."""
+        """As in `Dataset`, for the training data; None if the package does not say."""
         provenance = self.package.manifest.provenance
         return None if provenance is None else provenance.data_sha256
 
@@ -69,12 +69,12 @@ class Subject(NamedTuple):
 
     @property
     def budget(self) -> Budget:
-        """What its evaluation may cost, if nothing else is said."""
+        """Default cost of its evaluation."""
         return Budget() if self.config is None else budget_of(self.config)
 
     @property
     def source(self) -> Source | None:
-        """The data that it was trained on; None where a package does not tell where that is."""
+        """The training data; None if a package does not say where it is."""
         if self.config is not None:
             return self.config.source
         provenance = self.package.manifest.provenance
@@ -91,47 +91,47 @@ class Subject(NamedTuple):
         """Returns data to measure on.
 
         Args:
-            changes: fields of Source that are not to be as they were in training. Another dataset changes all of them.
+            changes: fields of Source that differ from training. Another dataset replaces all of them.
 
         Raises:
-            TrainingError: nothing tells where the data is, it is bad, it is another than in training though none was
-                named, or its rows are not what the encoder takes.
+            TrainingError: the place of the data is unknown, the data is bad or does not fit the encoder, or it differs
+                from the training data although no other data was named.
         """
         source = self.source
         if "dataset" in changes and (source is None or changes["dataset"] != source.dataset):
             source = Source(str(changes["dataset"]))
         if source is None:
-            raise TrainingError(f"{self.directory}: does not tell where its data is: name it by --data")
+            raise TrainingError(f"{self.directory}: does not say where its data is: name it with --data")
         dataset = load_dataset(Source(**{**source._asdict(), **changes}))
         if "dataset" not in changes and dataset.sha256 != self.data_sha256:
             raise TrainingError(
-                f"{dataset.name}: is not the data, or not the split, that the model was trained on: it may know rows "
-                "that are held out now; name data by --data to measure on it all the same"
+                f"{dataset.name}: is not the data or split that the model was trained on, so the model may have seen "
+                "rows that are held out now; to measure on it anyway, name it with --data"
             )
-        found, wanted = _kind(dataset.spec), _kind(self.package.manifest.data)
-        if found != wanted:
-            raise TrainingError(f"{dataset.name}: its rows are {found}, the model takes {wanted}")
+        rows, accepted = _type_of(dataset.spec), _type_of(self.package.manifest.data)
+        if rows != accepted:
+            raise TrainingError(f"{dataset.name}: its rows are {rows}, the model takes {accepted}")
         return dataset
 
     def measure(self, rows: EvaluationRows, budget: Budget, progress: ReportStage | None) -> Evaluation:
-        """Returns what its graphs are worth on rows.
+        """Returns the evaluation of its graphs on rows.
 
         Raises:
-            TrainingError: a row to be measured has a value that a server would refuse.
+            TrainingError: a row has a value that a server would refuse.
         """
         data, low, high = self.package.manifest.data, float(np.nanmin(rows.test)), float(np.nanmax(rows.test))
         if low < data.minimum or high > data.maximum:
             raise TrainingError(
-                f"{self.directory}: rows hold values from {low:g} to {high:g}, the model takes those within "
+                f"{self.directory}: rows have values from {low:g} to {high:g}, the model takes values within "
                 f"[{data.minimum:g}, {data.maximum:g}]"
             )
         return evaluate_pair(ServedPair.from_package(self.package, budget.threads), rows, budget, progress)
 
     def keep(self, evaluation: Evaluation) -> Path | None:
-        """Writes an evaluation beside the run, and returns where to; a package is left as it is.
+        """Writes an evaluation into the run's directory and returns the file; leaves a package unchanged.
 
         Raises:
-            TrainingError: the disk refused it.
+            TrainingError: the file cannot be written.
         """
         if self.config is None:
             return None
@@ -140,32 +140,32 @@ class Subject(NamedTuple):
         return path
 
     def evaluation(self, progress: Callable[[], ReportStage]) -> Evaluation:
-        """Returns its evaluation as it was kept, or measures and keeps it where there is none.
+        """Returns its saved evaluation; measures and saves one if there is none.
 
         Args:
-            progress: makes what is told, where something is measured.
+            progress: makes the report of stages; called only if something is measured.
         """
         path = self.directory / EVALUATION_FILE
         if path.exists():
             return Evaluation.read(path)
         if self.source is None:
-            raise TrainingError(f"{self.directory}: holds no {EVALUATION_FILE}, and does not tell where its data is")
-        found = self.measure(evaluation_rows_of(self.load({})), self.budget, progress())
-        self.keep(found)
-        return found
+            raise TrainingError(f"{self.directory}: has no {EVALUATION_FILE} and does not say where its data is")
+        evaluation = self.measure(evaluation_rows_of(self.load({})), self.budget, progress())
+        self.keep(evaluation)
+        return evaluation
 
 
 def validation_rows_of(dataset: Dataset) -> EvaluationRows:
-    """Returns rows to choose settings on: as `rows_of`, with validation rows in the place of test rows.
+    """Returns rows for choosing settings: as `evaluation_rows_of`, with validation rows instead of test rows.
 
     Raises:
-        TrainingError: the data has none.
+        TrainingError: the data has no validation rows.
     """
     if not len(dataset.validation):
-        raise TrainingError(f"{dataset.name}: has no validation rows: take some by --validation-rows in training")
+        raise TrainingError(f"{dataset.name}: has no validation rows: set --validation-rows in training")
     labels = None if dataset.labels is None else dataset.labels.validation.numpy()
     return evaluation_rows_of(dataset)._replace(test=dataset.validation.numpy(), test_labels=labels)
 
 
-def _kind(data: DataSpec) -> str:
+def _type_of(data: DataSpec) -> str:
     return f"{data.dtype} of {' x '.join(map(str, data.shape))}"

@@ -1,4 +1,4 @@
-"""Runs that differ in the weight of the KL alone, and the curve of rate and distortion that they lie on."""
+"""Runs that differ only in the weight of the KL, and their curve of rate and distortion."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -35,12 +35,12 @@ class SweepRun(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """KL, nats a row."""
+        """KL, nats per row."""
         return _value(self.evaluation.likelihoods.kl_nats)
 
     @property
     def distortion(self) -> float:
-        """Expected negative log-likelihood, nats a row."""
+        """Expected negative log-likelihood, nats per row."""
         return _value(self.evaluation.likelihoods.reconstruction_nats)
 
 
@@ -51,20 +51,20 @@ def train_sweep(
     directory: Path,
     train: Callable[[Path, Checkpoint, Dataset], RunResult] = run.train_to_package,
 ) -> list[SweepRun]:
-    """Trains one run a beta, each in a directory of its own; those that are done are left alone, others resumed.
+    """Trains one run for each beta, in separate directories. Finished runs are kept, unfinished runs are resumed.
 
     Args:
-        config: what the runs are to be, but for beta.
-        given: settings that were asked for; those of runs that are there must be the same.
+        config: configuration of the runs, except for beta.
+        given: settings that were asked for; existing runs must have the same values.
         betas: weights of the KL.
-        directory: where the runs' directories go.
-        train: what trains one.
+        directory: parent of the runs' directories.
+        train: trains one run.
 
     Raises:
-        TrainingError: the model has no KL, a run is there with other settings or on other data, or training failed.
+        TrainingError: the model has no KL, a run exists with other settings or data, or training failed.
     """
     if "beta" not in MODELS[config.model].uses:
-        raise TrainingError(f"--model: {config.model} has no KL whose weight could be varied")
+        raise TrainingError(f"--model: {config.model} has no KL to weight")
     points = list[SweepRun]()
     for beta in sorted(set(betas)):
         place, asked = directory / f"beta-{_named(beta)}", {**given, "beta": beta}
@@ -82,7 +82,7 @@ def write_figures(directory: Path, points: Sequence[SweepRun]) -> None:
     """Writes the points as JSON and as a picture.
 
     Raises:
-        TrainingError: the disk refused it.
+        TrainingError: a file cannot be written.
     """
     listed = [{"beta": point.beta, "run": point.run, "metrics": point.evaluation.metrics} for point in points]
     files = {FIGURES_FILE: f"{json.dumps(listed, indent=2)}\n".encode(), PICTURE_FILE: picture(points)}
@@ -94,26 +94,26 @@ def write_figures(directory: Path, points: Sequence[SweepRun]) -> None:
 
 
 def sweep_table(points: Sequence[SweepRun]) -> str:
-    """Returns one line a run, in order of beta."""
+    """Returns one line for each run, in order of beta."""
     lines = ["    beta      rate  distortion  negative ELBO  -log p(x)  active units  holes  coverage"]
     for point in points:
-        found = point.evaluation
-        nll, prior = found.likelihoods.nll, found.priors[0]
+        evaluation = point.evaluation
+        nll, prior = evaluation.likelihoods.nll, evaluation.priors[0]
         lines.append(
             f"{point.beta:>8g}  {point.rate:>8.2f}  {point.distortion:>10.2f}  {point.rate + point.distortion:>13.2f}"
-            f"  {number(nll.nats.value if nll else None):>9}  {number(found.active_units, 0):>12}"
+            f"  {number(nll.nats.value if nll else None):>9}  {number(evaluation.active_units, 0):>12}"
             f"  {prior.hole_fraction:>5.1%}  {number(prior.samples[0].coverage):>8}"
         )
     some = {(nll.rows, point.evaluation.rows) for point in points if (nll := point.evaluation.likelihoods.nll)}
     of_some = "".join(f"; -log p(x) is of {rows} of the {every} rows" for rows, every in sorted(some) if rows != every)
-    return "\n".join([*lines, f"nats a row on held-out rows; holes and coverage are those of N(0, I){of_some}"])
+    return "\n".join([*lines, f"nats per row on held-out rows; holes and coverage are those of N(0, I){of_some}"])
 
 
 def picture(points: Sequence[SweepRun]) -> bytes:
     """Returns the curve as a PNG, with lines of equal negative ELBO."""
     figure = Figure(figsize=(6, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot(
-        title="Rate and distortion", xlabel="rate: KL, nats a row", ylabel="distortion: -E[log p(x|z)], nats a row"
+        title="Rate and distortion", xlabel="rate: KL, nats per row", ylabel="distortion: -E[log p(x|z)], nats per row"
     )
     for point in points:
         axes.axline((point.rate, point.distortion), slope=-1, color="0.85", linewidth=0.8, zorder=0)
@@ -129,7 +129,7 @@ def picture(points: Sequence[SweepRun]) -> bytes:
 
 
 def _named(beta: float) -> str:
-    """Returns a weight as it is written, with as many digits as tell it from every other."""
+    """Returns a weight as text, with enough digits to tell it from every other."""
     short = f"{beta:g}"
     return short if float(short) == beta else repr(beta)
 

@@ -9,12 +9,12 @@ from training.card.dimensions import between, by_kl, by_response, deviations, tr
 def test_dimensions_come_by_their_kl() -> None:
     found = by_kl((0.5, 0.001, 2.0, 0.0))
     assert found.order == (2, 0, 1, 3)
-    assert found.telling == 2
+    assert found.informative == 2
     assert found.label(2) == "z2  2.00 nats"
 
 
 def test_where_none_tells_one_is_shown() -> None:
-    assert by_kl((0.0, 0.0)).telling == 1
+    assert by_kl((0.0, 0.0)).informative == 1
 
 
 def test_a_linear_decoders_response_is_the_variance_of_its_columns(model: LinearGaussian, table: Subject) -> None:

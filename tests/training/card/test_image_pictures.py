@@ -67,7 +67,7 @@ def test_traversals_come_in_the_order_of_the_dimensions(images: Subject) -> None
     first, second, left_out = cells(served.expectation(latents), served.data)
     assert shows(picture, first)[0][0] < shows(picture, second)[0][0]
     assert not shows(picture, left_out)
-    assert "2 of 3" in picture.caption
+    assert "2 most informative of 3" in picture.caption
 
 
 def test_interpolations_begin_and_end_at_data_of_different_classes(images: Subject) -> None:

@@ -10,14 +10,14 @@ RANDOM = np.random.default_rng(0)
 def test_two_dimensions_are_shown_as_they_are() -> None:
     basis = _basis(RANDOM.normal(size=(50, 2)), np.arange(50) % 3)
     np.testing.assert_array_equal(basis.directions, np.eye(2))
-    assert basis.found == "axes"
+    assert basis.choice == "axes"
 
 
 def test_without_classes_the_widest_directions_are_shown() -> None:
     means = RANDOM.normal(size=(400, 5)) * [0.1, 3.0, 0.2, 0.1, 2.0]
     basis = _basis(means, None)
     np.testing.assert_allclose(np.abs(basis.directions), np.eye(5)[:, [1, 4]], atol=0.1)
-    assert basis.found == "widest"
+    assert basis.choice == "widest"
 
 
 def test_classes_are_shown_from_where_they_part() -> None:
@@ -25,14 +25,14 @@ def test_classes_are_shown_from_where_they_part() -> None:
     means = RANDOM.normal(size=(400, 5)) * [0.3, 9.0, 0.3, 9.0, 9.0]
     means[:, [0, 2]] += np.array([[0, 2], [-2, -1], [2, -1]])[labels]
     basis = _basis(means, labels)
-    assert basis.found == "classes"
+    assert basis.choice == "classes"
     np.testing.assert_allclose(basis.directions.T @ basis.directions, np.eye(2), atol=1e-12)
     assert np.abs(basis.directions[[1, 3, 4]]).max() < 0.1
 
 
 @pytest.mark.parametrize("labels", [np.zeros(400, np.int64), np.arange(400) % 2, np.arange(400)])
 def test_classes_that_span_no_plane_are_not_looked_for(labels: np.ndarray) -> None:
-    assert _basis(RANDOM.normal(size=(400, 5)), labels).found == "widest"
+    assert _basis(RANDOM.normal(size=(400, 5)), labels).choice == "widest"
 
 
 def test_collapsed_dimensions_are_no_obstacle() -> None:
@@ -44,14 +44,14 @@ def test_collapsed_dimensions_are_no_obstacle() -> None:
 def test_the_map_tells_what_it_shows(images: Subject) -> None:
     caption = latent_picture(images.served, images.rows).caption
     assert caption.startswith("80 held-out rows, one draw from each posterior, coloured by class")
-    assert "in which classes part most" in caption
+    assert "that separate classes most" in caption
 
 
 @pytest.mark.parametrize(("classes", "coloured"), [(1, False), (2, True), (20, True), (21, False), (40, False)])
 def test_only_classes_that_are_coloured_are_told_as_such(images: Subject, classes: int, coloured: bool) -> None:
     picture = latent_picture(images.served, images.rows._replace(test_labels=np.arange(80) % classes))
     assert ("coloured by class" in picture.caption) == coloured
-    assert (f"{classes} classes are more than colours tell apart" in picture.caption) == (classes > 20)
+    assert (f"{classes} classes are too many" in picture.caption) == (classes > 20)
     wide = picture.pixels.reshape(-1, 3).astype(int)
     strong = np.unique(wide[np.ptp(wide, axis=1) > 60] // 64, axis=0)
     assert (len(strong) > 5) == coloured  # one blue has few shades

@@ -62,7 +62,7 @@ def test_a_table_is_described_by_columns(table: Subject, about: About) -> None:
     assert "| still | 3.00 (0.00) | 3.00 (0.00) | - |" in found
     many = text(table, about, [columns[0]] * 70)
     assert many.count("a\\|b") == 60
-    assert "The first 60 of 70 columns." in many
+    assert "Shown are the first 60 of 70 columns." in many
 
 
 def test_priors_are_listed_and_the_example_draws_from_another(table: Subject, about: About) -> None:

@@ -14,7 +14,7 @@ from training.evaluate.bounds import (
     elbo,
     kl_per_dimension,
     mean_estimate,
-    noise_of,
+    posterior_noise,
     weighted_nll,
 )
 from training.evaluate.figures import Estimate
@@ -75,7 +75,7 @@ def test_the_kl_is_what_draws_say(served: ServedPair, rows: Array32) -> None:
     assert posterior.log_variance is not None
     total = 0.0
     for seed in range(draws):
-        noise, latent = noise_of(len(rows), LATENT, seed), draw_latents(posterior, seed)
+        noise, latent = posterior_noise(len(rows), LATENT, seed), draw_latents(posterior, seed)
         total += 0.5 * float((latent**2 - noise**2 - posterior.log_variance).sum(1).mean())
     assert kl_per_dimension(posterior).sum(1).mean() == pytest.approx(total / draws, rel=0.01)
 

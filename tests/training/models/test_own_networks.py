@@ -17,7 +17,7 @@ from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE
 from training.settings.config import Config
 from training.step.compiling import gradients
-from training.step.inputs import Sampling, draw_inputs
+from training.step.inputs import InputSampling, draw_inputs
 from training.step.loop import epochs
 from training.step.state import State, start
 from vaeserve import Client
@@ -60,7 +60,7 @@ def test_two_epochs_are_one_and_another_resumed_from_a_file(own: Config, dataset
 def test_each_loss_is_lowered_over_its_own_weights_alone(own: Config, dataset: Dataset) -> None:
     """The critic's loss depends on the encoder, and the pair's on the critic; neither may move the other's weights."""
     state = start(own, dataset)
-    sampling, likelihood = Sampling.of(state.kind, own, dataset), state.networks.decoder.likelihood
+    sampling, likelihood = InputSampling.of(state.kind, own, dataset), state.networks.decoder.likelihood
     inputs = draw_inputs(sampling, likelihood, dataset.train[:32], torch.Generator().manual_seed(0))
     assert state.kind.step is not None
     found = gradients(state.kind, state.kind.step, own, state.networks, inputs)
@@ -73,7 +73,9 @@ def test_each_loss_is_lowered_over_its_own_weights_alone(own: Config, dataset: D
     step = state.kind.step
     fresh = start(one_epoch, dataset)
     order = torch.randperm(len(dataset.train), generator=fresh.generator)
-    inputs = draw_inputs(Sampling.of(fresh.kind, one_epoch, dataset), likelihood, dataset.train[order], fresh.generator)
+    inputs = draw_inputs(
+        InputSampling.of(fresh.kind, one_epoch, dataset), likelihood, dataset.train[order], fresh.generator
+    )
     for name, gradient in gradients(fresh.kind, step, one_epoch, fresh.networks, inputs).items():
         torch.testing.assert_close(seen[name], gradient)
 

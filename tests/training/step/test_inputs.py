@@ -3,14 +3,14 @@ import torch
 from training.data import Dataset
 from training.models.vae import KIND as VAE
 from training.settings.config import Config
-from training.step.inputs import Sampling, draw_inputs
+from training.step.inputs import InputSampling, draw_inputs
 from training.step.state import build
 
 
 def test_the_encoder_alone_sees_noise(tiny: Config, dataset: Dataset) -> None:
     config, rows = tiny.model_copy(update={"input_noise": 0.5}), dataset.train[:32]
     inputs = draw_inputs(
-        Sampling.of(VAE, config, dataset),
+        InputSampling.of(VAE, config, dataset),
         build(VAE, config, dataset).decoder.likelihood,
         rows,
         torch.Generator().manual_seed(0),
@@ -26,7 +26,7 @@ def test_what_is_drawn_black_and_white_is_so_for_both(tiny: Config, dataset: Dat
     likelihood = build(VAE, config, binary).decoder.likelihood
     generator = torch.Generator().manual_seed(0)
     first, second = (
-        draw_inputs(Sampling.of(VAE, config, binary), likelihood, binary.train, generator) for _ in range(2)
+        draw_inputs(InputSampling.of(VAE, config, binary), likelihood, binary.train, generator) for _ in range(2)
     )
     assert torch.equal(first.seen, first.data)
     assert set(first.data.flatten().tolist()) == {0, 16}

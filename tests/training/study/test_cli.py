@@ -47,7 +47,7 @@ def test_figures_of_other_rows_are_not_kept(run: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize("flag", ["--rows", "--samples"])
 def test_a_budget_for_what_is_not_estimated_is_refused(tmp_path: Path, flag: str, posterior: str) -> None:
     make_float_package.make(tmp_path / "package", (3,), posterior=posterior)
-    with pytest.raises(TrainingError, match=f"^{flag}: has no effect: without a posterior and a likelihood there is"):
+    with pytest.raises(TrainingError, match=f"^{flag}: has no effect: without a posterior and a likelihood, -log"):
         cli.evaluate([str(tmp_path / "package"), flag, "5"])
 
 

@@ -51,9 +51,9 @@ def test_a_package_is_left_as_it_is(run_directory: Path, tmp_path: Path) -> None
 
 def test_a_package_without_provenance_asks_for_data(tmp_path: Path) -> None:
     package = Subject.find(TINY)
-    with pytest.raises(TrainingError, match=r"tiny: does not tell where its data is: name it by --data"):
+    with pytest.raises(TrainingError, match=r"tiny: does not say where its data is: name it with --data"):
         package.load({})
-    with pytest.raises(TrainingError, match=r"tiny: holds no evaluation\.json, and does not tell where its data is$"):
+    with pytest.raises(TrainingError, match=r"tiny: has no evaluation\.json and does not say where its data is$"):
         package.evaluation(never)
     path = tmp_path / "rows.npy"
     np.save(path, np.random.default_rng(0).integers(0, 17, (60, 4, 4, 1)).astype(np.uint8))
@@ -73,7 +73,7 @@ def test_other_data_forgets_what_fitted_the_first(run_directory: Path) -> None:
 def test_rows_that_a_run_was_trained_on_are_not_held_out_unasked(run_directory: Path, tmp_path: Path) -> None:
     run = Subject.find(run_directory)
     package = Subject.find(run_directory / PACKAGE_DIRECTORY)
-    refused = r"^digits: is not the data, or not the split, that the model was trained on"
+    refused = r"^digits: is not the data or split that the model was trained on"
     for subject in (run, package):
         assert len(subject.load({}).test) == 360
         with pytest.raises(TrainingError, match=refused):
@@ -94,20 +94,22 @@ def test_values_that_a_server_would_refuse_are_refused(run_directory: Path, data
     held_out = dataset._replace(validation=dataset.test, labels=None)
     bad = held_out._replace(**{part: held_out.test + 1})  # type: ignore[arg-type]
     rows_of_part = {"test": evaluation_rows_of, "validation": validation_rows_of}
-    with pytest.raises(TrainingError, match=r"run: rows hold values from 1 to 17, the model takes .* \[0, 16\]$"):
+    with pytest.raises(TrainingError, match=r"run: rows have values from 1 to 17, the model takes .* \[0, 16\]$"):
         run.measure(rows_of_part[part](bad), run.budget, None)
     other = {"test": "validation", "validation": "test"}[part]
     assert run.measure(rows_of_part[other](bad), run.budget, None).rows == 360
 
 
 def test_what_is_no_run_or_not_done_is_said(run_directory: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"is neither a run, with checkpoint.* nor a package, with manifest"):
+    with pytest.raises(
+        TrainingError, match=r"is neither a run \(it has no checkpoint.* nor a package \(it has no manifest"
+    ):
         Subject.find(tmp_path)
     with pytest.raises(TrainingError, match="is neither"):
         Subject.find(tmp_path / "nowhere")
     unfinished = Path(shutil.copytree(run_directory, tmp_path / "unfinished"))
     shutil.rmtree(unfinished / PACKAGE_DIRECTORY)
-    with pytest.raises(TrainingError, match=r"not done: go on with it by vae train --resume"):
+    with pytest.raises(TrainingError, match=r"not done: continue it with vae train --resume"):
         Subject.find(unfinished)
 
 
