@@ -1,4 +1,4 @@
-"""The most that a package's decoder does on one core: `session.run` in a loop, one thread, no server.
+"""The maximum speed of a package's decoder on one core: `session.run` in a loop, one thread, no server.
 
 python -m benchmarks.bare_loop PACKAGE ROWS SECONDS
 """

@@ -2,7 +2,7 @@
 
     python -m benchmarks.bulk_rows [--package conv]
 
-The ratio is computed from processor time a row: a host that takes the core away takes it from either side.
+The ratio is computed from processor time per row, so a host that takes the core away affects both sides alike.
 """
 
 import math
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def stream(server: Server, directory: Path, seconds: float) -> Load:
-    """Loads a server with one stream; its calls have no latencies of their own."""
+    """Loads a server with one stream; its calls have no separate latencies."""
     with streaming(server, directory, ROWS, seconds) as finish:
         before = clock(server.pid)
         calls, lasted = finish()

@@ -1,4 +1,4 @@
-"""Keeps a CallStream full of calls of Decode for a while, as a bulk job does, and says what came back.
+"""Keeps a CallStream full of calls of Decode for a while, as a bulk job does, and prints the number of replies.
 
 python -m benchmarks.bulk_stream TARGET PACKAGE ROWS SECONDS
 """
@@ -20,18 +20,18 @@ from benchmarks.harness import ROOT, Server
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
-WINDOW = 4  # calls on their way at once: enough to keep the device busy while replies travel
+WINDOW = 4  # calls in flight: enough to keep the device busy while replies travel
 
 
 class Bulk(NamedTuple):
-    """What a stream got."""
+    """Answered calls of a stream."""
 
     calls: float
     seconds: float
 
 
 def decode_stream(target: str, request: pb.DecodeRequest, seconds: float) -> Bulk:
-    """Sends the same call again and again and reads every reply, from the first on; leaves where one is an error."""
+    """Sends the same call again and again and reads every reply, from the first on; exits if one is an error."""
     room = threading.Semaphore(WINDOW)
     started = 0.0
 
@@ -58,7 +58,7 @@ def decode_stream(target: str, request: pb.DecodeRequest, seconds: float) -> Bul
 
 @contextmanager
 def streaming(server: Server, directory: Path, rows: int, seconds: float) -> Iterator[Callable[[], Bulk]]:
-    """Keeps a stream full from a process of its own, from here on; what it yields waits for the end."""
+    """Keeps a stream full from a separate process. Yields a function that waits for the end."""
     command = [sys.executable, "-m", "benchmarks.bulk_stream", server.target, str(directory), str(rows), str(seconds)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Requests as bytes, and what sends them once."""
+"""Serialised requests, and single calls with them."""
 
 from pathlib import Path
 
@@ -20,14 +20,14 @@ _REPLIES: dict[str, type[pb.DecodeResponse | pb.SampleResponse]] = {
 
 
 def decode_request(package: Path, rows: int) -> bytes:
-    """Returns a serialised Decode of so many rows."""
+    """Returns a serialised Decode request with a number of rows."""
     shape = ModelPackage.open(package).manifest.latent_shape
     latent = np.random.default_rng(0).normal(size=(rows, *shape)).astype(np.float32)
     return pb.DecodeRequest(latent=to_message(latent)).SerializeToString()
 
 
 def sample_request(rows: int) -> bytes:
-    """Returns a serialised Sample of so many rows."""
+    """Returns a serialised Sample request with a number of rows."""
     return pb.SampleRequest(count=rows, seed=7).SerializeToString()
 
 

@@ -1,4 +1,4 @@
-"""A server process's own processor time, the wall clock beside it, and its memory."""
+"""Processor time, wall clock and memory of a server process."""
 
 import os
 import time
@@ -10,10 +10,10 @@ class Clock(NamedTuple):
     """Seconds, from an arbitrary start."""
 
     processor: float
-    """That the server used, user and system, all threads."""
+    """Time that the server used: user and system, all threads."""
     wall: float
     stolen: float
-    """That the host took from this machine's cores."""
+    """Time that the host took from this machine's cores."""
 
 
 def clock(pid: int) -> Clock:
@@ -25,12 +25,12 @@ def clock(pid: int) -> Clock:
 
 
 def since(pid: int, before: Clock) -> Clock:
-    """Returns what went by on each clock."""
+    """Returns the time that passed on each clock."""
     return Clock(*(now - then for now, then in zip(clock(pid), before, strict=True)))
 
 
 def steal_of(spent: Clock) -> float:
-    """Returns the share of all cores' time that the host took."""
+    """Returns the share of all cores' time that the host took away."""
     return spent.stolen / (spent.wall * (os.cpu_count() or 1))
 
 

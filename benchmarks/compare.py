@@ -1,10 +1,11 @@
-"""Two checkouts of this project side by side: the scripts of both run by turns, and ratios of medians.
+"""Two checkouts of this project side by side: runs the scripts of both by turns, and prints ratios of medians.
 
     python -m benchmarks.compare OLD_CHECKOUT NEW_CHECKOUT small_calls lone_call --rounds 5
 
-It reads the tables and claims that the scripts print, so an old commit needs nothing for it. A checkout's own
-.venv runs its scripts, or else the Python that runs this one. Columns of figures are matched by table, side and title.
-Look at the minimal servers and at `session.run` first: they are the same on both sides, and show what chance does.
+It reads the tables and claims that the scripts print, so it works with old commits as they are. The .venv of a
+checkout runs its scripts; without one, the Python that runs this script does. Columns of figures are matched by table,
+side and title.
+Look at the minimal servers and at `session.run` first: they are the same on both sides and show the noise.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of every script in each checkout")
     parser.add_argument("--within", type=float, default=0.03, metavar="SHARE", help="larger changes are marked")
     parser.add_argument("--only", type=re.compile, default="", metavar="REGEX", help="print only figures that match")
-    asked, options = parser.parse_known_args()  # what it does not know is for the scripts: --seconds 1 --repeats 1
+    asked, options = parser.parse_known_args()  # unknown options go to the scripts: --seconds 1 --repeats 1
     for figure in asked.figures:
         old, new = compare(asked.old, asked.new, figure, asked.rounds, options)
         print(f"== {figure}, medians of {asked.rounds} rounds")
@@ -51,7 +52,7 @@ def main() -> None:
 def compare(
     old: Path, new: Path, figure: str, rounds: int, options: Sequence[str]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Returns the medians of both checkouts by name. The one that begins changes from round to round."""
+    """Returns the medians of both checkouts by name. They take turns at going first."""
     values: dict[Path, dict[str, list[float]]] = {old: defaultdict(list), new: defaultdict(list)}
     for number in range(rounds):
         for checkout in (old, new) if number % 2 == 0 else (new, old):
@@ -62,19 +63,19 @@ def compare(
 
 
 def run(checkout: Path, figure: str, options: Sequence[str]) -> str:
-    """Returns what a script of a checkout prints; leaves where it fails."""
+    """Returns the output of a script of a checkout; exits if it fails."""
     own = checkout.absolute() / ".venv" / "bin" / "python"
     python = str(own) if own.exists() else sys.executable
     done = subprocess.run(
         [python, "-m", f"benchmarks.{figure}", *options], cwd=checkout, stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode:
-        raise SystemExit(f"{checkout}: {figure} left with {done.returncode}")
+        raise SystemExit(f"{checkout}: {figure} exited with {done.returncode}")
     return done.stdout
 
 
 def figures_of(text: str) -> Iterator[Printed]:
-    """Yields every number of the tables and every claim in what a script printed; a name that repeats is numbered."""
+    """Yields every number in tables and every claim that a script printed; repeated names are numbered."""
     seen: Counter[str] = Counter()
     for name, value in _figures(text):
         seen[name] += 1
@@ -99,7 +100,7 @@ def _figures(text: str) -> Iterator[Printed]:
 
 
 def rows(old: dict[str, float], new: dict[str, float], within: float) -> Iterator[tuple[str, float, float, float, str]]:
-    """Yields a line a figure; one that a checkout does not print has no ratio."""
+    """Yields one line for each figure; a figure that one checkout does not print has no ratio."""
     for name in dict.fromkeys([*old, *new]):
         before, after = old.get(name, math.nan), new.get(name, math.nan)
         ratio = after / before if before else math.nan

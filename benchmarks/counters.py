@@ -1,4 +1,4 @@
-"""What a server has counted itself, as it tells Prometheus."""
+"""Counters of a server, read from its Prometheus metrics."""
 
 import socket
 import urllib.request
@@ -7,11 +7,11 @@ from collections import defaultdict
 from prometheus_client.parser import text_string_to_metric_families
 
 Counts = dict[tuple[str, str], float]
-"""By the sample's name, and its code or reason."""
+"""By name of the sample, and its code or reason."""
 
 
 def free_port() -> int:
-    """Returns a port that nobody listens on."""
+    """Returns a free port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 
@@ -30,5 +30,5 @@ def read(port: int) -> Counts:
 
 
 def since(port: int, before: Counts) -> Counts:
-    """Returns what was counted since."""
+    """Returns the increase of each counter."""
     return defaultdict(float, {name: value - before.get(name, 0.0) for name, value in read(port).items()})

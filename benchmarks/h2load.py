@@ -1,4 +1,4 @@
-"""Load from h2load, a generator in C: closed loops and steady rates of calls that are all alike."""
+"""Load from h2load, a generator in C: closed loops and steady rates of identical calls."""
 
 import re
 import subprocess
@@ -35,16 +35,16 @@ def load(server: Server, method: str, request: bytes, *, callers: int, seconds: 
 
 
 class Replies(NamedTuple):
-    """What h2load got."""
+    """Replies that h2load received."""
 
     calls_a_second: float
     received_bytes: int
     latencies: list[float]
-    """Milliseconds of each call that was answered."""
+    """Milliseconds of each answered call."""
 
 
 def paced(server: Server, method: str, request: bytes, *, rate: int, seconds: float) -> list[float]:
-    """Sends so many calls a second whatever becomes of them, and returns their latencies in milliseconds."""
+    """Sends calls at a steady rate, whatever their outcome, and returns their latencies in milliseconds."""
     calls = round(rate * seconds)
     found = h2load(server.target, method, request, calls, callers=MOST_IN_FLIGHT, connections=1, rate=rate)
     _check(found, calls, answer(server, method, request))
@@ -52,7 +52,7 @@ def paced(server: Server, method: str, request: bytes, *, rate: int, seconds: fl
 
 
 def _check(found: Replies, calls: int, expected: bytes) -> None:
-    """Leaves where a call was refused: the status is in trailers, which h2load does not read, but there is no body."""
+    """Exits if a call was refused. h2load does not read the status in the trailers, but a refusal has no body."""
     if len(found.latencies) < calls or found.received_bytes < calls * (FRAME_BYTES + len(expected)):
         raise SystemExit(f"of {calls} calls some were not answered")
 
@@ -67,7 +67,7 @@ def h2load(
     connections: int = CONNECTIONS,
     rate: int | None = None,
 ) -> Replies:
-    """Sends a number of calls, at most so many at a time, over some connections; at a rate, if one is given."""
+    """Sends a number of calls over some connections, at most `callers` at a time, and at a rate if there is one."""
     connections = min(callers, connections)
     with tempfile.TemporaryDirectory() as folder:
         body, log = Path(folder, "body"), Path(folder, "log")

@@ -1,4 +1,4 @@
-"""What the figures share: a server on one core, load from the other, sides that take turns, medians."""
+"""Shared parts of the benchmarks: a server on one core, load from the other, alternating sides, medians."""
 
 import argparse
 import os
@@ -22,24 +22,24 @@ Numbers = TypeVar("Numbers", bound=tuple[float, ...])
 
 
 class Server(NamedTuple):
-    """A server that said where it listens."""
+    """A running server."""
 
     target: str
     pid: int
     announced: str
-    """All that it said."""
+    """Its first line of output."""
 
 
 class Load(NamedTuple):
-    """What one load saw, or the medians of several."""
+    """Figures of one load, or the medians of several."""
 
     server_microseconds: float
-    """Of the server's processor time, a call."""
+    """Processor time of the server per call."""
     calls_a_second: float
     p50_milliseconds: float
     p99_milliseconds: float
     steal: float
-    """Share of the cores' time that the host took."""
+    """Share of the cores' time that the host took away."""
 
 
 Side = Callable[[], Load]
@@ -47,15 +47,15 @@ Side = Callable[[], Load]
 
 
 def arguments(description: str | None, *, seconds: float = 3.0, repeats: int = 3) -> argparse.ArgumentParser:
-    """Returns a parser of what every figure takes; leaves with 77 where no figure can be had."""
+    """Returns a parser of the options of every benchmark; exits with 77 if this machine cannot run them."""
     if len(os.sched_getaffinity(0)) < 2:
         _give_up("needs two processors: one for the server, one for the load")
     if shutil.which("h2load") is None:
         _give_up("needs h2load: apt-get install nghttp2-client")
     os.sched_setaffinity(0, {LOAD_CORE})
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=seconds, help="of load a point")
-    parser.add_argument("--repeats", type=int, default=repeats, help="of every point; medians are printed")
+    parser.add_argument("--seconds", type=float, default=seconds, help="seconds of load for each point")
+    parser.add_argument("--repeats", type=int, default=repeats, help="repeats of every point; medians are printed")
     return parser
 
 
@@ -66,7 +66,7 @@ def _give_up(reason: str) -> NoReturn:
 
 @contextmanager
 def serve(package: Path, *flags: str, patch: str = "", cores: Collection[int] = (SERVER_CORE,)) -> Iterator[Server]:
-    """Runs `vae serve` on the server's core, or those given. `patch` is Python to run before it."""
+    """Runs `vae serve` on the server's core, or on other cores. `patch` is Python code to run first."""
     code = f"{patch}\nfrom vaeserve.command.cli import main\nmain()"
     quiet = ("--port", "0", "--log-level", "error")
     with start("-c", code, "serve", str(package), *quiet, *flags, cores=cores) as server:
@@ -75,7 +75,7 @@ def serve(package: Path, *flags: str, patch: str = "", cores: Collection[int] = 
 
 @contextmanager
 def start(*arguments: str, cores: Collection[int] = (SERVER_CORE,)) -> Iterator[Server]:
-    """Runs Python on the server's core, or those given; what it starts must say `on HOST:PORT` in its first line."""
+    """Runs Python on the server's core, or on other cores. Its first line of output must contain `on HOST:PORT`."""
     command = ["taskset", "-c", ",".join(map(str, cores)), sys.executable, *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -94,7 +94,7 @@ def start(*arguments: str, cores: Collection[int] = (SERVER_CORE,)) -> Iterator[
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Returns the value below which so many percent lie."""
+    """Returns a percentile."""
     return float(np.percentile(np.asarray(values), percent))
 
 
@@ -105,6 +105,6 @@ def medians(runs: Sequence[Numbers]) -> Numbers:
 
 
 def alternate(sides: Mapping[str, Callable[[], Numbers]], repeats: int) -> dict[str, Numbers]:
-    """Returns the medians of every side, measured by turns, so that a slow minute falls on all of them."""
+    """Returns the medians of every side, measured by turns, so that a slow minute affects all of them."""
     runs = [{name: measure() for name, measure in sides.items()} for _ in range(repeats)]
     return {name: medians([run[name] for run in runs]) for name in sides}

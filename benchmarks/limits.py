@@ -1,4 +1,4 @@
-"""What no Python gRPC server and no ONNX Runtime server passes: minimal servers, and bare `session.run`.
+"""Upper bounds for a Python gRPC server with ONNX Runtime: minimal servers, and bare `session.run`.
 
 python -m benchmarks.limits [--package conv]
 """
@@ -25,7 +25,7 @@ MINIMAL = {"aio": "minimal grpc.aio", "uvloop": "minimal grpc.aio on uvloop", "t
 
 
 def bare(directory: Path, rows: int, seconds: float) -> Load:
-    """Runs a package's decoder in a loop on the server's core; here a run is the call, and the loop the server."""
+    """Runs a package's decoder in a loop on the server's core. A run counts as a call, the loop as the server."""
     command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "benchmarks.bare_loop"]
     command += [str(directory), str(rows), str(seconds)]
     before = clock(os.getpid())
@@ -55,7 +55,7 @@ def minimal(kind: str, reply: bytes) -> Iterator[Server]:
 
 
 def beside_minimal(name: str, *, rows: int, callers: int, seconds: float, repeats: int) -> dict[str, Load]:
-    """Loads `vae serve` and both minimal servers and runs the bare loop, by turns; prints what came."""
+    """Loads `vae serve` and both minimal servers and runs the bare loop, by turns; prints the loads."""
     directory = package(name)
     request = decode_request(directory, rows)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The least that a gRPC server in Python does: answers every unary call with the same bytes, and reads none of them.
+"""A minimal gRPC server in Python: answers every unary call with the same bytes, without reading the request.
 
 python -m benchmarks.minimal_server aio|uvloop|threads REPLY_FILE
 """
@@ -11,12 +11,12 @@ from pathlib import Path
 import grpc
 import uvloop
 
-THREADS = 4  # the handler never waits, so more of them only fight for the interpreter
+THREADS = 4  # the handler never waits, so more threads only compete for the interpreter
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
 
 
 class Answering(grpc.GenericRpcHandler):
-    """Has one handler for every method."""
+    """Answers every method with one handler."""
 
     def __init__(self, handler: "grpc.RpcMethodHandler[bytes, bytes]") -> None:
         self._handler = handler

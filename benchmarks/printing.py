@@ -1,4 +1,4 @@
-"""Tables of figures, and figures beside what they must reach."""
+"""Prints tables of figures, and figures beside their targets."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from benchmarks.harness import Load
 
 
 def table(*header: str, rows: Sequence[Sequence[str | float]]) -> None:
-    """Prints a table; numbers get three or more significant digits."""
+    """Prints a table; numbers have at least three significant digits."""
     cells = [list(header), *([cell if isinstance(cell, str) else number(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for name, *others in cells:
@@ -15,14 +15,14 @@ def table(*header: str, rows: Sequence[Sequence[str | float]]) -> None:
 
 
 def number(value: float) -> str:
-    """Shows a number with three significant digits, and all of those before the point; nan is none."""
+    """Returns a number as text, with three significant digits and all digits before the point; `-` for nan."""
     if math.isnan(value):
         return "-"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def print_loads(loads: Mapping[str, Load], rows: int | Sequence[int]) -> None:
-    """Prints one line a side, whose calls hold so many rows."""
+    """Prints one line for each side; `rows` is the rows per call."""
     each = [rows] * len(loads) if isinstance(rows, int) else rows
     lines = [
         (
@@ -39,10 +39,10 @@ def print_loads(loads: Mapping[str, Load], rows: int | Sequence[int]) -> None:
 
 
 def claim(name: str, figure: float, must: float, reach: float | None = None, *, is_limit: bool = False) -> bool:
-    """Prints a figure beside what it must reach and what is reached for; a limit is what it must not pass.
+    """Prints a figure beside its target and its aim; a limit must not be exceeded.
 
     Returns:
-        Whether it does.
+        Whether the figure meets the target.
     """
     met = figure <= must if is_limit else figure >= must
     aim = "" if reach is None else f", reach for {reach:g}"

@@ -1,4 +1,4 @@
-"""64 concurrent one-row calls from one Python process: what a call costs the server when they share a stream.
+"""64 concurrent one-row calls from one Python process: what each call costs the server when they share a stream.
 
     python -m benchmarks.shared_stream [--package mlp] [--callers 64]
 

@@ -1,9 +1,9 @@
-"""What ONNX Runtime takes to multiply grey images by a number: as [rows, 28, 28, 1], and as [rows, 784].
+"""The time that ONNX Runtime needs to multiply grey images by a number: as [rows, 28, 28, 1] and as [rows, 784].
 
     python -m benchmarks.trailing_axis [--repeats 50]
 
 The graphs of packages keep numbers away from an axis of 1 at the end (`training.scaling.flat`). Figures are processor
-time a value, medians of sides that take turns, one thread.
+time per value, medians of alternating sides, one thread.
 """
 
 import argparse
@@ -37,13 +37,13 @@ def session(shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
 
 
 class Took(NamedTuple):
-    """What one run took."""
+    """Time of one run."""
 
-    nanoseconds: float  # of processor time, a value
+    nanoseconds: float  # processor time per value
 
 
 def took(shape: tuple[int, ...]) -> Took:
-    """Returns the processor time a value of one run, which begins with a session that ran once."""
+    """Returns the processor time per value of one run, after a first run that warms the session up."""
     multiply, rows = session(shape), np.ones((ROWS, *shape), np.float32)
     multiply.run(None, {"x": rows})
     begun = time.process_time_ns()
@@ -57,7 +57,7 @@ def main() -> int:
     repeats: int = parser.parse_args().repeats
     found = alternate({str(shape): partial(took, shape) for shape in SHAPES}, repeats)
     images, rows = (found[str(shape)].nanoseconds for shape in SHAPES)
-    print(f"[rows, 28, 28, 1] {images:.2f} ns a value, [rows, 784] {rows:.2f}")
+    print(f"[rows, 28, 28, 1] {images:.2f} ns per value, [rows, 784] {rows:.2f}")
     return 0 if claim("time as an image over time as a row", images / rows, 1.0) else 1
 
 

@@ -1,10 +1,10 @@
-"""Whether the server chooses well how it runs a model: beside every combination set by hand, on two processors.
+"""How well the server chooses its execution: beside every combination set by hand, on two processors.
 
     python -m benchmarks.tuning [--package mlp]
 
-Executors x threads x rows a batch, under 64-row calls that keep all of it busy; the figure is the server's processor
-time a row. Every combination is measured once; the best of them, what `vae tune` chose and what a start without it
-chose are then measured again by turns, so that the winner is no child of chance.
+The combinations are executors x threads x rows per batch, under 64-row calls that keep both processors busy. The figure
+is the server's processor time per row. Every combination is measured once. The best ones are then measured again, by
+turns with the choices of `vae tune` and of a start without it, so that chance does not decide the winner.
 """
 
 import subprocess
@@ -70,7 +70,7 @@ def compare(name: str, seconds: float, repeats: int) -> None:
 
 
 def glance(server: Server, request: bytes) -> float:
-    """Returns about how many microseconds of the server a call takes."""
+    """Returns the approximate processor time of the server per call, in microseconds."""
     warm_up = h2load(server.target, "Decode", request, CALLERS, CALLERS)
     calls = max(CALLERS, round(warm_up.calls_a_second * FIRST_SECONDS))
     before = clock(server.pid)
@@ -79,7 +79,7 @@ def glance(server: Server, request: bytes) -> float:
 
 
 def flags_of(execution: Sequence[int]) -> list[str]:
-    """Returns the flags that set executors, threads and rows a batch."""
+    """Returns the flags that set executors, threads and rows per batch."""
     names = ("--executors", "--threads", "--batch-rows")
     return [word for name, value in zip(names, execution, strict=True) for word in (name, str(value))]
 

@@ -1,9 +1,9 @@
-"""How long a free device waits for more rows: the rule of the batcher beside fixed waits, for crowds of many sizes.
+"""How long a free device waits for more rows: the batcher's rule beside fixed waits, for various numbers of callers.
 
     python -m benchmarks.waiting [--package mlp] [--callers 64]
 
-The fixed waits run without the rule, all else equal. Callers send one row each and wait for its answer. The best of the
-fixed waits is chosen afterwards, for each figure by itself, so it has chance on its side.
+The fixed waits run without the rule, all else equal. Callers send one row each and wait for its answer. The best fixed
+wait is chosen afterwards and separately for each figure, so chance favours it.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ from benchmarks.printing import claim, table
 CALLERS = (1, 4, 16, 64, 256)
 FIXED = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # milliseconds
 RULE = "the rule"
-# uvloop and epoll count in milliseconds, so that of these waits the short ones would last 1 ms; select counts in
-# microseconds. All sides run on it.
+# uvloop and epoll count in milliseconds, so short waits would last 1 ms. select counts in
+# microseconds; all sides use it.
 FINE_TIMERS = """
 import asyncio, selectors, uvloop
 class Policy(asyncio.DefaultEventLoopPolicy):

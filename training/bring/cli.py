@@ -53,9 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--encoder", type=Path, required=True, metavar="E.onnx", help="data -> mean, log_variance")
     parser.add_argument("--decoder", type=Path, required=True, metavar="D.onnx", help="latent -> expectation")
-    parser.add_argument(
-        "--spec", type=Path, required=True, metavar="SPEC.toml", help="description of inputs and outputs"
-    )
+    parser.add_argument("--spec", type=Path, required=True, metavar="SPEC.toml", help="inputs and outputs")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the package's directory; it must not exist"
     )
