@@ -69,5 +69,5 @@ def test_the_table_has_a_line_a_figure(
 
 
 def test_a_script_that_fails_ends_it(checkouts: tuple[Path, Path]) -> None:
-    with pytest.raises(SystemExit, match="missing left with 1"):
+    with pytest.raises(SystemExit, match="missing exited with 1"):
         compare(*checkouts, "missing", 1, [])
