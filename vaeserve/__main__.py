@@ -1,4 +1,4 @@
-"""Runs the `vae` command, as `python -m vae`."""
+"""Runs the `vae` command, as `python -m vaeserve`."""
 
 from vaeserve.command.cli import main
 

@@ -86,6 +86,11 @@ class CallStream:
                 await self._wake.wait()
 
     async def _read(self) -> None:
+        """Begins the calls of each message, until the client has sent its last one.
+
+        Raises:
+            ShuttingDown: the server stops, and calls that have arrived may be dropped.
+        """
         is_first = True
         while await self._may_read():
             received = await self._reading.read(self._context, self._request_id, is_stream=True)
@@ -104,6 +109,8 @@ class CallStream:
             self._window.forget()
             received = message = None  # it would stay in memory until the next one is here
             is_first = False
+        if not self._window.is_closed:
+            raise ShuttingDown()
 
     async def _may_read(self) -> bool:
         """Waits while callers hold too much memory. Returns whether to read on."""

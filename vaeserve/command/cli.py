@@ -4,6 +4,7 @@ Imports little, and no verb before it is called, so that `vae --help` answers at
 """
 
 import importlib
+import importlib.util
 import os
 import sys
 import warnings
@@ -100,15 +101,26 @@ def _run(arguments: list[str]) -> int:
     if verb is None:
         return _fail(f"no such verb: {name}{did_you_mean(name, VERBS)}; `vae --help` lists them", 2)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC logs it also answers, and ours is the one line
+    half = verb.module.partition(".")[0]
+    if (file := _file_in_place_of(half)) is not None:
+        return _fail(f"{file}: hides the package {half}, which `vae {name}` needs: rename the file, or run `vae`", 1)
     try:
         code: int = getattr(importlib.import_module(verb.module), name)(rest)
     except ModuleNotFoundError as exc:
         missing = exc.name or ""
-        half = verb.module.partition(".")[0]
         if missing.partition(".")[0] in _OWN_PACKAGES and missing not in (half, verb.module):
             raise  # a half that is there lacks a module of its own
         return _fail(f"`vae {name}` needs {missing}: {how_to_install(verb.extra)}", 1)
     return code
+
+
+def _file_in_place_of(package: str) -> str | None:
+    """Returns the path of a caller's own file, for example serving.py, that Python finds before our package.
+
+    `python -m vaeserve` looks in the current directory first.
+    """
+    spec = None if package in sys.modules else importlib.util.find_spec(package)
+    return None if spec is None or spec.submodule_search_locations is not None else spec.origin
 
 
 def _open_streams() -> None:

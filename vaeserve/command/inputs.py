@@ -9,6 +9,7 @@ from vaeserve.command.outputs import STANDARD, parse_standard_input, read_standa
 from vaeserve.files import NPY_MAGIC, AnyArray, parse_array, read_array
 from vaeserve.package.manifest import DataSpec
 from vaeserve.sources.fitting import fit_table, open_rows, reads_rows
+from vaeserve.sources.names import shown
 from vaeserve.sources.pictures import FittedRows, fit_picture, picture_files, read_rows
 from vaeserve.sources.table import Table
 
@@ -16,8 +17,10 @@ _STANDARD_INPUT = "standard input"
 
 
 class Input(NamedTuple):
-    """What was given, as far as it can be read before the model is known: one of the four."""
+    """What was given, as far as it can be read before the model is known: its name, and one of the four."""
 
+    name: str
+    """Of the file of rows, in errors."""
     array: AnyArray | None = None
     table: Table | None = None
     content: bytes | None = None
@@ -36,10 +39,10 @@ class Input(NamedTuple):
             InvalidInput: named by the path, or by the row; one does not fit the model.
         """
         if self.array is not None:
-            return FittedRows(spec.fit(as_rows(self.array, "data"), "data"))
+            return FittedRows(spec.fit(as_rows(self.array, self.name), self.name))
         if self.table is not None:
             fitted = fit_table(self.table, spec, skip_bad)
-            return fitted._replace(rows=spec.fit(as_rows(fitted.rows, "data"), "data"))
+            return fitted._replace(rows=spec.fit(as_rows(fitted.rows, self.name), self.name))
         if self.content is None:
             return read_rows(self.files, spec, skip_bad)
         row = fit_picture(self.content, _STANDARD_INPUT, spec)
@@ -59,10 +62,13 @@ def open_input(paths: Sequence[Path], skip_bad: bool) -> Input:
     if list(paths) == [STANDARD]:
         content = read_standard_input()
         is_array = content.startswith(NPY_MAGIC)
-        return Input(parse_standard_input(content, parse_array)) if is_array else Input(content=content)
+        if is_array:
+            return Input(_STANDARD_INPUT, parse_standard_input(content, parse_array))
+        return Input(_STANDARD_INPUT, content=content)
+    name = shown(paths[0])
     if len(paths) == 1 and paths[0].suffix == ".npy":
-        return Input(read_array(paths[0]))
+        return Input(name, read_array(paths[0]))
     if len(paths) == 1 and reads_rows(paths[0]):
         rows = open_rows(paths[0], skip_bad)
-        return Input(table=rows) if isinstance(rows, Table) else Input(rows)
-    return Input(files=picture_files(paths))
+        return Input(name, table=rows) if isinstance(rows, Table) else Input(name, rows)
+    return Input(name, files=picture_files(paths))

@@ -54,6 +54,8 @@ def parse_idx(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint
 def _parse(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
     head = file.read(4 + 4 * dimensions)
     magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
+    if not head:
+        raise InvalidInput(name, "is empty")
     if head[:4] != magic:
         raise InvalidInput(name, f"begins with {head[:4].hex()}, an IDX file of this kind with {magic.hex()}")
     if len(head) < 4 + 4 * dimensions:

@@ -378,6 +378,19 @@ def test_an_orderly_stop_answers_what_was_accepted(start_server: StartServer, po
     assert "Traceback" not in server.process.stderr.read()
 
 
+def test_a_stop_amid_a_message_is_not_the_streams_good_end(start_server: StartServer, port: str) -> None:
+    """A stream has at most 1024 calls in flight, so the server has not begun the others when it stops."""
+    flags = ("--wait-milliseconds", "1000", "--batch-rows", "10000", "--grace-seconds", "100")
+    server = start_server("--metrics-port", port, *flags)
+    with grpc.insecure_channel(server.target) as channel:
+        talk = Talk(VaeServiceStub(channel))
+        talk.send(*[decode(number, rows=8) for number in range(2000)])  # more replies than a message takes
+        until_in_flight(port, 1024)
+        server.process.send_signal(signal.SIGTERM)
+        answered = ends_with(grpc.StatusCode.UNAVAILABLE, talk.replies())
+    assert [reply.id for reply in answered if reply.HasField("decode")] == list(range(1024))
+
+
 def test_an_oversized_message_ends_its_stream_alone(start_server: StartServer) -> None:
     server = start_server("--message-bytes", "65536")
     with grpc.insecure_channel(server.target) as channel:

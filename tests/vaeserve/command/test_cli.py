@@ -131,6 +131,25 @@ def test_missing_half_is_named(tmp_path: Path, present: list[str]) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("verb", ["serve", "train"])
+def test_a_callers_own_file_with_the_name_of_a_half_is_named_and_not_run(verb: str, tmp_path: Path) -> None:
+    half = VERBS[verb].module.partition(".")[0]
+    (tmp_path / f"{half}.py").write_text("print('run')\n")
+    command = [sys.executable, "-m", "vaeserve", verb, "x"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    hidden = f"{half}.py: hides the package {half}, which `vae {verb}` needs: rename the file, or run `vae`\n"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"vae: {tmp_path}/{hidden}"
+
+
+def test_a_callers_own_vae_py_is_harmless(tmp_path: Path) -> None:
+    (tmp_path / "vae.py").write_text("raise SystemExit(9)\n")
+    for arguments in (["-m", "vaeserve", "serve", "--help"], ["-c", "from vaeserve import AsyncClient, Client"]):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True, cwd=tmp_path, env=environment)
+
+
 @pytest.mark.parametrize("missing", ["training.step.loop", "serving", "vaeserve.nothing"])
 def test_a_half_that_lacks_a_module_of_ours_is_a_bug(tmp_path: Path, missing: str) -> None:
     lay_out(tmp_path, training__cli=f"raise ModuleNotFoundError('no such module', name={missing!r})\n")

@@ -88,15 +88,17 @@ def test_jobs_answer_the_bytes_of_single_calls(server_of_tiny: RunningServer, tm
             np.testing.assert_array_equal(np.load(out)[name], getattr(scored, name))
 
 
-def test_a_wrong_row_is_named_by_its_number_in_the_file(
+def test_a_wrong_row_is_named_by_its_file_and_its_number_there(
     server_of_tiny: RunningServer, tmp_path: Path, capsys: Streams
 ) -> None:
     data = DATA.copy()
     data[49_999, 0, 0, 0] = 99
     np.save(tmp_path / "x.npy", data)
-    encode = ["encode", "--target", server_of_tiny.target, "--input", str(tmp_path / "x.npy")]
-    assert run([*encode, "--out", str(tmp_path / "z.npz")]) == 1
-    assert capsys.readouterr().err == "vae: data: 99 in row 49999 at [0, 0, 0] must lie in [0, 16]\n"
+    np.savez(tmp_path / "x.npz", data)
+    for file in (tmp_path / "x.npy", tmp_path / "x.npz"):
+        encode = ["encode", "--target", server_of_tiny.target, "--input", str(file)]
+        assert run([*encode, "--out", str(tmp_path / "z.npz")]) == 1
+        assert capsys.readouterr().err == f"vae: {file}: 99 in row 49999 at [0, 0, 0] must lie in [0, 16]\n"
     assert not (tmp_path / "z.npz").exists()
 
 

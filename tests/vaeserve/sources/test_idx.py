@@ -34,7 +34,7 @@ def test_what_was_written_is_read(content: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "f: begins with , an IDX file of this kind with 00000803"),
+        (b"", "f: is empty"),
         (b"\x89PNG" + WHOLE, "f: begins with 89504e47, an IDX file of this kind with 00000803"),
         (idx(IMAGES[0, 0]), "f: begins with 00000801"),
         (b"\0\0\x0d\x03" + WHOLE[4:], "f: begins with 00000d03"),
