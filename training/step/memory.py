@@ -9,7 +9,7 @@ from torch import nn
 
 from training.models.kind import Kind
 from training.networks.pair import Blueprint
-from vaeserve.errors import TrainingError
+from vaeserve.errors import InvalidInput, TrainingError
 from vaeserve.sources.content import refuse_too_large
 
 COPIES = 5  # of every weight: itself, its gradient, AdamW's two moments, the running average
@@ -32,7 +32,10 @@ def check_networks(kind: Kind, blueprint: Blueprint) -> None:
                 f"--hidden-sizes: the {name} would have {size // 4} weights, "
                 f"at most {GRAPH_BYTES // 4} fit into a graph"
             )
-    refuse_too_large(COPIES * _bytes_of(networks), "--hidden-sizes")
+    try:
+        refuse_too_large(COPIES * _bytes_of(networks), "--hidden-sizes")
+    except InvalidInput as exc:
+        raise TrainingError(str(exc)) from exc
 
 
 def is_lack_of_memory(exc: Exception) -> bool:
