@@ -44,7 +44,7 @@ def main() -> None:
     """Trains, serves, samples, reconstructs, and says what the model is good for."""
     shutil.rmtree(DEMO, ignore_errors=True)
     subprocess.run([VAE, "train", "digits", "--out", str(RUN)], check=True)
-    dataset = load_dataset(Source("digits"))
+    dataset = load_dataset(Source(dataset="digits"))
     with serving(RUN / "model") as target, Client(target) as client:
         samples = client.sample(64, seed=7)
         (DEMO / "samples.png").write_bytes(grid_png(samples.output, dataset.spec))

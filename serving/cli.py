@@ -8,9 +8,10 @@ import signal
 import sys
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args, get_origin
+from typing import TYPE_CHECKING
 
 from vaeserve.command.parser import verb_parser
+from vaeserve.command.setting_flags import add_setting_flag
 from vaeserve.errors import VaeError
 
 if TYPE_CHECKING:
@@ -101,23 +102,15 @@ def _parse(arguments: list[str]) -> dict[str, str]:
         group = parser.add_argument_group(GROUPS[name]) if name in GROUPS else group
         if name != "package":
             _add_flag(group, name, field)
-    flags = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    flags = {name: str(value) for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     if "package" not in flags and "VAE_PACKAGE" not in os.environ:
         parser.error("no PACKAGE, and VAE_PACKAGE is not set")
     return flags
 
 
 def _add_flag(group: argparse._ActionsContainer, name: str, field: "FieldInfo") -> None:
-    flag = f"--{name.replace('_', '-')}"
     default = field.get_default(call_default_factory=True)
-    is_off = default is None or default is False
     default = f"{default:g}" if isinstance(default, float) else default
-    text = (field.description or "") if is_off else f"{field.description} (default {default})"
-    text = text.replace("%", "%%")
-    if field.annotation is bool:
-        group.add_argument(flag, action="store_const", const="true", help=text)
-    elif get_origin(field.annotation) is Literal:
-        group.add_argument(flag, choices=get_args(field.annotation), help=text)
-    else:
-        unit = _METAVARS.get(field.annotation) or name.rpartition("_")[2].upper()
-        group.add_argument(flag, metavar=unit, help=text)
+    is_off = default is None or default is False or default == ""
+    text = (field.description or "") if is_off else f"{field.description} (default: {default})"
+    add_setting_flag(group, name, field, text, metavar=_METAVARS.get(field.annotation, ""))

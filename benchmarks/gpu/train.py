@@ -60,7 +60,7 @@ def main() -> int:
 
 def dataset(repeats: int) -> Dataset:
     """Returns digits so many times over, each value as 3 x 3 pixels in a frame, to be drawn black and white."""
-    digits = load_dataset(Source("digits"))
+    digits = load_dataset(Source(dataset="digits"))
     pixels = (digits.train * 15).repeat_interleave(3, 1).repeat_interleave(3, 2)
     rows = pad(pixels, (0, 0, 2, 2, 2, 2)).repeat(repeats, 1, 1, 1)
     spec = digits.spec.model_copy(update={"shape": tuple(rows.shape[1:]), "maximum": 255.0})

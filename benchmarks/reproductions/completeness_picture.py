@@ -36,7 +36,7 @@ def draw(runs: Mapping[str, Finished], points: Sequence[SweepRun], file: Path) -
     for axes, (model, prior, title) in zip(panels, PANELS, strict=False):
         found = next(found for found in runs[model].evaluation.priors if found.name == prior)
         _show(axes, f"{title}: coverage {found.samples[0].coverage or 0:.2f}", samples(runs[model], prior))
-    real = load_dataset(Source("digits")).test[: COLUMNS * LINES].numpy()
+    real = load_dataset(Source(dataset="digits")).test[: COLUMNS * LINES].numpy()
     _show(panels[-1], "held-out digits", _tiled(real, runs["vae"]))
     _curve(figure.add_subplot(curves[0]), points)
     _trade(figure.add_subplot(curves[1]), points)

@@ -109,7 +109,7 @@ def likelihood(run: Finished, train: Array64, test: Array64) -> bool:
 
 def main() -> int:
     options = arguments(__doc__).parse_args()
-    dataset = load_dataset(Source("digits"))
+    dataset = load_dataset(Source(dataset="digits"))
     train, test = (rows.flatten(1).double().numpy() for rows in (dataset.train, dataset.test))
     met = subspace(finish(options.out / "linear-ae", LINEAR_AE), train)
     met &= likelihood(finish(options.out / "linear-vae", LINEAR_VAE), train, test)

@@ -63,7 +63,7 @@ def test_help_shows_every_setting_in_a_group(capsys: pytest.CaptureFixture[str])
     assert set(GROUPS) <= set(Settings.model_fields)
     assert all(f"--{name.replace('_', '-')}" in said for name in Settings.model_fields if name != "package")
     assert "batches and queues:" in said
-    assert "(default 0)" in said
+    assert "(default: 0)" in said
 
 
 def test_every_setting_is_described() -> None:

@@ -21,7 +21,7 @@ from vaeserve.package.directory import ModelPackage
 
 @pytest.fixture(scope="session")
 def dataset() -> Dataset:
-    return load_dataset(Source("digits"))
+    return load_dataset(Source(dataset="digits"))
 
 
 @pytest.fixture

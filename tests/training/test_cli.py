@@ -72,7 +72,7 @@ def test_help_does_not_load_pytorch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "--latent-size N" in done.stdout
+    assert "--latent-size SIZE" in done.stdout
 
 
 def test_export_packages_the_same_pair_and_says_what_comes_next(

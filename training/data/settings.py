@@ -28,12 +28,12 @@ def check_settings(source: Source, kind: DataKind) -> None:
         TrainingError: one does not fit the kind of data, or another setting; the message names its flag.
     """
     for key, only in _ONLY_FOR.items():
-        if kind not in only and getattr(source, key) != Source._field_defaults[key]:
+        if kind not in only and getattr(source, key) != Source.model_fields[key].default:
             meant = " or ".join(_CALLED[each] for each in only)
             raise TrainingError(f"{flag_of(key)}: is for {meant}, not for {source.dataset}")
     if source.binarised and kind == "columns":
         raise TrainingError(f"--binarised: is for images, not for {source.dataset}")
-    if source.image_fit != Source._field_defaults["image_fit"] and source.image_size is None:
+    if source.image_fit != Source.model_fields["image_fit"].default and source.image_size is None:
         raise TrainingError(f"--image-fit: {source.image_fit} needs --image-size")
     if source.image_size is not None and prod(source.image_size) > MOST_PIXELS:
         height, width = source.image_size

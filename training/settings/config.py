@@ -4,47 +4,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from training.likelihoods import FAMILIES
 from training.models import MODELS
 from training.networks import NETWORKS
 from training.settings.source import Source
 from training.settings.versions import Version
-from vaeserve.package.manifest import Fit, Name
-from vaeserve.records import Record
+from vaeserve.package.manifest import Name
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 HiddenSize = Annotated[int, Field(ge=1, le=65_536)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
-ImageSide = Annotated[int, Field(ge=1, le=65_536)]
 ModelName = Annotated[str, AfterValidator(lambda name: _one_of(name, MODELS))]
 NetworkName = Annotated[str, AfterValidator(lambda name: _one_of(name, NETWORKS))]
 Family = Annotated[str, AfterValidator(lambda name: _one_of(name, FAMILIES))]
 PlainValue = str | int | float | bool | None
 
 
-class Config(Record):
+class Config(Source):
     """Settings of a run; the keys of a TOML file are these fields. The defaults are tuned for `digits`."""
-
-    model_config = ConfigDict(strict=True, use_attribute_docstrings=True)
-
-    dataset: Annotated[str, Field(min_length=1)] = "digits"
-    """digits, mnist, fashion-mnist, or the path of a folder of images or of a .npy, .npz, .csv or .parquet file."""
-    data_dir: Annotated[str, Field(min_length=1)] | None = None
-    """Folder of the original files of mnist or fashion-mnist; without it they are downloaded."""
-    validation_rows: Annotated[int, Field(ge=0)] = 0
-    """Rows taken from the training rows to choose settings on; no seed changes this split."""
-    binarised: bool = False
-    """Draw every pixel as on or off, with its grey level as probability: at every step anew, held-out rows once."""
-    image_size: Annotated[tuple[ImageSide, ImageSide], Field(strict=False)] | None = None
-    """Height and width to which a folder's images are resized."""
-    image_fit: Fit = "crop"
-    """How images are resized: crop, pad, stretch, or exact, which refuses images of another size."""
-    channels: Literal[1, 3] | None = None
-    """Channels of a folder's images: 1 for grey, 3 for colour; unchanged if not given."""
-    skip_bad: bool = False
-    """Leave out, count and list what cannot be used, instead of refusing the data."""
 
     name: Name | None = None
     """Name of the package, by which clients ask for it; the name of the data if not given."""
@@ -117,7 +96,7 @@ class Config(Record):
     @property
     def source(self) -> Source:
         """What the data is read from."""
-        return Source(**{name: getattr(self, name) for name in Source._fields})
+        return Source(**{name: getattr(self, name) for name in Source.model_fields})
 
     def changed(self) -> dict[str, PlainValue | tuple[int, ...]]:
         """Returns the settings that are not the defaults and have an effect, as a file of settings would tell them."""

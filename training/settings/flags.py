@@ -5,8 +5,10 @@ No PyTorch here, so that `--help` does not wait for it.
 
 import argparse
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+
+from pydantic.fields import FieldInfo
 
 from training.likelihoods import FAMILIES
 from training.models import MODELS
@@ -14,13 +16,10 @@ from training.networks import NETWORKS
 from training.settings.config import Config
 from training.settings.directory import holds_nothing
 from training.settings.resolve import PRESETS, complete, parse_config, preset_names, read_settings_file, refuse_unused
-from training.settings.source import flag_of
 from training.settings.versions import read_version
 from vaeserve.command.parser import path_text
+from vaeserve.command.setting_flags import add_setting_flag, plain_types
 from vaeserve.errors import TrainingError
-
-Reader = tuple[Callable[[str], object], str]
-"""How a flag's text is read, and what stands for it in the help."""
 
 
 def _sizes(text: str) -> list[int]:
@@ -31,68 +30,23 @@ def _sizes(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"must be whole numbers with commas between them, not {text!r}") from exc
 
 
-def _count_or_auto(text: str) -> int | str:
+def _number_or(word: str, text: str) -> int | str:
     try:
-        return text if text == "auto" else int(text)
+        return text if text == word else int(text)
     except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"must be a whole number or auto, not {text!r}") from exc
+        raise argparse.ArgumentTypeError(f"must be a whole number or {word}, not {text!r}") from exc
 
 
-SWITCH: Reader = (bool, "")
-FLAGS: Mapping[str, Mapping[str, Reader]] = {  # by title, in the order of `Config`
-    "data": {
-        "data_dir": (path_text, "DIR"),
-        "validation_rows": (int, "N"),
-        "binarised": SWITCH,
-        "image_size": (_sizes, "H,W"),
-        "image_fit": (str, "HOW"),
-        "channels": (int, "N"),
-        "skip_bad": SWITCH,
-    },
-    "model": {
-        "name": (str, "NAME"),
-        "version": (read_version, "N"),
-        "model": (str, "MODEL"),
-        "network": (str, "NETWORK"),
-        "likelihood": (str, "FAMILY"),
-        "latent_size": (int, "N"),
-        "hidden_sizes": (_sizes, "N,N"),
-        "blocks": (int, "N"),
-        "samples": (int, "K"),
-    },
-    "objective": {
-        "beta": (float, "B"),
-        "free_bits": (float, "BITS"),
-        "target_rate": (float, "NATS"),
-        "kl_warmup": (float, "SHARE"),
-        "input_noise": (float, "SHARE"),
-    },
-    "machine": {
-        "seed": (int, "N"),
-        "device": (str, "DEVICE"),
-        "precision": (str, "TYPE"),
-        "compile": SWITCH,
-        "threads": (int, "N"),
-    },
-    "steps": {
-        "epochs": (int, "N"),
-        "batch_size": (int, "N"),
-        "learning_rate": (float, "RATE"),
-        "learning_rate_warmup": (float, "SHARE"),
-        "weight_decay": (float, "DECAY"),
-        "gradient_norm": (float, "NORM"),
-        "average_decay": (float, "DECAY"),
-    },
-    "afterwards": {
-        "mixture_components": (_count_or_auto, "N"),
-        "evaluation_rows": (int, "N"),
-        "evaluation_samples": (int, "K"),
-    },
-    "the run's directory": {
-        "checkpoint_epochs": (int, "N"),
-        "tensorboard": SWITCH,
-    },
+GROUPS: Mapping[str, str] = {
+    "data_dir": "data",
+    "name": "model",
+    "beta": "objective",
+    "seed": "machine",
+    "epochs": "steps",
+    "mixture_components": "afterwards",
+    "checkpoint_epochs": "the run's directory",
 }
+"""Title of each group of flags, by the first setting in it. The flags are in the order of `Config`."""
 REGISTRIES: Mapping[str, Collection[str]] = {"model": MODELS, "network": NETWORKS, "likelihood": FAMILIES}
 
 
@@ -115,8 +69,11 @@ def add_settings(parser: argparse.ArgumentParser, without: Collection[str] = ())
         metavar="FILE.toml",
         help="settings by name (latent_size = 16); flags override it",
     )
-    for title, flags in FLAGS.items():
-        add_flags(parser.add_argument_group(title), [key for key in flags if key not in without])
+    group: argparse._ActionsContainer = parser
+    for key in Config.model_fields:
+        group = parser.add_argument_group(GROUPS[key]) if key in GROUPS else group
+        if key not in without:
+            add_flags(group, [key])
 
 
 def add_flags(parser: argparse._ActionsContainer, keys: Iterable[str], untold: str = "") -> None:
@@ -127,17 +84,32 @@ def add_flags(parser: argparse._ActionsContainer, keys: Iterable[str], untold: s
         keys: the settings.
         untold: what to say of all that are not given; else each one's default in training.
     """
-    readers = {key: reader for flags in FLAGS.values() for key, reader in flags.items()}
     for key in keys:
-        if key not in readers:
+        if key == "dataset":
             continue
         default = untold or _default_of(key)
-        text = f"{_help_of(key)}{f' (default: {default})' if default else ''}".replace("%", "%%")
-        if readers[key] is SWITCH:
-            parser.add_argument(flag_of(key), action=argparse.BooleanOptionalAction, default=None, help=text)
-        else:
-            kind, metavar = readers[key]
-            parser.add_argument(flag_of(key), type=kind, metavar=metavar, help=text)
+        text = f"{_help_of(key)}{f' (default: {default})' if default else ''}"
+        field = Config.model_fields[key]
+        add_setting_flag(parser, key, field, text, read=_reader(key, field), metavar=_metavar(field))
+
+
+def _reader(key: str, field: FieldInfo) -> Callable[[str], object]:
+    """Returns what converts a flag's text to a value that `Config` takes."""
+    kinds = plain_types(field.annotation)
+    words = [word for word in kinds if isinstance(word, str)]
+    if key == "version":
+        return read_version
+    if tuple in kinds:
+        return _sizes
+    if int in kinds:
+        return partial(_number_or, words[0]) if words else int
+    if float in kinds:
+        return float
+    return path_text if key.endswith("_dir") else str
+
+
+def _metavar(field: FieldInfo) -> str:
+    return "N,N" if tuple in plain_types(field.annotation) else ""
 
 
 def _help_of(key: str) -> str:

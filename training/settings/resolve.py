@@ -4,14 +4,17 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from training.models import MODELS
 from training.settings.config import Config
-from training.settings.source import flag_of, kind_of
+from training.settings.source import Source, flag_of, kind_of
 from vaeserve.errors import TrainingError
 from vaeserve.records import first_problem
+
+S = TypeVar("S", bound=Source)
 
 PRESETS = Path(__file__).parent / "presets"  # TOML files of settings, which flags and --config override
 # Where data lies may change: that it is the same is the checksum's to say. A version is the package's alone.
@@ -88,10 +91,19 @@ def parse_config(settings: dict[str, object], source: str = "") -> Config:
     Raises:
         TrainingError: a key is unknown, or a value has the wrong type or is out of range; the message names the key.
     """
+    return _parse(Config, settings, source)
+
+
+def parse_source(settings: dict[str, object]) -> Source:
+    """Makes a Source of settings. Raises TrainingError as `parse_config` does."""
+    return _parse(Source, settings, "")
+
+
+def _parse(kind: type[S], settings: dict[str, object], source: str) -> S:
     try:
-        return Config.model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as exc:
-        where, problem = problem_of(exc, settings, Config.model_fields, "`vae train --help` lists them")
+        where, problem = problem_of(exc, settings, kind.model_fields, "`vae train --help` lists them")
         place = f"{source}: {where}" if source else flag_of(where.partition(".")[0])
         raise TrainingError(f"{place}: {problem}") from exc
 

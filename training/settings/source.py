@@ -2,29 +2,44 @@
 
 import stat
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal
 
+from pydantic import ConfigDict, Field
+
+from vaeserve.command import setting_flags
 from vaeserve.errors import TrainingError
 from vaeserve.package.manifest import Fit
+from vaeserve.records import Record
 from vaeserve.sources.names import quoted, shown
 
 DataKind = Literal["digits", "mnist", "pictures", "arrays", "columns"]
 """Who reads it."""
 KNOWN: dict[str, DataKind] = {"digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist"}
+ImageSide = Annotated[int, Field(ge=1, le=65_536)]
 _SUFFIXES: dict[str, DataKind] = {".npy": "arrays", ".npz": "arrays", ".csv": "columns", ".parquet": "columns"}
 
 
-class Source(NamedTuple):
-    """Where rows come from and what is done to them before training; the fields of `Config` of the same names."""
+class Source(Record):
+    """Where rows come from and what is done to them before training: the part of a run's settings about data."""
 
-    dataset: str
-    data_dir: str | None = None
-    validation_rows: int = 0
+    model_config = ConfigDict(strict=True, use_attribute_docstrings=True)
+
+    dataset: Annotated[str, Field(min_length=1)] = "digits"
+    """digits, mnist, fashion-mnist, or the path of a folder of images or of a .npy, .npz, .csv or .parquet file."""
+    data_dir: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of the original files of mnist or fashion-mnist; without it they are downloaded."""
+    validation_rows: Annotated[int, Field(ge=0)] = 0
+    """Rows taken from the training rows to choose settings on; no seed changes this split."""
     binarised: bool = False
-    image_size: tuple[int, int] | None = None
+    """Draw every pixel as on or off, with its grey level as probability: at every step anew, held-out rows once."""
+    image_size: Annotated[tuple[ImageSide, ImageSide], Field(strict=False)] | None = None
+    """Height and width to which a folder's images are resized."""
     image_fit: Fit = "crop"
+    """How images are resized: crop, pad, stretch, or exact, which refuses images of another size."""
     channels: Literal[1, 3] | None = None
+    """Channels of a folder's images: 1 for grey, 3 for colour; unchanged if not given."""
     skip_bad: bool = False
+    """Leave out, count and list what cannot be used, instead of refusing the data."""
 
 
 def kind_of(dataset: str) -> DataKind:
@@ -55,4 +70,4 @@ def kind_of(dataset: str) -> DataKind:
 
 def flag_of(setting: str) -> str:
     """Returns what a person calls a setting on the command line."""
-    return "DATA" if setting == "dataset" else f"--{setting.replace('_', '-')}"
+    return "DATA" if setting == "dataset" else setting_flags.flag_of(setting)

@@ -40,7 +40,7 @@ def evaluate(arguments: list[str]) -> int:
             raise TrainingError(
                 f"--{key}: has no effect: without a posterior and a likelihood, -log p(x) cannot be estimated"
             )
-    changes = {key: value for key in Source._fields if (value := getattr(asked, key)) is not None}
+    changes = {key: value for key in Source.model_fields if (value := getattr(asked, key)) is not None}
     dataset = subject.load(changes)
     budget = subject.budget._replace(
         **{key: value for key in ("rows", "samples", "threads") if (value := getattr(asked, key)) is not None}
@@ -129,7 +129,7 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", dest="dataset", type=path_text, metavar="DATA", help="data to measure on (default: as in training)"
     )
-    add_flags(parser, Source._fields, untold="as in training")
+    add_flags(parser, Source.model_fields, untold="as in training")
     parser.add_argument("--validation", action="store_true", help="measure on validation rows instead of test rows")
     parser.add_argument(
         "--rows", type=_count, metavar="N", help="held-out rows for -log p(x) (default: as in the run, or 1000)"

@@ -16,6 +16,7 @@ from training.run.checkpoint import CHECKPOINT_FILE
 from training.run.publish import budget_of, evaluation_rows_of
 from training.settings.config import Config
 from training.settings.directory import PACKAGE_DIRECTORY
+from training.settings.resolve import parse_source
 from training.settings.source import KNOWN, Source
 from vaeserve.errors import TrainingError
 from vaeserve.package.directory import ModelPackage
@@ -82,7 +83,7 @@ class Subject(NamedTuple):
             return None
         settings = provenance.config
         return Source(
-            provenance.dataset,
+            dataset=provenance.dataset,
             validation_rows=int(settings.get("validation_rows") or 0),
             binarised=bool(settings.get("binarised")),
         )
@@ -99,10 +100,10 @@ class Subject(NamedTuple):
         """
         source = self.source
         if "dataset" in changes and (source is None or changes["dataset"] != source.dataset):
-            source = Source(str(changes["dataset"]))
+            source = Source(dataset=str(changes["dataset"]))
         if source is None:
             raise TrainingError(f"{self.directory}: does not say where its data is: name it with --data")
-        dataset = load_dataset(Source(**{**source._asdict(), **changes}))
+        dataset = load_dataset(parse_source({**source.model_dump(), **changes}))
         if "dataset" not in changes and dataset.sha256 != self.data_sha256:
             raise TrainingError(
                 f"{dataset.name}: is not the data or split that the model was trained on, so the model may have seen "

@@ -3,6 +3,7 @@
 cli           finds a verb, and turns errors into one line
 parser        the parser that every verb uses
 options       the options that client verbs share
+setting_flags flags of a settings record: of `vae train` and `vae serve`
 sample        `vae sample`: seed and row numbers -> rows
 encode        `vae encode`: rows -> latents
 decode        `vae decode`: latents -> rows

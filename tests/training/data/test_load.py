@@ -22,7 +22,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def test_every_row_lands_in_one_part_with_its_label(images: Path) -> None:
-    found = load_dataset(Source(str(images), validation_rows=30))
+    found = load_dataset(Source(dataset=str(images), validation_rows=30))
     assert (found.name, found.family, found.binarised) == ("My-faces", "gaussian", False)
     assert found.title == "200 images of 4 x 3 pixels in grey (My faces.npz: X, classes y)"
     assert [len(part) for part in (found.train, found.validation, found.test)] == [150, 30, 20]
@@ -37,15 +37,15 @@ def test_every_row_lands_in_one_part_with_its_label(images: Path) -> None:
 
 
 def test_without_validation_rows_that_part_is_empty(images: Path) -> None:
-    found = load_dataset(Source(str(images)))
+    found = load_dataset(Source(dataset=str(images)))
     assert found.validation.shape == (0, 3, 4, 1)
-    again = load_dataset(Source(str(images), validation_rows=30))
+    again = load_dataset(Source(dataset=str(images), validation_rows=30))
     assert torch.equal(found.test, again.test)
 
 
 def test_binarised_rows_are_held_out_in_black_and_white_and_trained_on_in_grey(images: Path) -> None:
-    grey = load_dataset(Source(str(images), validation_rows=30))
-    found = load_dataset(Source(str(images), validation_rows=30, binarised=True))
+    grey = load_dataset(Source(dataset=str(images), validation_rows=30))
+    found = load_dataset(Source(dataset=str(images), validation_rows=30, binarised=True))
     assert torch.equal(found.train, grey.train)
     assert (found.binarised, found.family, found.sha256) == (True, "bernoulli", grey.sha256)
     for drawn, rows in ((found.validation, grey.validation), (found.test, grey.test)):
@@ -53,7 +53,7 @@ def test_binarised_rows_are_held_out_in_black_and_white_and_trained_on_in_grey(i
         assert not ((drawn == 255) & (rows == 0)).any()
         assert not ((drawn == 0) & (rows == 255)).any()
     # The test rows that figures are reported on do not depend on what is set aside for validation.
-    assert torch.equal(load_dataset(Source(str(images), binarised=True)).test, found.test)
+    assert torch.equal(load_dataset(Source(dataset=str(images), binarised=True)).test, found.test)
 
 
 def test_other_rows_another_shape_and_another_split_are_other_data(tmp_path: Path) -> None:
@@ -69,28 +69,28 @@ def test_other_rows_another_shape_and_another_split_are_other_data(tmp_path: Pat
     found = set()
     for name, arrays in files.items():
         np.savez(tmp_path / f"{name}.npz", **arrays)  # type: ignore[arg-type]
-        found.add(load_dataset(Source(str(tmp_path / f"{name}.npz"))).sha256)
+        found.add(load_dataset(Source(dataset=str(tmp_path / f"{name}.npz"))).sha256)
     assert len(found) == len(files)
     np.savez(tmp_path / "again.npz", X=IMAGES)
-    assert load_dataset(Source(str(tmp_path / "again.npz"))).sha256 in found
+    assert load_dataset(Source(dataset=str(tmp_path / "again.npz"))).sha256 in found
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv"])
 def test_tables_are_split_too(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"t{suffix}"
     np.save(path, TABLE) if suffix == ".npy" else np.savetxt(path, TABLE, delimiter=",")
-    found = load_dataset(Source(str(path)))
+    found = load_dataset(Source(dataset=str(path)))
     assert (found.train.shape, found.test.shape, found.labels) == ((180, 3), (20, 3), None)
     assert (found.title, found.name) == (f"200 rows of 3 numbers (t{suffix})", "t")
     with pytest.raises(TrainingError, match=r"^--binarised: is for images, not for .*/t\."):
-        load_dataset(Source(str(path), binarised=True))
+        load_dataset(Source(dataset=str(path), binarised=True))
 
 
 def test_a_column_may_not_be_constant(tmp_path: Path) -> None:
     np.save(tmp_path / "t.npy", np.c_[TABLE, np.ones(200)])
     with pytest.raises(TrainingError, match=r"t\.npy: column 3 is 1 in every row to train on; --skip-bad"):
-        load_dataset(Source(str(tmp_path / "t.npy")))
-    found = load_dataset(Source(str(tmp_path / "t.npy"), skip_bad=True))
+        load_dataset(Source(dataset=str(tmp_path / "t.npy")))
+    found = load_dataset(Source(dataset=str(tmp_path / "t.npy"), skip_bad=True))
     assert (found.spec.shape, found.skipped) == ((3,), ("t.npy: column 3 is 1 in every row to train on",))
     assert found.title == "200 rows of 3 numbers (t.npy)"
 
@@ -100,7 +100,7 @@ def test_classes_of_folders_keep_their_shares(tmp_path: Path) -> None:
         place = tmp_path / "animals" / ("cat", "dog", "dog", "dog")[number % 4]
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(row[..., 0]).save(place / f"{number:03}.png")
-    found = load_dataset(Source(str(tmp_path / "animals"), validation_rows=40))
+    found = load_dataset(Source(dataset=str(tmp_path / "animals"), validation_rows=40))
     assert found.labels is not None
     assert found.classes == ("cat", "dog")
     for part, rows in zip(found.labels, (140, 40, 20), strict=True):
@@ -122,18 +122,18 @@ def test_images_that_are_all_alike_are_refused(level: int, suffix: str, tmp_path
     with pytest.raises(
         TrainingError, match=rf"^{path}: all 45 images to train on are alike: there is nothing to learn$"
     ):
-        load_dataset(Source(str(path)))
+        load_dataset(Source(dataset=str(path)))
 
 
 def test_images_of_two_levels_come_with_a_hint(tmp_path: Path) -> None:
     np.save(tmp_path / "ink.npy", (IMAGES > 99) * np.uint8(255))
-    found = load_dataset(Source(str(tmp_path / "ink.npy")))
+    found = load_dataset(Source(dataset=str(tmp_path / "ink.npy")))
     assert [note.partition(": --binarised")[0] for note in found.notes] == ["ink.npy: every pixel is 0 or 255"]
-    assert load_dataset(Source(str(tmp_path / "ink.npy"), binarised=True)).notes == ()
+    assert load_dataset(Source(dataset=str(tmp_path / "ink.npy"), binarised=True)).notes == ()
     np.save(tmp_path / "ink.npy", IMAGES > 99)
-    assert load_dataset(Source(str(tmp_path / "ink.npy"))).notes == ()
+    assert load_dataset(Source(dataset=str(tmp_path / "ink.npy"))).notes == ()
     np.save(tmp_path / "grey.npy", IMAGES)
-    assert load_dataset(Source(str(tmp_path / "grey.npy"))).notes == ()
+    assert load_dataset(Source(dataset=str(tmp_path / "grey.npy"))).notes == ()
 
 
 def test_what_was_left_out_is_listed_without_the_way_to_it(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_what_was_left_out_is_listed_without_the_way_to_it(tmp_path: Path) -> No
     for number, row in enumerate(IMAGES[:50]):
         Image.fromarray(row[..., 0]).save(tmp_path / "faces" / f"{number}.png")
     (tmp_path / "faces" / "a" / "b.png").write_text("broken")
-    found = load_dataset(Source(str(tmp_path / "faces"), skip_bad=True))
+    found = load_dataset(Source(dataset=str(tmp_path / "faces"), skip_bad=True))
     assert found.skipped == ("faces/a/b.png: is no PNG, JPEG or WebP",)
     assert found.title == "50 images of 4 x 3 pixels in grey (faces)"
 
@@ -164,9 +164,9 @@ def test_what_is_no_data_is_refused(name: str, said: str, tmp_path: Path, monkey
     Path("notes.txt").write_text("nothing")
     os.mkfifo("pipe.csv")
     with pytest.raises(TrainingError, match=f"^{said}"):
-        load_dataset(Source(name))
+        load_dataset(Source(dataset=name))
 
 
 def test_a_setting_that_would_have_no_effect_is_refused() -> None:
     with pytest.raises(TrainingError, match="--channels: is for a folder of pictures, not for digits"):
-        load_dataset(Source("digits", channels=1))
+        load_dataset(Source(dataset="digits", channels=1))

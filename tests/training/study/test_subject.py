@@ -22,14 +22,14 @@ def never() -> ReportStage:
 
 def test_a_run_knows_its_data_its_budget_and_its_evaluation(run_directory: Path) -> None:
     run = Subject.find(run_directory)
-    assert (run.name, run.source) == ("run", Source("digits"))
+    assert (run.name, run.source) == ("run", Source(dataset="digits"))
     assert (run.budget.rows, run.budget.samples) == (1000, 10)
     assert run.evaluation(never) == Evaluation.read(run_directory / EVALUATION_FILE)
 
 
 def test_a_package_of_well_known_data_tells_where_it_is(run_directory: Path) -> None:
     package = Subject.find(run_directory / PACKAGE_DIRECTORY)
-    assert (package.name, package.config, package.source) == ("run", None, Source("digits"))
+    assert (package.name, package.config, package.source) == ("run", None, Source(dataset="digits"))
     assert len(package.load({}).test) == 360
 
 
