@@ -67,6 +67,35 @@ def _list_of(package: str) -> str:
     return (ROOT / package / "__init__.py").read_text().split('"""')[1]
 
 
+HALVES = ("vaeserve", "serving", "training")
+TWINS = {"Exactness", "Execution", "Likelihood"}
+"""Names that the wire and the inside deliberately share."""
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_few_modules_stand_beside_the_rooms(half: str) -> None:
+    assert len(list((ROOT / half).glob("*.py"))) - 1 <= 8
+
+
+def test_no_class_shares_its_name_with_another() -> None:
+    places: dict[str, list[str]] = {}
+    for file in _modules():
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name.lstrip("_"), []).append(_name_of(file))
+    assert {name: where for name, where in places.items() if len(where) > 1}.keys() == TWINS
+
+
+def test_modules_and_functions_can_be_read_at_once() -> None:
+    long = [str(file) for file in _modules() if len(file.read_text().splitlines()) > 300]
+    for file in _modules():
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                long += [f"{file}: {node.name}"] * (lines > 45)
+    assert long == []
+
+
 def test_operators_find_every_setting_in_its_order_and_every_metric() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     listed = re.findall(r"`VAE_([A-Z_]+)`(?=[^|]*\|)", page.partition("## How a model is run")[0])

@@ -7,7 +7,7 @@ _WITHOUT_PORT = ("unix", "unix-abstract", "vsock", "xds", "google-c2p")  # schem
 
 
 def is_loopback(target: str) -> bool:
-    """Says whether every address of a gRPC target lies on this machine; in doubt it does not."""
+    """Whether every address of a gRPC target lies on this machine; in doubt it does not."""
     scheme = _scheme(target)
     if scheme in ("unix", "unix-abstract"):
         return True
@@ -29,7 +29,7 @@ def addresses(target: str) -> list[str]:
     if scheme in ("ipv4", "ipv6"):
         return rest.removeprefix("///").split(",")
     if scheme == "dns":
-        return [rest.removeprefix("///")]  # what names a name server of its own keeps its slashes, and is no host
+        return [rest.removeprefix("///")]  # what names a name server of its own keeps its slashes, and is not a host
     return [] if scheme else [rest]
 
 

@@ -73,7 +73,7 @@ def parse_array(file: BinaryIO) -> AnyArray:
     try:
         loaded = np.load(file, allow_pickle=False)
     except MALFORMED as exc:
-        raise ValueError("is no .npy file of plain values") from exc
+        raise ValueError("is not an .npy file of plain values") from exc
     if not isinstance(loaded, np.ndarray):
         raise ValueError("holds several arrays, must be a .npy file")
     return loaded
@@ -87,9 +87,9 @@ def parse_arrays(file: BinaryIO) -> dict[str, AnyArray]:
     except (*MALFORMED, OSError) as exc:
         if isinstance(exc, OSError) and exc.errno is not None:  # the disk's; bz2 gives its own no number
             raise
-        raise ValueError("is no .npz file of plain values") from exc
+        raise ValueError("is not an .npz file of plain values") from exc
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise ValueError("holds something that is no array")
+        raise ValueError("holds something that is not an array")
     return arrays
 
 

@@ -1,4 +1,4 @@
-"""Records: frozen values that are read from files, and what is wrong with one that is no such value."""
+"""Records: frozen values that are read from files, and what is wrong with one that is not such a value."""
 
 from typing import NamedTuple
 

@@ -38,7 +38,7 @@ def prepare_onnxruntime(extras: str = "serving") -> None:
 
 
 def is_out_of_memory(exc: Exception) -> bool:
-    """Tells whether what ONNX Runtime raised means that there is no more memory; it has no class for that."""
+    """Whether what ONNX Runtime raised means that there is no more memory; it has no class for that."""
     return isinstance(exc, MemoryError) or bool(_OUT_OF_MEMORY.search(str(exc)))
 
 

@@ -49,7 +49,7 @@ def coverage(run: Finished, name: str) -> float:
 
 
 def claims(runs: Mapping[str, Finished]) -> bool:
-    """Tells whether the autoencoder fails, the mixture repairs it, and the VAE passes."""
+    """Whether the autoencoder fails, the mixture repairs it, and the VAE passes."""
     deep, variational = runs["ae"], runs["vae"]
     return all((
         claim("holes under N(0, I): the autoencoder's share over the VAE's",
@@ -62,7 +62,7 @@ def claims(runs: Mapping[str, Finished]) -> bool:
 
 
 def trade_off(points: list[SweepRun]) -> bool:
-    """Tells whether a larger beta always means a smaller rate and a larger distortion."""
+    """Whether a larger beta always means a smaller rate and a larger distortion."""
     steps = list(pairwise(points))
     print(sweep_table(points))
     rates = max(after.rate - before.rate for before, after in steps)

@@ -76,7 +76,7 @@ def principal_axes(rows: Array64, components: int) -> Array64:
 
 
 def subspace(run: Finished, train: Array64) -> bool:
-    """Tells whether the linear autoencoder spans the principal subspace."""
+    """Whether the linear autoencoder spans the principal subspace."""
     found = affine(ServedPair.from_package(run.package)).factors.T
     angles = subspace_angles(found, principal_axes(train, LATENT_SIZE))
     print(f"linear autoencoder, {LATENT_SIZE} latent values: {_took(run)}")
@@ -84,7 +84,7 @@ def subspace(run: Finished, train: Array64) -> bool:
 
 
 def likelihood(run: Finished, train: Array64, test: Array64) -> bool:
-    """Tells whether the linear VAE is as likely as probabilistic PCA, and its evaluation as its own weights say."""
+    """Whether the linear VAE is as likely as probabilistic PCA, and its evaluation as its own weights say."""
     served, scale = ServedPair.from_package(run.package), run.package.manifest.likelihood.constants["scale"]
     mean, factors = affine(served)
     marginal = Gaussian(mean, factors.T @ factors + scale**2 * np.eye(len(mean)))

@@ -226,7 +226,7 @@ class Reloader:
         errors = {str(refusal.error): refusal.error for refusal in self._refused.values()}
         if not errors:
             place = self._settings.package
-            return PackageError(f"{place} is no model package: cannot read manifest.json, and none lies below it")
+            return PackageError(f"{place} is not a model package: cannot read manifest.json, and none lies below it")
         if len(errors) == 1:
             return next(iter(errors.values()))
         return PackageError(f"no package of {len(self._refused)} can be served: {'; '.join(errors)}")

@@ -104,7 +104,7 @@ class Repository:
         on several paths is found once.
         """
         if not self.directory.is_dir():
-            return Look([], [Unreadable(self.directory, (), f"{self.directory} is no directory")])
+            return Look([], [Unreadable(self.directory, (), f"{self.directory} is not a directory")])
         self._known, self._manifests = self._manifests, {}
         found = list(self._walk())
         packages = [one for one in found if isinstance(one, Found)]
@@ -122,7 +122,7 @@ class Repository:
                     yield self._read(place)
                     continue
                 if not place.real.is_relative_to(top):
-                    reason = f"is a link out of {self.directory} to {place.real}, which is no package"
+                    reason = f"is a link out of {self.directory} to {place.real}, which is not a package"
                     yield Unreadable(place.directory, (), f"{place.directory} {reason}")
                     continue
                 with os.scandir(place.directory) as scan:

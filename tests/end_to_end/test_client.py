@@ -59,9 +59,9 @@ def test_images_travel_both_ways_however_they_are_split(start_server: StartServe
         files = client.decode(plain, output="png").output
         scored = client.reconstruct(list(files), output="png")
         np.testing.assert_array_equal(scored.elbo, client.reconstruct(client.decode(plain).output).elbo)
-        with pytest.raises(InvalidInput, match=r"^data\[1\]: is no PNG, JPEG or WebP"):
+        with pytest.raises(InvalidInput, match=r"^data\[1\]: is not a PNG, JPEG or WebP"):
             client.encode([files[0], b"GIF89a"])
-        with pytest.raises(CallError, match="is no intact PNG") as err:
+        with pytest.raises(CallError, match="is not an intact PNG") as err:
             client.encode([files[0], files[1][:40] + b"\0" + files[1][41:]])
         assert err.value.field == "images.images[1]"
 

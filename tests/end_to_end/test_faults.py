@@ -84,7 +84,7 @@ def test_callers_who_leave_at_any_moment_change_no_answer(
 
 
 def _is_about_time(code: int, details: Iterable[AnyMessage]) -> bool:
-    """Says whether a call failed because its time ran out, or was going to."""
+    """Whether a call failed because its time ran out, or was going to."""
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]:
         info = ErrorInfo()
         return any(detail.Unpack(info) and info.reason == "DEADLINE_UNREACHABLE" for detail in details)

@@ -60,10 +60,10 @@ def test_a_folder_is_encoded_as_it_was_trained_on(folder: Path, server: RunningS
     out = folder.parent / "z.npz"
     encode = ("encode", "--target", server.target, "--input", folder, "--out", out)
     refused = vae(*encode)
-    assert (refused.returncode, refused.stderr) == (1, f"vae: {folder}/dog/broken.jpg: is no intact JPEG\n")
+    assert (refused.returncode, refused.stderr) == (1, f"vae: {folder}/dog/broken.jpg: is not an intact JPEG\n")
     done = vae(*encode, "--skip-bad")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == f"left out 1:\n  {folder}/dog/broken.jpg: is no intact JPEG\n"
+    assert done.stderr == f"left out 1:\n  {folder}/dog/broken.jpg: is not an intact JPEG\n"
     trained = read_folder(folder, Wanted((8, 12), "pad", 1), skip_bad=True).values
     with np.load(out) as archive, Client(server.target) as client:
         assert archive["files"].tolist() == [str(path) for path in sorted(folder.rglob("[0-9]*.jpg"))]

@@ -78,7 +78,7 @@ def _draw(rows: RowIndices, count: int, labels: ClassLabels | None) -> tuple[Row
 
 
 def _can_stratify(classes: ClassLabels | None, rows: int, count: int) -> bool:
-    """Tells whether each class has a row for either part, which scikit-learn insists on."""
+    """Whether each class has a row for either part, which scikit-learn insists on."""
     if classes is None:
         return False
     sizes = np.unique(classes, return_counts=True)[1]

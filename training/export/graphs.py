@@ -118,7 +118,7 @@ def read_back(name: str, model: onnx.ModelProto) -> ExportedGraph:
             outputs=tuple(_tensor_spec(name, value) for value in model.graph.output),
         )
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, RuntimeError) as exc:
-        raise TrainingError(f"{name}: is no sound ONNX graph: {innermost(exc)}") from exc
+        raise TrainingError(f"{name}: is not a sound ONNX graph: {innermost(exc)}") from exc
 
 
 def refuse_random(name: str, model: onnx.ModelProto) -> None:

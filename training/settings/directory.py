@@ -10,7 +10,7 @@ PACKAGE_DIRECTORY = "model"
 
 
 def holds_nothing(directory: Path) -> bool:
-    """Returns whether a directory is missing or empty; a file that a killed process was writing does not count.
+    """Whether a directory is missing or empty; a file that a killed process was writing does not count.
 
     Raises:
         TrainingError: it cannot be read.

@@ -26,7 +26,7 @@ def read_settings_file(path: Path) -> dict[str, object]:
     """Returns the keys and values of a TOML file, which are not yet checked.
 
     Raises:
-        TrainingError: the file cannot be read or is no TOML.
+        TrainingError: the file cannot be read or is not valid TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def read_settings_file(path: Path) -> dict[str, object]:
     except RecursionError as exc:
         raise TrainingError(f"{path}: is nested too deeply") from exc
     except ValueError as exc:  # no TOML, no UTF-8, or a number of more digits than Python reads
-        raise TrainingError(f"{path}: is no TOML: {exc}") from exc
+        raise TrainingError(f"{path}: is not valid TOML: {exc}") from exc
 
 
 def preset_names() -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def _versions_beside(out: Path, name: str) -> Iterator[int]:
             if entry == out or entry.name.startswith("."):
                 continue
             for directory in (entry, entry / PACKAGE_DIRECTORY):
-                with suppress(PackageError):  # it is no package
+                with suppress(PackageError):  # it is not a package
                     manifest = read_manifest(directory)
                     if manifest.name == name:
                         yield manifest.version

@@ -84,13 +84,8 @@ def connection(
     check_target(target)
     if (client_certificate is None) != (client_key is None):
         raise InvalidInput("client_certificate", "needs client_key, and the other way round")
-    credentials = None
-    if tls or root_certificates or client_certificate:
-        credentials = grpc.ssl_channel_credentials(
-            _read_pem("root_certificates", root_certificates),
-            _read_pem("client_key", client_key),
-            _read_pem("client_certificate", client_certificate),
-        )
+    uses_tls = bool(tls or root_certificates or client_certificate)
+    credentials = _credentials(root_certificates, client_certificate, client_key) if uses_tls else None
     loopback = is_loopback(target)
     if token is not None:
         _check_token(token, target, safe=loopback or credentials is not None)
@@ -118,6 +113,16 @@ def open_async_channel(connection: Connection) -> grpc.aio.Channel:
     if connection.credentials is None:
         return grpc.aio.insecure_channel(connection.target, connection.options)
     return grpc.aio.secure_channel(connection.target, connection.credentials, connection.options)
+
+
+def _credentials(
+    root_certificates: str | Path | None, client_certificate: str | Path | None, client_key: str | Path | None
+) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        _read_pem("root_certificates", root_certificates),
+        _read_pem("client_key", client_key),
+        _read_pem("client_certificate", client_certificate),
+    )
 
 
 def _check_token(token: str, target: str, *, safe: bool) -> None:

@@ -22,7 +22,7 @@ class Bar(tqdm):  # type: ignore[type-arg]  # tqdm takes them in its stubs alone
 
 
 def is_wide(stream: TextIO | None) -> bool:
-    """Tells whether a bar can be drawn: on a terminal, unless that says it has no columns."""
+    """Whether a bar can be drawn: on a terminal, unless that says it has no columns."""
     if stream is None or not stream.isatty():
         return False
     try:

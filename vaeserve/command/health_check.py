@@ -40,7 +40,7 @@ def check_listening(connection: Connection) -> None:
 
 
 def is_refused(error: grpc.RpcError) -> bool:
-    """Says whether a call failed because nothing listens where the target points."""
+    """Whether a call failed because nothing listens where the target points."""
     details = getattr(error, "details", lambda: "")() or ""
     return _REFUSED.search(details) is not None
 

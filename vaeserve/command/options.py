@@ -161,4 +161,4 @@ def _read_token(path: Path) -> str:
     try:
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as exc:
-        raise InvalidInput(str(path), f"cannot be read: {getattr(exc, 'strerror', 'it is no text')}") from exc
+        raise InvalidInput(str(path), f"cannot be read: {getattr(exc, 'strerror', 'it is not text')}") from exc

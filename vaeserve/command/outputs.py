@@ -53,7 +53,7 @@ class ResultFile(NamedTuple):
         elif getattr(sys.stdout, "name", "") == os.devnull:  # what `vae` puts there where nothing is
             raise InvalidInput("--out", "- is closed: there is no standard output to write to")
         elif self.suffix != ".csv" and sys.stdout.isatty():
-            raise InvalidInput("--out", "- is a terminal, and what would be written is no text: redirect it")
+            raise InvalidInput("--out", "- is a terminal, and what would be written is not text: redirect it")
 
     def write(self, fill: Callable[[BinaryIO], object]) -> None:
         """Writes what `fill` writes into an open file: a file whole or not at all.

@@ -23,7 +23,7 @@ def grid_png(rows: AnyArray, spec: DataSpec, *, columns: int | None = None) -> b
         columns: images side by side; None makes the grid about square.
 
     Raises:
-        InvalidInput: the rows are no images of this spec.
+        InvalidInput: the rows are not images of this spec.
     """
     pixels = _pixels(rows, spec)
     return png(tile(pixels, columns or math.ceil(math.sqrt(len(pixels)))))
@@ -39,7 +39,7 @@ def pairs_png(originals: AnyArray, reconstructions: AnyArray, spec: DataSpec, *,
         columns: images side by side.
 
     Raises:
-        InvalidInput: the rows are no images of this spec, or not equally many.
+        InvalidInput: the rows are not images of this spec, or not equally many.
     """
     above, below = _pixels(originals, spec), _pixels(reconstructions, spec)
     if len(above) != len(below):
@@ -71,7 +71,7 @@ def _pixels(rows: AnyArray, spec: DataSpec) -> Pixels:
     if spec.kind != "image":
         raise InvalidInput("rows", f"are those of a {spec.kind}, which no picture shows: write .npy or .npz")
     if rows.shape[1:] != spec.shape or len(rows) == 0:
-        raise InvalidInput("rows", f"of shape {list(rows.shape)} are no images of shape {list(spec.shape)}")
+        raise InvalidInput("rows", f"of shape {list(rows.shape)} are not images of shape {list(spec.shape)}")
     if spec.shape[2] not in (1, 3):
         raise InvalidInput("rows", f"have {spec.shape[2]} channels; a picture shows 1 or 3")
     pixels = to_pixels(rows, spec)

@@ -26,7 +26,7 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no regular file, or longer than `most_bytes`.
+        ValueError: it is not a regular file, or longer than `most_bytes`.
     """
     _check(path.stat(), most_bytes)  # opening some devices does something by itself
     with open(path, "rb", opener=_open_without_waiting) as file:
@@ -45,7 +45,7 @@ def read_archive(content: bytes, most_bytes: int) -> dict[str, AnyArray]:
     """
     end = content[-_END_BYTES:]
     if not end.startswith(_END) or content[-_END_BYTES - _END_64_BYTES :].startswith(_END_64):
-        raise ValueError("is no .npz file as NumPy writes them")
+        raise ValueError("is not an .npz file as NumPy writes them")
     if int.from_bytes(end[12:16], "little") > _DIRECTORY_BYTES:
         raise ValueError("is an archive of too many files")
     try:
@@ -58,7 +58,7 @@ def read_archive(content: bytes, most_bytes: int) -> dict[str, AnyArray]:
     except ValueError:
         raise
     except (*MALFORMED, OSError) as exc:
-        raise ValueError("is no .npz file of plain values") from exc
+        raise ValueError("is not an .npz file of plain values") from exc
     return parse_arrays(io.BytesIO(content))
 
 
@@ -70,7 +70,7 @@ def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
         try:
             shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
         except (*MALFORMED, OSError) as exc:
-            raise ValueError(f"{entry.filename}: is no array of plain values") from exc
+            raise ValueError(f"{entry.filename}: is not an array of plain values") from exc
     if prod(shape) * dtype.itemsize > entry.file_size:
         raise ValueError(f"{entry.filename}: is cut short")
 
@@ -81,7 +81,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 def _check(status: os.stat_result, most_bytes: int) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError("is no regular file")
+        raise ValueError("is not a regular file")
     if status.st_size > most_bytes:
         raise _too_long(status.st_size, most_bytes)
 

@@ -81,7 +81,7 @@ class ModelPackage(NamedTuple):
         holds the old package or the new one at every moment.
 
         Raises:
-            PackageError: the directory exists, or is no package whose manifest can be read; the files are not those
+            PackageError: the directory exists, or is not a package whose manifest can be read; the files are not those
                 of the manifest; or the disk refused them.
         """
         _check_files(manifest, files)
@@ -118,14 +118,14 @@ def check_place(directory: Path) -> None:
     except OSError as exc:
         raise PackageError(f"{directory}: cannot be written: {exc.strerror}") from exc
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise PackageError(f"{directory}: cannot be written: {above} is no directory that can be written to")
+        raise PackageError(f"{directory}: cannot be written: {above} is not a directory that can be written to")
 
 
 def parse_probes(content: bytes) -> dict[str, AnyArray]:
     """Returns the arrays of an archive of probes. One that is a text, the name of another, stands for that.
 
     Raises:
-        ValueError: it is no such archive, unpacks to too much, or names what is not there.
+        ValueError: it is not such an archive, unpacks to too much, or names what is not there.
     """
     stored = read_archive(content, _PROBES_BYTES)
     references = {name: str(array) for name, array in stored.items() if array.dtype.kind == "U" and not array.ndim}
@@ -157,7 +157,7 @@ def read_manifest(directory: Path) -> Manifest:
     """Reads what a package says of itself; nothing is verified.
 
     Raises:
-        PackageError: there is no manifest, or it is no regular file, too long or not understood.
+        PackageError: there is no manifest, or it is not a regular file, too long or not understood.
     """
     source = directory / MANIFEST_FILE
     try:
@@ -167,17 +167,17 @@ def read_manifest(directory: Path) -> Manifest:
     except OSError as exc:
         inner = directory / "model"  # where a run keeps its package
         if isinstance(exc, FileNotFoundError) and (inner / MANIFEST_FILE).exists():
-            raise PackageError(f"{directory} is no model package: try {inner}") from exc
-        raise PackageError(f"{directory} is no model package: cannot read {MANIFEST_FILE}: {exc.strerror}") from exc
+            raise PackageError(f"{directory} is not a model package: try {inner}") from exc
+        raise PackageError(f"{directory} is not a model package: cannot read {MANIFEST_FILE}: {exc.strerror}") from exc
     return Manifest.parse(text, str(source))
 
 
 def _replaces_package(directory: Path, overwrite: bool) -> bool:
-    """Tells whether there is a package to replace; False where nothing stands in the way. Raises PackageError."""
+    """Whether there is a package to replace; False where nothing stands in the way. Raises PackageError."""
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return False
     if not (directory / MANIFEST_FILE).exists():
-        raise PackageError(f"{directory} already exists and is no model package")
+        raise PackageError(f"{directory} already exists and is not a model package")
     if not overwrite:
         raise PackageError(f"{directory} already exists; choose another directory")
     try:

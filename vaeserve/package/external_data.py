@@ -25,13 +25,13 @@ def check_weights(content: bytes) -> None:
     """Makes sure that a graph holds all its weights itself.
 
     Raises:
-        ValueError: it names files with weights, or is no ONNX graph.
+        ValueError: it names files with weights, or is not an ONNX graph.
     """
     waiting = [("model", memoryview(content), 0)]
     while waiting:
         kind, message, depth = waiting.pop()
         if depth > _DEEPEST:
-            raise ValueError("is no ONNX graph: too deep")
+            raise ValueError("is not an ONNX graph: too deep")
         for field, value in _fields(message):
             if kind == "tensor":
                 if field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value != 0):
@@ -55,9 +55,9 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif wire in (_FIXED_32, _FIXED_64):
             place += 4 if wire == _FIXED_32 else 8
         else:
-            raise ValueError("is no ONNX graph")
+            raise ValueError("is not an ONNX graph")
         if place > end or not 0 < field < 2**29:
-            raise ValueError("is no ONNX graph, or was cut short")
+            raise ValueError("is not an ONNX graph, or was cut short")
         yield field, value
 
 
@@ -68,4 +68,4 @@ def _varint(message: memoryview, place: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * count
         if byte < 0x80:
             return value, place + count + 1
-    raise ValueError("is no ONNX graph, or was cut short")
+    raise ValueError("is not an ONNX graph, or was cut short")

@@ -54,15 +54,15 @@ def read_image_file(content: bytes) -> ImageFile:
     """Returns what a file's header tells.
 
     Raises:
-        ValueError: it is no PNG, JPEG or WebP, or its header is cut short or contradicts itself.
+        ValueError: it is not a PNG, JPEG or WebP, or its header is cut short or contradicts itself.
     """
     for name, read in _READERS.items():
         if _starts_as(name, content):
             try:
                 return read(content)
             except (struct.error, IndexError, ValueError) as exc:
-                raise ValueError(f"is no intact {name}") from exc
-    raise ValueError("is no PNG, JPEG or WebP")
+                raise ValueError(f"is not an intact {name}") from exc
+    raise ValueError("is not a PNG, JPEG or WebP")
 
 
 def _starts_as(name: Format, content: bytes) -> bool:

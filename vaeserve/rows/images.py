@@ -51,7 +51,7 @@ class Unfit(Exception):
 
 
 def takes_images(spec: DataSpec) -> bool:
-    """Returns whether encoded images can be rows of this data."""
+    """Whether encoded images can be rows of this data."""
     return spec.kind == "image" and spec.shape[2] in _MODES
 
 
@@ -59,7 +59,7 @@ def check_image(content: bytes, field: str, spec: DataSpec) -> ImageFile:
     """Returns an image whose header fits. `takes_images` must hold.
 
     Raises:
-        InvalidInput: it is no PNG, JPEG or WebP, or has another size, more bits or several frames.
+        InvalidInput: it is not a PNG, JPEG or WebP, or has another size, more bits or several frames.
     """
     height, width, channels = spec.shape
     most = 2 * height * width * channels + _METADATA_BYTES
@@ -145,7 +145,7 @@ def _decode(content: bytes, field: str, spec: DataSpec) -> Pixels:
     except Unfit as exc:
         raise InvalidInput(field, str(exc)) from exc
     except Exception as exc:  # there is no list of what Pillow raises for bytes that were made to mislead
-        raise InvalidInput(field, f"is no intact {file.format}") from exc
+        raise InvalidInput(field, f"is not an intact {file.format}") from exc
 
 
 def _check_size(file: ImageFile, field: str, spec: DataSpec) -> None:

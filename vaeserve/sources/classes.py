@@ -13,7 +13,7 @@ _LARGEST = 2**53
 
 
 class Classes(NamedTuple):
-    """Each row's class, and what the classes 0, 1, ... are called where they are no numbers to begin with."""
+    """Each row's class, and what the classes 0, 1, ... are called where they are not numbers to begin with."""
 
     labels: ClassLabels | None = None
     names: tuple[str, ...] = ()

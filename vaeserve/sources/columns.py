@@ -128,7 +128,7 @@ def _check_text(file: BinaryIO, name: str) -> None:
             decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as exc:
             line += exc.object.count(b"\n", 0, exc.start)
-            raise InvalidInput(name, f"is no UTF-8 text: line {line}") from exc
+            raise InvalidInput(name, f"is not UTF-8 text: line {line}") from exc
         line += chunk.count(b"\n")
     file.seek(0)
 

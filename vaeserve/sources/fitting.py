@@ -20,7 +20,7 @@ _SHOWN_COLUMNS = 8
 
 
 def reads_rows(path: Path) -> bool:
-    """Returns whether a file is of a kind that `open_rows` reads, by its name."""
+    """Whether a file is of a kind that `open_rows` reads, by its name."""
     return path.suffix.lower() in _READERS or _IDX in path.name
 
 

@@ -61,7 +61,7 @@ def read_head(content: bytes, name: str) -> Head:
 
 
 def number_of(text: str) -> float:
-    """Returns what a text says, as Arrow would: no underscores, no digits of other scripts. NaN if it is no number.
+    """Returns what a text says, as Arrow would: no underscores, no digits of other scripts. NaN if it is not a number.
 
     True and False are 1 and 0, as Arrow takes them where they are no text.
     """
@@ -84,7 +84,7 @@ def _blank_bytes(content: bytes) -> int:
 
 
 def _are_names(cells: list[str], second: list[str]) -> bool:
-    """Tells whether a line of numbers names columns: 0, 1, 2, ..., as pandas writes them, or years, or wavelengths."""
+    """Whether a line of numbers names columns: 0, 1, 2, ..., as pandas writes them, or years, or wavelengths."""
     if not cells[0].strip() and all(cell.strip() for cell in cells[1:]):  # above an index
         return [number_of(cell) for cell in cells[1:]] == [*range(len(cells) - 1)]
     numbers = np.array([number_of(cell) for cell in cells])

@@ -59,5 +59,5 @@ def member(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> AnyArray:
     refuse_too_large(max(sizes, default=0), path)
     array = archive[key]
     if not isinstance(array, np.ndarray):
-        raise InvalidInput(shown(path), f"{shown(key)} is no array")
+        raise InvalidInput(shown(path), f"{shown(key)} is not an array")
     return array

@@ -47,7 +47,7 @@ def read_file(path: Path) -> bytes:
     """Returns what a picture's file holds.
 
     Raises:
-        InvalidInput: named by the path; it is no regular file, cannot be read, or is longer than any picture.
+        InvalidInput: named by the path; it is not a regular file, cannot be read, or is longer than any picture.
     """
     try:
         return read_regular(path, MOST_FILE_BYTES)
@@ -73,7 +73,7 @@ def parse_picture(content: bytes, name: str, wanted: Wanted) -> Pixels:
     except Unfit as exc:
         raise InvalidInput(name, str(exc)) from exc
     except Exception as exc:  # there is no list of what Pillow raises for bytes that were made to mislead
-        raise InvalidInput(name, f"is no intact {file.format}") from exc
+        raise InvalidInput(name, f"is not an intact {file.format}") from exc
 
 
 def _parse_header(content: bytes) -> ImageFile:

@@ -93,7 +93,7 @@ def picture_files(paths: Iterable[Path]) -> list[Path]:
     """Returns the files given, and for each folder the pictures below it.
 
     Raises:
-        InvalidInput: named by the path; a folder holds none or cannot be read, or a file is no picture.
+        InvalidInput: named by the path; a folder holds none or cannot be read, or a file is not a picture.
     """
     return [file for path in paths for file in (find_pictures(path) if path.is_dir() else [_picture(path)])]
 

@@ -23,21 +23,21 @@ def surplus_columns(columns: Sequence[str | int], values: AnyArray, numbers: npt
     for place, name in enumerate(columns):
         column = values[:, place]
         if len(columns) > 1 and _may_be_index(name, place) and counts_rows(column, numbers):
-            said[place] = "counts the rows: an index is no data"
+            said[place] = "counts the rows: an index is not data"
         elif isinstance(name, int) and have_names(columns) and np.isnan(column).all():
             said[place] = "has no name and no numbers"
     return said
 
 
 def counts_rows(column: AnyArray, numbers: npt.NDArray[np.intp]) -> bool:
-    """Returns whether a column counts the rows, from 0 or 1."""
+    """Whether a column counts the rows, from 0 or 1."""
     if len(column) < _LEAST_ROWS or column[0] not in (0, 1):
         return False
     return bool((column == (numbers - numbers[0] + column[0]).astype(np.float32)).all())
 
 
 def have_names(columns: Sequence[str | int]) -> bool:
-    """Returns whether any column has a name."""
+    """Whether any column has a name."""
     return any(isinstance(name, str) for name in columns)
 
 

@@ -53,7 +53,7 @@ def test_refuses_a_graph_whose_rows_are_of_no_fixed_shape(shape: list[str | int]
 
 def test_refuses_bytes_that_are_no_graph(package: ModelPackage) -> None:
     graph = package.manifest.graphs.encoder
-    with pytest.raises(PackageError, match=r"encoder\.onnx: is no ONNX graph"):
+    with pytest.raises(PackageError, match=r"encoder\.onnx: is not an ONNX graph"):
         Session(b"no graph", graph, Placement("cpu"))
     with pytest.raises(PackageError, match=r"encoder\.onnx: ONNX Runtime cannot load it"):
         Session(b"", graph, Placement("cpu"))

@@ -212,7 +212,7 @@ def test_a_start_needs_one_good_package(tmp_path: Path, caplog: pytest.LogCaptur
         await running.reloader.start()
         return running
 
-    with pytest.raises(PackageError, match=r"is no model package: cannot read manifest\.json, and none lies below"):
+    with pytest.raises(PackageError, match=r"is not a model package: cannot read manifest\.json, and none lies below"):
         asyncio.run(start())
     publish(tmp_path / "a")
     publish(tmp_path / "b")

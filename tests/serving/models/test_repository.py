@@ -107,7 +107,7 @@ def test_a_manifest_that_could_not_be_read_is_tried_at_every_look(tmp_path: Path
     manifest.unlink()
     manifest.mkdir()
     repository = Repository(tmp_path)
-    assert repository.look().unreadable[0].reason.endswith("manifest.json: is no regular file")
+    assert repository.look().unreadable[0].reason.endswith("manifest.json: is not a regular file")
     manifest.rmdir()
     manifest.write_bytes(content)
     assert [found.key for found in repository.look().packages] == [("tiny", 1)]
@@ -123,7 +123,7 @@ def test_a_link_out_of_the_directory_is_followed_to_a_package_and_no_further(tmp
     packages, unreadable = Repository(served).look()
     assert [found.directory for found in packages] == [served / "a"]
     assert [one.directory.name for one in unreadable] == ["threads", "up"]
-    assert unreadable[1].reason == f"{served / 'up'} is a link out of {served} to {tmp_path}, which is no package"
+    assert unreadable[1].reason == f"{served / 'up'} is a link out of {served} to {tmp_path}, which is not a package"
 
 
 def test_a_directory_whose_links_are_swapped_at_once(tmp_path: Path) -> None:

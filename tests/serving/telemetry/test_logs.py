@@ -134,7 +134,7 @@ def test_a_bug_is_logged_with_its_traceback_and_the_id() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["none"], 1, "none is no directory$"),
+        (["none"], 1, "none is not a directory$"),
         (["tests/data/tiny", "--port", "70000"], 1, r"setting port \(VAE_PORT\): input should be less than or equal"),
         (
             ["tests/data/tiny", "--prot", "1"],

@@ -1,4 +1,4 @@
-"""Calls of methods that nobody serves, and metadata that is no text: answered, and kept out of the log."""
+"""Calls of methods that nobody serves, and metadata that is not text: answered, and kept out of the log."""
 
 import grpc
 import pytest

@@ -196,7 +196,7 @@ def test_a_damaged_package_is_one_line(tmp_path: Path, vae: RunVae) -> None:
     ended = vae("serve", tmp_path, "--port", "0")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert len(ended.stderr.strip().splitlines()) == 1
-    assert "is no model package: cannot read manifest.json" in ended.stderr
+    assert "is not a model package: cannot read manifest.json" in ended.stderr
 
 
 @pytest.mark.parametrize("flags", [("--port", "x"), ("--batch-rows", "-1"), ("--provider", "tpu")])

@@ -85,8 +85,8 @@ def _png(picture: Image.Image) -> bytes:
 BAD: list[tuple[list[bytes], str, str]] = [
     ([], "images.images", "has no rows, must have at least 1"),
     ([b"\0"] * 16_385, "images.images", "asks for 16385 rows, one call takes at most 16384: split it"),
-    ([*PNGS[:100], b"GIF89a"], "images.images[100]", "is no PNG, JPEG or WebP"),
-    ([PNGS[0], PNGS[1][:-20]], "images.images[1]", "is no intact PNG"),
+    ([*PNGS[:100], b"GIF89a"], "images.images[100]", "is not a PNG, JPEG or WebP"),
+    ([PNGS[0], PNGS[1][:-20]], "images.images[1]", "is not an intact PNG"),
     ([_png(Image.new("L", (5, 4)))], "images.images[0]", "is 5 x 4 pixels, must be 4 x 4 (width x height)"),
     ([_png(Image.new("RGB", (4, 4), "red"))], "images.images[0]", "has colours, must be grey"),
     ([PNGS[0][:16] + struct.pack(">II", 60_000, 60_000) + PNGS[0][24:]], "images.images[0]", "is 60000 x 60000 pixels"),
@@ -226,7 +226,7 @@ def test_rows_keep_their_order_and_errors_their_row() -> None:
         rows = await threads.decode(PNGS, "images", COUNTS)
         np.testing.assert_array_equal(rows, DATA)
         assert await threads.encode(rows, COUNTS) == PNGS
-        with pytest.raises(InvalidInput, match=r"^images\[149\]: is no PNG"):
+        with pytest.raises(InvalidInput, match=r"^images\[149\]: is not a PNG"):
             await threads.decode([*PNGS[:149], b""], "images", COUNTS)
 
     asyncio.run(run())

@@ -48,7 +48,7 @@ def test_a_graph_with_one_altered_weight_is_refused(
 
 
 def test_what_is_no_graph_is_refused() -> None:
-    with pytest.raises(TrainingError, match="encoder: is no ONNX graph"):
+    with pytest.raises(TrainingError, match="encoder: is not an ONNX graph"):
         open_session("encoder", b"nothing")
     with pytest.raises(TrainingError, match="encoder: ONNX Runtime does not take the graph"):
         open_session("encoder", b"")

@@ -90,7 +90,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.toml"
     path.write_bytes(content)
-    with pytest.raises(TrainingError, match=r"run\.toml: is no TOML"):
+    with pytest.raises(TrainingError, match=r"run\.toml: is not valid TOML"):
         read_settings_file(path)
 
 

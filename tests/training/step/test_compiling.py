@@ -21,7 +21,7 @@ Attempt = Callable[[Objective], Objective]
 
 @pytest.fixture
 def attempt(tiny: Config, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Attempt:
-    """Tells whether a step is taken for the compiled form of the ELBO's."""
+    """Whether a step is taken for the compiled form of the ELBO's."""
     config = tiny.model_copy(update={"network": "conv", "hidden_sizes": (4,)})
 
     def tried(step: Objective) -> Objective:

@@ -243,7 +243,7 @@ def test_sequences_of_images(data: npt.ArrayLike) -> None:
         (IMAGES[0], "data: is a single image, must be a sequence of them"),
         ([IMAGES[0], 3], "data: holds .*, must hold numbers"),
         (np.array(IMAGES), "data: holds .*, must hold numbers"),
-        ([IMAGES[0], b""], r"data\[1\]: is no PNG, JPEG or WebP"),
+        ([IMAGES[0], b""], r"data\[1\]: is not a PNG, JPEG or WebP"),
         (
             [*IMAGES[:9], IMAGES[9] + bytes(600)],
             r"data\[9\]: takes 7\d\d bytes; the server's limit on a request is 800",

@@ -101,4 +101,4 @@ def test_info_verifies_checksums(package: ModelPackage, capsys: Streams) -> None
 def test_info_of_nothing(tmp_path: Path, capsys: Streams) -> None:
     said = f"vae: {tmp_path}/absent: no such directory; a server is named with --target HOST:PORT"
     assert refused(["info", str(tmp_path / "absent")], capsys) == said
-    assert "is no model package" in refused(["info", str(tmp_path)], capsys)
+    assert "is not a model package" in refused(["info", str(tmp_path)], capsys)

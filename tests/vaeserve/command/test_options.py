@@ -49,7 +49,7 @@ def test_token_comes_from_a_file(server: "Server", tmp_path: Path, capsys: Strea
         "vae: token: would travel unencrypted"
     )
     (tmp_path / "token").write_bytes(b"\xff\xfe")
-    assert refused(info, capsys).endswith("token: cannot be read: it is no text")
+    assert refused(info, capsys).endswith("token: cannot be read: it is not text")
     (tmp_path / "token").unlink()
     assert refused(info, capsys).endswith("token: cannot be read: No such file or directory")
 

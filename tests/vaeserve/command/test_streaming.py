@@ -127,8 +127,8 @@ def test_one_image_comes_through_standard_input(server_of_tiny: RunningServer) -
         np.testing.assert_array_equal(arrays(done.stdout)["latent"], client.encode([file.getvalue()]).latent)
     for given, said in (
         (b"", b"vae: standard input: is empty\n"),
-        (b"\x93NUMPY, or not", b"vae: standard input: is no .npy file of plain values\n"),
-        (b"nonsense", b"vae: standard input: is no PNG, JPEG or WebP\n"),
+        (b"\x93NUMPY, or not", b"vae: standard input: is not an .npy file of plain values\n"),
+        (b"nonsense", b"vae: standard input: is not a PNG, JPEG or WebP\n"),
     ):
         wrong = piped("encode", "--input", "-", "--out", "-", target=target, given=given)
         assert (wrong.returncode, wrong.stdout, wrong.stderr) == (1, b"", said)

@@ -112,7 +112,7 @@ def test_files_are_checked_before_anything_is_sent(server: "Server", tmp_path: P
     out = str(tmp_path / "z.npz")
     for given, out_, said in (
         ("absent.npy", out, "absent.npy: cannot be read: No such file or directory"),
-        ("objects.npy", out, "objects.npy: is no .npy file of plain values"),
+        ("objects.npy", out, "objects.npy: is not an .npy file of plain values"),
         ("x.csv", out, "x.csv: cannot be read: No such file or directory"),
         ("x.txt", out, "a folder of them, or a file of rows (.npy, .npz, .csv, .parquet)"),
         ("x.npy", str(tmp_path / "z.npy"), "z.npy: must end in .npz"),

@@ -30,7 +30,7 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path, kind: str) ->
         place.mkdir()
     else:
         place.symlink_to("/dev/zero")
-    with pytest.raises(ValueError, match=r"^is no regular file$"):
+    with pytest.raises(ValueError, match=r"^is not a regular file$"):
         read_regular(place, 5)
 
 
@@ -39,7 +39,7 @@ def test_a_package_with_a_pipe_is_refused(tmp_path: Path, file: str) -> None:
     package = publish(tmp_path / "package")
     (package / file).unlink()
     os.mkfifo(package / file)
-    with pytest.raises(PackageError, match=rf"{file}: is no regular file$"):
+    with pytest.raises(PackageError, match=rf"{file}: is not a regular file$"):
         ModelPackage.open(package)
 
 

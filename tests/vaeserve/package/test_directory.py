@@ -48,15 +48,15 @@ def test_file_altered_after_opening(package: ModelPackage) -> None:
 
 
 def test_no_package_at_all(tmp_path: Path) -> None:
-    with pytest.raises(PackageError, match="is no model package"):
+    with pytest.raises(PackageError, match="is not a model package"):
         ModelPackage.open(tmp_path)
-    with pytest.raises(PackageError, match="is no model package"):
+    with pytest.raises(PackageError, match="is not a model package"):
         ModelPackage.open(tmp_path / "absent")
 
 
 def test_the_directory_of_a_run_hints_at_its_package(contents: "Contents", tmp_path: Path) -> None:
     ModelPackage.write(tmp_path / "run" / "model", contents.manifest, contents.files)
-    with pytest.raises(PackageError, match=rf"{tmp_path}/run is no model package: try {tmp_path}/run/model$"):
+    with pytest.raises(PackageError, match=rf"{tmp_path}/run is not a model package: try {tmp_path}/run/model$"):
         ModelPackage.open(tmp_path / "run")
 
 
@@ -67,7 +67,7 @@ def test_a_place_can_be_checked_before_any_work(package: ModelPackage, tmp_path:
     with pytest.raises(PackageError, match=r"cannot be written: File name too long$"):
         check_place(tmp_path / ("x" * 5000))
     (tmp_path / "file").touch()
-    with pytest.raises(PackageError, match=r"/file/a/b: cannot be written: .*/file is no directory that can be"):
+    with pytest.raises(PackageError, match=r"/file/a/b: cannot be written: .*/file is not a directory that can be"):
         check_place(tmp_path / "file" / "a" / "b")
 
 
@@ -104,7 +104,7 @@ def test_what_is_no_package_is_never_replaced(contents: "Contents", tmp_path: Pa
     (tmp_path / "thesis" / "chapter1.tex").write_text("precious")
     (tmp_path / "file").write_text("precious")
     for name in ("thesis", "file"):
-        with pytest.raises(PackageError, match="is no model package"):
+        with pytest.raises(PackageError, match="is not a model package"):
             ModelPackage.write(tmp_path / name, contents.manifest, contents.files, overwrite=True)
     assert (tmp_path / "thesis" / "chapter1.tex").read_text() == "precious"
 

@@ -91,7 +91,7 @@ def test_graphs_that_hold_their_weights_pass() -> None:
 
 @pytest.mark.parametrize("content", [b"no graph", b"\x3a\x05\x00", b"\x0b\x0c", b"\xff" * 20, b"\x00\x00"])
 def test_what_is_no_protobuf_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError, match="is no ONNX graph"):
+    with pytest.raises(ValueError, match="is not an ONNX graph"):
         check_weights(content)
 
 
@@ -100,5 +100,5 @@ def test_graphs_within_graphs_end_somewhere() -> None:
     graph = deep.graph
     for _ in range(40):
         graph = graph.node.add().attribute.add(name="a").g
-    with pytest.raises(ValueError, match="is no ONNX graph: too deep"):
+    with pytest.raises(ValueError, match="is not an ONNX graph: too deep"):
         check_weights(deep.SerializeToString())

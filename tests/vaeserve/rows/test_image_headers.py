@@ -63,7 +63,7 @@ def test_bits() -> None:
 
 @pytest.mark.parametrize("name", ["GIF", "BMP", "TIFF", "PPM", "ICO"])
 def test_other_formats(name: str) -> None:
-    with pytest.raises(ValueError, match="is no PNG, JPEG or WebP"):
+    with pytest.raises(ValueError, match="is not a PNG, JPEG or WebP"):
         read_image_file(encoded(GRADIENT, name))
 
 
@@ -83,7 +83,7 @@ FRAME = b"\xff\xc0\0\x08\x08\0\x05\0\x07"
     ],
 )
 def test_headers_that_are_damaged(name: str, alter: Callable[[bytes], bytes]) -> None:
-    with pytest.raises(ValueError, match=f"is no intact {name}"):
+    with pytest.raises(ValueError, match=f"is not an intact {name}"):
         read_image_file(alter(encoded(GRADIENT, name)))
 
 

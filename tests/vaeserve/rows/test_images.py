@@ -187,13 +187,13 @@ def second_header() -> bytes:
 @pytest.mark.parametrize(
     ("image", "said"),
     [
-        (b"", "is no PNG, JPEG or WebP"),
-        (b"GIF89a", "is no PNG, JPEG or WebP"),
+        (b"", "is not a PNG, JPEG or WebP"),
+        (b"GIF89a", "is not a PNG, JPEG or WebP"),
         (encoded(Image.new("RGB", (5, 7))), r"is 5 x 7 pixels, must be 7 x 5 \(width x height\)"),
-        (encoded(rgb())[:-20], "is no intact PNG"),
+        (encoded(rgb())[:-20], "is not an intact PNG"),
         (second_header(), "is 60000 x 60000 pixels"),
-        (encoded(rgb(), "JPEG")[:-80], "is no intact JPEG"),
-        (encoded(rgb(), "WebP")[:-20], "is no intact WebP"),
+        (encoded(rgb(), "JPEG")[:-80], "is not an intact JPEG"),
+        (encoded(rgb(), "WebP")[:-20], "is not an intact WebP"),
         (encoded(rgb(), "PNG", save_all=True, append_images=[Image.new("RGB", (7, 5))]), "is animated"),
         (encoded(rgb(), "WebP", save_all=True, append_images=[Image.new("RGB", (7, 5))]), "is animated"),
         (encoded(rgb()) + bytes(2**21), "takes 2097[0-9]+ bytes; one of 7 x 5 pixels takes at most 1048786"),

@@ -149,7 +149,7 @@ def test_archives_that_do_not_add_up_are_refused(npz: Path) -> None:
         read_npz(npz, True)
     with zipfile.ZipFile(npz, "w") as archive:
         archive.writestr("X", "text")
-    with pytest.raises(InvalidInput, match="X is no array"):
+    with pytest.raises(InvalidInput, match="X is not an array"):
         read_npz(npz, True)
 
 

@@ -113,7 +113,7 @@ def test_true_and_false_are_numbers(csv: Read, text: str) -> None:
 def test_what_is_left_out_or_may_have_to_be_is_told(csv: Read) -> None:
     content = csv(",a\n0,5\n1,7\n2,9\n")
     assert [line.partition("it.csv: ")[2] for line in content.skipped] == [
-        "column 0 counts the rows: an index is no data"
+        "column 0 counts the rows: an index is not data"
     ]
     content = csv("id,a\n1,5\n2,7\n3,9\n")
     assert content.values.shape == (3, 2)
@@ -172,11 +172,11 @@ def test_whole_numbers_that_turn_into_fractions_later_are_read(csv: Read) -> Non
         ("1,2\n3,4,5\n6,7,8\n", r"row 1: has 3 cells, not 2 \(the first row is 0\); 1 more fault; --skip-bad"),
         ("a,2\n1,2\n", r"its first line holds names \('a'\) and numbers \('2'\)"),
         ("", "holds no rows$"),
-        (b"a,b\n1,\xff\n", "is no UTF-8 text: line 2$"),
-        (b"a,b\n" + b"1,2\n" * 2**19 + b"3\xff\n", f"is no UTF-8 text: line {2**19 + 2}$"),
-        (b"a,b\n1,\xe2\x82", "is no UTF-8 text: line 2$"),
-        (b"a,b\n1,2,3\xe2\x82", "is no UTF-8 text: line 2$"),
-        ("a,b\n1,2\n".encode("utf-16"), "is no UTF-8 text: line 1$"),
+        (b"a,b\n1,\xff\n", "is not UTF-8 text: line 2$"),
+        (b"a,b\n" + b"1,2\n" * 2**19 + b"3\xff\n", f"is not UTF-8 text: line {2**19 + 2}$"),
+        (b"a,b\n1,\xe2\x82", "is not UTF-8 text: line 2$"),
+        (b"a,b\n1,2,3\xe2\x82", "is not UTF-8 text: line 2$"),
+        ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8 text: line 1$"),
     ],
 )
 def test_what_is_refused_is_named_by_row_and_column(csv: Read, text: str | bytes, said: str) -> None:

@@ -86,17 +86,17 @@ def test_mixed_pictures_are_refused_even_if_bad_ones_are_skipped(folder: Path, p
 def test_bad_pictures_are_refused_or_left_out_and_listed(folder: Path) -> None:
     (folder / "a" / "0.png").write_bytes(b"broken")
     (folder / "m.jpg").symlink_to("/nowhere")
-    with pytest.raises(InvalidInput, match=r"a/0\.png: is no PNG, JPEG or WebP"):
+    with pytest.raises(InvalidInput, match=r"a/0\.png: is not a PNG, JPEG or WebP"):
         read_folder(folder, Wanted(), False)
     content = read_folder(folder, Wanted(), True)
     np.testing.assert_array_equal(content.values, PICTURES)
     assert content.skipped == (
-        f"{folder}/a/0.png: is no PNG, JPEG or WebP",
+        f"{folder}/a/0.png: is not a PNG, JPEG or WebP",
         f"{folder}/m.jpg: cannot be read: No such file or directory",
     )
 
 
 def test_if_every_picture_is_bad_the_first_is_named(tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(b"broken")
-    with pytest.raises(InvalidInput, match=r"none of its 1 pictures can be used: .*0\.png: is no PNG"):
+    with pytest.raises(InvalidInput, match=r"none of its 1 pictures can be used: .*0\.png: is not a PNG"):
         read_folder(tmp_path, Wanted(), True)

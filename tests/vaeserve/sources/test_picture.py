@@ -108,9 +108,9 @@ ANIMATED = encoded(Image.fromarray(COLOUR), save_all=True, append_images=[Image.
 @pytest.mark.parametrize(
     ("content", "wanted", "said"),
     [
-        (b"", Wanted(), "is no PNG, JPEG or WebP"),
-        (b"GIF89a", Wanted(), "is no PNG, JPEG or WebP"),
-        (PICTURE[:-20], Wanted(), "is no intact PNG"),
+        (b"", Wanted(), "is not a PNG, JPEG or WebP"),
+        (b"GIF89a", Wanted(), "is not a PNG, JPEG or WebP"),
+        (PICTURE[:-20], Wanted(), "is not an intact PNG"),
         (PICTURE[:33] + header(60_000, 60_000)[8:33] + PICTURE[33:], Wanted(), "is 60000 x 60000 pixels beside what"),
         (header(60_000, 60_000), Wanted(), "is 60000 x 60000 pixels, at most 100000000 are decoded"),
         (header(9, 6, 16), Wanted(), "has 16 bits a channel, must have at most 8"),

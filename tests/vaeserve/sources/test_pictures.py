@@ -82,7 +82,7 @@ def test_colours_are_converted_where_the_model_was_trained_so_and_else_refused(f
 @pytest.mark.parametrize("fit", [None, ImageFit(fit="crop")])
 def test_bad_pictures_are_refused_or_listed(folder: Path, fit: ImageFit | None) -> None:
     (folder / "a" / "0.png").write_bytes(b"broken")
-    line = f"{folder}/a/0.png: is no PNG, JPEG or WebP"
+    line = f"{folder}/a/0.png: is not a PNG, JPEG or WebP"
     with pytest.raises(InvalidInput, match=f"^{line}$"):
         read_rows(picture_files([folder]), spec(fit=fit))
     found = read_rows(picture_files([folder]), spec(fit=fit), skip_bad=True)
