@@ -46,7 +46,7 @@ def test_round_trips(tmp_path: Path) -> None:
 def test_files_that_hold_no_array(tmp_path: Path, content: bytes) -> None:
     for name, read in (("x.npy", read_array), ("z.npz", read_arrays)):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InvalidInput, match=rf"{name}: is no \.np[yz] file of plain values"):
+        with pytest.raises(InvalidInput, match=rf"{name}: is not an \.np[yz] file of plain values"):
             read(tmp_path / name)
 
 
@@ -54,7 +54,7 @@ def test_files_that_hold_no_array(tmp_path: Path, content: bytes) -> None:
 def test_headers_that_are_no_python(tmp_path: Path, descr: str) -> None:
     header = descr.encode()
     (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-    with pytest.raises(InvalidInput, match=r"x\.npy: is no \.npy file of plain values"):
+    with pytest.raises(InvalidInput, match=r"x\.npy: is not an \.npy file of plain values"):
         read_array(tmp_path / "x.npy")
 
 
@@ -106,7 +106,7 @@ def test_archives_altered_in_another_compression_are_refused(method: int, tmp_pa
     content = bytearray(path.read_bytes())
     content[60:140] = bytes(80)
     path.write_bytes(content)
-    with pytest.raises(InvalidInput, match=r"z\.npz: is no \.npz file of plain values$"):
+    with pytest.raises(InvalidInput, match=r"z\.npz: is not an \.npz file of plain values$"):
         read_arrays(path)
 
 
