@@ -245,9 +245,8 @@ def test_interactive_calls_go_before_bulk_ones_that_came_first() -> None:
 
 def test_interactive_rows_run_alone_where_a_row_costs_the_same_in_any_batch() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
-        doubler.row_seconds = 0.05
         for rows in (1, 4):
-            await batcher.submit(Numbers(range(rows)))
+            batcher._executor._times.learn(rows, 1.0 * rows)  # what runs here, however slowly, changes little of it
         held = await hold(batcher, doubler)
         bulk = asyncio.create_task(batcher.submit(Numbers(range(100, 116)), bulk=True))
         interactive = asyncio.create_task(batcher.submit(Numbers([1])))
@@ -257,7 +256,7 @@ def test_interactive_rows_run_alone_where_a_row_costs_the_same_in_any_batch() ->
         await asyncio.gather(bulk, held)
 
     batches = play(scenario).batches
-    assert [[len(rows) for rows in batch] for batch in batches[3:]] == [[1], [4], [4], [4], [4]]
+    assert [[len(rows) for rows in batch] for batch in batches[1:]] == [[1], [4], [4], [4], [4]]
 
 
 def test_bulk_keeps_a_share_beside_an_endless_crowd() -> None:
