@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.support.servers import RunningServer, RunVae, start
+from tests.support.servers import RunningServer, RunVae, running
 from vaeserve import Client
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.probes import compare, reach_of
@@ -23,15 +23,8 @@ def package(vae: RunVae, tmp_path_factory: pytest.TempPathFactory) -> ModelPacka
 
 @pytest.fixture(scope="module")
 def server(package: ModelPackage) -> Iterator[RunningServer]:
-    running = start(package.directory)
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def client(server: RunningServer) -> Iterator[Client]:
-    with Client(server.target) as client:
-        yield client
+    with running(package.directory) as server:
+        yield server
 
 
 def test_samples_are_digits(client: Client) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.servers import RunningServer, RunVae, start
+from tests.support.servers import RunningServer, RunVae, running
 from vaeserve import Client
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import ImageFit
@@ -44,9 +44,8 @@ def package(vae: RunVae, folder: Path) -> ModelPackage:
 
 @pytest.fixture(scope="module")
 def server(package: ModelPackage) -> Iterator[RunningServer]:
-    running = start(package.directory)
-    yield running
-    running.stop()
+    with running(package.directory) as server:
+        yield server
 
 
 def test_the_package_tells_how_pictures_were_fitted(package: ModelPackage, server: RunningServer, vae: RunVae) -> None:

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from tests.support.make_mixture_prior import CENTERS, NOISE, SCALES, draw
 from tests.support.packages import corrupt, publish
-from tests.support.servers import RunningServer, RunVae, StartServer, start, until
+from tests.support.servers import RunningServer, RunVae, StartServer, running, until
 from vaeserve import Client
 from vaeserve.errors import CallError
 from vaeserve.package.row_spec import Array
@@ -25,15 +25,8 @@ SEED = 9
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = start(publish(tmp_path_factory.mktemp("priors") / "package", prior="gmm"))
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def client(server: RunningServer) -> Iterator[Client]:
-    with Client(server.target) as client:
-        yield client
+    with running(publish(tmp_path_factory.mktemp("priors") / "package", prior="gmm")) as server:
+        yield server
 
 
 def drawn(first_row: int, rows: int, temperature: float = 1.0) -> Array:

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from tests.support.make_float_package import make
-from tests.support.servers import RunningServer, RunVae, start
+from tests.support.servers import RunningServer, RunVae
 from vaeserve import Client
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
@@ -26,12 +26,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     yield running
     log = running.stop()
     assert "Traceback" not in log
-
-
-@pytest.fixture
-def client(server: RunningServer) -> Iterator[Client]:
-    with Client(server.target) as client:
-        yield client
 
 
 def test_the_columns_are_told(client: Client, vae: RunVae, server: RunningServer) -> None:

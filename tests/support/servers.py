@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -82,6 +83,14 @@ def until(find: Callable[[], T], seconds: float = 60.0) -> T:
         assert time.monotonic() < end, "it never came to pass"
         time.sleep(0.01)
     return found
+
+
+@contextmanager
+def running(package: Path, *flags: str) -> Iterator["RunningServer"]:
+    """Serves a package for as long as the block lasts."""
+    server = start(package, *flags)
+    yield server
+    server.stop()
 
 
 def until_in_flight(port: str, calls: int) -> None:

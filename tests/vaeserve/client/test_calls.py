@@ -1,3 +1,4 @@
+from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from vaeserve.client import calls
 from vaeserve.client.call import PreparedCall, as_route
 from vaeserve.client.description import Model, parse_model
-from vaeserve.client.options import DecodeOutput, EncodeOutput, FloatType
-from vaeserve.client.results import Decoded, Encoded, Sampled, Timing
+from vaeserve.client.options import EncodeOutput, FloatType
+from vaeserve.client.results import Decoded, Encoded, Timing
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.package.manifest import DataSpec
 from vaeserve.rows.images import encode_images
@@ -49,36 +50,8 @@ def encode(
     return calls.encode(data, output=output, seed=seed, first_row=first_row, dtype=dtype, model="digits", version=3)
 
 
-def decode(
-    latent: npt.ArrayLike | Encoded,
-    output: DecodeOutput = "data",
-    fingerprint: str | None = None,
-    dtype: FloatType = "float32",
-) -> PreparedCall[pb.DecodeResponse, Decoded]:
-    return calls.decode(latent, output=output, fingerprint=fingerprint, dtype=dtype, model="digits", version=3)
-
-
-def sample(
-    count: int,
-    *,
-    seed: int | None = None,
-    first_row: int = 0,
-    temperature: float | None = None,
-    prior: str = "",
-    output: DecodeOutput = "data",
-) -> PreparedCall[pb.SampleResponse, Sampled]:
-    return calls.sample(
-        count,
-        seed=seed,
-        first_row=first_row,
-        temperature=temperature,
-        prior=prior,
-        output=output,
-        include_latent=False,
-        dtype="float32",
-        model="digits",
-        version=3,
-    )
+decode = partial(calls.decode, model="digits", version=3)
+sample = partial(calls.sample, model="digits", version=3)
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(400, 1200), st.integers(1, 9))
@@ -367,9 +340,9 @@ def test_replies_of_a_pair_that_was_not_described() -> None:
         decode(np.zeros((5, 2)), output="expectation").join(described(), [reply])
 
 
-def test_figures_are_described_in_the_order_of_their_names() -> None:
-    metrics = {f"metric_{number:02}": float(number) for number in range(40)}
-    message = pb.Model(
+def plain() -> pb.Model:
+    """Returns the least that is a model."""
+    return pb.Model(
         name="m",
         version=1,
         fingerprint=PAIR,
@@ -377,9 +350,14 @@ def test_figures_are_described_in_the_order_of_their_names() -> None:
         latent_shape=[2],
         posterior=pb.POSTERIOR_NONE,
         limits=pb.Limits(call_rows=1, request_bytes=1),
-        likelihood=pb.Likelihood(family="f", constants=metrics),
-        metrics=dict(reversed(metrics.items())),
     )
+
+
+def test_figures_are_described_in_the_order_of_their_names() -> None:
+    metrics = {f"metric_{number:02}": float(number) for number in range(40)}
+    message = plain()
+    message.likelihood.CopyFrom(pb.Likelihood(family="f", constants=metrics))
+    message.metrics.update(dict(reversed(metrics.items())))
     model = parse_model(message)
     assert list(model.metrics) == list(model.likelihood.constants) == list(metrics)
 
@@ -401,15 +379,7 @@ def test_encoded_latents_insist_on_their_pair() -> None:
     ],
 )
 def test_descriptions_that_are_not_understood(change: pb.Model, said: str) -> None:
-    message = pb.Model(
-        name="m",
-        version=1,
-        fingerprint=PAIR,
-        data=pb.DataSpec(kind=pb.DATA_KIND_TABLE, shape=[2], dtype=pb.DATA_TYPE_FLOAT32, maximum=1),
-        latent_shape=[2],
-        posterior=pb.POSTERIOR_NONE,
-        limits=pb.Limits(call_rows=1, request_bytes=1),
-    )
+    message = plain()
     assert parse_model(message).posterior == "none"
     message.MergeFrom(change)
     with pytest.raises(CallError, match=said):

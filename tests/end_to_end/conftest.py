@@ -1,0 +1,13 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.servers import RunningServer
+from vaeserve import Client
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[Client]:
+    """A client of the module's server."""
+    with Client(server.target) as client:
+        yield client
