@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from tests.support.make_float_package import make
-from tests.support.servers import RunningServer, start
+from tests.support.servers import RunningServer, RunVae, start
 from vaeserve import Client
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
