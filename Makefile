@@ -9,7 +9,7 @@ setup: $(VENV)/installed
 
 # pip alone resolves torch to the wheel that the constraints name.
 $(VENV)/installed: pyproject.toml constraints.txt
-	@echo 'installing into $(VENV): some minutes'
+	@echo 'installing into $(VENV): this takes some minutes'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[serving,training,dev]'
 	touch $@
@@ -17,7 +17,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/python examples/demo.py
 
-# The tests check too that `make proto` would change nothing. Files of tests run side by side, one to a core.
+# The tests also check that `make proto` would change nothing. Test files run in parallel, on at most four cores.
 test: lint type
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 

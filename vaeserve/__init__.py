@@ -9,16 +9,16 @@
 What all of them use:
 
     files       arrays in files, read safely and written whole
-    runtime     checks that exactly one ONNX Runtime is installed; tells its lack of memory
+    runtime     checks that exactly one ONNX Runtime is installed; recognises when it runs out of memory
     slices      many rows, as many at once as there is memory for
     addresses   what a gRPC target names, and whether that is this machine
-    records     frozen values that are read from files, and what is wrong with one
+    records     frozen values that are read from files, and the first problem of one that is not valid
     printable   text from outside, fit for one line
     errors      every expected failure, named by whose fault it is
     v1          generated from the proto
 
-`__main__` is `python -m vaeserve`. Light by rule: numpy, grpcio, protobuf, pydantic and Pillow; never torch, onnx or
-onnxruntime. `from vaeserve import Client` loads gRPC only when asked, and `export` loads PyTorch.
+`__main__` is `python -m vaeserve`. These modules import numpy, grpcio, protobuf, pydantic and Pillow, and never torch,
+onnx or onnxruntime. Importing `vaeserve` alone loads none of them: `Client` loads gRPC, and `export` loads PyTorch.
 """
 
 from importlib import import_module

@@ -7,7 +7,7 @@ _WITHOUT_PORT = ("unix", "unix-abstract", "vsock", "xds", "google-c2p")  # schem
 
 
 def is_loopback(target: str) -> bool:
-    """Whether every address of a gRPC target lies on this machine; in doubt it does not."""
+    """Whether every address of a gRPC target lies on this machine. In doubt: False."""
     scheme = _scheme(target)
     if scheme in ("unix", "unix-abstract"):
         return True
@@ -15,21 +15,21 @@ def is_loopback(target: str) -> bool:
 
 
 def _scheme(target: str) -> str:
-    """Returns the scheme of a target, in small letters; empty if it is HOST:PORT."""
+    """Returns the scheme of a target, in lower case; empty if it is HOST:PORT."""
     scheme, separator, rest = target.partition(":")
     scheme = scheme.lower()
-    is_one = separator and (scheme in (*_WITHOUT_PORT, "dns", "ipv4", "ipv6") or rest.startswith("//"))
-    return scheme if is_one else ""
+    is_scheme = separator and (scheme in (*_WITHOUT_PORT, "dns", "ipv4", "ipv6") or rest.startswith("//"))
+    return scheme if is_scheme else ""
 
 
 def addresses(target: str) -> list[str]:
-    """Returns the HOST:PORT of a target, of which some schemes list several, and others name none."""
+    """Returns each HOST:PORT of a target. Some schemes list several; others name none."""
     scheme = _scheme(target)
     rest = target.partition(":")[2] if scheme else target
     if scheme in ("ipv4", "ipv6"):
         return rest.removeprefix("///").split(",")
     if scheme == "dns":
-        return [rest.removeprefix("///")]  # what names a name server of its own keeps its slashes, and is not a host
+        return [rest.removeprefix("///")]  # a target that names its name server keeps its slashes: not a host
     return [] if scheme else [rest]
 
 

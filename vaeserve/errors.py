@@ -14,8 +14,8 @@ VaeError                a message fit for a user: one line, no internals
 |-- OutOfMemory         nobody's: the rows need more memory than the device has left
 |-- NonFiniteOutput     the model's: it answered some rows with NaN or infinity
 |-- EngineFailure       ours: the graph could not be run
-|-- StartupError        the operator's: the service cannot start as it was told to
-|-- TrainingError       the operator's: training or export cannot go on as it was told to
+|-- StartupError        the operator's: the service cannot start as configured
+|-- TrainingError       the operator's: training or export cannot go on as configured
 `-- CallError           a call's: what a client gets when a server answers with an error
 """
 
@@ -45,7 +45,7 @@ class InvalidInput(VaeError):
 
 
 class Unauthenticated(VaeError):
-    """The caller did not show that it may call."""
+    """The caller has not proved that it may call."""
 
 
 class UnknownName(VaeError):
@@ -68,7 +68,7 @@ class Overloaded(VaeError):
     """There is no room for the call: its queue or the memory is full, or too many calls are in flight.
 
     Attributes:
-        retry_seconds: when there is likely to be room.
+        retry_seconds: time after which there is likely to be room.
         reason: machine-readable, for example `QUEUE_FULL`.
     """
 
@@ -98,15 +98,15 @@ class ShuttingDown(VaeError):
 
 
 class OutOfMemory(VaeError):
-    """The device has not enough memory for the rows."""
+    """The device does not have enough memory for the rows."""
 
 
 class NonFiniteOutput(VaeError):
     """A graph answered some of a call's rows with NaN or infinity.
 
     Attributes:
-        graph: which.
-        rows: which rows of the call.
+        graph: name of the graph.
+        rows: numbers of the rows within the call.
     """
 
     def __init__(self, graph: str, rows: Sequence[int]) -> None:
@@ -116,7 +116,7 @@ class NonFiniteOutput(VaeError):
         self.rows = rows
 
     def after(self, start: int) -> "NonFiniteOutput":
-        """Returns the error of the whole call, for one of its part that begins at row `start`."""
+        """Returns this error with the row numbers of the whole call, of which this part begins at row `start`."""
         return NonFiniteOutput(self.graph, [start + row for row in self.rows])
 
 
@@ -125,11 +125,11 @@ class EngineFailure(VaeError):
 
 
 class StartupError(VaeError):
-    """The service cannot start as it was told to."""
+    """The service cannot start as configured."""
 
 
 class TrainingError(VaeError):
-    """Training or export cannot go on as it was told to."""
+    """Training or export cannot go on as configured."""
 
 
 class CallError(VaeError):
@@ -139,7 +139,7 @@ class CallError(VaeError):
         code: canonical status name, for example `INVALID_ARGUMENT`.
         field: name of the request's field at fault, if the server named one.
         reason: machine-readable reason, if the server gave one.
-        retry_seconds: when the server said to try again, if it did.
+        retry_seconds: time after which the server said to try again, if it did.
     """
 
     def __init__(
@@ -159,14 +159,14 @@ class CallError(VaeError):
 
 
 def how_to_install(extras: str) -> str:
-    """Returns what to tell someone who lacks extras, comma-separated; none is the base install."""
+    """Returns advice on how to install extras, comma-separated. Empty: the base install."""
     if not extras:
         return "pip install . in vaeserve's source"
     return f"install the extra{'s' * (',' in extras)} {extras}: pip install '.[{extras}]' in vaeserve's source"
 
 
 def innermost(exc: BaseException) -> str:
-    """Returns the first line of what an error began with: PyTorch wraps it in pages of advice."""
+    """Returns the first line of an error's root cause, because PyTorch wraps causes in pages of advice."""
     while exc.__cause__ is not None:
         exc = exc.__cause__
     return (str(exc).strip() or type(exc).__name__).splitlines()[0][:300]

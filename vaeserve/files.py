@@ -26,7 +26,7 @@ Parsed = TypeVar("Parsed")
 AnyArray = npt.NDArray[Any]
 Value = AnyArray | str | int | list[str] | None
 
-PARTIAL = ".partial"  # ending of a file that is being written; one that stays was left by a process that was killed
+PARTIAL = ".partial"  # ending of a file that is being written; a killed process leaves it behind
 
 NPY_MAGIC = b"\x93NUMPY"
 """What a `.npy` file begins with."""
@@ -85,7 +85,7 @@ def parse_arrays(file: BinaryIO) -> dict[str, AnyArray]:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (*MALFORMED, OSError) as exc:
-        if isinstance(exc, OSError) and exc.errno is not None:  # the disk's; bz2 gives its own no number
+        if isinstance(exc, OSError) and exc.errno is not None:  # a failure of the disk: errors of bz2 have no number
             raise
         raise ValueError("is not an .npz file of plain values") from exc
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):
@@ -94,10 +94,10 @@ def parse_arrays(file: BinaryIO) -> dict[str, AnyArray]:
 
 
 def check_suffix(path: Path, *allowed: str) -> str:
-    """Returns what a path ends in.
+    """Returns the ending of a path, with its dot.
 
     Raises:
-        InvalidInput: named by the path; it is none of the endings allowed.
+        InvalidInput: named by the path; its ending is not one of those allowed.
     """
     if path.suffix not in allowed:
         raise InvalidInput(
@@ -120,13 +120,8 @@ def check_writable(path: Path) -> None:
         raise InvalidInput(str(path), f"directory {path.parent} cannot be written to")
 
 
-def write_array(path: Path, array: AnyArray) -> None:
-    """Writes a `.npy` file, whole or not at all. Raises InvalidInput, named by the path, if the disk refuses it."""
-    write(path, lambda file: np.save(file, array, allow_pickle=False))
-
-
 def write_arrays(path: Path, **values: Value) -> None:
-    """Writes a `.npz` file of what is not None, whole or not at all.
+    """Writes the values that are not None to a `.npz` file, whole or not at all.
 
     Raises:
         InvalidInput: named by the path; the disk refuses it.
@@ -135,7 +130,7 @@ def write_arrays(path: Path, **values: Value) -> None:
 
 
 def save_arrays(file: BinaryIO, **values: Value) -> None:
-    """Writes what is not None into an open `.npz` file."""
+    """Writes the values that are not None into an open `.npz` file."""
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in values.items() if value is not None}
     np.savez(file, **arrays)
 
@@ -153,7 +148,7 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that it lasts: afterwards it is whole, and if anything goes wrong it is what it was before.
+    """Writes a file durably. If anything goes wrong, the file stays as it was.
 
     Raises:
         OSError: the disk refuses it.
@@ -177,12 +172,12 @@ def _replace(path: Path, fill: Callable[[BinaryIO], object]) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory last through a power cut, where the system and the disk know how to.
+    """Makes the names in a directory survive a power cut, where the system and the disk support that.
 
     Raises:
         OSError: the disk fails.
     """
-    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no directories
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open directories
         return
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -198,14 +193,14 @@ def exchange(one: Path, other: Path) -> bool:
     """Swaps two files or directories in one step; there is no moment at which either name is missing.
 
     Returns:
-        Whether it did: False where the system or the file system does not offer it.
+        Whether they were swapped. False: the system or the file system does not support it.
 
     Raises:
         OSError: the disk refuses it.
     """
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except AttributeError:  # no Linux, or an old C library
+    except AttributeError:  # not Linux, or an old C library
         return False
     if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
         return True

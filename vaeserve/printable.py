@@ -2,5 +2,5 @@
 
 
 def printable(text: object) -> str:
-    """Returns text with what would steer a terminal or break the line, such as line ends and escapes, written out."""
+    """Returns text in which characters that would steer a terminal or break the line are written as escapes."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))

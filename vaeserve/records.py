@@ -1,4 +1,4 @@
-"""Records: frozen values that are read from files, and what is wrong with one that is not such a value."""
+"""Records: frozen values that are read from files, and the first problem of one that is not valid."""
 
 from typing import NamedTuple
 
@@ -18,8 +18,9 @@ class Problem(NamedTuple):
     """Keys and indices that lead there, for example "graphs.encoder.file"; empty: the value as a whole."""
     message: str
     kind: str
-    """Pydantic's word for it, for example "missing"."""
-    given: object
+    """Pydantic's name for the problem, for example "missing"."""
+    value: object
+    """The value at fault."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message

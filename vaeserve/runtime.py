@@ -1,4 +1,4 @@
-"""What both halves know of ONNX Runtime: is it installed as it should be, and is an error of its a lack of memory?"""
+"""What both halves know of ONNX Runtime: whether just one is installed, and whether an error means lack of memory."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def prepare_onnxruntime(extras: str = "serving") -> None:
     nothing. Since 1.29 the Linux wheels send usage events to their maker unless told not to.
 
     Args:
-        extras: what to advise to install where there is none: `serving`, alone or with others.
+        extras: the extras that the error advises to install: `serving`, alone or with others.
 
     Raises:
         StartupError: none is installed, or both are, side by side.
@@ -38,12 +38,12 @@ def prepare_onnxruntime(extras: str = "serving") -> None:
 
 
 def is_out_of_memory(exc: Exception) -> bool:
-    """Whether what ONNX Runtime raised means that there is no more memory; it has no class for that."""
+    """Whether an error of ONNX Runtime means that memory ran out. It has no class for that."""
     return isinstance(exc, MemoryError) or bool(_OUT_OF_MEMORY.search(str(exc)))
 
 
 def installed_wheels(installed: Iterable[Distribution], module: Path) -> list[str]:
-    """Returns which wheels of ONNX Runtime put their files where the module lies, by name."""
+    """Returns the names of the ONNX Runtime wheels that put their files where the module lies."""
     names = {
         name
         for distribution in installed

@@ -112,7 +112,7 @@ def test_export_packages_the_same_pair_and_says_what_comes_next(
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert vae(arguments) == 2
     said = capsys.readouterr().err
-    assert said.endswith(f"; `vae {arguments[0]} --help` tells the options\n")
+    assert said.endswith(f"; `vae {arguments[0]} --help` lists the options\n")
     assert said.count("\n") == 1
 
 

@@ -8,10 +8,10 @@ from vaeserve.slices import Slices, rows_within
 
 
 def test_rows_follow_from_a_budget() -> None:
-    assert rows_within(100, most=64, budget=1000) == 10
-    assert rows_within(1, most=64, budget=1000) == 64
-    assert rows_within(5000, most=64, budget=1000) == 1
-    assert rows_within(0, most=64, budget=1000) == 64
+    assert rows_within(100, maximum=64, budget=1000) == 10
+    assert rows_within(1, maximum=64, budget=1000) == 64
+    assert rows_within(5000, maximum=64, budget=1000) == 1
+    assert rows_within(0, maximum=64, budget=1000) == 64
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4, 9, 10])

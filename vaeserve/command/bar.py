@@ -1,4 +1,4 @@
-"""A progress bar, for who watches a terminal. Needs tqdm, which no client must have: imported by who draws one."""
+"""A progress bar on a terminal. Needs tqdm, which a client can do without: imported only to draw a bar."""
 
 import os
 from collections.abc import MutableMapping
@@ -14,7 +14,7 @@ class Bar(tqdm):  # type: ignore[type-arg]  # tqdm takes them in its stubs alone
 
     @property
     def format_dict(self) -> MutableMapping[str, Any]:
-        """What tqdm draws from."""
+        """The figures that tqdm draws."""
         figures = super().format_dict
         if figures["ncols"]:
             figures["ncols"] = max(1, figures["ncols"] - _FREE_COLUMNS)
@@ -22,7 +22,7 @@ class Bar(tqdm):  # type: ignore[type-arg]  # tqdm takes them in its stubs alone
 
 
 def is_wide(stream: TextIO | None) -> bool:
-    """Whether a bar can be drawn: on a terminal, unless that says it has no columns."""
+    """Whether a bar can be drawn: the stream is a terminal, and does not report zero columns."""
     if stream is None or not stream.isatty():
         return False
     try:

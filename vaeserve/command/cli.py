@@ -67,14 +67,14 @@ def run(arguments: list[str]) -> int:
         code = _run(arguments)
         sys.stdout.flush()
         return code
-    except SystemExit as exc:  # argparse has said its part
+    except SystemExit as exc:  # argparse has printed its message
         return exc.code if isinstance(exc.code, int) else 1
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the reader left, for example `head`
         _discard_output()
         return 1
-    except OSError as exc:  # what nobody expected of the disk, or stdout is full
+    except OSError as exc:  # an unexpected failure of the disk, or stdout is full
         _discard_output()
         return _fail(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc.strerror), 1)
     except Exception as exc:
@@ -100,7 +100,7 @@ def _run(arguments: list[str]) -> int:
         return 0
     if verb is None:
         return _fail(f"no such verb: {name}{did_you_mean(name, VERBS)}; `vae --help` lists them", 2)
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC logs it also answers, and ours is the one line
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC also returns what it logs, and that is our one line
     half = verb.module.partition(".")[0]
     if (file := _file_in_place_of(half)) is not None:
         return _fail(f"{file}: hides the package {half}, which `vae {name}` needs: rename the file, or run `vae`", 1)
@@ -109,7 +109,7 @@ def _run(arguments: list[str]) -> int:
     except ModuleNotFoundError as exc:
         missing = exc.name or ""
         if missing.partition(".")[0] in _OWN_PACKAGES and missing not in (half, verb.module):
-            raise  # a half that is there lacks a module of its own
+            raise  # an installed half lacks one of its own modules
         return _fail(f"`vae {name}` needs {missing}: {how_to_install(verb.extra)}", 1)
     return code
 
@@ -141,7 +141,7 @@ def _warning_line(
 
 
 def _discard_output() -> None:
-    """Points stdout nowhere, or Python would complain as it flushes it at exit."""
+    """Points stdout at nothing, because Python would complain when it flushes it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

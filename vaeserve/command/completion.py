@@ -13,7 +13,7 @@ def completion(arguments: list[str]) -> int:
     parser = verb_parser(
         "completion",
         "Prints a script with which a shell completes verbs and their options.",
-        'To use it in this session: eval "$(vae completion bash)"; to keep it, put that line into ~/.bashrc.',
+        'To use it in this shell: eval "$(vae completion bash)". To keep it, add that line to ~/.bashrc.',
     )
     parser.add_argument("shell", choices=_SHELLS, help="%(choices)s")
     shell: str = parser.parse_args(arguments).shell

@@ -9,9 +9,10 @@ from vaeserve.command.outputs import (
     STANDARD,
     ResultFile,
     check_cells,
-    drawn_spec,
+    count_rows,
     output_of,
     parse_standard_input,
+    picture_spec,
     read_standard_input,
 )
 from vaeserve.command.parser import verb_parser
@@ -29,10 +30,13 @@ def decode(arguments: list[str]) -> int:
     check_cells(out, array.shape[0] if array.ndim else 1)
     from vaeserve.client.given import as_rows
     from vaeserve.command.streaming import joined, slices
+    from vaeserve.sources.names import shown
+
+    name = "standard input" if options.input == STANDARD else shown(options.input)
 
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
-        latent = model.latent.fit(as_rows(array, "latent"), "latent")
+        latent = model.latent.fit(as_rows(array, name), name)
         pieces = client.decode_stream(
             slices(latent, model),
             output="expectation" if options.expectation else "data",
@@ -41,8 +45,8 @@ def decode(arguments: list[str]) -> int:
             version=options.version,
         )
         decoded = joined(pieces, len(latent))
-    out.write_rows(decoded.output, drawn_spec(out, model), fingerprint=decoded.fingerprint)
-    out.tell(f"{len(decoded.output)} rows")
+    out.write_rows(decoded.output, picture_spec(out, model), fingerprint=decoded.fingerprint)
+    out.tell(count_rows(len(decoded.output)))
     return 0
 
 
@@ -56,7 +60,7 @@ def _decode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFil
         type=Path,
         required=True,
         metavar="Z.npz",
-        help="latents that `vae encode` wrote (.npz), or an array of latents (.npy); - is standard input",
+        help="latents that `vae encode` wrote (.npz), or an array of latents (.npy); -: standard input",
     )
     add_decoding_options(parser)
     options = parser.parse_args(arguments)
@@ -64,7 +68,7 @@ def _decode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFil
 
 
 def _read_latent(path: Path) -> "tuple[AnyArray, str | None]":
-    """Returns latents, and the fingerprint to insist on."""
+    """Returns latents, and the fingerprint that the model must have; None: any model."""
     from vaeserve.files import NPY_MAGIC, check_suffix, parse_array, parse_arrays, read_array, read_arrays
 
     if path == STANDARD:
@@ -78,5 +82,7 @@ def _read_latent(path: Path) -> "tuple[AnyArray, str | None]":
         arrays = read_arrays(path)
     for name in ("latent", "fingerprint"):
         if name not in arrays:
-            raise InvalidInput(str(path), f"holds no {name}: `vae encode` writes it; bare latents come as .npy")
+            raise InvalidInput(
+                str(path), f"holds no {name}, which `vae encode` writes; latents alone must be in a .npy file"
+            )
     return arrays["latent"], str(arrays["fingerprint"])

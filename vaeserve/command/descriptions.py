@@ -12,7 +12,7 @@ from vaeserve.printable import printable
 
 Lines = list[tuple[str, str]]
 
-_LEAST_COLUMNS, _MOST_COLUMNS = 30, 100  # beside the names; in all
+_MINIMUM_COLUMNS, _MAXIMUM_COLUMNS = 30, 100  # of a value; of a whole line
 
 
 def package_text(package: ModelPackage) -> str:
@@ -24,8 +24,8 @@ def package_text(package: ModelPackage) -> str:
     if manifest.preprocessing:
         lines.append(("preprocessed", manifest.preprocessing))
     if manifest.provenance:
-        known_by = f"SHA-256 of rows and split {manifest.provenance.data_sha256[:12]}..."
-        lines.append(("data set", f"{manifest.provenance.dataset} ({known_by})"))
+        digest = f"SHA-256 of rows and split {manifest.provenance.data_sha256[:12]}..."
+        lines.append(("data set", f"{manifest.provenance.dataset} ({digest})"))
         lines.append(("trained with", ", ".join(f"{n} {v}" for n, v in manifest.provenance.libraries.items())))
     heading = f"{manifest.name}, version {manifest.version}: model package in {package.directory}"
     return "\n\n".join([_section(heading, lines), *_metrics(manifest.metrics), *_parity(manifest)])
@@ -42,14 +42,14 @@ def _model_text(model: Model, target: str, remark: str) -> str:
     limits = model.limits
     lines = _pair_lines(model)
     lines.append(("provider", model.provider))
-    lines.append(("a request", f"at most {limits.call_rows:,} rows and {limits.request_bytes:,} bytes"))
-    batch = f"at most {limits.batch_rows:,} rows"
+    lines.append(("calls", f"at most {limits.call_rows:,} rows and {limits.request_bytes:,} bytes each"))
+    batches = f"at most {limits.batch_rows:,} rows each"
     if model.execution:
         executors, threads = model.execution.executors, model.execution.threads
-        batch += f"; {executors} at a time, {threads} thread{'s' * (threads > 1)} each ({model.execution.source})"
+        batches += f"; {executors} at a time, {threads} thread{'s' * (threads > 1)} each ({model.execution.source})"
         if model.execution.row_seconds:
-            batch += f"; about {model.execution.row_seconds * 1e6:,.0f} us a row"
-    lines.append(("a batch", batch))
+            batches += f"; about {model.execution.row_seconds * 1e6:,.0f} us a row"
+    lines.append(("batches", batches))
     lines.append(("noise", model.noise_algorithm))
     if model.exactness:
         lines.append(("exactness", _exactness(model.exactness)))
@@ -107,11 +107,11 @@ def _parity(manifest: Manifest) -> list[str]:
 
 
 def _section(heading: str, lines: Lines) -> str:
-    """Returns a heading and aligned lines; a value that is wider than the terminal goes on below its beginning."""
-    shown = [(printable(name), printable(value)) for name, value in lines]
-    width = max(len(name) for name, _ in shown)
-    columns = max(width + _LEAST_COLUMNS, min(shutil.get_terminal_size().columns, _MOST_COLUMNS))
+    """Returns a heading and aligned lines; a value wider than the terminal continues below its beginning."""
+    pairs = [(printable(name), printable(value)) for name, value in lines]
+    width = max(len(name) for name, _ in pairs)
+    columns = max(width + _MINIMUM_COLUMNS, min(shutil.get_terminal_size().columns, _MAXIMUM_COLUMNS))
     wrap = partial(textwrap.fill, width=columns, break_long_words=False, break_on_hyphens=False)
     hanging = " " * (width + 4)
-    wrapped = (wrap(value, initial_indent=f"  {name:<{width}}  ", subsequent_indent=hanging) for name, value in shown)
+    wrapped = (wrap(value, initial_indent=f"  {name:<{width}}  ", subsequent_indent=hanging) for name, value in pairs)
     return "\n".join([printable(heading), *wrapped])

@@ -10,7 +10,7 @@ _HEALTH_SECONDS = 3.0
 
 
 def health(arguments: list[str]) -> int:
-    """Asks a server for its health, as a container's health check does; returns 0 only where it is SERVING."""
+    """Asks a server for its health, as a container's health check does; returns 0 only if it is SERVING."""
     options = _health_options(arguments)
     import grpc
 
@@ -25,7 +25,7 @@ def health(arguments: list[str]) -> int:
     except grpc.RpcError as exc:
         failure = not_listening(to.target) if is_refused(exc) else call_error(exc, to.target, options.timeout)
         if failure.code == "NOT_FOUND":
-            failure = CallError(failure.code, f"service: the server tells the health of no service {options.service!r}")
+            failure = CallError(failure.code, f"service: the server does not report on a service {options.service!r}")
         status = failure.code
         print(f"vae: {failure}", file=sys.stderr)
     print(status)

@@ -9,7 +9,7 @@ from vaeserve.client.channel import Connection, open_channel
 from vaeserve.errors import CallError
 
 _REFUSED = re.compile("connection refused|no such file or directory", re.IGNORECASE)  # the latter of a Unix socket
-_LOOK_SECONDS = 1.0  # for what an absent server's machine says at once
+_LOOK_SECONDS = 1.0  # a machine without a server refuses at once
 
 
 def ask_health(connection: Connection, timeout_seconds: float, service: str = "") -> str:
@@ -27,7 +27,7 @@ def ask_health(connection: Connection, timeout_seconds: float, service: str = ""
 
 
 def check_listening(connection: Connection) -> None:
-    """Finds out at once, where calls would be repeated for a while, that nothing listens. Any other failure passes.
+    """Fails at once if nothing listens, because calls would be repeated for a while. Ignores any other failure.
 
     Raises:
         CallError: UNAVAILABLE; the connection is refused.
@@ -40,11 +40,11 @@ def check_listening(connection: Connection) -> None:
 
 
 def is_refused(error: grpc.RpcError) -> bool:
-    """Whether a call failed because nothing listens where the target points."""
+    """Whether a call failed because nothing listens at the target."""
     details = getattr(error, "details", lambda: "")() or ""
     return _REFUSED.search(details) is not None
 
 
 def not_listening(target: str) -> CallError:
-    """Returns what it means that a connection is refused."""
+    """Returns the error for a refused connection."""
     return CallError("UNAVAILABLE", f"nothing listens at {target} (connection refused): is `vae serve` running there?")

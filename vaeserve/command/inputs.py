@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from vaeserve.client.given import as_rows
 from vaeserve.command.outputs import STANDARD, parse_standard_input, read_standard_input
+from vaeserve.errors import InvalidInput
 from vaeserve.files import NPY_MAGIC, AnyArray, parse_array, read_array
 from vaeserve.package.manifest import DataSpec
 from vaeserve.sources.fitting import fit_table, open_rows, reads_rows
@@ -17,10 +18,10 @@ _STANDARD_INPUT = "standard input"
 
 
 class Input(NamedTuple):
-    """What was given, as far as it can be read before the model is known: its name, and one of the four."""
+    """An input, read as far as possible before the model is known: its name, and one of the four other fields."""
 
     name: str
-    """Of the file of rows, in errors."""
+    """What errors call the file of rows."""
     array: AnyArray | None = None
     table: Table | None = None
     content: bytes | None = None
@@ -57,7 +58,7 @@ def open_input(paths: Sequence[Path], skip_bad: bool) -> Input:
         skip_bad: whether to leave out and list lines of a file that cannot be read.
 
     Raises:
-        InvalidInput: named by the path; it cannot be read, or is neither an array nor a picture.
+        InvalidInput: named by the path; it cannot be read, is not rows or pictures, or is rows beside other inputs.
     """
     if list(paths) == [STANDARD]:
         content = read_standard_input()
@@ -71,4 +72,7 @@ def open_input(paths: Sequence[Path], skip_bad: bool) -> Input:
     if len(paths) == 1 and reads_rows(paths[0]):
         rows = open_rows(paths[0], skip_bad)
         return Input(name, table=rows) if isinstance(rows, Table) else Input(name, rows)
+    for path in paths[1:] and paths:
+        if path.suffix == ".npy" or reads_rows(path):
+            raise InvalidInput(shown(path), "is a file of rows, which must be the only input")
     return Input(name, files=picture_files(paths))

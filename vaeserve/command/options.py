@@ -1,4 +1,4 @@
-"""Options that client verbs share. Standard library only, so that help is answered at once."""
+"""Options that client verbs share. Standard library only, so that help is printed at once."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from vaeserve.errors import InvalidInput
 if TYPE_CHECKING:
     from vaeserve.client.blocking import Client
 
-_TARGET = "127.0.0.1:50051"  # where `vae serve` listens unless told otherwise
+_TARGET = "127.0.0.1:50051"  # where `vae serve` listens by default
 
 
 def add_server_options(parser: argparse.ArgumentParser, *, has_default: bool = True) -> None:
@@ -75,9 +75,9 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="X",
         help="one file of rows: an array of the model's shape (.npy, .npz, or MNIST's idx3-ubyte) or a table "
-        "(.csv, .parquet), whose columns are taken by name; or pictures (PNG, JPEG, WebP) and folders of them, with "
-        "the folders below, fitted as in training if the model says how, else of the model's size; "
-        "- is standard input: an array (.npy) or one picture",
+        "(.csv, .parquet), whose columns are matched by name; or pictures (PNG, JPEG, WebP) and folders of them, "
+        "searched in depth: fitted as in training if the model says how, otherwise of the model's size; "
+        "-: standard input, which holds an array (.npy) or one picture",
     )
     parser.add_argument("--skip-bad", action="store_true", help="leave out and list bad pictures and rows")
 
@@ -93,7 +93,7 @@ def add_draw_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check_draw(parser: argparse.ArgumentParser, options: argparse.Namespace, option: str) -> None:
-    """Exits where a seed or a first row is given, but `option` does not ask for a sample."""
+    """Exits if a seed or a first row is given, and `option` does not ask for a sample."""
     if getattr(options, option) != "sample" and (options.seed is not None or options.first_row):
         parser.error(f"--seed and --first-row are for --{option} sample")
 
@@ -112,7 +112,7 @@ def add_decoding_options(parser: argparse.ArgumentParser) -> None:
 def connect(options: argparse.Namespace) -> "Client":
     """Returns a client of the server that the options name. Its calls are bulk work.
 
-    Finds out at once, where calls would be repeated for a while, that nothing listens there.
+    Fails at once if nothing listens there, because calls would be repeated for a while.
 
     Raises:
         InvalidInput: the target has no port, the options contradict each other, or a file cannot be read.
@@ -141,8 +141,8 @@ def read_connection(options: argparse.Namespace) -> ServerOptions:
     """Returns the arguments of a connection to the server that the options name.
 
     Raises:
-        InvalidInput: the target has no port, where VAE_TARGET gives it named by that; or the file of the token cannot
-            be read.
+        InvalidInput: the target has no port, or the file of the token cannot be read. A target from VAE_TARGET is named
+            by that.
     """
     from vaeserve.client.targets import check_target
 

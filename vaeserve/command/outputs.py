@@ -1,4 +1,4 @@
-"""Where verbs write their results: files, or standard output, which is named `-`, as standard input is."""
+"""Where verbs write their results: files, or standard output. `-` names the standard streams."""
 
 import argparse
 import io
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vaeserve.package.row_spec import Array
     from vaeserve.sources.pictures import FittedRows
 
-ParsedOptions = TypeVar("ParsedOptions")
+Parsed = TypeVar("Parsed")
 
 _PICTURE_ROWS = 10_000  # more than anyone looks at
 
@@ -32,7 +32,7 @@ class ResultFile(NamedTuple):
     suffix: str
     """Of the format that is written, for example `.npy`."""
     formats: tuple[str, ...]
-    """Those that the verb can write, without dots."""
+    """The formats that the verb can write, without dots."""
 
     @property
     def is_stream(self) -> bool:
@@ -43,20 +43,20 @@ class ResultFile(NamedTuple):
         """Makes sure that a result can be written, before any work is done for it.
 
         Raises:
-            InvalidInput: named by the path; it ends in something else, or cannot be written.
+            InvalidInput: named by the path; it has another ending, or cannot be written.
         """
         from vaeserve.files import check_suffix, check_writable
 
         if not self.is_stream:
             check_suffix(self.path, *(f".{name}" for name in self.formats))
             check_writable(self.path)
-        elif getattr(sys.stdout, "name", "") == os.devnull:  # what `vae` puts there where nothing is
+        elif getattr(sys.stdout, "name", "") == os.devnull:  # what `vae` opens if standard output was closed
             raise InvalidInput("--out", "- is closed: there is no standard output to write to")
         elif self.suffix != ".csv" and sys.stdout.isatty():
             raise InvalidInput("--out", "- is a terminal, and what would be written is not text: redirect it")
 
     def write(self, fill: Callable[[BinaryIO], object]) -> None:
-        """Writes what `fill` writes into an open file: a file whole or not at all.
+        """Writes what `fill` writes into an open file. A file is written whole or not at all.
 
         Raises:
             InvalidInput: named by the path; the disk refuses it.
@@ -65,7 +65,7 @@ class ResultFile(NamedTuple):
 
         if not self.is_stream:
             return write(self.path, fill)
-        whole = io.BytesIO()  # NumPy writes no archive into a pipe
+        whole = io.BytesIO()  # NumPy cannot write an archive into a pipe
         fill(whole)
         try:
             sys.stdout.buffer.write(whole.getbuffer())
@@ -76,13 +76,13 @@ class ResultFile(NamedTuple):
             raise InvalidInput("standard output", str(exc.strerror)) from exc
 
     def write_arrays(self, **values: "Value") -> None:
-        """Writes a `.npz` file of what is not None."""
+        """Writes the values that are not None as a `.npz` file."""
         from vaeserve.files import save_arrays
 
         self.write(lambda file: save_arrays(file, **values))
 
     def write_rows(self, rows: "Array", spec: "DataSpec | None", **extras: "Value") -> None:
-        """Writes rows: as a picture if there is a spec to draw by, else as an array; a `.npz` has room for extras."""
+        """Writes rows: as a picture if there is a spec to draw by, else as an array. Only `.npz` holds the extras."""
         import numpy as np
 
         if spec is not None:
@@ -96,36 +96,41 @@ class ResultFile(NamedTuple):
             self.write_arrays(output=rows, **extras)
 
     def tell(self, text: str) -> None:
-        """Tells what was written: on stderr where standard output holds it."""
+        """Prints what was written: on stderr if standard output holds the result."""
         name = "standard output" if self.is_stream else self.path
         print(f"{name}: {text}", file=sys.stderr if self.is_stream else sys.stdout)
 
 
 def add_output_options(parser: argparse.ArgumentParser, about: str, *formats: str) -> None:
     """Adds `--out` and `--format`. The first of the formats is the default for standard output."""
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"{about}; - is standard output")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"{about}; -: standard output")
     parser.add_argument("--format", choices=formats, help=f"format for standard output (--out -); default {formats[0]}")
     parser.set_defaults(formats=formats)
 
 
 def output_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ResultFile:
-    """Returns where a result goes; exits where the options do not say so."""
+    """Returns where a result goes; exits if the options contradict each other."""
     formats: tuple[str, ...] = options.formats
     if options.out == STANDARD:
         return ResultFile(STANDARD, f".{options.format or formats[0]}", formats)
     if options.format:
-        parser.error("--format is for --out - only: the ending of a file name says its format")
+        parser.error("--format is only for --out -; the ending of a file name says its format")
     return ResultFile(options.out, options.out.suffix, formats)
 
 
+def count_rows(count: int) -> str:
+    """Returns "1 row", or "2 rows"."""
+    return f"{count} row{'s' * (count != 1)}"
+
+
 def tell_rows(out: ResultFile, what: str, data: "FittedRows", seed: int | None, first_row: int) -> None:
-    """Tells what was written, after a list on stderr of what was left out."""
+    """Prints what was written, after a list on stderr of what was left out."""
     for note in data.notes:
         print(note, file=sys.stderr)
     if data.skipped:
         print(f"left out {len(data.skipped)}:", *data.skipped, sep="\n  ", file=sys.stderr)
-    drawn = "" if seed is None else f", drawn with seed {seed} from row {first_row}"
-    out.tell(f"{what} of {len(data.rows)} rows{drawn}")
+    draw = "" if seed is None else f", drawn with seed {seed} from row {first_row}"
+    out.tell(f"{what} of {count_rows(len(data.rows))}{draw}")
 
 
 def check_cells(out: ResultFile, rows: int) -> None:
@@ -136,8 +141,8 @@ def check_cells(out: ResultFile, rows: int) -> None:
         )
 
 
-def drawn_spec(out: ResultFile, model: "Model") -> "DataSpec | None":
-    """Returns the range that a picture is drawn in; None where none is drawn."""
+def picture_spec(out: ResultFile, model: "Model") -> "DataSpec | None":
+    """Returns the model's data, in whose range a picture is drawn. None: no picture is drawn."""
     return model.data if out.suffix == ".png" else None
 
 
@@ -145,7 +150,7 @@ def read_standard_input() -> bytes:
     """Returns all of standard input.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: it is empty.
     """
     content = b"" if sys.stdin is None else sys.stdin.buffer.read()
     if not content:
@@ -153,7 +158,7 @@ def read_standard_input() -> bytes:
     return content
 
 
-def parse_standard_input(content: bytes, parse: Callable[[BinaryIO], ParsedOptions]) -> ParsedOptions:
+def parse_standard_input(content: bytes, parse: Callable[[BinaryIO], Parsed]) -> Parsed:
     """Returns what standard input holds. Raises InvalidInput if it cannot be parsed."""
     try:
         return parse(io.BytesIO(content))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-_SHOW = "\0parser"  # no argument of a command line can hold it
+_ASK = "\0parser"  # no argument of a command line can hold it
 
 
-class _Shown(Exception):
+class _Carrier(Exception):
     """Carries a verb's parser out of the verb."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
@@ -18,23 +18,23 @@ class _Shown(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong on one line, and which option was probably meant."""
+    """Prints what is wrong on one line, and which option was probably meant."""
 
-    _given: Sequence[str] = ()
+    _arguments: Sequence[str] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401, argparse's own types
-        if args == [_SHOW]:
-            raise _Shown(self)
-        self._given = args or ()
+        if args == [_ASK]:
+            raise _Carrier(self)
+        self._arguments = args or ()
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"vae: {self._unknown_option() or message}; `{self.prog} --help` tells the options\n")
+        self.exit(2, f"vae: {self._unknown_option() or message}; `{self.prog} --help` lists the options\n")
 
     def _unknown_option(self) -> str:
         """Returns what to say of the first option that does not exist: argparse would name what is missing instead."""
         options = [option for option in self._option_string_actions if option.startswith("--")]
-        for argument in self._given:
+        for argument in self._arguments:
             name = argument.partition("=")[0]
             if name == "--":
                 break
@@ -44,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def verb_parser(verb: str, summary: str, epilog: str = "") -> argparse.ArgumentParser:
-    """Returns the parser of a verb, without options. What is not given is None; no Path that is given is empty."""
+    """Returns the parser of a verb, without options. Paths must not be empty."""
     parser = _Parser(prog=f"vae {verb}", description=summary, epilog=epilog, allow_abbrev=False)
     parser.register("type", Path, _path)
     return parser
@@ -53,15 +53,15 @@ def verb_parser(verb: str, summary: str, epilog: str = "") -> argparse.ArgumentP
 def parser_of(verb: Callable[[list[str]], int]) -> argparse.ArgumentParser:
     """Returns the parser of a verb: it parses its arguments before it does anything else."""
     try:
-        verb([_SHOW])
-    except _Shown as shown:
-        return shown.parser
+        verb([_ASK])
+    except _Carrier as carrier:
+        return carrier.parser
     raise AssertionError("a verb parsed nothing. This is a bug.")
 
 
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """Returns what to add to an error about a name, if it is much like one that is known."""
-    near = difflib.get_close_matches(given, list(known), n=1)
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Returns what to add to an error about an unknown name, if it resembles one of `names`."""
+    near = difflib.get_close_matches(name, list(names), n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
@@ -69,7 +69,7 @@ def path_text(text: str) -> str:
     """Returns a path as it was given.
 
     Raises:
-        ArgumentTypeError: it is empty: to Path that is the current directory, to a script a variable that was not set.
+        ArgumentTypeError: it is empty, which Path takes for the current directory; in a script a variable was not set.
     """
     if not text:
         raise argparse.ArgumentTypeError("must be a path, not empty")

@@ -14,19 +14,18 @@ _GAP = 2  # pixels between cells
 _BACKGROUND = 96  # grey: neither the black nor the white of a picture
 
 
-def grid_png(rows: AnyArray, spec: DataSpec, *, columns: int | None = None) -> bytes:
-    """Returns a PNG that shows every row, in reading order.
+def grid_png(rows: AnyArray, spec: DataSpec) -> bytes:
+    """Returns a PNG that shows every row, in reading order, in an about square grid.
 
     Args:
         rows: [rows, height, width, channels], data or expectation, with 1 or 3 channels.
         spec: the range that becomes black to white; values past it are clipped.
-        columns: images side by side; None makes the grid about square.
 
     Raises:
         InvalidInput: the rows are not images of this spec.
     """
     pixels = _pixels(rows, spec)
-    return png(tile(pixels, columns or math.ceil(math.sqrt(len(pixels)))))
+    return png(tile(pixels, math.ceil(math.sqrt(len(pixels)))))
 
 
 def pairs_png(originals: AnyArray, reconstructions: AnyArray, spec: DataSpec, *, columns: int = 16) -> bytes:
@@ -39,7 +38,7 @@ def pairs_png(originals: AnyArray, reconstructions: AnyArray, spec: DataSpec, *,
         columns: images side by side.
 
     Raises:
-        InvalidInput: the rows are not images of this spec, or not equally many.
+        InvalidInput: the rows are not images of this spec, or their numbers differ.
     """
     above, below = _pixels(originals, spec), _pixels(reconstructions, spec)
     if len(above) != len(below):
@@ -69,7 +68,7 @@ def tile(cells: Pixels, columns: int) -> Pixels:
 def _pixels(rows: AnyArray, spec: DataSpec) -> Pixels:
     """Returns rows rescaled linearly from the spec's range to 0..255, and enlarged."""
     if spec.kind != "image":
-        raise InvalidInput("rows", f"are those of a {spec.kind}, which no picture shows: write .npy or .npz")
+        raise InvalidInput("rows", f"are those of a {spec.kind} and cannot be drawn: write .npy or .npz")
     if rows.shape[1:] != spec.shape or len(rows) == 0:
         raise InvalidInput("rows", f"of shape {list(rows.shape)} are not images of shape {list(spec.shape)}")
     if spec.shape[2] not in (1, 3):

@@ -3,7 +3,7 @@
 import argparse
 
 from vaeserve.command.options import add_decoding_options, add_server_options, connect
-from vaeserve.command.outputs import ResultFile, check_cells, drawn_spec, output_of
+from vaeserve.command.outputs import ResultFile, check_cells, count_rows, output_of, picture_spec
 from vaeserve.command.parser import verb_parser
 
 
@@ -27,7 +27,7 @@ def sample(arguments: list[str]) -> int:
             version=options.version,
         )
         sampled = joined(pieces, options.count)
-        spec = drawn_spec(out, client.get_model(options.model, options.version))
+        spec = picture_spec(out, client.get_model(options.model, options.version))
     out.write_rows(
         sampled.output,
         spec,
@@ -36,7 +36,7 @@ def sample(arguments: list[str]) -> int:
         first_row=options.first_row,
         fingerprint=sampled.fingerprint,
     )
-    out.tell(f"{options.count} rows of seed {sampled.seed}, from row {options.first_row}")
+    out.tell(f"{count_rows(options.count)}, drawn with seed {sampled.seed} from row {options.first_row}")
     return 0
 
 

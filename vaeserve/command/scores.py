@@ -17,10 +17,10 @@ SCORES = ("log_likelihood", "kl", "elbo", "squared_error")
 
 
 def check_format(output: ResultFile) -> None:
-    """Makes sure that there is what writes a format, before any work is done for it.
+    """Makes sure that the format's library is installed, before any work is done for it.
 
     Raises:
-        InvalidInput: Arrow is not installed, which writes `.parquet`.
+        InvalidInput: `.parquet` needs Arrow, which is not installed.
     """
     if output.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise InvalidInput(str(output.path), "needs pyarrow: pip install pyarrow, or write .csv or .npz")
@@ -29,14 +29,14 @@ def check_format(output: ResultFile) -> None:
 def write_scores(
     output: ResultFile, scored: Reconstructed, files: Sequence[str], first_row: int, numbers: AnyArray | None = None
 ) -> None:
-    """Writes the scores that the model has, one line a row; a `.npz` tells too what they came from.
+    """Writes the scores that the model has, one line a row. A `.npz` file also holds where they came from.
 
     Args:
-        output: where to.
+        output: the file or standard output.
         scored: the rows, decoded again, and their scores.
-        files: that the rows came from; none if they came from an array.
+        files: of which each holds one row; empty if the rows came from an array or a table.
         first_row: number of the first row of a sample.
-        numbers: of the rows in the file that they came from, if some of it was left out.
+        numbers: of the rows in their file, if some of its rows were left out.
 
     Raises:
         InvalidInput: the disk refuses it.

@@ -15,7 +15,7 @@ from vaeserve.package.row_spec import Array
 
 
 def slices(rows: Array | list[bytes], model: Model) -> Iterator[Array | list[bytes]]:
-    """Returns rows of data, or latents, in slices of which neither request nor reply is much above a message."""
+    """Returns slices of data or of latents. Each makes a request and a reply of about one message."""
     step = max(1, MESSAGE_BYTES // max(model.data.bytes_of(1, "float32"), model.latent.bytes_of(1)))
     return (rows[start : start + step] for start in range(0, len(rows), step))
 

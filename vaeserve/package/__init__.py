@@ -1,13 +1,13 @@
 """A model package: what describes it, and how it is written and opened. No gRPC, no protobuf.
 
 directory       opens a package, or writes a whole one at once
-swap            puts a new directory in the place of an old one
+swap            swaps two directories
 manifest        the description of a package, kept in its manifest.json
-contents        what it says of the files: graphs, priors, probes, and the checks that they passed
-data_spec       what it says of one row of data
-row_spec        what any row answers: its bytes, blank rows, whether an array fits
+contents        what the manifest says of the files: graphs, priors, probes, and the checks that they passed
+data_spec       what the manifest says of one row of data
+row_spec        one row of any tensor: its bytes, blank rows, whether an array fits
 signatures      what every graph of a package takes and gives
 probes          compares a graph's answers with the trainer's own
 external_data   whether a graph takes weights that no checksum covers
-bounded         files from outside, read no further than they may be long
+bounded         files from outside, read up to a maximum size
 """

@@ -1,4 +1,4 @@
-"""Files of strangers, read no further than they may be long: regular files, and archives by what they unpack to."""
+"""Files from outside, read up to a maximum size: regular files, and archives by their unpacked size."""
 
 import io
 import os
@@ -12,7 +12,7 @@ import numpy as np
 
 from vaeserve.files import MALFORMED, AnyArray, parse_arrays
 
-_DIRECTORY_BYTES: Final = 2**20  # of an archive: zipfile makes an object of each entry before any can be counted
+_DIRECTORY_BYTES: Final = 2**20  # of an archive, because zipfile makes an object of each entry first
 _END, _END_64 = b"PK\x05\x06", b"PK\x06\x07"  # of an archive; the second leads to a directory of any length
 _END_BYTES, _END_64_BYTES = 22, 20
 _HEADERS = {
@@ -21,24 +21,24 @@ _HEADERS = {
 }
 
 
-def read_regular(path: Path, most_bytes: int) -> bytes:
-    """Returns what a regular file holds. Anything else, such as a pipe or a device, is not waited for.
+def read_regular(path: Path, maximum_bytes: int) -> bytes:
+    """Returns the content of a regular file. It does not wait for anything else, such as a pipe or a device.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is not a regular file, or longer than `most_bytes`.
+        ValueError: it is not a regular file, or is longer than `maximum_bytes`.
     """
-    _check(path.stat(), most_bytes)  # opening some devices does something by itself
+    _check(path.stat(), maximum_bytes)  # because opening some devices has side effects
     with open(path, "rb", opener=_open_without_waiting) as file:
-        _check(os.fstat(file.fileno()), most_bytes)  # another may have taken its place
-        content = file.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise _too_long(len(content), most_bytes)
+        _check(os.fstat(file.fileno()), maximum_bytes)  # another file may have taken its place
+        content = file.read(maximum_bytes + 1)
+    if len(content) > maximum_bytes:
+        raise _too_long(len(content), maximum_bytes)
     return content
 
 
-def read_archive(content: bytes, most_bytes: int) -> dict[str, AnyArray]:
-    """Returns the arrays of a `.npz` file, by name, if they unpack to no more than `most_bytes`.
+def read_archive(content: bytes, maximum_bytes: int) -> dict[str, AnyArray]:
+    """Returns the arrays of a `.npz` file, by name, if they unpack to no more than `maximum_bytes`.
 
     Raises:
         ValueError: they would unpack to more, or it holds anything else.
@@ -51,8 +51,8 @@ def read_archive(content: bytes, most_bytes: int) -> dict[str, AnyArray]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
-            if (unpacked := sum(entry.file_size for entry in entries)) > most_bytes:
-                raise _too_long(unpacked, most_bytes, "unpacks to")
+            if (unpacked := sum(entry.file_size for entry in entries)) > maximum_bytes:
+                raise _too_long(unpacked, maximum_bytes, "unpacks to")
             for entry in entries:
                 _check_entry(archive, entry)
     except ValueError:
@@ -63,7 +63,7 @@ def read_archive(content: bytes, most_bytes: int) -> dict[str, AnyArray]:
 
 
 def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-    """Refuses an array that says it is longer than its file, and packings that unpack without a bound."""
+    """Refuses an array whose header claims more than its entry holds, and compression without a known bound."""
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{entry.filename}: is packed in a way that NumPy does not use")
     with archive.open(entry) as file:
@@ -79,12 +79,12 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _check(status: os.stat_result, most_bytes: int) -> None:
+def _check(status: os.stat_result, maximum_bytes: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("is not a regular file")
-    if status.st_size > most_bytes:
-        raise _too_long(status.st_size, most_bytes)
+    if status.st_size > maximum_bytes:
+        raise _too_long(status.st_size, maximum_bytes)
 
 
-def _too_long(size: int, most_bytes: int, verb: str = "is") -> ValueError:
-    return ValueError(f"{verb} {size:,} bytes, at most {most_bytes:,} are taken")
+def _too_long(size: int, maximum_bytes: int, verb: str = "is") -> ValueError:
+    return ValueError(f"{verb} {size:,} bytes, at most {maximum_bytes:,} are taken")

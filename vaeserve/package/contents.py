@@ -50,7 +50,7 @@ class Graph(File):
     outputs: tuple[TensorSpec, ...]
 
     def check(self, name: str, signature: Signature) -> None:
-        """Raises ValueError, which names the graph, unless it takes and gives what its signature says."""
+        """Checks inputs and outputs against a signature. Raises ValueError, which names the graph."""
         _check_tensors(name, self.inputs, signature.inputs, exactly=True)
         _check_tensors(name, self.outputs, signature.outputs)
 
@@ -76,13 +76,13 @@ class Graphs(Record):
 
     @property
     def by_name(self) -> dict[str, Graph]:
-        """The graphs that there are."""
+        """The graphs that exist, by name."""
         graphs = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
         return {name: graph for name, graph in graphs.items() if graph is not None}
 
 
 class Prior(Record):
-    """A distribution over latents to sample from. `standard` is N(0, I) and has no graph, every other one has."""
+    """A distribution over latents to sample from. `standard` is N(0, I) and has no graph; every other one has."""
 
     name: Name
     noise_size: PositiveInt
@@ -94,7 +94,7 @@ class Prior(Record):
 
     @property
     def graphs(self) -> dict[str, Graph]:
-        """The graphs that there are, by the name that their probes have."""
+        """The graphs that exist, by the name that their probes have."""
         graphs = {f"prior.{self.name}": self.graph, f"density.{self.name}": self.density}
         return {name: graph for name, graph in graphs.items() if graph is not None}
 
@@ -115,7 +115,7 @@ class Tolerance(Record):
 
 
 class Probes(File):
-    """Fixed inputs and the trainer's own outputs for them, and how near a provider must come."""
+    """Fixed inputs and the trainer's own outputs for them, and how close a provider must come."""
 
     tolerances: dict[Literal["cpu", "cuda"], Tolerance]
 
@@ -143,7 +143,7 @@ class Provenance(Record):
 
     dataset: str
     data_sha256: Sha256
-    """Over its rows and their split into those to train on, to validate on and to test on."""
+    """Over its rows and their split into training, validation and test rows."""
     config: dict[str, str | int | float | bool | None]
     libraries: dict[str, str]
 

@@ -13,12 +13,12 @@ Fit = Literal["crop", "pad", "stretch", "exact"]
 
 
 class ImageFit(Record):
-    """How picture files of any size become rows; in the words of `vae train`. All are turned upright, as EXIF says."""
+    """How picture files of any size become rows, in the terms of `vae train`; each is turned upright as EXIF says."""
 
     fit: Fit
-    """How each is brought to the height and width of a row; exact: not at all, others are refused."""
+    """How each is brought to the height and width of a row; exact: other sizes are refused."""
     channels: Literal[1, 3] | None = None
-    """To what colours are converted; None: not at all, others are refused."""
+    """Number of channels that colours are converted to; None: no conversion, other pictures are refused."""
 
 
 class DataSpec(Record, RowSpec):
@@ -33,9 +33,9 @@ class DataSpec(Record, RowSpec):
     missing_allowed: bool = False
     """Whether NaN stands for a missing value."""
     columns: Columns = ()
-    """Names of a table's features, in order; empty where they have none."""
+    """Names of a table's features, in order; empty if they have none."""
     image_fit: ImageFit | None = None
-    """How pictures were brought to rows; None where rows were no picture files, or nobody told."""
+    """How picture files became rows; None: rows were not picture files, or that is not known."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -44,7 +44,7 @@ class DataSpec(Record, RowSpec):
         if self.minimum >= self.maximum:
             raise ValueError("minimum must be below maximum")
         if self.dtype == "uint8" and (self.minimum < 0 or self.maximum > 255):
-            raise ValueError("uint8 data lies within [0, 255]")
+            raise ValueError("uint8 data must lie within [0, 255]")
         if self.dtype == "uint8" and self.missing_allowed:
             raise ValueError("missing_allowed needs float32: uint8 has no NaN")
         if self.columns and (self.kind, len(self.columns)) != ("table", self.size):

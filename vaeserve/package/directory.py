@@ -14,7 +14,7 @@ from vaeserve.package.bounded import read_archive, read_regular
 from vaeserve.package.manifest import MANIFEST_FILE, File, Graph, Manifest, Probes
 from vaeserve.package.swap import swap
 
-# Most bytes of a file, which is read whole. Names of columns are what makes manifests long.
+# Maximum size of each file, which is read whole. Column names are what makes manifests long.
 _MANIFEST_BYTES = 2 * 2**20
 _GRAPH_BYTES = 2**31 - 1  # what one message of protobuf holds
 _PROBES_BYTES = 2**30  # packed, and unpacked too
@@ -22,7 +22,7 @@ _OTHER_BYTES = 64 * 2**20
 
 
 class ModelPackage(NamedTuple):
-    """A model package on disk whose every checksum was verified when it was opened."""
+    """A model package on disk. Every checksum was verified when it was opened."""
 
     directory: Path
     manifest: Manifest
@@ -43,11 +43,11 @@ class ModelPackage(NamedTuple):
         """Returns a file's bytes, verified once more, so that what runs is what was checked.
 
         Raises:
-            PackageError: the file is missing, altered, no regular file, or too long.
+            PackageError: the file is missing, altered, too long, or not a regular file.
         """
         path = self.directory / file.file
         try:
-            content = read_regular(path, _most_bytes(file))
+            content = read_regular(path, _maximum_bytes(file))
         except OSError as exc:
             raise PackageError(f"{path}: cannot be read: {exc.strerror}") from exc
         except ValueError as exc:
@@ -63,7 +63,7 @@ class ModelPackage(NamedTuple):
         """Returns the probes: arrays named `graph.tensor`, for example `encoder.data`.
 
         Raises:
-            PackageError: the file is missing, altered, too long or no archive of arrays.
+            PackageError: the file is missing, altered, too long, or not an archive of arrays.
         """
         content = self.read(self.manifest.probes)
         try:
@@ -73,7 +73,7 @@ class ModelPackage(NamedTuple):
 
     @classmethod
     def write(cls, directory: Path, manifest: Manifest, files: Mapping[str, bytes], *, overwrite: bool = False) -> Self:
-        """Writes a package so that `directory` holds all of it or what it held before.
+        """Writes a package. Afterwards `directory` holds all of it, or what it held before.
 
         Everything goes into a dot-named sibling first, which then takes the directory's place. An existing directory
         is refused unless `overwrite` says otherwise, and is only ever replaced if it is empty or a model package
@@ -86,7 +86,7 @@ class ModelPackage(NamedTuple):
         """
         _check_files(manifest, files)
         try:
-            place = directory.resolve()  # of what a link points to, not of the link
+            place = directory.resolve()  # follows a link, which itself stays
             replaces = _replaces_package(directory, overwrite)
             place.parent.mkdir(parents=True, exist_ok=True)
             staging = place.parent / f".{place.name}.{token_hex(4)}"
@@ -107,7 +107,7 @@ class ModelPackage(NamedTuple):
 
 
 def check_place(directory: Path) -> None:
-    """Makes sure that nothing stands where a new package is to go, before any work is done for it.
+    """Makes sure that a new package can be written there, before any work is done for it.
 
     Raises:
         PackageError: the directory exists, and is not empty; or it cannot be made.
@@ -122,10 +122,10 @@ def check_place(directory: Path) -> None:
 
 
 def parse_probes(content: bytes) -> dict[str, AnyArray]:
-    """Returns the arrays of an archive of probes. One that is a text, the name of another, stands for that.
+    """Returns the arrays of an archive of probes. An array that is a text names another array, and stands for it.
 
     Raises:
-        ValueError: it is not such an archive, unpacks to too much, or names what is not there.
+        ValueError: it is not such an archive, unpacks to too much, or names an array that is not there.
     """
     stored = read_archive(content, _PROBES_BYTES)
     references = {name: str(array) for name, array in stored.items() if array.dtype.kind == "U" and not array.ndim}
@@ -141,7 +141,7 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _most_bytes(file: File) -> int:
+def _maximum_bytes(file: File) -> int:
     return _GRAPH_BYTES if isinstance(file, Graph) else _PROBES_BYTES if isinstance(file, Probes) else _OTHER_BYTES
 
 
@@ -154,10 +154,10 @@ def _check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Reads what a package says of itself; nothing is verified.
+    """Reads a package's manifest. No other file is read.
 
     Raises:
-        PackageError: there is no manifest, or it is not a regular file, too long or not understood.
+        PackageError: there is no manifest, or it is too long, not a regular file or not understood.
     """
     source = directory / MANIFEST_FILE
     try:
@@ -173,7 +173,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def _replaces_package(directory: Path, overwrite: bool) -> bool:
-    """Whether there is a package to replace; False where nothing stands in the way. Raises PackageError."""
+    """Whether there is a package to replace. False: the place is free. Raises PackageError."""
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return False
     if not (directory / MANIFEST_FILE).exists():

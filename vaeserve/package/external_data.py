@@ -1,7 +1,7 @@
-"""Whether an ONNX graph takes weights from other files, which no checksum covers. Reads the bytes of protobuf itself.
+"""Whether an ONNX graph takes weights from other files, which no checksum covers.
 
-`onnx` itself is more than a server may need. What is looked through are the messages in which a TensorProto can lie, by
-the numbers of their fields (onnx.proto); all else is stepped over.
+This reads protobuf's bytes itself, because a server does not need the rest of `onnx`. It looks into the messages that
+can hold a TensorProto, by their field numbers in onnx.proto, and steps over everything else.
 """
 
 from collections.abc import Iterator
@@ -18,30 +18,30 @@ _WITHIN: Final[dict[str, dict[int, str]]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
-_DEEPEST = 100  # messages within messages, which is also where protobuf stops
+_MAXIMUM_DEPTH = 100  # of nested messages, which is protobuf's own limit
 
 
 def check_weights(content: bytes) -> None:
     """Makes sure that a graph holds all its weights itself.
 
     Raises:
-        ValueError: it names files with weights, or is not an ONNX graph.
+        ValueError: it takes weights from another file, or is not an ONNX graph.
     """
     waiting = [("model", memoryview(content), 0)]
     while waiting:
         kind, message, depth = waiting.pop()
-        if depth > _DEEPEST:
+        if depth > _MAXIMUM_DEPTH:
             raise ValueError("is not an ONNX graph: too deep")
         for field, value in _fields(message):
             if kind == "tensor":
                 if field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value != 0):
-                    raise ValueError("takes weights from another file, and a package's graph must hold its own")
+                    raise ValueError("takes weights from another file; a package's graph must hold its own")
             elif (inner := _WITHIN[kind].get(field)) and isinstance(value, memoryview):
                 waiting.append((inner, value, depth + 1))
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yields each field of a message: its number, and its value where that is a varint or bytes, else 0."""
+    """Yields each field of a message: its number, and its value if that is a varint or bytes, else 0."""
     place, end = 0, len(message)
     while place < end:
         key, place = _varint(message, place)
@@ -62,7 +62,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """Returns a number of 7 bits a byte, and where it ends."""
+    """Returns a varint, which holds 7 bits in each byte, and the place after it."""
     value = 0
     for count, byte in enumerate(message[place : place + 10]):
         value |= (byte & 0x7F) << 7 * count

@@ -60,12 +60,12 @@ SCHEMA_VERSION: Final = 2  # the only one that is read
 STANDARD = "standard"  # the prior N(0, I)
 MANIFEST_FILE = "manifest.json"
 
-_MOST_VALUES = 5000  # of a manifest, columns apart: each may be an error, which costs some thousand times its bytes
-_MOST_SAID = 500  # characters of an error, which may quote what is wrong
+_MAXIMUM_VALUES = 5000  # without columns: each may become an error, which takes a thousand times its bytes
+_MAXIMUM_CHARACTERS = 500  # of an error, which may quote what is wrong
 
 
 class Manifest(Record):
-    """Describes a model package. Raises PackageError from `parse` where it is not understood."""
+    """Describes a model package; `parse` reads one."""
 
     schema_version: Literal[2] = SCHEMA_VERSION
     name: Name
@@ -109,7 +109,7 @@ class Manifest(Record):
 
     @property
     def served_graphs(self) -> dict[str, Graph]:
-        """Those that a server runs: all but the densities."""
+        """The graphs that a server runs: all but the densities."""
         of_priors = {f"prior.{prior.name}": prior.graph for prior in self.priors if prior.graph is not None}
         return self.graphs.by_name | of_priors
 
@@ -164,7 +164,7 @@ class Manifest(Record):
             source: what to call it in an error, usually its path.
 
         Raises:
-            PackageError: the JSON is malformed, of another schema version, or describes no possible package.
+            PackageError: the JSON is malformed, of another schema version, or describes a package that cannot exist.
         """
         try:
             version = _AnyManifest.model_validate_json(text).schema_version
@@ -172,15 +172,15 @@ class Manifest(Record):
                 raise PackageError(
                     f"{source}: schema_version {version} is unknown; this version reads {SCHEMA_VERSION}"
                 )
-            if _count_values(text) > _MOST_VALUES:
-                raise PackageError(f"{source}: holds more than {_MOST_VALUES} values beside the names of columns")
+            if _count_values(text) > _MAXIMUM_VALUES:
+                raise PackageError(f"{source}: holds more than {_MAXIMUM_VALUES} values beside the names of columns")
             return cls.model_validate_json(text)
         except ValidationError as exc:
-            raise PackageError(f"{source}: {str(first_problem(exc))[:_MOST_SAID]}") from exc
+            raise PackageError(f"{source}: {str(first_problem(exc))[:_MAXIMUM_CHARACTERS]}") from exc
 
 
 def _count_values(text: str | bytes) -> int:
-    """Returns how many values a manifest holds, within others too, names of columns apart."""
+    """Returns how many values a manifest holds, nested ones included and names of columns excluded."""
     parsed = from_json(text)
     if isinstance(data := parsed.get("data"), dict):
         data.pop("columns", None)

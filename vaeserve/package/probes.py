@@ -10,9 +10,9 @@ from vaeserve.package.manifest import DataSpec, Tolerance
 
 Arrays = Mapping[str, npt.NDArray[np.number]]
 Reach = npt.NDArray[np.float64] | float
-"""How far apart values of data lie: one number, or one a column."""
+"""Width of the range that values of data span: one number, or one a column."""
 
-_ROUNDING = 1e-6  # relative: what float32 leaves open of a value that is far larger than its column's reach
+_ROUNDING = 1e-6  # relative: float32's own, which matters where a value is far larger than its column's reach
 
 
 class Comparison(NamedTuple):
@@ -26,9 +26,9 @@ class Comparison(NamedTuple):
 
 
 def reach_of(data: DataSpec, rows: npt.NDArray[np.number]) -> Reach:
-    """Returns how far apart values of data lie: maximum - minimum; in a float32 table what some rows show, by column.
+    """Returns the width of the data's range: maximum - minimum. In a float32 table: the width of each column.
 
-    A table's own range only keeps out what no row can hold, and may be wider than its rows by any factor.
+    The range of a table only keeps out impossible values, and may be far wider than its rows.
 
     Args:
         data: the range that data lies in.
@@ -38,22 +38,22 @@ def reach_of(data: DataSpec, rows: npt.NDArray[np.number]) -> Reach:
     if data.kind == "image" or data.dtype == "uint8" or not len(rows):
         return widest
     missing, wide = np.isnan(rows), rows.astype(np.float64)
-    shown = np.where(missing, -np.inf, wide).max(0) - np.where(missing, np.inf, wide).min(0)
-    return np.minimum(np.where(shown > 0, shown, 1.0), widest)  # a column that never varies shows no scale
+    span = np.where(missing, -np.inf, wide).max(0) - np.where(missing, np.inf, wide).min(0)
+    return np.minimum(np.where(span > 0, span, 1.0), widest)  # a column that never varies has no scale
 
 
 def compare(outputs: Arrays, references: Arrays, reach: Reach, tolerance: Tolerance) -> list[Comparison]:
     """Compares every reference with the output of the same name.
 
-    `expectation` may differ by absolute * reach, and in a table by float32's rounding; so may `parameters` that are the
-    expectation itself. Integer `data` must be equal,
-    except that a value may be one apart where the reference expectation lies within that distance of a rounding tie.
-    Everything else may differ by absolute + relative * |reference|. What is not finite never passes.
+    `expectation` may differ by absolute * reach, and in a table by float32's rounding too; so may `parameters` that are
+    the expectation itself. Integer `data` must be equal, but a value may be one apart where the reference expectation
+    lies within that distance of a rounding tie. Everything else may differ by absolute + relative * |reference|.
+    A value that is not finite never passes.
 
     Args:
         outputs: arrays by name, [rows, ...].
         references: arrays by name, of the same shapes.
-        reach: of the data, as `reach_of` tells it.
+        reach: of the data, as `reach_of` returns it.
         tolerance: the provider's tolerance.
     """
     comparisons = []

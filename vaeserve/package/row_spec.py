@@ -1,4 +1,4 @@
-"""RowSpec: what one row of a tensor is. It answers for its bytes, for blank rows, and whether an array fits."""
+"""RowSpec: one row of a tensor: its bytes, blank rows, and whether an array fits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class RowSpec:
     def fit(self, array: Array, field: str) -> Array:
         """Returns a user's rows as the model takes them, [rows, *shape] of `dtype`.
 
-        Float16 stays float16 where float32 is taken: it is half as long on the wire, and loses nothing there.
+        Float16 stays float16 where float32 is taken, because it is half as long on the wire and loses nothing.
 
         Args:
             array: any numbers.
@@ -50,12 +50,12 @@ class RowSpec:
         Raises:
             InvalidInput: another shape, a value that the type cannot hold or that is not allowed.
         """
-        wanted = f"[rows, {', '.join(map(str, self.shape))}]"
+        expected = f"[rows, {', '.join(map(str, self.shape))}]"
         if array.shape == tuple(self.shape):
             shape = brief(array.shape)
-            raise InvalidInput(field, f"is a single row of shape {shape}, must be {wanted}: add a first axis")
+            raise InvalidInput(field, f"is a single row of shape {shape}, must be {expected}: add a first axis")
         if array.shape[1:] != tuple(self.shape):
-            raise InvalidInput(field, f"has shape {brief(array.shape)}, must be {wanted}")
+            raise InvalidInput(field, f"has shape {brief(array.shape)}, must be {expected}")
         rows = _convert(array, field, np.dtype(self.dtype))
         self.check(rows, field)
         return array if (array.dtype.name, rows.dtype.name) == ("float16", "float32") else rows
@@ -88,13 +88,13 @@ class LatentSpec(RowSpec):
 
 
 def brief(shape: Sequence[int]) -> str:
-    """Shows a shape whatever its length: a message may hold a million axes."""
+    """Returns a shape as text, shortened because a message may hold a million axes."""
     listed = ", ".join(map(str, shape[:8]))
     return f"[{listed}]" if len(shape) <= 8 else f"[{listed}, ... {len(shape)} axes]"
 
 
 def place(rows: Array, index: Sequence[np.intp]) -> str:
-    """Tells a value and where it stands."""
+    """Returns a value and its position as text."""
     return f"{rows[tuple(index)]} in row {index[0]} at [{', '.join(map(str, index[1:]))}]"
 
 
@@ -102,7 +102,7 @@ def _convert(array: Array, field: str, dtype: np.dtype[np.number]) -> Array:
     """Returns values in another element type, where that loses nothing but float32's rounding."""
     if array.dtype == dtype:
         return array
-    with np.errstate(all="ignore"):  # what overflows is found by the comparison
+    with np.errstate(all="ignore"):  # the comparison finds what overflows
         converted = array.astype(dtype)
         if dtype.kind == "f" and array.dtype.kind == "f":
             is_exact = np.isfinite(converted) | ~np.isfinite(array)
@@ -110,7 +110,7 @@ def _convert(array: Array, field: str, dtype: np.dtype[np.number]) -> Array:
             is_exact = converted.astype(array.dtype) == array
             if dtype.kind == "f":  # an integer past float32's range of exact ones may wrap back to itself
                 is_exact &= np.abs(converted) < 2.0**63
-    _refuse(array, is_exact, field, f"cannot be {dtype.name}")
+    _refuse(array, is_exact, field, f"cannot be converted to {dtype.name} without loss")
     return converted
 
 

@@ -28,7 +28,7 @@ def pair_signatures(
     Args:
         data: dtype and shape of a row of data.
         latent_shape: of one row's latent.
-        parameters_shape: of what the decoder tells the likelihood of one row.
+        parameters_shape: of the parameters that the decoder gives the likelihood for one row.
         posterior: as the manifest says.
     """
     latent, expectation, parameters = _floats(latent_shape), _floats(data[1]), _floats(parameters_shape)

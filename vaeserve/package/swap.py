@@ -1,4 +1,4 @@
-"""Two directories change places, at once where the system can do that."""
+"""Swaps two directories, in one step where the system supports it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +7,10 @@ from vaeserve.files import exchange
 
 
 def swap(staging: Path, directory: Path, exchange: Callable[[Path, Path], bool] = exchange) -> None:
-    """Gives two directories each other's place.
+    """Swaps two directories.
 
-    Where `exchange` is not offered it takes two renames. A process killed between them leaves no `directory`; what it
-    held then lies beside it, under a dot-name that ends in `.old`.
+    Where `exchange` is not supported, this takes two renames. If the process is killed between them, `directory` is
+    missing, and its old content lies beside it under a dot-name that ends in `.old`.
 
     Raises:
         OSError: the disk refuses it.

@@ -5,6 +5,6 @@ tensors        Tensor message <-> array; parsing is the validation
 noise          (purpose, seed, row) -> standard normals
 quantiles      quantiles of the standard normal distribution, the same bits everywhere
 posterior      draws from a posterior, and its KL
-image_headers  what an image's header tells before anything is decoded
+image_headers  what an image's header says, read before anything is decoded
 images         encoded images <-> rows of an image model
 """

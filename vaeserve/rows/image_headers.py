@@ -14,10 +14,10 @@ Format = Literal["PNG", "JPEG", "WebP"]
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _START_OF_FRAME = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}  # these three are tables
 _START_OF_SCAN = 0xFFDA
-_FIRST_SEGMENT = 0xFFC0  # below it, and among the restarts, are markers that no header holds
+_FIRST_SEGMENT = 0xFFC0  # markers below it, and the restarts, never stand in a header
 _RESTARTS = range(0xFFD0, 0xFFDA)
 _EXIF_SEGMENT = 0xFFE1
-_METADATA = frozenset(range(0xFFE1, 0xFFF0)) - {0xFFEE} | {0xFFFE}  # 0xFFE0 and 0xFFEE tell how colours are stored
+_METADATA = frozenset(range(0xFFE1, 0xFFF0)) - {0xFFEE} | {0xFFFE}  # 0xFFE0 and 0xFFEE say how colours are stored
 
 _EXIF = b"Exif\0\0"
 _TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
@@ -29,7 +29,7 @@ class ImageFile(NamedTuple):
 
     format: Format
     width: int
-    """As stored: what is shown is this, turned by the orientation."""
+    """As stored, before the orientation is applied."""
     height: int
     bits: int
     """Of one channel of one pixel."""
@@ -51,7 +51,7 @@ class ImageFile(NamedTuple):
 
 
 def read_image_file(content: bytes) -> ImageFile:
-    """Returns what a file's header tells.
+    """Reads the header of an image file.
 
     Raises:
         ValueError: it is not a PNG, JPEG or WebP, or its header is cut short or contradicts itself.
@@ -112,7 +112,7 @@ def _read_jpeg(content: bytes) -> ImageFile:
             frames.append(struct.unpack_from(">BHH", content, place + 4))
         if marker not in _METADATA:
             parts.append(view[place:end])
-        if marker == _EXIF_SEGMENT and content.startswith(_EXIF, place + 4):  # others of this marker hold XMP
+        if marker == _EXIF_SEGMENT and content.startswith(_EXIF, place + 4):  # other segments with this marker hold XMP
             orientation = _orientation(content[place + 4 : end])
         place = end
     parts.append(view[place:])
@@ -128,7 +128,7 @@ def _read_webp(content: bytes) -> ImageFile:
 
 
 def _webp_exif(content: bytes) -> bytes:
-    """Returns the EXIF block of an extended WebP; an empty one where there is none."""
+    """Returns the EXIF block of an extended WebP; an empty one if there is none."""
     place = 12
     while place + 8 <= len(content):
         length = int.from_bytes(content[place + 4 : place + 8], "little")
@@ -139,7 +139,7 @@ def _webp_exif(content: bytes) -> bytes:
 
 
 def _orientation(exif: bytes) -> int:
-    """Returns the orientation that an EXIF block tells; 1 where it tells none, or is broken."""
+    """Returns the orientation in an EXIF block; 1 if there is none, or the block is broken."""
     tiff = exif.removeprefix(_EXIF)
     order = _TIFF_ORDERS.get(tiff[:4])
     if order is None:
@@ -151,7 +151,7 @@ def _orientation(exif: bytes) -> int:
             tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, place)
             if (tag, kind) == (_ORIENTATION, _SHORT):
                 return value if 1 <= value <= 8 else 1
-    except struct.error:  # it ends before its entries do
+    except struct.error:  # the block ends before its entries do
         pass
     return 1
 

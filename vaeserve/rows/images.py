@@ -27,7 +27,7 @@ Pixels = npt.NDArray[np.uint8]
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # by channels
 _CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
-# Not Image.open: it warns of large images before anyone could have looked at their size.
+# Not Image.open, because it warns of large images before their size can be checked.
 _PLUGINS: dict[Format, type[PngImageFile | JpegImageFile | WebPImageFile]] = {
     "PNG": PngImageFile,
     "JPEG": JpegImageFile,
@@ -42,12 +42,12 @@ _UPRIGHT = {  # by EXIF orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_METADATA_BYTES = 2**20  # in reason, beside twice what the pixels take; a long file of small size is there to cost time
+_METADATA_BYTES = 2**20  # beside twice the pixels' bytes; a longer file is made to cost time
 _FAST = 1  # compression level: a third of the default's time at 256 x 256, for a sixth more bytes
 
 
 class Unfit(Exception):
-    """An image is intact, but not what is wanted; the message says why."""
+    """An image is intact but does not fit; the message says why."""
 
 
 def takes_images(spec: DataSpec) -> bool:
@@ -56,15 +56,16 @@ def takes_images(spec: DataSpec) -> bool:
 
 
 def check_image(content: bytes, field: str, spec: DataSpec) -> ImageFile:
-    """Returns an image whose header fits. `takes_images` must hold.
+    """Returns an image after checking that its header fits. `takes_images` must hold.
 
     Raises:
         InvalidInput: it is not a PNG, JPEG or WebP, or has another size, more bits or several frames.
     """
     height, width, channels = spec.shape
-    most = 2 * height * width * channels + _METADATA_BYTES
-    if len(content) > most:
-        raise InvalidInput(field, f"takes {len(content)} bytes; one of {width} x {height} pixels takes at most {most}")
+    maximum = 2 * height * width * channels + _METADATA_BYTES
+    if len(content) > maximum:
+        size = f"{width} x {height}"
+        raise InvalidInput(field, f"takes {len(content)} bytes; one of {size} pixels takes at most {maximum}")
     try:
         file = read_image_file(content)
     except ValueError as exc:
@@ -115,11 +116,11 @@ def open_image(file: ImageFile) -> Image.Image:
     """Returns an image of which nothing is decoded yet.
 
     Raises:
-        Unfit: Pillow sees another size in it than its header says; it has made no room for it yet.
+        Unfit: Pillow reads another size than the header says. It has not allocated memory for the pixels yet.
     """
     image = _PLUGINS[file.format](io.BytesIO(file.content))
     if image.size != (file.width, file.height):
-        raise Unfit(f"is {image.width} x {image.height} pixels beside what its header says")
+        raise Unfit(f"is {image.width} x {image.height} pixels, which contradicts its header")
     return image
 
 
@@ -144,7 +145,7 @@ def _decode(content: bytes, field: str, spec: DataSpec) -> Pixels:
             return _pixels(upright(image, file), spec.shape[2])
     except Unfit as exc:
         raise InvalidInput(field, str(exc)) from exc
-    except Exception as exc:  # there is no list of what Pillow raises for bytes that were made to mislead
+    except Exception as exc:  # Pillow does not document what it raises for malicious bytes
         raise InvalidInput(field, f"is not an intact {file.format}") from exc
 
 
@@ -152,8 +153,8 @@ def _check_size(file: ImageFile, field: str, spec: DataSpec) -> None:
     width, height = file.upright_size
     if (height, width) != spec.shape[:2]:
         turned = " once it is turned upright as its EXIF says" if file.is_sideways else ""
-        wanted = f"{spec.shape[1]} x {spec.shape[0]}"
-        raise InvalidInput(field, f"is {width} x {height} pixels{turned}, must be {wanted} (width x height)")
+        expected = f"{spec.shape[1]} x {spec.shape[0]}"
+        raise InvalidInput(field, f"is {width} x {height} pixels{turned}, must be {expected} (width x height)")
 
 
 def _pixels(image: Image.Image, channels: int) -> Pixels:

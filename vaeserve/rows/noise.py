@@ -25,7 +25,7 @@ HIGHEST_TEMPERATURE = 1e6  # factor on prior noise: far past any use, and short 
 _WORD_MASK = 2**64 - 1
 _WORDS = 4  # 64-bit words in a block of Philox4x64
 
-_FEW = 32  # values at most that are transformed one by one, which is faster: see quantiles
+_FEW = 32  # maximum number of values that are transformed one by one, which is faster: see quantiles
 
 
 class Purpose(IntEnum):
@@ -69,7 +69,7 @@ def standard_normals(purpose: Purpose, ranges: Sequence[RowRange], size: int) ->
 
 
 class _ThreadPhilox(threading.local):
-    """A generator for each thread: making one takes longer than moving it to another counter."""
+    """A generator for each thread, because making one takes longer than setting its counter."""
 
     def __init__(self) -> None:
         self._philox = np.random.Philox(key=0)

@@ -10,7 +10,7 @@ from vaeserve.package.row_spec import Array
 
 
 def reparameterize(mean: Array, log_variance: Array, noise: Array) -> npt.NDArray[np.float32]:
-    """Returns mean + sqrt(variance) noise; in float64, so that its bits do not follow the last bit of exp."""
+    """Returns mean + sqrt(variance) noise, in float64, so that its bits do not depend on the last bit of exp."""
     with np.errstate(over="ignore"):
         latent: npt.NDArray[np.float32] = (mean + np.exp(0.5 * log_variance.astype(np.float64)) * noise).astype(
             np.float32
@@ -21,8 +21,8 @@ def reparameterize(mean: Array, log_variance: Array, noise: Array) -> npt.NDArra
 def kl_by_dimension(mean: Array, log_variance: Array) -> npt.NDArray[np.float64]:
     """Returns KL(N(mean, exp(log_variance)) || N(0, I)) of each row by latent dimension, [rows, *latent], in nats.
 
-    (Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, appendix B.) Where the variance is too large for a
-    number it is infinite.
+    (Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, appendix B.) It is infinite where the variance
+    overflows.
     """
     wide = log_variance.astype(np.float64)
     with np.errstate(over="ignore"):

@@ -36,7 +36,7 @@ def inverse_normal(probabilities: Float64) -> Float64:
 
 
 def inverse_normal_of_one(probability: float) -> float:
-    """Returns what `inverse_normal` does, for one: the operations on an array of a few cost more than its values."""
+    """Returns the quantile of one probability, with the bits of `inverse_normal`. For a few values this is faster."""
     q = probability - 0.5
     if abs(q) <= 0.425:
         return q * _CENTRAL.of_one(0.180625 - q * q)
@@ -84,7 +84,7 @@ class _Ratio:
         return _polynomial(x, self._numerator) / _polynomial(x, self._denominator)
 
     def of(self, x: Float64) -> Float64:
-        """Returns what `of_one` does, for each of x [values]; both polynomials in one go, since calls take the time."""
+        """Returns what `of_one` does, for each of x [values]; both polynomials at once, because calls take the time."""
         total = self._pairs[0] * x
         for pair in self._pairs[1:-1]:
             total += pair

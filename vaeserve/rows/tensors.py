@@ -15,7 +15,7 @@ _DTYPES: dict[int, np.dtype[np.number]] = {
     pb.DATA_TYPE_FLOAT16: np.dtype("<f2"),
 }
 _NUMBERS = {"B": pb.DATA_TYPE_UINT8, "f": pb.DATA_TYPE_FLOAT32, "e": pb.DATA_TYPE_FLOAT16}  # by NumPy's letter
-_TAKEN_AS = {"float32": (pb.DATA_TYPE_FLOAT32, pb.DATA_TYPE_FLOAT16)}
+_ACCEPTED = {"float32": (pb.DATA_TYPE_FLOAT32, pb.DATA_TYPE_FLOAT16)}
 _NAMES = {value.number: value.name for value in pb.DataType.DESCRIPTOR.values}
 DATA_TYPES = {"uint8": pb.DATA_TYPE_UINT8, "float32": pb.DATA_TYPE_FLOAT32, "float16": pb.DATA_TYPE_FLOAT16}
 """Wire type by the name that manifests and NumPy use."""
@@ -40,21 +40,21 @@ def to_array(message: pb.Tensor, field: str, dtype: str, row_shape: Sequence[int
         Array [rows, *row_shape] of that type, with at least one row.
 
     Raises:
-        InvalidInput: the type, rank or shape is another, there are no rows, or the bytes do not match the shape.
+        InvalidInput: the type, rank or shape is wrong, there are no rows, or the bytes do not match the shape.
     """
-    allowed = _TAKEN_AS.get(dtype, (DATA_TYPES[dtype],))
+    allowed = _ACCEPTED.get(dtype, (DATA_TYPES[dtype],))
     if message.dtype not in allowed:
-        given = _NAMES.get(message.dtype, str(int(message.dtype)))
-        raise InvalidInput(f"{field}.dtype", f"is {given}, must be {' or '.join(_NAMES[number] for number in allowed)}")
+        name = _NAMES.get(message.dtype, str(int(message.dtype)))
+        raise InvalidInput(f"{field}.dtype", f"is {name}, must be {' or '.join(_NAMES[number] for number in allowed)}")
     kind = _DTYPES[message.dtype]
     shape = tuple(message.shape) if len(message.shape) == 1 + len(row_shape) else ()  # there may be millions of axes
     if shape[1:] != tuple(row_shape) or not shape:
-        wanted = f"[rows, {', '.join(map(str, row_shape))}]"
-        raise InvalidInput(f"{field}.shape", f"is {brief(message.shape)}, must be {wanted}")
+        expected = f"[rows, {', '.join(map(str, row_shape))}]"
+        raise InvalidInput(f"{field}.shape", f"is {brief(message.shape)}, must be {expected}")
     if shape[0] < 1:
         raise InvalidInput(f"{field}.shape", f"has {shape[0]} rows, must have at least 1")
     size = prod(shape) * kind.itemsize
-    content = message.data  # once: each access copies it
+    content = message.data  # read once, because each access copies it
     if len(content) != size:
         raise InvalidInput(f"{field}.data", f"holds {len(content)} bytes, shape {brief(shape)} takes {size}")
     return np.frombuffer(content, kind).reshape(shape).astype(_DTYPES[DATA_TYPES[dtype]], copy=False)

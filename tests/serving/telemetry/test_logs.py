@@ -141,7 +141,7 @@ def test_a_bug_is_logged_with_its_traceback_and_the_id() -> None:
             2,
             r"no such option: --prot \(did you mean --port\?\); `vae serve --help` tells",
         ),
-        ([], 2, "no PACKAGE, and VAE_PACKAGE is not set; `vae serve --help` tells the options$"),
+        ([], 2, "no PACKAGE, and VAE_PACKAGE is not set; `vae serve --help` lists the options$"),
     ],
 )
 @pytest.mark.parametrize("by_flag", [True, False])

@@ -210,7 +210,7 @@ def test_a_wrong_setting_is_one_line(tiny: Path, vae: RunVae, flags: tuple[str, 
 def test_no_package_is_a_wrong_call(vae: RunVae) -> None:
     ended = vae("serve")
     assert ended.returncode == 2
-    assert ended.stderr == "vae: no PACKAGE, and VAE_PACKAGE is not set; `vae serve --help` tells the options\n"
+    assert ended.stderr == "vae: no PACKAGE, and VAE_PACKAGE is not set; `vae serve --help` lists the options\n"
 
 
 def test_settings_are_read_from_the_environment(start_server: StartServer, port: str) -> None:
@@ -225,7 +225,7 @@ def test_health_verb_tells_ready_from_gone(server: RunningServer, vae: RunVae) -
     assert (ready.returncode, ready.stdout) == (0, "SERVING\n")
     unknown = vae("health", "--service", "nobody", VAE_TARGET=server.target)
     assert (unknown.returncode, unknown.stdout) == (1, "NOT_FOUND\n")
-    assert unknown.stderr == "vae: NOT_FOUND: service: the server tells the health of no service 'nobody'\n"
+    assert unknown.stderr == "vae: NOT_FOUND: service: the server does not report on a service 'nobody'\n"
     gone = vae("health", "--target", "127.0.0.1:1")
     assert (gone.returncode, gone.stdout) == (1, "UNAVAILABLE\n")
     assert "nothing listens at 127.0.0.1:1 (connection refused): is `vae serve` running there?" in gone.stderr

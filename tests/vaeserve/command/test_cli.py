@@ -35,14 +35,14 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         (["xyz", "--version"], "no such verb: xyz; `vae --help` lists them"),
         (
             ["sample", "--cuont", "3"],
-            "no such option: --cuont (did you mean --count?); `vae sample --help` tells the options",
+            "no such option: --cuont (did you mean --count?); `vae sample --help` lists the options",
         ),
-        (["info", "--xyz=3"], "no such option: --xyz; `vae info --help` tells the options"),
+        (["info", "--xyz=3"], "no such option: --xyz; `vae info --help` lists the options"),
         (
             ["sample", "--count", "many", "--out", "x.npy"],
-            "argument --count: invalid int value: 'many'; `vae sample --help` tells the options",
+            "argument --count: invalid int value: 'many'; `vae sample --help` lists the options",
         ),
-        (["info", ".", "--", "--jsn"], "unrecognized arguments: --jsn; `vae info --help` tells the options"),
+        (["info", ".", "--", "--jsn"], "unrecognized arguments: --jsn; `vae info --help` lists the options"),
     ],
 )
 def test_what_was_probably_meant(given: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ def test_info_describes_a_server(server: "Server", capsys: Streams) -> None:
     assert run(["info", "--target", server.target]) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"digits, version 1: served at {server.target}\n")
-    assert "  a request    at most 8 rows and 1,048,576 bytes\n" in said
+    assert "  calls        at most 8 rows and 1,048,576 bytes each\n" in said
     assert "  negative_elbo_nats  131.25\n" in said
     assert run(["info", "--target", server.target, "--json"]) == 0
     (model,) = json.loads(capsys.readouterr().out)["models"]

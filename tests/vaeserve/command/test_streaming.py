@@ -105,7 +105,7 @@ def test_a_wrong_row_is_named_by_its_file_and_its_number_there(
 def test_verbs_read_and_write_standard_streams(server_of_tiny: RunningServer) -> None:
     target = server_of_tiny.target
     sampled = piped("sample", "--count", "300", "--seed", "3", "--out", "-", target=target)
-    assert sampled.stderr == b"standard output: 300 rows of seed 3, from row 0\n"
+    assert sampled.stderr == b"standard output: 300 rows, drawn with seed 3 from row 0\n"
     encoded = piped("encode", "--input", "-", "--out", "-", target=target, given=sampled.stdout)
     decoded = piped("decode", "--input", "-", "--out", "-", "--format", "npz", target=target, given=encoded.stdout)
     with Client(target) as client:
@@ -137,7 +137,7 @@ def test_one_image_comes_through_standard_input(server_of_tiny: RunningServer) -
 def test_a_format_is_told_once(tmp_path: Path, capsys: Streams) -> None:
     assert run(["sample", "--count", "1", "--out", str(tmp_path / "x.npy"), "--format", "png"]) == 2
     assert capsys.readouterr().err.startswith(
-        "vae: --format is for --out - only: the ending of a file name says its format;"
+        "vae: --format is only for --out -; the ending of a file name says its format;"
     )
 
 
@@ -260,7 +260,7 @@ def test_a_job_with_a_bar_outlives_its_server(start_server: StartServer, port: s
         again.start()
         said += "".join(shown)
         assert sampling.stdout is not None
-        assert sampling.stdout.read() == f"{out}: {count} rows of seed 3, from row 0\n", said
+        assert sampling.stdout.read() == f"{out}: {count} rows, drawn with seed 3 from row 0\n", said
         again.join()
     with Client(server.target) as client:
         for first in (0, count // 2, count - 1000):
@@ -271,4 +271,4 @@ def test_a_job_with_a_bar_outlives_its_server(start_server: StartServer, port: s
 def test_nothing_is_drawn_into_a_pipe(server_of_tiny: RunningServer, vae: RunVae, tmp_path: Path) -> None:
     out = tmp_path / "x.npy"
     done = vae("sample", "--target", server_of_tiny.target, "--count", "40000", "--seed", "3", "--out", out)
-    assert (done.stderr, done.stdout) == ("", f"{out}: 40000 rows of seed 3, from row 0\n")
+    assert (done.stderr, done.stdout) == ("", f"{out}: 40000 rows, drawn with seed 3 from row 0\n")

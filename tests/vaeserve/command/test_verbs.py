@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def test_sample_draws_a_picture(server: "Server", tmp_path: Path, capsys: Streams) -> None:
     out = tmp_path / "grid.png"
     assert run(["sample", "--target", server.target, "--count", "20", "--seed", "7", "--out", str(out)]) == 0
-    assert capsys.readouterr().out == f"{out}: 20 rows of seed 7, from row 0\n"
+    assert capsys.readouterr().out == f"{out}: 20 rows, drawn with seed 7 from row 0\n"
     with Image.open(out) as picture:
         assert picture.size == (5 * 50 - 2, 4 * 50 - 2)
     assert [path.name for path in tmp_path.iterdir()] == ["grid.png"]
@@ -81,9 +81,9 @@ def test_encode_takes_images_and_folders_of_them(server: "Server", tmp_path: Pat
     (tmp_path / "empty").mkdir()
     assert refused([*encode, str(tmp_path / "empty")], capsys).endswith("holds no pictures (PNG, JPEG or WebP)")
     np.save(tmp_path / "x.npy", np.zeros((1, 8, 8, 1)))
-    assert "or a file of rows (.npy, .npz, .csv, .parquet)" in refused(
-        [*encode, str(folder / "b.png"), str(tmp_path / "x.npy")], capsys
-    )
+    said = f"vae: {tmp_path / 'x.npy'}: is a file of rows, which must be the only input"
+    for files in (["x.npy", "pictures/b.png"], ["pictures/b.png", "x.npy"]):
+        assert refused([*encode, *(str(tmp_path / name) for name in files)], capsys) == said
 
 
 def test_bare_latents_are_decoded_by_any_pair(server: "Server", tmp_path: Path) -> None:
@@ -134,6 +134,8 @@ def test_what_the_model_does_not_fit(server: "Server", tmp_path: Path, capsys: S
     np.save(tmp_path / "x.npy", np.zeros((8, 8, 1)))
     encode = ["encode", "--target", server.target, "--input", str(tmp_path / "x.npy"), "--out", str(tmp_path / "z.npz")]
     assert "single row of shape [8, 8, 1]" in refused(encode, capsys)
+    decode = ["decode", "--target", server.target, "--input", str(tmp_path / "x.npy"), "--out", str(tmp_path / "y.npy")]
+    assert refused(decode, capsys) == f"vae: {tmp_path / 'x.npy'}: has shape [8, 8, 1], must be [rows, 2]"
     sample = ["sample", "--target", server.target, "--count", "0", "--out", str(tmp_path / "x.npy")]
     assert refused(sample, capsys).startswith("vae: count: is 0")
 
@@ -142,7 +144,7 @@ def test_a_table_is_no_picture(server: "Server", tmp_path: Path, capsys: Streams
     server.script.model.data.kind = pb.DATA_KIND_TABLE
     server.script.model.data.shape[:] = [3]
     sample = ["sample", "--target", server.target, "--count", "1", "--out", str(tmp_path / "x.png")]
-    assert "rows: are those of a table, which no picture shows: write .npy or .npz" in refused(sample, capsys)
+    assert "rows: are those of a table and cannot be drawn: write .npy or .npz" in refused(sample, capsys)
     assert "x.csv: must end in .npy, .npz or .png" in refused([*sample[:-1], str(tmp_path / "x.csv")], capsys)
 
 
@@ -161,7 +163,7 @@ def test_a_table_is_no_picture(server: "Server", tmp_path: Path, capsys: Streams
 )
 def test_wrong_usage(arguments: list[str], capsys: Streams) -> None:
     said = refused(arguments, capsys, code=2)
-    assert said.strip().endswith(f"; `vae {arguments[0]} --help` tells the options")
+    assert said.strip().endswith(f"; `vae {arguments[0]} --help` lists the options")
     assert len(said.strip().splitlines()) == 1
 
 

@@ -37,7 +37,7 @@ def test_users_values_are_converted_where_nothing_is_lost(dtype: type) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (3.7, r"data: 3\.7 in row 1 at \[0, 0, 0\] cannot be uint8"),
+        (3.7, r"data: 3\.7 in row 1 at \[0, 0, 0\] cannot be converted to uint8 without loss"),
         (-1, "-1 in row 1"),
         (256, "256 in row 1"),
         (np.nan, "nan in row 1"),

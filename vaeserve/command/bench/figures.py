@@ -112,8 +112,8 @@ def spread(values: npt.NDArray[np.float64]) -> Spread | None:
     """Returns the spread of values, or None if there are none."""
     if not len(values):
         return None
-    p50, p90, p99, p99_9, most = np.percentile(values, [50, 90, 99, 99.9, 100]).tolist()
-    return Spread(mean=float(values.mean()), p50=p50, p90=p90, p99=p99, p99_9=p99_9, max=most)
+    p50, p90, p99, p99_9, maximum = np.percentile(values, [50, 90, 99, 99.9, 100]).tolist()
+    return Spread(mean=float(values.mean()), p50=p50, p90=p90, p99=p99, p99_9=p99_9, max=maximum)
 
 
 def _within(times: npt.NDArray[np.float64], begin: float, end: float) -> npt.NDArray[np.bool_]:

@@ -58,8 +58,8 @@ def notes(results: Sequence[PointResult], *, was_interrupted: bool) -> Iterator[
         if figures.errors:
             yield f"{load}: failed with {', '.join(f'{code} {count:,}' for code, count in figures.errors.items())}"
         if figures.was_bounded:
-            most = f"{point.load.outstanding:,} calls" if isinstance(point.load, OpenLoop) else ""
-            yield f"{load}: the server could not keep up: {most} were in flight, so the next had to wait"
+            limit = f"{point.load.outstanding:,} calls" if isinstance(point.load, OpenLoop) else ""
+            yield f"{load}: the server could not keep up: {limit} were in flight, so the next had to wait"
         if _is_the_limit(figures):
             yield f"{load}: the load generator was the limit, not the server: raise --processes, or send less"
         if figures.unsent:

@@ -197,7 +197,7 @@ def test_what_cannot_be_measured(real_server: RunningServer, capsys: Streams, ar
 def test_wrong_usage(arguments: list[str], capsys: Streams) -> None:
     assert run(bench("127.0.0.1:1", *arguments)) == 2
     said = capsys.readouterr().err
-    assert said.endswith("; `vae bench --help` tells the options\n")
+    assert said.endswith("; `vae bench --help` lists the options\n")
     assert said.count("\n") == 1
 
 
