@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn
 
 from vaeserve.command.parser import did_you_mean
 from vaeserve.errors import VaeError, how_to_install
+from vaeserve.printable import printable
 
 
 class Verb(NamedTuple):
@@ -159,5 +160,5 @@ Trains variational autoencoders and serves them over gRPC.
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"vae: {message}", file=sys.stderr)
+    print(f"vae: {printable(message)}", file=sys.stderr)
     return code

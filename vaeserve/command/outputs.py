@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from vaeserve.errors import InvalidInput
+from vaeserve.printable import printable
 
 if TYPE_CHECKING:
     from vaeserve.client.description import Model
@@ -97,7 +98,7 @@ class ResultFile(NamedTuple):
 
     def tell(self, text: str) -> None:
         """Prints what was written: on stderr if standard output holds the result."""
-        name = "standard output" if self.is_stream else self.path
+        name = "standard output" if self.is_stream else printable(self.path)
         print(f"{name}: {text}", file=sys.stderr if self.is_stream else sys.stdout)
 
 

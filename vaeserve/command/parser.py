@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from vaeserve.printable import printable
+
 _ASK = "\0parser"  # no argument of a command line can hold it
 
 
@@ -29,7 +31,8 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"vae: {self._unknown_option() or message}; `{self.prog} --help` lists the options\n")
+        problem = printable(self._unknown_option() or message)
+        self.exit(2, f"vae: {problem}; `{self.prog} --help` lists the options\n")
 
     def _unknown_option(self) -> str:
         """Returns what to say of the first option that does not exist: argparse would name what is missing instead."""

@@ -233,6 +233,26 @@ cli.main()
 """
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["encode", "--input", "a\nb\x1b[2J.npy", "--out", "z.npz"], 1),
+        (["sample", "--count", "1", "--out", "a\nb\x1b[2J.csv"], 1),
+        (["info", "a\nb\x1b[2J"], 1),
+        (["a\nb\x1b[2J"], 2),
+        (["info", ".", "a\nb\x1b[2J"], 2),
+        (["info", "--a\nb\x1b[2J"], 2),
+    ],
+)
+def test_an_error_is_one_line_whatever_a_name_holds(
+    arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == code
+    said = capsys.readouterr().err
+    assert r"a\nb\x1b[2J" in said
+    assert said.removesuffix("\n").isprintable()
+
+
 def test_a_warning_of_a_library_is_one_line_without_a_path() -> None:
     done = python(NOISY)
     assert (done.returncode, done.stderr) == (0, "vae: warning: of two lines\n")

@@ -18,7 +18,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from tests.support.servers import ROOT, VAE, RunningServer, RunVae, StartServer, start
+from tests.support.servers import ROOT, VAE, RunningServer, RunVae, StartServer
 from vaeserve import Client
 from vaeserve.command.cli import run
 from vaeserve.command.streaming import joined, slices
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 
 Streams = pytest.CaptureFixture[str]
 DATA = np.random.default_rng(0).integers(0, 17, (50_000, 4, 4, 1), np.uint8)
-
-
-@pytest.fixture(scope="module")
-def server_of_tiny(tiny: Path) -> Iterator[RunningServer]:
-    """A real server, beside the scripted one."""
-    running = start(tiny)
-    yield running
-    running.stop()
 
 
 def piped(*arguments: str | Path, target: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from vaeserve.errors import PackageError
-from vaeserve.package.manifest import DataSpec, Manifest, TensorSpec, fingerprint_of
+from vaeserve.package.manifest import Manifest
 
 if TYPE_CHECKING:
     from tests.vaeserve.conftest import Contents
@@ -138,51 +138,6 @@ def test_a_model_without_a_posterior_needs_no_log_variance(document: dict[str, A
     with pytest.raises(PackageError, match="encoder: log_variance must be"):
         parse(document)
     assert parse({**document, "posterior": "none"}).posterior == "none"
-
-
-@pytest.mark.parametrize("shape", [[], [4, 3], [4, "batch", 3], ["batch", "batch", 3], ["batch", 0], ["rows", 3]])
-def test_the_first_axis_alone_is_the_batch(shape: list[int | str]) -> None:
-    latent = {"name": "latent", "dtype": "float32"}
-    assert TensorSpec.model_validate({**latent, "shape": ["batch", 4, 3]}).row_shape == (4, 3)
-    assert TensorSpec.model_validate({**latent, "shape": ["batch"]}).row_shape == ()
-    with pytest.raises(ValueError, match="shape"):
-        TensorSpec.model_validate({**latent, "shape": shape})
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"shape": (8, 8)}, "image rows cannot have shape"),
-        ({"kind": "table"}, "table rows cannot have shape"),
-        ({"minimum": 16}, "minimum must be below maximum"),
-        ({"maximum": 256}, r"uint8 data must lie within \[0, 255\]"),
-        ({"minimum": -1}, r"uint8 data must lie within \[0, 255\]"),
-        ({"missing_allowed": True}, "missing_allowed needs float32"),
-        ({"image_fit": {"fit": "crop", "channels": 3}}, "image_fit converts to 3 channels, shape has 1"),
-        ({"image_fit": {"fit": "zoom"}}, "Input should be 'crop', 'pad'"),
-        ({"shape": (8, 0, 1)}, "greater than 0"),
-        ({"maximum": float("inf")}, "finite"),
-        ({"columns": ("a",)}, r"1 columns cannot name image rows of shape \[8, 8, 1\]"),
-    ],
-)
-def test_specs_of_no_possible_data(change: dict[str, Any], said: str) -> None:
-    digits = {"kind": "image", "shape": (8, 8, 1), "dtype": "uint8", "minimum": 0, "maximum": 16}
-    assert DataSpec.model_validate(digits).size == 64
-    with pytest.raises(ValueError, match=said):
-        DataSpec.model_validate({**digits, **change})
-
-
-def test_a_table_may_name_its_columns() -> None:
-    table = {"kind": "table", "shape": (2,), "dtype": "float32", "minimum": -1, "maximum": 1}
-    assert DataSpec.model_validate({**table, "columns": ("age", "TSH, mU/l")}).columns == ("age", "TSH, mU/l")
-    assert DataSpec.model_validate(table).columns == ()
-    with pytest.raises(ValueError, match=r"3 columns cannot name table rows of shape \[2\]"):
-        DataSpec.model_validate({**table, "columns": ("a", "b", "c")})
-
-
-def test_fingerprint_is_of_the_pair_in_order() -> None:
-    assert fingerprint_of("a" * 64, "b" * 64) != fingerprint_of("b" * 64, "a" * 64)
-    assert fingerprint_of("", "") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 def test_a_graph_lists_nothing_twice_and_takes_nothing_else(document: dict[str, Any]) -> None:

@@ -1,18 +1,14 @@
 """The golden vectors are those of docs/noise.md."""
 
-import math
-import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.noise_page import PAGE, documented_quantile
 from vaeserve.rows.noise import ROW_LIMIT, Purpose, RowRange, standard_normals
-from vaeserve.rows.quantiles import inverse_normal, inverse_normal_of_one
 
 PRIOR, POSTERIOR = Purpose.PRIOR, Purpose.POSTERIOR
 
@@ -36,17 +32,6 @@ GOLDEN = {
         0x3F3359F2,
     ],
     (POSTERIOR, 12345678901234567890, 1000000007, 3): [0xBED08580, 0xC00C29A8, 0x400C5B39],
-}
-
-PAGE = (Path(__file__).parents[3] / "docs" / "noise.md").read_text("utf-8")
-COEFFICIENTS = {
-    name: [
-        (float(numerator), float(denominator))
-        for numerator, denominator in re.findall(
-            r"^\| \d \| (\S+) \| (\S+) \|$", PAGE.split(f"{name} denominator |")[1].split("\n\n")[0], re.MULTILINE
-        )
-    ]
-    for name in ("central", "middle", "far")
 }
 
 seeds = st.integers(0, 2**64 - 1)
@@ -78,37 +63,6 @@ def test_golden_vectors(address: tuple[Purpose, int, int, int]) -> None:
     assert noise.view(np.uint32)[0].tolist() == GOLDEN[address]
 
 
-def documented_quantile(u: float) -> float:
-    """The normal quantile as docs/noise.md spells it out, one float at a time, with the coefficients printed there."""
-
-    def ratio(x: float, name: str) -> float:
-        sides = []
-        for column in (0, 1):
-            total = COEFFICIENTS[name][7][column]
-            for power in range(6, -1, -1):
-                total = total * x + COEFFICIENTS[name][power][column]
-            sides.append(total)
-        return sides[0] / sides[1]
-
-    def log(p: float) -> float:
-        m, e = math.frexp(p)
-        if m < 0.7071067811865476:
-            m, e = m * 2.0, e - 1
-        s = (m - 1.0) / (m + 1.0)
-        g = s * s
-        t = 2.0 / 21
-        for divisor in range(19, 0, -2):
-            t = t * g + 2.0 / divisor
-        return e * 0.6931471805599453 + s * t
-
-    q = u - 0.5
-    if abs(q) <= 0.425:
-        return q * ratio(0.180625 - q * q, "central")
-    r = math.sqrt(-log(u if q < 0 else 1.0 - u))
-    m = ratio(r - 1.6, "middle") if r <= 5.0 else ratio(r - 5.0, "far")
-    return -m if q < 0 else m
-
-
 @given(purposes, seeds, st.integers(0, ROW_LIMIT - 1), sizes)
 def test_can_be_written_from_the_document_alone(purpose: Purpose, seed: int, row: int, size: int) -> None:
     blocks = -(-size // 4)
@@ -116,12 +70,6 @@ def test_can_be_written_from_the_document_alone(purpose: Purpose, seed: int, row
     values = [documented_quantile(((word >> 12) + 0.5) * 2.0**-52) for word in words[:size]]
     noise = standard_normals(purpose, [RowRange(seed, row, 1)], size)[0]
     assert noise.tobytes() == np.array(values, np.float32).tobytes()
-
-
-@given(st.integers(0, 2**52 - 1) | st.integers(0, 2**20) | st.integers(0, 2**20).map(lambda k: 2**52 - 1 - k))
-def test_quantiles_can_be_written_from_the_document_alone(k: int) -> None:
-    u = (k + 0.5) * 2.0**-52
-    assert inverse_normal(np.array([u]))[0] == documented_quantile(u)
 
 
 def test_document_prints_the_golden_vectors() -> None:
@@ -161,20 +109,6 @@ def test_last_row() -> None:
     np.testing.assert_array_equal(noise[2:], last)
 
 
-def test_quantiles_are_those_of_the_normal_distribution() -> None:
-    ends = np.arange(500)
-    k = np.concatenate([ends, 2**52 - 1 - ends, np.random.default_rng(0).integers(0, 2**52, 20_000)])
-    uniforms = np.asarray((k + 0.5) * 2.0**-52, np.float64)
-    expected = [NormalDist().inv_cdf(uniform) for uniform in uniforms]
-    np.testing.assert_allclose(inverse_normal(uniforms), expected, rtol=2e-15, atol=0)
-
-
-def test_quantiles_are_symmetric() -> None:
-    k = np.random.default_rng(0).integers(0, 2**52, 10_000)
-    uniforms = np.asarray((k + 0.5) * 2.0**-52, np.float64)
-    np.testing.assert_array_equal(inverse_normal(1.0 - uniforms), -inverse_normal(uniforms))
-
-
 def test_noise_is_standard_normal() -> None:
     noise = standard_normals(PRIOR, [RowRange(3, 0, 100_000)], 3)
     assert noise.dtype == np.float32
@@ -182,12 +116,7 @@ def test_noise_is_standard_normal() -> None:
     np.testing.assert_allclose(np.cov(noise.T), np.eye(3), atol=0.02)
 
 
-@given(exponent=st.floats(-52, 0, exclude_max=True), is_upper=st.booleans())
-def test_a_few_values_have_the_bits_of_many(exponent: float, is_upper: bool) -> None:
-    probability = 1 - 2.0**exponent if is_upper else 2.0**exponent
-    if 0 < probability < 1:
-        many = inverse_normal(np.full(100, probability))
-        assert inverse_normal_of_one(probability) == many[0]
+def test_a_few_rows_have_the_bits_of_many() -> None:
     few, whole = (standard_normals(Purpose.PRIOR, [RowRange(7, 0, count)], 8) for count in (3, 300))
     assert few.tobytes() == whole[:3].tobytes()
 

@@ -1,0 +1,49 @@
+"""What a manifest says of one row of data, checked by itself."""
+
+from typing import Any
+
+import pytest
+
+from vaeserve.package.data_spec import DataSpec, ImageFit
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"shape": (8, 8)}, "image rows cannot have shape"),
+        ({"kind": "table"}, "table rows cannot have shape"),
+        ({"minimum": 16}, "minimum must be below maximum"),
+        ({"maximum": 256}, r"uint8 data must lie within \[0, 255\]"),
+        ({"minimum": -1}, r"uint8 data must lie within \[0, 255\]"),
+        ({"missing_allowed": True}, "missing_allowed needs float32"),
+        ({"image_fit": {"fit": "crop", "channels": 3}}, "image_fit converts to 3 channels, shape has 1"),
+        ({"image_fit": {"fit": "zoom"}}, "Input should be 'crop', 'pad'"),
+        ({"shape": (8, 0, 1)}, "greater than 0"),
+        ({"maximum": float("inf")}, "finite"),
+        ({"columns": ("a",)}, r"1 columns cannot name image rows of shape \[8, 8, 1\]"),
+    ],
+)
+def test_specs_of_no_possible_data(change: dict[str, Any], said: str) -> None:
+    digits = {"kind": "image", "shape": (8, 8, 1), "dtype": "uint8", "minimum": 0, "maximum": 16}
+    assert DataSpec.model_validate(digits).size == 64
+    with pytest.raises(ValueError, match=said):
+        DataSpec.model_validate({**digits, **change})
+
+
+def test_a_table_may_name_its_columns() -> None:
+    table = {"kind": "table", "shape": (2,), "dtype": "float32", "minimum": -1, "maximum": 1}
+    assert DataSpec.model_validate({**table, "columns": ("age", "TSH, mU/l")}).columns == ("age", "TSH, mU/l")
+    assert DataSpec.model_validate(table).columns == ()
+    with pytest.raises(ValueError, match=r"3 columns cannot name table rows of shape \[2\]"):
+        DataSpec.model_validate({**table, "columns": ("a", "b", "c")})
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 2), (8, 8, 4)])
+def test_only_grey_or_coloured_rows_come_from_pictures(shape: tuple[int, ...]) -> None:
+    def spec(shape: tuple[int, ...]) -> DataSpec:
+        fit = ImageFit(fit="crop")
+        return DataSpec(kind="image", shape=shape, dtype="uint8", minimum=0, maximum=255, image_fit=fit)
+
+    assert spec((8, 8, 3)).image_fit == ImageFit(fit="crop", channels=None)
+    with pytest.raises(ValueError, match="image_fit is for images in grey or colour"):
+        spec(shape)
