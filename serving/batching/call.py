@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 
 class CuttableRows(Protocol):
-    """CuttableRows that can be counted and cut."""
+    """Rows that can be counted and cut."""
 
     def __len__(self) -> int: ...
 
@@ -30,7 +30,7 @@ class Answer(NamedTuple, Generic[A]):
     running_seconds: float
     """That the batches with its rows ran, in all."""
     batch_rows: int
-    """CuttableRows in the largest of those batches, other callers' rows included."""
+    """Rows in the largest of those batches, other callers' rows included."""
 
 
 @dataclass(eq=False, slots=True)
@@ -47,11 +47,11 @@ class Call(Generic[R, A]):
     expected_seconds: float | None = None
     """From its arrival to its answer, as expected when it came; None where it has no deadline."""
     turn: int = 0
-    """CuttableRows taken in its present turn."""
+    """Rows taken in its present turn."""
     waiting: int = field(init=False)
-    """CuttableRows not yet taken for a batch."""
+    """Rows not yet taken for a batch."""
     unanswered: int = field(init=False)
-    """CuttableRows that wait or run."""
+    """Rows that wait or run."""
     parts: dict[int, A] = field(default_factory=dict)
     """By their first row; executors side by side may finish them in any order."""
     queued_seconds: float = 0.0
@@ -76,4 +76,4 @@ class Dropped(NamedTuple, Generic[R, A]):
 
     call: Call[R, A]
     rows: int
-    """CuttableRows that will never run."""
+    """Rows that will never run."""

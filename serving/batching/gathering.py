@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 # Turns of the event loop without a new call after which gRPC is assumed to hold no more of them. A turn takes
-# microseconds; with 64 callers on two cores 0 turns give batches of 1.1 rows, 8 give 8 and half the processor time a
+# microseconds; with 64 callers on two cores 0 turns give batches of 1.1 rows, 8 give 8 and half the processor time per
 # call (benchmarks/README.md).
 QUIET_TURNS = 8
 _MOST_TURNS = 256  # whatever the callers do, the device waits a few milliseconds at most

@@ -139,7 +139,7 @@ def test_a_bug_is_logged_with_its_traceback_and_the_id() -> None:
         (
             ["tests/data/tiny", "--prot", "1"],
             2,
-            r"no such option: --prot \(did you mean --port\?\); `vae serve --help` tells",
+            r"no such option: --prot \(did you mean --port\?\); `vae serve --help` lists",
         ),
         ([], 2, "no PACKAGE, and VAE_PACKAGE is not set; `vae serve --help` lists the options$"),
     ],
