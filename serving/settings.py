@@ -176,7 +176,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _secure(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate needs tls_key, and the other way round")
+            raise ValueError("tls_certificate and tls_key must be given together")
         if self.tls_client_authorities and not self.tls_certificate:
             raise ValueError("tls_client_authorities needs tls_certificate and tls_key")
         is_local = self.socket is not None or is_loopback(self.host)

@@ -95,10 +95,7 @@ class Batcher(Generic[R, A]):
             OutOfMemory: the rows need more memory than there is.
             EngineFailure: the batch failed.
         """
-        if patient and not self._admission.has_room(len(rows), bulk=bulk):
-            timeout_seconds = await self._admission.wait_for_room(len(rows), timeout_seconds, bulk=bulk)
-            return await self._enqueue(rows, timeout_seconds, bulk)
-        return await self.enqueue(rows, timeout_seconds, bulk=bulk)
+        return await self.enqueue(rows, timeout_seconds, bulk=bulk, patient=patient)
 
     def enqueue(
         self, rows: R, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
@@ -110,17 +107,23 @@ class Batcher(Generic[R, A]):
             DeadlineUnreachable: the rows would not be answered in time.
             ShuttingDown: the batcher was closed.
         """
-        if bulk and not self.worker.done() and not self._admission.has_room(len(rows), bulk=True):
-            if patient:
-                return asyncio.ensure_future(self.submit(rows, timeout_seconds, bulk=True, patient=True))
-            raise self._admission.refuse(len(rows))
-        return self._enqueue(rows, timeout_seconds, bulk)
-
-    def _enqueue(self, rows: R, timeout_seconds: float | None, bulk: bool) -> "asyncio.Future[Answer[A]]":
-        """Queues rows whose turn it is."""
         if self.worker.done():
             raise ShuttingDown()
-        self._admission.check_room(len(rows), bulk=bulk)
+        if self._admission.has_room(len(rows), bulk=bulk):
+            return self._accept(rows, timeout_seconds, bulk)
+        if patient:
+            return asyncio.ensure_future(self._wait_for_room(rows, timeout_seconds, bulk))
+        raise self._admission.refuse(len(rows))
+
+    async def _wait_for_room(self, rows: R, timeout_seconds: float | None, bulk: bool) -> Answer[A]:
+        timeout_seconds = await self._admission.wait_for_room(len(rows), timeout_seconds, bulk=bulk)
+        if self.worker.done():
+            raise ShuttingDown()
+        self._admission.check_room(len(rows), bulk=bulk)  # more rows than the queue takes never fit
+        return await self._accept(rows, timeout_seconds, bulk)
+
+    def _accept(self, rows: R, timeout_seconds: float | None, bulk: bool) -> "asyncio.Future[Answer[A]]":
+        """Queues rows that have room."""
         now = time.monotonic()
         call: Call[R, A] = Call(rows, asyncio.get_running_loop().create_future(), now, bulk=bulk, start_by=now)
         if timeout_seconds is not None:

@@ -22,10 +22,10 @@ class Calls:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def close_one(self, context: object) -> None:
+    def close_one(self, _: object) -> None:
         """Counts a unary call whose answer was sent, or whose caller left."""
         self.open -= 1
-        self.leave(context)
+        self.leave()
 
     def enter(self) -> None:
         """Counts a call that arrived."""
@@ -33,7 +33,7 @@ class Calls:
         self.in_flight += 1
         self._idle.clear()
 
-    def leave(self, context: object) -> None:
+    def leave(self) -> None:
         """Counts a call whose answer was sent, or whose caller left."""
         self.in_flight -= 1
         if not self.in_flight:

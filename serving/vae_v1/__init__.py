@@ -6,6 +6,7 @@ encode         rows of data -> their posterior
 decode         latents -> rows of data
 sample         a prior -> new rows of data
 reconstruct    rows of data -> the same rows decoded again, and scores
+decoding       what decode, sample and reconstruct share
 rpc            how any of them is answered: parse, queue, render
 inputs         rows of data in a request: a tensor, or images
 outputs        what a request may ask for, and the parts that responses share

@@ -62,7 +62,7 @@ class CallStream:
             self._in_flight.on_close.discard(self._wake.set)
             self._calls.close()
             for _ in range(self._window.calls):
-                self._in_flight.leave(self._context)
+                self._in_flight.leave()
 
     async def _write(self, reading: "asyncio.Task[None]") -> None:
         while True:
@@ -76,7 +76,7 @@ class CallStream:
                 await self._context.write(message)
                 for call in batch:
                     self._window.remove(call.size)
-                    self._in_flight.leave(self._context)
+                    self._in_flight.leave()
             elif not self._window.calls and reading.done():
                 return reading.result()
             elif not self._window.calls and self._in_flight.closed:

@@ -7,17 +7,16 @@ from serving.batching.call import Answer
 from serving.engine.rows import DecodeResult, LatentRows, PriorRows
 from serving.models.rules import check_fingerprint
 from serving.models.served import Served
+from serving.vae_v1.decoding import DecodingRpc
 from serving.vae_v1.inputs import check_tensor_rows
-from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timing_of
-from serving.vae_v1.rpc import RowsRpc
+from serving.vae_v1.outputs import output_field, parse_output, timing_of
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
-from vaeserve.package.row_spec import Array
 from vaeserve.rows.tensors import parse_rows
 from vaeserve.v1 import vae_pb2 as pb
 
 
-class Decode(RowsRpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeResponse]):
+class Decode(DecodingRpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeResponse]):
     """Decodes latents into data."""
 
     name = "Decode"
@@ -49,15 +48,3 @@ class Decode(RowsRpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeRespon
             timing=timing_of(answer),
             **output_field(self.outputs(answer.parts), rows.output, request.dtype, files),
         )
-
-    def reply_bytes(self, rows: LatentRows, manifest: Manifest) -> int:
-        """Returns the length of the rows of data."""
-        return data_bytes(rows, manifest)
-
-    def writes_images(self, request: pb.DecodeRequest) -> bool:
-        """Whether the rows become PNG files."""
-        return request.output == pb.DECODE_OUTPUT_PNG
-
-    def outputs(self, parts: Sequence[DecodeResult]) -> list[Array]:
-        """Returns the rows of data."""
-        return [part.output for part in parts]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
 from serving.engine.rows import DataRows, EncodeResult
-from serving.models.rules import check_posterior, noise_of
+from serving.models.rules import check_posterior
 from serving.models.served import Served
-from serving.vae_v1.inputs import Undecoded, parse_input
+from serving.vae_v1.inputs import Undecoded, parse_input, requested_noise
 from serving.vae_v1.outputs import check_dtype, timing_of, to_tensor
 from serving.vae_v1.rpc import RowsRpc
 from vaeserve.errors import InvalidInput
@@ -32,8 +32,7 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
         check_dtype(request.dtype)
 
         def make_rows(data: Array) -> DataRows:
-            seed = request.seed if request.HasField("seed") else None
-            noise = noise_of("first_row", request.first_row, len(data), seed) if draws else None
+            noise = requested_noise(request, len(data)) if draws else None
             return DataRows(data, log_variance=moments, noise=noise)
 
         return parse_input(request, manifest, call_rows, make_rows)

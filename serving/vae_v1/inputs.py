@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from serving.models.rules import check_rows, check_takes_images
+from serving.models.rules import check_rows, check_takes_images, noise_of
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
+from vaeserve.rows.noise import RowRange
 from vaeserve.rows.tensors import parse_rows
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -58,3 +59,12 @@ def check_tensor_rows(field: str, tensor: pb.Tensor, call_rows: int) -> None:
     """Refuses a tensor of too many rows before it is looked at; whoever parses it checks its shape."""
     if len(tensor.shape) > 0:
         check_rows(field, tensor.shape[0], call_rows)
+
+
+def requested_noise(request: pb.EncodeRequest | pb.SampleRequest | pb.ReconstructRequest, rows: int) -> RowRange:
+    """Returns which rows' noise a request draws, from the seed that it names or a chosen one.
+
+    Raises:
+        InvalidInput: the first row lies outside the range of row numbers.
+    """
+    return noise_of("first_row", request.first_row, rows, request.seed if request.HasField("seed") else None)

@@ -7,11 +7,11 @@ import numpy as np
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
 from serving.engine.rows import ReconstructResult, ReconstructRows
-from serving.models.rules import check_posterior, noise_of
+from serving.models.rules import check_posterior
 from serving.models.served import Served
-from serving.vae_v1.inputs import Undecoded, parse_input
-from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timing_of
-from serving.vae_v1.rpc import RowsRpc
+from serving.vae_v1.decoding import DecodingRpc
+from serving.vae_v1.inputs import Undecoded, parse_input, requested_noise
+from serving.vae_v1.outputs import output_field, parse_output, timing_of
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
@@ -20,7 +20,7 @@ from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
 
-class Reconstruct(RowsRpc[pb.ReconstructRequest, ReconstructRows, ReconstructResult, pb.ReconstructResponse]):
+class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, ReconstructResult, pb.ReconstructResponse]):
     """Encodes rows of data, decodes them again, and scores them."""
 
     name = "Reconstruct"
@@ -37,8 +37,7 @@ class Reconstruct(RowsRpc[pb.ReconstructRequest, ReconstructRows, ReconstructRes
         output = parse_output(request, manifest)
 
         def make_rows(data: Array) -> ReconstructRows:
-            seed = request.seed if request.HasField("seed") else None
-            noise = noise_of("first_row", request.first_row, len(data), seed) if draws else None
+            noise = requested_noise(request, len(data)) if draws else None
             return ReconstructRows(data, noise=noise, output=output)
 
         return parse_input(request, manifest, call_rows, make_rows)
@@ -70,18 +69,6 @@ class Reconstruct(RowsRpc[pb.ReconstructRequest, ReconstructRows, ReconstructRes
             seed=rows.noise and rows.noise.seed,
             **output_field(self.outputs(parts), rows.output, request.dtype, files),
         )
-
-    def reply_bytes(self, rows: ReconstructRows, manifest: Manifest) -> int:
-        """Returns the length of the rows of data; their scores hardly count."""
-        return data_bytes(rows, manifest)
-
-    def writes_images(self, request: pb.ReconstructRequest) -> bool:
-        """Whether the rows become PNG files."""
-        return request.output == pb.DECODE_OUTPUT_PNG
-
-    def outputs(self, parts: Sequence[ReconstructResult]) -> list[Array]:
-        """Returns the rows of data."""
-        return [part.output for part in parts]
 
 
 def _score(parts: Sequence[Array | None]) -> Array | None:

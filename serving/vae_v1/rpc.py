@@ -15,6 +15,7 @@ from serving.engine.rows import DataRows, LatentRows, PriorRows
 from serving.models.served import Served
 from serving.vae_v1.images import Images
 from serving.vae_v1.inputs import Undecoded
+from vaeserve.errors import DeadlinePassed
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.arrays import join
@@ -99,7 +100,10 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
         if isinstance(rows, Undecoded):
             began = time.monotonic()
             decoded = rows.make_rows(await images.decode(rows.images, rows.field, manifest.data))
-            timeout_seconds = timeout_seconds and timeout_seconds - (time.monotonic() - began)
+            if timeout_seconds is not None:
+                timeout_seconds -= time.monotonic() - began
+                if timeout_seconds <= 0:
+                    raise DeadlinePassed("the deadline passed while the images were decoded")
         else:
             decoded = rows
         answer = await self.queue(served).submit(decoded, timeout_seconds, bulk=bulk, patient=patient)

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
 from serving.engine.rows import DecodeResult, LatentRows, PriorRows
-from serving.models.rules import check_rows, check_temperature, choose_prior, noise_of
+from serving.models.rules import check_rows, check_temperature, choose_prior
 from serving.models.served import Served
-from serving.vae_v1.outputs import data_bytes, output_field, parse_output, timing_of, to_tensor
-from serving.vae_v1.rpc import RowsRpc
+from serving.vae_v1.decoding import DecodingRpc
+from serving.vae_v1.inputs import requested_noise
+from serving.vae_v1.outputs import output_field, parse_output, timing_of, to_tensor
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
-from vaeserve.package.row_spec import Array
 from vaeserve.v1 import vae_pb2 as pb
 
 
-class Sample(RowsRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleResponse]):
+class Sample(DecodingRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleResponse]):
     """Draws latents from a prior and decodes them."""
 
     name = "Sample"
@@ -28,8 +28,7 @@ class Sample(RowsRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleRespons
         temperature = request.temperature if request.HasField("temperature") else 1.0
         check_temperature("temperature", temperature)
         prior = choose_prior("prior", request.prior, manifest)
-        seed = request.seed if request.HasField("seed") else None
-        noise = noise_of("first_row", request.first_row, request.count, seed)
+        noise = requested_noise(request, request.count)
         return PriorRows(noise, temperature, parse_output(request, manifest), request.include_latent, prior)
 
     def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, DecodeResult]:
@@ -56,12 +55,4 @@ class Sample(RowsRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleRespons
 
     def reply_bytes(self, rows: PriorRows, manifest: Manifest) -> int:
         """Returns the length of the rows of data and their latents."""
-        return data_bytes(rows, manifest) + (manifest.latent.bytes_of(len(rows)) if rows.include_latent else 0)
-
-    def writes_images(self, request: pb.SampleRequest) -> bool:
-        """Whether the rows become PNG files."""
-        return request.output == pb.DECODE_OUTPUT_PNG
-
-    def outputs(self, parts: Sequence[DecodeResult]) -> list[Array]:
-        """Returns the rows of data."""
-        return [part.output for part in parts]
+        return super().reply_bytes(rows, manifest) + (manifest.latent.bytes_of(len(rows)) if rows.include_latent else 0)

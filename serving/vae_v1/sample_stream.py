@@ -107,7 +107,7 @@ class _Sampling:
         begun = self._begun.popleft()
         begun.message.cancel()
         self._streams.held.add(-begun.size)
-        self._streams.calls.leave(self._context)
+        self._streams.calls.leave()
         self._streams.tally.count(_SAMPLE.name, "stream", code.name, time.monotonic() - begun.began)
 
 

@@ -83,7 +83,7 @@ def connection(
     """
     check_target(target)
     if (client_certificate is None) != (client_key is None):
-        raise InvalidInput("client_certificate", "needs client_key, and the other way round")
+        raise InvalidInput("client_certificate", "must be given together with client_key")
     uses_tls = bool(tls or root_certificates or client_certificate)
     credentials = _credentials(root_certificates, client_certificate, client_key) if uses_tls else None
     loopback = is_loopback(target)

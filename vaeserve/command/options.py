@@ -17,7 +17,7 @@ _TARGET = "127.0.0.1:50051"  # where `vae serve` listens by default
 def add_server_options(parser: argparse.ArgumentParser, *, has_default: bool = True) -> None:
     """Adds the options that name a server and one of its models."""
     add_connection_options(parser, has_default=has_default)
-    parser.add_argument("--model", default="", help="name of the model; default: the only one")
+    parser.add_argument("--model", default="", help="name of the model; default: the server's default, or the only one")
     parser.add_argument("--version", type=int, default=0, help="version of the model; default: the newest")
 
 

@@ -227,6 +227,24 @@ def test_the_wait_leaves_time_before_a_deadline() -> None:
     play(scenario, wait_seconds=60)
 
 
+@pytest.mark.parametrize("bulk", [False, True])
+def test_patient_rows_wait_for_room_without_a_caller_who_waits(bulk: bool) -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        filling = asyncio.create_task(batcher.submit(Numbers(range(4)), bulk=bulk))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            batcher.enqueue(Numbers([9]), bulk=bulk)
+        answer = batcher.enqueue(Numbers([9]), bulk=bulk, patient=True)
+        await asyncio.sleep(0)
+        assert (answer.done(), batcher.waiting_rows) == (False, 4)
+        doubler.free.set()
+        assert joined(await answer) == [18]
+        await asyncio.gather(held, filling)
+
+    play(scenario, queue_rows=4)
+
+
 def test_interactive_calls_go_before_bulk_ones_that_came_first() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)

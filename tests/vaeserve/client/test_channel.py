@@ -134,7 +134,7 @@ def test_refused_when_the_client_is_made(make: type[Client] | type[AsyncClient],
     (tmp_path / "other.pem").write_text("no certificate")
     with pytest.raises(InvalidInput, match=r"root_certificates: .*other\.pem is not a PEM file"):
         make("localhost:1", root_certificates=tmp_path / "other.pem")
-    with pytest.raises(InvalidInput, match="client_certificate: needs client_key"):
+    with pytest.raises(InvalidInput, match="client_certificate: must be given together with client_key"):
         make("localhost:1", client_key="key.pem")
     for seconds in (0, float("inf"), "soon"):
         with pytest.raises(InvalidInput, match="timeout_seconds"):

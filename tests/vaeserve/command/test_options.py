@@ -56,4 +56,4 @@ def test_token_comes_from_a_file(server: "Server", tmp_path: Path, capsys: Strea
 
 def test_a_client_certificate_needs_its_key(capsys: Streams) -> None:
     said = refused(["info", "--target", "localhost:1", "--client-certificate", "me.pem"], capsys)
-    assert said.startswith("vae: client_certificate: needs client_key")
+    assert said.startswith("vae: client_certificate: must be given together with client_key")
