@@ -26,7 +26,7 @@ from training.step.device import prepare_torch
 from training.step.loop import epochs
 from training.step.schedule import schedule_at
 from training.step.state import State, start
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 ROWS, EPOCHS = 10_000, 3
 LEAST_OF_BARE, LEAST_OF_PYTHAE = 0.95, 1.0

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 
 class Scaling(NamedTuple):

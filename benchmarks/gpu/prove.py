@@ -23,8 +23,9 @@ from training.networks import Sizes
 from training.networks.pair import Blueprint, Networks
 from training.run.publish import modules_of
 from training.scaling import scaling_of
+from vaeserve.package.contents import Graph, Tolerance
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import sha256_of
-from vaeserve.package.manifest import DataSpec, Graph, Tolerance
 from vaeserve.package.probes import compare, reach_of
 from vaeserve.package.row_spec import Array
 

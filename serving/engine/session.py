@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from serving.engine.providers import Placement, load_onnxruntime, provider_options
 from serving.interrupt import Interrupt
 from vaeserve.errors import EngineFailure, OutOfMemory, PackageError, StartupError
+from vaeserve.package.contents import Graph
 from vaeserve.package.external_data import check_weights
-from vaeserve.package.manifest import Graph
 from vaeserve.package.row_spec import Array
 from vaeserve.runtime import is_out_of_memory
 

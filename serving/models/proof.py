@@ -11,7 +11,8 @@ from serving.engine.session import Session
 from serving.interrupt import Interrupt
 from serving.models.exactness import Exactness, probe_exactness
 from vaeserve.errors import PackageError
-from vaeserve.package.manifest import Manifest, TensorSpec
+from vaeserve.package.contents import TensorSpec
+from vaeserve.package.manifest import Manifest
 from vaeserve.package.probes import compare, reach_of
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.noise import RowRange

@@ -1,7 +1,7 @@
 """What GetModel and ListModels answer: a model that is served -> its message."""
 
 from serving.models.served import Served
-from vaeserve.package.manifest import DataSpec, ImageFit
+from vaeserve.package.data_spec import DataSpec, ImageFit
 from vaeserve.rows.noise import ALGORITHM
 from vaeserve.rows.tensors import DATA_TYPES
 from vaeserve.v1 import vae_pb2 as pb

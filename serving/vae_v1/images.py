@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.images import decode_images, encode_images
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from tests.support.servers import RunningServer, RunVae, running
 from vaeserve import Client
+from vaeserve.package.data_spec import ImageFit
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import ImageFit
 from vaeserve.sources.folder import read_folder
 from vaeserve.sources.picture import Wanted
 

@@ -7,8 +7,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.support.make_tiny_package import TINY
+from vaeserve.package.contents import fingerprint_of
 from vaeserve.package.directory import ModelPackage, sha256_of
-from vaeserve.package.manifest import fingerprint_of
 
 TRIPS = 2**40
 

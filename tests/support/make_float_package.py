@@ -10,8 +10,9 @@ import numpy as np
 from onnx import helper
 
 from tests.support.make_tiny_package import Made, floats, graph, scalar, write
+from vaeserve.package.contents import Likelihood
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import DataSpec, Likelihood
 
 LATENT = 2
 

@@ -9,8 +9,9 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from tests.support.make_tiny_package import LATENT, LATENTS, Made, floats, graph, scalar
+from vaeserve.package.contents import Graph, Prior
 from vaeserve.package.directory import ModelPackage, sha256_of
-from vaeserve.package.manifest import Graph, Manifest, Prior
+from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.quantiles import inverse_normal_of_one
 

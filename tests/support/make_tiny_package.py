@@ -16,19 +16,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from vaeserve.package.contents import Graph, Graphs, Likelihood, Prior, Probes, TensorSpec, Tolerance, fingerprint_of
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import ModelPackage, sha256_of
-from vaeserve.package.manifest import (
-    DataSpec,
-    Graph,
-    Graphs,
-    Likelihood,
-    Manifest,
-    Prior,
-    Probes,
-    TensorSpec,
-    Tolerance,
-    fingerprint_of,
-)
+from vaeserve.package.manifest import Manifest
 
 TINY = Path(__file__).parents[1] / "data" / "tiny"
 SHAPE, LATENT, TRIALS = (4, 4, 1), 3, 16

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tests.support.make_mixture_prior import add_prior
 from tests.support.servers import ROOT
+from vaeserve.package.contents import Probes, Tolerance
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import Probes, Tolerance
 
 TINY = ROOT / "tests" / "data" / "tiny"
 

@@ -1,7 +1,7 @@
 import torch
 
 from training.scaling import Scaling, as_data, scaling_of
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 
 def test_as_data_rounds_and_clips_before_the_cast() -> None:

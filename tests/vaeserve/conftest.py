@@ -17,8 +17,9 @@ from grpc_status import rpc_status
 from hypothesis import settings
 
 from vaeserve.client.blocking import Client
+from vaeserve.package.contents import fingerprint_of
 from vaeserve.package.directory import ModelPackage, sha256_of
-from vaeserve.package.manifest import Manifest, fingerprint_of
+from vaeserve.package.manifest import Manifest
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceServicer, add_VaeServiceServicer_to_server

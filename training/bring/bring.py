@@ -24,8 +24,8 @@ from training.export.parity import Disagreement
 from training.export.probes import GraphModule, Probe, probe_all
 from training.settings.versions import number_of
 from vaeserve.errors import TrainingError
+from vaeserve.package.contents import Likelihood, Tolerance
 from vaeserve.package.directory import ModelPackage, check_place
-from vaeserve.package.manifest import Likelihood, Tolerance
 
 
 class Candidate(NamedTuple):

@@ -10,7 +10,7 @@ from training.bring.trial import Trial
 from training.export.probes import GraphModule, Probe, TensorArrays, kinds_of, probe, rows_at_once
 from training.run.progress import say
 from vaeserve.errors import TrainingError
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.probes import compare
 
 LARGEST_LOG_VARIANCE = 80.0  # exp of it is close to the largest float32

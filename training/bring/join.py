@@ -16,7 +16,7 @@ from training.bring.component import Component
 from training.export.graphs import strip
 from training.export.probes import Probe, TensorArrays
 from vaeserve.errors import TrainingError, innermost
-from vaeserve.package.manifest import BATCH
+from vaeserve.package.contents import BATCH
 
 _DTYPES = {torch.uint8: ir.DataType.UINT8, torch.float32: ir.DataType.FLOAT}
 

@@ -8,7 +8,8 @@ from training.bring.roles import Outputs
 from training.settings.resolve import problem_of
 from training.settings.versions import Version
 from vaeserve.errors import TrainingError
-from vaeserve.package.manifest import DataSpec, ImageFit, Name, Shape
+from vaeserve.package.contents import Name
+from vaeserve.package.data_spec import DataSpec, ImageFit, Shape
 from vaeserve.records import Record, first_problem
 
 ShapeOrSize = Annotated[

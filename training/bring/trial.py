@@ -12,7 +12,8 @@ from training.bring.spec import Spec
 from training.export.probes import REAL, Probe, TensorArrays, kinds_of
 from vaeserve.errors import TrainingError, innermost
 from vaeserve.files import AnyArray
-from vaeserve.package.manifest import DataSpec, Tolerance
+from vaeserve.package.contents import Tolerance
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.probes import Reach, compare, reach_of
 
 WIDEST = 1e6  # random values from a wider range mean nothing

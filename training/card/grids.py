@@ -5,7 +5,7 @@ from typing import NamedTuple
 from training.card.tiles import cells, layout
 from vaeserve.command.pictures import pair, tile
 from vaeserve.files import AnyArray
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.rows.images import Pixels
 
 _LINES = 4  # lines of samples or of pairs: enough to see that a run goes wrong

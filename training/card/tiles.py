@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from vaeserve.files import AnyArray
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.rows.images import Pixels, to_pixels
 
 GAP = 2  # pixels between cells

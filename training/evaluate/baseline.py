@@ -8,7 +8,7 @@ from training.evaluate.rows import DataArray
 from training.evaluate.served import BATCH_ROWS
 from training.likelihoods import FAMILIES, likelihood_of
 from training.scaling import scaling_of
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.slices import rows_within
 
 VALUE_BYTES = 128  # of memory for each value of a row: a likelihood makes several float32 and float64 of it

@@ -8,7 +8,7 @@ from pydantic import NonNegativeInt, PositiveInt, ValidationError
 from training.evaluate.figures import Estimate, FeatureSpace, Likelihoods, PriorEvidence, Smoothness
 from vaeserve.errors import TrainingError
 from vaeserve.files import write_whole
-from vaeserve.package.manifest import Sha256
+from vaeserve.package.contents import Sha256
 from vaeserve.records import Record, first_problem
 
 EVALUATION_FILE = "evaluation.json"

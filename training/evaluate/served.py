@@ -10,8 +10,9 @@ from training.export.footprint import row_bytes
 from training.export.onnx_runner import batches, open_session, run_in_batches
 from training.export.probes import TensorArrays
 from vaeserve.errors import TrainingError
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import STANDARD, DataSpec
+from vaeserve.package.manifest import STANDARD
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.slices import Slices, rows_within
 

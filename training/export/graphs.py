@@ -13,7 +13,7 @@ from torch.export import Dim
 
 from training.export.probes import GraphModule, Probe, TensorArrays
 from vaeserve.errors import TrainingError, innermost
-from vaeserve.package.manifest import BATCH, TensorSpec
+from vaeserve.package.contents import BATCH, TensorSpec
 
 OPSET = 18  # what PyTorch's operators are written in; a newer one would pass through a converter
 _RANDOM = ("Random", "Dropout", "Bernoulli", "Multinomial")

@@ -12,15 +12,11 @@ from training.export.onnx_runner import runtime_version
 from training.export.parity import TOLERANCE, prove
 from training.export.priors import ExportedPrior
 from training.export.probes import Probe, to_npz
-from vaeserve.package.directory import ModelPackage, sha256_of
-from vaeserve.package.manifest import (
-    STANDARD,
-    DataSpec,
+from vaeserve.package.contents import (
     File,
     Graph,
     Graphs,
     Likelihood,
-    Manifest,
     Parity,
     Prior,
     Probes,
@@ -28,6 +24,9 @@ from vaeserve.package.manifest import (
     Tolerance,
     fingerprint_of,
 )
+from vaeserve.package.data_spec import DataSpec
+from vaeserve.package.directory import ModelPackage, sha256_of
+from vaeserve.package.manifest import STANDARD, Manifest
 
 LIBRARIES = ("torch", "onnx", "onnxscript", "numpy", "scikit-learn")
 README = "README.md"

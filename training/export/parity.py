@@ -8,7 +8,8 @@ from training.export.footprint import row_bytes
 from training.export.onnx_runner import open_session, run_in_batches
 from training.export.probes import Probe, TensorArrays
 from vaeserve.errors import OutOfMemory, TrainingError
-from vaeserve.package.manifest import DataSpec, Parity, ParityCheck, Tolerance
+from vaeserve.package.contents import Parity, ParityCheck, Tolerance
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.probes import Comparison, Reach, compare, reach_of
 from vaeserve.slices import rows_within
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from training.step.memory import is_lack_of_memory
 from vaeserve.errors import OutOfMemory
 from vaeserve.files import AnyArray
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.slices import Slices, rows_within
 

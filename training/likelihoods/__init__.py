@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from training.likelihoods.likelihood import Likelihood
     from training.scaling import Scaling
-    from vaeserve.package.manifest import DataSpec
+    from vaeserve.package.data_spec import DataSpec
 
 FAMILIES = {  # family: class in the file of that name; imported on demand, because it imports PyTorch
     "bernoulli": "Bernoulli",

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from training.likelihoods.likelihood import Likelihood, mean_of, softplus
 from training.scaling import Scaling, flat
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 
 class Binomial(Likelihood):

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from training.likelihoods.likelihood import Likelihood, mean_of, variance_of
 from training.scaling import Scaling, flat
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 LOG_SCALE_FLOOR = -6.0  # of scaled data; at a scale of 0 the density of constant pixels would be infinite
 

@@ -7,8 +7,8 @@ from torch import Generator, Tensor, nn
 
 from training.scaling import Scaling, scaled
 from vaeserve.errors import TrainingError
-from vaeserve.package import manifest
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package import contents
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.slices import rows_within
 
 PART_ROWS = 4096  # maximum number of rows that are summed at once
@@ -85,9 +85,9 @@ class Likelihood(nn.Module, ABC):
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
         """Returns the log-likelihood [batch] of rows, in nats: a sum over a row's values, with every constant."""
 
-    def describe(self) -> manifest.Likelihood:
+    def describe(self) -> contents.Likelihood:
         """Returns its entry in the manifest."""
-        return manifest.Likelihood(family=self.family, constants=self.constants)
+        return contents.Likelihood(family=self.family, constants=self.constants)
 
     def refuse(self, needs: str) -> TrainingError:
         """Returns the error for data that cannot follow the family."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from training.likelihoods.likelihood import Likelihood, mean_of, softplus, variance_of
 from training.scaling import flat, smooth_clamp
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 LEVELS = 256
 HALF_LEVEL = 1 / (LEVELS - 1)  # of scaled data, in which the levels span [-1, 1]

@@ -26,8 +26,9 @@ from training.run.checkpoint import Checkpoint
 from training.run.progress import Stages, say
 from training.run.report import networks_of, preprocessing_of
 from training.settings.config import Config
+from vaeserve.package.contents import Likelihood, Parity, Provenance
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import STANDARD, Likelihood, Parity, Provenance
+from vaeserve.package.manifest import STANDARD
 
 MIXTURE = "mixture"
 ENCODED_ROWS = 1000  # maximum number at once

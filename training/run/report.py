@@ -6,8 +6,9 @@ from training.data import Dataset
 from training.models import MODELS
 from training.run.checkpoint import Checkpoint
 from training.settings.config import Config
+from vaeserve.package.contents import Parity
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import DataSpec, Parity
 
 _LINES = 20  # of what was left out
 

@@ -11,7 +11,7 @@ from training.models import MODELS
 from training.networks import NETWORKS
 from training.settings.source import Source
 from training.settings.versions import Version
-from vaeserve.package.manifest import Name
+from vaeserve.package.contents import Name
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 HiddenSize = Annotated[int, Field(ge=1, le=65_536)]

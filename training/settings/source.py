@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from vaeserve.command import setting_flags
 from vaeserve.errors import TrainingError
-from vaeserve.package.manifest import Fit
+from vaeserve.package.data_spec import Fit
 from vaeserve.records import Record
 from vaeserve.sources.names import quoted, shown
 

@@ -19,8 +19,9 @@ from training.settings.directory import PACKAGE_DIRECTORY
 from training.settings.resolve import parse_source
 from training.settings.source import KNOWN, Source
 from vaeserve.errors import TrainingError
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import MANIFEST_FILE, DataSpec
+from vaeserve.package.manifest import MANIFEST_FILE
 
 
 class Subject(NamedTuple):

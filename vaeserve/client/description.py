@@ -7,7 +7,8 @@ from google.protobuf.descriptor import EnumDescriptor
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, StringConstraints, ValidationError
 
 from vaeserve.errors import CallError
-from vaeserve.package.manifest import DataSpec, Likelihood, Prior, Shape
+from vaeserve.package.contents import Likelihood, Prior
+from vaeserve.package.data_spec import DataSpec, Shape
 from vaeserve.package.row_spec import LatentSpec
 from vaeserve.printable import printable
 from vaeserve.records import first_problem

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from vaeserve.client.description import Exactness, Model
+from vaeserve.package.contents import Prior
+from vaeserve.package.data_spec import ImageFit
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import ImageFit, Manifest, Prior
+from vaeserve.package.manifest import Manifest
 from vaeserve.printable import printable
 
 Lines = list[tuple[str, str]]

@@ -8,7 +8,7 @@ from vaeserve.client.given import as_rows
 from vaeserve.command.outputs import STANDARD, parse_standard_input, read_standard_input
 from vaeserve.errors import InvalidInput
 from vaeserve.files import NPY_MAGIC, AnyArray, parse_array, read_array
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.sources.fitting import fit_table, open_rows, reads_rows
 from vaeserve.sources.names import shown
 from vaeserve.sources.pictures import FittedRows, fit_picture, picture_files, read_rows

@@ -14,7 +14,7 @@ from vaeserve.printable import printable
 if TYPE_CHECKING:
     from vaeserve.client.description import Model
     from vaeserve.files import Value
-    from vaeserve.package.manifest import DataSpec
+    from vaeserve.package.data_spec import DataSpec
     from vaeserve.package.row_spec import Array
     from vaeserve.sources.pictures import FittedRows
 

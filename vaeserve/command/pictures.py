@@ -6,7 +6,7 @@ import numpy as np
 
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.rows.images import Pixels, png, to_pixels
 
 _CELL = 48  # pixels; smaller images are enlarged to about this

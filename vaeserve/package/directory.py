@@ -11,7 +11,8 @@ from typing import NamedTuple, Self
 from vaeserve.errors import PackageError
 from vaeserve.files import AnyArray, sync_directory, write_whole
 from vaeserve.package.bounded import read_archive, read_regular
-from vaeserve.package.manifest import MANIFEST_FILE, File, Graph, Manifest, Probes
+from vaeserve.package.contents import File, Graph, Probes
+from vaeserve.package.manifest import MANIFEST_FILE, Manifest
 from vaeserve.package.swap import swap
 
 # Maximum size of each file, which is read whole. Column names are what makes manifests long.

@@ -9,52 +9,22 @@ from pydantic_core import from_json
 
 from vaeserve.errors import PackageError
 from vaeserve.package.contents import (
-    BATCH,
     File,
     Graph,
     Graphs,
     Likelihood,
     Name,
     Parity,
-    ParityCheck,
     Prior,
     Probes,
     Provenance,
     Sha256,
-    TensorSpec,
-    Tolerance,
     fingerprint_of,
 )
-from vaeserve.package.data_spec import DataSpec, Fit, ImageFit, Shape
+from vaeserve.package.data_spec import DataSpec, Shape
 from vaeserve.package.row_spec import LatentSpec
 from vaeserve.package.signatures import pair_signatures, prior_signatures
 from vaeserve.records import Record, first_problem
-
-__all__ = [
-    "BATCH",
-    "MANIFEST_FILE",
-    "SCHEMA_VERSION",
-    "STANDARD",
-    "DataSpec",
-    "File",
-    "Fit",
-    "Graph",
-    "Graphs",
-    "ImageFit",
-    "Likelihood",
-    "Manifest",
-    "Name",
-    "Parity",
-    "ParityCheck",
-    "Prior",
-    "Probes",
-    "Provenance",
-    "Sha256",
-    "Shape",
-    "TensorSpec",
-    "Tolerance",
-    "fingerprint_of",
-]
 
 SCHEMA_VERSION: Final = 2  # the only one that is read
 STANDARD = "standard"  # the prior N(0, I)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vaeserve.package.manifest import DataSpec, Tolerance
+from vaeserve.package.contents import Tolerance
+from vaeserve.package.data_spec import DataSpec
 
 Arrays = Mapping[str, npt.NDArray[np.number]]
 Reach = npt.NDArray[np.float64] | float

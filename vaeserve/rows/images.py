@@ -19,7 +19,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.rows.image_headers import Format, ImageFile, read_image_file
 
 Pixels = npt.NDArray[np.uint8]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
-from vaeserve.package.manifest import DataSpec, ImageFit
+from vaeserve.package.data_spec import DataSpec, ImageFit
 from vaeserve.sources.names import shown
 from vaeserve.sources.pictures import colours
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.sources.arrays import npz_rows
 from vaeserve.sources.idx import read_idx
 from vaeserve.sources.names import column_of, quoted, shown

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
-from vaeserve.package.manifest import ImageFit
+from vaeserve.package.data_spec import ImageFit
 from vaeserve.sources.classes import classes_of
 from vaeserve.sources.content import Content, images_spec, refuse_too_large, room_for
 from vaeserve.sources.names import shown

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from vaeserve.errors import InvalidInput
 from vaeserve.package.bounded import read_regular
-from vaeserve.package.manifest import Fit
+from vaeserve.package.data_spec import Fit
 from vaeserve.printable import printable
 from vaeserve.rows.image_headers import ImageFile, read_image_file
 from vaeserve.rows.images import Pixels, Unfit, open_image, upright

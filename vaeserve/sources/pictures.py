@@ -9,7 +9,7 @@ import numpy as np
 
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.printable import printable
 from vaeserve.rows.images import check_image, takes_images, to_rows
 from vaeserve.sources.picture import Wanted, parse_picture, read_file

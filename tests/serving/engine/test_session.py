@@ -9,8 +9,8 @@ from onnx import TensorProto, helper
 from serving.engine.providers import Placement
 from serving.engine.session import Session
 from vaeserve.errors import EngineFailure, PackageError
+from vaeserve.package.contents import Graph, TensorSpec
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import Graph, TensorSpec
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from serving.engine.session import Session
 from serving.models.exactness import Exactness, probe_exactness
 from serving.models.loading import load
 from serving.settings import Settings
-from vaeserve.package.manifest import Graph, TensorSpec
+from vaeserve.package.contents import Graph, TensorSpec
 from vaeserve.package.row_spec import Array
 
 ROWS = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)

@@ -9,7 +9,7 @@ from serving.models.loading import load
 from serving.models.served import serve_model
 from serving.settings import Settings
 from serving.vae_v1.describe import describe
-from vaeserve.package.manifest import ImageFit
+from vaeserve.package.data_spec import ImageFit
 from vaeserve.rows.noise import ALGORITHM
 from vaeserve.v1 import vae_pb2 as pb
 

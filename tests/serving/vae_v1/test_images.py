@@ -18,7 +18,7 @@ from serving.vae_v1.images import Images
 from tests.support.make_float_package import make
 from tests.support.servers import StartServer, status_of
 from vaeserve.errors import InvalidInput
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.images import decode_images, encode_images
 from vaeserve.rows.tensors import to_array, to_message

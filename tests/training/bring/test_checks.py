@@ -3,7 +3,7 @@ import pytest
 
 from training.bring.checks import trial_reconstruction
 from training.export.probes import Probe, kinds_of
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 DATA = DataSpec(kind="table", shape=(2,), dtype="float32", minimum=-9, maximum=9)
 

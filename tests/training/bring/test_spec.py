@@ -9,7 +9,7 @@ from tests.support.servers import ROOT
 from training.bring.spec import Spec, parse_spec
 from training.settings.resolve import read_settings_file
 from vaeserve.errors import TrainingError
-from vaeserve.package.manifest import DataSpec, ImageFit
+from vaeserve.package.data_spec import DataSpec, ImageFit
 
 IMAGE: dict[str, object] = {"name": "faces", "kind": "image", "shape": [4, 6, 3], "latent_shape": 8}
 

@@ -18,7 +18,7 @@ from training.export.graphs import export_graph
 from training.export.parity import Disagreement
 from training.export.probes import GraphModule, Probe, TensorArrays, probe_all
 from vaeserve.errors import OutOfMemory
-from vaeserve.package.manifest import Tolerance
+from vaeserve.package.contents import Tolerance
 
 FOUND = Disagreement("encoder.mean", "")
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.card.tiles import GAP, cells, layout
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 
 def images(height: int, width: int, channels: int, maximum: float = 255) -> DataSpec:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from training.data.naming import fit_name
-from vaeserve.package.manifest import Name
+from vaeserve.package.contents import Name
 
 
 @pytest.mark.parametrize(

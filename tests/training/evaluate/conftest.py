@@ -12,7 +12,8 @@ from training.evaluate.evaluation import Budget, Evaluation
 from training.evaluate.evidence import evaluate_pair
 from training.evaluate.rows import Array32, Array64, EvaluationRows
 from training.evaluate.served import PriorGraph, ServedPair
-from vaeserve.package.manifest import DataSpec, TensorSpec
+from vaeserve.package.contents import TensorSpec
+from vaeserve.package.data_spec import DataSpec
 
 FEATURES, LATENT, SPREAD = 6, 2, 0.5
 DATA, LATENTS = floats("data", FEATURES), floats("latent", LATENT)

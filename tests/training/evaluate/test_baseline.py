@@ -9,7 +9,7 @@ from training.evaluate.baseline import without_latents
 from training.likelihoods import likelihood_of
 from training.likelihoods.likelihood import Likelihood
 from training.scaling import Scaling
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 RANDOM = np.random.default_rng(0)
 GREY = DataSpec(kind="image", shape=(2, 2, 1), dtype="uint8", minimum=0, maximum=255)

@@ -6,7 +6,7 @@ from training.evaluate.continuity import STEP, Scale, cycle, directions, largest
 from training.evaluate.figures import Smoothness
 from training.evaluate.rows import Array32
 from training.evaluate.served import ServedPair
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from training.export.probes import GraphModule, probe_all
 from training.networks.pair import Networks
 from training.run.publish import modules_of
 from vaeserve.errors import TrainingError
-from vaeserve.package.manifest import TensorSpec
+from vaeserve.package.contents import TensorSpec
 
 
 class Module(nn.Module):

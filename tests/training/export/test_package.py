@@ -14,8 +14,8 @@ from training.networks.pair import Networks
 from training.run.checkpoint import Checkpoint
 from training.run.publish import modules_of
 from vaeserve.errors import TrainingError
+from vaeserve.package.contents import Tolerance
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import Tolerance
 
 
 def test_the_package_opens_and_says_what_it_is(package: ModelPackage, dataset: Dataset, last: Checkpoint) -> None:

@@ -23,8 +23,8 @@ from training.export.parity import prove
 from training.export.priors import Density, ExportedPrior, Mixture, export_prior, fit_mixture
 from training.export.probes import Probe
 from vaeserve.errors import TrainingError
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import DataSpec
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 
 Floats = npt.NDArray[np.floating]

@@ -18,8 +18,8 @@ from training.export.probes import (
 )
 from training.networks.pair import Networks
 from training.run.publish import modules_of
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import parse_probes
-from vaeserve.package.manifest import DataSpec
 
 ALL = Kinds(real=40, random=16, extreme=8)
 

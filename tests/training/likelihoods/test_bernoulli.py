@@ -6,7 +6,7 @@ from torch.nn import functional
 from training.likelihoods.bernoulli import Bernoulli
 from training.scaling import scaling_of
 from vaeserve.errors import TrainingError
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 GREY = DataSpec(kind="image", shape=(2, 2, 1), dtype="uint8", minimum=0, maximum=255)
 

@@ -6,7 +6,7 @@ from scipy.stats import binom
 from training.data import Dataset
 from training.likelihoods.binomial import Binomial
 from training.scaling import scaling_of
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 DIGITS = DataSpec(kind="image", shape=(8, 8, 1), dtype="uint8", minimum=0, maximum=16)
 

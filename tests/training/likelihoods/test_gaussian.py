@@ -8,7 +8,7 @@ from torch import Generator
 
 from training.likelihoods.gaussian import LOG_SCALE_FLOOR, Gaussian
 from training.scaling import scaling_of
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 GREY = DataSpec(kind="image", shape=(2, 2, 1), dtype="uint8", minimum=0, maximum=255)
 TABLE = DataSpec(kind="table", shape=(3,), dtype="float32", minimum=-1e30, maximum=1e30)

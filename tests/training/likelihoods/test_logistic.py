@@ -7,7 +7,7 @@ from torch import Generator
 from training.likelihoods.logistic import Logistic
 from training.scaling import scaling_of
 from vaeserve.errors import TrainingError
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 PIXEL = DataSpec(kind="image", shape=(1, 1, 1), dtype="uint8", minimum=0, maximum=255)
 LEVELS = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1)

@@ -11,7 +11,7 @@ from training.networks.pair import Blueprint, Networks
 from training.scaling import scaling_of, smooth_clamp
 from training.settings.config import Config
 from training.step.state import start
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 DATA = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum=16)
 

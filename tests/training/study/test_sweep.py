@@ -16,7 +16,7 @@ from training.settings.resolve import complete, parse_config
 from training.study.subject import Subject
 from training.study.sweep import FIGURES_FILE, PICTURE_FILE, SweepRun, sweep_table, train_sweep, write_figures
 from vaeserve.errors import TrainingError
-from vaeserve.package.manifest import Parity
+from vaeserve.package.contents import Parity
 
 GIVEN: dict[str, object] = {"epochs": 3, "latent_size": 4}
 

@@ -14,7 +14,7 @@ from vaeserve.client.description import Model, parse_model
 from vaeserve.client.options import EncodeOutput, FloatType
 from vaeserve.client.results import Decoded, Encoded, Timing
 from vaeserve.errors import CallError, InvalidInput
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.rows.images import encode_images
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb

@@ -6,8 +6,9 @@ import pytest
 
 from vaeserve.client.description import Execution, Limits, Model
 from vaeserve.command.descriptions import models_text, package_text
+from vaeserve.package.contents import Likelihood, Prior, Provenance
+from vaeserve.package.data_spec import DataSpec, ImageFit
 from vaeserve.package.directory import ModelPackage
-from vaeserve.package.manifest import DataSpec, ImageFit, Likelihood, Prior, Provenance
 
 if TYPE_CHECKING:
     from tests.vaeserve.conftest import Contents

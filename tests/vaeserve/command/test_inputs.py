@@ -10,7 +10,7 @@ from PIL import Image
 from vaeserve.command.inputs import Input, open_input
 from vaeserve.command.outputs import STANDARD
 from vaeserve.errors import InvalidInput
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 
 DIGITS = DataSpec(kind="image", shape=(4, 4, 1), dtype="uint8", minimum=0, maximum=16)
 TABLE = DataSpec(kind="table", shape=(2,), dtype="float32", minimum=-10, maximum=10, columns=("a", "b"))

@@ -6,7 +6,7 @@ from PIL import Image
 
 from vaeserve.command.pictures import grid_png, pairs_png
 from vaeserve.errors import InvalidInput
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array
 
 DIGITS = DataSpec(kind="image", shape=(8, 8, 1), dtype="uint8", minimum=0, maximum=16)

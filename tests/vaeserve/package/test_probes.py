@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from vaeserve.package.manifest import DataSpec, Tolerance
+from vaeserve.package.contents import Tolerance
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.probes import Comparison, compare, reach_of
 from vaeserve.package.row_spec import Array
 

@@ -6,7 +6,7 @@ import pytest
 
 from vaeserve.client.given import as_rows
 from vaeserve.errors import InvalidInput
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array, LatentSpec
 
 DIGITS = DataSpec(kind="image", shape=(2, 2, 1), dtype="uint8", minimum=0, maximum=16)

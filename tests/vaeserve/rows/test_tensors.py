@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaeserve.errors import InvalidInput
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array, LatentSpec
 from vaeserve.rows.tensors import parse_rows, to_array, to_message
 from vaeserve.v1 import vae_pb2 as pb

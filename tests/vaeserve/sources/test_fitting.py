@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 
 from vaeserve.errors import InvalidInput
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.sources.fitting import fit_table, open_rows, reads_rows
 from vaeserve.sources.pictures import FittedRows
 from vaeserve.sources.table import Table

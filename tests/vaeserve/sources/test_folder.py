@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from vaeserve.errors import InvalidInput
-from vaeserve.package.manifest import ImageFit
+from vaeserve.package.data_spec import ImageFit
 from vaeserve.sources.folder import read_folder
 from vaeserve.sources.picture import Wanted
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vaeserve.errors import InvalidInput
-from vaeserve.package.manifest import Fit
+from vaeserve.package.data_spec import Fit
 from vaeserve.sources.picture import Wanted, read_picture
 
 RANDOM = np.random.default_rng(0)

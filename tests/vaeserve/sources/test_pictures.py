@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from vaeserve.errors import InvalidInput
-from vaeserve.package.manifest import DataSpec, ImageFit
+from vaeserve.package.data_spec import DataSpec, ImageFit
 from vaeserve.sources.pictures import find_pictures, picture_files, read_rows
 
 RANDOM = np.random.default_rng(0)

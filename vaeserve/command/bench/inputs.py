@@ -13,7 +13,7 @@ from vaeserve.client.description import Model
 from vaeserve.client.options import ModelOptions
 from vaeserve.command.bench.plan import RpcName
 from vaeserve.errors import InvalidInput
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array
 
 _MAXIMUM_REQUESTS, _MAXIMUM_BYTES = 16, 8 << 20  # enough that no cache helps, few enough to pass between processes

@@ -12,7 +12,7 @@ from vaeserve.client.description import Model
 from vaeserve.command.bench.inputs import BenchInputs
 from vaeserve.command.bench.plan import RPCS, RpcName
 from vaeserve.errors import InvalidInput
-from vaeserve.package.manifest import DataSpec
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array, LatentSpec
 from vaeserve.rows.tensors import parse_rows
 from vaeserve.v1 import vae_pb2 as pb
