@@ -2,6 +2,7 @@
 
 run          the steps below, in order
 publish      a checkpoint -> a model package, by the steps below
+description  what the package says of itself
 report       what a run says in a line
 progress     the same figures, for who watches
 tensorboard  the same figures and pictures, for TensorBoard

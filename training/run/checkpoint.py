@@ -43,6 +43,11 @@ class Checkpoint(BaseModel):
     tensors: Annotated[dict[str, Tensor], Field(exclude=True)] = {}
     """By name: `networks.*`, `average.*`, `optimizer.<parameter>.*`, `generator`. The rest is JSON in the file."""
 
+    @property
+    def name(self) -> str:
+        """Name of the run's package."""
+        return self.config.name or self.data_name
+
 
 def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
     """Returns a copy of the state."""

@@ -1,21 +1,20 @@
 """From a checkpoint to a model package: export, ex-post prior, evidence, card, proof."""
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
-from training.card.about import About
 from training.card.card import card
 from training.data import Dataset, training_rows
 from training.evaluate.bounds import draw_latents
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
 from training.evaluate.evidence import evaluate_pair
-from training.evaluate.rows import EvaluationRows, evenly
+from training.evaluate.rows import DataArray, EvaluationRows, evenly
 from training.evaluate.served import PriorGraph, ServedPair
-from training.export.graphs import ExportedGraph, export_graphs
-from training.export.package import Contents, libraries, write_package
+from training.export.graphs import export_graphs
+from training.export.package import write_package
 from training.export.priors import LEAST_ROWS, ExportedPrior, export_prior, fit_mixture
 from training.export.probes import GraphModule, probe_all, rows_at_once
 from training.models import kind_named
@@ -23,10 +22,10 @@ from training.models.kind import Kind
 from training.networks.pair import Networks
 from training.run import checkpoint
 from training.run.checkpoint import Checkpoint
+from training.run.description import ExportedPair, about_of, contents_of
 from training.run.progress import Stages, say
-from training.run.report import networks_of, preprocessing_of
 from training.settings.config import Config
-from vaeserve.package.contents import Likelihood, Parity, Provenance
+from vaeserve.package.contents import Parity
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import STANDARD
 
@@ -61,70 +60,38 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
     """
     last = last.model_copy(update={"config": last.config.model_copy(update={"version": version})})
     config, kind, rows = last.config, kind_named(last.config.model), evaluation_rows_of(dataset)
-    networks = networks_to_export(kind, last, dataset)
     say("exporting, and proving the graphs against PyTorch")
-    modules = modules_of(networks)
-    probes = probe_all(modules, dataset.spec, dataset.test)
-    graphs = export_graphs(modules, probes)
-    priors = mixture_of(serve(kind, graphs, dataset, config), rows, config)
-    served = serve(kind, graphs, dataset, config, priors)
+    pair = export_pair(networks_to_export(kind, last, dataset), dataset)
+    serve = partial(
+        ServedPair,
+        {name: graph.content for name, graph in pair.graphs.items()},
+        dataset.spec,
+        config.latent_size,
+        kind.posterior,
+        family=pair.likelihood.family,
+        threads=config.threads,
+    )
+    priors = mixture_of(serve(), rows.train, config.mixture_components, config.seed)
+    served = serve(priors={prior.name: PriorGraph(prior.graph.content, prior.noise_size) for prior in priors})
     evaluation = evaluate_pair(served, rows, budget_of(config), Stages())
-    default_prior = MIXTURE if priors and served.posterior == "none" else STANDARD
-    likelihood = networks.decoder.likelihood.describe()
-    about = about_of(kind, config, dataset, likelihood, default_prior)
-    contents = Contents(
-        name=about.name,
-        data=dataset.spec,
-        latent_shape=(config.latent_size,),
-        posterior=served.posterior,
-        likelihood=likelihood,
-        graphs=graphs,
-        probes=probes,
-        card={**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()},
-        metrics=evaluation.metrics,
-        preprocessing=preprocessing_of(dataset.spec, likelihood.family),
-        provenance=provenance_of(last, dataset),
-        priors=priors,
-        default_prior=default_prior,
-        version=version,
+    about = about_of(last, dataset, pair.likelihood, MIXTURE if priors and kind.posterior == "none" else STANDARD)
+    files = {**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()}
+    contents = contents_of(
+        last, dataset, pair, about, priors=priors, card=files, metrics=evaluation.metrics, version=version
     )
     package, parity = write_package(directory, contents, overwrite=overwrite)
     return RunResult(package, parity, evaluation, dataset, config)
 
 
-def about_of(kind: Kind, config: Config, dataset: Dataset, likelihood: Likelihood, default_prior: str) -> About:
-    """Returns what a model card says besides figures."""
-    constants = "".join(f" ({name} {value:g})" for name, value in likelihood.constants.items())
-    return About(
-        name=name_of(config, dataset),
-        model=kind.title,
-        data=dataset.title,
-        train_rows=len(dataset.train),
-        validation_rows=len(dataset.validation),
-        test_rows=len(dataset.test),
-        likelihood=f"{likelihood.family}{constants}",
-        networks=networks_of(config),
-        settings=config.changed(),
-        default_prior=default_prior,
-        skipped=dataset.skipped,
-        notes=dataset.notes,
-        classes=dataset.classes,
-    )
+def export_pair(networks: Networks, dataset: Dataset) -> ExportedPair:
+    """Returns the graphs of trained networks, with probes.
 
-
-def name_of(config: Config, dataset: Dataset) -> str:
-    """Returns the name of a run's package."""
-    return config.name or dataset.name
-
-
-def provenance_of(last: Checkpoint, dataset: Dataset) -> Provenance:
-    """Returns a package's provenance."""
-    return Provenance(
-        dataset=dataset.name,
-        data_sha256=dataset.sha256,
-        config={**last.config.to_settings(), "epochs_done": last.epoch},
-        libraries=libraries(),
-    )
+    Raises:
+        TrainingError: PyTorch could not export a graph.
+    """
+    modules = modules_of(networks)
+    probes = probe_all(modules, dataset.spec, dataset.test)
+    return ExportedPair(export_graphs(modules, probes), probes, networks.decoder.likelihood.describe())
 
 
 def networks_to_export(kind: Kind, last: Checkpoint, dataset: Dataset) -> Networks:
@@ -148,35 +115,15 @@ def modules_of(networks: Networks) -> dict[str, GraphModule]:
     }
 
 
-def serve(
-    kind: Kind,
-    graphs: Mapping[str, ExportedGraph],
-    dataset: Dataset,
-    config: Config,
-    priors: tuple[ExportedPrior, ...] = (),
-) -> ServedPair:
-    """Returns exported graphs as they will be served."""
-    return ServedPair(
-        {name: graph.content for name, graph in graphs.items()},
-        dataset.spec,
-        config.latent_size,
-        kind.posterior,
-        family=config.likelihood or dataset.family,
-        priors={prior.name: PriorGraph(prior.graph.content, prior.noise_size) for prior in priors},
-        threads=config.threads,
-    )
-
-
-def mixture_of(served: ServedPair, rows: EvaluationRows, config: Config) -> tuple[ExportedPrior, ...]:
-    """Returns the ex-post prior, fitted on a draw from each training row's posterior; none where none is wanted."""
-    wanted = config.mixture_components
-    if wanted == 0:
+def mixture_of(
+    served: ServedPair, train: DataArray, components: int | Literal["auto"], seed: int
+) -> tuple[ExportedPrior, ...]:
+    """Returns the ex-post prior, fitted on a draw from each training row's posterior; none for 0 components."""
+    if components == 0:
         return ()
-    some = rows.train[evenly(len(rows.train), MIXTURE_ROWS)]
-    components = wanted if wanted == "auto" else min(wanted, max(1, len(some) // LEAST_ROWS))
-    return (
-        export_prior(MIXTURE, fit_mixture(draw_latents(served.encode(some), config.seed), components, config.seed)),
-    )
+    some = train[evenly(len(train), MIXTURE_ROWS)]
+    count = components if components == "auto" else min(components, max(1, len(some) // LEAST_ROWS))
+    return (export_prior(MIXTURE, fit_mixture(draw_latents(served.encode(some), seed), count, seed)),)
 
 
 def evaluation_rows_of(dataset: Dataset) -> EvaluationRows:

@@ -1,11 +1,11 @@
 """What a run says in a line: its start, its networks, what the graphs do to data, what proved them, where they lie."""
 
 import shlex
+from collections.abc import Sequence
 
 from training.data import Dataset
 from training.models import MODELS
 from training.run.checkpoint import Checkpoint
-from training.settings.config import Config
 from vaeserve.package.contents import Parity
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import ModelPackage
@@ -15,14 +15,15 @@ _LINES = 20  # of what was left out
 
 def opening(last: Checkpoint, dataset: Dataset) -> str:
     """Returns what a run starts from, in one line, then what is to be known of its data and what was left out of it."""
+    config = last.config
     shape = " x ".join(map(str, dataset.spec.shape))
-    has_steps = "epochs" in MODELS[last.config.model].uses
+    has_steps = "epochs" in MODELS[config.model].uses
     resumed = f", resumed after epoch {last.epoch}" if last.epoch and has_steps else ""
     validated = f", {len(dataset.validation)} to validate on" if len(dataset.validation) else ""
+    networks = networks_text(config.network, config.hidden_sizes)
     begun = (
         f"{dataset.name}: {len(dataset.train)} rows of {shape} values to train on{validated}, {len(dataset.test)} held "
-        f"out; {last.config.model}, {networks_of(last.config)}, {last.config.latent_size} latent values, "
-        f"seed {last.config.seed}{resumed}"
+        f"out; {config.model}, {networks}, {config.latent_size} latent values, seed {config.seed}{resumed}"
     )
     left_out = [f"left out {len(dataset.skipped)}:", *(f"  {line}" for line in dataset.skipped[:_LINES])]
     if len(dataset.skipped) > _LINES:
@@ -30,10 +31,9 @@ def opening(last: Checkpoint, dataset: Dataset) -> str:
     return "\n".join([begun, *dataset.notes, *(left_out if dataset.skipped else [])])
 
 
-def networks_of(config: Config) -> str:
-    """Returns what encoder and decoder are, in one phrase."""
-    widths = "-".join(map(str, config.hidden_sizes))
-    return "linear" if config.network == "linear" else f"{config.network} {widths}"
+def networks_text(network: str, hidden_sizes: Sequence[int]) -> str:
+    """Returns a short description of the encoder and the decoder, for example "mlp 256-128"."""
+    return network if network == "linear" else f"{network} {'-'.join(map(str, hidden_sizes))}"
 
 
 def proof(parity: Parity, met: str = "PyTorch's") -> str:

@@ -12,7 +12,7 @@ from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.run.journal import JOURNAL_FILE, Journal
 from training.run.lock import alone_in
 from training.run.progress import EpochProgress, say
-from training.run.publish import RunResult, name_of, publish
+from training.run.publish import RunResult, publish
 from training.run.report import opening
 from training.settings.config import Config
 from training.settings.directory import PACKAGE_DIRECTORY, holds_nothing
@@ -119,7 +119,7 @@ def train_to_package(directory: Path, last: Checkpoint, dataset: Dataset) -> Run
     say(opening(last, dataset))
     with alone_in(directory), Journal(directory / JOURNAL_FILE, last.epoch) as journal:
         last = fit(directory, last, dataset, journal)
-        version = number_of(last.config.version, directory, name_of(last.config, dataset))
+        version = number_of(last.config.version, directory, last.name)
         outcome = publish(directory / PACKAGE_DIRECTORY, last, dataset, version, overwrite=True)
         journal.write("test", {"epoch": last.epoch, **outcome.evaluation.metrics})
         outcome.evaluation.write(directory / EVALUATION_FILE)
@@ -183,7 +183,14 @@ def tensorboard(directory: Path, last: Checkpoint, dataset: Dataset) -> "TensorB
         from training.run.tensorboard import TensorBoard
     except ModuleNotFoundError as exc:
         raise TrainingError(f"--tensorboard: {exc.name} is not installed: pip install tensorboardX") from exc
-    return TensorBoard(directory, last.config, dataset, last.epoch)
+    return TensorBoard(
+        directory,
+        dataset,
+        last.epoch,
+        epochs=last.config.epochs,
+        picture_epochs=last.config.checkpoint_epochs,
+        seed=last.config.seed,
+    )
 
 
 def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverged) -> State:
@@ -220,7 +227,7 @@ def export_checkpoint(source: Path, directory: Path, version: int | str | None =
     wanted = last.config.version if version is None else version
     prepare_torch(last.config.threads)
     dataset = data_of(last)
-    number = number_of(wanted, directory, name_of(last.config, dataset))
+    number = number_of(wanted, directory, last.name)
     return publish(directory, last, dataset, number, overwrite=False)
 
 

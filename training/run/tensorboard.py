@@ -9,14 +9,12 @@ from tensorboardX import SummaryWriter
 
 from training.card.grids import grids
 from training.data import Dataset
-from training.settings.config import Config
-from training.step.device import device_of
 from training.step.loop import Epoch
 from training.step.state import State
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 
 TENSORBOARD_DIRECTORY = "tensorboard"
-ROWS = 64  # shown
+ROWS = 64  # in a picture
 
 
 class TensorBoard:
@@ -24,35 +22,38 @@ class TensorBoard:
 
     Args:
         directory: the run's.
-        config: of the run.
-        dataset: what is trained on; images are shown.
+        dataset: the run's data; images are shown.
         epoch: epochs that the run has done already.
+        epochs: of the whole run.
+        picture_epochs: number of epochs between pictures; the last epoch has pictures too.
+        seed: of the latents that are decoded as samples.
     """
 
-    def __init__(self, directory: Path, config: Config, dataset: Dataset, epoch: int) -> None:
-        self._config, self._dataset = config, dataset
-        self._every = config.checkpoint_epochs
+    def __init__(
+        self, directory: Path, dataset: Dataset, epoch: int, *, epochs: int, picture_epochs: int, seed: int
+    ) -> None:
+        self._dataset, self._epochs, self._picture_epochs, self._seed = dataset, epochs, picture_epochs, seed
         self._writer = SummaryWriter(str(directory / TENSORBOARD_DIRECTORY), purge_step=epoch + 1)
 
     def show(self, figures: Epoch, state: State) -> None:
-        """Writes an epoch's figures, and at a checkpoint pictures by the average of the weights."""
+        """Writes an epoch's figures, and at a checkpoint the pictures that the average of the weights gives."""
         for name, value in figures.by_name().items():
             if name != "epoch" and value is not None:
                 self._writer.add_scalar(name, value, figures.epoch)
-        is_due = figures.epoch % self._every == 0 or figures.epoch == self._config.epochs
+        is_due = figures.epoch % self._picture_epochs == 0 or figures.epoch == self._epochs
         if is_due and self._dataset.spec.kind == "image":
             self._show_pictures(figures.epoch, state)
 
     def _show_pictures(self, epoch: int, state: State) -> None:
         held_out = self._dataset.validation if len(self._dataset.validation) else self._dataset.test
-        rows, device = held_out[:ROWS], device_of(self._config.device)
-        drawn = standard_normals(Purpose.PRIOR, [RowRange(self._config.seed, 0, ROWS)], self._config.latent_size)
+        rows, device = held_out[:ROWS], state.generator.device
         with torch.inference_mode():
             latent = state.average.encoder(rows.to(device)).mean
+            drawn = standard_normals(Purpose.PRIOR, [RowRange(self._seed, 0, ROWS)], latent.shape[1])
             expectation = state.average.decoder(latent).expectation.cpu().numpy()
             samples = state.average.decoder(torch.from_numpy(drawn).to(device)).expectation.cpu().numpy()
-        shown = grids(rows.numpy(), expectation, samples, self._dataset.spec)
-        for name, pixels in shown._asdict().items():
+        pictures = grids(rows.numpy(), expectation, samples, self._dataset.spec)
+        for name, pixels in pictures._asdict().items():
             self._writer.add_image(name, pixels, epoch, dataformats="HWC")
 
     def __enter__(self) -> Self:
