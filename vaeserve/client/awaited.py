@@ -142,7 +142,7 @@ class AsyncClient:
         if self._channel is None or self._loop is not asyncio.get_running_loop():
             return  # with its loop, the channel is gone too
         if self._shared is not None:
-            await self._shared.close(client_closed())
+            await self._shared.close(client_closed)
         await self._channel.close()
 
     async def __aenter__(self) -> Self:

@@ -5,15 +5,14 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic
 
-import grpc
 from google.protobuf.message import Message
 
 from vaeserve.client.call import Reply, Result
 from vaeserve.client.conversation import BatchCall, Conversation, Prepared
 from vaeserve.client.description import Model
 from vaeserve.client.endpoint import Endpoint
-from vaeserve.client.failures import Patience
-from vaeserve.client.open_stream import AsyncOpenStream, Take
+from vaeserve.client.failures import Patience, StreamFailure
+from vaeserve.client.open_stream import AsyncOpenStream, M, Take
 from vaeserve.client.results import Sampled
 from vaeserve.client.samples import Samples
 from vaeserve.client.stream_jobs import StreamJob
@@ -53,14 +52,12 @@ class AwaitedStreams:
         try:
             while True:
                 stream: AsyncOpenStream[Any] = self._open("CallStream", talk.take_message)
-                exchange = _exchange(talk, stream, ahead, seconds)
+                exchange = _exchange(talk, stream, ahead, patience)
                 try:
                     async for result in exchange:
                         yield result
                     return
-                except TimeoutError as exc:
-                    raise patience.too_late() from exc
-                except grpc.RpcError as exc:
+                except StreamFailure as exc:
                     pause = self._endpoint.pause(patience, exc)
                 finally:
                     await exchange.aclose()
@@ -87,14 +84,12 @@ class AwaitedStreams:
             stream: AsyncOpenStream[pb.SampleStreamResponse] = self._open("SampleStream", samples.request(model))
             try:
                 while not samples.is_done:
-                    message = await asyncio.wait_for(stream.read(), seconds)
+                    message = await _read(stream, patience)
                     patience.answered()
                     yield samples.receive(message, self._endpoint.join, model)
                 await stream.finish()
                 return
-            except TimeoutError as exc:
-                raise patience.too_late() from exc
-            except grpc.RpcError as exc:
+            except StreamFailure as exc:
                 pause = self._endpoint.pause(patience, exc)
             finally:
                 stream.close()
@@ -138,7 +133,7 @@ class _Ahead(Generic[Reply, Result]):
 
 
 async def _exchange(
-    talk: Conversation[Reply, Result], stream: AsyncOpenStream[Any], ahead: _Ahead[Reply, Result], seconds: float
+    talk: Conversation[Reply, Result], stream: AsyncOpenStream[Any], ahead: _Ahead[Reply, Result], patience: Patience
 ) -> AsyncGenerator[Result, None]:
     """Takes replies as they come and sends while there is room, until all batches are answered."""
     stream.wake()
@@ -156,10 +151,10 @@ async def _exchange(
                 await stream.finish()
                 return
             done, _ = await asyncio.wait(
-                tasks, timeout=seconds if reading else None, return_when=asyncio.FIRST_COMPLETED
+                tasks, timeout=patience.timeout_seconds if reading else None, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                raise TimeoutError
+                raise patience.too_late()
             batch = ahead.take()
             if batch is not None:
                 talk.add(batch)
@@ -172,6 +167,13 @@ async def _exchange(
     finally:
         stream.close()
         await stream.ended(reading)
+
+
+async def _read(stream: AsyncOpenStream[M], patience: Patience) -> M:
+    try:
+        return await asyncio.wait_for(stream.read(), patience.timeout_seconds)
+    except TimeoutError as exc:
+        raise patience.too_late() from exc
 
 
 async def _each(batches: Batches) -> AsyncIterator[Any]:

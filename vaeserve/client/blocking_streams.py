@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import grpc
 from google.protobuf.message import Message
 
 from vaeserve.client.call import Reply, Result
 from vaeserve.client.conversation import BatchCall, Conversation, Prepared
 from vaeserve.client.description import Model
 from vaeserve.client.endpoint import Endpoint
-from vaeserve.client.failures import Patience, client_closed
+from vaeserve.client.failures import Patience, StreamFailure, client_closed
 from vaeserve.client.open_stream import M, OpenStream, Take
 from vaeserve.client.results import Sampled
 from vaeserve.client.samples import Samples
@@ -53,7 +52,7 @@ class BlockingStreams:
             try:
                 yield from self._exchange(talk, stream, prepared, patience)
                 return
-            except grpc.RpcError as exc:
+            except StreamFailure as exc:
                 pause = self._endpoint.pause(patience, exc)
             finally:
                 stream.close()
@@ -111,7 +110,7 @@ class BlockingStreams:
                     patience.answered()
                     yield samples.receive(message, self._endpoint.join, model)
                 return
-            except grpc.RpcError as exc:
+            except StreamFailure as exc:
                 pause = self._endpoint.pause(patience, exc)
             finally:
                 stream.close()

@@ -138,7 +138,7 @@ class Conversation(Generic[Reply, Result]):
         """Takes replies.
 
         Raises:
-            grpc.RpcError: a call failed for a passing reason, so the stream should be opened again.
+            StreamFailure: a call failed for a passing reason, so the stream should be opened again.
         """
         passing = None
         for reply in message.replies:

@@ -34,7 +34,10 @@ class _FailedCall(Protocol):
 
 
 class StreamFailure(grpc.RpcError):
-    """The failure of one call of a stream, in the form of a failed RPC."""
+    """The failure of a stream, or of one of its calls, in the form of a failed RPC.
+
+    It is a class of its own because the batches of a caller may come from RPCs too, whose failures are not ours.
+    """
 
     def __init__(self, code: grpc.StatusCode, message: str, trailers: Iterable[tuple[str, str | bytes]] = ()) -> None:
         super().__init__(message)
@@ -53,9 +56,11 @@ class StreamFailure(grpc.RpcError):
 
     @classmethod
     def of_stream(cls, error: grpc.RpcError) -> "StreamFailure":
-        """Returns the failure of a call that a broken stream left without an answer."""
+        """Returns the failure of a broken stream, and of each call that it left without an answer."""
         failed = cast(_FailedCall, error)
-        return cls(failed.code(), failed.details() or "", failed.trailing_metadata() or ())
+        failure = cls(failed.code(), failed.details() or "", failed.trailing_metadata() or ())
+        failure.__cause__ = error
+        return failure
 
     @classmethod
     def ended(cls) -> "StreamFailure":

@@ -55,7 +55,7 @@ class OpenStream(Generic[M]):
 
         Raises:
             TimeoutError: no message came in time.
-            grpc.RpcError: the stream broke or ended.
+            StreamFailure: the stream broke or ended.
         """
         try:
             message = self._inbox.get(timeout=timeout_seconds)
@@ -92,6 +92,8 @@ class OpenStream(Generic[M]):
                 self._inbox.put(next(self._call))
         except StopIteration:
             self._inbox.put(StreamFailure.ended())
+        except grpc.RpcError as exc:
+            self._inbox.put(StreamFailure.of_stream(exc))
         except Exception as exc:  # the reader must hear of it, or it would wait for ever
             self._inbox.put(exc)
 
@@ -123,7 +125,7 @@ class AsyncOpenStream(Generic[M]):
         """Returns the next message.
 
         Raises:
-            grpc.RpcError: the stream broke or ended.
+            StreamFailure: the stream broke or ended.
             Exception: `take` raised it.
         """
         try:
@@ -136,7 +138,7 @@ class AsyncOpenStream(Generic[M]):
         except grpc.aio.AioRpcError as exc:
             if exc.code() is grpc.StatusCode.INTERNAL and exc.details() == _BROKEN_WRITE:
                 raise StreamFailure(grpc.StatusCode.UNAVAILABLE, "the stream broke while it was written to") from exc
-            raise
+            raise StreamFailure.of_stream(exc) from exc
         if message is grpc.aio.EOF:
             raise StreamFailure.ended()
         return cast(M, message)

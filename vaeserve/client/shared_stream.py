@@ -59,11 +59,11 @@ class SharedStream:
             await asyncio.sleep(pause)
         raise AssertionError("attempts ran out of numbers. This is a bug.")
 
-    async def close(self, error: VaeError) -> None:
-        """Ends the stream; calls in progress fail with the error."""
+    async def close(self, error: Callable[[], VaeError]) -> None:
+        """Ends the stream. Each call in progress fails with its own error."""
         if self._stream is not None:
             await self._stream.finish()
-            self._stream.close(lambda: error)
+            self._stream.close(error)
             await self._stream.ended()
 
     def _current(self, metadata: tuple[tuple[str, str], ...]) -> "_OneStream":
@@ -142,7 +142,7 @@ class _OneStream:
                 message = await self._stream.read()
                 for reply in message.replies:
                     self._settle(reply)
-        except grpc.RpcError as exc:
+        except StreamFailure as exc:
             broken = exc
             self.close(lambda: StreamFailure.of_stream(broken))
         except asyncio.CancelledError:

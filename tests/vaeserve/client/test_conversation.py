@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import grpc
 import numpy as np
 import pytest
 
@@ -137,6 +138,31 @@ def test_what_the_server_refuses_raises_in_its_turn(target: str, stream: Stream)
     with pytest.raises(CallError, match="FAILED_PRECONDITION: the latents come from pair ffff") as refused:
         next(results)
     assert refused.value.reason == "FINGERPRINT_MISMATCH"
+
+
+class OtherServiceFailed(grpc.RpcError):
+    """What the stub of another service raises, for example the one that the batches come from."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return "the other service is away"
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+
+@both
+@pytest.mark.parametrize("error", [OtherServiceFailed(), TimeoutError("the database is slow")])
+def test_an_error_of_the_callers_own_batches_reaches_the_caller(target: str, stream: Stream, error: Exception) -> None:
+    def batches() -> Iterator[Array]:
+        yield DATA[:2]
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        list(stream(target, "encode_stream", (batches(),), {}))
+    assert raised.value is error
 
 
 @both
@@ -387,6 +413,20 @@ def test_cancelling_a_call_leaves_those_beside_it_alone(start_server: StartServe
     results = sharing(server.target, use)
     assert all(isinstance(result, asyncio.CancelledError) for result in results[::2])
     assert {result.timing.batch_rows for result in results[1::2]} == {10}
+
+
+def test_closing_gives_each_call_an_error_of_its_own(start_server: StartServer, port: str) -> None:
+    server = start_server("--metrics-port", port, "--wait-milliseconds", "1000", "--batch-rows", "10000")
+
+    async def use(client: AsyncClient) -> list[Any]:
+        calls = [asyncio.create_task(client.decode(LATENT)) for _ in range(2)]
+        await asyncio.to_thread(until_in_flight, port, 2)
+        await client.close()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    one, other = sharing(server.target, use)
+    assert str(one) == str(other) == "CANCELLED: the client is closed"
+    assert one is not other  # or each caller would add to the traceback of the other
 
 
 def test_a_deadline_is_its_own_calls(start_server: StartServer) -> None:
