@@ -5,6 +5,7 @@
     cli          the verb `vae serve`
     tune         the verb `vae tune`
     app          puts the parts together, starts, and stops on a signal
+    local        a package in this process, without a server: `vaeserve.Local`
     telemetry    what the service tells of itself: metrics, pages over HTTP, and the log
     vae_v1       the protocol vae.v1: messages <-> rows
     transport    gRPC, whatever the protocol

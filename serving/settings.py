@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vaeserve.addresses import is_loopback
-from vaeserve.errors import StartupError
+from vaeserve.errors import InvalidInput, StartupError
 from vaeserve.records import first_problem
 
 _PREFIX = "VAE_"
@@ -202,6 +202,34 @@ def read_settings(flags: dict[str, str]) -> Settings:
     except ValidationError as exc:
         name, message, *_ = first_problem(exc)
         raise (wrong(name, message) if name else StartupError(message)) from exc
+
+
+def settings_of(**arguments: object) -> Settings:
+    """Returns the settings that arguments name, and the defaults of all others, whatever the environment says.
+
+    Raises:
+        InvalidInput: an argument is out of range; names it.
+    """
+    try:
+        return _Arguments(**arguments)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as exc:
+        name, message, *_ = first_problem(exc)
+        raise InvalidInput(name, message) from exc
+
+
+class _Arguments(Settings):
+    """Settings that no environment variable changes."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
 
 
 def misspelt(variables: Mapping[str, str]) -> Iterator[str]:

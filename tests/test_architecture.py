@@ -172,6 +172,7 @@ def _imported(code: str) -> set[str]:
         ("from vaeserve.command.cli import run; run(['bench', '--target', 'localhost:1', '--rows', '0'])", HEAVY),
         ("import vaeserve, vaeserve.package.manifest", {"grpc", "torch", "onnxruntime"}),
         ("from vaeserve import Client", {"torch", "onnx", "onnxruntime", "sklearn"}),
+        ("import vaeserve; vaeserve.Local", {"torch", "onnx", "onnxruntime", "sklearn", "training"}),
         ("import serving.app", {"torch", "onnx", "sklearn", "training"}),
         ("import training.cli", {"torch", "grpc", "serving", "matplotlib"}),
         ("import training.card.grids", {"torch", "matplotlib", "onnxruntime"}),
@@ -181,3 +182,15 @@ def _imported(code: str) -> set[str]:
 )
 def test_what_an_import_does_not_bring(code: str, absent: set[str]) -> None:
     assert not _imported(code) & absent
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "extra"), [("Local", "pydantic_settings", "serving"), ("export", "torch", "training")]
+)
+def test_what_an_extra_brings_says_which(name: str, missing: str, extra: str) -> None:
+    without = f"import sys; sys.modules[{missing!r}] = None; from vaeserve import {name}"
+    done = subprocess.run([sys.executable, "-c", without], check=False, capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr.splitlines()[-1] == (
+        f"ModuleNotFoundError: vaeserve.{name} needs {missing}: install the extra {extra}: "
+        f"pip install '.[{extra}]' in vaeserve's source"
+    )

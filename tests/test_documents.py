@@ -37,8 +37,9 @@ CLIENTS = {
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_clients_snippet_runs(server: RunningServer, name: str) -> None:
-    _run(CLIENTS[name].replace(TARGET, server.target).replace('model="digits"', 'model="tiny"'))
+def test_a_clients_snippet_runs(server: RunningServer, tiny: Path, name: str) -> None:
+    snippet = CLIENTS[name].replace(TARGET, server.target).replace('model="digits"', 'model="tiny"')
+    _run(snippet.replace("runs/digits/model", str(tiny)))
 
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md", *(ROOT / "docs").glob("*.md")]

@@ -18,13 +18,16 @@ What all of them use:
     v1          generated from the proto
 
 `__main__` is `python -m vaeserve`. These modules import numpy, grpcio, protobuf, pydantic and Pillow, and never torch,
-onnx or onnxruntime. Importing `vaeserve` alone loads none of them: `Client` loads gRPC, and `export` loads PyTorch.
+onnx or onnxruntime. Importing `vaeserve` alone loads none of them: `Client` loads gRPC, `Local` ONNX Runtime too, and
+`export` PyTorch.
 """
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from serving.local.local import Local
     from training.bring.bring import export
     from training.bring.spec import Spec
     from vaeserve.client.awaited import AsyncClient
@@ -32,21 +35,40 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["AsyncClient", "Client", "Spec", "__version__", "export"]
+__all__ = ["AsyncClient", "Client", "Local", "Spec", "__version__", "export"]
 
 _MODULES = {
     "AsyncClient": "vaeserve.client.awaited",
     "Client": "vaeserve.client.blocking",
+    "Local": "serving.local.local",
     "Spec": "training.bring.spec",
     "export": "training.bring.bring",
 }
+_HALVES = ("serving", "training")  # each needs the extra of its name
 
 
 def __getattr__(name: str) -> object:
     if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
+        return getattr(_import(name), name)
     if name == "__version__":
         from importlib.metadata import version  # slow to import
 
         return version("vaeserve")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _import(name: str) -> ModuleType:
+    """Returns the module that defines a name.
+
+    Raises:
+        ModuleNotFoundError: an extra is not installed; says which.
+    """
+    try:
+        return import_module(_MODULES[name])
+    except ModuleNotFoundError as exc:
+        half, missing = _MODULES[name].partition(".")[0], exc.name or ""
+        if half not in _HALVES or missing.partition(".")[0] in ("vaeserve", *_HALVES):
+            raise  # one of our own modules is missing
+        from vaeserve.errors import how_to_install
+
+        raise ModuleNotFoundError(f"vaeserve.{name} needs {missing}: {how_to_install(half)}", name=missing) from exc

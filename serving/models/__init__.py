@@ -3,6 +3,7 @@
 reloading   brings what is served in line with what the repository holds
 registry    the models that are served, by name and version
 served      a model that takes calls, whatever the protocol
+loaded      a model that was proved, and the limits of a call
 rules       what a call may ask of a model, for every protocol
 repository  finds packages below a directory, and notices changes
 limited     loads on threads of their own, and what becomes of one that takes too long

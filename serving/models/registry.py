@@ -1,15 +1,19 @@
 """The models that are served, by name and version."""
 
 from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
 
+from serving.models.loaded import LoadedModel
 from serving.models.repository import ModelKey
 from serving.models.served import Served
 from vaeserve.errors import InvalidInput, NotReady, UnknownName
 
 _MOST_NAMED = 16  # models that an error lists
 
+ModelT = TypeVar("ModelT", bound=LoadedModel)
 
-class Models:
+
+class Registry(Generic[ModelT]):
     """The models being served. Empty while the first one is loaded, and after the last one is removed.
 
     Args:
@@ -18,12 +22,12 @@ class Models:
 
     def __init__(self, default_name: str = "") -> None:
         self._default_name = default_name
-        self._served: dict[ModelKey, Served] = {}
+        self._served: dict[ModelKey, ModelT] = {}
         # By what requests may name: no name for the default, version 0 for the newest.
-        self._by_request: dict[ModelKey, Served] = {}
+        self._by_request: dict[ModelKey, ModelT] = {}
         self._is_loading = True
 
-    def put(self, served: Served) -> Served | None:
+    def put(self, served: ModelT) -> ModelT | None:
         """Serves a model from now on. Returns the one that it replaces, of the same name and version."""
         replaced = self._served.get(served.key)
         self._served[served.key] = served
@@ -31,13 +35,13 @@ class Models:
         self._index()
         return replaced
 
-    def remove(self, key: ModelKey) -> Served:
+    def remove(self, key: ModelKey) -> ModelT:
         """Stops serving a model, and returns it."""
         removed = self._served.pop(key)
         self._index()
         return removed
 
-    def find(self, name: str, version: int) -> Served:
+    def find(self, name: str, version: int) -> ModelT:
         """Returns a model. An empty name: the default, or without a default the only one. Version 0: the newest.
 
         Raises:
@@ -50,10 +54,10 @@ class Models:
             raise self._unknown(name, version)
         return served
 
-    def __iter__(self) -> Iterator[Served]:
+    def __iter__(self) -> Iterator[ModelT]:
         return iter(list(self._served.values()))
 
-    def all(self) -> list[Served]:
+    def all(self) -> list[ModelT]:
         """Returns every model, ordered by name, then version.
 
         Raises:
@@ -86,6 +90,10 @@ class Models:
         here = _listed([f"{model.manifest.name} version {model.manifest.version}" for model in models])
         verb = "are" if len(models) > 1 else "is"
         return UnknownName(f"{reference or 'a model'} is not served here; {here or 'nothing'} {verb}")
+
+
+class Models(Registry[Served]):
+    """The models that a server offers."""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
+from serving.batching.executor import RunBatch
+from serving.engine.engine import Engine
 from serving.engine.rows import DecodeResult, LatentRows, PriorRows
 from serving.models.rules import check_fingerprint
 from serving.models.served import Served
@@ -33,6 +35,10 @@ class Decode(DecodingRpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeRe
     def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, DecodeResult]:
         """Returns the batcher of the decoder."""
         return served.decoder
+
+    def runner(self, engine: Engine) -> RunBatch[LatentRows | PriorRows, DecodeResult]:
+        """Returns the engine's `decode`."""
+        return engine.decode
 
     def render(
         self,

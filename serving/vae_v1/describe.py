@@ -1,6 +1,6 @@
 """What GetModel and ListModels answer: a model that is served -> its message."""
 
-from serving.models.served import Served
+from serving.models.loaded import LoadedModel
 from vaeserve.package.data_spec import DataSpec, ImageFit
 from vaeserve.rows.noise import ALGORITHM
 from vaeserve.rows.tensors import DATA_TYPES
@@ -10,7 +10,7 @@ _KINDS = {"image": pb.DATA_KIND_IMAGE, "table": pb.DATA_KIND_TABLE}
 _POSTERIORS = {"gaussian": pb.POSTERIOR_GAUSSIAN, "none": pb.POSTERIOR_NONE}
 
 
-def describe(served: Served) -> pb.Model:
+def describe(served: LoadedModel) -> pb.Model:
     """Returns the description of a model."""
     manifest, execution, limits = served.manifest, served.execution, served.limits
     return pb.Model(
@@ -40,7 +40,7 @@ def describe(served: Served) -> pb.Model:
     )
 
 
-def row_microseconds(served: Served) -> int:
+def row_microseconds(served: LoadedModel) -> int:
     """Returns the time that a row takes in a full batch; 0: less than half a microsecond."""
     return round(served.row_seconds * 1e6)
 

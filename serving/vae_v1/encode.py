@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
+from serving.batching.executor import RunBatch
+from serving.engine.engine import Engine
 from serving.engine.rows import DataRows, EncodeResult
 from serving.models.rules import check_posterior
 from serving.models.served import Served
@@ -40,6 +42,10 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
     def queue(self, served: Served) -> Batcher[DataRows, EncodeResult]:
         """Returns the batcher of the encoder."""
         return served.encoder
+
+    def runner(self, engine: Engine) -> RunBatch[DataRows, EncodeResult]:
+        """Returns the engine's `encode`."""
+        return engine.encode
 
     def render(
         self,

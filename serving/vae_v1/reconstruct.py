@@ -6,6 +6,8 @@ import numpy as np
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
+from serving.batching.executor import RunBatch
+from serving.engine.engine import Engine
 from serving.engine.rows import ReconstructResult, ReconstructRows
 from serving.models.rules import check_posterior
 from serving.models.served import Served
@@ -45,6 +47,10 @@ class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, Reconstruc
     def queue(self, served: Served) -> Batcher[ReconstructRows, ReconstructResult]:
         """Returns the batcher of encoder and decoder together."""
         return served.reconstructor
+
+    def runner(self, engine: Engine) -> RunBatch[ReconstructRows, ReconstructResult]:
+        """Returns the engine's `reconstruct`."""
+        return engine.reconstruct
 
     def render(
         self,

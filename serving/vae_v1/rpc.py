@@ -11,6 +11,8 @@ from google.protobuf.message import Message
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
+from serving.batching.executor import RunBatch
+from serving.engine.engine import Engine
 from serving.engine.rows import DataRows, LatentRows, PriorRows
 from serving.models.served import Served
 from serving.vae_v1.images import Images
@@ -46,6 +48,10 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
     @abstractmethod
     def queue(self, served: Served) -> Batcher[Any, ResultT]:
         """Returns the batcher that takes the rows."""
+
+    @abstractmethod
+    def runner(self, engine: Engine) -> RunBatch[Any, ResultT]:
+        """Returns what runs batches of the rows, for a caller who has no queue."""
 
     @abstractmethod
     def render(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
+from serving.batching.executor import RunBatch
+from serving.engine.engine import Engine
 from serving.engine.rows import DecodeResult, LatentRows, PriorRows
 from serving.models.rules import check_rows, check_temperature, choose_prior
 from serving.models.served import Served
@@ -34,6 +36,10 @@ class Sample(DecodingRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleRes
     def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, DecodeResult]:
         """Returns the batcher of the decoder."""
         return served.decoder
+
+    def runner(self, engine: Engine) -> RunBatch[LatentRows | PriorRows, DecodeResult]:
+        """Returns the engine's `decode`."""
+        return engine.decode
 
     def render(
         self,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import grpc
 
 from serving.engine.rows import PriorRows
+from serving.models.loaded import LoadedModel
 from serving.models.served import Served
 from serving.transport.context import Context
 from serving.transport.status import refusal_of
@@ -111,7 +112,7 @@ class _Sampling:
         self._streams.tally.count(_SAMPLE.name, "stream", code.name, time.monotonic() - begun.began)
 
 
-def messages(request: pb.SampleStreamRequest, served: Served) -> Iterator[PriorRows]:
+def messages(request: pb.SampleStreamRequest, served: LoadedModel) -> Iterator[PriorRows]:
     """Returns the rows of each message. Unless the caller sets their number, a message takes about a second.
 
     Raises:

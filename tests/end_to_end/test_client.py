@@ -165,7 +165,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "api.md").read_
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_examples_of_the_api_document(server: RunningServer, example: str) -> None:
-    code = example.replace("127.0.0.1:50051", server.target)
+def test_examples_of_the_api_document(server: RunningServer, tiny: Path, example: str) -> None:
+    code = example.replace("127.0.0.1:50051", server.target).replace("runs/digits/model", str(tiny))
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=False, capture_output=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, b"")

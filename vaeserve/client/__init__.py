@@ -1,8 +1,9 @@
 """Clients of the service, blocking and awaited.
 
-A call goes blocking | awaited -> calls -> (channel) -> results:
+A call goes verbs | awaited -> calls -> (channel) -> results:
 
-    blocking          Client: arguments -> one result
+    verbs             the methods of a blocking client, whoever answers: arguments -> one result
+    blocking          Client: verbs asked of a server
     blocking_sender   one request of a Client, sent again when the server asks for that
     awaited           AsyncClient: the same, awaited
     endpoint          what a client was told about a server, and what it remembers of it

@@ -53,7 +53,7 @@ class Endpoint:
     ) -> None:
         self.connection = connection(target, **options)
         """How the server is reached, for callers that open their own channel."""
-        self._timeout_seconds = positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
+        self._timeout_seconds = check_timeout(timeout_seconds)
         self._parallel_parts = parallel_parts
         self.arguments: dict[str, object] = {"target": target, "timeout_seconds": timeout_seconds, **options}
         """What another process makes an equal endpoint from. Connections do not travel; the token does."""
@@ -61,14 +61,8 @@ class Endpoint:
         self.is_closed = False
 
     def seconds(self, timeout_seconds: float | None) -> float:
-        """Returns the deadline of a call: its own, or the client's.
-
-        Raises:
-            InvalidInput: the deadline is not above 0, or is too large for gRPC.
-        """
-        if timeout_seconds is None:
-            return self._timeout_seconds
-        return positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
+        """Returns the deadline of a call: its own, or the client's. Raises InvalidInput as `check_timeout` does."""
+        return self._timeout_seconds if timeout_seconds is None else check_timeout(timeout_seconds)
 
     def model(self, route: Route) -> Model | None:
         """Returns a model as it was last described; None if it has to be described (again)."""
@@ -123,3 +117,12 @@ class Endpoint:
         if self.is_closed:
             raise client_closed() from error
         return patience.pause(error)
+
+
+def check_timeout(timeout_seconds: float) -> float:
+    """Checks a deadline.
+
+    Raises:
+        InvalidInput: the deadline is not above 0, or is too large for gRPC.
+    """
+    return positive("timeout_seconds", timeout_seconds, _TIMEOUT_LIMIT_SECONDS)
