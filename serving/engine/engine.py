@@ -67,7 +67,14 @@ class Engine:
             EncodeResult(latent, log_variance if rows.log_variance else None)
             for rows, latent, log_variance in zip(batch, latents, log_variances, strict=True)
         ]
-        return refuse_non_finite("encoder", answers, batch, join(latents))
+        finite = refuse_non_finite("encoder", answers, batch, join(latents))
+        if not any(rows.log_variance for rows in batch):
+            return finite
+        shown = [
+            latent if answer.log_variance is None else answer.log_variance
+            for latent, answer in zip(latents, answers, strict=True)
+        ]
+        return refuse_non_finite("encoder", finite, batch, join(shown))
 
     def reconstruct(
         self, batch: Sequence[ReconstructRows], interrupt: Interrupt | None = None

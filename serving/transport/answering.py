@@ -6,7 +6,8 @@ its error becomes a gRPC status.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 import grpc
@@ -113,15 +114,21 @@ class Answering:
 
         return answer
 
-    async def read_one(self, context: Context, request_id: RequestId) -> Any:  # noqa: ANN401, of the method's type
-        """Returns the only message of a call whose replies are streamed.
+    @asynccontextmanager
+    async def read_one(self, context: Context, request_id: RequestId) -> AsyncIterator[Any]:
+        """Returns the only message of a call whose replies are streamed. It is counted for as long as it is used.
 
         Raises:
             InvalidInput: it is not a message of the method's type.
+            Overloaded: callers hold too much memory.
         """
-        message, _ = await self.reading.read(context, request_id) or await _no_message()
+        message, size = await self.reading.read(context, request_id) or await _no_message()
         _check_message(message)
-        return message
+        self.held.take(size, is_request=True)
+        try:
+            yield message
+        finally:
+            self.held.add(-size)
 
     def _check_open(self) -> None:
         if self.calls.closed:

@@ -64,6 +64,8 @@ class _Sampling:
             while await self._begin_some():
                 await self._context.write(await self._begun[0].message)
                 self._end(grpc.StatusCode.OK)
+        except grpc.aio.InternalError:  # a write to a caller who has left
+            raise
         except Exception as exc:
             code = refusal_of(exc).code
             raise

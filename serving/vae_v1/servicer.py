@@ -83,4 +83,5 @@ class _Servicer:
 
     async def sample_stream(self, context: Context, request_id: RequestId) -> None:
         """Samples any number of rows, a message at a time."""
-        await sample(await self._answering.read_one(context, request_id), self._streams, context)
+        async with self._answering.read_one(context, request_id) as request:
+            await sample(request, self._streams, context)

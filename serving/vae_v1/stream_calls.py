@@ -111,9 +111,8 @@ class StreamCalls:
             request = getattr(message, call.verb)
             is_bulk = is_bulk_call(message.call_class, self._is_bulk)
             served = self._models.find(request.model, request.version)
-            timeout_seconds = self._timeout(call, message.timeout_microseconds)
-            rpc = VERBS[call.verb]
-            answer, render = self._queueing.queue(call, rpc, request, served, timeout_seconds, is_bulk=is_bulk)
+            self._set_deadline(call, message.timeout_microseconds)
+            answer, render = self._queueing.queue(call, VERBS[call.verb], request, served, is_bulk=is_bulk)
         except Exception as exc:
             return self._refuse(call, exc)
         served.hold()
@@ -122,15 +121,13 @@ class StreamCalls:
         call.answer = answer
         self._waiting[call.id] = call
 
-    def _timeout(self, call: StreamCall, microseconds: int) -> float | None:
-        """Returns a call's timeout in seconds, and sets the timer for its deadline."""
+    def _set_deadline(self, call: StreamCall, microseconds: int) -> None:
+        """Sets a call's deadline, if it has one, and the timer for it."""
         if microseconds < 0:
             raise InvalidInput("timeout_microseconds", f"is {microseconds}, must be 0 or more")
-        if not microseconds:
-            return None
-        call.deadline = time.monotonic() + microseconds / 1e6
-        self._timer.set(call.deadline)
-        return microseconds / 1e6
+        if microseconds:
+            call.deadline = time.monotonic() + microseconds / 1e6
+            self._timer.set(call.deadline)
 
     def _expire(self) -> None:
         """Answers the calls that are late, and sets the timer for the next deadline."""

@@ -44,7 +44,6 @@ class StreamQueueing:
         rpc: AnyRowsRpc,
         request: Message,
         served: Served,
-        timeout_seconds: float | None,
         *,
         is_bulk: bool,
     ) -> Queued:
@@ -58,18 +57,18 @@ class StreamQueueing:
         size = max(rpc.takes_bytes(request, rows, manifest), len(rows) * _ROW_BYTES)
         is_full = not self._held.fits(size)
         if isinstance(rows, Undecoded) or rpc.writes_images(request) or rpc.is_long(rows, manifest) or is_full:
-            respond = partial(rpc.respond, request, rows, served, self._images, timeout_seconds)
-            response = self._respond(call, size, partial(respond, bulk=is_bulk, patient=is_bulk))
+            respond = partial(rpc.respond, request, rows, served, self._images, bulk=is_bulk, patient=is_bulk)
+            response = self._respond(call, size, respond)
             return Queued(asyncio.ensure_future(response), None)
         self._enlarge(call, size)
-        answer = rpc.queue(served).enqueue(rows, timeout_seconds, bulk=is_bulk, patient=is_bulk)
+        answer = rpc.queue(served).enqueue(rows, call.seconds_left, bulk=is_bulk, patient=is_bulk)
         return Queued(answer, partial(rpc.render, request, rows, manifest=manifest))
 
-    async def _respond(self, call: StreamCall, size: int, respond: Callable[[], Awaitable[Message]]) -> Message:
-        """Returns a call's response, once there is memory for it."""
+    async def _respond(self, call: StreamCall, size: int, respond: Callable[..., Awaitable[Message]]) -> Message:
+        """Returns a call's response, once there is memory for it. The wait for memory counts towards the deadline."""
         await self._held.wait_for_room(size, lambda: False)
         self._enlarge(call, size)
-        return await respond()
+        return await respond(timeout_seconds=call.seconds_left)
 
     def _enlarge(self, call: StreamCall, size: int) -> None:
         """Adds the response that will come to the call's size, so that the window holds it too."""

@@ -53,3 +53,8 @@ class StreamCall:
     """Ready to be written; None again once its message is made."""
     is_settled: bool = False
     """Whether it has had its reply, written or not."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time until its deadline; None if it has none."""
+        return None if self.deadline == math.inf else self.deadline - time.monotonic()

@@ -1,6 +1,6 @@
 """The engine on the tiny package."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ import pytest
 
 from serving.engine.engine import Engine
 from serving.engine.providers import Placement
-from serving.engine.rows import DataRows, DecodeResult, LatentRows, PriorRows, ReconstructRows
+from serving.engine.rows import DataRows, DecodeResult, EncodeResult, LatentRows, PriorRows, ReconstructRows
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
 from tests.support.make_mixture_prior import draw
@@ -160,6 +160,37 @@ def test_rows_that_decode_to_nan_fail_alone(engine: Engine) -> None:
     assert str(middle) == "the decoder answers NaN or infinity for row 4"
     _same(*good([first, engine.decode([LatentRows(latents, "data")])[0]]))
     assert isinstance(last, DecodeResult)
+
+
+class EncoderWithNaN(Session):
+    """An encoder that answers a sound mean and, for its last row, a log-variance of NaN."""
+
+    def __init__(self) -> None:
+        pass
+
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        outputs: Sequence[str],
+        interrupt: Interrupt | None = None,
+        *,
+        gives_back: bool = False,
+    ) -> list[Array]:
+        answers = {name: np.zeros((len(feeds["data"]), 3), np.float32) for name in ("mean", "log_variance")}
+        answers["log_variance"][-1, 0] = np.nan
+        return [answers[name] for name in outputs]
+
+
+def test_a_log_variance_of_nan_fails_those_who_asked_for_it(tiny: Path) -> None:
+    package = ModelPackage.open(tiny)
+    decoder = Session(package.read(package.manifest.graphs.decoder), package.manifest.graphs.decoder, CPU)
+    engine = Engine(package.manifest, EncoderWithNaN(), decoder)
+    asked, mean = DataRows(_data(2), log_variance=True), DataRows(_data(2))
+    sound, failed = engine.encode([asked, asked])
+    assert isinstance(sound, EncodeResult)
+    assert isinstance(failed, NonFiniteOutput)
+    assert str(failed) == "the encoder answers NaN or infinity for row 1"
+    assert len(good(engine.encode([asked, mean]))) == 2
 
 
 def test_an_interrupted_run_ends_with_an_error(engine: Engine) -> None:

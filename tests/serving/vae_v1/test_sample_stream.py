@@ -2,15 +2,21 @@
 
 import asyncio
 import signal
+from typing import Any
 
 import grpc
 import pytest
 
 from serving.batching.device import Device
 from serving.models.loading import load
+from serving.models.registry import Models
 from serving.models.served import serve_model
 from serving.settings import Settings
-from serving.vae_v1.sample_stream import messages
+from serving.turns import Turns
+from serving.vae_v1.images import Images
+from serving.vae_v1.sample_stream import messages, sample
+from serving.vae_v1.streams import Streams
+from tests.support.in_process import server_of
 from tests.support.servers import StartServer, ends_with
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -63,6 +69,55 @@ def test_an_endless_sample_stream_does_not_hold_up_the_stop(start_server: StartS
         rows.extend(message.first_row for message in ends_with(grpc.StatusCode.UNAVAILABLE, endless))
     assert rows == list(range(0, 100 * len(rows), 100))
     assert server.process.wait(60) == 0
+
+
+class DeafContext:
+    """The context of a call whose caller has left, as a write finds out."""
+
+    def invocation_metadata(self) -> None: ...
+
+    def time_remaining(self) -> None: ...
+
+    async def write(self, message: object) -> None:
+        raise grpc.aio.InternalError
+
+
+def test_messages_for_a_caller_who_has_left_count_as_cancelled(settings: Settings) -> None:
+    async def run() -> set[tuple[str, str, str]]:
+        models = Models()
+        models.put(serve_model(load(settings.package, settings), Device(), settings))
+        _, answering = server_of(models, settings)
+        streams = Streams(
+            models, Images(1), answering.calls, answering.tally, 2**20, answering.held, answering.reading, Turns()
+        )
+        request = pb.SampleStreamRequest(request=pb.SampleRequest(count=10), message_rows=1)
+        with pytest.raises(grpc.aio.InternalError):
+            await sample(request, streams, DeafContext())  # type: ignore[arg-type]
+        return set(answering.tally.seconds)
+
+    assert asyncio.run(run()) == {("Sample", "stream", "CANCELLED")}
+
+
+def test_a_request_counts_for_as_long_as_its_rows_are_sampled(settings: Settings) -> None:
+    size = 2**20
+    unknown = b"\xfa\x3f" + bytes((0x80, 0x80, 0x40)) + bytes(size)  # field 1023, of so many bytes
+    request = pb.SampleStreamRequest(request=pb.SampleRequest(count=2**40), message_rows=1).SerializeToString()
+
+    async def run() -> None:
+        models = Models()
+        models.put(serve_model(load(settings.package, settings), Device(), settings))
+        server, answering = server_of(models, settings)
+        async with server, grpc.aio.insecure_channel(server.address) as channel:
+            rpc: Any = channel.unary_stream("/vae.v1.VaeService/SampleStream")
+            stream = rpc(request + unknown)
+            await stream.read()
+            assert answering.held.bytes > size
+            stream.cancel()
+            async with asyncio.timeout(60):
+                while answering.held.bytes:  # noqa: ASYNC110, it may be given back in any turn
+                    await asyncio.sleep(0.001)
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(
