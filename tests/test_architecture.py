@@ -60,7 +60,8 @@ PACKAGES = [
 def test_a_package_lists_all_that_it_holds(package: str) -> None:
     held = {file.stem for file in (ROOT / package).glob("*.py")} - {"__init__"}
     held |= {file.parent.name for file in (ROOT / package).glob("*/__init__.py")}
-    assert held - set(re.findall(r"\w+", _list_of(package))) == set()
+    missing = held - set(re.findall(r"\w+", _list_of(package)))
+    assert not missing, f"the docstring of {package}/__init__.py lists its files; add a line for {sorted(missing)}"
 
 
 def _list_of(package: str) -> str:

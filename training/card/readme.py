@@ -84,7 +84,7 @@ def _latents(pair: ServedPair) -> str:
 
 
 def _priors(pair: ServedPair, about: About) -> str:
-    trained = "" if pair.posterior == "gaussian" else ", which was not an aim of training"
+    trained = "" if pair.posterior == "gaussian" else ", which the latents need not follow"
     names = [f"`{STANDARD}` (N(0, I){trained})", *(f"`{name}`" for name in pair.priors if name != STANDARD)]
     default = f"; `{about.default_prior}` is the default" if len(names) > 1 else ""
     return f"{', '.join(names)}{default}."

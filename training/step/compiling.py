@@ -7,11 +7,11 @@ from training.data import Dataset
 from training.models.kind import Kind, Objective
 from training.models.optimizers import Rates
 from training.networks.pair import Networks
-from training.objective import TermWeights
 from training.settings.config import Config
 from training.step.device import products
 from training.step.inputs import InputSampling, StepInputs, draw_inputs
 from training.step.memory import is_lack_of_memory
+from training.step.schedule import term_weights
 from training.step.state import build, weights_of
 from vaeserve.errors import TrainingError, innermost
 
@@ -82,7 +82,7 @@ def gradients(kind: Kind, step: Objective, config: Config, networks: Networks, i
     """Returns the gradient of each loss by the parameters that it is lowered over, by name; 0 where not reached."""
     optimizers = kind.optimizers(networks, Rates(config.learning_rate, config.weight_decay))
     with products(config.precision, inputs.data.device):
-        answer = step(networks, *inputs, TermWeights(torch.tensor(1.0), config.free_bits))
+        answer = step(networks, *inputs, term_weights(config, torch.tensor(1.0)))
     names: dict[Tensor, str] = {parameter: name for name, parameter in networks.named_parameters()}
     by_name: dict[str, Tensor] = {}
     for number, (loss, optimizer) in enumerate(optimizers.items(), 1):

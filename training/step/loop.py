@@ -16,7 +16,7 @@ from training.step.compiling import compiled
 from training.step.device import device_of, products
 from training.step.guard import Guard
 from training.step.inputs import InputSampling, draw_inputs, draw_noise
-from training.step.schedule import StepSchedule, schedule_at, steered
+from training.step.schedule import StepSchedule, schedule_at, steered, term_weights
 from training.step.state import State
 
 VALIDATED = 1000  # latents at once
@@ -75,7 +75,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
         for number, batch in enumerate(torch.split(order, config.batch_size), state.epoch * steps):
             schedule = schedule_at(config, state, number, steps * config.epochs)
             inputs = draw_inputs(sampling, likelihood, rows[batch], generator)
-            weights = TermWeights(torch.tensor(schedule.kl_weight), config.free_bits)
+            weights = term_weights(config, torch.tensor(schedule.kl_weight))
             with narrowing:
                 step = objective(networks, *inputs, weights)
             if take_step(config, state, step, schedule, guard):
@@ -86,7 +86,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
             end = kind.step(networks, *proof)
             guard.check_end(float(sum_of(end.lowered(name) for name in state.optimizers)))
         state.epoch += 1
-        validated = validate(sampling, config.free_bits, held_out, state)
+        validated = validate(sampling, term_weights(config, state.kl_weight), held_out, state)
         figures = torch.cat(terms, 1), torch.cat(means), step.figures
         yield summary(state, *figures, schedule=schedule, skipped=guard.skipped, validated=validated)
 
@@ -146,15 +146,18 @@ def update_average(state: State, decay: float) -> None:
         torch._foreach_lerp_(state.averages, state.weights, 1 - decay)
 
 
-def validate(sampling: InputSampling, free_bits: float, rows: Tensor, state: State) -> float | None:
+def validate(sampling: InputSampling, weights: TermWeights, rows: Tensor, state: State) -> float | None:
     """Returns the average's loss on validation rows, with the same noise at every call; None where there are no rows.
 
-    The KL has its full weight: beta, or what it was steered to so far.
+    Args:
+        sampling: how a step's inputs are drawn.
+        weights: of the terms; the KL's is its full weight: beta, or what it was steered to so far.
+        rows: the validation rows.
+        state: the run, whose average of the weights is measured.
     """
     step, generator = state.kind.step, Generator().manual_seed(0)
     if len(rows) == 0 or step is None:
         return None
-    weights = TermWeights(state.kl_weight, free_bits)
     total = torch.zeros((), dtype=torch.float64, device=rows.device)
     with torch.inference_mode():
         for data in torch.split(rows, max(1, VALIDATED // sampling.draws)):

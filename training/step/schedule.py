@@ -3,6 +3,9 @@
 from math import cos, exp, pi
 from typing import NamedTuple
 
+from torch import Tensor
+
+from training.objective import TermWeights
 from training.settings.config import Config
 from training.step.state import State
 
@@ -29,6 +32,11 @@ def schedule_at(config: Config, state: State, step: int, steps: int) -> StepSche
         # Early on the average follows closely, so that it forgets the first weights.
         average_decay=min(config.average_decay, (1 + step) / (10 + step)),
     )
+
+
+def term_weights(config: Config, kl_weight: Tensor | float) -> TermWeights:
+    """Returns the weights of a step's terms. Only the KL's changes from step to step."""
+    return TermWeights(kl_weight, config.free_bits)
 
 
 def steered(kl_weight: float, kl_nats: float, target_nats: float) -> float:

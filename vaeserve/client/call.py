@@ -8,11 +8,11 @@ from google.protobuf.message import Message
 
 from vaeserve.client.description import Model
 from vaeserve.client.parts import MostRows
-from vaeserve.client.results import Decoded, Encoded, Reconstructed, Sampled
+from vaeserve.client.results import FromPair
 from vaeserve.client.scalars import integer, text
 
 Reply = TypeVar("Reply", bound=Message)
-Result = TypeVar("Result", bound=Encoded | Decoded | Sampled | Reconstructed)
+Result = TypeVar("Result", bound=FromPair)
 
 _SEED_BITS = 53  # what a JSON number holds exactly, so that a seed survives being written down anywhere
 

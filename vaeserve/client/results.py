@@ -81,13 +81,17 @@ class Reconstructed(NamedTuple):
     timing: Timing
 
 
-class Costed(Protocol):
-    """A reply that came from a model."""
+class FromPair(Protocol):
+    """What a pair answered: a reply, or a result made of replies."""
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the pair that answered."""
+        """Fingerprint of the pair."""
         ...
+
+
+class Costed(FromPair, Protocol):
+    """A reply that came from a model."""
 
     @property
     def timing(self) -> pb.Timing:

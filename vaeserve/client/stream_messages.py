@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from vaeserve.client.description import Model
 from vaeserve.client.stride import rows_of
@@ -14,10 +15,9 @@ from vaeserve.v1 import vae_pb2 as pb
 MESSAGE_BYTES = 2**20
 """Calls share messages of about this size; a larger call has its own message."""
 _VERBS: Mapping[type[Message], str] = {
-    pb.EncodeRequest: "encode",
-    pb.DecodeRequest: "decode",
-    pb.SampleRequest: "sample",
-    pb.ReconstructRequest: "reconstruct",
+    GetMessageClass(field.message_type): field.name
+    for field in pb.Call.DESCRIPTOR.oneofs_by_name["request"].fields
+    if field.message_type is not None
 }
 """By the request of the unary RPC: the field of `Call` that holds it, and of `Reply` that holds the answer."""
 

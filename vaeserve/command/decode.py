@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def decode(arguments: list[str]) -> int:
     """Decodes latents on a server."""
     options, out = _decode_options(arguments)
-    out.check()
+    out.check(options.input)
     array, fingerprint = _read_latent(options.input)
     check_cells(out, array.shape[0] if array.ndim else 1)
     from vaeserve.client.given import as_rows

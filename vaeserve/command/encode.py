@@ -10,7 +10,7 @@ from vaeserve.command.parser import verb_parser
 def encode(arguments: list[str]) -> int:
     """Encodes rows of an array, or images, on a server."""
     options, out = _encode_options(arguments)
-    out.check()
+    out.check(*options.input)
     from vaeserve.command.inputs import open_input
     from vaeserve.command.streaming import joined, slices
 

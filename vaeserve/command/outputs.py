@@ -40,17 +40,22 @@ class ResultFile(NamedTuple):
         """Whether it goes to standard output."""
         return self.path == STANDARD
 
-    def check(self) -> None:
+    def check(self, *inputs: Path) -> None:
         """Makes sure that a result can be written, before any work is done for it.
 
+        Args:
+            *inputs: what the verb reads, which no result may replace.
+
         Raises:
-            InvalidInput: named by the path; it has another ending, or cannot be written.
+            InvalidInput: named by the path; it has another ending, cannot be written, or is an input.
         """
         from vaeserve.files import check_suffix, check_writable
 
         if not self.is_stream:
             check_suffix(self.path, *(f".{name}" for name in self.formats))
             check_writable(self.path)
+            if self.path.exists() and any(path.exists() and path.samefile(self.path) for path in inputs):
+                raise InvalidInput(str(self.path), "is an input, which would be lost: choose another --out")
         elif getattr(sys.stdout, "name", "") == os.devnull:  # what `vae` opens if standard output was closed
             raise InvalidInput("--out", "- is closed: there is no standard output to write to")
         elif self.suffix != ".csv" and sys.stdout.isatty():

@@ -10,7 +10,7 @@ from vaeserve.command.parser import verb_parser
 def reconstruct(arguments: list[str]) -> int:
     """Encodes rows, decodes them again, and writes how usual each is for the model."""
     options, out = _reconstruct_options(arguments)
-    out.check()
+    out.check(*options.input)
     from vaeserve.command.inputs import open_input
     from vaeserve.command.scores import check_format, write_scores
     from vaeserve.command.streaming import joined, slices

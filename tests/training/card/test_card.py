@@ -52,4 +52,4 @@ def test_dimensions_are_ordered_by_kl_or_without_a_posterior_by_response(
     assert _dimensions(served, rows, evaluation).unit == "%"
     text = readme_text(served, evaluation, about, [], [])
     assert "no posterior" in text
-    assert "`standard` (N(0, I), which was not an aim of training)." in text
+    assert "`standard` (N(0, I), which the latents need not follow)." in text

@@ -15,7 +15,7 @@ from training.settings.config import Config
 from training.step.guard import Diverged
 from training.step.inputs import InputSampling
 from training.step.loop import epochs, summary, update_average, validate
-from training.step.schedule import StepSchedule
+from training.step.schedule import StepSchedule, term_weights
 from training.step.state import State, start
 
 
@@ -25,7 +25,7 @@ def weights(state: State) -> Tensor:
 
 
 def validated(config: Config, dataset: Dataset, rows: Tensor, state: State) -> float | None:
-    return validate(InputSampling.of(VAE, config, dataset), config.free_bits, rows, state)
+    return validate(InputSampling.of(VAE, config, dataset), term_weights(config, state.kl_weight), rows, state)
 
 
 def trained(config: Config, dataset: Dataset) -> State:

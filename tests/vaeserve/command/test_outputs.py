@@ -53,6 +53,14 @@ def test_what_cannot_be_written_is_refused_beforehand(tmp_path: Path) -> None:
         read_options("--out", str(tmp_path / "absent" / "x.npy")).check()
 
 
+def test_no_result_replaces_an_input(tmp_path: Path) -> None:
+    read, other = tmp_path / "x.npy", tmp_path / "y.npy"
+    read.write_bytes(b"rows")
+    read_options("--out", str(other)).check(read)
+    with pytest.raises(InvalidInput, match=r"x\.npy: is an input, which would be lost: choose another --out$"):
+        read_options("--out", f"{tmp_path}/./x.npy").check(other, read)
+
+
 def test_a_closed_standard_output_is_refused_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123  its name must be the one that `vae` opens
         monkeypatch.setattr("sys.stdout", nowhere)
