@@ -1,6 +1,7 @@
 """A kind with a third network and a second optimizer: the file `own/adversarial_ae.py` and a line in MODELS."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,20 @@ def test_each_loss_is_lowered_over_its_own_weights_alone(own: Config, dataset: D
     )
     for name, gradient in gradients(fresh.kind, step, one_epoch, fresh.networks, inputs).items():
         torch.testing.assert_close(seen[name], gradient)
+
+
+def test_a_compiled_step_lowers_both_losses(own: Config, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two losses go backwards through one compiled graph; its first backward decides whether that graph is kept."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    torch.compiler.reset()
+    written, fast = (start(own, dataset) for _ in range(2))
+    expected = list(epochs(own, dataset, written))
+    figures = list(epochs(own.model_copy(update={"compile": True}), dataset, fast))
+    for one, other in zip(figures, expected, strict=True):
+        assert dict(one.own) == pytest.approx(dict(other.own), rel=1e-5)
+        assert (one.loss_nats, one.skipped_steps) == (pytest.approx(other.loss_nats, rel=1e-5), 0)
+    for name, weight in written.networks.state_dict().items():
+        torch.testing.assert_close(fast.networks.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
 
 
 def lowered(state: State, loss: str) -> dict[str, torch.Tensor]:
