@@ -1,6 +1,6 @@
 """The verbs `vae train` and `vae export`: arguments -> configuration -> `training.run.run`.
 
-Standard library and configuration only at its top, so that `vae train --help` does not wait for PyTorch.
+Its top imports only the standard library and the configuration, so that `vae train --help` does not wait for PyTorch.
 """
 
 import argparse
@@ -23,24 +23,25 @@ def train(arguments: list[str]) -> int:
     """Runs `vae train`.
 
     Returns:
-        0 when the package was written, 130 when interrupted; exits with 2 when called wrongly, also by a file.
+        0 when the package was written, 130 when interrupted; exits with 2 on a usage error, also one in a file.
 
     Raises:
-        TrainingError: the directory or a checkpoint forbids it, or the export proved wrong.
-        StartupError: there is not exactly one ONNX Runtime, on which the export is to be proved.
+        TrainingError: the directory or its checkpoint does not allow it, or the exported graphs do not answer as the
+            networks do.
+        StartupError: there is not exactly one ONNX Runtime, which proves the export.
     """
     parser = _train_parser()
-    asked = parser.parse_args(arguments)
-    given, config = settings_of(parser, asked)
-    prepare_onnxruntime("training,serving")  # before training: its lack would otherwise show only at the end
+    options = parser.parse_args(arguments)
+    overrides, config = settings_of(parser, options)
+    prepare_onnxruntime("training,serving")  # before training, because the export at its end needs it
     from training.run import run
 
     with sigterm_interrupts():
         try:
-            begun = run.resume(config, asked.out, given) if asked.resume else run.begin(config, asked.out)
-            outcome = run.train_to_package(asked.out, *begun)
+            begun = run.resume(config, options.out, overrides) if options.resume else run.begin(config, options.out)
+            outcome = run.train_to_package(options.out, *begun)
         except KeyboardInterrupt:
-            return _interrupted(asked)
+            return _interrupted(options)
     print(_closing(outcome))
     return 0
 
@@ -49,19 +50,19 @@ def export(arguments: list[str]) -> int:
     """Runs `vae export`.
 
     Returns:
-        0 when the package was written; exits with 2 when called wrongly.
+        0 when the package was written; exits with 2 on a usage error.
 
     Raises:
-        TrainingError: there is no whole checkpoint, or the export proved wrong.
+        TrainingError: there is no whole checkpoint, or the exported graphs do not answer as the networks do.
         PackageError: the package's directory exists, or cannot be written.
-        StartupError: there is not exactly one ONNX Runtime, on which the export is to be proved.
+        StartupError: there is not exactly one ONNX Runtime, which proves the export.
     """
-    asked = _export_parser().parse_args(arguments)
-    check_place(asked.out)
+    options = _export_parser().parse_args(arguments)
+    check_place(options.out)
     prepare_onnxruntime("training,serving")
     from training.run import run
 
-    print(_closing(run.export_checkpoint(asked.checkpoint, asked.out, asked.version)))
+    print(_closing(run.export_checkpoint(options.checkpoint, options.out, options.version)))
     return 0
 
 
@@ -102,22 +103,22 @@ def _export_parser() -> argparse.ArgumentParser:
 
 
 def _closing(outcome: "RunResult") -> str:
-    """Returns what a verb prints at its end: the figures, where they lie, and what comes next."""
+    """Returns the text that a verb prints at its end: the figures, the package, the next command."""
     from training.evaluate.report import evaluation_table
     from training.run.report import closing
 
     return f"{evaluation_table(outcome.evaluation)}\n\n{closing(outcome.package, outcome.parity)}"
 
 
-def _interrupted(asked: argparse.Namespace) -> int:
-    """Says on one line how to go on, and returns the exit code of an interrupted process."""
+def _interrupted(options: argparse.Namespace) -> int:
+    """Prints the command that continues the run, and returns the exit code of an interrupted process."""
     from training.run.checkpoint import CHECKPOINT_FILE, read
     from training.run.progress import say
 
-    path = asked.out / CHECKPOINT_FILE
+    path = options.out / CHECKPOINT_FILE
     if not path.exists():
         raise KeyboardInterrupt
     last = read(path)
-    command = shlex.join(["vae", "train", asked.dataset, "--out", str(asked.out), "--resume"])
+    command = shlex.join(["vae", "train", options.dataset, "--out", str(options.out), "--resume"])
     say(f"vae: interrupted after epoch {last.epoch} of {last.config.epochs}; go on with: {command}")
     return 130

@@ -104,7 +104,7 @@ def _write(
     directory: Path, spec: Spec, pair: tuple[Component, Component], own: Component | None, rows: npt.ArrayLike | None
 ) -> ProvedPackage:
     encoder, decoder = pair
-    given = trial_rows(rows, spec)
+    real = trial_rows(rows, spec)
     candidates = {
         "encoder": _candidate(encoder, encoder_border(spec)),
         "decoder": _candidate(decoder, decoder_border(spec, decoder.roles)),
@@ -119,7 +119,7 @@ def _write(
             "likelihood", module, lambda probe: export_graph("likelihood", module, probe.inputs)
         )
         likelihood = family.describe()
-    probes = probe_all({graph: candidate.module for graph, candidate in candidates.items()}, spec.data, given)
+    probes = probe_all({graph: candidate.module for graph, candidate in candidates.items()}, spec.data, real)
     trial = Trial(spec.data, rows is not None, probes, Tolerance(absolute=spec.tolerance, relative=10 * spec.tolerance))
     check_probes({graph: candidate[:2] for graph, candidate in candidates.items()}, trial)
     metrics = {} if rows is None else trial_reconstruction(probes, spec.data)

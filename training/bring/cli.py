@@ -24,22 +24,22 @@ def package(arguments: list[str]) -> int:
         PackageError: the package's directory exists, or cannot be written.
         StartupError: there is not exactly one ONNX Runtime.
     """
-    asked = _parser().parse_args(arguments)
-    check_place(asked.out)
-    spec = parse_spec(read_settings_file(asked.spec), str(asked.spec))
-    if asked.version is not None:
-        spec = spec.model_copy(update={"version": asked.version})
+    options = _parser().parse_args(arguments)
+    check_place(options.out)
+    spec = parse_spec(read_settings_file(options.spec), str(options.spec))
+    if options.version is not None:
+        spec = spec.model_copy(update={"version": options.version})
     prepare_onnxruntime("training,serving")
     from training.bring.bring import package_files
     from training.run.report import closing
 
     proved = package_files(
-        asked.out,
-        encoder=asked.encoder,
-        decoder=asked.decoder,
+        options.out,
+        encoder=options.encoder,
+        decoder=options.decoder,
         spec=spec,
-        likelihood=asked.likelihood,
-        rows=None if asked.rows is None else read_array(asked.rows),
+        likelihood=options.likelihood,
+        rows=None if options.rows is None else read_array(options.rows),
     )
     print(closing(proved.package, proved.parity, "the graphs as they came,"))
     return 0

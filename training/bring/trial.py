@@ -39,10 +39,10 @@ class Trial(NamedTuple):
         return [
             row
             for row in range(len(references[output]))
-            for found in compare(
+            for comparison in compare(
                 select_rows(answers, [row]), select_rows(references, [row]), self.reach, self.tolerance
             )
-            if found.output == output and not found.passed
+            if comparison.output == output and not comparison.passed
         ]
 
     def named(self, graph: str, rows: Sequence[int]) -> str:

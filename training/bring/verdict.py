@@ -18,7 +18,7 @@ def verdict(trial: Trial, disagreement: Disagreement, content: bytes, exact: Gra
 
     Args:
         trial: inputs and reference answers.
-        disagreement: what the parity gate found.
+        disagreement: the parity gate's.
         content: the graph.
         exact: the reference in float64; None where that is not possible.
     """

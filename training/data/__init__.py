@@ -1,16 +1,16 @@
-"""From what `vae train` is told about its data to rows of it.
+"""From the settings about data to a Dataset: its rows, split.
 
     load       source -> the reader that fits -> content -> Dataset
     settings   which settings go with which kind of data
     mnist      MNIST and Fashion-MNIST: original files, or a download
     digits     scikit-learn's digits
-    constant   a table -> the same without the columns that do not vary
+    constant   a table -> the table without the columns that do not vary
     split      content -> which rows to train on, to validate on and to test on; no seed changes it
     binary     grey levels -> black and white, drawn
     naming     the name of a package after that of its data
     dataset    Dataset: the rows, split
 
-Bad data is refused with one line that names the file, and the row or column. What `skip_bad` leaves out is listed.
+Bad data is refused in one line that names the file, and the row or column. Whatever `skip_bad` leaves out is listed.
 """
 
 from training.data.binary import draw_binary, training_rows

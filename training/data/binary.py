@@ -1,4 +1,4 @@
-"""Grey levels -> black and white: each pixel is white with the probability that its level stands for."""
+"""Grey levels -> black and white: each pixel is white with the probability that its level means."""
 
 import numpy as np
 import torch
@@ -15,25 +15,25 @@ def draw_binary(rows: Tensor, maximum: float, generator: torch.Generator) -> Ten
 
     Args:
         rows: uint8 of any shape.
-        maximum: what a value of probability one is, a whole number from 1 to 255.
+        maximum: the value of probability 1, a whole number from 1 to 255.
         generator: on the rows' device.
     """
-    # Below a value v lie v of the `maximum` levels that can be drawn: the probability is exact, and nothing is rounded.
+    # v of the `maximum` possible levels lie below a value v: the probability is exact, without rounding.
     levels = torch.randint(0, int(maximum), rows.shape, dtype=rows.dtype, device=rows.device, generator=generator)
     return (levels < rows).to(rows.dtype).mul_(int(maximum))
 
 
 def draw_once(rows: AnyArray, maximum: float, seed: int) -> AnyArray:
-    """Returns rows of 0 and maximum, drawn as above; the same rows and seed give the same ones everywhere, for ever."""
+    """Returns rows of 0 and maximum, drawn as above; the same rows and seed always give the same result."""
     drawn = np.empty_like(rows)
-    stream = np.random.RandomState(seed)  # whose stream NumPy has promised never to change
+    stream = np.random.RandomState(seed)  # NumPy promises never to change its stream
     for place, row in enumerate(rows):
         drawn[place] = (stream.random_sample(row.shape) < row / maximum) * int(maximum)
     return drawn
 
 
 def training_rows(dataset: Dataset) -> Tensor:
-    """Returns the training rows as held-out ones are: drawn once, the same at every call, where data is binarised."""
+    """Returns the training rows; where data is binarised, drawn once as held-out rows are, the same at every call."""
     if not dataset.binarised:
         return dataset.train
     return draw_binary(dataset.train, dataset.spec.maximum, torch.Generator().manual_seed(0))

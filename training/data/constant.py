@@ -1,4 +1,4 @@
-"""A table -> the same without the columns that do not vary: they have no scale."""
+"""A table -> the table without the columns that do not vary, because they have no scale."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +11,16 @@ from vaeserve.sources.table import refusal
 
 
 def leave_out_constant(content: Content, train: npt.NDArray[np.intp], name: str, skip_bad: bool) -> Content:
-    """Returns a table without the columns that do not vary over the rows to train on: they have no scale.
+    """Returns a table without the columns that do not vary over the rows to train on.
 
     Args:
         content: a table.
-        train: places of the rows to train on.
-        name: what to call the table in an error.
-        skip_bad: whether such columns may go.
+        train: indices of the rows to train on.
+        name: of the table, for errors.
+        skip_bad: whether to leave out such columns instead of refusing the table.
 
     Raises:
-        InvalidInput: named by the path; there is such a column, and `skip_bad` is not set; or none varies.
+        InvalidInput: there is such a column and `skip_bad` is false, or no column varies; its field is the path.
     """
     rows = content.values[train]
     varies = rows.max(0) > rows.min(0)

@@ -1,4 +1,4 @@
-"""Dataset: rows to train on, rows held out, and what a row is."""
+"""Dataset: rows to train on, held-out rows, and the description of a row."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from vaeserve.package.data_spec import DataSpec
 
 
 class SplitLabels(NamedTuple):
-    """Classes of the rows, for pictures and for features; no model is trained on them."""
+    """Classes of the rows. Pictures and feature spaces use them; no model is trained on them."""
 
     train: Tensor  # int64 [rows]
     validation: Tensor  # int64 [rows]
@@ -19,23 +19,23 @@ class Dataset(NamedTuple):
     """A data set, split."""
 
     name: str
-    """Fit for a package's name."""
+    """A valid name of a package."""
     title: str
-    """What it is, in one line."""
+    """A description in one line."""
     spec: DataSpec
     family: str
-    """The likelihood that fits what the values are: binomial, bernoulli or gaussian."""
+    """The likelihood that fits the values: binomial, bernoulli or gaussian."""
     train: Tensor  # [rows, *spec.shape]
     validation: Tensor  # [rows, *spec.shape], perhaps of no rows
     test: Tensor  # [rows, *spec.shape]
     labels: SplitLabels | None
     sha256: str
-    """Of all rows, in their original order, and of which part each is in: another split is other data."""
+    """SHA-256 of all rows in their original order, and of the part that each is in: another split is other data."""
     skipped: tuple[str, ...] = ()
-    """One line for each thing that was left out because it was bad; packages show them, so none tells a whole path."""
+    """One line for each bad row, column or file that was left out; without whole paths, because packages show it."""
     binarised: bool = False
-    """`train` holds grey levels, from which every step draws anew by `draw_binary`; the other rows were drawn once."""
+    """Whether `train` holds grey levels, which `draw_binary` draws from at every step; other rows were drawn once."""
     classes: tuple[str, ...] = ()
-    """Names of the labels 0, 1, ...; none where they are numbers to begin with."""
+    """Names of the labels 0, 1, ...; empty if the labels are numbers in the data."""
     notes: tuple[str, ...] = ()
-    """One line for each thing that whoever trains should know, as fit for packages as `skipped`."""
+    """One line for each fact about the data that users should know; without whole paths, like `skipped`."""

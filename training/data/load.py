@@ -22,7 +22,7 @@ from vaeserve.sources.names import shown
 def load_dataset(source: Source) -> Dataset:
     """Returns a data set, split. The same source and files give the same rows in the same parts, whatever the seed.
 
-    Rows that the source itself holds out are the test; otherwise a tenth is drawn, and of the digits 360.
+    The test rows are those that the source itself holds out; otherwise a tenth is drawn, and 360 rows of the digits.
 
     Raises:
         TrainingError: there is no such data, it is bad, or a setting does not fit it. The message is one line and names
@@ -32,7 +32,7 @@ def load_dataset(source: Source) -> Dataset:
     check_settings(source, kind)
     try:
         return _load(source, kind)
-    except InvalidInput as exc:  # of the readers, which know nothing of training
+    except InvalidInput as exc:  # from the readers, which know nothing about training
         raise TrainingError(str(exc)) from exc
 
 
@@ -54,7 +54,7 @@ def _name(dataset: str) -> str:
 
 
 def _read(source: Source, kind: DataKind) -> Content:
-    """Returns what the reader of that kind finds. Each is loaded when it is needed: Arrow takes its time."""
+    """Returns what the reader of that kind reads. It is imported on demand, because importing Arrow is slow."""
     path = Path(source.dataset)
     match kind:
         case "digits":
@@ -113,15 +113,15 @@ def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
 
 
 def _look(source: Source, content: Content, train: AnyArray) -> list[str]:
-    """Returns what whoever trains on these images should know, a line each.
+    """Returns notes on images for the user, one line each.
 
     Raises:
-        TrainingError: they are all alike.
+        TrainingError: all images are alike.
     """
     spec, name = content.spec, shown(Path(source.dataset))
     if spec.kind != "image":
         return []
-    if all((row == train[0]).all() for row in train):  # ends at the first that differs, and needs no room
+    if all((row == train[0]).all() for row in train):  # stops at the first that differs, and needs no memory
         raise TrainingError(f"{name}: all {len(train)} images to train on are alike: there is nothing to learn")
     if source.binarised or spec.maximum == 1:
         return []

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: from a folder of the four original files, or downloaded from OpenML by scikit-learn."""
+"""MNIST and Fashion-MNIST, from a folder of the four original files or downloaded from OpenML by scikit-learn."""
 
 import hashlib
 import socket
@@ -22,8 +22,8 @@ from vaeserve.sources.names import shown
 
 TRAINING_ROWS, TEST_ROWS = 60_000, 10_000  # of the originals
 _PARTS = ("train", "t10k")
-_CLEAR = (OSError, EOFError, ValueError)  # errors whose message can stand alone
-PATIENCE_SECONDS = 60  # without a byte, until a download is given up
+_CLEAR = (OSError, EOFError, ValueError)  # errors whose messages need no class name
+PATIENCE_SECONDS = 60  # without a byte before a download is abandoned
 
 
 class Original(NamedTuple):
@@ -57,42 +57,42 @@ def read_mnist(name: str, data_dir: Path | None) -> Content:
     """
     if data_dir is None:
         return _content(name, *download(name), TEST_ROWS)
-    found = [_read_part(data_dir, part) for part in _PARTS]
-    (training, _), (test, _) = found
+    parts = [_read_part(data_dir, part) for part in _PARTS]
+    (training, _), (test, _) = parts
     if training.shape[1:] != test.shape[1:]:
         raise TrainingError(
             f"{shown(data_dir)}: images to train on are {_size(training)}, those to test on {_size(test)} pixels"
         )
-    values, labels = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    values, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return _content(name, values, labels, len(test))
 
 
 def download(name: str) -> tuple[AnyArray, ClassLabels]:
-    """Returns images [rows, height, width] and their labels from OpenML, or as they were kept beside its files.
+    """Returns images [rows, height, width] and their labels from OpenML, or from the cache of an earlier download.
 
     Args:
         name: one of ORIGINALS.
 
     Raises:
-        TrainingError: there is no network, or what came is not the original.
+        TrainingError: there is no network, or the download is not the original.
     """
-    kept = Path(get_data_home()) / f"vaeserve-{name}.npz"
-    found = _read_kept(kept, ORIGINALS[name].sha256)
-    if found is None:
-        found = _fetch(name)
+    cache = Path(get_data_home()) / f"vaeserve-{name}.npz"
+    images = _read_cache(cache, ORIGINALS[name].sha256)
+    if images is None:
+        images = _fetch(name)
         content = BytesIO()
-        np.savez_compressed(content, values=found[0], labels=found[1])
-        with suppress(OSError):  # a full disk costs the next run its time, not this one its data
-            write_whole(kept, content.getvalue())
-    return found
+        np.savez_compressed(content, values=images[0], labels=images[1])
+        with suppress(OSError):  # a full disk costs the next run a download, but does not stop this one
+            write_whole(cache, content.getvalue())
+    return images
 
 
-def _read_kept(path: Path, sha256: str) -> tuple[AnyArray, ClassLabels] | None:
-    """Returns what an earlier download kept: its own form takes a second to read, OpenML's more than a minute."""
+def _read_cache(path: Path, sha256: str) -> tuple[AnyArray, ClassLabels] | None:
+    """Returns an earlier download, if there is one. Reading it takes a second, reading OpenML's file over a minute."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             values, labels = arrays["values"], arrays["labels"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):  # not there, or broken
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):  # missing or broken
         return None
     return (values, labels) if hashlib.sha256(values.tobytes()).hexdigest() == sha256 else None
 
@@ -104,7 +104,7 @@ def _fetch(name: str) -> tuple[AnyArray, ClassLabels]:
             bunch = fetch_openml(original.openml_name, version=1, as_frame=False, parser="liac-arff", n_retries=1)
     except MemoryError:
         raise
-    except Exception as exc:  # network, packing, checksum and form of the answers raise errors of many kinds
+    except Exception as exc:  # the network, decompression, checksums and parsing raise errors of many classes
         reason = shown(getattr(exc, "reason", None) or (exc if isinstance(exc, _CLEAR) else repr(exc)))
         raise TrainingError(f"{name}: cannot be downloaded from openml.org: {reason}{hint}") from exc
     values = np.asarray(bunch.data).astype(np.uint8)
@@ -115,7 +115,7 @@ def _fetch(name: str) -> tuple[AnyArray, ClassLabels]:
 
 @contextmanager
 def _patience(seconds: float) -> Iterator[None]:
-    """Bounds every wait for the network, which scikit-learn does not, and keeps its warnings of retries quiet."""
+    """Sets a timeout for the network, because scikit-learn sets none, and silences its warnings about retries."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -151,7 +151,7 @@ def _read_part(data_dir: Path, part: str) -> tuple[AnyArray, ClassLabels]:
 
 
 def _find(data_dir: Path, stem: str, kind: str) -> Path:
-    """Returns the file of that name, as it was published or as it is often unpacked."""
+    """Returns the file of that name, in one of the forms in which it is published or unpacked."""
     for name in (f"{stem}-{kind}.gz", f"{stem}-{kind}", f"{stem}.{kind}", f"{stem}.{kind}.gz"):
         if (data_dir / name).is_file():
             return data_dir / name

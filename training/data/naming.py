@@ -1,12 +1,12 @@
-"""The name of a package after that of its data."""
+"""The name of a package, made from that of its data."""
 
 import re
 import unicodedata
 
-MOST = 128  # characters
+MAXIMUM = 128  # characters
 
 
 def fit_name(name: str) -> str:
-    """Returns a package's name after that of a file or folder: no accents, and dashes for what does not fit."""
+    """Returns the name of a file or folder as a package's: without accents, and with dashes for invalid characters."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:MOST].rstrip("._-") or "data"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:MAXIMUM].rstrip("._-") or "data"

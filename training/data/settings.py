@@ -1,4 +1,4 @@
-"""Which settings of a source go with which kind of data."""
+"""Which settings of a source have an effect on which kind of data."""
 
 from math import prod
 

@@ -15,7 +15,7 @@ RowIndices = npt.NDArray[np.intp]
 
 
 class Split(NamedTuple):
-    """Rows, by their places in the content."""
+    """Indices of rows in the content."""
 
     train: RowIndices
     validation: RowIndices
@@ -28,12 +28,12 @@ class Split(NamedTuple):
 
 
 def split(content: Content, validation_rows: int, name: str) -> Split:
-    """Splits as the source itself does, or draws; every class keeps its share of a part where there are labels.
+    """Splits as the source itself does, or at random; labelled classes have the same share of each part.
 
     Args:
-        content: what was found.
-        validation_rows: to draw from the training rows.
-        name: what to call the data in an error.
+        content: the data.
+        validation_rows: number of rows to draw from the training rows.
+        name: of the data, for errors.
 
     Raises:
         TrainingError: too few rows would be left in a part.
@@ -54,7 +54,7 @@ def split(content: Content, validation_rows: int, name: str) -> Split:
 
 
 def reorder(values: AnyArray, order: RowIndices) -> None:
-    """Makes values[i] what values[order[i]] was, in place: a second array may be more than there is memory for."""
+    """Makes values[i] what values[order[i]] was, in place, because there may be no memory for a second array."""
     done = np.zeros(len(order), bool)
     for start in np.flatnonzero(order != np.arange(len(order))):
         if done[start]:
@@ -71,14 +71,14 @@ def reorder(values: AnyArray, order: RowIndices) -> None:
 def _draw(rows: RowIndices, count: int, labels: ClassLabels | None) -> tuple[RowIndices, RowIndices]:
     """Returns the rows that stay and those drawn."""
     classes = None if labels is None else labels[rows]
-    kept, drawn = train_test_split(
+    rest, drawn = train_test_split(
         rows, test_size=count, random_state=0, stratify=classes if _can_stratify(classes, len(rows), count) else None
     )
-    return kept, drawn
+    return rest, drawn
 
 
 def _can_stratify(classes: ClassLabels | None, rows: int, count: int) -> bool:
-    """Whether each class has a row for either part, which scikit-learn insists on."""
+    """Whether each class has a row for either part, as scikit-learn requires."""
     if classes is None:
         return False
     sizes = np.unique(classes, return_counts=True)[1]

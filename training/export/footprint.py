@@ -1,4 +1,4 @@
-"""Footprint: what memory a graph takes for a row, told from its shapes. It is the same on every machine."""
+"""Footprint: the memory that a graph takes for a row, computed from its shapes. It is the same on every machine."""
 
 from collections import Counter
 from math import prod
@@ -15,16 +15,16 @@ _ITEM_BYTES: dict[int, int] = {
 
 
 def row_bytes(content: bytes) -> int:
-    """Returns the most bytes that a graph's tensors take at one time for one row, weights apart.
+    """Returns the maximum number of bytes that a graph's tensors take at one time for one row, without weights.
 
-    A tensor is there from the node that makes it to the last that takes it. What operators need for themselves is not
-    counted, nor is a tensor whose shape cannot be told.
+    A tensor exists from the node that makes it to the last node that takes it. Temporary memory of operators is not
+    counted, nor is a tensor of unknown shape.
     """
     model = onnx.load_model_from_string(content)
     for value in model.graph.input:
         for axis in value.type.tensor_type.shape.dim[:1]:
             axis.dim_value = 1
-    del model.graph.value_info[:]  # which exporters wrote for batches of any length
+    del model.graph.value_info[:]  # exporters wrote these for batches of any length
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     sizes = {value.name: _bytes_of(value) for value in (*graph.value_info, *graph.output, *graph.input)}
     waiting = Counter(name for node in graph.node for name in node.input)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
 import onnx
-import onnxscript  # noqa: F401  PyTorch's exporter needs it: missing, it is missed before training and not after
+import onnxscript  # noqa: F401  PyTorch's exporter needs it; if it is missing, this fails before training instead of after
 import torch
 from torch.export import Dim
 
@@ -15,7 +15,7 @@ from training.export.probes import GraphModule, Probe, TensorArrays
 from vaeserve.errors import TrainingError, innermost
 from vaeserve.package.contents import BATCH, TensorSpec
 
-OPSET = 18  # what PyTorch's operators are written in; a newer one would pass through a converter
+OPSET = 18  # PyTorch's operators are written in it; a newer opset would need a converter
 _RANDOM = ("Random", "Dropout", "Bernoulli", "Multinomial")
 _DTYPES: dict[int, Literal["uint8", "float32"]] = {
     onnx.TensorProto.UINT8: "uint8",
@@ -24,7 +24,7 @@ _DTYPES: dict[int, Literal["uint8", "float32"]] = {
 
 
 class ExportedGraph(NamedTuple):
-    """An ONNX graph and what it says of itself."""
+    """An ONNX graph and its signature."""
 
     content: bytes
     opset: int
@@ -37,7 +37,7 @@ def export_graphs(modules: Mapping[str, GraphModule], probes: Mapping[str, Probe
 
     Args:
         modules: by graph name.
-        probes: of every graph; their inputs are what it is traced with.
+        probes: of every graph; their inputs are the examples for tracing.
 
     Raises:
         TrainingError: PyTorch could not export a graph, or it is not of the kind that can be served.
@@ -50,7 +50,7 @@ def export_graph(name: str, module: GraphModule, example: TensorArrays) -> Expor
 
     Args:
         name: the graph's, for errors.
-        module: what becomes one.
+        module: the module to export.
         example: its inputs by name, of two rows or more: tracing with one would freeze the batch axis.
 
     Raises:
@@ -64,7 +64,7 @@ def trace(name: str, module: GraphModule, example: TensorArrays) -> onnx.ModelPr
 
     Args:
         name: the graph's, for errors.
-        module: what becomes one.
+        module: the module to export.
         example: its inputs by name, of two rows or more.
 
     Raises:
@@ -92,7 +92,7 @@ def trace(name: str, module: GraphModule, example: TensorArrays) -> onnx.ModelPr
 
 
 def strip(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns the graph without what the exporter notes down about its origin: stack traces, local paths, names."""
+    """Returns the graph without the exporter's notes on its origin: stack traces, local paths, names."""
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
@@ -105,7 +105,7 @@ def read_back(name: str, model: onnx.ModelProto) -> ExportedGraph:
     """Returns a graph with its specs, read back from what was written.
 
     Raises:
-        TrainingError: it is not sound, draws random numbers, or an input or output has a first axis other than the
+        TrainingError: it is not sound, draws random numbers, or the first axis of an input or output is not the
             batch.
     """
     try:
@@ -149,7 +149,7 @@ def _tensor_spec(graph: str, value: onnx.ValueInfoProto) -> TensorSpec:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the exporter from talking of operators of packages that are not installed, and of its own deprecations."""
+    """Silences the exporter's warnings about packages that are not installed, and about its own deprecations."""
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = registration.level
     registration.setLevel(logging.ERROR)

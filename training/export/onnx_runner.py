@@ -32,10 +32,10 @@ def open_session(
         graph: its name, for errors.
         content: the graph.
         threads: for one operation.
-        optimised: whether ONNX Runtime may fuse and reorder what is in it.
+        optimised: whether ONNX Runtime may fuse and reorder its operators.
 
     Raises:
-        TrainingError: ONNX Runtime does not take the graph.
+        TrainingError: ONNX Runtime refuses the graph.
     """
     try:
         check_weights(content)
@@ -46,8 +46,8 @@ def open_session(
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # fatal: what fails is raised
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # which is what `check_weights` reads
+    options.log_severity_level = 4  # fatal: failures are raised as exceptions
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that `check_weights` reads
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
@@ -62,13 +62,13 @@ def run_in_batches(
     size: int | Slices,
     names: Sequence[str] | None = None,
 ) -> TensorArrays:
-    """Returns the named outputs, or all, for all rows by name, computed so many rows at a time.
+    """Returns outputs for all rows, by name, computed some rows at a time.
 
     Args:
-        session: what runs the graph.
+        session: the graph's.
         inputs: by name.
-        size: rows at a time: just so many, or slices, which give way where memory ends.
-        names: of the outputs.
+        size: number of rows at a time, or slices, which become smaller when memory runs out.
+        names: of the outputs; None: all.
 
     Raises:
         TrainingError: ONNX Runtime could not compute them.
@@ -85,7 +85,7 @@ def run_in_batches(
 
 
 def batches(rows: int, size: int) -> Iterator[slice]:
-    """Yields slices that cover so many rows in order; one empty slice where there are none."""
+    """Yields slices that cover the rows in order; one empty slice for no rows."""
     for first in range(0, max(rows, 1), size):
         yield slice(first, first + size)
 
@@ -110,9 +110,9 @@ def run(
 
 
 def reason_of(exc: Exception) -> str:
-    """Returns what ONNX Runtime complains of, in one line and without the places in its own source."""
-    said = " ".join(str(exc).split()) or type(exc).__name__
-    return _OWN_PLACES.sub("", said)[:300]
+    """Returns ONNX Runtime's complaint in one line, without the places in its own source."""
+    text = " ".join(str(exc).split()) or type(exc).__name__
+    return _OWN_PLACES.sub("", text)[:300]
 
 
 def runtime_version() -> str:

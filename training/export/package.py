@@ -1,4 +1,4 @@
-"""From trained networks to a model package on disk, or to a refusal and nothing on disk."""
+"""From exported graphs to a model package on disk; if the proof fails, nothing is written."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -30,11 +30,11 @@ from vaeserve.package.manifest import STANDARD, Manifest
 
 LIBRARIES = ("torch", "onnx", "onnxscript", "numpy", "scikit-learn")
 README = "README.md"
-CUDA_FACTOR = 10  # more than on the CPU, for sums in another order
+CUDA_FACTOR = 10  # times the CPU's tolerance, because sums run in another order
 
 
 class Contents(NamedTuple):
-    """What a package is made of."""
+    """Everything that a package is made of."""
 
     name: str
     data: DataSpec
@@ -51,31 +51,31 @@ class Contents(NamedTuple):
     preprocessing: str
     provenance: Provenance | None
     priors: Sequence[ExportedPrior] = ()
-    """What there is to sample from beside N(0, I)."""
+    """The priors besides N(0, I)."""
     default_prior: str = STANDARD
     version: int = 1
     tolerance: Tolerance = TOLERANCE
-    """How far answers on the CPU may lie from the probes'."""
+    """Maximum difference between the CPU's answers and the probes'."""
 
 
 class ProvedPackage(NamedTuple):
-    """A package on disk and what proved its graphs."""
+    """A package on disk and the proof of its graphs."""
 
     package: ModelPackage
     parity: Parity
 
 
 def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> ProvedPackage:
-    """Proves the graphs and writes them: nothing reaches the disk unproved.
+    """Proves the graphs, then writes the package: unproved graphs never reach the disk.
 
     Args:
-        directory: where the package goes.
-        contents: what it is made of.
-        overwrite: whether a package that is there may be replaced.
+        directory: the package's.
+        contents: of the package.
+        overwrite: whether to replace an existing package.
 
     Raises:
         TrainingError: a graph does not answer as its network does.
-        PackageError: the directory exists, or the disk refused the files.
+        PackageError: the directory exists, or the files cannot be written.
     """
     of_priors = {name: graph for prior in contents.priors for name, graph in prior.graphs.items()}
     graphs = {name: graph.content for name, graph in {**contents.graphs, **of_priors}.items()}
@@ -120,7 +120,7 @@ def manifest_of(contents: Contents, files: Mapping[str, bytes], parity: Parity) 
 
 
 def libraries() -> dict[str, str]:
-    """Returns the versions of what a package is made with."""
+    """Returns the versions of the libraries that make a package."""
     return {**{name: version(name) for name in LIBRARIES}, "onnxruntime": runtime_version()}
 
 

@@ -1,4 +1,4 @@
-"""The parity gate: a graph is packaged only if ONNX Runtime answers with it as what it was made from does."""
+"""The parity gate: a graph is packaged only if ONNX Runtime gives the answers of the module that it was made from."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,18 +13,18 @@ from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.probes import Comparison, Reach, compare, reach_of
 from vaeserve.slices import rows_within
 
-BATCH_SIZES = (1, 2, 3, 7, 64)  # as far as there is memory for them
-LEAST_COMPANY = 2  # rows, without which nothing would be proved of a row's neighbours
-# What float32 costs in deep networks: sums in another order move a trained perceptron of 1,000,000 weights by 2e-5.
+BATCH_SIZES = (1, 2, 3, 7, 64)  # those for which there is memory
+LEAST_COMPANY = 2  # rows; fewer would prove nothing about the influence of neighbours
+# Rounding of float32 in deep networks: sums in another order move a trained perceptron of 1,000,000 weights by 2e-5.
 TOLERANCE = Tolerance(absolute=5e-5, relative=2e-4)
 
 
 class Disagreement(TrainingError):
-    """ONNX Runtime answers with a graph otherwise than what it was made from does.
+    """ONNX Runtime's answers differ from those of the module that a graph was made from.
 
     Args:
-        output: by the names of the graph and of its output.
-        message: what people read.
+        output: the graph's name and its output's, for example "encoder.mean".
+        message: how they differ.
     """
 
     def __init__(self, output: str, message: str) -> None:
@@ -35,16 +35,16 @@ class Disagreement(TrainingError):
 def prove(
     graphs: Mapping[str, bytes], probes: Mapping[str, Probe], data: DataSpec, tolerance: Tolerance = TOLERANCE
 ) -> Parity:
-    """Returns the report of a check that was passed: every batch size against PyTorch, rows alone against in company.
+    """Checks every batch size against PyTorch, and rows alone against rows in a batch; returns the report.
 
     Args:
         graphs: the ONNX graphs by name.
         probes: inputs and PyTorch's outputs by graph name.
-        data: the range that data lies in; what a table's rows reach of it is seen from the encoder's probes.
-        tolerance: how far answers may lie apart.
+        data: a row of data; the encoder's probes show which part of its range the rows of a table reach.
+        tolerance: maximum difference between answers.
 
     Raises:
-        Disagreement: an output differs by more than the tolerance; names it, and by how much it differs.
+        Disagreement: an output differs by more than the tolerance; the message names it and the difference.
         TrainingError: ONNX Runtime does not take a graph, or cannot run it.
         OutOfMemory: there is no memory for two rows.
         StartupError: there is not exactly one ONNX Runtime.
@@ -65,7 +65,7 @@ def prove(
 
 
 def batch_sizes(*graphs: bytes) -> list[int]:
-    """Returns the sizes of batches that graphs are tried in, as far as they are likely to fit into memory."""
+    """Returns the sizes of batches that graphs are tried in: those that are likely to fit into memory."""
     most = rows_within(max(map(row_bytes, graphs)), max(BATCH_SIZES))
     return [size for size in BATCH_SIZES if size <= max(most, LEAST_COMPANY)]
 
@@ -81,15 +81,15 @@ def _checks_of(
         for size in sizes:
             outputs = run_in_batches(session, probe.inputs, size)
             alone = alone or outputs
-            found = compare(outputs, probe.outputs, *allowed)
+            results = compare(outputs, probe.outputs, *allowed)
             if size == sizes[-1]:
-                found += compare(alone, outputs, *allowed)
-            for comparison in found:
+                results += compare(alone, outputs, *allowed)
+            for comparison in results:
                 comparisons.setdefault(comparison.output, []).append(comparison)
     except TrainingError as exc:
         raise TrainingError(f"{graph}: {exc}") from exc
     rows = len(next(iter(probe.inputs.values())))
-    return [_check(f"{graph}.{output}", rows, found) for output, found in comparisons.items()]
+    return [_check(f"{graph}.{output}", rows, results) for output, results in comparisons.items()]
 
 
 def _check(output: str, rows: int, comparisons: list[Comparison]) -> ParityCheck:

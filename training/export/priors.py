@@ -1,8 +1,9 @@
 """The ex-post prior: a Gaussian mixture fitted on latents of training rows, drawn from and scored by graphs.
 
-A decoder knows the latents that it was trained on. Where these do not lie as N(0, I) does, what is drawn from N(0, I)
-decodes to nothing sensible; a density fitted afterwards repairs it (Ghosh et al., "From variational to deterministic
-autoencoders", ICLR 2020). For a model with a posterior, fit it on draws from the posteriors, not on their means.
+A decoder knows the latents that it was trained on. Where these are not distributed as N(0, I), a draw from
+N(0, I) decodes to nothing sensible; a density fitted afterwards repairs this (Ghosh et al., "From variational to
+deterministic autoencoders", ICLR 2020). For a model with a posterior, fit it on draws from the posteriors, not on
+their means.
 """
 
 import warnings
@@ -26,7 +27,7 @@ from vaeserve.rows.quantiles import inverse_normal
 
 CANDIDATES = (1, 2, 5, 10, 20, 50)  # components to choose from
 HELD_BACK = 0.2  # share of the rows that a choice is judged by
-TRIAL_ROWS = 12_500  # most rows that are looked at to choose
+TRIAL_ROWS = 12_500  # maximum number of rows to choose by
 LEAST_ROWS = 20  # for each component of a candidate
 VARIANCE_FLOOR = 1e-6  # added to each variance, where that of all rows is 1
 ITERATIONS, TOLERANCE = 500, 1e-3  # of expectation maximisation; nats a row
@@ -92,7 +93,7 @@ class Density(nn.Module):
 
 
 class ExportedPrior(NamedTuple):
-    """A prior that can be packaged once its graphs are proved on the probes."""
+    """A prior's graphs, with the probes that prove them."""
 
     name: str
     noise_size: int
@@ -108,19 +109,19 @@ class ExportedPrior(NamedTuple):
 
 
 def fit_mixture(latents: npt.NDArray[np.floating], components: int | Literal["auto"], seed: int) -> Mixture:
-    """Returns the mixture of full-covariance Gaussians under which latents are likeliest, as far as a search finds it.
+    """Returns the mixture of full-covariance Gaussians that a search finds likeliest for latents.
 
-    The same latents and seed give the same mixture, whatever the number of processors. Components that would not
-    stand for a single row are left out.
+    The same latents and seed give the same mixture, whatever the number of processors. Components with a
+    weight of less than one row are left out.
 
     Args:
         latents: [rows, latent].
-        components: how many, or "auto": as many of CANDIDATES as pay by the Bayesian information criterion, with the
+        components: their number, or "auto": one of CANDIDATES, chosen by the Bayesian information criterion with the
             log-likelihood of rows that were held back from the fit.
         seed: of the search's start, and of which rows are held back.
 
     Raises:
-        TrainingError: the latents are not finite, or fewer than the components, or cannot be fitted.
+        TrainingError: the latents are not finite, or are fewer than the components, or no mixture can be fitted.
     """
     rows = np.asarray(latents, np.float64)
     _check(rows, 1 if components == "auto" else components)
@@ -128,13 +129,14 @@ def fit_mixture(latents: npt.NDArray[np.floating], components: int | Literal["au
     scaled = (rows - center) / scale
     with threadpool_limits(1):
         fitted = _fit(scaled, _choose(scaled, seed) if components == "auto" else components, seed)
-    kept = fitted.weights_ * len(rows) >= 1
-    factors = np.linalg.cholesky(fitted.covariances_[kept]) * scale[:, None]
-    return Mixture(fitted.weights_[kept] / fitted.weights_[kept].sum(), fitted.means_[kept] * scale + center, factors)
+    populated = fitted.weights_ * len(rows) >= 1
+    weights, means = fitted.weights_[populated], fitted.means_[populated]
+    factors = np.linalg.cholesky(fitted.covariances_[populated]) * scale[:, None]
+    return Mixture(weights / weights.sum(), means * scale + center, factors)
 
 
 def export_prior(name: str, mixture: Mixture) -> ExportedPrior:
-    """Returns a mixture as graphs, with probes to prove them on: some reach each of its components.
+    """Returns a mixture as graphs, with probes to prove them on, at least one for each of its components.
 
     Raises:
         TrainingError: PyTorch could not export a graph.
@@ -150,7 +152,7 @@ def export_prior(name: str, mixture: Mixture) -> ExportedPrior:
         {"noise": noise, "temperature": temperature},
         {"latent": torch.cat((latent, LARGE * latent[:ROWS]))},
     )
-    probes = {graph: probe(modules[graph], given) for graph, given in zip(modules, inputs, strict=True)}
+    probes = {graph: probe(modules[graph], tensors) for graph, tensors in zip(modules, inputs, strict=True)}
     graph, density = export_graphs(modules, probes).values()
     return ExportedPrior(name, mixture.latent_size + 1, graph, density, probes)
 
@@ -173,23 +175,23 @@ def _scales(rows: MixtureArray) -> MixtureArray:
 
 
 def _choose(rows: MixtureArray, seed: int) -> int:
-    """Returns how many components to take: more, for as long as the criterion says that they pay."""
+    """Returns the number of components: the next candidate, as long as it improves the criterion."""
     order = np.random.default_rng(seed).permutation(len(rows))[:TRIAL_ROWS]
     held, trial = np.split(rows[order], [int(HELD_BACK * len(order))])
-    best, least = 1, np.inf
+    best, lowest = 1, np.inf
     for components in CANDIDATES:
         if components > 1 and len(trial) < LEAST_ROWS * components:
             break
         judged = held if len(held) else trial
         criterion = _criterion(_fit(trial, components, seed).score(judged), components, trial.shape)
-        if criterion >= least:
+        if criterion >= lowest:
             break
-        best, least = components, criterion
+        best, lowest = components, criterion
     return best
 
 
 def _criterion(nats: float, components: int, shape: Sequence[int]) -> float:
-    """Returns the Bayesian information criterion (Schwarz, 1978) for a log-likelihood in nats a row; less is better."""
+    """Returns the Bayesian information criterion (Schwarz, 1978) of a log-likelihood in nats a row; lower is better."""
     rows, size = shape
     parameters = components * (1 + size + size * (size + 1) / 2) - 1
     return -2 * rows * nats + parameters * log(rows)
@@ -200,7 +202,7 @@ def _fit(rows: MixtureArray, components: int, seed: int) -> GaussianMixture:
         components, tol=TOLERANCE, reg_covar=VARIANCE_FLOOR, max_iter=ITERATIONS, random_state=seed % 2**32
     )
     with warnings.catch_warnings():
-        # Few distinct rows, or a fit that could still be better: it is a sound density all the same.
+        # There are few distinct rows, or the fit could still improve: it is a sound density anyway.
         warnings.simplefilter("ignore", ConvergenceWarning)
         try:
             return mixture.fit(rows)

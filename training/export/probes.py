@@ -1,4 +1,4 @@
-"""Probes: rows to try the graphs on, and PyTorch's own answers for them."""
+"""Probes: rows to try the graphs on, and PyTorch's answers for them."""
 
 import io
 from collections.abc import Mapping
@@ -21,30 +21,30 @@ from vaeserve.slices import Slices, rows_within
 TensorArrays = dict[str, npt.NDArray[np.number]]
 
 ROWS, LEAST_ROWS = 64, 8
-REAL = 40  # of 64; 16 are random and 8 extreme, and of fewer rows the same shares
-ARCHIVE_BYTES = 32 * 2**20  # of rows of data and what they decode to: probes are many where rows are narrow
-VALUE_BYTES = 1024  # that a module may take for each value of a row: it has not been asked yet
-LARGE = 4.0  # standard deviations in every dimension: no prior draws such a latent, but a caller may send one
+REAL = 40  # of 64; 16 are random and 8 extreme, and fewer rows have the same shares
+ARCHIVE_BYTES = 32 * 2**20  # maximum for rows of data and their decoded rows
+VALUE_BYTES = 1024  # an estimate of the memory that a module takes for each value of a row
+LARGE = 4.0  # standard deviations in every dimension: no prior draws such a latent, but a client may send one
 
 
 class GraphModule(NamedTuple):
     """A module that becomes a graph."""
 
     module: nn.Module
-    """Takes the inputs in order; answers a tensor, or a tuple of as many as there are outputs."""
+    """Takes the inputs in order; returns a tensor, or a tuple with one tensor for each output."""
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
 class Probe(NamedTuple):
-    """Inputs of one graph, and its module's outputs for them, by name; as many rows of each."""
+    """Inputs of one graph, and its module's outputs for them, by name; all have the same number of rows."""
 
     inputs: TensorArrays
     outputs: TensorArrays
 
 
 class Kinds(NamedTuple):
-    """How many rows of probes are of which kind."""
+    """Number of probe rows of each kind."""
 
     real: int
     random: int
@@ -52,28 +52,28 @@ class Kinds(NamedTuple):
 
 
 def kinds_of(data: DataSpec) -> Kinds:
-    """Returns how many rows of data are tried: ROWS, or fewer where they are so wide that the archive would be long."""
-    # Data, and data, expectation and parameters again.
+    """Returns the number of rows of each kind: ROWS in all, or fewer if the archive would be too large."""
+    # The data and the decoded data, and as float32 the expectation and the parameters.
     row_bytes = 2 * data.size * (np.dtype(data.dtype).itemsize + np.dtype(np.float32).itemsize)
     rows = max(LEAST_ROWS, rows_within(row_bytes, ROWS, ARCHIVE_BYTES))
-    random, extreme = rows // 4, max(2, rows // 8)  # the least and the largest values
+    random, extreme = rows // 4, max(2, rows // 8)  # the minimum and the maximum value
     return Kinds(rows - random - extreme, random, extreme)
 
 
-def rows_at_once(data: DataSpec, most: int = ROWS) -> int:
-    """Returns how many rows of data a module is given at once: at most so many, and fewer where they are wide."""
-    return rows_within(VALUE_BYTES * data.size, most)
+def rows_at_once(data: DataSpec, maximum: int = ROWS) -> int:
+    """Returns how many rows of data a module takes at once: the maximum, or fewer if rows are wide."""
+    return rows_within(VALUE_BYTES * data.size, maximum)
 
 
 def probe_all(modules: Mapping[str, GraphModule], data: DataSpec, rows: Tensor) -> dict[str, Probe]:
     """Returns every graph's probe: real, random and extreme rows.
 
-    The likelihood's data also meets parameters that do not fit it: the decoder's random latents are no encodings.
+    The likelihood's data also meets parameters that do not fit it, because random latents are not encodings.
 
     Args:
         modules: encoder, decoder and, if there is one, likelihood.
-        data: what a row is.
-        rows: real ones, one or more: [rows, *data.shape].
+        data: a row of data.
+        rows: real rows, at least one: [rows, *data.shape].
     """
     kinds, at_once = kinds_of(data), rows_at_once(data)
     probes = {"encoder": probe(modules["encoder"], {"data": data_rows(data, rows, kinds)}, at_once)}
@@ -81,67 +81,67 @@ def probe_all(modules: Mapping[str, GraphModule], data: DataSpec, rows: Tensor) 
     probes["decoder"] = probe(modules["decoder"], {"latent": latent_rows(mean, kinds)}, at_once)
     if "likelihood" in modules:
         parameters = torch.from_numpy(probes["decoder"].outputs["parameters"])
-        given = {"data": torch.from_numpy(probes["encoder"].inputs["data"]), "parameters": parameters}
-        probes["likelihood"] = probe(modules["likelihood"], given, at_once)
+        inputs = {"data": torch.from_numpy(probes["encoder"].inputs["data"]), "parameters": parameters}
+        probes["likelihood"] = probe(modules["likelihood"], inputs, at_once)
     return probes
 
 
 def probe(module: GraphModule, inputs: Mapping[str, Tensor], at_once: int = ROWS) -> Probe:
-    """Returns the probe of one graph: inputs by name, and PyTorch's answers for them, some rows at once.
+    """Returns the probe of one graph: inputs by name, and PyTorch's answers, computed `at_once` rows at a time.
 
     Raises:
-        OutOfMemory: one row alone is too much.
+        OutOfMemory: there is not enough memory for one row.
     """
-    given = {name: laid_out(tensor) for name, tensor in inputs.items()}
-    rows = len(next(iter(given.values())))
-    parts = list(Slices(at_once).run(lambda part: _run(module, [given[name][part] for name in module.inputs]), rows))
+    tensors = {name: laid_out(tensor) for name, tensor in inputs.items()}
+    rows = len(next(iter(tensors.values())))
+    parts = list(Slices(at_once).run(lambda part: _run(module, [tensors[name][part] for name in module.inputs]), rows))
     outputs = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
     return Probe(
-        {name: tensor.numpy() for name, tensor in given.items()}, dict(zip(module.outputs, outputs, strict=True))
+        {name: tensor.numpy() for name, tensor in tensors.items()}, dict(zip(module.outputs, outputs, strict=True))
     )
 
 
 def _run(module: GraphModule, inputs: list[Tensor]) -> list[npt.NDArray[np.number]]:
     try:
         with torch.inference_mode():
-            found: Tensor | tuple[Tensor, ...] = module.module.eval()(*inputs)
+            answers: Tensor | tuple[Tensor, ...] = module.module.eval()(*inputs)
     except (MemoryError, RuntimeError) as exc:
         if not is_lack_of_memory(exc):
             raise
         raise OutOfMemory(f"computing {', '.join(module.outputs)} took more memory than there is") from exc
-    return [laid_out(tensor).numpy() for tensor in ((found,) if isinstance(found, Tensor) else found)]
+    return [laid_out(tensor).numpy() for tensor in ((answers,) if isinstance(answers, Tensor) else answers)]
 
 
 def laid_out(rows: Tensor) -> Tensor:
-    """Returns rows that lie in memory in the order of their axes, as a caller's own do.
+    """Returns rows that lie in memory in the order of their axes, as a client's rows do.
 
-    Kernels choose their way by that, and answer differently. `contiguous()` is not enough: it leaves alone where axes
-    of length 1 lie, and a grey picture whose channels were last still counts as one.
+    Kernels depend on the layout, and their answers differ in the last bits. `contiguous()` is not enough, because it
+    ignores axes of length 1: a grey picture whose channels were last counts as contiguous.
     """
-    as_made = torch.empty(rows.shape, device="meta").stride()
-    return rows if rows.stride() == as_made else rows.clone(memory_format=torch.contiguous_format)
+    plain = torch.empty(rows.shape, device="meta").stride()
+    return rows if rows.stride() == plain else rows.clone(memory_format=torch.contiguous_format)
 
 
 def data_rows(data: DataSpec, rows: Tensor, kinds: Kinds) -> Tensor:
-    """Returns real rows, random rows, and rows of the least and the largest values.
+    """Returns real rows, random rows, and rows of the minimum and the maximum value.
 
-    A table has no least and largest value; rows three times as far out as any real one stand for them.
+    A table has neither; rows three times as far out as any real row take their place.
     """
     real = rows[torch.arange(kinds.real) % len(rows)]
     low, high = torch.tensor(data.minimum).double(), torch.tensor(data.maximum).double()
     if data.kind == "table":
-        seen = rows.double()
-        center, reach = (seen.amax(0) + seen.amin(0)) / 2, (seen.amax(0) - seen.amin(0)) / 2
+        lowest, highest = rows.double().amin(0), rows.double().amax(0)
+        center, reach = (highest + lowest) / 2, (highest - lowest) / 2
         low, high = (center - 3 * reach).clamp(low, high), (center + 3 * reach).clamp(low, high)
     generator = torch.Generator().manual_seed(0)
     uniform = torch.rand(kinds.random, *data.shape, generator=generator, dtype=torch.float64)
     random = low + uniform * (high - low)
     extreme = low.expand(kinds.extreme, *data.shape).clone()
     extreme[1::2] = high
-    made = torch.cat((random, extreme))
+    artificial = torch.cat((random, extreme))
     if data.dtype == "uint8":
-        made = made.round()
-    return torch.cat((real, made.to(rows.dtype)))
+        artificial = artificial.round()
+    return torch.cat((real, artificial.to(rows.dtype)))
 
 
 def latent_rows(encodings: Tensor, kinds: Kinds) -> Tensor:
@@ -155,17 +155,17 @@ def latent_rows(encodings: Tensor, kinds: Kinds) -> Tensor:
 def to_npz(probes: Mapping[str, Probe]) -> bytes:
     """Returns the probes as an archive of arrays named `graph.tensor`; the same arrays give the same bytes.
 
-    Of arrays that are equal the first is kept; in the others' places stands its name.
+    Equal arrays are stored once; the others are stored as the name of the first.
     """
     named = {
         f"{graph}.{name}": array
         for graph, probe in probes.items()
         for name, array in {**probe.inputs, **probe.outputs}.items()
     }
-    kept: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    first_names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
     stored: dict[str, AnyArray] = {}
     for name, array in named.items():
-        first = kept.setdefault((array.dtype.str, array.shape, sha256(array.tobytes()).digest()), name)
+        first = first_names.setdefault((array.dtype.str, array.shape, sha256(array.tobytes()).digest()), name)
         stored[name] = array if first == name else np.array(first)
     file = io.BytesIO()
     # NumPy before 2.1 takes no `allow_pickle` here; arrays of numbers are never pickled.

@@ -28,7 +28,7 @@ class Bernoulli(Likelihood):
         return {"maximum": self.data.maximum}
 
     def initial_parameters(self, train: Tensor) -> Tensor:
-        """Returns the logits of the mean row, which is kept within [0.001, 0.999]."""
+        """Returns the logits of the mean row, clipped to [0.001, 0.999]."""
         return torch.logit(mean_of(train) / self.data.maximum, eps=0.001).float()
 
     def expectation(self, parameters: Tensor) -> Tensor:
@@ -37,8 +37,8 @@ class Bernoulli(Likelihood):
 
     def add_noise(self, values: Tensor, strength: float, generator: Generator) -> Tensor:
         """Returns rows in which each value is switched off with probability `strength`; the mean stays."""
-        kept = torch.empty_like(values).bernoulli_(1 - strength, generator=generator)
-        return values * kept / (1 - strength)
+        mask = torch.empty_like(values).bernoulli_(1 - strength, generator=generator)
+        return values * mask / (1 - strength)
 
     def forward(self, data: Tensor, parameters: Tensor) -> Tensor:
         """Returns the log-likelihood [batch] of rows given logits of the same shape, in nats."""

@@ -1,10 +1,10 @@
-"""A run from its start to its package, and what it leaves behind.
+"""A run from its start to its package, and the files that it leaves.
 
 run          the steps below, in order
 publish      a checkpoint -> a model package, by the steps below
 description  what the package says of itself
-report       what a run says in a line
-progress     the same figures, for who watches
+report       lines that a run prints
+progress     the same figures on a terminal, as a bar or in lines
 tensorboard  the same figures and pictures, for TensorBoard
 journal      one line of figures an epoch -> metrics.jsonl
 interrupts   SIGTERM ends a run as Ctrl-C does

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on bit for bit, in one safetensors file that is replaced atomically."""
+"""Checkpoints: all that a run needs to continue bit for bit, in one safetensors file that is replaced atomically."""
 
 import hashlib
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Checkpoint(BaseModel):
 
     config: Config
     data_name: str
-    """As in `Dataset` when the run began, so that a package keeps its name when a file is moved."""
+    """As in `Dataset` when the run began, because a package keeps its name when a file is moved."""
     data_sha256: str
     epoch: Annotated[int, Field(ge=0)]
     """Epochs done."""
@@ -112,7 +112,7 @@ def average_of(kind: Kind, checkpoint: Checkpoint, dataset: Dataset) -> Networks
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint atomically: until it is whole, the file holds the one before.
+    """Writes a checkpoint atomically: until it is whole, the file holds the previous one.
 
     Raises:
         TrainingError: the file cannot be written.

@@ -14,18 +14,17 @@ JOURNAL_FILE = "metrics.jsonl"
 
 
 class Journal:
-    """Writes figures as they come.
+    """Writes one line for each set of figures.
 
     Args:
-        path: the file; lines of epochs after `epoch`, which a resumed run will repeat, are dropped.
-        epoch: epochs that the run has done already.
+        path: the file; lines of epochs after `epoch` are dropped, because a resumed run repeats those epochs.
+        epoch: number of epochs that the run has done already.
     """
 
     def __init__(self, path: Path, epoch: int) -> None:
         self._path = path
         try:
-            kept = _lines_until(path, epoch)
-            write_whole(path, b"".join(kept))
+            write_whole(path, b"".join(_lines_until(path, epoch)))
             self._file: TextIO = path.open("a", encoding="utf-8")
         except OSError as exc:
             raise TrainingError(f"{path}: cannot be written: {exc.strerror}") from exc
@@ -38,11 +37,11 @@ class Journal:
             figures: by name; units are in the names. JSON has no infinity and no NaN: those become null.
 
         Raises:
-            TrainingError: the disk refused it.
+            TrainingError: the file cannot be written.
         """
-        told = {name: value if value is None or isfinite(value) else None for name, value in figures.items()}
+        finite = {name: value if value is None or isfinite(value) else None for name, value in figures.items()}
         try:
-            self._file.write(json.dumps({"split": split, **told}) + "\n")
+            self._file.write(json.dumps({"split": split, **finite}) + "\n")
             self._file.flush()
         except OSError as exc:
             raise TrainingError(f"{self._path}: cannot be written: {exc.strerror}") from exc
@@ -55,10 +54,10 @@ class Journal:
 
 
 def _lines_until(path: Path, epoch: int) -> list[bytes]:
-    """Returns the lines of the epochs up to one; a line that was cut short or damaged ends them."""
-    kept: list[bytes] = []
+    """Returns the lines of the epochs up to `epoch`, or up to a line that was cut short or damaged."""
+    lines: list[bytes] = []
     if not path.exists():
-        return kept
+        return lines
     for line in path.read_bytes().splitlines(keepends=True):
         try:
             record = json.loads(line)
@@ -69,5 +68,5 @@ def _lines_until(path: Path, epoch: int) -> list[bytes]:
         done = record.get("epoch")
         if not isinstance(done, int) or done > epoch:
             break
-        kept.append(line)
-    return kept
+        lines.append(line)
+    return lines

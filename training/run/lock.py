@@ -1,4 +1,4 @@
-"""One process at a time in a run's directory. The system unlocks it when a process dies."""
+"""A lock on a run's directory, for one process at a time. The system releases it when the process dies."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from vaeserve.errors import TrainingError
 
 @contextmanager
 def alone_in(directory: Path) -> Iterator[None]:
-    """Holds a directory's lock; goes on without where the disk offers none.
+    """Holds a directory's lock; goes on without it on disks that offer none.
 
     Raises:
         TrainingError: another process holds it.

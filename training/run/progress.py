@@ -1,4 +1,4 @@
-"""Progress for who watches: a bar on a terminal, a few plain lines anywhere else."""
+"""Progress of a run: a bar on a terminal, a few plain lines elsewhere."""
 
 import sys
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ LINES = 10  # over a whole run
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Says a line on stderr, or on another stream. A stream that is closed or full does not end the run."""
+    """Prints a line on stderr, or on another stream. A stream that is closed or full does not end the run."""
     to = stream or sys.stderr  # None where the process was started without one
     if to is not None:
         with suppress(OSError):
@@ -23,14 +23,14 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 class EpochProgress:
-    """Shows epochs as they pass.
+    """Shows each epoch when it ends.
 
     Args:
-        epochs: of the whole run.
-        epoch: those done already.
-        latent_size: how many units could be active.
-        rows: of an epoch.
-        stream: where to, stderr if None; a bar is drawn if it is a terminal and there is something left to do.
+        epochs: number of epochs of the whole run.
+        epoch: number of epochs done already.
+        latent_size: maximum number of active units.
+        rows: number of rows of an epoch.
+        stream: where to print; None: stderr. A bar is drawn if it is a terminal and epochs are left.
     """
 
     def __init__(self, epochs: int, epoch: int, latent_size: int, rows: int, stream: TextIO | None = None) -> None:
@@ -51,13 +51,13 @@ class EpochProgress:
 
     def show(self, figures: Epoch) -> None:
         """Shows one more epoch."""
-        said = "  ".join(self._terms(figures))
-        self._bar.set_postfix_str(said, refresh=False)
+        terms = "  ".join(self._terms(figures))
+        self._bar.set_postfix_str(terms, refresh=False)
         self._bar.update()
         is_due = figures.epoch % self._every == 0 or figures.epoch == self._epochs
         if self._bar.disable and is_due:
             done = f"epoch {figures.epoch:>{len(str(self._epochs))}}/{self._epochs}"
-            say(f"{done}  {said}", self._stream)
+            say(f"{done}  {terms}", self._stream)
 
     def _terms(self, figures: Epoch) -> Iterator[str]:
         if figures.negative_elbo_nats is not None:
@@ -83,10 +83,10 @@ class EpochProgress:
 
 
 class Stages:
-    """Tells on a terminal which stage of an evaluation is under way; anywhere else, one line at the beginning.
+    """Shows on a terminal which stage of an evaluation is running; elsewhere prints one line at the beginning.
 
     Args:
-        stream: where to, stderr if None.
+        stream: where to print; None: stderr.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -96,7 +96,7 @@ class Stages:
         say("evaluating the graphs on held-out rows", stream)
 
     def __call__(self, stage: str, share: float) -> None:
-        """Takes what is being measured, and which share of that is done, in [0, 1]."""
+        """Takes the name of what is being measured, and the share of it that is done, in [0, 1]."""
         if stage != self._stage:
             self._stage, self._bar = (
                 stage,

@@ -30,12 +30,12 @@ from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import STANDARD
 
 MIXTURE = "mixture"
-ENCODED_ROWS = 1000  # maximum number at once
-MIXTURE_ROWS = 20_000  # maximum number of latents that it is fitted on
+ENCODED_ROWS = 1000  # maximum number of rows to encode at once
+MIXTURE_ROWS = 20_000  # maximum number of latents to fit the mixture on
 
 
 class RunResult(NamedTuple):
-    """What came of a run."""
+    """Outcome of a run."""
 
     package: ModelPackage
     parity: Parity
@@ -52,11 +52,11 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
         last: the run's last checkpoint.
         dataset: the run's data.
         version: of the package.
-        overwrite: whether an existing package may be replaced.
+        overwrite: whether to replace an existing package.
 
     Raises:
         TrainingError: a graph cannot be exported, evaluated or proved.
-        PackageError: the directory exists, or the disk refused the files.
+        PackageError: the directory exists, or the files cannot be written.
     """
     last = last.model_copy(update={"config": last.config.model_copy(update={"version": version})})
     config, kind, rows = last.config, kind_named(last.config.model), evaluation_rows_of(dataset)
@@ -127,7 +127,7 @@ def mixture_of(
 
 
 def evaluation_rows_of(dataset: Dataset) -> EvaluationRows:
-    """Returns the rows to evaluate on; where data is binarised, training rows are drawn once, as held-out ones are."""
+    """Returns the rows to evaluate on; where data is binarised, training rows are drawn once, as held-out rows are."""
     labels = dataset.labels
     return EvaluationRows(
         train=training_rows(dataset).numpy(),
@@ -138,5 +138,5 @@ def evaluation_rows_of(dataset: Dataset) -> EvaluationRows:
 
 
 def budget_of(config: Config) -> Budget:
-    """Returns what a run's evaluation may cost."""
+    """Returns the budget of a run's evaluation."""
     return Budget(rows=config.evaluation_rows, samples=config.evaluation_samples, threads=config.threads)

@@ -1,4 +1,4 @@
-"""What a run says in a line: its start, its networks, what the graphs do to data, what proved them, where they lie."""
+"""Lines that a run prints: its start, its networks, what its graphs do to data, their proof, the package."""
 
 import shlex
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ _LINES = 20  # of what was left out
 
 
 def opening(last: Checkpoint, dataset: Dataset) -> str:
-    """Returns what a run starts from, in one line, then what is to be known of its data and what was left out of it."""
+    """Returns a line about the start of a run, then the notes on its data and a list of what was left out."""
     config = last.config
     shape = " x ".join(map(str, dataset.spec.shape))
     has_steps = "epochs" in MODELS[config.model].uses
     resumed = f", resumed after epoch {last.epoch}" if last.epoch and has_steps else ""
     validated = f", {len(dataset.validation)} to validate on" if len(dataset.validation) else ""
     networks = networks_text(config.network, config.hidden_sizes)
-    begun = (
+    start = (
         f"{dataset.name}: {len(dataset.train)} rows of {shape} values to train on{validated}, {len(dataset.test)} held "
         f"out; {config.model}, {networks}, {config.latent_size} latent values, seed {config.seed}{resumed}"
     )
     left_out = [f"left out {len(dataset.skipped)}:", *(f"  {line}" for line in dataset.skipped[:_LINES])]
     if len(dataset.skipped) > _LINES:
         left_out.append(f"  and {len(dataset.skipped) - _LINES} more")
-    return "\n".join([begun, *dataset.notes, *(left_out if dataset.skipped else [])])
+    return "\n".join([start, *dataset.notes, *(left_out if dataset.skipped else [])])
 
 
 def networks_text(network: str, hidden_sizes: Sequence[int]) -> str:
@@ -36,17 +36,17 @@ def networks_text(network: str, hidden_sizes: Sequence[int]) -> str:
     return network if network == "linear" else f"{network} {'-'.join(map(str, hidden_sizes))}"
 
 
-def proof(parity: Parity, met: str = "PyTorch's") -> str:
-    """Returns what the parity gate found, in one line; `met` says whose answers the graphs were held against."""
+def proof(parity: Parity, reference: str = "PyTorch's") -> str:
+    """Returns the result of the parity gate in one line; `reference` says with whose answers the graphs agree."""
     sizes = ", ".join(map(str, parity.batch_sizes))
-    return f"{len(parity.checks)} outputs agree with {met} in batches of {sizes} rows"
+    return f"{len(parity.checks)} outputs agree with {reference} in batches of {sizes} rows"
 
 
-def closing(package: ModelPackage, parity: Parity, met: str = "PyTorch's") -> str:
-    """Returns what a verb that wrote a package prints at its end: its proof, where and what it is, what comes next."""
+def closing(package: ModelPackage, parity: Parity, reference: str = "PyTorch's") -> str:
+    """Returns the text at the end of a verb that wrote a package: the proof, the package, the next command."""
     directory, manifest = package.directory, package.manifest
     return (
-        f"proved   {proof(parity, met)}\n"
+        f"proved   {proof(parity, reference)}\n"
         f"package  {directory}: {manifest.name}, version {manifest.version}\n"
         f"next     vae serve {shlex.quote(str(directory))}"
     )

@@ -21,7 +21,7 @@ from training.settings.versions import number_of
 from training.step.device import prepare_torch
 from training.step.guard import ROLLBACKS, Diverged
 from training.step.loop import Epoch, epochs
-from training.step.memory import told_on_one_line
+from training.step.memory import lack_of_memory_in_one_line
 from training.step.state import State, start
 from vaeserve.errors import TrainingError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from training.run.tensorboard import TensorBoard
 
 
-@told_on_one_line()
+@lack_of_memory_in_one_line()
 def begin(config: Config, directory: Path) -> tuple[Checkpoint, Dataset]:
     """Returns the first checkpoint of a new run, which is already on disk, and its data.
 
@@ -66,14 +66,14 @@ def first_state(config: Config, dataset: Dataset) -> State:
     return state
 
 
-@told_on_one_line()
-def resume(config: Config, directory: Path, given: dict[str, object]) -> tuple[Checkpoint, Dataset]:
-    """Returns a run's last checkpoint and its data; where the directory is missing or empty a new run's first one.
+@lack_of_memory_in_one_line()
+def resume(config: Config, directory: Path, overrides: dict[str, object]) -> tuple[Checkpoint, Dataset]:
+    """Returns a run's last checkpoint and its data; begins a new run where the directory is missing or empty.
 
     Args:
-        config: what a new run is to be.
+        config: of a new run.
         directory: the run's.
-        given: settings asked for, which must be those that the run was started with.
+        overrides: settings of the file and the flags; they must be those that the run was started with.
 
     Raises:
         TrainingError: there are files but no whole checkpoint, or a setting or the data differs; the message names it.
@@ -85,11 +85,11 @@ def resume(config: Config, directory: Path, given: dict[str, object]) -> tuple[C
             f"{directory} holds files but no {CHECKPOINT_FILE}: no run to go on with; choose another --out"
         )
     last = checkpoint.read(directory / CHECKPOINT_FILE)
-    config = refuse_changes(last.config, given)
-    is_moved, last = config != last.config, last.model_copy(update={"config": config})
+    config = refuse_changes(last.config, overrides)
+    has_moved, last = config != last.config, last.model_copy(update={"config": config})
     prepare_torch(config.threads)
     dataset = data_of(last)
-    if is_moved:
+    if has_moved:
         with alone_in(directory):
             checkpoint.write(directory / CHECKPOINT_FILE, last)
     return last, dataset
@@ -99,21 +99,21 @@ def data_of(last: Checkpoint) -> Dataset:
     """Returns the data of a run, by the name that it had when the run began.
 
     Raises:
-        TrainingError: it is not there, is bad, or is other data now.
+        TrainingError: it is missing or bad, or it is other data now.
     """
     dataset = load_dataset(last.config.source)
     checkpoint.refuse_other_data(last, dataset)
     return dataset._replace(name=last.data_name)
 
 
-@told_on_one_line()
+@lack_of_memory_in_one_line()
 def train_to_package(directory: Path, last: Checkpoint, dataset: Dataset) -> RunResult:
     """Trains from a checkpoint to the end on its data, and packages the result.
 
-    Whatever ends it early, the directory then holds the state after the last whole epoch.
+    If it ends early, for whatever reason, the directory holds the state after the last whole epoch.
 
     Raises:
-        TrainingError: the disk refused a file, memory ran out, training diverged again and again, the exported graphs
+        TrainingError: a file cannot be written, memory ran out, training diverged repeatedly, the exported graphs
             do not answer as the networks do, or another process trains there.
     """
     say(opening(last, dataset))
@@ -127,13 +127,13 @@ def train_to_package(directory: Path, last: Checkpoint, dataset: Dataset) -> Run
 
 
 def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -> Checkpoint:
-    """Trains from a checkpoint to the last epoch and returns that one's; figures go to the journal and to stderr.
+    """Trains from a checkpoint to the last epoch and returns its checkpoint; figures go to the journal and to stderr.
 
     Raises:
-        TrainingError: it diverged again and again, or the disk refused a file.
+        TrainingError: it diverged repeatedly, or a file cannot be written.
     """
     config, saved = last.config, last
-    if last.epoch >= config.epochs:  # nothing to restore, which a GPU's state is only on a GPU
+    if last.epoch >= config.epochs:  # no need to restore: a GPU's state is restored only on a GPU
         return last
     try:
         with (
@@ -141,7 +141,9 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
             tensorboard(directory, last, dataset) if config.tensorboard else nullcontext() as board,
         ):
             for figures, state, taken in whole_epochs(last, dataset):
-                journal.write("train", figures.by_name())  # first: a resumed run drops a line too many, but adds none
+                journal.write(
+                    "train", figures.by_name()
+                )  # first, because a resumed run drops a superfluous line but cannot add a missing one
                 last = taken
                 progress.show(figures)
                 if board is not None:
@@ -161,7 +163,7 @@ def whole_epochs(last: Checkpoint, dataset: Dataset) -> Iterator[tuple[Epoch, St
     A run whose gradients are no longer finite goes back to the last whole epoch, and on at half the learning rate.
 
     Raises:
-        TrainingError: it diverged again and again.
+        TrainingError: it diverged repeatedly.
     """
     config, state = last.config, checkpoint.restore(last, dataset)
     while last.epoch < config.epochs:
@@ -174,7 +176,7 @@ def whole_epochs(last: Checkpoint, dataset: Dataset) -> Iterator[tuple[Epoch, St
 
 
 def tensorboard(directory: Path, last: Checkpoint, dataset: Dataset) -> "TensorBoard":
-    """Returns what writes a run's events.
+    """Returns the writer of a run's events.
 
     Raises:
         TrainingError: tensorboardX is not installed.
@@ -197,7 +199,7 @@ def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverge
     """Returns the state after the last whole epoch, to go on from at half the learning rate.
 
     Raises:
-        TrainingError: the run was rolled back often enough.
+        TrainingError: the run was rolled back ROLLBACKS times already.
     """
     if rollbacks >= ROLLBACKS:
         raise TrainingError(
@@ -210,18 +212,18 @@ def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverge
     return state
 
 
-@told_on_one_line()
+@lack_of_memory_in_one_line()
 def export_checkpoint(source: Path, directory: Path, version: int | str | None = None) -> RunResult:
     """Writes a run's last checkpoint as a model package, with the graphs that `train_to_package` would write.
 
     Args:
         source: the run's directory, or its checkpoint file.
         directory: where the package goes; must not exist.
-        version: of the package; what the run was told if not given.
+        version: of the package; None: the run's setting.
 
     Raises:
         TrainingError: there is no whole checkpoint, or the graphs do not answer as the networks do.
-        PackageError: the directory exists, or the disk refused the files.
+        PackageError: the directory exists, or the files cannot be written.
     """
     last = checkpoint.read(source / CHECKPOINT_FILE if source.is_dir() else source)
     wanted = last.config.version if version is None else version

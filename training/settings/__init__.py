@@ -1,9 +1,9 @@
-"""What a run is told: flags, a file and a preset -> Config.
+"""Settings of a run: flags, a file and a preset -> Config.
 
 flags     arguments -> settings
-resolve   a file, flags and a preset (presets/) -> Config, or what is wrong with them
-config    what a run can be told, and what it is when told nothing
-source    what of that is about data, and what kind of data that is
+resolve   a file, flags and a preset (presets/) -> Config, or an error that names the setting
+config    every setting of a run, with its default
+source    the settings about data, and which kind of data it is
 versions  the version of a package: a number, or the next one
-directory a run's directory: where the package lies in it, and whether it is free
+directory a run's directory: where its package lies, and whether it is free
 """

@@ -1,4 +1,4 @@
-"""What a training run can be told: one frozen value, read once. The docstrings are what `vae train --help` says."""
+"""Every setting of a training run, as one frozen value that is read once. `vae train --help` shows the docstrings."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,7 +26,7 @@ class Config(Source):
     """Settings of a run; the keys of a TOML file are these fields. The defaults are tuned for `digits`."""
 
     name: Name | None = None
-    """Name of the package, by which clients ask for it; the name of the data if not given."""
+    """Name of the package, by which clients ask for it; the default is the name of the data."""
     version: Version = 1
     """Version of the package: a number, or next, one more than the highest of the name beside the run."""
     model: ModelName = "vae"
@@ -34,7 +34,7 @@ class Config(Source):
     network: NetworkName = "mlp"
     """Kind of encoder and decoder."""
     likelihood: Family | None = None
-    """Family of the data's distribution (what fits the values, if not given)."""
+    """Family of the data's distribution; the default is the one that fits the values."""
     latent_size: Annotated[int, Field(ge=1, le=1024)] = 8
     """Values in a latent."""
     hidden_sizes: Annotated[tuple[HiddenSize, ...], Field(min_length=1, max_length=16, strict=False)] = (256, 128)
@@ -95,26 +95,26 @@ class Config(Source):
 
     @property
     def source(self) -> Source:
-        """What the data is read from."""
+        """The settings about data."""
         return Source(**{name: getattr(self, name) for name in Source.model_fields})
 
     def changed(self) -> dict[str, PlainValue | tuple[int, ...]]:
-        """Returns the settings that are not the defaults and have an effect, as a file of settings would tell them."""
-        default, told = Config(), self.to_settings()
-        kept = told.keys() - self.unused(told).keys()
-        changed = {key: value for key, value in self if key in kept and value != getattr(default, key)}
-        return {key: value if isinstance(value, tuple) else told[key] for key, value in changed.items()}
+        """Returns the settings that are not the defaults and have an effect, as values of a settings file."""
+        default, settings = Config(), self.to_settings()
+        effective = settings.keys() - self.unused(settings).keys()
+        changed = {key: value for key, value in self if key in effective and value != getattr(default, key)}
+        return {key: value if isinstance(value, tuple) else settings[key] for key, value in changed.items()}
 
     def to_settings(self) -> dict[str, PlainValue]:
         """Returns the fields as plain values; sizes become text such as "256-128"."""
         settings = self.model_dump(exclude={"data_dir"})
-        settings["dataset"] = Path(self.dataset).name  # paths are nobody's business
+        settings["dataset"] = Path(self.dataset).name  # a path says where somebody's files lie
         settings["hidden_sizes"] = "-".join(map(str, self.hidden_sizes))
         settings["image_size"] = None if self.image_size is None else "x".join(map(str, self.image_size))
         return settings
 
     def unused(self, keys: Iterable[str]) -> dict[str, str]:
-        """Returns which of these settings have no effect on the run, and why: its model or its network ignores them."""
+        """Returns those of these settings that the run's model or network ignores, each with the reason."""
         models = {name: entry.uses for name, entry in MODELS.items()}
         reasons: dict[str, str] = {}
         for kind, chosen, registry in (("model", self.model, models), ("network", self.network, NETWORKS)):
@@ -125,7 +125,7 @@ class Config(Source):
         return reasons
 
 
-def _one_of(name: str, known: Iterable[str]) -> str:
-    if name not in known:
-        raise ValueError(f"must be one of {', '.join(known)}")
+def _one_of(name: str, choices: Iterable[str]) -> str:
+    if name not in choices:
+        raise ValueError(f"must be one of {', '.join(choices)}")
     return name

@@ -1,6 +1,6 @@
-"""The flags of `vae train` and its kin: every setting has one. What they say of it is its docstring in `Config`.
+"""The flags of `vae train` and similar verbs: one for each setting. Its docstring in `Config` is the help.
 
-No PyTorch here, so that `--help` does not wait for it.
+This file does not import PyTorch, because `--help` would wait for it.
 """
 
 import argparse
@@ -46,12 +46,12 @@ GROUPS: Mapping[str, str] = {
     "mixture_components": "afterwards",
     "checkpoint_epochs": "the run's directory",
 }
-"""Title of each group of flags, by the first setting in it. The flags are in the order of `Config`."""
+"""Title of each group of flags, by the first setting in it. Flags are in the order of `Config`."""
 REGISTRIES: Mapping[str, Collection[str]] = {"model": MODELS, "network": NETWORKS, "likelihood": FAMILIES}
 
 
 def add_settings(parser: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
-    """Adds DATA and a flag for every setting, None where it was not given, but for those left out."""
+    """Adds DATA and a flag for every setting except those in `without`; a flag's default is None."""
     parser.add_argument(
         "dataset",
         metavar="DATA",
@@ -76,25 +76,25 @@ def add_settings(parser: argparse.ArgumentParser, without: Collection[str] = ())
             add_flags(group, [key])
 
 
-def add_flags(parser: argparse._ActionsContainer, keys: Iterable[str], untold: str = "") -> None:
-    """Adds the flags of these settings; the dataset, which is named otherwise, is passed over.
+def add_flags(parser: argparse._ActionsContainer, keys: Iterable[str], default: str = "") -> None:
+    """Adds the flags of these settings; skips the dataset, which is an argument without a flag.
 
     Args:
         parser: a parser, or a group of one.
         keys: the settings.
-        untold: what to say of all that are not given; else each one's default in training.
+        default: the default that the help states for all of them; empty: each one's own in training.
     """
     for key in keys:
         if key == "dataset":
             continue
-        default = untold or _default_of(key)
-        text = f"{_help_of(key)}{f' (default: {default})' if default else ''}"
+        value = default or _default_of(key)
+        text = f"{_help_of(key)}{f' (default: {value})' if value else ''}"
         field = Config.model_fields[key]
         add_setting_flag(parser, key, field, text, read=_reader(key, field), metavar=_metavar(field))
 
 
 def _reader(key: str, field: FieldInfo) -> Callable[[str], object]:
-    """Returns what converts a flag's text to a value that `Config` takes."""
+    """Returns a function from a flag's text to a value that `Config` takes."""
     kinds = plain_types(field.annotation)
     words = [word for word in kinds if isinstance(word, str)]
     if key == "version":
@@ -113,7 +113,7 @@ def _metavar(field: FieldInfo) -> str:
 
 
 def _help_of(key: str) -> str:
-    """Returns what a setting is, and by what names its values go."""
+    """Returns a setting's help: its docstring, then the names of its values."""
     text = (Config.model_fields[key].description or "").rstrip(".")
     if text[1:2].islower():
         text = text[0].lower() + text[1:]
@@ -121,7 +121,7 @@ def _help_of(key: str) -> str:
 
 
 def _default_of(key: str) -> str:
-    """Returns what a setting is in training when nobody says."""
+    """Returns a setting's default in training, as the help states it."""
     if key in _of_presets():
         return "the preset's"
     default = Config.model_fields[key].default
@@ -130,30 +130,32 @@ def _default_of(key: str) -> str:
 
 @cache
 def _of_presets() -> frozenset[str]:
-    """Returns the settings that any preset says something of."""
+    """Returns the settings that occur in any preset."""
     return frozenset(key for name in preset_names() for key in read_settings_file(PRESETS / f"{name}.toml"))
 
 
-def settings_of(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> tuple[dict[str, object], Config]:
-    """Returns the settings that a resumed run must have been started with, and what a new run is to be.
+def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[dict[str, object], Config]:
+    """Returns the settings that a resumed run must have been started with, and the configuration of a new run.
 
-    Exits with 2 where a setting is wrong, or has no effect; one line names its flag, or its file and key.
+    Exits with 2 where a setting is wrong or has no effect; one line names its flag, or its file and key.
     """
     try:
-        given = _given(asked)
-        completed = complete(given, asked.preset)
+        overrides = _overrides(options)
+        completed = complete(overrides, options.preset)
         config = parse_config(completed)
-        if not getattr(asked, "resume", False) or holds_nothing(asked.out):  # else the run there has its own model
-            refuse_unused(config, given)
+        if not getattr(options, "resume", False) or holds_nothing(
+            options.out
+        ):  # otherwise the run there has its own model
+            refuse_unused(config, overrides)
     except TrainingError as exc:
         parser.exit(2, f"vae: {exc}\n")
-    return given if asked.preset is None else completed, config
+    return overrides if options.preset is None else completed, config
 
 
-def _given(asked: argparse.Namespace) -> dict[str, object]:
-    """Returns the settings that the file and the flags name; flags override it."""
+def _overrides(options: argparse.Namespace) -> dict[str, object]:
+    """Returns the settings of the file and the flags; flags win."""
     settings: dict[str, object] = {}
-    if asked.config:
-        settings = read_settings_file(asked.config)
-        parse_config(settings, str(asked.config))
-    return settings | {key: value for key in Config.model_fields if (value := getattr(asked, key, None)) is not None}
+    if options.config:
+        settings = read_settings_file(options.config)
+        parse_config(settings, str(options.config))
+    return settings | {key: value for key in Config.model_fields if (value := getattr(options, key, None)) is not None}

@@ -1,4 +1,4 @@
-"""Settings on their way to a `Config`: read from a file, laid over a preset, refused in a line where they are wrong."""
+"""From settings to a `Config`: reads a file, lays it and the flags over a preset, and refuses errors in one line."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -17,13 +17,13 @@ from vaeserve.records import first_problem
 S = TypeVar("S", bound=Source)
 
 PRESETS = Path(__file__).parent / "presets"  # TOML files of settings, which flags and --config override
-# Where data lies may change: that it is the same is the checksum's to say. A version is the package's alone.
+# Data may move, because its checksum shows that it is the same. A version affects the package alone.
 CHANGEABLE = ("dataset", "data_dir", "version")
 _LENGTHS = {"missing": "has too few values", "too_short": "has too few values", "too_long": "has too many values"}
 
 
 def read_settings_file(path: Path) -> dict[str, object]:
-    """Returns the keys and values of a TOML file, which are not yet checked.
+    """Returns the keys and values of a TOML file, unchecked.
 
     Raises:
         TrainingError: the file cannot be read or is not valid TOML.
@@ -34,7 +34,7 @@ def read_settings_file(path: Path) -> dict[str, object]:
         raise TrainingError(f"{path}: cannot be read: {exc.strerror}") from exc
     except RecursionError as exc:
         raise TrainingError(f"{path}: is nested too deeply") from exc
-    except ValueError as exc:  # no TOML, no UTF-8, or a number of more digits than Python reads
+    except ValueError as exc:  # not TOML, not UTF-8, or a number with more digits than Python reads
         raise TrainingError(f"{path}: is not valid TOML: {exc}") from exc
 
 
@@ -44,14 +44,14 @@ def preset_names() -> tuple[str, ...]:
 
 
 def preset_for(dataset: str) -> str:
-    """Returns the name of the preset that a run on this data takes when told nothing; looks into a file of arrays.
+    """Returns the name of the data's default preset; looks into a file of arrays.
 
     Raises:
         TrainingError: there is no such data.
     """
     match kind_of(dataset):
-        case "digits" | "mnist" as known:
-            return known
+        case "digits" | "mnist" as name:
+            return name
         case "pictures":
             return "images"
         case "columns":
@@ -62,23 +62,23 @@ def preset_for(dataset: str) -> str:
             return "images" if holds_images(Path(dataset)) else "table"
 
 
-def complete(given: dict[str, object], preset: str | None) -> dict[str, object]:
-    """Returns the settings of a run: what a preset says, under what its model asks for, under what was given.
+def complete(overrides: dict[str, object], preset: str | None) -> dict[str, object]:
+    """Returns the settings of a run: the preset's, overridden by those that define its model, then by the user's.
 
     Args:
-        given: settings by name, from a file and flags.
-        preset: its name; None takes the one for the data.
+        overrides: settings by name, from a file and flags.
+        preset: its name; None: the data's default.
 
     Raises:
-        TrainingError: a setting that was given contradicts the model, or there is no such data.
+        TrainingError: a setting contradicts the model, or there is no such data.
     """
-    base = read_settings_file(PRESETS / f"{preset or preset_for(str(given.get('dataset', 'digits')))}.toml")
-    model = given.get("model", base.get("model", "vae"))
-    needed = MODELS[model].fixed if isinstance(model, str) and model in MODELS else {}
-    for key, value in needed.items():
-        if given.get(key, value) != value:
-            raise TrainingError(f"{flag_of(key)}: the model {model} is defined with {value}, not {given[key]}")
-    return {**base, **needed, **given}
+    base = read_settings_file(PRESETS / f"{preset or preset_for(str(overrides.get('dataset', 'digits')))}.toml")
+    model = overrides.get("model", base.get("model", "vae"))
+    fixed = MODELS[model].fixed if isinstance(model, str) and model in MODELS else {}
+    for key, value in fixed.items():
+        if overrides.get(key, value) != value:
+            raise TrainingError(f"{flag_of(key)}: the model {model} is defined with {value}, not {overrides[key]}")
+    return {**base, **fixed, **overrides}
 
 
 def parse_config(settings: dict[str, object], source: str = "") -> Config:
@@ -86,7 +86,7 @@ def parse_config(settings: dict[str, object], source: str = "") -> Config:
 
     Args:
         settings: values by field name.
-        source: the file that they are from; empty: an error calls them by their flags.
+        source: the file that they are from; empty: an error names their flags.
 
     Raises:
         TrainingError: a key is unknown, or a value has the wrong type or is out of range; the message names the key.
@@ -108,21 +108,19 @@ def _parse(kind: type[S], settings: dict[str, object], source: str) -> S:
         raise TrainingError(f"{place}: {problem}") from exc
 
 
-def problem_of(
-    exc: ValidationError, settings: Mapping[str, object], known: Iterable[str], hint: str
-) -> tuple[str, str]:
-    """Returns where settings are wrong, as the key (empty: as a whole), and how, in a line.
+def problem_of(exc: ValidationError, settings: Mapping[str, object], keys: Iterable[str], hint: str) -> tuple[str, str]:
+    """Returns the key that is wrong (empty: the settings as a whole), and the problem in one line.
 
     Args:
-        exc: what was found.
+        exc: the error of validation.
         settings: values by key.
-        known: all keys that there are.
-        hint: what to say of a key that resembles none of them.
+        keys: every valid key.
+        hint: advice for a key that resembles none of them.
     """
-    where, message, kind, given = first_problem(exc)
+    where, message, kind, value = first_problem(exc)
     key = where.partition(".")[0]
     if kind == "extra_forbidden":
-        near = get_close_matches(where, known, n=1)
+        near = get_close_matches(where, keys, n=1)
         return where, f"no such key; {f'did you mean {near[0]}?' if near else hint}"
     if kind == "missing" and key not in settings:
         return where, "is missing"
@@ -130,45 +128,45 @@ def problem_of(
         return where, f"{_LENGTHS[kind]}: {brief(settings[key])}"
     if not where:
         return where, message
-    return where, f"{message[0].lower()}{message[1:]}, not {brief(given)}"
+    return where, f"{message[0].lower()}{message[1:]}, not {brief(value)}"
 
 
-def refuse_unused(config: Config, given: Iterable[str]) -> None:
-    """Makes sure that every setting that was asked for has an effect.
+def refuse_unused(config: Config, keys: Iterable[str]) -> None:
+    """Makes sure that every setting of a file or a flag has an effect.
 
     Args:
-        config: what a run is to be.
-        given: names of the settings that a file or a flag named; presets and defaults name none.
+        config: the run's.
+        keys: names of the settings that a file or a flag sets, not those of presets and defaults.
 
     Raises:
-        TrainingError: one has none; the message names its flag, and what uses it.
+        TrainingError: one has none; the message names its flag, and the models or networks that use it.
     """
-    for key, reason in config.unused(given).items():
+    for key, reason in config.unused(keys).items():
         raise TrainingError(f"{flag_of(key)}: {reason}")
 
 
-def refuse_changes(saved: Config, given: dict[str, object]) -> Config:
-    """Returns the settings that a resumed run goes on with: those it was started with, but for what may change.
+def refuse_changes(saved: Config, overrides: dict[str, object]) -> Config:
+    """Returns the settings of a resumed run: those that it was started with, except where they may change.
 
     Args:
-        saved: what it was started with.
-        given: what is asked of it.
+        saved: the settings that it was started with.
+        overrides: settings by name, from a file and flags.
 
     Raises:
         TrainingError: a value differs; the message names its flag or key.
     """
-    asked = parse_config({**saved.model_dump(), **given})
-    for key, value in asked:
+    resumed = parse_config({**saved.model_dump(), **overrides})
+    for key, value in resumed:
         before = getattr(saved, key)
         if value != before and key not in CHANGEABLE:
             raise TrainingError(f"{flag_of(key)}: the run was started with {before}, it cannot be resumed with {value}")
-    return asked
+    return resumed
 
 
 def brief(value: object) -> str:
-    """Shows a value that may be as large as a file."""
+    """Returns a value as a short text; the value may be as large as a file."""
     try:
-        shown = repr(value)
-    except ValueError:  # an integer of more digits than Python writes
+        text = repr(value)
+    except ValueError:  # an integer with more digits than Python writes
         return "a number of thousands of digits"
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+    return text if len(text) <= 60 else f"{text[:57]}..."

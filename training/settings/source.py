@@ -1,4 +1,4 @@
-"""What a run was told about its data. Apart from `training.data`, so that reading settings brings no PyTorch."""
+"""A run's settings about data. They are apart from `training.data` because reading settings must not import PyTorch."""
 
 import stat
 from pathlib import Path
@@ -13,7 +13,7 @@ from vaeserve.records import Record
 from vaeserve.sources.names import quoted, shown
 
 DataKind = Literal["digits", "mnist", "pictures", "arrays", "columns"]
-"""Who reads it."""
+"""Which reader takes the data."""
 KNOWN: dict[str, DataKind] = {"digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist"}
 ImageSide = Annotated[int, Field(ge=1, le=65_536)]
 _SUFFIXES: dict[str, DataKind] = {".npy": "arrays", ".npz": "arrays", ".csv": "columns", ".parquet": "columns"}
@@ -37,16 +37,16 @@ class Source(Record):
     image_fit: Fit = "crop"
     """How images are resized: crop, pad, stretch, or exact, which refuses images of another size."""
     channels: Literal[1, 3] | None = None
-    """Channels of a folder's images: 1 for grey, 3 for colour; unchanged if not given."""
+    """Channels of a folder's images: 1 for grey, 3 for colour; the default leaves them unchanged."""
     skip_bad: bool = False
     """Leave out, count and list what cannot be used, instead of refusing the data."""
 
 
 def kind_of(dataset: str) -> DataKind:
-    """Returns what kind of data it is, by its name or by the file or folder that is there.
+    """Returns which kind of data it is, by its name, or by the file or folder of that name.
 
     Raises:
-        TrainingError: there is no such data, or nobody reads it.
+        TrainingError: there is no such data, or no reader takes it.
     """
     if dataset in KNOWN:
         return KNOWN[dataset]
@@ -55,7 +55,7 @@ def kind_of(dataset: str) -> DataKind:
         mode = path.stat().st_mode
     except FileNotFoundError as exc:
         raise TrainingError(
-            f"{quoted(dataset)}: there is no such file or folder; known by name are {', '.join(KNOWN)}"
+            f"{quoted(dataset)}: there is no such file or folder; the data sets with names are {', '.join(KNOWN)}"
         ) from exc
     except (OSError, ValueError) as exc:  # a ValueError for a name that no file can have
         raise TrainingError(f"{quoted(dataset)}: cannot be read: {getattr(exc, 'strerror', exc)}") from exc
@@ -69,5 +69,5 @@ def kind_of(dataset: str) -> DataKind:
 
 
 def flag_of(setting: str) -> str:
-    """Returns what a person calls a setting on the command line."""
+    """Returns the name of a setting on the command line."""
     return "DATA" if setting == "dataset" else setting_flags.flag_of(setting)

@@ -13,28 +13,28 @@ from vaeserve.errors import PackageError
 from vaeserve.package.directory import read_manifest
 
 NEXT = "next"
-MOST = 2**31 - 1
+MAXIMUM = 2**31 - 1
 VERSION_HELP = "version of the package: a number, or next, one more than the highest of the name beside DIR"
 
 
 def _checked(version: object) -> int | str:
     if version == NEXT:
         return NEXT
-    if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MOST:
+    if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MAXIMUM:
         return version
-    raise ValueError(f"must be a whole number from 1 to {MOST}, or next, not {version!r}")
+    raise ValueError(f"must be a whole number from 1 to {MAXIMUM}, or next, not {version!r}")
 
 
 Version = Annotated[int | Literal["next"], PlainValidator(_checked)]
 
 
 def read_version(text: str) -> int | str:
-    """Returns the version that a flag names.
+    """Returns the version that a flag's text means.
 
     Raises:
-        ArgumentTypeError: it names none.
+        ArgumentTypeError: the text is not a version.
     """
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(MOST)) else text
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(MAXIMUM)) else text
     try:
         return _checked(number)
     except ValueError as exc:
@@ -42,11 +42,11 @@ def read_version(text: str) -> int | str:
 
 
 def number_of(version: int | str, out: Path, name: str) -> int:
-    """Returns a version's number; of `next` it is one more than the highest beside, or 1.
+    """Returns a version's number; for `next`, one more than the highest beside `out`, or 1.
 
     Args:
-        version: what was asked for.
-        out: a package's directory to be, or a run's. Packages beside it count, and those of runs beside it.
+        version: a number, or `next`.
+        out: the future directory of the package or of the run. Packages beside it count, and runs' packages too.
         name: of the model.
     """
     if isinstance(version, int):
@@ -55,7 +55,7 @@ def number_of(version: int | str, out: Path, name: str) -> int:
 
 
 def _versions_beside(out: Path, name: str) -> Iterator[int]:
-    with suppress(OSError):  # nothing is beside it yet, or nothing that can be looked at
+    with suppress(OSError):  # nothing lies beside it yet, or it cannot be read
         for entry in sorted(out.parent.iterdir()):
             if entry == out or entry.name.startswith("."):
                 continue

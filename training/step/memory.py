@@ -44,7 +44,7 @@ def is_lack_of_memory(exc: Exception) -> bool:
 
 
 @contextmanager
-def told_on_one_line() -> Iterator[None]:
+def lack_of_memory_in_one_line() -> Iterator[None]:
     """Turns a lack of memory into a one-line error that names the settings to lower."""
     try:
         yield

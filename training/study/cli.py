@@ -27,28 +27,28 @@ def evaluate(arguments: list[str]) -> int:
         PackageError: the package is damaged.
         StartupError: there is not exactly one ONNX Runtime.
     """
-    asked = _evaluate_parser().parse_args(arguments)
+    options = _evaluate_parser().parse_args(arguments)
     prepare_onnxruntime("training,serving")
     from training.evaluate.report import evaluation_table
     from training.run.progress import Stages
     from training.run.publish import evaluation_rows_of
     from training.study.subject import Subject, validation_rows_of
 
-    subject = Subject.find(asked.path)
+    subject = Subject.find(options.path)
     for key in ("rows", "samples"):
-        if getattr(asked, key) is not None and not subject.has_nll:
+        if getattr(options, key) is not None and not subject.has_nll:
             raise TrainingError(
                 f"--{key}: has no effect: without a posterior and a likelihood, -log p(x) cannot be estimated"
             )
-    changes = {key: value for key in Source.model_fields if (value := getattr(asked, key)) is not None}
+    changes = {key: value for key in Source.model_fields if (value := getattr(options, key)) is not None}
     dataset = subject.load(changes)
     budget = subject.budget._replace(
-        **{key: value for key in ("rows", "samples", "threads") if (value := getattr(asked, key)) is not None}
+        **{key: value for key in ("rows", "samples", "threads") if (value := getattr(options, key)) is not None}
     )
-    rows = validation_rows_of(dataset) if asked.validation else evaluation_rows_of(dataset)
+    rows = validation_rows_of(dataset) if options.validation else evaluation_rows_of(dataset)
     evaluation = subject.measure(rows, budget, Stages())
-    file = None if asked.validation or changes.keys() - {"data_dir"} else subject.keep(evaluation)
-    if asked.json:
+    file = None if options.validation or changes.keys() - {"data_dir"} else subject.keep(evaluation)
+    if options.json:
         print(evaluation.to_json(), end="")
     else:
         print(evaluation_table(evaluation))
@@ -69,22 +69,22 @@ def compare(arguments: list[str]) -> int:
         PackageError: a package is damaged.
         StartupError: there is not exactly one ONNX Runtime.
     """
-    asked = _compare_parser().parse_args(arguments)
+    options = _compare_parser().parse_args(arguments)
     prepare_onnxruntime("training,serving")
     from training.evaluate.comparison import comparison, comparison_markdown
     from training.run.progress import Stages
     from training.study.subject import Subject
 
-    subjects = [Subject.find(path) for path in asked.paths]
+    subjects = [Subject.find(path) for path in options.paths]
     names = [subject.name for subject in subjects]
     named = [
         (name if names.count(name) == 1 else str(subject.directory), subject.evaluation(Stages))
         for name, subject in zip(names, subjects, strict=True)
     ]
-    if asked.json:
+    if options.json:
         print(json.dumps({name: evaluation.model_dump() for name, evaluation in named}, indent=2))
     else:
-        print((comparison_markdown if asked.markdown else comparison)(named).rstrip("\n"))
+        print((comparison_markdown if options.markdown else comparison)(named).rstrip("\n"))
     return 0
 
 
@@ -99,20 +99,20 @@ def sweep(arguments: list[str]) -> int:
         StartupError: there is not exactly one ONNX Runtime.
     """
     parser = _sweep_parser()
-    asked = parser.parse_args(arguments)
-    given, config = settings_of(parser, asked)
+    options = parser.parse_args(arguments)
+    overrides, config = settings_of(parser, options)
     prepare_onnxruntime("training,serving")
     from training.run.progress import say
     from training.study.sweep import PICTURE_FILE, sweep_table, train_sweep, write_figures
 
     with sigterm_interrupts():
         try:
-            points = train_sweep(config, given, asked.betas, asked.out)
+            points = train_sweep(config, overrides, options.betas, options.out)
         except KeyboardInterrupt:
             say("vae: interrupted; run the same command to continue")
             return 130
-    write_figures(asked.out, points)
-    print(f"{sweep_table(points)}\n\npicture  {asked.out / PICTURE_FILE}")
+    write_figures(options.out, points)
+    print(f"{sweep_table(points)}\n\npicture  {options.out / PICTURE_FILE}")
     return 0
 
 
@@ -129,7 +129,7 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", dest="dataset", type=path_text, metavar="DATA", help="data to measure on (default: as in training)"
     )
-    add_flags(parser, Source.model_fields, untold="as in training")
+    add_flags(parser, Source.model_fields, default="as in training")
     parser.add_argument("--validation", action="store_true", help="measure on validation rows instead of test rows")
     parser.add_argument(
         "--rows", type=_count, metavar="N", help="held-out rows for -log p(x) (default: as in the run, or 1000)"

@@ -46,7 +46,7 @@ class SweepRun(NamedTuple):
 
 def train_sweep(
     config: Config,
-    given: dict[str, object],
+    overrides: dict[str, object],
     betas: Iterable[float],
     directory: Path,
     train: Callable[[Path, Checkpoint, Dataset], RunResult] = run.train_to_package,
@@ -55,7 +55,7 @@ def train_sweep(
 
     Args:
         config: configuration of the runs, except for beta.
-        given: settings that were asked for; existing runs must have the same values.
+        overrides: settings of the file and the flags; existing runs must have the same values.
         betas: weights of the KL.
         directory: parent of the runs' directories.
         train: trains one run.
@@ -67,8 +67,8 @@ def train_sweep(
         raise TrainingError(f"--model: {config.model} has no KL to weight")
     points = list[SweepRun]()
     for beta in sorted(set(betas)):
-        place, asked = directory / f"beta-{_named(beta)}", {**given, "beta": beta}
-        last, dataset = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, asked)
+        place, changes = directory / f"beta-{_named(beta)}", {**overrides, "beta": beta}
+        last, dataset = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, changes)
         if (place / EVALUATION_FILE).exists():
             evaluation = Evaluation.read(place / EVALUATION_FILE)
         else:

@@ -151,7 +151,7 @@ def test_what_was_left_out_is_listed_without_the_way_to_it(tmp_path: Path) -> No
     [
         (
             "nowhere.csv",
-            "'nowhere.csv': there is no such file or folder; known by name are digits, mnist, fashion-mnist",
+            "'nowhere.csv': there is no such file or folder; the data sets with names are digits, mnist, fashion-mnist",
         ),
         ("a\0b", "'a.x00b': cannot be read"),
         ("x" * 5000, "'x+...': cannot be read: File name too long"),

@@ -90,7 +90,8 @@ def test_a_compiled_step_lowers_both_losses(own: Config, dataset: Dataset, monke
     figures = list(epochs(own.model_copy(update={"compile": True}), dataset, fast))
     for one, other in zip(figures, expected, strict=True):
         assert dict(one.own) == pytest.approx(dict(other.own), rel=1e-5)
-        assert (one.loss_nats, one.skipped_steps) == (pytest.approx(other.loss_nats, rel=1e-5), 0)
+        assert one.loss_nats == pytest.approx(other.loss_nats, rel=1e-5)
+        assert one.skipped_steps == 0
     for name, weight in written.networks.state_dict().items():
         torch.testing.assert_close(fast.networks.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
 

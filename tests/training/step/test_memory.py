@@ -5,7 +5,7 @@ import torch
 from training.data import Dataset
 from training.models.vae import KIND as VAE
 from training.settings.config import Config
-from training.step.memory import told_on_one_line
+from training.step.memory import lack_of_memory_in_one_line
 from training.step.state import build
 from vaeserve.errors import TrainingError
 
@@ -28,12 +28,12 @@ def test_networks_that_the_machine_cannot_hold_are_refused_unmade(
         build(VAE, Config(), dataset)
 
 
-def test_memory_that_runs_out_is_told_on_one_line() -> None:
+def test_memory_that_runs_out_is_reported_in_one_line() -> None:
     for take in (lambda: torch.empty(2**60, dtype=torch.uint8), lambda: np.empty(2**60, np.uint8)):
-        with pytest.raises(TrainingError, match=r"^memory is exhausted: try a smaller"), told_on_one_line():
+        with pytest.raises(TrainingError, match=r"^memory is exhausted: try a smaller"), lack_of_memory_in_one_line():
             take()
     for said in ("CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"):
-        with pytest.raises(TrainingError, match=r"^memory is exhausted"), told_on_one_line():
+        with pytest.raises(TrainingError, match=r"^memory is exhausted"), lack_of_memory_in_one_line():
             raise RuntimeError(said)
-    with pytest.raises(RuntimeError, match="something else"), told_on_one_line():
+    with pytest.raises(RuntimeError, match="something else"), lack_of_memory_in_one_line():
         raise RuntimeError("something else")
