@@ -23,7 +23,20 @@ from collections.abc import Sequence
 
 
 class VaeError(Exception):
-    """An expected failure; its message is safe to show and to send."""
+    """An expected failure; its message is safe to show and to send.
+
+    It can be pickled, so that a pool of processes hands on what its workers raise.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restored, (type(self), self.args, vars(self))
+
+
+def _restored(kind: type[VaeError], arguments: tuple[object, ...], attributes: dict[str, object]) -> VaeError:
+    """Returns a pickled error. Its class cannot be called again, because the message is made of other arguments."""
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(attributes)
+    return error
 
 
 class PackageError(VaeError):

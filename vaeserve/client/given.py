@@ -6,6 +6,7 @@ read without a loss is refused in one line.
 
 import io
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,10 +39,10 @@ class Frame:
         Raises:
             InvalidInput: a column that the model takes is missing, occurs twice, or does not hold numbers.
         """
-        return np.stack([self._column(name) for name in names or self.columns], axis=1)
+        counts = Counter(self.columns)
+        return np.stack([self._column(name, counts[name]) for name in names or self.columns], axis=1)
 
-    def _column(self, name: str) -> Array:
-        count = self.columns.count(name)
+    def _column(self, name: str, count: int) -> Array:
         if not count:
             listed = ", ".join(map(repr, self.columns[:8])) + ", ..." * (len(self.columns) > 8)
             raise InvalidInput(self.field, f"has no column {name!r}, which the model takes; it has {listed}")

@@ -82,12 +82,13 @@ def _taken(table: Table, spec: DataSpec) -> Table:
 def _places(table: Table, spec: DataSpec) -> list[int]:
     """Returns the places of the columns that a model takes, in its order."""
     if spec.columns and have_names(table.columns):
+        place_of = {name: place for place, name in enumerate(table.columns)}
         for name in spec.columns:
-            if name not in table.columns:
+            if name not in place_of:
                 raise InvalidInput(
                     table.name, f"has no {column_of(name)}, which the model takes; it has {_listed(table.columns)}"
                 )
-        return [table.columns.index(name) for name in spec.columns]
+        return [place_of[name] for name in spec.columns]
     places = [*range(len(table.columns))]
     if len(places) > spec.size:
         surplus = surplus_columns(table.columns, table.values, table.numbers)

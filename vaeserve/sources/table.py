@@ -67,10 +67,11 @@ def named(names: Sequence[str], table: str) -> tuple[ColumnName, ...]:
         InvalidInput: named by the path; two have the same name.
     """
     trimmed = [name.strip() for name in names]
+    first = dict[str, int]()
     for place, name in enumerate(trimmed):
-        if name and name in trimmed[:place]:
-            first = trimmed.index(name)
-            raise InvalidInput(table, f"columns {first} and {place} are both called {quoted(name)}: rename one")
+        if name and name in first:
+            raise InvalidInput(table, f"columns {first[name]} and {place} are both called {quoted(name)}: rename one")
+        first[name] = place
     return tuple(name or place for place, name in enumerate(trimmed))
 
 
