@@ -13,25 +13,25 @@ from benchmarks.harness import Load, Server, percentile
 CONNECTIONS = 4
 WARM_UP_SECONDS = 0.3
 FRAME_BYTES = 5  # before each message
-MOST_IN_FLIGHT = 100  # at a steady rate
+MAXIMUM_IN_FLIGHT = 100  # at a steady rate
 
 
 def load(server: Server, method: str, request: bytes, *, callers: int, seconds: float) -> Load:
     """Loads a server with h2load, each caller sending its next call when the last is answered; checks the replies."""
     expected = answer(server, method, request)
     calls = 2 * callers
-    # By number and not by time: calls that the end cut off would have cost the server what nobody counted.
+    # By number and not by time, because calls cut off at the end would cost the server uncounted time.
     for aim in (WARM_UP_SECONDS, seconds):
-        found = h2load(server.target, method, request, calls, callers)
-        calls = max(2 * callers, round(found.calls_a_second * aim))
+        replies = h2load(server.target, method, request, calls, callers)
+        calls = max(2 * callers, round(replies.calls_a_second * aim))
     before = clock(server.pid)
-    found = h2load(server.target, method, request, calls, callers)
+    replies = h2load(server.target, method, request, calls, callers)
     spent = since(server.pid, before)
-    _check(found, calls, expected)
+    _check(replies, calls, expected)
     if answer(server, method, request) != expected:
         raise SystemExit(f"{method}: the answer changed under load")
-    p50, p99 = percentile(found.latencies, 50), percentile(found.latencies, 99)
-    return Load(spent.processor / calls * 1e6, found.calls_a_second, p50, p99, steal_of(spent))
+    p50, p99 = percentile(replies.latencies, 50), percentile(replies.latencies, 99)
+    return Load(spent.processor / calls * 1e6, replies.calls_a_second, p50, p99, steal_of(spent))
 
 
 class Replies(NamedTuple):
@@ -46,14 +46,14 @@ class Replies(NamedTuple):
 def paced(server: Server, method: str, request: bytes, *, rate: int, seconds: float) -> list[float]:
     """Sends calls at a steady rate, whatever their outcome, and returns their latencies in milliseconds."""
     calls = round(rate * seconds)
-    found = h2load(server.target, method, request, calls, callers=MOST_IN_FLIGHT, connections=1, rate=rate)
-    _check(found, calls, answer(server, method, request))
-    return found.latencies
+    replies = h2load(server.target, method, request, calls, callers=MAXIMUM_IN_FLIGHT, connections=1, rate=rate)
+    _check(replies, calls, answer(server, method, request))
+    return replies.latencies
 
 
-def _check(found: Replies, calls: int, expected: bytes) -> None:
+def _check(replies: Replies, calls: int, expected: bytes) -> None:
     """Exits if a call was refused. h2load does not read the status in the trailers, but a refusal has no body."""
-    if len(found.latencies) < calls or found.received_bytes < calls * (FRAME_BYTES + len(expected)):
+    if len(replies.latencies) < calls or replies.received_bytes < calls * (FRAME_BYTES + len(expected)):
         raise SystemExit(f"of {calls} calls some were not answered")
 
 
@@ -67,7 +67,7 @@ def h2load(
     connections: int = CONNECTIONS,
     rate: int | None = None,
 ) -> Replies:
-    """Sends a number of calls over some connections, at most `callers` at a time, and at a rate if there is one."""
+    """Sends a number of calls over some connections, at most `callers` at a time, and at a rate if one is passed."""
     connections = min(callers, connections)
     with tempfile.TemporaryDirectory() as folder:
         body, log = Path(folder, "body"), Path(folder, "log")
@@ -76,10 +76,10 @@ def h2load(
         command += ["-H", "te: trailers", "-H", "content-type: application/grpc", "-d", str(body)]
         command += [] if rate is None else ["--rps", str(rate)]
         command += ["--log-file", str(log), f"http://{target}/{SERVICE}/{method}"]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         rows = [line.split("\t") for line in log.read_text().splitlines()]
-    reached, received = re.search(r"([\d.]+) req/s", said), re.search(r"\((\d+)\) data", said)
+    reached, received = re.search(r"([\d.]+) req/s", output), re.search(r"\((\d+)\) data", output)
     if reached is None or received is None:
-        raise SystemExit(f"h2load said: {said}")
+        raise SystemExit(f"h2load printed: {output}")
     latencies = [int(microseconds) / 1000 for _, status, microseconds in rows if status == "200"]
     return Replies(float(reached[1]), int(received[1]), latencies)

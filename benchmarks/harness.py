@@ -81,10 +81,10 @@ def start(*arguments: str, cores: Collection[int] = (SERVER_CORE,)) -> Iterator[
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
-            found = re.search(r" on (\S+:\d+)", line)
-            if found is None:
+            address = re.search(r" on (\S+:\d+)", line)
+            if address is None:
                 raise SystemExit(f"the server did not start: {line}")
-            yield Server(found[1], process.pid, line.strip())
+            yield Server(address[1], process.pid, line.strip())
         finally:
             process.terminate()
             try:

@@ -1,8 +1,8 @@
-"""Makes a package of random weights, through training's own export and proof.
+"""Makes a package with random weights, with training's own export and proof.
 
     python -m benchmarks.make_package mlp|conv DIRECTORY
 
-mlp    decoder 32-512-512-784 with ReLU, encoder alike; images [28, 28, 1] of counts 0..255
+mlp    decoder 32-512-512-784 with ReLU, encoder likewise; images [28, 28, 1] of counts 0..255
 conv   decoder 64 -> [64, 64, 3]: a linear layer, then 3 x 3 convolutions and nearest-neighbour resizes; no norms
 """
 
@@ -18,12 +18,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from vaeserve import Spec, export
 from vaeserve.package.directory import ModelPackage
 
-ROWS = 64  # whose work is counted
-LOGITS = 0.2  # of their natural size: a probe is ten standard deviations out, and must be met to 1e-5
+ROWS = 64  # rows whose operations are counted
+LOGITS = 0.2  # a factor: some probes are ten standard deviations out, and answers must agree to 1e-5
 
 
 class Shape(NamedTuple):
-    """What a pair's layers go between."""
+    """A pair's layers, and the shapes between them."""
 
     data: tuple[int, int, int]
     layout: str
@@ -56,7 +56,7 @@ def _perceptron(*sizes: int) -> nn.Sequential:
 
 
 def initialise(shape: Shape) -> None:
-    """Sets weights that keep the size of what flows through, but for small logits."""
+    """Sets weights that keep the scale of activations, except for small logits."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for module in (shape.encoder, shape.decoder):
@@ -85,7 +85,7 @@ def make(name: str, directory: Path) -> ModelPackage:
 
 
 def _megaflop(module: nn.Module, rows: Tensor) -> float:
-    """Counts what matrix products and convolutions do, a multiplication and an addition as two."""
+    """Counts the operations of matrix products and convolutions; a multiplication and an addition count as two."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         module(rows)
     return float(counter.get_total_flops()) / len(rows) / 1e6

@@ -1,9 +1,9 @@
-"""Whether a server that has answered many calls of every kind grows.
+"""Whether a server's memory grows over many calls of every kind.
 
     python -m benchmarks.memory [--package digits] [--calls 100000]
 
-Encode, Decode, Sample and Reconstruct of 1 to 256 rows; one call in ten each is cancelled at some moment, has a
-deadline too short to meet, or makes no sense.
+Encode, Decode, Sample and Reconstruct of 1 to 256 rows. One call in ten is cancelled at a random time, one in ten has a
+deadline that is too short, and one in ten is malformed.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def requests_of(manifest: Manifest) -> Callable[[random.Random], Request]:
-    """Returns what draws a request: an RPC's name and a serialised message, now and then one that makes no sense."""
+    """Returns a function that draws a request: an RPC's name and a serialised message, which is sometimes malformed."""
     noise = np.random.default_rng(0)
     spec = manifest.data
     data = noise.integers(int(spec.minimum), int(spec.maximum), (MOST_ROWS, *spec.shape), np.uint8, endpoint=True)
@@ -73,7 +73,7 @@ def requests_of(manifest: Manifest) -> Callable[[random.Random], Request]:
 
 
 async def send(server: Server, make: Callable[[random.Random], Request], calls: int) -> Counter[str]:
-    """Sends so many calls, a few at a time, lets the server settle, and returns what became of them."""
+    """Sends calls, a few at a time, waits for the server to settle, and returns the number of calls by status code."""
     codes: Counter[str] = Counter()
     source = random.Random(calls)
     waiting = iter(range(calls))

@@ -1,10 +1,10 @@
-"""Three times as many calls as the server can answer, each with a deadline: how many get an answer in time.
+"""Three times as many calls as the server can answer, each with a deadline: how many are answered in time.
 
     python -m benchmarks.overload [--package conv] [--rows 8]
 
-The peak is the best rate of a closed loop. Calls then come at random moments, three times as many, and leave when
-their deadline passes. A refusal must be fast, and rows whose caller is gone must not begin to run. Latencies are the
-caller's: beside them stands how late the caller's own event loop was.
+The peak is the best rate of a closed loop. Calls then arrive at random times, at three times that rate, and end at
+their deadline. A refusal must be fast, and rows must not start to run after their client is gone. Latencies are the
+client's; the lag of the client's own event loop is printed beside them.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ REFUSED = "RESOURCE_EXHAUSTED"
 
 
 class Round(NamedTuple):
-    """What one round saw. Rates are calls a second, times milliseconds."""
+    """Figures of one round. Rates are calls a second, times milliseconds."""
 
     peak: float
     deadline: float
     offered: float
     in_time: float
     late: float
-    """That met their deadline first."""
+    """Calls that ended at their deadline."""
     refused: float
     refused_p50: float
     refused_p99: float
@@ -50,21 +50,21 @@ class Round(NamedTuple):
     idle_refused_p99: float
     """Of refusals by an idle server, at a steady rate."""
     refusal_microseconds: float
-    """Of the server's processor time, a call that is refused once it is read."""
+    """Processor time of the server for a call that is refused as soon as it is read."""
     bound: float
-    """Most answers a second over the peak that refusing the rest leaves time for."""
+    """Maximum answers a second, over the peak, in the time that refusing the other calls leaves."""
     load_lag_p99: float
     """Of the load generator's event loop."""
     server_cores: float
     """Processors that the server used."""
     dropped_rows: float
-    """Of calls that were over or late while they waited."""
+    """Rows of calls that ended or passed their deadline while they waited."""
     wasted_rows: float
-    """Of calls that were over or late when their batch ended."""
+    """Rows of calls that had ended or passed their deadline when their batch ended."""
 
 
 class Storm(NamedTuple):
-    """What became of the calls, and when the load generator was late."""
+    """Outcomes of the calls, and lags of the load generator."""
 
     outcomes: dict[str, list[float]]
     """Milliseconds that each call took, by gRPC's code."""

@@ -1,9 +1,9 @@
-"""The models of the figures: packages that `vae serve` proves and serves, made once and kept beside this file.
+"""Packages of the models that the benchmarks serve, made once and cached beside this file.
 
     python -m benchmarks.packages
 
-digits is the model of `runs/digits`, or one that is trained here with the defaults; mlp and conv have random weights
-(make_package.py).
+digits is the model in `runs/digits`; if there is none, it is trained here with the defaults. mlp and conv have random
+weights (make_package.py).
 """
 
 import subprocess
@@ -17,7 +17,7 @@ NAMES = ("digits", "mlp", "conv")
 
 
 def package(name: str) -> Path:
-    """Returns the directory of a model's package, which is made if it is not there."""
+    """Returns the directory of a model's package; makes the package if it is missing."""
     trained = ROOT / "runs" / "digits" / "model"
     if name == "digits" and trained.exists():
         return trained

@@ -1,8 +1,9 @@
-"""Interactive callers beside a bulk job: their p99 while a CallStream saturates the server, and what the job keeps.
+"""Interactive calls beside a bulk job: their p99 while a CallStream saturates the server, and the job's own rate.
 
     python -m benchmarks.priorities [--package conv] [--rate 47]
 
-The interactive side sends one-row calls at a steady rate, not in step with the batches; the bulk side 64-row calls.
+The interactive side sends one-row calls at a steady rate that is not synchronous with the batches; the bulk side sends
+64-row calls.
 """
 
 from functools import partial
@@ -22,7 +23,7 @@ ROWS = 64
 
 
 class Round(NamedTuple):
-    """What one round saw: milliseconds, and rows a second."""
+    """Figures of one round: milliseconds, and rows a second."""
 
     alone_p50: float
     alone_p99: float
@@ -36,7 +37,7 @@ class Round(NamedTuple):
 def main() -> None:
     parser = arguments(__doc__, seconds=6.0)
     parser.add_argument("--package", choices=NAMES, default="conv")
-    parser.add_argument("--rate", type=int, default=47, help="of interactive calls, a second")
+    parser.add_argument("--rate", type=int, default=47, help="interactive calls a second")
     options = parser.parse_args()
     directory = package(options.package)
     requests = {"Decode": decode_request(directory, 1), "Sample": sample_request(1)}
@@ -46,22 +47,22 @@ def main() -> None:
             for method, request in requests.items()
         }
         rounds = alternate(sides, options.repeats)
-    for method, seen in rounds.items():
-        show(method, seen)
+    for method, median in rounds.items():
+        show(method, median)
 
 
-def show(method: str, seen: Round) -> None:
-    """Prints the medians, and what they make of the claims."""
+def show(method: str, median: Round) -> None:
+    """Prints the medians, and whether they meet the claims."""
     lines: list[tuple[str, float | str, float | str, float | str]] = [
-        (f"one-row {method} alone", seen.alone_p50, seen.alone_p99, "-"),
-        ("bulk alone", "-", "-", seen.bulk_alone),
-        ("both", seen.beside_p50, seen.beside_p99, seen.bulk_beside),
-        ("session.run of a batch", seen.batch, "-", "-"),
+        (f"one-row {method} alone", median.alone_p50, median.alone_p99, "-"),
+        ("bulk alone", "-", "-", median.bulk_alone),
+        ("both", median.beside_p50, median.beside_p99, median.bulk_beside),
+        ("session.run of a batch", median.batch, "-", "-"),
     ]
     table("side", "p50 ms", "p99 ms", "bulk rows/s", rows=lines)
-    ratio = seen.beside_p99 / (seen.alone_p99 + seen.batch)
+    ratio = median.beside_p99 / (median.alone_p99 + median.batch)
     claim(f"{method}, p99 over p99 alone + a batch", ratio, 2.0, 1.3, is_limit=True)
-    claim(f"bulk rows/s beside {method} over those alone", seen.bulk_beside / seen.bulk_alone, 0.9)
+    claim(f"bulk rows/s beside {method} over those alone", median.bulk_beside / median.bulk_alone, 0.9)
 
 
 def measure(server: Server, directory: Path, method: str, request: bytes, *, rate: int, seconds: float) -> Round:

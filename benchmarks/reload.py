@@ -1,9 +1,9 @@
-"""Whether a reload costs a caller anything: new versions are dropped into a served directory while calls run.
+"""Whether a reload delays or fails calls: new versions are moved into a served directory while calls run.
 
     python -m benchmarks.reload [--package digits] [--reloads 20] [--callers 16]
 
-Callers send one row each and wait for its answer. Quiet seconds and reloads take turns, so a slow minute falls on both.
-A reload is over when the new version answers.
+Clients send one row each and wait for its answer. Quiet seconds and reloads alternate, so a slow minute affects both.
+A reload ends when the new version answers.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ LOOK_SECONDS = 0.005
 
 
 class Round(NamedTuple):
-    """What one server and its reloads saw: milliseconds, seconds, bytes."""
+    """Figures of one server and its reloads: milliseconds, seconds, bytes."""
 
     calls: float
     failed: float
@@ -51,16 +51,16 @@ class Round(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What became of a call."""
+    """Outcome of a call."""
 
     milliseconds: float
     was_reloading: bool
-    """When it was sent or answered."""
+    """Whether a reload was running when it was sent or answered."""
     failed: bool
 
 
 class Traffic:
-    """Calls that run until they are told to end."""
+    """Calls that run until `is_over` is set."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -68,7 +68,7 @@ class Traffic:
         self.is_over = False
 
     async def send(self, stub: "VaeServiceAsyncStub", request: pb.DecodeRequest) -> None:
-        """Makes one call after the other."""
+        """Makes one call after another."""
         while not self.is_over:
             sent, was_reloading, failed = time.perf_counter(), self.is_reloading, False
             try:
@@ -88,12 +88,12 @@ def main() -> None:
     options = parser.parse_args()
     directory = package(options.package)
     rounds = [measure(directory, options.reloads, options.callers, options.seconds) for _ in range(options.repeats)]
-    seen = medians(rounds)
+    median = medians(rounds)
     print(f"{options.package}, {options.reloads} reloads, {options.callers} in flight")
-    table("", "value", rows=list(seen._asdict().items()))
+    table("", "value", rows=list(median._asdict().items()))
     claim("failed calls", sum(one.failed for one in rounds), 0, is_limit=True)
-    claim("p99 during reloads over p99 without", seen.reloading_p99 / seen.quiet_p99, 2, is_limit=True)
-    growth = seen.last_bytes / seen.half_way_bytes
+    claim("p99 during reloads over p99 without", median.reloading_p99 / median.quiet_p99, 2, is_limit=True)
+    growth = median.last_bytes / median.half_way_bytes
     claim("resident memory after the last reload over that half-way", growth, 1.02, is_limit=True)
 
 
@@ -162,9 +162,9 @@ async def answers(stub: "VaeServiceAsyncStub", version: int) -> None:
 
 def publish(directory: Path, folder: Path, version: int) -> Path:
     """Writes a package once more, as another version."""
-    found = ModelPackage.open(directory)
-    files = {file.file: found.read(file) for file in found.manifest.files}
-    manifest = found.manifest.model_copy(update={"version": version})
+    original = ModelPackage.open(directory)
+    files = {file.file: original.read(file) for file in original.manifest.files}
+    manifest = original.manifest.model_copy(update={"version": version})
     return ModelPackage.write(folder / str(version), manifest, files).directory
 
 

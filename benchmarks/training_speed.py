@@ -3,9 +3,9 @@
     python -m benchmarks.training_speed [--pythae-python PYTHON]
 
 The network of the preset `mnist` (gated perceptrons 300-300, 40 latents, batches of 100), 10,000 rows that look like
-MNIST, one thread, one core. The sides take turns, each time in a new process: where memory lies alone moves a side by
-5 %. Figures are processor time, which what else the machine does changes least, and medians. PYTHON is one that has
-pythae (tried with 0.1.2), in an environment of its own.
+MNIST, one thread, one core. The sides alternate, each time in a new process, because the layout of memory alone
+changes a side's time by 5 %. Figures are medians of processor time, which other load affects less than elapsed time.
+PYTHON is an interpreter that has pythae (tried with 0.1.2), in an environment of its own.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from training.step.state import State, start
 from vaeserve.package.data_spec import DataSpec
 
 ROWS, EPOCHS = 10_000, 3
-LEAST_OF_BARE, LEAST_OF_PYTHAE = 0.95, 1.0
+MINIMUM_OVER_BARE, MINIMUM_OVER_PYTHAE = 0.95, 1.0
 
 
 def dataset() -> Dataset:
@@ -51,7 +51,7 @@ def ours(config: Config, data: Dataset, state: State) -> Callable[[], None]:
 
 
 def bare(config: Config, data: Dataset, state: State) -> Callable[[], None]:
-    """Returns an epoch as one writes it by hand: no guard, no figures, no progress, bits that may change."""
+    """Returns an epoch written by hand: without a guard, figures or progress, and with bits that may change."""
     networks, average, generator = state.networks, state.average, state.generator
     (optimizer,) = state.optimizers.values()
     steps = ROWS // config.batch_size * config.epochs
@@ -83,7 +83,7 @@ SIDES = {"training.step.loop": ours, "bare loop": bare}
 
 
 def measure(side: str) -> float:
-    """Returns the processor time of one epoch, in seconds: the median of a few, the first of which warms up."""
+    """Returns the processor time of one epoch, in seconds: the median of EPOCHS epochs after one to warm up."""
     torch.set_num_threads(1)
     settings = {"dataset": "mnist", "epochs": EPOCHS + 1, "validation_rows": 0}
     config, data = parse_config(complete(settings, "mnist")), dataset()
@@ -105,38 +105,40 @@ def in_a_process(*command: str) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pythae-python", metavar="PYTHON", help="a Python that has pythae; without it, no such side")
+    parser.add_argument(
+        "--pythae-python", metavar="PYTHON", help="an interpreter that has pythae; default: pythae is not measured"
+    )
     parser.add_argument("--repeats", type=int, default=7, help="processes of each side")
-    parser.add_argument("--side", choices=SIDES, help="print what one epoch of this side takes, and no more")
-    asked = parser.parse_args()
+    parser.add_argument("--side", choices=SIDES, help="only print the processor time of one epoch of this side")
+    options = parser.parse_args()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    if asked.side:
-        print(measure(asked.side))
+    if options.side:
+        print(measure(options.side))
         return 0
     commands = {side: [sys.executable, "-m", "benchmarks.training_speed", "--side", side] for side in SIDES}
-    if asked.pythae_python:
-        commands["pythae"] = [asked.pythae_python, "benchmarks/pythae_epoch.py", str(ROWS)]
+    if options.pythae_python:
+        commands["pythae"] = [options.pythae_python, "benchmarks/pythae_epoch.py", str(ROWS)]
     seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(asked.repeats):
+    for _ in range(options.repeats):
         for name, command in commands.items():
             seconds[name].append(in_a_process(*command))
-    rates = {name: ROWS / statistics.median(found) for name, found in seconds.items()}
+    rates = {name: ROWS / statistics.median(times) for name, times in seconds.items()}
     for name, rate in rates.items():
         slowest, fastest = ROWS / max(seconds[name]), ROWS / min(seconds[name])
         print(f"{name:<14} {rate:>8,.0f} images a second of processor time ({slowest:,.0f} to {fastest:,.0f})")
     sound = report(
-        "training.step.loop over the bare loop", rates["training.step.loop"] / rates["bare loop"], LEAST_OF_BARE
+        "training.step.loop over the bare loop", rates["training.step.loop"] / rates["bare loop"], MINIMUM_OVER_BARE
     )
     if "pythae" in rates:
         sound &= report(
-            "training.step.loop over pythae", rates["training.step.loop"] / rates["pythae"], LEAST_OF_PYTHAE
+            "training.step.loop over pythae", rates["training.step.loop"] / rates["pythae"], MINIMUM_OVER_PYTHAE
         )
     return 0 if sound else 1
 
 
-def report(claim: str, ratio: float, least: float) -> bool:
-    print(f"{'  ' if ratio >= least else '!!'} {claim}: {ratio:.3f} (must reach {least})")
-    return ratio >= least
+def report(claim: str, ratio: float, minimum: float) -> bool:
+    print(f"{'  ' if ratio >= minimum else '!!'} {claim}: {ratio:.3f} (minimum {minimum})")
+    return ratio >= minimum
 
 
 if __name__ == "__main__":

@@ -182,10 +182,10 @@ def check_service(provider: Provider) -> bool:
                 try:
                     line = server.stdout.readline().strip()
                     print(f"service: {line}")
-                    found = re.search(r"on (\S+:\d+), provider (\w+)", line)
-                    if found is None or found[2] != place:
+                    match = re.search(r"on (\S+:\d+), provider (\w+)", line)
+                    if match is None or match[2] != place:
                         return False
-                    with Client(found[1]) as client:
+                    with Client(match[1]) as client:
                         answers[place] = client.sample(1000, seed=7, output="expectation", include_latent=True)
                 finally:
                     server.terminate()

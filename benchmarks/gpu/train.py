@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def dataset(repeats: int) -> Dataset:
-    """Returns digits so many times over, each value as 3 x 3 pixels in a frame, to be drawn black and white."""
+    """Returns the digits repeated, each value as 3 x 3 pixels in a frame, to be drawn black and white."""
     digits = load_dataset(Source(dataset="digits"))
     pixels = (digits.train * 15).repeat_interleave(3, 1).repeat_interleave(3, 2)
     rows = pad(pixels, (0, 0, 2, 2, 2, 2)).repeat(repeats, 1, 1, 1)
@@ -67,9 +67,9 @@ def dataset(repeats: int) -> Dataset:
     return digits._replace(spec=spec, family="bernoulli", train=rows, binarised=True)
 
 
-def settings(preset: str, **given: object) -> Config:
-    """Returns a preset's settings, but for a few epochs on rows of its data."""
-    return parse_config(complete({"dataset": "mnist", "epochs": EPOCHS, "validation_rows": 0, **given}, preset))
+def settings(preset: str, **overrides: object) -> Config:
+    """Returns a preset's settings for a few epochs on rows like its data."""
+    return parse_config(complete({"dataset": "mnist", "epochs": EPOCHS, "validation_rows": 0, **overrides}, preset))
 
 
 def check_precisions(preset: str, data: Dataset, device: str) -> bool:
@@ -80,17 +80,17 @@ def check_precisions(preset: str, data: Dataset, device: str) -> bool:
     for precision, compiled in product(("float32", "bfloat16"), (False, True)):
         name = f"{preset}: {device} {precision}{' compiled' * compiled}"
         try:
-            found = train(settings(preset, device=device, precision=precision, compile=compiled), data)
+            outcome = train(settings(preset, device=device, precision=precision, compile=compiled), data)
         except TrainingError as exc:
             print(f"{name}: {exc}")
             sound &= compiled and not isinstance(exc, Diverged)  # a compiled step may be refused
             continue
-        difference = abs(found.loss / reference.loss - 1)
+        difference = abs(outcome.loss / reference.loss - 1)
         passed = difference <= LARGEST_DIFFERENCE
         print(
-            f"{name}: loss {found.loss:.2f} nats, "
+            f"{name}: loss {outcome.loss:.2f} nats, "
             f"{difference:.2%} from the CPU's, {'within' if passed else 'OUTSIDE'} {LARGEST_DIFFERENCE:.0%}; "
-            f"{found.rate:,.0f} rows/s, {found.rate / reference.rate:.1f} times the CPU's"
+            f"{outcome.rate:,.0f} rows/s, {outcome.rate / reference.rate:.1f} times the CPU's"
         )
         sound &= passed
     return sound
@@ -107,7 +107,7 @@ def train(config: Config, data: Dataset) -> Trained:
 
 
 def check_resuming(data: Dataset, device: str, *, compiled: bool) -> bool:
-    """Compares a run with one that went on from a checkpoint."""
+    """Compares a run with one that was resumed from a checkpoint."""
     config = settings("serve", device=device, compile=compiled)
     name = f"resumed after an epoch, on {device}{', compiled' * compiled}"
     prepare_torch(config.threads)
@@ -121,8 +121,8 @@ def check_resuming(data: Dataset, device: str, *, compiled: bool) -> bool:
     resumed = checkpoint.restore(checkpoint.take(config, data, state), data)
     list(whole)
     list(epochs(config, data, resumed))
-    expected, found = (checkpoint.take(config, data, each).tensors for each in (state, resumed))
-    differing = [name for name, tensor in expected.items() if not torch.equal(found[name], tensor)]
+    expected, actual = (checkpoint.take(config, data, each).tensors for each in (state, resumed))
+    differing = [name for name, tensor in expected.items() if not torch.equal(actual[name], tensor)]
     print(f"{name}: {', '.join(differing) or 'no tensor'} differs from the uninterrupted run")
     return not differing
 

@@ -6,8 +6,8 @@ DIR holds ADBench's 2_annthyroid.npz, 6_cardio.npz and 38_thyroid.npz (arrays X 
 interpreter that has PyOD. Each seed splits anew: half of the normal rows train, the others and all anomalies test.
 Every side gets the same rows, standardised by the training rows, and the same seed; PyOD has its default settings and
 the project its preset `table`. The score that counts is the negative ELBO as Reconstruct answers it; the others stand
-beside it, among them what PCA leaves unexplained, with none of the components and with more and more: it tells whether
-anomalies lie along the directions in which normal rows vary, which a better model forgives them.
+beside it, among them the squared error that PCA leaves, with no component and with more and more: it shows whether
+anomalies lie along the directions in which normal rows vary, where a better model scores them lower.
 """
 
 import subprocess
@@ -55,7 +55,7 @@ def split(rows: Array64, anomalous: Mask, seed: int) -> Split:
 
 
 def our_scores(file: Path, seed: int, rows: Array64) -> dict[str, Array64]:
-    """Returns what Reconstruct answers for test rows, signed so that more is more unusual."""
+    """Returns what Reconstruct answers for test rows, signed so that a higher score is more unusual."""
     run = finish(file.with_suffix(""), {"dataset": str(file), "seed": seed})
     served = ServedPair.from_package(run.package)
     test = rows.astype(np.float32)
@@ -77,11 +77,11 @@ def unexplained(train: Array64, test: Array64) -> dict[str, Array64]:
 
 
 def pyod_scores(python: str, file: Path, seed: int) -> dict[str, Array64]:
-    """Returns what PyOD's detectors answer for the test rows of a split's file."""
-    found = file.with_name(f"{file.stem}-pyod.npz")
-    if not found.exists():
-        subprocess.run([python, str(PYOD_SCRIPT), str(file), str(found), str(seed)], check=True, stdout=sys.stderr)
-    with np.load(found) as scores:
+    """Returns the scores of PyOD's detectors for the test rows of a split's file."""
+    answers = file.with_name(f"{file.stem}-pyod.npz")
+    if not answers.exists():
+        subprocess.run([python, str(PYOD_SCRIPT), str(file), str(answers), str(seed)], check=True, stdout=sys.stderr)
+    with np.load(answers) as scores:
         return {"PyOD VAE": scores["vae"], "PyOD PCA": scores["pca"]}
 
 
@@ -97,10 +97,10 @@ def areas(data: Path, out: Path, python: str, seed: int) -> dict[str, float]:
     return {name: float(roc_auc_score(parts.anomalous, score)) for name, score in scores.items()}
 
 
-def compare(name: str, found: list[dict[str, float]]) -> bool:
-    """Prints the AUROC of every score on a data set, found with each seed, and tells whether ours is the best."""
-    columns: Mapping[str, Array64] = {score: np.array([one[score] for one in found]) for score in found[0]}
-    print(f"{name}, AUROC of {len(found)} seeds")
+def compare(name: str, by_seed: list[dict[str, float]]) -> bool:
+    """Prints the AUROC of every score on a data set over the seeds; returns whether ours is the best."""
+    columns: Mapping[str, Array64] = {score: np.array([one[score] for one in by_seed]) for score in by_seed[0]}
+    print(f"{name}, AUROC of {len(by_seed)} seeds")
     table(
         "score", "mean", "deviation", "least", "most",
         rows=[(score, f"{a.mean():.4f}", f"{a.std(ddof=1):.4f}", f"{a.min():.4f}", f"{a.max():.4f}")
@@ -119,11 +119,11 @@ def main() -> int:
     options = parser.parse_args()
     met = []
     for name, file in SETS.items():
-        found = [
+        by_seed = [
             areas(options.data_dir / file, options.out / "anomalies", options.pyod_python, seed)
             for seed in range(options.seeds)
         ]
-        met.append(compare(name, found))
+        met.append(compare(name, by_seed))
     return 0 if all(met) else 1
 
 

@@ -31,16 +31,16 @@ MODELS = ("pca", "linear-ae", *DEEP_MODELS)
 BETAS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
-def compare(models: Sequence[str], given: dict[str, object], out: Path) -> dict[str, Finished]:
+def compare(models: Sequence[str], overrides: dict[str, object], out: Path) -> dict[str, Finished]:
     """Returns a run of each model, and prints one table over them."""
-    runs = {model: finish(out / model, {**given, "model": model}) for model in models}
+    runs = {model: finish(out / model, {**overrides, "model": model}) for model in models}
     print(comparison([(name, run.evaluation) for name, run in runs.items()]))
     return runs
 
 
 def prior(run: Finished, name: str) -> PriorEvidence:
-    """Returns what was found about a prior of a run."""
-    return next(found for found in run.evaluation.priors if found.name == name)
+    """Returns the figures of a prior of a run."""
+    return next(prior for prior in run.evaluation.priors if prior.name == name)
 
 
 def coverage(run: Finished, name: str) -> float:
@@ -75,13 +75,13 @@ def trade_off(points: list[SweepRun]) -> bool:
 
 def main() -> int:
     parser = arguments(__doc__)
-    asked = parser.add_mutually_exclusive_group()
-    asked.add_argument("--picture", type=Path, metavar="FILE.png", help="draw samples and the curve")
-    asked.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's original files: compare on it")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--picture", type=Path, metavar="FILE.png", help="draw samples and the curve")
+    choice.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's original files: compare on it")
     options = parser.parse_args()
     if options.data_dir:
-        given = {**ON_MNIST, "data_dir": options.data_dir}
-        return 0 if claims(compare(DEEP_MODELS, given, options.out / "completeness-mnist")) else 1
+        overrides = {**ON_MNIST, "data_dir": options.data_dir}
+        return 0 if claims(compare(DEEP_MODELS, overrides, options.out / "completeness-mnist")) else 1
     out = options.out / "completeness"
     runs = compare(MODELS, SETTINGS, out)
     met = claims(runs)

@@ -1,4 +1,4 @@
-"""The picture of completeness: what each prior draws, and what beta trades."""
+"""The picture of completeness: samples of each prior, and the trade-off of beta."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,8 +34,8 @@ def draw(runs: Mapping[str, Finished], points: Sequence[SweepRun], file: Path) -
     panels = [figure.add_subplot(lines[line]) for line in range(len(PANELS) + 1)]
     curves = figure.add_gridspec(2, 1, left=0.6, right=0.98, top=0.95, bottom=0.09, hspace=0.4)
     for axes, (model, prior, title) in zip(panels, PANELS, strict=False):
-        found = next(found for found in runs[model].evaluation.priors if found.name == prior)
-        _show(axes, f"{title}: coverage {found.samples[0].coverage or 0:.2f}", samples(runs[model], prior))
+        evidence = next(each for each in runs[model].evaluation.priors if each.name == prior)
+        _show(axes, f"{title}: coverage {evidence.samples[0].coverage or 0:.2f}", samples(runs[model], prior))
     real = load_dataset(Source(dataset="digits")).test[: COLUMNS * LINES].numpy()
     _show(panels[-1], "held-out digits", _tiled(real, runs["vae"]))
     _curve(figure.add_subplot(curves[0]), points)

@@ -1,10 +1,10 @@
-"""Linear models against what is known of them in closed form, on scikit-learn's digits.
+"""Linear models against their closed forms, on scikit-learn's digits.
 
     python -m benchmarks.reproductions.linear [--out DIR]
 
 A linear autoencoder's optimum spans the subspace of PCA (Baldi and Hornik, 1989). A linear VAE's optimum is
-probabilistic PCA (Lucas et al., "Don't blame the ELBO!", 2019), whose likelihood is known (Tipping and Bishop,
-"Probabilistic principal component analysis", 1999). Both are read off the exported graphs, as they are served.
+probabilistic PCA (Lucas et al., "Don't blame the ELBO!", 2019), whose likelihood has a closed form (Tipping and Bishop,
+"Probabilistic principal component analysis", 1999). Both are measured on the exported graphs.
 """
 
 import sys
@@ -50,24 +50,24 @@ class Gaussian(NamedTuple):
 
     def nats(self, rows: Array64) -> Array64:
         """Returns log p(row) [rows]."""
-        found: Array64 = multivariate_normal(self.mean, self.covariance).logpdf(rows)
-        return found
+        log_density: Array64 = multivariate_normal(self.mean, self.covariance).logpdf(rows)
+        return log_density
 
 
 def affine(served: ServedPair) -> Affine:
-    """Returns what the decoder's graph computes, given that it is linear."""
+    """Returns the map that the decoder's graph computes, which must be linear."""
     latents = np.concatenate((np.zeros((1, served.latent_size)), np.eye(served.latent_size))).astype(np.float32)
     mean, *ends = served.expectation(latents).reshape(len(latents), -1).astype(np.float64)
     return Affine(mean, np.stack(ends) - mean)
 
 
 def probabilistic_pca(rows: Array64, components: int) -> Gaussian:
-    """Returns the likeliest N(mean, W W' + s^2 I) with so many columns in W (Tipping and Bishop, 1999, eq. 7 and 8)."""
+    """Returns the likeliest N(mean, W W' + s^2 I), W with `components` columns (Tipping and Bishop, 1999, eq. 7, 8)."""
     mean, covariance = rows.mean(0), np.cov(rows.T, ddof=0)
     values, vectors = np.linalg.eigh(covariance)
     noise = values[:-components].mean()
-    kept, excess = vectors[:, -components:], values[-components:] - noise
-    return Gaussian(mean, (kept * excess) @ kept.T + noise * np.eye(len(mean)))
+    axes, excess = vectors[:, -components:], values[-components:] - noise
+    return Gaussian(mean, (axes * excess) @ axes.T + noise * np.eye(len(mean)))
 
 
 def principal_axes(rows: Array64, components: int) -> Array64:
@@ -77,14 +77,14 @@ def principal_axes(rows: Array64, components: int) -> Array64:
 
 def subspace(run: Finished, train: Array64) -> bool:
     """Whether the linear autoencoder spans the principal subspace."""
-    found = affine(ServedPair.from_package(run.package)).factors.T
-    angles = subspace_angles(found, principal_axes(train, LATENT_SIZE))
+    axes = affine(ServedPair.from_package(run.package)).factors.T
+    angles = subspace_angles(axes, principal_axes(train, LATENT_SIZE))
     print(f"linear autoencoder, {LATENT_SIZE} latent values: {_took(run)}")
     return claim("largest principal angle to PCA's subspace, radians", float(angles.max()), 1e-3, is_limit=True)
 
 
 def likelihood(run: Finished, train: Array64, test: Array64) -> bool:
-    """Whether the linear VAE is as likely as probabilistic PCA, and its evaluation as its own weights say."""
+    """Whether the linear VAE's likelihood is that of probabilistic PCA, and its evaluation that of its own weights."""
     served, scale = ServedPair.from_package(run.package), run.package.manifest.likelihood.constants["scale"]
     mean, factors = affine(served)
     marginal = Gaussian(mean, factors.T @ factors + scale**2 * np.eye(len(mean)))
@@ -117,7 +117,7 @@ def main() -> int:
 
 
 def _took(run: Finished) -> str:
-    return "found on disk" if run.seconds is None else f"{run.seconds:.0f} s"
+    return "trained earlier" if run.seconds is None else f"{run.seconds:.0f} s"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     PYTHON benchmarks/reproductions/pyod_scores.py SPLIT.npz SCORES.npz SEED
 
 SPLIT.npz holds `train` and `test` [rows, columns], standardised; SCORES.npz then holds `pca` and `vae`, what PyOD's
-detectors with their default settings answer for the test rows. PCA alone is told the rank of the training rows: it
+detectors with their default settings answer for the test rows. PCA alone gets the rank of the training rows: it
 divides by every component's variance, which is 0 or rounding alone where columns depend on one another, as cardio's do.
 """
 

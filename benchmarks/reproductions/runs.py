@@ -1,4 +1,4 @@
-"""Runs of the reproductions: trained as `vae train` trains, in directories that are kept and used again."""
+"""Runs of the reproductions, trained as `vae train` trains; finished ones are reused."""
 
 import argparse
 import time
@@ -16,28 +16,28 @@ RUNS = ROOT / "runs" / "reproductions"
 
 
 class Finished(NamedTuple):
-    """A run that came to its end."""
+    """A finished run."""
 
     package: ModelPackage
     evaluation: Evaluation
     seconds: float | None
-    """That it took to train, export and evaluate; None where it was found on disk."""
+    """Time to train, export and evaluate; None: the run was trained earlier."""
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """Returns a parser of what every reproduction takes."""
+    """Returns a parser with the options of every reproduction."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=RUNS, help="directory of the runs; finished ones are used again")
+    parser.add_argument("--out", type=Path, default=RUNS, help="directory of the runs; finished ones are reused")
     return parser
 
 
-def finish(directory: Path, given: dict[str, object], preset: str | None = None) -> Finished:
-    """Returns the run of a directory, which is trained to its end if it was not yet.
+def finish(directory: Path, overrides: dict[str, object], preset: str | None = None) -> Finished:
+    """Returns the finished run of a directory; trains it first if it is not finished.
 
     Args:
         directory: the run's.
-        given: settings by name, `dataset` among them.
-        preset: what the other settings are from; None takes the one for the data.
+        overrides: settings by name, `dataset` among them.
+        preset: the preset of the other settings; None: the data's default.
 
     Raises:
         TrainingError: the run cannot be trained, or the directory holds one with other settings.
@@ -45,7 +45,7 @@ def finish(directory: Path, given: dict[str, object], preset: str | None = None)
     prepare_onnxruntime("training,serving")
     from training.run import run
 
-    settings, seconds = complete(given, preset), None
+    settings, seconds = complete(overrides, preset), None
     begun = run.resume(parse_config(settings), directory, settings)
     if not (directory / EVALUATION_FILE).exists():
         start = time.perf_counter()

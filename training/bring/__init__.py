@@ -3,7 +3,7 @@
 roles       what each of a module's or a graph's outputs is
 spec        what the author says about a pair, for example in a TOML file
 files       ONNX files -> graphs that are complete and valid
-component   a module or a file as it came, behind one interface
+component   an original module or file, behind one interface
 borders     casts, layouts and ranges between a component and a package; together they give the reference answers
 join        the same borders, as nodes of the component's graph
 likelihood  the likelihood of the family that the spec names

@@ -85,7 +85,7 @@ def likelihood_border() -> Border:
 
 
 class Reference(nn.Module):
-    """A component as it came, between the tensors of a package. The graph must give the same answers."""
+    """An original component between the tensors of a package. The graph must give the same answers."""
 
     def __init__(self, component: Component, border: Border) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Packages a pair that was made elsewhere: runs it as it came, joins it to the tensors of a package, proves, writes."""
+"""Packages a pair that was made elsewhere: runs it unchanged, joins it to a package's tensors, proves, writes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

@@ -24,7 +24,7 @@ def card_of(spec: Spec, metrics: Mapping[str, float]) -> str:
             f"- **Trial rows**: reconstructed with a squared error of {metrics['squared_error']:.4g} a row; "
             f"the mean of the rows has {metrics['mean_row_squared_error']:.4g}."
         )
-    return "\n".join(lines) + "\n\nmanifest.json says how closely the graphs agree with the pair as it came.\n"
+    return "\n".join(lines) + "\n\nmanifest.json says how closely the graphs agree with the original pair.\n"
 
 
 def spec_preprocessing(spec: Spec) -> str:

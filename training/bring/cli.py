@@ -41,7 +41,7 @@ def package(arguments: list[str]) -> int:
         likelihood=options.likelihood,
         rows=None if options.rows is None else read_array(options.rows),
     )
-    print(closing(proved.package, proved.parity, "the graphs as they came,"))
+    print(closing(proved.package, proved.parity, "the original graphs,"))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Components: an encoder, a decoder or a likelihood as it came, torch module or ONNX file, behind one interface."""
+"""Components: an original encoder, decoder or likelihood, a PyTorch module or an ONNX file, behind one interface."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -21,7 +21,7 @@ Forward = Callable[..., tuple[Tensor, ...]]
 
 
 class Component(NamedTuple):
-    """A module or a graph as it came."""
+    """An original module or graph."""
 
     label: str
     """Its name in errors."""

@@ -123,7 +123,7 @@ class Evaluation(Record):
         """Writes a file, whole or not at all.
 
         Raises:
-            TrainingError: the disk refused it.
+            TrainingError: the file cannot be written.
         """
         try:
             write_whole(path, self.to_json().encode())

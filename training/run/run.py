@@ -141,9 +141,8 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
             tensorboard(directory, last, dataset) if config.tensorboard else nullcontext() as board,
         ):
             for figures, state, taken in whole_epochs(last, dataset):
-                journal.write(
-                    "train", figures.by_name()
-                )  # first, because a resumed run drops a superfluous line but cannot add a missing one
+                # First, because a resumed run drops a superfluous line but cannot add a missing one.
+                journal.write("train", figures.by_name())
                 last = taken
                 progress.show(figures)
                 if board is not None:

@@ -143,9 +143,8 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         overrides = _overrides(options)
         completed = complete(overrides, options.preset)
         config = parse_config(completed)
-        if not getattr(options, "resume", False) or holds_nothing(
-            options.out
-        ):  # otherwise the run there has its own model
+        # A run that exists has a model of its own.
+        if not getattr(options, "resume", False) or holds_nothing(options.out):
             refuse_unused(config, overrides)
     except TrainingError as exc:
         parser.exit(2, f"vae: {exc}\n")

@@ -27,7 +27,7 @@ def arguments(folder: Path, spec: str = SPEC) -> list[str]:
 def test_it_says_what_was_proved_and_what_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.package(arguments(tmp_path)) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "proved   5 outputs agree with the graphs as they came, in batches of 1, 2, 3, 7, 64 rows",
+        "proved   5 outputs agree with the original graphs, in batches of 1, 2, 3, 7, 64 rows",
         f"package  {tmp_path / 'model'}: linear, version 1",
         f"next     vae serve {tmp_path / 'model'}",
     ]
