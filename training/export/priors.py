@@ -1,4 +1,4 @@
-"""The ex-post prior: a Gaussian mixture fitted on latents of training rows, drawn from and scored by graphs.
+"""Priors as graphs: those that a kind learned, and the ex-post prior, a Gaussian mixture fitted on training latents.
 
 A decoder knows the latents that it was trained on. Where these are not distributed as N(0, I), a draw from
 N(0, I) decodes to nothing sensible; a density fitted afterwards repairs this (Ghosh et al., "From variational to
@@ -8,7 +8,7 @@ their means.
 
 import warnings
 from collections.abc import Sequence
-from math import log, pi
+from math import log
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,10 +17,10 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
-from torch import Tensor, nn
 
 from training.export.graphs import ExportedGraph, export_graphs
 from training.export.probes import LARGE, ROWS, GraphModule, Probe, probe
+from training.networks.prior import Mixture, MixtureArray, PriorModules, modules_of_mixture
 from vaeserve.errors import TrainingError
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.rows.quantiles import inverse_normal
@@ -31,65 +31,6 @@ TRIAL_ROWS = 12_500  # maximum number of rows to choose by
 LEAST_ROWS = 20  # for each component of a candidate
 VARIANCE_FLOOR = 1e-6  # added to each variance, where that of all rows is 1
 ITERATIONS, TOLERANCE = 500, 1e-3  # of expectation maximisation; nats a row
-
-MixtureArray = npt.NDArray[np.float64]
-
-
-class Mixture(nn.Module):
-    """noise [batch, latent + 1], temperature [batch] -> latent [batch, latent]: a draw from a mixture of Gaussians.
-
-    The first value of a row's noise picks the component, the others are scaled by the temperature and spread as the
-    component is. In float64 inside, so that a latent's last bit hardly ever depends on what runs the graph.
-    """
-
-    weights: Tensor  # [components]
-    means: Tensor  # [components, latent]
-    factors: Tensor  # [components, latent, latent], Cholesky factors of the covariances
-    thresholds: Tensor  # [components], float32: where a component's share of the first normal ends
-
-    def __init__(self, weights: MixtureArray, means: MixtureArray, factors: MixtureArray) -> None:
-        super().__init__()
-        ends = np.append(inverse_normal(np.cumsum(weights)[:-1]), np.inf)
-        self.register_buffer("weights", torch.from_numpy(weights))
-        self.register_buffer("means", torch.from_numpy(means))
-        self.register_buffer("factors", torch.from_numpy(factors))
-        self.register_buffer("thresholds", torch.from_numpy(ends).float())
-
-    @property
-    def latent_size(self) -> int:
-        """Number of values in a latent."""
-        return self.means.shape[1]
-
-    def forward(self, noise: Tensor, temperature: Tensor) -> Tensor:
-        """Returns a latent for each row of noise."""
-        component = (noise[:, :1] > self.thresholds).sum(1)  # [batch]
-        spread = (self.factors[component] @ noise[:, 1:, None].double())[..., 0]
-        return (self.means[component] + temperature[:, None].double() * spread).float()
-
-
-class Density(nn.Module):
-    """latent [batch, latent] -> log_prior [batch], nats: the density that a mixture draws from at temperature 1."""
-
-    whitening: Tensor  # [latent, components * latent], inverse Cholesky factors side by side
-    centers: Tensor  # [components * latent], whitened means
-    log_scales: Tensor  # [components], log density at a component's mean times its weight
-
-    def __init__(self, mixture: Mixture) -> None:
-        super().__init__()
-        components, size = mixture.means.shape
-        inverses = torch.linalg.inv(mixture.factors)
-        diagonals = torch.diagonal(mixture.factors, dim1=1, dim2=2)
-        self.shape = (components, size)
-        self.register_buffer("whitening", inverses.flatten(0, 1).T.contiguous())
-        self.register_buffer("centers", (inverses @ mixture.means[:, :, None]).flatten())
-        self.register_buffer("log_scales", mixture.weights.log() - diagonals.log().sum(1) - size / 2 * log(2 * pi))
-
-    def forward(self, latent: Tensor) -> Tensor:
-        """Returns log p(latent), nats a row."""
-        whitened = (latent.double() @ self.whitening - self.centers).reshape(-1, *self.shape)
-        terms = self.log_scales - 0.5 * (whitened**2).sum(2)  # [batch, components]
-        largest = terms.amax(1, keepdim=True)
-        return (largest[:, 0] + (terms - largest).exp().sum(1).log()).float()
 
 
 class ExportedPrior(NamedTuple):
@@ -135,26 +76,44 @@ def fit_mixture(latents: npt.NDArray[np.floating], components: int | Literal["au
     return Mixture(weights / weights.sum(), means * scale + center, factors)
 
 
-def export_prior(name: str, mixture: Mixture) -> ExportedPrior:
+def export_mixture(name: str, mixture: Mixture) -> ExportedPrior:
     """Returns a mixture as graphs, with probes to prove them on, at least one for each of its components.
 
     Raises:
         TrainingError: PyTorch could not export a graph.
     """
-    noise, temperature = _noise_rows(mixture)
+    shares = mixture.weights.numpy()
+    noise = _noise_rows(mixture.latent_size + 1, ROWS + len(shares))
+    noise[ROWS:, 0] = inverse_normal(np.cumsum(shares) - shares / 2)  # the middle of each component's share
+    return export_prior(name, modules_of_mixture(mixture), noise)
+
+
+def export_prior(name: str, prior: PriorModules, noise: npt.NDArray[np.float32] | None = None) -> ExportedPrior:
+    """Returns a prior as graphs, with probes to prove them on.
+
+    Args:
+        name: of the prior.
+        prior: its modules.
+        noise: rows of the probes; None: random and extreme rows.
+
+    Raises:
+        TrainingError: PyTorch could not export a graph.
+    """
+    rows = torch.from_numpy(_noise_rows(prior.noise_size, ROWS) if noise is None else noise)
+    temperature = torch.from_numpy(np.resize(np.array([1.0, 0.5, 2.0, 1e-3], np.float32), len(rows)))
     with torch.inference_mode():
-        latent = mixture(noise, temperature)
+        latent = prior.sampler(rows, temperature)
     modules = {
-        f"prior.{name}": GraphModule(mixture, ("noise", "temperature"), ("latent",)),
-        f"density.{name}": GraphModule(Density(mixture), ("latent",), ("log_prior",)),
+        f"prior.{name}": GraphModule(prior.sampler, ("noise", "temperature"), ("latent",)),
+        f"density.{name}": GraphModule(prior.density, ("latent",), ("log_prior",)),
     }
     inputs = (
-        {"noise": noise, "temperature": temperature},
+        {"noise": rows, "temperature": temperature},
         {"latent": torch.cat((latent, LARGE * latent[:ROWS]))},
     )
     probes = {graph: probe(modules[graph], tensors) for graph, tensors in zip(modules, inputs, strict=True)}
     graph, density = export_graphs(modules, probes).values()
-    return ExportedPrior(name, mixture.latent_size + 1, graph, density, probes)
+    return ExportedPrior(name, prior.noise_size, graph, density, probes)
 
 
 def _check(rows: MixtureArray, components: int) -> None:
@@ -210,12 +169,8 @@ def _fit(rows: MixtureArray, components: int, seed: int) -> GaussianMixture:
             raise TrainingError(f"latents: no mixture of {components} components can be fitted: {exc}") from exc
 
 
-def _noise_rows(mixture: Mixture) -> tuple[Tensor, Tensor]:
-    """Returns noise and temperatures: a row in the middle of each component's share, then random and extreme rows."""
-    components = len(mixture.weights)
-    noise = standard_normals(Purpose.PRIOR, [RowRange(0, 0, ROWS + components)], mixture.latent_size + 1)
-    shares = mixture.weights.numpy()
-    noise[ROWS:, 0] = inverse_normal(np.cumsum(shares) - shares / 2)
+def _noise_rows(size: int, rows: int) -> npt.NDArray[np.float32]:
+    """Returns rows of noise; the last 8 of the first ROWS are extreme."""
+    noise = standard_normals(Purpose.PRIOR, [RowRange(0, 0, rows)], size)
     noise[ROWS - 8 : ROWS] = LARGE * np.sign(noise[ROWS - 8 : ROWS])
-    temperature = np.resize(np.array([1.0, 0.5, 2.0, 1e-3], np.float32), len(noise))
-    return torch.from_numpy(noise), torch.from_numpy(temperature)
+    return noise

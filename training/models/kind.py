@@ -8,6 +8,7 @@ from torch.optim import AdamW
 
 from training.models.optimizers import Rates, one_optimizer
 from training.networks.pair import Blueprint, Networks
+from training.networks.prior import PriorModules
 from training.objective import Step, TermWeights
 
 Objective = Callable[[Any, Tensor, Tensor, Tensor, TermWeights], Step]
@@ -17,7 +18,7 @@ Objective = Callable[[Any, Tensor, Tensor, Tensor, TermWeights], Step]
 class Kind(NamedTuple):
     """What `--model` names: what is learned, with which networks, and by which optimizers.
 
-    The pair, encoder and decoder, is what is exported. Other networks live in the checkpoint alone.
+    Encoder and decoder are exported, and the prior if the kind learns one. Other networks are in the checkpoint alone.
     """
 
     title: str
@@ -34,3 +35,5 @@ class Kind(NamedTuple):
     """Makes an optimizer for each loss of a step, by the loss's name, from the kind's networks."""
     fit: Callable[[Networks, Tensor], None] | None = None
     """Sets the networks' weights from all training rows at once, for a kind without steps."""
+    prior: Callable[[Any], PriorModules] | None = None
+    """Returns the prior that the kind learned, from its trained networks; None: it learns none, p(z) is N(0, I)."""

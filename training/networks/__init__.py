@@ -1,6 +1,7 @@
 """Networks: the layers of encoders and decoders, one file a network (`--network`), and the pair around them.
 
     pair       Encoder, Decoder, and both as Networks: scaling, clamping and casts around the layers
+    prior      a prior as modules, and the mixture of Gaussians
     linear     one linear map each way
     mlp        perceptrons with SiLU
     gated_mlp  perceptrons whose layers are gated by a sigmoid

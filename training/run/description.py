@@ -23,6 +23,8 @@ class ExportedPair(NamedTuple):
     probes: dict[str, Probe]
     """Of each of them."""
     likelihood: Likelihood
+    priors: tuple[ExportedPrior, ...]
+    """The prior that the kind learned, if it learns one."""
 
 
 def about_of(last: Checkpoint, dataset: Dataset, likelihood: Likelihood, default_prior: str) -> About:

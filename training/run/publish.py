@@ -1,5 +1,6 @@
 """From a checkpoint to a model package: export, ex-post prior, evidence, card, proof."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,7 +16,7 @@ from training.evaluate.rows import DataArray, EvaluationRows, evenly
 from training.evaluate.served import PriorGraph, ServedPair
 from training.export.graphs import export_graphs
 from training.export.package import write_package
-from training.export.priors import LEAST_ROWS, ExportedPrior, export_prior, fit_mixture
+from training.export.priors import LEAST_ROWS, ExportedPrior, export_mixture, export_prior, fit_mixture
 from training.export.probes import GraphModule, probe_all, rows_at_once
 from training.models import kind_named
 from training.models.kind import Kind
@@ -29,7 +30,7 @@ from vaeserve.package.contents import Parity
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import STANDARD
 
-MIXTURE = "mixture"
+LEARNED, MIXTURE = "learned", "mixture"
 ENCODED_ROWS = 1000  # maximum number of rows to encode at once
 MIXTURE_ROWS = 20_000  # maximum number of latents to fit the mixture on
 
@@ -61,7 +62,7 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
     last = last.model_copy(update={"config": last.config.model_copy(update={"version": version})})
     config, kind, rows = last.config, kind_named(last.config.model), evaluation_rows_of(dataset)
     say("exporting, and proving the graphs against PyTorch")
-    pair = export_pair(networks_to_export(kind, last, dataset), dataset)
+    pair = export_pair(kind, networks_to_export(kind, last, dataset), dataset)
     serve = partial(
         ServedPair,
         {name: graph.content for name, graph in pair.graphs.items()},
@@ -71,10 +72,11 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
         family=pair.likelihood.family,
         threads=config.threads,
     )
-    priors = mixture_of(serve(), rows.train, config.mixture_components, config.seed)
+    mixture = mixture_of(serve(), rows.train, config.mixture_components, config.seed)
+    priors = (*pair.priors, *mixture)
     served = serve(priors={prior.name: PriorGraph(prior.graph.content, prior.noise_size) for prior in priors})
     evaluation = evaluate_pair(served, rows, budget_of(config), Stages())
-    about = about_of(last, dataset, pair.likelihood, MIXTURE if priors and kind.posterior == "none" else STANDARD)
+    about = about_of(last, dataset, pair.likelihood, default_prior_of(kind, priors))
     files = {**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()}
     contents = contents_of(
         last, dataset, pair, about, priors=priors, card=files, metrics=evaluation.metrics, version=version
@@ -83,15 +85,24 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
     return RunResult(package, parity, evaluation, dataset, config)
 
 
-def export_pair(networks: Networks, dataset: Dataset) -> ExportedPair:
-    """Returns the graphs of trained networks, with probes.
+def export_pair(kind: Kind, networks: Networks, dataset: Dataset) -> ExportedPair:
+    """Returns the graphs of trained networks, with probes, and the prior that they learned.
 
     Raises:
         TrainingError: PyTorch could not export a graph.
     """
     modules = modules_of(networks)
     probes = probe_all(modules, dataset.spec, dataset.test)
-    return ExportedPair(export_graphs(modules, probes), probes, networks.decoder.likelihood.describe())
+    graphs, likelihood = export_graphs(modules, probes), networks.decoder.likelihood.describe()
+    priors = () if kind.prior is None else (export_prior(LEARNED, kind.prior(networks)),)
+    return ExportedPair(graphs, probes, likelihood, priors)
+
+
+def default_prior_of(kind: Kind, priors: Sequence[ExportedPrior]) -> str:
+    """Returns the default prior of samples; N(0, I) only if the latents were trained to follow it."""
+    if kind.prior is not None:
+        return LEARNED
+    return MIXTURE if priors and kind.posterior == "none" else STANDARD
 
 
 def networks_to_export(kind: Kind, last: Checkpoint, dataset: Dataset) -> Networks:
@@ -123,7 +134,7 @@ def mixture_of(
         return ()
     some = train[evenly(len(train), MIXTURE_ROWS)]
     count = components if components == "auto" else min(components, max(1, len(some) // LEAST_ROWS))
-    return (export_prior(MIXTURE, fit_mixture(draw_latents(served.encode(some), seed), count, seed)),)
+    return (export_mixture(MIXTURE, fit_mixture(draw_latents(served.encode(some), seed), count, seed)),)
 
 
 def evaluation_rows_of(dataset: Dataset) -> EvaluationRows:

@@ -20,8 +20,9 @@ from training.export.graphs import ExportedGraph
 from training.export.onnx_runner import open_session
 from training.export.package import Contents, write_package
 from training.export.parity import prove
-from training.export.priors import Density, ExportedPrior, Mixture, export_prior, fit_mixture
+from training.export.priors import ExportedPrior, export_mixture, fit_mixture
 from training.export.probes import Probe
+from training.networks.prior import Density, Mixture
 from vaeserve.errors import TrainingError
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import ModelPackage
@@ -47,7 +48,7 @@ def mixture() -> Mixture:
 
 @pytest.fixture(scope="module")
 def exported(mixture: Mixture) -> ExportedPrior:
-    return export_prior("gmm", mixture)
+    return export_mixture("gmm", mixture)
 
 
 @pytest.fixture(scope="module")
