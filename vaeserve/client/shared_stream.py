@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 
 from vaeserve.client.failures import StreamFailure, stream_pause
 from vaeserve.client.open_stream import AsyncOpenStream
-from vaeserve.client.stream_messages import answer_of, call_of, take_calls
+from vaeserve.client.stream_messages import CANCELLED_LIMIT, answer_of, call_of, take_calls
 from vaeserve.errors import CallError, VaeError
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -134,7 +134,8 @@ class _OneStream:
             self._unsent = deque(call for call in self._unsent if call.id in self._waiting)
         if not gone and not self._unsent:
             return None
-        return pb.CallStreamRequest(calls=take_calls(self._unsent), cancelled_ids=gone, any_order=True)
+        ids, self._cancelled = gone[:CANCELLED_LIMIT], gone[CANCELLED_LIMIT:]
+        return pb.CallStreamRequest(calls=take_calls(self._unsent), cancelled_ids=ids, any_order=True)
 
     async def _read(self) -> None:
         try:

@@ -14,6 +14,8 @@ from vaeserve.v1 import vae_pb2 as pb
 
 MESSAGE_BYTES = 2**20
 """Calls share messages of about this size; a larger call has its own message."""
+CANCELLED_LIMIT = 2**16
+"""Maximum number of cancelled ids in a message. A server refuses a message with more."""
 _VERBS: Mapping[type[Message], str] = {
     GetMessageClass(field.message_type): field.name
     for field in pb.Call.DESCRIPTOR.oneofs_by_name["request"].fields
