@@ -41,11 +41,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of every script in each checkout")
     parser.add_argument("--within", type=float, default=0.03, metavar="SHARE", help="larger changes are marked")
     parser.add_argument("--only", type=re.compile, default="", metavar="REGEX", help="print only figures that match")
-    asked, options = parser.parse_known_args()  # unknown options go to the scripts: --seconds 1 --repeats 1
-    for figure in asked.figures:
-        old, new = compare(asked.old, asked.new, figure, asked.rounds, options)
-        print(f"== {figure}, medians of {asked.rounds} rounds")
-        lines = [line for line in rows(old, new, asked.within) if re.search(asked.only, line[0])]
+    options, others = parser.parse_known_args()  # unknown options go to the scripts: --seconds 1 --repeats 1
+    for figure in options.figures:
+        old, new = compare(options.old, options.new, figure, options.rounds, others)
+        print(f"== {figure}, medians of {options.rounds} rounds")
+        lines = [line for line in rows(old, new, options.within) if re.search(options.only, line[0])]
         table("figure", "old", "new", "new / old", "", rows=lines)
 
 
@@ -76,10 +76,10 @@ def run(checkout: Path, figure: str, options: Sequence[str]) -> str:
 
 def figures_of(text: str) -> Iterator[Printed]:
     """Yields every number in tables and every claim that a script printed; repeated names are numbered."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for name, value in _figures(text):
-        seen[name] += 1
-        yield Printed(name if seen[name] == 1 else f"{name} #{seen[name]}", value)
+        counts[name] += 1
+        yield Printed(name if counts[name] == 1 else f"{name} #{counts[name]}", value)
 
 
 def _figures(text: str) -> Iterator[Printed]:

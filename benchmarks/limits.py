@@ -29,8 +29,8 @@ def bare(directory: Path, rows: int, seconds: float) -> Load:
     command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "benchmarks.bare_loop"]
     command += [str(directory), str(rows), str(seconds)]
     before = clock(os.getpid())
-    said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    processor, rate, p50, p99 = map(float, said.split())
+    output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    processor, rate, p50, p99 = map(float, output.split())
     return Load(processor, rate, p50, p99, steal_of(since(os.getpid(), before)))
 
 

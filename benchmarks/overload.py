@@ -93,11 +93,11 @@ def main() -> None:
                 )
                 for _ in range(options.repeats)
             ]
-        seen = medians(rounds)
+        median = medians(rounds)
         print(f"{name}, {rows}-row calls")
-        table("", "value", rows=list(seen._asdict().items()))
-        claim("answers in time a second over the peak", seen.in_time / seen.peak, 0.9, 0.98)
-        claim("ms, p99 of refusals", seen.refused_p99, 5.0, is_limit=True)
+        table("", "value", rows=list(median._asdict().items()))
+        claim("answers in time a second over the peak", median.in_time / median.peak, 0.9, 0.98)
+        claim("ms, p99 of refusals", median.refused_p99, 5.0, is_limit=True)
 
 
 def measure(server: Server, port: int, request: bytes, *, factor: float, patience: float, seconds: float) -> Round:

@@ -44,15 +44,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="cpu tries the script itself")
     parser.add_argument("--repeats", type=int, default=10, help="times that the 1,437 rows are trained on an epoch")
-    asked = parser.parse_args()
-    if asked.device == "cuda" and not torch.cuda.is_available():
+    options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
         print("no GPU that PyTorch can use here: nothing to prove")
         return 77
-    data = dataset(asked.repeats)
+    data = dataset(options.repeats)
     sound = all([
-        *(check_precisions(preset, data, asked.device) for preset in ("mnist", "serve")),
-        *(check_resuming(data, asked.device, compiled=compiled) for compiled in (False, True)),
-        check_run(asked.device),
+        *(check_precisions(preset, data, options.device) for preset in ("mnist", "serve")),
+        *(check_resuming(data, options.device, compiled=compiled) for compiled in (False, True)),
+        check_run(options.device),
     ])  # fmt: skip
     print("all proved" if sound else "NOT PROVED")
     return 0 if sound else 1

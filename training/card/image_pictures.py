@@ -71,8 +71,8 @@ def samples(pair: ServedPair, room: Layout) -> Picture:
     blocks = []
     for name in pair.priors:
         drawn = pair.expectation(pair.draw_prior(name, SEED, lines * room.columns))
-        shown = cells(drawn, pair.data).reshape(lines, room.columns, *_cell_shape(pair))
-        blocks.append(Block(shown, heading=f"prior {name}"))
+        tiles = cells(drawn, pair.data).reshape(lines, room.columns, *_cell_shape(pair))
+        blocks.append(Block(tiles, heading=f"prior {name}"))
     caption = (
         f"Expectations decoded from draws of each prior. They are the first rows of seed {SEED}, and none is left out: "
         f"`vae sample --expectation --seed {SEED}` draws the same."
@@ -87,13 +87,13 @@ def traversed(pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, ro
     """
     if pair.latent_size == 2:
         return _both(pair, room)
-    shown = dimensions.order[: max(1, min(_DIMENSIONS, dimensions.informative, room.lines))]
+    selected = dimensions.order[: max(1, min(_DIMENSIONS, dimensions.informative, room.lines))]
     starts = [np.zeros(pair.latent_size, np.float32), pair.encode(rows.test[:1]).mean[0]]
     groups = 2 if 2 * len(_STEPS) <= room.columns + 2 else 1
-    moved = np.concatenate([traversals(pair, start, shown, _STEPS) for start in starts[-groups:]], axis=1)
+    moved = np.concatenate([traversals(pair, start, selected, _STEPS) for start in starts[-groups:]], axis=1)
     block = Block(
         cells(moved.reshape(-1, *pair.data.shape), pair.data).reshape(*moved.shape[:2], *_cell_shape(pair)),
-        line_labels=tuple(dimensions.label(dimension) for dimension in shown),
+        line_labels=tuple(dimensions.label(dimension) for dimension in selected),
         column_labels=_SIGNED * groups,
         new_columns=(len(_STEPS),) if groups == 2 else (),
     )
@@ -102,8 +102,8 @@ def traversed(pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, ro
     where = f"the origin (left) and from {image} (right)" if groups == 2 else image
     caption = (
         f"Each line moves one latent dimension from {_RANGE} standard deviations of N(0, 1), starting from {where}; "
-        f"the other dimensions stay. Shown are the {len(shown)} most informative of {pair.latent_size} dimensions by "
-        f"{measure}."
+        f"the other dimensions stay. Shown are the {len(selected)} most informative of {pair.latent_size} dimensions "
+        f"by {measure}."
     )
     return Picture("Traversals", "traversals.png", sheet([block]), caption)
 

@@ -61,38 +61,38 @@ def table_pictures(pair: ServedPair, rows: EvaluationRows, dimensions: Dimension
 
 
 def _histograms(data: DataArray, drawn: dict[str, Array32], names: list[str]) -> Picture:
-    shown = names[:_PANELS]
-    present = [_present(data[:, place]) for place in range(len(shown))]
-    samples = {prior: [_present(rows[:, place]) for place in range(len(shown))] for prior, rows in drawn.items()}
-    left_out = f" Shown are the first {len(shown)} of {len(names)} columns." if len(shown) < len(names) else ""
+    columns = names[:_PANELS]
+    present = [_present(data[:, place]) for place in range(len(columns))]
+    samples = {prior: [_present(rows[:, place]) for place in range(len(columns))] for prior, rows in drawn.items()}
+    left_out = f" Shown are the first {len(columns)} of {len(names)} columns." if len(columns) < len(names) else ""
     caption = (
         "Held-out rows, and decoded draws from each prior. Samples are narrower than the data, because they are "
         f"expectations without the likelihood's noise.{left_out}"
     )
-    return Picture("Samples", "samples.png", histograms(shown, present, samples), caption)
+    return Picture("Samples", "samples.png", histograms(columns, present, samples), caption)
 
 
 def _correlations(data: DataArray, drawn: dict[str, Array32], names: list[str]) -> Picture:
-    shown = names[:_HEAT]
-    panels = [("held-out data", _correlation(data[:, : len(shown)]))]
+    columns = names[:_HEAT]
+    panels = [("held-out data", _correlation(data[:, : len(columns)]))]
     panels += [
-        (f"samples, prior {prior}", _correlation(rows[:, : len(shown)])) for prior, rows in list(drawn.items())[:2]
+        (f"samples, prior {prior}", _correlation(rows[:, : len(columns)])) for prior, rows in list(drawn.items())[:2]
     ]
     caption = (
         "Correlations between columns. They are stronger in samples, because expectations leave out variation that "
         "columns do not share."
     )
-    return Picture("Correlations", "correlations.png", heat(panels, shown, shown, "correlation"), caption)
+    return Picture("Correlations", "correlations.png", heat(panels, columns, columns, "correlation"), caption)
 
 
 def _traversals(pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, names: list[str]) -> Picture:
     """Returns the change of each column, in its standard deviations, as a dimension moves from -1 to 1."""
-    shown, moving = names[:_HEAT], dimensions.order[: min(dimensions.informative, _HEAT)]
+    columns, moving = names[:_HEAT], dimensions.order[: min(dimensions.informative, _HEAT)]
     latents = pair.encode(rows.test[evenly(len(rows.test), 256)]).mean
-    scale = deviations(rows.train)[: len(shown)]
+    scale = deviations(rows.train)[: len(columns)]
     steps = []
     for dimension in moving:
-        high, low = (pair.expectation(moved(latents, dimension, to))[:, : len(shown)] for to in (1.0, -1.0))
+        high, low = (pair.expectation(moved(latents, dimension, to))[:, : len(columns)] for to in (1.0, -1.0))
         steps.append((high.astype(np.float64) - low).mean(0) / scale)
     lines = [dimensions.label(dimension) for dimension in moving]
     caption = (
@@ -100,7 +100,7 @@ def _traversals(pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, 
         "\N{MINUS SIGN}1 to 1. It is a mean over held-out rows, and the other dimensions stay as encoded. "
         "The most informative dimensions are first."
     )
-    matrix = heat([("", np.stack(steps))], lines, shown, "standard deviations")
+    matrix = heat([("", np.stack(steps))], lines, columns, "standard deviations")
     return Picture("Traversals", "traversals.png", matrix, caption)
 
 

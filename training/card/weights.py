@@ -4,16 +4,16 @@ from training.card.charts import weights_chart
 from training.card.dimensions import Dimensions
 from training.card.picture import Picture
 
-_BARS = 128  # maximum number of dimensions shown
+_BARS = 128  # maximum number of dimensions in the picture
 
 
 def weights_picture(dimensions: Dimensions) -> Picture:
     """Returns one bar for each latent dimension, tallest first."""
-    shown = dimensions.order[:_BARS]
+    order = dimensions.order[:_BARS]
     is_kl = dimensions.unit == "nats"
     chart = weights_chart(
-        dimensions.weights[list(shown)],
-        [f"z{dimension}" for dimension in shown],
+        dimensions.weights[list(order)],
+        [f"z{dimension}" for dimension in order],
         dimensions.informative,
         "KL, nats" if is_kl else "share, %",
     )

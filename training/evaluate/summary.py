@@ -62,8 +62,8 @@ def _cover(coverage: float) -> str:
 
 def _coverage(prior: PriorEvidence) -> float | None:
     """Returns the lowest coverage of all feature spaces, as a share of what held-out rows reach."""
-    known = [drawn.coverage for drawn in prior.samples if drawn.coverage is not None]
-    return min(known, default=None)
+    values = [drawn.coverage for drawn in prior.samples if drawn.coverage is not None]
+    return min(values, default=None)
 
 
 def _quality(prior: PriorEvidence) -> float:

@@ -87,6 +87,7 @@ def gradients(kind: Kind, step: Objective, config: Config, networks: Networks, i
     by_name: dict[str, Tensor] = {}
     for number, (loss, optimizer) in enumerate(optimizers.items(), 1):
         weights, is_last = weights_of(optimizer), number == len(optimizers)
+        # A compiled graph whose first backward pass does not retain it can never retain it: it overwrites its buffers.
         by_weight = torch.autograd.grad(answer.lowered(loss), weights, materialize_grads=True, retain_graph=not is_last)
         by_name |= {names[weight]: gradient for weight, gradient in zip(weights, by_weight, strict=True)}
     return by_name

@@ -63,7 +63,7 @@ def test_a_step_that_does_not_reach_the_encoder_is_refused(attempt: Attempt) -> 
         attempt(detached)
 
 
-def test_what_cannot_be_compiled_is_told_on_one_line(attempt: Attempt) -> None:
+def test_a_failure_to_compile_is_reported_in_one_line(attempt: Attempt) -> None:
     def broken(*_: object) -> Step:
         raise RuntimeError("backend failed\n\nSet TORCHDYNAMO_VERBOSE=1") from OSError("no compiler")
 
