@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from http import HTTPStatus
 
 from serving.batching.device import Device
@@ -49,24 +49,26 @@ async def run(settings: Settings) -> None:
     reloader = Reloader(settings, models, Device(settings.executors or available_cpus(), turns))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
     answering = Answering(settings.held_bytes)
-    services = [vae_service(models, Images(available_cpus()), settings.stream_bytes, answering, turns)]
-    server = Server(services, answering, settings)
-    _serve_http(settings, server, Sources(models, answering.calls, answering.held, answering.tally, reloader.reloads))
-    async with server:
-        starting = asyncio.create_task(reloader.start())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not stop.is_set():
-            await starting
-            gc.collect()
-            gc.freeze()  # or each later collection would go through all of it while callers wait
-            await server.ready()
-            for served in models.all():
-                announce(_log, _ready_line(served, server.address), settings.log_format)
-            _check_default(models, settings.default_model)
-            await _keep_going(stop, reloader, server, answering)
-        _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
-        _on_signals(_exit_now)
+    with closing(Images(available_cpus())) as images:
+        services = [vae_service(models, images, settings.stream_bytes, answering, turns)]
+        server = Server(services, answering, settings)
+        sources = Sources(models, answering.calls, answering.held, answering.tally, reloader.reloads)
+        _serve_http(settings, server, sources)
+        async with server:
+            starting = asyncio.create_task(reloader.start())
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                await starting
+                gc.collect()
+                gc.freeze()  # or each later collection would go through all of it while callers wait
+                await server.ready()
+                for served in models.all():
+                    announce(_log, _ready_line(served, server.address), settings.log_format)
+                _check_default(models, settings.default_model)
+                await _keep_going(stop, reloader, server, answering)
+            _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
+            _on_signals(_exit_now)
     _log.info("stopped")
     _exit_now()
 

@@ -1,4 +1,4 @@
-"""What the service counts: plain numbers, cheap enough for every call. `metrics` publishes them."""
+"""Tally: what the service counts, as plain numbers, which are cheap enough for every call. `metrics` publishes them."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -11,7 +11,7 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
 
 
 class Histogram:
-    """Counts values in ranges that end at the bounds, and in one beyond the last."""
+    """Counts values by range. Each bound ends a range; one more range lies beyond the last bound."""
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -28,14 +28,14 @@ class Histogram:
 
 @dataclass(slots=True)
 class BatchTally:
-    """What became of the calls and rows of one graph. The numbers only grow."""
+    """Counts of the calls, rows and batches of one graph, by their outcome. The numbers only grow."""
 
     queued_seconds: Histogram = field(default_factory=Histogram)
-    """Of each call, until its last row began to run."""
+    """Time that each call waited, until its last row began to run."""
     running_seconds: Histogram = field(default_factory=Histogram)
-    """Of each batch."""
+    """Time that each batch ran."""
     batch_rows: Histogram = field(default_factory=lambda: Histogram(ROWS))
-    """Of each batch."""
+    """Size of each batch."""
     refused_full: int = 0
     """Calls refused because the queue had no room."""
     refused_unreachable: int = 0
@@ -45,20 +45,21 @@ class BatchTally:
     cancelled_rows: int = 0
     """Rows dropped from the queue because their caller had left."""
     wasted_rows: int = 0
-    """Rows that ran, but were no longer wanted by the end."""
+    """Rows that ran although nobody wanted their answers by the end."""
     non_finite_rows: int = 0
     """Rows for which the graph answered NaN or infinity."""
     failed_batches: int = 0
+    """Batches that failed, and their calls with them."""
     halved_batches: int = 0
-    """Batches that ran out of memory, and were run again in two halves."""
+    """Batches that ran out of memory, and were tried again in two halves."""
 
 
 class CallTally:
-    """Calls that have ended, with their durations, and calls that were not admitted."""
+    """Counts of the calls that have ended, with their durations, and of the calls that were not admitted."""
 
     def __init__(self) -> None:
         self.refused: Counter[str] = Counter()
-        """Calls that were not admitted, by the name of their status code."""
+        """Calls that were not admitted, by the name of the status code."""
         self.seconds: dict[tuple[str, str, str], Histogram] = {}
         """Durations by the RPC's name, `unary` or `stream`, and the name of the status code."""
 

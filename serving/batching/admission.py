@@ -39,12 +39,11 @@ class RowAdmission(Generic[R, A]):
         self._queue_rows = queue_rows
         self._room = WaitingRoom()
         self._slip_seconds = 0.0
-        self.is_closed = False
-        """Whether nobody is admitted any more; whoever waits for room is told so when `call_in` is called."""
+        self._is_closed = False
 
     def has_room(self, rows: int, *, bulk: bool) -> bool:
         """Whether a call would be admitted now. A bulk call does not overtake those that wait for room."""
-        return not (bulk and self._room.is_sought) and self._fits(rows, bulk)
+        return not (bulk and self._room.has_waiters) and self._fits(rows, bulk)
 
     async def wait_for_room(self, rows: int, timeout_seconds: float | None, *, bulk: bool) -> float | None:
         """Waits until rows have room, or never will. Returns what is left of the timeout.
@@ -52,22 +51,20 @@ class RowAdmission(Generic[R, A]):
         Raises:
             DeadlinePassed: the time ran out.
         """
-        arrived = time.monotonic()
+        began = time.monotonic()
         await self._room.wait(lambda: self._need_not_wait(rows, bulk), timeout_seconds)
-        return None if timeout_seconds is None else timeout_seconds - (time.monotonic() - arrived)
+        return None if timeout_seconds is None else timeout_seconds - (time.monotonic() - began)
 
     def check_room(self, rows: int, *, bulk: bool) -> None:
         """Raises Overloaded if rows do not fit into the queue."""
         if not self._fits(rows, bulk):
-            raise self.refuse(rows)
+            raise self.refuse(rows, bulk=bulk)
 
-    def refuse(self, rows: int) -> Overloaded:
-        """Counts a refusal for want of room, and returns it."""
+    def refuse(self, rows: int, *, bulk: bool) -> Overloaded:
+        """Counts a refusal of rows that `has_room` does not admit, and returns it."""
         self._tally.refused_full += 1
-        return Overloaded(
-            f"{self._line.rows} rows are waiting, the limit of {self._queue_rows} leaves no room for {rows} more",
-            retry_seconds=max(0.01, self._seconds_until(self._line.rows) or 0.0),
-        )
+        retry_seconds = max(0.01, self._seconds_until(self._line.rows) or 0.0)
+        return Overloaded(self._why_not(rows, bulk), retry_seconds)
 
     def expect(self, rows: int, timeout_seconds: float, *, bulk: bool) -> float | None:
         """Returns when rows are likely to be answered, in seconds; None while nothing is known.
@@ -95,9 +92,14 @@ class RowAdmission(Generic[R, A]):
         weight = _SLIP_RISES if seconds > self._slip_seconds else _SLIP_FALLS
         self._slip_seconds += weight * (max(0.0, seconds) - self._slip_seconds)
 
-    def call_in(self) -> None:
-        """Lets the first of those that wait for room look whether there is any."""
-        self._room.call_in()
+    def wake_waiting(self) -> None:
+        """Wakes the first of the calls that wait for room, to see whether there is any."""
+        self._room.wake_first()
+
+    def close(self) -> None:
+        """Admits nobody any more, and ends every wait for room."""
+        self._is_closed = True
+        self.wake_waiting()
 
     def _fits(self, rows: int, bulk: bool) -> bool:
         """Whether rows fit into the queue. One bulk call always does, or a crowd of other calls would starve it."""
@@ -107,9 +109,19 @@ class RowAdmission(Generic[R, A]):
             return False
         return self._line.rows + rows <= self._queue_rows
 
+    def _why_not(self, rows: int, bulk: bool) -> str:
+        """Returns why rows are refused: other calls wait for room before them, or they do not fit."""
+        if self._fits(rows, bulk):
+            return "bulk calls are waiting for room in the queue, and a later bulk call does not pass them"
+        if self._line.rows + rows <= self._queue_rows:
+            waiting, limit = f"{self._line.bulk_rows} bulk rows are waiting, their", int(_BULK_PART * self._queue_rows)
+        else:
+            waiting, limit = f"{self._line.rows} rows are waiting, the", self._queue_rows
+        return f"{waiting} limit of {limit} leaves no room for {rows} more"
+
     def _need_not_wait(self, rows: int, bulk: bool) -> bool:
         """Whether rows have room, or never will: then they go on, and are refused."""
-        return self._fits(rows, bulk) or rows > self._queue_rows or self.is_closed
+        return self._fits(rows, bulk) or rows > self._queue_rows or self._is_closed
 
     def _seconds_until(self, rows: int) -> float | None:
         """Returns when the last of so many waiting rows is likely to be answered; None while nothing is known."""

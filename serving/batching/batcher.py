@@ -113,7 +113,7 @@ class Batcher(Generic[R, A]):
             return self._accept(rows, timeout_seconds, bulk)
         if patient:
             return asyncio.ensure_future(self._wait_for_room(rows, timeout_seconds, bulk))
-        raise self._admission.refuse(len(rows))
+        raise self._admission.refuse(len(rows), bulk=bulk)
 
     async def _wait_for_room(self, rows: R, timeout_seconds: float | None, bulk: bool) -> Answer[A]:
         timeout_seconds = await self._admission.wait_for_room(len(rows), timeout_seconds, bulk=bulk)
@@ -153,13 +153,12 @@ class Batcher(Generic[R, A]):
         """Answers those who wait when the worker has ended."""
         if not worker.cancelled():
             _log.critical("the batcher's worker died. This is a bug.", exc_info=worker.exception())
-        self._admission.is_closed = True
         for call in list(self._line):
             fail(call, ShuttingDown())
-        self._admission.call_in()
+        self._admission.close()
 
     def _over(self, call: Call[R, A]) -> None:
-        """Drops a call as its caller is told, and learns by how much later than expected that is.
+        """Drops a call when its caller is answered, and learns by how much later than expected that is.
 
         The event loop comes to this when it comes to the caller: under load that is what makes answers late. A caller
         who left early says nothing about it. One who left at his deadline says that the answer was late.
@@ -168,7 +167,7 @@ class Batcher(Generic[R, A]):
         if call.expected_seconds is not None and (now >= call.deadline or not call.future.cancelled()):
             self._admission.learn_slip(now - call.arrived - call.expected_seconds)
         self._forming.drop(call)
-        self._admission.call_in()
+        self._admission.wake_waiting()
 
     async def _work_side_by_side(self, executors: int) -> None:
         async with asyncio.TaskGroup() as group:
@@ -179,7 +178,7 @@ class Batcher(Generic[R, A]):
         while True:
             batch = await self._forming.take_next()
             try:
-                self._admission.call_in()  # what left the line has made room
+                self._admission.wake_waiting()  # what left the line has made room
                 if batch:
                     await self._executor.run(batch)
             finally:

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 from serving.turns import Turns
 
 _NICE = 5  # of the threads
-_MOST_PASSED_OVER = 8  # interactive batches in a row that may pass over a bulk one
+_MAXIMUM_PASSED_OVER = 8  # interactive batches in a row that may pass over a bulk one
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class Device:
     def _next_class(self) -> bool:
         if not self._waiting[False]:
             return True
-        return bool(self._waiting[True]) and self._passed_over < _MOST_PASSED_OVER
+        return bool(self._waiting[True]) and self._passed_over < _MAXIMUM_PASSED_OVER
 
 
 def _yield_to_front() -> None:

@@ -58,7 +58,7 @@ class Forming(Generic[R, A]):
     def add(self, call: Call[R, A]) -> None:
         """Queues a call for one of the next batches."""
         self._line.add(call)
-        self._gathering.arrived()
+        self._gathering.count_call()
         self._arrival.set()
 
     def take_alone(self, rows: int) -> bool:
@@ -68,7 +68,7 @@ class Forming(Generic[R, A]):
         """
         is_alone = (
             not self._arrival.is_set()
-            and self._gathering.is_lonely
+            and self._gathering.skips_waiting
             and not self._wait_seconds
             and not self._executor.is_busy
             and rows <= self._batch_rows
@@ -77,7 +77,7 @@ class Forming(Generic[R, A]):
             and self._device.take_now(self._width)
         )
         if is_alone:
-            self._gathering.spare_turns()
+            self._gathering.count_skip()
         return is_alone
 
     async def take_next(self) -> Batch[R, A] | None:
@@ -87,7 +87,7 @@ class Forming(Generic[R, A]):
         """
         async with self._turn:
             await self._arrival.wait()
-            await self._wait_for_company()
+            await self._wait_for_rows()
             await self._device.take(self._width, interactive=self._line.is_interactive)
             try:
                 await self._gathering.catch_up(lambda: 0 < self._line.rows < self._batch_rows)
@@ -107,7 +107,7 @@ class Forming(Generic[R, A]):
         """Whether the next batch is likely to run on the event loop, which it then shares with everybody else."""
         return self._executor.is_short(min(self._line.rows, self._batch_rows))
 
-    async def _wait_for_company(self) -> None:
+    async def _wait_for_rows(self) -> None:
         """Waits as long as the setting allows for a batch to fill; others may use the device meanwhile."""
         while self._wait_seconds and 0 < self._line.rows < self._batch_rows:
             left = min(call.start_by for call in self._line) - time.monotonic()

@@ -1,4 +1,4 @@
-"""Gathering: whether calls come alone or in crowds, and the turns of the event loop that bring a crowd together."""
+"""Gathering: whether calls come alone or together, and the turns of the event loop that collect those that do."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from collections.abc import Callable
 # microseconds; with 64 callers on two cores 0 turns give batches of 1.1 rows, 8 give 8 and half the processor time per
 # call (benchmarks/README.md).
 QUIET_TURNS = 8
-_MOST_TURNS = 256  # whatever the callers do, the device waits a few milliseconds at most
-_RARE_COMPANY = 0.05  # a share of batches: where fewer hold several calls, the turns are spared ...
-_TRY_AGAIN = 16  # ... except for one batch in this many
+_MAXIMUM_TURNS = 256  # whatever the callers do, the device waits a few milliseconds at most
+_LOW_SHARE = 0.05  # where a smaller share of batches holds several calls, batches start without a wait ...
+_MAXIMUM_SKIPS = 16  # ... except for one in so many, so that a change is noticed
 _WEIGHT = 0.1  # of the newest batch
 
 
@@ -22,41 +22,41 @@ class Gathering:
 
     def __init__(self, quiet_turns: int) -> None:
         self._quiet_turns = quiet_turns
-        self._arrivals = 0
-        self._company = 1.0
-        self._spared = 0
+        self._calls = 0
+        self._share_of_several = 1.0  # of the recent batches that waited: those that held several calls
+        self._skips = 0
 
     @property
-    def is_lonely(self) -> bool:
-        """Whether calls have seldom had company lately. Now and then it is False, so that a change is noticed."""
-        return self._company < _RARE_COMPANY and self._spared < _TRY_AGAIN
+    def skips_waiting(self) -> bool:
+        """Whether the next batch starts without a wait, because calls have seldom come together lately."""
+        return self._share_of_several < _LOW_SHARE and self._skips < _MAXIMUM_SKIPS
 
-    def arrived(self) -> None:
-        """Counts a call."""
-        self._arrivals += 1
+    def count_call(self) -> None:
+        """Counts a call that was queued."""
+        self._calls += 1
 
-    def spare_turns(self) -> None:
-        """Counts a batch that did not wait for company."""
-        self._spared += 1
+    def count_skip(self) -> None:
+        """Counts a batch that started without a wait."""
+        self._skips += 1
 
     async def catch_up(self, may_wait: Callable[[], bool]) -> None:
         """Gives the event loop turns until gRPC has handed over the calls that it already holds.
 
-        Where calls have seldom had company lately it returns at once, so that a lone caller does not wait.
+        Where calls have seldom come together lately it returns at once, so that a single caller does not wait.
         """
-        if self.is_lonely:
-            self.spare_turns()
+        if self.skips_waiting:
+            self.count_skip()
             return
-        self._spared = quiet = 0
-        seen = self._arrivals
-        for _ in range(_MOST_TURNS):
+        self._skips = quiet = 0
+        counted = self._calls
+        for _ in range(_MAXIMUM_TURNS):
             if quiet == self._quiet_turns or not may_wait():
                 return
             await asyncio.sleep(0)
-            quiet = quiet + 1 if self._arrivals == seen else 0
-            seen = self._arrivals
+            quiet = quiet + 1 if self._calls == counted else 0
+            counted = self._calls
 
     def learn(self, calls: int) -> None:
-        """Learns from a batch that was given turns how many calls it holds."""
-        if not self._spared:
-            self._company += _WEIGHT * ((calls > 1) - self._company)
+        """Learns from a batch how many calls it holds, unless it started without a wait."""
+        if not self._skips:
+            self._share_of_several += _WEIGHT * ((calls > 1) - self._share_of_several)

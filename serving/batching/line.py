@@ -14,7 +14,7 @@ from serving.batching.call import A, Call, Dropped, Piece, R
 
 _BULK_SHARE = 8  # one row in so many, while both classes wait
 _SURCHARGE_SHARE = 8  # one row's time in so many may be lost to bulk by batches that are not filled up
-_LEAST_TURN_ROWS = 64  # calls of middling size are done one after the other: in turns all of them would be late
+_MINIMUM_TURN_ROWS = 64  # calls of middling size are done one after the other: in turns all of them would be late
 
 
 class Taken(NamedTuple, Generic[R, A]):
@@ -39,7 +39,7 @@ class Line(Generic[R, A]):
         self.bulk_rows = 0
         """Those of them that are bulk."""
         self._batch_rows = batch_rows
-        self._turn_limit = max(batch_rows, _LEAST_TURN_ROWS)
+        self._turn_limit = max(batch_rows, _MINIMUM_TURN_ROWS)
         # Keyed by whether they are bulk. Finding the first key of a plain dict takes longer the more keys were removed.
         self._calls: dict[bool, OrderedDict[Call[R, A], None]] = {False: OrderedDict(), True: OrderedDict()}
         self._turn_rows = {False: 0, True: 0}  # rows that have run once every call has had one turn

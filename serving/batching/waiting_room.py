@@ -8,7 +8,7 @@ from vaeserve.errors import DeadlinePassed
 
 
 class WaitingRoom:
-    """The calls that wait, in order of arrival. Whoever makes room calls the first one in.
+    """The calls that wait, in order of arrival. Whoever makes room wakes the first one.
 
     No call overtakes the first, however little room it needs, because a call that needs much would wait for ever.
     """
@@ -17,7 +17,7 @@ class WaitingRoom:
         self._waiting: OrderedDict[object, asyncio.Future[None]] = OrderedDict()
 
     @property
-    def is_sought(self) -> bool:
+    def has_waiters(self) -> bool:
         """Whether a call waits."""
         return bool(self._waiting)
 
@@ -37,10 +37,10 @@ class WaitingRoom:
             raise DeadlinePassed("the deadline passed while the rows waited for room in the queue") from exc
         finally:
             self._waiting.pop(place, None)
-            self.call_in()  # there may be room for the next one too
+            self.wake_first()  # there may be room for the next one too
 
-    def call_in(self) -> None:
-        """Lets the first call look; when it leaves, it lets the next one look."""
+    def wake_first(self) -> None:
+        """Wakes the first call, which goes on if there is room, and then wakes the next one."""
         first = next(iter(self._waiting.values()), None)
         if first is not None and not first.done():
             first.set_result(None)

@@ -1,4 +1,4 @@
-"""Session: one graph of a package under ONNX Runtime, checked against its manifest."""
+"""Session: one graph of a package in ONNX Runtime, checked against the manifest."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -19,7 +19,7 @@ _GIVE_BACK = ("memory.enable_memory_arena_shrinkage", "cpu:0")
 
 
 class Session:
-    """A graph whose inputs and outputs are what its manifest says.
+    """A graph whose inputs and outputs are those of the manifest.
 
     Args:
         content: the ONNX file.
@@ -27,8 +27,8 @@ class Session:
         placement: where it runs.
 
     Raises:
-        PackageError: the graph cannot be loaded, or its inputs and outputs are not what the manifest says.
-        StartupError: the placement is on CUDA, and the session did not get CUDA.
+        PackageError: the graph cannot be loaded, or its inputs and outputs are not those of the manifest.
+        StartupError: the graph should run on CUDA, and ONNX Runtime does not provide it.
     """
 
     def __init__(self, content: bytes, graph: Graph, placement: Placement) -> None:
@@ -46,14 +46,14 @@ class Session:
         *,
         gives_back: bool = False,
     ) -> list[Array]:
-        """Returns the named outputs, each [batch, ...], for inputs that share their first axis.
+        """Runs the graph on inputs of one batch, and returns the named outputs, each [batch, ...].
 
         Args:
             feeds: inputs by name.
-            outputs: which to compute.
-            interrupt: what stops it.
-            gives_back: whether the memory that this and earlier runs took on the CPU is returned to the system
-                afterwards. The next run must allocate it again, which takes a large graph a third of its time.
+            outputs: names of the outputs to compute.
+            interrupt: stops the run.
+            gives_back: whether to return to the system, after the run, the CPU memory of this and earlier runs. The
+                next run allocates it again, which takes a large graph a third of its time.
 
         Raises:
             OutOfMemory: the batch needs more memory than there is.
@@ -80,14 +80,14 @@ def _open(content: bytes, file: str, placement: Placement) -> "onnxruntime.Infer
         raise PackageError(f"{file}: {exc}") from exc
     onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # fatal: what fails is raised, and a fallback is seen by the caller's check
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # which is what `check_weights` reads
+    options.log_severity_level = 4  # fatal: failures are raised, and the caller checks for a fallback
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that `check_weights` reads
     options.intra_op_num_threads = placement.threads
     options.inter_op_num_threads = 1
-    # Threads that spin between batches would take the processor from gRPC.
+    # Threads that spin between batches would take processor time from gRPC.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        # Its own fallback would print to stdout and go on without the provider, here or at any later run.
+        # ONNX Runtime's own fallback would print to stdout and go on without the provider, now or in a later run.
         return onnxruntime.InferenceSession(
             content, options, providers=provider_options(placement.provider), enable_fallback=0
         )
@@ -98,12 +98,12 @@ def _open(content: bytes, file: str, placement: Placement) -> "onnxruntime.Infer
 
 
 def _check_signature(session: "onnxruntime.InferenceSession", graph: Graph) -> None:
-    for kind, described, found in (
+    for kind, specs, nodes in (
         ("input", graph.inputs, session.get_inputs()),
         ("output", graph.outputs, session.get_outputs()),
     ):
-        in_graph = {node.name: (_dtype(node.type), _row_shape(node.shape)) for node in found}
-        in_manifest = {spec.name: (spec.dtype, list(spec.row_shape)) for spec in described}
+        in_graph = {node.name: (_dtype(node.type), _row_shape(node.shape)) for node in nodes}
+        in_manifest = {spec.name: (spec.dtype, list(spec.row_shape)) for spec in specs}
         if in_graph != in_manifest:
             differing = sorted({name for name, _ in _items(in_graph) ^ _items(in_manifest)})
             raise PackageError(f"{graph.file}: {kind} {', '.join(differing)} is not what the manifest says")
@@ -118,7 +118,7 @@ def _dtype(onnx_type: str) -> str:
 
 
 def _row_shape(shape: Sequence[int | str]) -> list[int]:
-    """Returns the axes after the batch; -1 for one that is not fixed, or where the first axis is."""
+    """Returns the axes after the batch; -1 for an axis that is not fixed, and [-1] if the batch axis is fixed."""
     if not shape or isinstance(shape[0], int):
         return [-1]
     return [axis if isinstance(axis, int) else -1 for axis in shape[1:]]

@@ -15,7 +15,7 @@ Places = npt.NDArray[np.intp]
 RunGraph = Callable[[Mapping[str, Array]], Sequence[Array]]
 
 # Rows to compare. Each runs alone once, which is what its other answers are held against.
-_LEAST_ROWS, _MOST_ROWS = 2, 16
+_MINIMUM_ROWS, _MAXIMUM_ROWS = 2, 16
 _LEAST_BATCHES = 2
 _ORDERS = 2
 
@@ -60,8 +60,8 @@ def probe_exactness(run: RunGraph, feeds: Mapping[str, Array], batch_rows: int, 
 def _alone(run: RunGraph, feeds: Mapping[str, Array], end: float) -> list[Array]:
     """Returns the answers of rows that each ran alone: of two at least, of no more than the time allows."""
     parts = []
-    for row in range(min(_MOST_ROWS, *map(len, feeds.values()))):
-        if row >= _LEAST_ROWS and time.monotonic() > end:
+    for row in range(min(_MAXIMUM_ROWS, *map(len, feeds.values()))):
+        if row >= _MINIMUM_ROWS and time.monotonic() > end:
             break
         parts.append(run({name: feed[row : row + 1] for name, feed in feeds.items()}))
     return [np.concatenate(answers) for answers in zip(*parts, strict=True)]

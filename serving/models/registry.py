@@ -8,7 +8,7 @@ from serving.models.repository import ModelKey
 from serving.models.served import Served
 from vaeserve.errors import InvalidInput, NotReady, UnknownName
 
-_MOST_NAMED = 16  # models that an error lists
+_MAXIMUM_NAMED = 16  # models that an error lists
 
 ModelT = TypeVar("ModelT", bound=LoadedModel)
 
@@ -97,5 +97,5 @@ class Models(Registry[Served]):
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _MAXIMUM_NAMED
+    return ", ".join(names[:_MAXIMUM_NAMED]) + (f" and {more} more" if more > 0 else "")

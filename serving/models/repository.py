@@ -21,10 +21,10 @@ from vaeserve.package.manifest import MANIFEST_FILE, Manifest
 
 _log = logging.getLogger(__name__)
 
-_LEAST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 0.5, 5.0  # between two looks
+_MINIMUM_PAUSE_SECONDS, _MAXIMUM_PAUSE_SECONDS = 0.5, 5.0  # between two looks
 _LOOK_PART = 1 / 50  # of all time, unless the pause is at its maximum
 _LONG_LOOK_SECONDS = 30.0
-MOST_ENTRIES = 10_000
+MAXIMUM_ENTRIES = 10_000
 """Maximum number of files and directories that one look lists; those inside packages do not count."""
 
 ModelKey = tuple[str, int]
@@ -71,14 +71,14 @@ class Repository:
 
     Args:
         directory: where to look.
-        most_entries: maximum number of files and directories that one look lists.
+        maximum_entries: maximum number of files and directories that one look lists.
     """
 
-    def __init__(self, directory: Path, most_entries: int = MOST_ENTRIES) -> None:
+    def __init__(self, directory: Path, maximum_entries: int = MAXIMUM_ENTRIES) -> None:
         self.directory = directory
-        self.pause_seconds = _LEAST_PAUSE_SECONDS
+        self.pause_seconds = _MINIMUM_PAUSE_SECONDS
         """Time to wait before the next look, so that looks take a small part of all time."""
-        self._most_entries = most_entries
+        self._most_entries = maximum_entries
         self._manifests: dict[Path, tuple[FileStamp, Manifest | PackageError]] = {}  # by real path
         self._known = self._manifests  # as of the look before
 
@@ -94,7 +94,7 @@ class Repository:
             _log.error("the disk of %s does not answer: until it does, no package is taken", self.directory)
         found = await looking
         pause_seconds = (time.monotonic() - began) / _LOOK_PART
-        self.pause_seconds = min(max(pause_seconds, _LEAST_PAUSE_SECONDS), _MOST_PAUSE_SECONDS)
+        self.pause_seconds = min(max(pause_seconds, _MINIMUM_PAUSE_SECONDS), _MAXIMUM_PAUSE_SECONDS)
         return found
 
     def look(self) -> Look:

@@ -19,7 +19,7 @@ from vaeserve.errors import StartupError
 
 _log = logging.getLogger(__name__)
 
-_MOST_THREADS = 16
+_MAXIMUM_THREADS = 16
 _SILENCE_SECONDS = 5.0  # after which a connection is closed
 _RETRY_SECONDS = 0.5
 
@@ -60,7 +60,7 @@ class HttpServer(ThreadingHTTPServer):
     def __init__(self, family: int, address: tuple[object, ...], pages: Pages) -> None:
         self.address_family = family
         self.pages = pages
-        self._free = threading.Semaphore(_MOST_THREADS)
+        self._free = threading.Semaphore(_MAXIMUM_THREADS)
         self._open: dict[HttpConnection, None] = {}  # oldest first, without those that were closed for newer ones
         super().__init__((str(address[0]), int(str(address[1]))), _Handler)
 

@@ -25,14 +25,14 @@ class CallAdmission(grpc.GenericRpcHandler):
 
     Args:
         tokens: who may call; None: everyone.
-        most_calls: maximum number of open RPCs; 0: no limit.
+        maximum_calls: maximum number of open RPCs; 0: no limit.
         calls: counts the open RPCs.
         tally: counts the calls that are refused.
     """
 
-    def __init__(self, tokens: Tokens | None, most_calls: int, calls: Calls, tally: CallTally) -> None:
+    def __init__(self, tokens: Tokens | None, maximum_calls: int, calls: Calls, tally: CallTally) -> None:
         self._tokens = tokens
-        self._most_calls = most_calls
+        self._maximum_calls = maximum_calls
         self._calls = calls
         self._tally = tally
 
@@ -50,7 +50,7 @@ class CallAdmission(grpc.GenericRpcHandler):
         try:
             if self._tokens:
                 self._tokens.check(authorization)
-            if 0 < self._most_calls <= self._calls.open:
+            if 0 < self._maximum_calls <= self._calls.open:
                 raise Overloaded(f"{self._calls.open} calls are in flight", _RETRY_SECONDS, reason="TOO_MANY_CALLS")
         except VaeError as exc:
             _log.debug("refused %s: %s", handler_call_details.method or "a call of an unknown method", exc)

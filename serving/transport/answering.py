@@ -42,7 +42,7 @@ class Answering:
         self.heap = Heap(self.held)
         self.reading = Reading(self.held, self.heap)
         self.calls = Calls()
-        self.calls.on_close.add(self.held.look_again)
+        self.calls.on_close.add(self.held.wake_waiting)
         self.tally = CallTally()
 
     def handlers(self, service: Service) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
@@ -131,7 +131,7 @@ class Answering:
             self.held.add(-size)
 
     def _check_open(self) -> None:
-        if self.calls.closed:
+        if self.calls.is_closed:
             raise ShuttingDown()
 
 

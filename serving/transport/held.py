@@ -37,7 +37,7 @@ class Held:
         self.bytes += _COPIES * size
         self._peak_bytes = max(self._peak_bytes, self.bytes)
         if size < 0:
-            self.look_again()
+            self.wake_waiting()
 
     def take_peak(self) -> int:
         """Returns the maximum that was held since the last call of this."""
@@ -74,10 +74,10 @@ class Held:
                 raise self.full(f"callers hold {self.bytes} bytes of {self.limit_bytes}")
             await self._rooms[is_request].wait(lambda: is_over() or self.fits(size, is_request=is_request), None)
 
-    def look_again(self) -> None:
-        """Wakes those who wait, to see whether it is over."""
+    def wake_waiting(self) -> None:
+        """Wakes the first of the requests and of the replies that wait, to see whether there is room or it is over."""
         for is_request in (False, True):
-            self._rooms[is_request].call_in()
+            self._rooms[is_request].wake_first()
 
     def full(self, message: str) -> Overloaded:
         """Counts a refusal, and returns its error."""

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _QUIET_SECONDS = 0.05
-_MOST_QUIET_WAITS = 20
+_MAXIMUM_QUIET_WAITS = 20
 
 
 class Calls:
     """Counts calls from their arrival until gRPC is done with them."""
 
     def __init__(self) -> None:
-        self.closed = False
+        self.is_closed = False
+        """Whether new calls are refused."""
         self.on_close: set[Callable[[], object]] = set()
-        """Called once calls are closed. A stream adds itself, because it waits for calls without being one."""
+        """Called once new calls are refused. A stream adds itself, because it waits for calls without being one."""
         self._arrived = 0
         self.in_flight = 0
         self.open = 0
@@ -45,13 +46,13 @@ class Calls:
         Calls that gRPC has read but not handed over are in flight too, and nobody can count them. So it waits until no
         call arrives for a while. It does not wait for callers who retry without end.
         """
-        self.closed = True
+        self.is_closed = True
         for notify in self.on_close:
             notify()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 await self._idle.wait()
-                for _ in range(_MOST_QUIET_WAITS):
+                for _ in range(_MAXIMUM_QUIET_WAITS):
                     arrived = self._arrived
                     await asyncio.sleep(_QUIET_SECONDS)
                     if self._arrived == arrived and self._idle.is_set():

@@ -65,7 +65,7 @@ def known_methods_only(
             answering = set()
             while True:
                 call = await super()._request_call()
-                task = asyncio.create_task(_refuse(call, admission))
+                task = asyncio.create_task(_answer(call, admission))
                 answering.add(task)
                 task.add_done_callback(answering.discard)
 
@@ -84,13 +84,23 @@ def known_methods_only(
     return server
 
 
-async def _refuse(call: object, admission: CallAdmission) -> None:
+async def _answer(call: object, admission: CallAdmission) -> None:
+    """Ends the call of an unknown method."""
     context = cygrpc._ServicerContext(call, None, None, asyncio.get_running_loop())
+    try:
+        await _refuse(context, admission)
+    except Exception:
+        _log.exception("refusing the call of an unknown method failed. This is a bug.")
+        context.set_code(grpc.StatusCode.INTERNAL)
+        context.set_details("the server failed")
+    with suppress(cygrpc.AbortError, grpc.aio.InternalError):  # raised by abort itself, and when the caller has left
+        await context.abort(context.code())
+
+
+async def _refuse(context: Any, admission: CallAdmission) -> None:  # noqa: ANN401, the stubs do not have it
     refusing: Any = admission.service(_CallDetails(context.invocation_metadata()))
     if refusing is None:
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details("Method not found!")
     else:
         await refusing.stream_stream(None, context)
-    with suppress(cygrpc.AbortError, grpc.aio.InternalError):  # raised by abort itself, and when the caller has left
-        await context.abort(context.code())

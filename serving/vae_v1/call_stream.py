@@ -19,7 +19,7 @@ from serving.vae_v1.streams import MESSAGE_BYTES, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
 from vaeserve.v1 import vae_pb2 as pb
 
-_MOST_CANCELLED = 65_536  # ids in a message: millions would hold up the event loop
+_MAXIMUM_CANCELLED = 65_536  # ids in a message: millions would hold up the event loop
 
 
 class CallStream:
@@ -79,7 +79,7 @@ class CallStream:
                     self._in_flight.leave()
             elif not self._window.calls and reading.done():
                 return reading.result()
-            elif not self._window.calls and self._in_flight.closed:
+            elif not self._window.calls and self._in_flight.is_closed:
                 raise ShuttingDown()
             else:
                 self._wake.clear()
@@ -100,8 +100,8 @@ class CallStream:
             self._window.arrive(size)
             if message is None:
                 await self._refuse_message(InvalidInput("request", "is not a message of the RPC's type"))
-            elif len(message.cancelled_ids) > _MOST_CANCELLED:
-                many = f"holds {len(message.cancelled_ids)} ids, a message takes at most {_MOST_CANCELLED}"
+            elif len(message.cancelled_ids) > _MAXIMUM_CANCELLED:
+                many = f"holds {len(message.cancelled_ids)} ids, a message takes at most {_MAXIMUM_CANCELLED}"
                 await self._refuse_message(InvalidInput("cancelled_ids", many))
             else:
                 self._calls.replies.any_order |= is_first and message.any_order
@@ -114,7 +114,7 @@ class CallStream:
 
     async def _may_read(self) -> bool:
         """Waits while callers hold too much memory. Returns whether to read on."""
-        await self._window.wait_for_memory(MESSAGE_BYTES, lambda: self._in_flight.closed)
+        await self._window.wait_for_memory(MESSAGE_BYTES, lambda: self._in_flight.is_closed)
         return not self._stops_reading
 
     async def _refuse_message(self, error: InvalidInput) -> None:
@@ -125,7 +125,7 @@ class CallStream:
 
     @property
     def _stops_reading(self) -> bool:
-        return self._window.is_closed or self._in_flight.closed
+        return self._window.is_closed or self._in_flight.is_closed
 
     async def _begin_all(self, message: pb.CallStreamRequest) -> None:
         cancelled = set(message.cancelled_ids)

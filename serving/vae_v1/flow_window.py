@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from serving.transport.held import Held
 
-_MOST_CALLS = 1024
+_MAXIMUM_CALLS = 1024
 
 
 class FlowWindow:
@@ -83,4 +83,4 @@ class FlowWindow:
             self._turn.cancel()
 
     def _fits(self, size: int) -> bool:
-        return not self.calls or (self.calls < _MOST_CALLS and self._bytes + size <= self._limit_bytes)
+        return not self.calls or (self.calls < _MAXIMUM_CALLS and self._bytes + size <= self._limit_bytes)

@@ -48,6 +48,10 @@ class Images:
         await self._work(lambda part: files.extend(encode_images(rows[part], spec)), len(rows), spec)
         return files
 
+    def close(self) -> None:
+        """Ends the threads once they are idle. Images that are not begun are left."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
     async def _work(self, work: Callable[[slice], None], rows: int, spec: DataSpec) -> None:
         """Does the work for all rows, a slice at a time."""
         loop, step = asyncio.get_running_loop(), max(1, min(_SLICE_ROWS, _SLICE_PIXELS // prod(spec.shape[:2])))

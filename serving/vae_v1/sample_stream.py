@@ -78,7 +78,7 @@ class _Sampling:
     async def _begin_some(self) -> bool:
         """Queues the rows of the next messages, once one fits. Returns whether any message is begun."""
         calls, held = self._streams.calls, self._streams.held
-        while self._next is not None and not calls.closed and len(self._begun) < _AHEAD:
+        while self._next is not None and not calls.is_closed and len(self._begun) < _AHEAD:
             size = _SAMPLE.takes_bytes(self._request, self._next, self._served.manifest)
             if held.fits(size):
                 self._begin(self._next, size)
@@ -86,7 +86,7 @@ class _Sampling:
             elif self._begun:
                 break
             else:
-                await held.wait_for_room(size, lambda: calls.closed)
+                await held.wait_for_room(size, lambda: calls.is_closed)
         return bool(self._begun)
 
     def _begin(self, rows: PriorRows, size: int) -> None:

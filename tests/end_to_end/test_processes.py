@@ -17,14 +17,23 @@ from vaeserve.errors import CallError, InvalidInput
 LATENT = np.zeros((1, 3), np.float32)
 
 
-@pytest.mark.parametrize("share_stream", [False, True])
-def test_a_client_goes_on_in_the_next_event_loop(server: RunningServer, share_stream: bool) -> None:
-    client = AsyncClient(server.target, share_stream=share_stream, timeout_seconds=30)
+def test_a_client_goes_on_in_the_next_event_loop(server: RunningServer) -> None:
+    client = AsyncClient(server.target, timeout_seconds=30)
     outputs = {asyncio.run(client.decode(LATENT)).output.tobytes() for _ in range(3)}
     assert len(outputs) == 1
     asyncio.run(client.close())
     with pytest.raises(CallError, match="the client is closed"):
         asyncio.run(client.decode(LATENT))
+
+
+def test_a_stream_that_is_open_in_one_event_loop_keeps_the_client_from_the_next(server: RunningServer) -> None:
+    client = AsyncClient(server.target, share_stream=True, timeout_seconds=30)
+    asyncio.run(client.decode(LATENT))
+    for _ in range(2):
+        with pytest.raises(InvalidInput, match="client: left a stream open in another event loop, which has ended"):
+            asyncio.run(client.decode(LATENT))
+    asyncio.run(client.close())
+    assert asyncio.run(copy.copy(client).decode(LATENT)).output.shape[0] == 1
 
 
 def test_two_loops_at_once_are_refused(server: RunningServer) -> None:

@@ -37,7 +37,8 @@ _PARALLEL_PARTS = 4  # enough to keep a server busy while replies travel, few en
 class AsyncClient:
     """Calls a server from one event loop at a time. A few of a large call's parts run at once.
 
-    Takes and raises what `Client` does; every method is awaited. After one loop has ended, another may use the client.
+    Takes and raises what `Client` does; every method is awaited. After one loop has ended, another may use the client,
+    unless calls share a stream.
 
     Args:
         target: as of `Client`.
@@ -157,7 +158,7 @@ class AsyncClient:
 
         Raises:
             CallError: the client is closed.
-            InvalidInput: another event loop is using it.
+            InvalidInput: another event loop is using it, or has left its stream open.
         """
         if self._endpoint.is_closed:
             raise client_closed()
@@ -165,8 +166,10 @@ class AsyncClient:
         if self._channel is None or self._loop is not loop:
             if self._loop is not None and self._loop.is_running():
                 raise InvalidInput("client", "is in use by another event loop: make one client for each loop")
+            if self._shared is not None:  # gRPC would hand this loop the stream's last events, which it cannot deliver
+                problem = "left a stream open in another event loop, which has ended: make one client for each loop"
+                raise InvalidInput("client", f"{problem}, or do without share_stream")
             self._loop, self._channel = loop, open_async_channel(self._endpoint.connection)
-            self._shared = None
         return VaeServiceStub(self._channel)
 
     @property

@@ -3,6 +3,7 @@
 The functions of `calls` have the defaults; the methods of `Client` say what each option means.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -75,3 +76,10 @@ class ReconstructOptions(ModelOptions, total=False):
     seed: int | None
     first_row: int
     output: DecodeOutput
+
+
+def refuse_unknown(method: str, options: Iterable[str], known: type) -> None:
+    """Raises TypeError, as Python does, for an option that a method does not take."""
+    for name in options:
+        if name not in known.__annotations__:
+            raise TypeError(f"{method}() got an unexpected keyword argument {name!r}")

@@ -8,7 +8,7 @@ from vaeserve.client import calls
 from vaeserve.client.call import choose_seed
 from vaeserve.client.conversation import Join
 from vaeserve.client.description import Model
-from vaeserve.client.options import DrawOptions
+from vaeserve.client.options import DrawOptions, refuse_unknown
 from vaeserve.client.results import Sampled
 from vaeserve.client.scalars import integer
 from vaeserve.errors import CallError
@@ -39,6 +39,7 @@ class Samples:
         first_row: int = 0,
         **options: Unpack[DrawOptions],
     ) -> None:
+        refuse_unknown("sample_stream", options, DrawOptions)
         self._sample = partial(calls.sample, seed=choose_seed(seed), **options)
         self.route = self._sample(count, first_row=first_row).route
         self._left = count

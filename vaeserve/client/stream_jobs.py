@@ -14,6 +14,7 @@ from vaeserve.client.options import (
     EncodeOutput,
     ModelOptions,
     ReconstructLatent,
+    refuse_unknown,
 )
 from vaeserve.client.results import Decoded, Encoded, Reconstructed
 from vaeserve.client.scalars import integer
@@ -33,12 +34,14 @@ def encode_job(
     *, output: EncodeOutput = "mean", seed: int | None = None, first_row: int = 0, **options: Unpack[ModelOptions]
 ) -> StreamJob[pb.EncodeResponse, Encoded]:
     """Encodes batches."""
+    refuse_unknown("encode_stream", options, ModelOptions)
     encode = partial(calls.encode, output=output, **options)
     return _counting(encode, seed, first_row, is_drawn=output == "sample")
 
 
 def decode_job(**options: Unpack[DecodeOptions]) -> StreamJob[pb.DecodeResponse, Decoded]:
     """Decodes batches."""
+    refuse_unknown("decode_stream", options, DecodeOptions)
     decode = partial(calls.decode, **options)
     return StreamJob(decode([0]).route, decode)  # the call finds wrong options before anything is sent
 
@@ -52,6 +55,7 @@ def reconstruct_job(
     **options: Unpack[ModelOptions],
 ) -> StreamJob[pb.ReconstructResponse, Reconstructed]:
     """Reconstructs batches."""
+    refuse_unknown("reconstruct_stream", options, ModelOptions)
     reconstruct = partial(calls.reconstruct, latent=latent, output=output, **options)
     return _counting(reconstruct, seed, first_row, is_drawn=latent == "sample")
 

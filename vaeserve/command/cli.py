@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from io import TextIOWrapper
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from vaeserve.command.parser import did_you_mean
@@ -103,8 +104,9 @@ def _run(arguments: list[str]) -> int:
         return _fail(f"no such verb: {name}{did_you_mean(name, VERBS)}; `vae --help` lists them", 2)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC also returns what it logs, and that is our one line
     half = verb.module.partition(".")[0]
-    if (file := _file_in_place_of(half)) is not None:
-        return _fail(f"{file}: hides the package {half}, which `vae {name}` needs: rename the file, or run `vae`", 1)
+    if (other := _path_in_place_of(half)) is not None:
+        kind = "folder" if other.is_dir() else "file"
+        return _fail(f"{other}: hides the package {half}, which `vae {name}` needs: rename the {kind}, or run `vae`", 1)
     try:
         code: int = getattr(importlib.import_module(verb.module), name)(rest)
     except ModuleNotFoundError as exc:
@@ -115,13 +117,16 @@ def _run(arguments: list[str]) -> int:
     return code
 
 
-def _file_in_place_of(package: str) -> str | None:
-    """Returns the path of a caller's own file, for example serving.py, that Python finds before our package.
+def _path_in_place_of(package: str) -> Path | None:
+    """Returns a caller's own file or folder, for example serving.py or serving/, that Python finds before our package.
 
     `python -m vaeserve` looks in the current directory first.
     """
-    spec = None if package in sys.modules else importlib.util.find_spec(package)
-    return None if spec is None or spec.submodule_search_locations is not None else spec.origin
+    spec = None if package in sys.modules or package == "vaeserve" else importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    found = Path(spec.origin) if spec.submodule_search_locations is None else Path(spec.origin).parent
+    return None if found.resolve() == Path(__file__).resolve().parents[2] / package else found
 
 
 def _open_streams() -> None:

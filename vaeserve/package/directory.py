@@ -166,11 +166,20 @@ def read_manifest(directory: Path) -> Manifest:
     except ValueError as exc:
         raise PackageError(f"{source}: {exc}") from exc
     except OSError as exc:
-        inner = directory / "model"  # where a run keeps its package
-        if isinstance(exc, FileNotFoundError) and (inner / MANIFEST_FILE).exists():
-            raise PackageError(f"{directory} is not a model package: try {inner}") from exc
+        near = _package_near(directory)
+        if near is not None:
+            raise PackageError(f"{directory} is not a model package: try {near}") from exc
         raise PackageError(f"{directory} is not a model package: cannot read {MANIFEST_FILE}: {exc.strerror}") from exc
     return Manifest.parse(text, str(source))
+
+
+def _package_near(path: Path) -> Path | None:
+    """Returns the package that was probably meant: that of a run, or the one that a file of either lies beside."""
+    folder = path if path.is_dir() else path.parent
+    for near in (folder, folder / "model"):  # where a run keeps its package
+        if near != path and (near / MANIFEST_FILE).is_file():
+            return near
+    return None
 
 
 def _replaces_package(directory: Path, overwrite: bool) -> bool:

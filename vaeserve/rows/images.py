@@ -78,6 +78,23 @@ def check_image(content: bytes, field: str, spec: DataSpec) -> ImageFile:
     return file
 
 
+def decode_image(content: bytes, field: str, spec: DataSpec) -> Pixels:
+    """Returns an image's pixels, in the model's channels; `takes_images` must hold.
+
+    Raises:
+        InvalidInput: as of `decode_images`.
+    """
+    file = check_image(content, field, spec)
+    try:
+        with open_image(file) as image:
+            image.load()
+            return _pixels(upright(image, file), spec.shape[2])
+    except Unfit as exc:
+        raise InvalidInput(field, str(exc)) from exc
+    except Exception as exc:  # Pillow does not document what it raises for malicious bytes
+        raise InvalidInput(field, f"is not an intact {file.format}") from exc
+
+
 def decode_images(images: Sequence[bytes], field: str, first_row: int, spec: DataSpec) -> AnyArray:
     """Returns images as rows of data: [rows, *spec.shape] of spec.dtype, in [spec.minimum, spec.maximum].
 
@@ -90,7 +107,7 @@ def decode_images(images: Sequence[bytes], field: str, first_row: int, spec: Dat
     Raises:
         InvalidInput: an image does not fit, or is cut short or altered.
     """
-    pixels = [_decode(image, f"{field}[{first_row + row}]", spec) for row, image in enumerate(images)]
+    pixels = [decode_image(image, f"{field}[{first_row + row}]", spec) for row, image in enumerate(images)]
     return to_rows(np.stack(pixels), spec)
 
 
@@ -135,18 +152,6 @@ def png(picture: Pixels, compression: int = 6) -> bytes:
     flat = picture[:, :, 0] if picture.shape[2] == 1 else picture
     Image.fromarray(flat).save(file, "PNG", compress_level=compression)
     return file.getvalue()
-
-
-def _decode(content: bytes, field: str, spec: DataSpec) -> Pixels:
-    file = check_image(content, field, spec)
-    try:
-        with open_image(file) as image:
-            image.load()
-            return _pixels(upright(image, file), spec.shape[2])
-    except Unfit as exc:
-        raise InvalidInput(field, str(exc)) from exc
-    except Exception as exc:  # Pillow does not document what it raises for malicious bytes
-        raise InvalidInput(field, f"is not an intact {file.format}") from exc
 
 
 def _check_size(file: ImageFile, field: str, spec: DataSpec) -> None:

@@ -60,7 +60,9 @@ def _parse(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
         raise InvalidInput(name, f"begins with {head[:4].hex()}, an IDX file of this kind with {magic.hex()}")
     if len(head) < 4 + 4 * dimensions:
         raise InvalidInput(name, "is cut short in its header")
-    shape = struct.unpack(f">{dimensions}I", head[4:])
+    shape = struct.unpack(f">{dimensions}i", head[4:])
+    if min(shape) < 0:
+        raise InvalidInput(name, f"has a negative count in its header: {list(shape)}")
     size = prod(shape)
     if not size:
         raise InvalidInput(name, f"is empty: its header says {list(shape)}")

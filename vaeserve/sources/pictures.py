@@ -11,7 +11,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.printable import printable
-from vaeserve.rows.images import check_image, takes_images, to_rows
+from vaeserve.rows.images import decode_image, takes_images, to_rows
 from vaeserve.sources.picture import Wanted, parse_picture, read_file
 
 _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
@@ -63,7 +63,7 @@ def fit_picture(content: bytes, name: str, spec: DataSpec) -> AnyArray | bytes:
     """
     if spec.image_fit is None:
         if takes_images(spec):
-            check_image(content, name, spec)
+            decode_image(content, name, spec)
         return content
     height, width, channels = spec.shape
     picture = parse_picture(content, name, Wanted((height, width), spec.image_fit.fit, spec.image_fit.channels))

@@ -67,7 +67,7 @@ def test_bulk_calls_leave_room_in_the_queue_for_others() -> None:
         bulk = [asyncio.create_task(batcher.submit(Numbers([i] * 2), bulk=True, patient=True)) for i in range(9)]
         await asyncio.sleep(0)
         assert batcher.waiting_rows == 6
-        with pytest.raises(Overloaded):
+        with pytest.raises(Overloaded, match=r"^6 bulk rows are waiting, their limit of 6 leaves no room for 1 more$"):
             await batcher.submit(Numbers([9]), bulk=True)
         interactive = asyncio.create_task(batcher.submit(Numbers([10, 11])))
         await asyncio.sleep(0)
@@ -102,6 +102,21 @@ def test_a_large_bulk_call_is_not_kept_out_of_the_queue_by_a_crowd(others_are_bu
         await asyncio.gather(held, *crowd)
 
     play(scenario, queue_rows=16)
+
+
+def test_a_bulk_call_that_waits_behind_others_is_told_so() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        patient = [asyncio.create_task(batcher.submit(Numbers([i] * 5), bulk=True, patient=True)) for i in range(2)]
+        for _ in range(2):  # after one turn the first is queued, after another the second waits for room
+            await asyncio.sleep(0)
+        assert batcher.waiting_rows == 5
+        with pytest.raises(Overloaded, match=r"^bulk calls are waiting for room in the queue, and a later bulk call"):
+            await batcher.submit(Numbers([9]), bulk=True)
+        doubler.free.set()
+        await asyncio.gather(held, *patient)
+
+    play(scenario, queue_rows=8)
 
 
 def test_a_patient_call_that_can_never_fit_is_refused() -> None:

@@ -13,7 +13,7 @@ async def _turns(gathering: Gathering, *, arriving: int = 0) -> int:
         nonlocal turns
         turns += 1
         if turns <= arriving:
-            gathering.arrived()
+            gathering.count_call()
         return True
 
     await gathering.catch_up(may_wait)
@@ -46,4 +46,4 @@ def test_a_crowd_is_noticed_at_the_first_try() -> None:
     while not asyncio.run(_turns(gathering)):
         pass
     gathering.learn(8)
-    assert not gathering.is_lonely
+    assert not gathering.skips_waiting

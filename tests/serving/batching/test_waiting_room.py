@@ -18,16 +18,16 @@ def test_the_first_is_not_passed_by_those_who_need_less() -> None:
 
         tasks = [asyncio.create_task(enter(name, need)) for name, need in (("large", 5), ("small", 1))]
         await asyncio.sleep(0)
-        assert room.is_sought
+        assert room.has_waiters
         free = 1
-        room.call_in()
+        room.wake_first()
         await asyncio.sleep(0.01)
         assert order == []
         free = 5
-        room.call_in()
+        room.wake_first()
         await asyncio.gather(*tasks)
         assert order == ["large", "small"]
-        assert not room.is_sought
+        assert not room.has_waiters
 
     asyncio.run(scenario())
 
@@ -43,7 +43,7 @@ def test_who_leaves_or_is_late_makes_way() -> None:
         with pytest.raises(DeadlinePassed):
             await late
         is_free = True
-        room.call_in()
+        room.wake_first()
         await asyncio.wait_for(last, 10)
 
     asyncio.run(scenario())

@@ -158,9 +158,9 @@ def test_only_so_much_is_looked_at_and_what_is_nearest_first(tmp_path: Path) -> 
     publish(tmp_path / "z")
     publish(tmp_path / "a" / "package", version=2)
     publish(tmp_path / "c" / "package", version=3)
-    found = Repository(tmp_path, most_entries=6).look()
+    found = Repository(tmp_path, maximum_entries=6).look()
     assert sorted(one.key for one in found.packages) == [("tiny", 1), ("tiny", 2)]
     said = f"{tmp_path} holds more than 6 files and directories: the rest was not looked at"
     assert found.unreadable == [(tmp_path, (), said)]
-    assert len(Repository(tmp_path, most_entries=12).look().packages) == 3
-    assert Repository(tmp_path, most_entries=12).look().unreadable == []
+    assert len(Repository(tmp_path, maximum_entries=12).look().packages) == 3
+    assert Repository(tmp_path, maximum_entries=12).look().unreadable == []

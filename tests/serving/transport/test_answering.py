@@ -127,7 +127,7 @@ def test_a_stream_is_answered_and_both_services_have_their_health(settings: Sett
 
 def test_once_calls_are_closed_both_kinds_are_told_to_go_elsewhere(settings: Settings) -> None:
     async def scenario(channel: grpc.aio.Channel, answering: Answering) -> None:
-        answering.calls.closed = True
+        answering.calls.is_closed = True
         error, _ = await ask(channel, b"tiny")
         assert isinstance(error, grpc.aio.AioRpcError)
         assert error.code() == grpc.StatusCode.UNAVAILABLE
@@ -135,6 +135,6 @@ def test_once_calls_are_closed_both_kinds_are_told_to_go_elsewhere(settings: Set
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await counting(b"").read()
         assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
-        answering.calls.closed = False
+        answering.calls.is_closed = False
 
     play(settings, scenario)

@@ -67,7 +67,7 @@ def test_who_waits_gets_room_in_turn_and_who_needs_too_much_is_refused() -> None
         last = asyncio.create_task(held.wait_for_room(2**10, lambda: is_over))
         await asyncio.sleep(0)
         is_over = True
-        held.look_again()
+        held.wake_waiting()
         await last
 
     asyncio.run(scenario())

@@ -1,8 +1,15 @@
 """Calls of methods that nobody serves, and metadata that is not text: answered, and kept out of the log."""
 
+import asyncio
+from typing import Any, Never
+
 import grpc
 import pytest
 
+from serving.tally import CallTally
+from serving.transport.admission import CallAdmission
+from serving.transport.in_flight import Calls
+from serving.transport.methods import known_methods_only
 from tests.support import http2
 from tests.support.servers import RunningServer, StartServer
 from vaeserve import Client
@@ -69,3 +76,28 @@ def test_a_token_that_is_no_text_is_refused_and_not_told(
         connection.sendall(http2.call(403, LIST_MODELS, (b"authorization", b"Bearer secret-token")))
         assert b"grpc-status\x010" in http2.answer(connection)
     assert server.stop() == ""
+
+
+def test_a_refusal_that_fails_is_answered_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(CallAdmission):
+        def service(self, handler_call_details: object) -> Never:
+            raise RuntimeError("admission broke")
+
+    async def call() -> grpc.aio.AioRpcError:
+        admission = Broken(None, 0, Calls(), CallTally())
+        server = known_methods_only(admission, [], lambda: None)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            unknown: grpc.aio.UnaryUnaryMultiCallable[Any, Any] = channel.unary_unary("/vae.v1.VaeService/Unknown")
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await unknown(b"", timeout=20)
+        await server.stop(0)
+        return failed.value
+
+    error = asyncio.run(call())
+    assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "the server failed")
+    [record] = [record for record in caplog.records if record.name.startswith("serving")]
+    assert record.exc_info is not None
+    assert "admission broke" in caplog.text
+    assert "never retrieved" not in caplog.text

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -230,3 +231,13 @@ def test_rows_keep_their_order_and_errors_their_row() -> None:
             await threads.decode([*PNGS[:149], b""], "images", COUNTS)
 
     asyncio.run(run())
+
+
+def test_closing_ends_the_threads() -> None:
+    before = set(threading.enumerate())
+    images = Images(1)
+    asyncio.run(images.decode(PNGS[:2], "images", COUNTS))
+    began = set(threading.enumerate()) - before
+    assert began
+    images.close()
+    assert not any(thread.is_alive() for thread in began)

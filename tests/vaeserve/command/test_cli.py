@@ -94,7 +94,8 @@ def test_completion_does_without_a_half_that_is_not_there(tmp_path: Path) -> Non
 
 
 def lay_out(directory: Path, **files: str) -> None:
-    """Writes a half that stands before the real one; `serving__cli` is serving/cli.py."""
+    """Writes a half that stands beside a copy of vaeserve; `serving__cli` is serving/cli.py."""
+    shutil.copytree(ROOT / "vaeserve", directory / "vaeserve", ignore=shutil.ignore_patterns("__pycache__"))
     for name, content in files.items():
         path = directory / f"{name.replace('__', '/')}.py"
         path.parent.mkdir(exist_ok=True)
@@ -132,15 +133,23 @@ def test_missing_half_is_named(tmp_path: Path, present: list[str]) -> None:
 
 
 @pytest.mark.parametrize("verb", ["serve", "train"])
-def test_a_callers_own_file_with_the_name_of_a_half_is_named_and_not_run(verb: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_callers_own_file_or_folder_with_the_name_of_a_half_is_named_and_not_run(
+    verb: str, kind: str, tmp_path: Path
+) -> None:
     half = VERBS[verb].module.partition(".")[0]
-    (tmp_path / f"{half}.py").write_text("print('run')\n")
+    other = tmp_path / (f"{half}.py" if kind == "file" else half)
+    content = other
+    if kind == "folder":
+        other.mkdir()
+        content = other / "__init__.py"
+    content.write_text("print('run')\n")
     command = [sys.executable, "-m", "vaeserve", verb, "x"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    hidden = f"{half}.py: hides the package {half}, which `vae {verb}` needs: rename the file, or run `vae`\n"
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"vae: {tmp_path}/{hidden}"
+    hidden = f"hides the package {half}, which `vae {verb}` needs: rename the {kind}, or run `vae`\n"
+    assert done.stderr == f"vae: {other}: {hidden}"
 
 
 def test_a_callers_own_vae_py_is_harmless(tmp_path: Path) -> None:

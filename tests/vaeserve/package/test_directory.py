@@ -60,6 +60,14 @@ def test_the_directory_of_a_run_hints_at_its_package(contents: "Contents", tmp_p
         ModelPackage.open(tmp_path / "run")
 
 
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "model/manifest.json", "model/encoder.onnx"])
+def test_a_file_of_a_run_or_of_a_package_hints_at_the_package(name: str, contents: "Contents", tmp_path: Path) -> None:
+    ModelPackage.write(tmp_path / "run" / "model", contents.manifest, contents.files)
+    (tmp_path / "run" / "checkpoint.safetensors").touch()
+    with pytest.raises(PackageError, match=rf"/run/{name} is not a model package: try {tmp_path}/run/model$"):
+        ModelPackage.open(tmp_path / "run" / name)
+
+
 def test_a_place_can_be_checked_before_any_work(package: ModelPackage, tmp_path: Path) -> None:
     check_place(tmp_path / "new")
     with pytest.raises(PackageError, match=r"already exists; choose another directory$"):

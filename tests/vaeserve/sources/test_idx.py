@@ -46,7 +46,8 @@ def test_what_was_written_is_read(content: bytes, tmp_path: Path) -> None:
         (PACKED[:-9], "f: is not an intact gzip file, or is cut short"),
         (PACKED[:30] + b"\0\0\0" + PACKED[33:], "f: is not an intact gzip file, or is cut short"),
         (idx(IMAGES[:0]), r"f: is empty: its header says \[0, 4, 3\]"),
-        (WHOLE[:4] + b"\xff" * 12, "f: needs .* GiB of memory"),
+        (WHOLE[:4] + b"\x7f" * 12, "f: needs .* GiB of memory"),
+        (WHOLE[:4] + b"\xff" * 8 + WHOLE[12:], r"f: has a negative count in its header: \[-1, -1, 3\]$"),
     ],
 )
 def test_what_is_no_idx_file_is_told_so(content: bytes, said: str) -> None:

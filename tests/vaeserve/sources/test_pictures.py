@@ -58,6 +58,9 @@ def test_without_a_fit_the_files_themselves_are_the_rows(folder: Path) -> None:
     assert ([str(file.relative_to(folder)) for file in found.files], found.skipped) == (NAMES, ())
     with pytest.raises(InvalidInput, match=r"a/1\.png: is 5 x 4 pixels, must be 5 x 5"):
         read_rows(picture_files([folder]), spec(shape=(5, 5, 3)))
+    Image.new("RGBA", (5, 4), (1, 2, 3, 100)).save(folder / "clear.png")
+    with pytest.raises(InvalidInput, match=r"faces/clear\.png: has transparent pixels, the model has no alpha"):
+        read_rows(picture_files([folder]), spec())
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
