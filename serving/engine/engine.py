@@ -70,11 +70,11 @@ class Engine:
         finite = refuse_non_finite("encoder", answers, batch, join(latents))
         if not any(rows.log_variance for rows in batch):
             return finite
-        shown = [
+        asked = [
             latent if answer.log_variance is None else answer.log_variance
             for latent, answer in zip(latents, answers, strict=True)
         ]
-        return refuse_non_finite("encoder", finite, batch, join(shown))
+        return refuse_non_finite("encoder", finite, batch, join(asked))
 
     def reconstruct(
         self, batch: Sequence[ReconstructRows], interrupt: Interrupt | None = None
@@ -86,10 +86,10 @@ class Engine:
             EngineFailure: a graph could not be run.
         """
         data, moments, latents = self._infer(batch, self._has_posterior, interrupt)
-        shown = {rows.output for rows in batch}
+        wanted = {rows.output for rows in batch}
         extra = ["parameters"] * (self._likelihood is not None)
-        decoded = self._run_decoder(latents, shown, extra, interrupt)
-        outputs = {name: split(decoded[name], batch) for name in shown}
+        decoded = self._run_decoder(latents, wanted, extra, interrupt)
+        outputs = {name: split(decoded[name], batch) for name in wanted}
         errors = split(_squared_error(data, decoded["expectation"]), batch)
         nats = self._score(batch, data, decoded.get("parameters"), interrupt)
         kl = [None] * len(batch) if moments is None else split(_sum_rows(kl_by_dimension(*moments)), batch)
@@ -109,19 +109,19 @@ class Engine:
         """
         drawn = iter(self._draw([rows for rows in batch if isinstance(rows, PriorRows)], interrupt))
         latents = [rows.latent if isinstance(rows, LatentRows) else next(drawn) for rows in batch]
-        shown = {rows.output for rows in batch}
-        decoded = self._run_decoder(latents, shown, [], interrupt)
-        parts = {name: split(decoded[name], batch) for name in shown}
+        wanted = {rows.output for rows in batch}
+        decoded = self._run_decoder(latents, wanted, [], interrupt)
+        parts = {name: split(decoded[name], batch) for name in wanted}
         decodings = [DecodeResult(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
         answers = refuse_non_finite("decoder", decodings, batch, decoded["expectation"])
         return refuse_non_finite("prior", answers, batch, join(latents)) if self._priors else answers
 
     def _run_decoder(
-        self, latents: Sequence[Array], shown: AbstractSet[str], extra: Sequence[str], interrupt: Interrupt | None
+        self, latents: Sequence[Array], wanted: AbstractSet[str], extra: Sequence[str], interrupt: Interrupt | None
     ) -> dict[str, Array]:
-        """Returns the outputs to show, the extra ones, and the expectation: rounded data would hide NaN."""
-        wanted = [*sorted(shown | {"expectation"}), *extra]
-        return dict(zip(wanted, self._decoder.run({"latent": join(latents)}, wanted, interrupt), strict=True))
+        """Returns the wanted outputs, the extra ones, and the expectation: rounded data would hide NaN."""
+        names = [*sorted(wanted | {"expectation"}), *extra]
+        return dict(zip(names, self._decoder.run({"latent": join(latents)}, names, interrupt), strict=True))
 
     def _infer(
         self, batch: Sequence[DataRows], wants_moments: bool, interrupt: Interrupt | None

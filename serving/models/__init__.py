@@ -10,6 +10,6 @@ limited     loads on threads of their own, and what becomes of one that takes to
 loading     loading a model means proving it
 proof       whether the graphs answer as the trainer's did, in the batches that will be served
 exactness   whether a row's bits depend on its batch
-execution   how a model's graphs are run: as told, as known, or as measured
+execution   how a model's graphs are run: as set, as cached, or as measured
 measuring   measures graphs with several numbers of threads and batch sizes
 """

@@ -60,13 +60,13 @@ class Tuned(BaseModel):
     onnxruntime: str
 
 
-def decide(place: TuningPlace, settings: Settings, known: Execution | None, open_runner: OpenRunner) -> Execution:
+def decide(place: TuningPlace, settings: Settings, earlier: Execution | None, open_runner: OpenRunner) -> Execution:
     """Returns how a pair is to be run.
 
     Args:
         place: the pair, and where it runs.
-        settings: each part may be set. The rest comes from the cache, from `known`, or is measured.
-        known: how an earlier version of the model is run. Measuring again would disturb that version's callers.
+        settings: each part may be set. The rest comes from the cache, from `earlier`, or is measured.
+        earlier: how an earlier version of the model is run. Measuring again would disturb that version's callers.
         open_runner: opens the graphs for a number of threads, to measure them.
     """
     executors, threads, batch_rows = settings.executors, settings.threads, settings.batch_rows
@@ -74,13 +74,13 @@ def decide(place: TuningPlace, settings: Settings, known: Execution | None, open
         threads = max(1, place.cpus // executors)
     if threads and batch_rows:
         return Execution(executors or max(1, place.cpus // threads), threads, batch_rows, "set")
-    found = _read(place, settings.tuning_cache) or known
-    if found is None or threads not in (0, found.threads):
+    tuned = _read(place, settings.tuning_cache) or earlier
+    if tuned is None or threads not in (0, tuned.threads):
         candidates = [threads] if threads else thread_counts(place.cpus)
         best = cheapest(measure(open_runner, candidates, place.cpus, _START_SECONDS))
-        found = Execution(best.executors, best.threads, best.batch_rows, "measured")
+        tuned = Execution(best.executors, best.threads, best.batch_rows, "measured")
     return Execution(
-        executors or found.executors, threads or found.threads, batch_rows or found.batch_rows, found.source
+        executors or tuned.executors, threads or tuned.threads, batch_rows or tuned.batch_rows, tuned.source
     )
 
 

@@ -38,14 +38,14 @@ class ProvedModel(NamedTuple):
 
 
 def load(
-    directory: Path, settings: Settings, known: Execution | None = None, interrupt: Interrupt | None = None
+    directory: Path, settings: Settings, earlier: Execution | None = None, interrupt: Interrupt | None = None
 ) -> ProvedModel:
     """Opens a package, proves it on the provider that will run it, finds out how to run it best, and warms it up.
 
     Args:
         directory: the package.
         settings: names the provider, and what of the execution is set.
-        known: how an earlier version of the model is run.
+        earlier: how an earlier version of the model is run.
         interrupt: what stops it, while it runs graphs.
 
     Raises:
@@ -58,7 +58,7 @@ def load(
     manifest = package.manifest
     graphs = OpenedGraphs(package, settings.provider, interrupt)
     place = TuningPlace.here(manifest.fingerprint, graphs.provider)
-    execution = decide(place, settings, known, graphs.open_runner)
+    execution = decide(place, settings, earlier, graphs.open_runner)
     probes, rows = package.read_probes(), execution.batch_rows
     while True:
         proof = Proof(manifest, probes, graphs.provider, graphs.settle(execution.threads), interrupt)

@@ -159,7 +159,7 @@ class Reloader:
 
     async def _load(self, package: Found) -> ProvedModel:
         try:
-            work = partial(load, package.directory, self._settings, self._known(package.key[0]))
+            work = partial(load, package.directory, self._settings, self._execution_of(package.key[0]))
             proved = await run_limited(f"loading {package.directory}", work, self._settings.load_seconds)
         except VaeError:
             raise
@@ -170,7 +170,7 @@ class Reloader:
             raise PackageError(f"{package.directory} was replaced while it was loaded")
         return proved
 
-    def _known(self, name: str) -> Execution | None:
+    def _execution_of(self, name: str) -> Execution | None:
         """Returns how the newest served version of a model is run."""
         served = [one for one in self._models if one.key[0] == name]
         return max(served, key=lambda one: one.key).execution if served else None

@@ -15,8 +15,8 @@ from training.data.split import Split, reorder, split
 from training.settings.source import KNOWN, DataKind, Source, kind_of
 from vaeserve.errors import InvalidInput, TrainingError
 from vaeserve.files import AnyArray
+from vaeserve.printable import printable
 from vaeserve.sources.content import Content, describe_rows
-from vaeserve.sources.names import shown
 
 
 def load_dataset(source: Source) -> Dataset:
@@ -37,7 +37,7 @@ def load_dataset(source: Source) -> Dataset:
 
 
 def _load(source: Source, kind: DataKind) -> Dataset:
-    content, name = _read(source, kind), shown(Path(source.dataset))
+    content, name = _read(source, kind), printable(Path(source.dataset))
     parts = split(content, source.validation_rows, name)
     if content.spec.kind == "table":
         content = leave_out_constant(content, parts.train, name, source.skip_bad)
@@ -82,8 +82,8 @@ def _read(source: Source, kind: DataKind) -> Content:
 
 def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
     if source.binarised and content.spec.dtype != "uint8":
-        raise TrainingError(f"--binarised: is for images, not for {shown(source.dataset)}")
-    folder = f"{shown(Path(source.dataset).parent)}/"
+        raise TrainingError(f"--binarised: is for images, not for {printable(source.dataset)}")
+    folder = f"{printable(Path(source.dataset).parent)}/"
     values = np.ascontiguousarray(content.values)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     sha256 = _digest(values, parts)
@@ -118,7 +118,7 @@ def _look(source: Source, content: Content, train: AnyArray) -> list[str]:
     Raises:
         TrainingError: all images are alike.
     """
-    spec, name = content.spec, shown(Path(source.dataset))
+    spec, name = content.spec, printable(Path(source.dataset))
     if spec.kind != "image":
         return []
     if all((row == train[0]).all() for row in train):  # stops at the first that differs, and needs no memory

@@ -16,9 +16,9 @@ from sklearn.datasets import fetch_openml, get_data_home
 
 from vaeserve.errors import TrainingError
 from vaeserve.files import AnyArray, write_whole
+from vaeserve.printable import printable
 from vaeserve.sources.content import ClassLabels, Content, images_spec
 from vaeserve.sources.idx import read_idx
-from vaeserve.sources.names import shown
 
 TRAINING_ROWS, TEST_ROWS = 60_000, 10_000  # of the originals
 _PARTS = ("train", "t10k")
@@ -61,7 +61,7 @@ def read_mnist(name: str, data_dir: Path | None) -> Content:
     (training, _), (test, _) = parts
     if training.shape[1:] != test.shape[1:]:
         raise TrainingError(
-            f"{shown(data_dir)}: images to train on are {_size(training)}, those to test on {_size(test)} pixels"
+            f"{printable(data_dir)}: images to train on are {_size(training)}, those to test on {_size(test)} pixels"
         )
     values, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return _content(name, values, labels, len(test))
@@ -105,7 +105,7 @@ def _fetch(name: str) -> tuple[AnyArray, ClassLabels]:
     except MemoryError:
         raise
     except Exception as exc:  # the network, decompression, checksums and parsing raise errors of many classes
-        reason = shown(getattr(exc, "reason", None) or (exc if isinstance(exc, _CLEAR) else repr(exc)))
+        reason = printable(getattr(exc, "reason", None) or (exc if isinstance(exc, _CLEAR) else repr(exc)))
         raise TrainingError(f"{name}: cannot be downloaded from openml.org: {reason}{hint}") from exc
     values = np.asarray(bunch.data).astype(np.uint8)
     if hashlib.sha256(values.tobytes()).hexdigest() != original.sha256:
@@ -145,7 +145,7 @@ def _read_part(data_dir: Path, part: str) -> tuple[AnyArray, ClassLabels]:
     images, labels = read_idx(images_file, 3), read_idx(labels_file, 1)
     if len(images) != len(labels):
         raise TrainingError(
-            f"{shown(images_file)}: holds {len(images)} images, {labels_file.name} {len(labels)} labels"
+            f"{printable(images_file)}: holds {len(images)} images, {labels_file.name} {len(labels)} labels"
         )
     return images, labels.astype(np.int64)
 
@@ -155,7 +155,7 @@ def _find(data_dir: Path, stem: str, kind: str) -> Path:
     for name in (f"{stem}-{kind}.gz", f"{stem}-{kind}", f"{stem}.{kind}", f"{stem}.{kind}.gz"):
         if (data_dir / name).is_file():
             return data_dir / name
-    raise TrainingError(f"{shown(data_dir)}: there is no {stem}-{kind}.gz, nor the same unpacked")
+    raise TrainingError(f"{printable(data_dir)}: there is no {stem}-{kind}.gz, nor the same unpacked")
 
 
 def _size(images: AnyArray) -> str:

@@ -9,8 +9,9 @@ from pydantic import ConfigDict, Field
 from vaeserve.command import setting_flags
 from vaeserve.errors import TrainingError
 from vaeserve.package.data_spec import Fit
+from vaeserve.printable import printable
 from vaeserve.records import Record
-from vaeserve.sources.names import quoted, shown
+from vaeserve.sources.names import quoted
 
 DataKind = Literal["digits", "mnist", "pictures", "arrays", "columns"]
 """Which reader takes the data."""
@@ -63,7 +64,7 @@ def kind_of(dataset: str) -> DataKind:
         return "pictures"
     if path.suffix.lower() not in _SUFFIXES or not stat.S_ISREG(mode):
         raise TrainingError(
-            f"{shown(dataset)}: must be a folder of pictures, or a file that ends in {', '.join(_SUFFIXES)}"
+            f"{printable(dataset)}: must be a folder of pictures, or a file that ends in {', '.join(_SUFFIXES)}"
         )
     return _SUFFIXES[path.suffix.lower()]
 

@@ -14,7 +14,7 @@ A call goes verbs | awaited -> calls -> (channel) -> results:
     stride            how many rows a part may hold, so that its answer comes in time
     results           what a client gets, and how the replies to a call's parts become one of it
     description       Model message -> Model
-    given             a caller's arrays, of whichever library, as rows
+    caller_rows       a caller's arrays, of whichever library, as rows
     scalars           a caller's single values, checked
 
 Over streams it goes *_streams -> conversation -> open_stream:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from google.protobuf.message import Message
 
 from vaeserve.client.call import PreparedCall, all_that_is_left, as_route, choose_seed
+from vaeserve.client.caller_rows import as_rows
 from vaeserve.client.description import Model
-from vaeserve.client.given import as_rows
 from vaeserve.client.options import DecodeOutput, EncodeOutput, FloatType, ReconstructLatent
 from vaeserve.client.parts import CallerRows, MostRows, as_data, ranges, split, split_data
 from vaeserve.client.results import (

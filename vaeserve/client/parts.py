@@ -6,8 +6,8 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from vaeserve.client.caller_rows import Frame, as_frame, as_pictures, as_rows
 from vaeserve.client.description import Limits, Model
-from vaeserve.client.given import Frame, as_frame, as_pictures, as_rows
 from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.tensors import to_message

@@ -28,11 +28,11 @@ def decode(arguments: list[str]) -> int:
     out.check(options.input)
     array, fingerprint = _read_latent(options.input)
     check_cells(out, array.shape[0] if array.ndim else 1)
-    from vaeserve.client.given import as_rows
+    from vaeserve.client.caller_rows import as_rows
     from vaeserve.command.streaming import joined, slices
-    from vaeserve.sources.names import shown
+    from vaeserve.printable import printable
 
-    name = "standard input" if options.input == STANDARD else shown(options.input)
+    name = "standard input" if options.input == STANDARD else printable(options.input)
 
     with connect(options) as client:
         model = client.get_model(options.model, options.version)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vaeserve.client.given import as_rows
+from vaeserve.client.caller_rows import as_rows
 from vaeserve.command.outputs import STANDARD, parse_standard_input, read_standard_input
 from vaeserve.errors import InvalidInput
 from vaeserve.files import NPY_MAGIC, AnyArray, parse_array, read_array
 from vaeserve.package.data_spec import DataSpec
+from vaeserve.printable import printable
 from vaeserve.sources.fitting import fit_table, open_rows, reads_rows
-from vaeserve.sources.names import shown
 from vaeserve.sources.pictures import FittedRows, fit_picture, picture_files, read_rows
 from vaeserve.sources.table import Table
 
@@ -66,7 +66,7 @@ def open_input(paths: Sequence[Path], skip_bad: bool) -> Input:
         if is_array:
             return Input(_STANDARD_INPUT, parse_standard_input(content, parse_array))
         return Input(_STANDARD_INPUT, content=content)
-    name = shown(paths[0])
+    name = printable(paths[0])
     if len(paths) == 1 and paths[0].suffix == ".npy":
         return Input(name, read_array(paths[0]))
     if len(paths) == 1 and reads_rows(paths[0]):
@@ -74,5 +74,5 @@ def open_input(paths: Sequence[Path], skip_bad: bool) -> Input:
         return Input(name, table=rows) if isinstance(rows, Table) else Input(name, rows)
     for path in paths[1:] and paths:
         if path.suffix == ".npy" or reads_rows(path):
-            raise InvalidInput(shown(path), "is a file of rows, which must be the only input")
+            raise InvalidInput(printable(path), "is a file of rows, which must be the only input")
     return Input(name, files=picture_files(paths))

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from vaeserve.errors import InvalidInput
-from vaeserve.sources.names import shown
+from vaeserve.printable import printable
 
 # As this project, Keras, MedMNIST, scikit-learn and ADBench call them, in whatever case.
 _TRAIN = ("train", "x_train", "train_images")
@@ -60,11 +60,11 @@ def _part(keys: list[str], names: tuple[str, ...], file: str) -> RowArray | None
 
 
 def _only(keys: list[str], names: tuple[str, ...], file: str) -> str | None:
-    found = [key for key in keys if key.lower() in names]
-    if len(found) > 1:
-        raise InvalidInput(file, f"cannot tell which array to take: {_listed(found)}")
-    return found[0] if found else None
+    matches = [key for key in keys if key.lower() in names]
+    if len(matches) > 1:
+        raise InvalidInput(file, f"cannot tell which array to take: {_listed(matches)}")
+    return matches[0] if matches else None
 
 
 def _listed(keys: list[str]) -> str:
-    return " or ".join(map(shown, keys[:8])) + " or ..." * (len(keys) > 8) if keys else "nothing"
+    return " or ".join(map(printable, keys[:8])) + " or ..." * (len(keys) > 8) if keys else "nothing"

@@ -8,6 +8,7 @@ import numpy as np
 
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
+from vaeserve.printable import printable
 from vaeserve.sources.archive import choose
 from vaeserve.sources.classes import Classes, classes_of, labels_of
 from vaeserve.sources.content import (
@@ -15,7 +16,6 @@ from vaeserve.sources.content import (
     images_spec,
     room_for,
 )
-from vaeserve.sources.names import shown
 from vaeserve.sources.numpy_files import check_start, header_shape, member, numpy_errors
 from vaeserve.sources.precision import Loss, losses_of
 from vaeserve.sources.table import Table, leave_out_bad, number_problem, to_float32
@@ -34,7 +34,7 @@ def read_npy(path: Path, skip_bad: bool) -> Content:
         with path.open("rb") as file:
             check_start(file, np.lib.format.MAGIC_PREFIX)
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies costs no memory
-    return _content(path, {"train": _rows(array, shown(path))}, Classes(), skip_bad, "")
+    return _content(path, {"train": _rows(array, printable(path))}, Classes(), skip_bad, "")
 
 
 def read_npz(path: Path, skip_bad: bool) -> Content:
@@ -68,13 +68,13 @@ def _read_npz(path: Path) -> _Archive:
     with numpy_errors(path), path.open("rb") as file:
         check_start(file, b"PK")
         archive = np.load(file, allow_pickle=False)
-        for field, part in choose(archive.files, shown(path)).taken.items():
-            parts[field] = _rows(member(archive, part.rows, path), f"{shown(path)}: {shown(part.rows)}")
-            names.append(shown(part.rows))
+        for field, part in choose(archive.files, printable(path)).taken.items():
+            parts[field] = _rows(member(archive, part.rows, path), f"{printable(path)}: {printable(part.rows)}")
+            names.append(printable(part.rows))
             of_part = _labels(archive, part.labels, path, len(parts[field])) if part.labels else None
             if of_part is not None:
                 labels.append(of_part)
-                names.append(f"classes {shown(part.labels)}")
+                names.append(f"classes {printable(part.labels)}")
     classes = classes_of(np.concatenate(labels)) if len(labels) == len(parts) else Classes()
     return _Archive(parts, classes, names)
 
@@ -87,7 +87,7 @@ def holds_images(path: Path) -> bool:
                 return len(header_shape(file)) > 2
             with zipfile.ZipFile(file) as archive:
                 members = {name.removesuffix(".npy"): name for name in archive.namelist()}
-                rows = choose([*members], shown(path)).train.rows
+                rows = choose([*members], printable(path)).train.rows
                 with archive.open(members[rows]) as array:
                     return len(header_shape(array)) > 2
     except InvalidInput:
@@ -116,7 +116,7 @@ def _labels(archive: np.lib.npyio.NpzFile, key: str, path: Path, rows: int) -> A
     labels = member(archive, key, path)
     if not labels.ndim or len(labels) != rows:
         raise InvalidInput(
-            shown(path), f"{shown(key)} is {list(labels.shape)}, must hold a label for each of {rows} rows"
+            printable(path), f"{printable(key)} is {list(labels.shape)}, must hold a label for each of {rows} rows"
         )
     if labels.size != rows:
         return None
@@ -131,7 +131,9 @@ def _row_shape(path: Path, parts: PartArrays) -> tuple[int, ...]:
     """
     shapes = {rows.shape[1:] for rows in parts.values()}
     if len(shapes) > 1:
-        raise InvalidInput(shown(path), f"its arrays differ in the shape of a row: {' and '.join(map(str, shapes))}")
+        raise InvalidInput(
+            printable(path), f"its arrays differ in the shape of a row: {' and '.join(map(str, shapes))}"
+        )
     return shapes.pop()
 
 
@@ -148,7 +150,7 @@ def _content(path: Path, parts: PartArrays, classes: Classes, skip_bad: bool, ab
     values = _images(path, parts)
     maximum = 255 if values.max(initial=0) > 1 else 1
     return Content(
-        title=shown(path.name) + about,
+        title=printable(path.name) + about,
         spec=images_spec(shape, maximum),
         family="gaussian" if maximum > 1 else "bernoulli",
         values=values,
@@ -163,7 +165,7 @@ def _table_content(path: Path, parts: PartArrays, classes: Classes, skip_bad: bo
     good = leave_out_bad(_table(path, parts), skip_bad)
     ends = np.cumsum([*map(len, parts.values())])[:-1]
     left = dict(zip(parts, (int(rows.sum()) for rows in np.split(good.rows, ends)), strict=True))
-    return good.content(shown(path.name) + about)._replace(
+    return good.content(printable(path.name) + about)._replace(
         labels=None if classes.labels is None else classes.labels[good.rows],
         classes=classes.names,
         validation_rows=left.get("validation", 0),
@@ -183,7 +185,7 @@ def _table(path: Path, parts: PartArrays) -> Table:
     for array, start in zip(arrays, starts, strict=False):
         values[start : start + len(array)] = to_float32(array)
     names = tuple(range(values.shape[1]))
-    return Table(shown(path), names, values, np.arange(len(values)), problem, _losses(arrays))
+    return Table(printable(path), names, values, np.arange(len(values)), problem, _losses(arrays))
 
 
 def _losses(arrays: list[AnyArray]) -> dict[int, Loss]:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from vaeserve.files import AnyArray
+from vaeserve.printable import printable
 from vaeserve.sources.content import ClassLabels
-from vaeserve.sources.names import shown
 
 _LARGEST = 2**53
 
@@ -40,4 +40,4 @@ def classes_of(labels: AnyArray | Sequence[str]) -> Classes:
     if labels.dtype.kind != "U":
         return Classes(labels.astype(np.int64))
     names, numbers = np.unique(labels, return_inverse=True)
-    return Classes(numbers.astype(np.int64), tuple(map(shown, names.tolist())))
+    return Classes(numbers.astype(np.int64), tuple(map(printable, names.tolist())))

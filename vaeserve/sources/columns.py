@@ -19,9 +19,10 @@ import pyarrow.parquet
 
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
+from vaeserve.printable import printable
 from vaeserve.sources.content import Content, refuse_too_large, room_for
 from vaeserve.sources.head import number_of, read_head
-from vaeserve.sources.names import quoted, shown
+from vaeserve.sources.names import quoted
 from vaeserve.sources.precision import Loss, loss_of
 from vaeserve.sources.table import Table, leave_out_bad, named, number_problem, refusal, to_float32
 
@@ -42,12 +43,12 @@ class RaggedRow(Protocol):
 
 def read_csv(path: Path, skip_bad: bool) -> Content:
     """Returns the good rows and columns of a `.csv` file, to train on. Raises InvalidInput as `csv_table` does."""
-    return leave_out_bad(csv_table(path, skip_bad), skip_bad).content(shown(path.name))
+    return leave_out_bad(csv_table(path, skip_bad), skip_bad).content(printable(path.name))
 
 
 def read_parquet(path: Path, skip_bad: bool) -> Content:
     """Returns the good rows and columns of a `.parquet` file, to train on. Raises InvalidInput as `parquet_table`."""
-    return leave_out_bad(parquet_table(path), skip_bad).content(shown(path.name))
+    return leave_out_bad(parquet_table(path), skip_bad).content(printable(path.name))
 
 
 def csv_table(path: Path, skip_bad: bool) -> Table:
@@ -68,10 +69,10 @@ def csv_table(path: Path, skip_bad: bool) -> Table:
         return "skip"
 
     with _translated(path), path.open("rb") as file:
-        _check_text(file, shown(path))
-        head = read_head(file.read(_BLOCK), shown(path))
+        _check_text(file, printable(path))
+        head = read_head(file.read(_BLOCK), printable(path))
         if not head.cells:
-            raise InvalidInput(shown(path), "holds no rows")
+            raise InvalidInput(printable(path), "holds no rows")
         file.seek(head.start)
         cells = pyarrow.csv.read_csv(
             file,
@@ -83,11 +84,11 @@ def csv_table(path: Path, skip_bad: bool) -> Table:
         )
     first = 1 + head.is_header
     lines = [
-        f"{shown(path)}: row {row.number - first}: has {row.actual_columns} cells, not {row.expected_columns}"
+        f"{printable(path)}: row {row.number - first}: has {row.actual_columns} cells, not {row.expected_columns}"
         for row in ragged
     ]
     if lines and not skip_bad:
-        raise refusal(shown(path), lines, " (the first row is 0)")
+        raise refusal(printable(path), lines, " (the first row is 0)")
     numbers = np.delete(np.arange(len(cells) + len(ragged)), [row.number - 1 for row in ragged])[head.is_header :]
     names = head.cells if head.is_header else []
     table = _table(path, cells.slice(int(head.is_header)), numbers - head.is_header, names)
@@ -115,9 +116,9 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, ValueError, MemoryError, csv.Error) as exc:
         if isinstance(exc, OSError) and exc.strerror:
-            raise InvalidInput(shown(path), f"cannot be read: {exc.strerror}") from exc
+            raise InvalidInput(printable(path), f"cannot be read: {exc.strerror}") from exc
         detail = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
-        raise InvalidInput(shown(path), f"is not an intact {path.suffix} file: {shown(detail[:200])}") from exc
+        raise InvalidInput(printable(path), f"is not an intact {path.suffix} file: {printable(detail[:200])}") from exc
 
 
 def _check_text(file: BinaryIO, name: str) -> None:
@@ -140,17 +141,17 @@ def _table(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: li
         return _problem(cells.column(column)[row])
 
     if not cells.num_rows or not cells.num_columns:
-        raise InvalidInput(shown(path), "holds no rows")
-    columns = named(names, shown(path)) if names else tuple(range(cells.num_columns))
+        raise InvalidInput(printable(path), "holds no rows")
+    columns = named(names, printable(path)) if names else tuple(range(cells.num_columns))
     values = room_for((len(cells), len(columns)), np.float32, path)
     losses = dict[int, Loss]()
     for place, column in enumerate(cells.columns):
         with _translated(path):
-            found = _numbers(column)
-        values[:, place] = to_float32(found)
-        if (loss := loss_of(found)) is not None:
+            wide = _numbers(column)
+        values[:, place] = to_float32(wide)
+        if (loss := loss_of(wide)) is not None:
             losses[place] = loss
-    return Table(shown(path), columns, values, numbers, problem, losses)
+    return Table(printable(path), columns, values, numbers, problem, losses)
 
 
 def _numbers(column: pa.ChunkedArray) -> AnyArray:

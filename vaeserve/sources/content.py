@@ -9,7 +9,7 @@ import numpy.typing as npt
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import DataSpec, ImageFit
-from vaeserve.sources.names import shown
+from vaeserve.printable import printable
 from vaeserve.sources.pictures import colours
 
 ClassLabels = npt.NDArray[np.int64]  # [rows]
@@ -84,5 +84,5 @@ def refuse_too_large(size: int, name: object) -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > memory:
         raise InvalidInput(
-            shown(name), f"needs {size / 2**30:.1f} GiB of memory, this machine has {memory / 2**30:.1f} GiB"
+            printable(name), f"needs {size / 2**30:.1f} GiB of memory, this machine has {memory / 2**30:.1f} GiB"
         )

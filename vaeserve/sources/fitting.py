@@ -8,9 +8,10 @@ import numpy as np
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import DataSpec
+from vaeserve.printable import printable
 from vaeserve.sources.arrays import npz_rows
 from vaeserve.sources.idx import read_idx
-from vaeserve.sources.names import column_of, quoted, shown
+from vaeserve.sources.names import column_of, quoted
 from vaeserve.sources.pictures import FittedRows
 from vaeserve.sources.surplus import have_names, surplus_columns
 from vaeserve.sources.table import CellMask, Table, about_row, refusal
@@ -116,7 +117,9 @@ def _read_columns(path: Path, skip_bad: bool) -> Table:
     try:
         from vaeserve.sources.columns import csv_table, parquet_table
     except ModuleNotFoundError as exc:  # the base install has no Arrow
-        raise InvalidInput(shown(path), f"needs {exc.name}: pip install pyarrow, or give a .npy or .npz file") from exc
+        raise InvalidInput(
+            printable(path), f"needs {exc.name}: pip install pyarrow, or give a .npy or .npz file"
+        ) from exc
     return csv_table(path, skip_bad) if path.suffix.lower() == ".csv" else parquet_table(path)
 
 

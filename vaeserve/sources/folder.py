@@ -6,9 +6,9 @@ from pathlib import Path
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import ImageFit
+from vaeserve.printable import printable
 from vaeserve.sources.classes import classes_of
 from vaeserve.sources.content import Content, images_spec, refuse_too_large, room_for
-from vaeserve.sources.names import shown
 from vaeserve.sources.picture import Wanted, read_picture
 from vaeserve.sources.pictures import colours, find_pictures, read_each
 
@@ -30,7 +30,7 @@ def read_folder(directory: Path, wanted: Wanted, skip_bad: bool) -> Content:
     # Without a wanted size all pictures must have one size, and later ones too.
     fit = ImageFit(fit=wanted.fit if wanted.size else "exact", channels=wanted.channels)
     content = Content(
-        title=shown(directory.resolve().name),
+        title=printable(directory.resolve().name),
         spec=images_spec(values.shape[1:], image_fit=fit),
         family="gaussian",
         values=values,
@@ -58,26 +58,26 @@ def class_names(directory: Path, files: list[Path]) -> list[str] | None:
 
 
 def _read(directory: Path, wanted: Wanted, skip_bad: bool) -> tuple[list[Path], AnyArray, tuple[str, ...]]:
-    found, skipped = find_pictures(directory), list[str]()
+    paths, skipped = find_pictures(directory), list[str]()
     if wanted.size is not None:
-        refuse_too_large(len(found) * prod(wanted.size) * (wanted.channels or 1), directory)
+        refuse_too_large(len(paths) * prod(wanted.size) * (wanted.channels or 1), directory)
     values: AnyArray | None = None
     files: list[Path] = []
-    for file, picture in read_each(found, lambda file: read_picture(file, wanted), skip_bad, skipped):
+    for file, picture in read_each(paths, lambda file: read_picture(file, wanted), skip_bad, skipped):
         if values is None:
-            values = room_for((len(found), *picture.shape), picture.dtype, directory)
+            values = room_for((len(paths), *picture.shape), picture.dtype, directory)
         if picture.shape != values.shape[1:]:
-            raise InvalidInput(shown(file), _differ(picture, files[0], values[0]))
+            raise InvalidInput(printable(file), _differ(picture, files[0], values[0]))
         values[len(files)] = picture
         files.append(file)
     if values is None:
-        raise InvalidInput(shown(directory), f"none of its {len(found)} pictures can be used: {skipped[0]}")
+        raise InvalidInput(printable(directory), f"none of its {len(paths)} pictures can be used: {skipped[0]}")
     return files, values[: len(files)], tuple(skipped)  # what follows was never written to, so takes no memory
 
 
 def _differ(picture: AnyArray, first: Path, other: AnyArray) -> str:
     if picture.shape[:2] != other.shape[:2]:
         sizes = [f"{array.shape[1]} x {array.shape[0]} pixels" for array in (picture, other)]
-        return f"is {sizes[0]}, {shown(first)} is {sizes[1]}: bring all to one size by --image-size"
+        return f"is {sizes[0]}, {printable(first)} is {sizes[1]}: bring all to one size by --image-size"
     kinds = [colours(array.shape[2]) for array in (picture, other)]
-    return f"is in {kinds[0]}, {shown(first)} in {kinds[1]}: bring all to one kind by --channels"
+    return f"is in {kinds[0]}, {printable(first)} in {kinds[1]}: bring all to one kind by --channels"

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from vaeserve.errors import InvalidInput
-from vaeserve.sources.names import quoted, shown
+from vaeserve.printable import printable
+from vaeserve.sources.names import quoted
 
 _DELIMITERS = "\t;,"  # in this order: numbers may hold commas where another one parts them
 _BLANK = b" \r\n" + _DELIMITERS.encode()
@@ -54,8 +55,8 @@ def read_head(content: bytes, name: str) -> Head:
     if not _are_names(cells, second):
         return Head(start, delimiter, cells, is_header=False)
     note = (
-        f"{name}: its first line ({shown(', '.join(numbers[:3]))}, ...) is taken for names, because it counts in even "
-        "steps; if it is a row, put a line of names above it"
+        f"{name}: its first line ({printable(', '.join(numbers[:3]))}, ...) is taken for names, because it counts in "
+        "even steps; if it is a row, put a line of names above it"
     )
     return Head(start, delimiter, cells, is_header=True, note=note)
 

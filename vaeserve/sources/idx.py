@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vaeserve.errors import InvalidInput
+from vaeserve.printable import printable
 from vaeserve.sources.content import refuse_too_large
-from vaeserve.sources.names import shown
 
 _UNSIGNED_BYTES = 8
 _GZIP = b"\x1f\x8b"
@@ -29,9 +29,9 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     """
     try:
         with path.open("rb") as file:
-            return parse_idx(file, shown(path), dimensions)
+            return parse_idx(file, printable(path), dimensions)
     except OSError as exc:
-        raise InvalidInput(shown(path), f"cannot be read: {exc.strerror}") from exc
+        raise InvalidInput(printable(path), f"cannot be read: {exc.strerror}") from exc
 
 
 def parse_idx(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint8]:

@@ -5,14 +5,9 @@ from vaeserve.printable import printable
 MOST_SHOWN = 60
 
 
-def shown(name: object) -> str:
-    """Returns a name with everything escaped that would not print, or break the line."""
-    return printable(name)
-
-
 def quoted(text: str) -> str:
     """Returns a text that may be as long as a file, in quotes and cut."""
-    return f"'{shown(text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + '...')}'"
+    return f"'{printable(text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + '...')}'"
 
 
 def column_of(name: str | int) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 
 from vaeserve.errors import InvalidInput
 from vaeserve.files import MALFORMED, AnyArray
+from vaeserve.printable import printable
 from vaeserve.sources.content import refuse_too_large
-from vaeserve.sources.names import shown
 
 
 @contextmanager
@@ -27,11 +27,11 @@ def numpy_errors(path: Path) -> Iterator[None]:
             problem = "holds Python objects, which are never read: they could run anything"
         else:
             problem = f"is not an intact {path.suffix} file of plain values"
-        raise InvalidInput(shown(path), f"{problem}") from exc
+        raise InvalidInput(printable(path), f"{problem}") from exc
     except OSError as exc:
         if exc.errno in (None, errno.EINVAL):  # bz2's own, and a place outside the file
-            raise InvalidInput(shown(path), f"is not an intact {path.suffix} file of plain values") from exc
-        raise InvalidInput(shown(path), f"cannot be read: {exc.strerror}") from exc
+            raise InvalidInput(printable(path), f"is not an intact {path.suffix} file of plain values") from exc
+        raise InvalidInput(printable(path), f"cannot be read: {exc.strerror}") from exc
 
 
 def check_start(file: BinaryIO, expected: bytes) -> None:
@@ -59,5 +59,5 @@ def member(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> AnyArray:
     refuse_too_large(max(sizes, default=0), path)
     array = archive[key]
     if not isinstance(array, np.ndarray):
-        raise InvalidInput(shown(path), f"{shown(key)} is not an array")
+        raise InvalidInput(printable(path), f"{printable(key)} is not an array")
     return array

@@ -106,7 +106,7 @@ def find_pictures(directory: Path) -> list[Path]:
     Raises:
         InvalidInput: named by the path; the folder holds no pictures, or a folder or file cannot be read.
     """
-    found, seen = [], set[tuple[int, int]]()
+    pictures, seen = [], set[tuple[int, int]]()
     try:
         for folder, folders, files in os.walk(directory, onerror=_raise, followlinks=True):
             place = Path(folder).stat()
@@ -116,12 +116,12 @@ def find_pictures(directory: Path) -> list[Path]:
             seen.add((place.st_dev, place.st_ino))
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             paths = (Path(folder, name) for name in files if not name.startswith("."))
-            found += [path for path in paths if _is_picture(path)]
+            pictures += [path for path in paths if _is_picture(path)]
     except OSError as exc:
         raise InvalidInput(printable(exc.filename or directory), f"cannot be read: {exc.strerror}") from exc
-    if not found:
+    if not pictures:
         raise InvalidInput(printable(directory), "holds no pictures (PNG, JPEG or WebP)")
-    return sorted(found)
+    return sorted(pictures)
 
 
 def colours(channels: int) -> str:

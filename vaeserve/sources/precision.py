@@ -23,7 +23,7 @@ class Loss(NamedTuple):
 
     distinct: int
     """Values that differ."""
-    kept: int
+    left: int
     """How many of those still do."""
     moved: float
     """How far rounding moves a value, root mean square, as a share of the column's standard deviation."""
@@ -46,7 +46,7 @@ class Loss(NamedTuple):
             reach = max(-self.smallest, self.largest)
             return f"holds nothing beyond {reach:.2g}, too small for float32 to scale: multiply it by a constant first"
         return (
-            f"keeps {self.kept} of {self.distinct} distinct values in float32, which moves them by {self.moved:.2g} "
+            f"keeps {self.left} of {self.distinct} distinct values in float32, which moves them by {self.moved:.2g} "
             f"standard deviations: subtract an offset first, for example its smallest value, {self.smallest:.15g}"
         )
 
@@ -68,7 +68,7 @@ def loss_of(numbers: npt.NDArray[np.floating]) -> Loss | None:
     if not deviation:
         return None
     distinct = np.unique(numbers)
-    kept = len(np.unique(distinct.astype(np.float32)))
+    left = len(np.unique(distinct.astype(np.float32)))
     moved = float(np.sqrt(np.mean(rounding**2)) / deviation)
-    loss = Loss(len(distinct), kept, moved, float(smallest), float(distinct[-1]))
-    return loss if loss.is_severe or kept < _TOLD * len(distinct) else None
+    loss = Loss(len(distinct), left, moved, float(smallest), float(distinct[-1]))
+    return loss if loss.is_severe or left < _TOLD * len(distinct) else None

@@ -12,21 +12,21 @@ _LEAST_ROWS = 3  # two may be 0 and 1 by chance
 
 
 def surplus_columns(columns: Sequence[str | int], values: AnyArray, numbers: npt.NDArray[np.intp]) -> dict[int, str]:
-    """Returns the places of such columns, and what is to be said of each.
+    """Returns the places of such columns, and why each holds no data.
 
     Args:
         columns: names, or numbers where they have none.
         values: [rows, columns], NaN where a cell holds no number.
         numbers: of the rows in their file, [rows].
     """
-    said = {}
+    reasons = {}
     for place, name in enumerate(columns):
         column = values[:, place]
         if len(columns) > 1 and _may_be_index(name, place) and counts_rows(column, numbers):
-            said[place] = "counts the rows: an index is not data"
+            reasons[place] = "counts the rows: an index is not data"
         elif isinstance(name, int) and have_names(columns) and np.isnan(column).all():
-            said[place] = "has no name and no numbers"
-    return said
+            reasons[place] = "has no name and no numbers"
+    return reasons
 
 
 def counts_rows(column: AnyArray, numbers: npt.NDArray[np.intp]) -> bool:

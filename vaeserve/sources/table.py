@@ -100,8 +100,8 @@ def leave_out_bad(table: Table, skip_bad: bool) -> Good:
             column has no name although others have one; or nothing would be left.
     """
     bad = np.isnan(table.values)
-    found = surplus_columns(table.columns, table.values, table.numbers)
-    surplus = {column: f"{table.called(column)} {said}" for column, said in found.items()}
+    reasons = surplus_columns(table.columns, table.values, table.numbers)
+    surplus = {column: f"{table.called(column)} {reason}" for column, reason in reasons.items()}
     severe = {column: loss for column, loss in table.losses.items() if loss.is_severe and column not in surplus}
     of_no_use = np.isin(np.arange(bad.shape[1]), [*surplus, *severe])
     mostly_bad = (bad.sum(0) > MOSTLY * max(len(bad), 1)) & ~of_no_use
@@ -151,11 +151,11 @@ def _notes(table: Table, bad: CellMask, bad_rows: CellMask, gone: CellMask) -> l
     if bad_rows.any():
         counts = bad.sum(0)
         worst = [column for column in np.argsort(-counts, kind="stable").tolist() if counts[column]]
-        told = ", ".join(f"{column_of(table.columns[column])} {counts[column]}" for column in worst[:_TOLD])
+        listed = ", ".join(f"{column_of(table.columns[column])} {counts[column]}" for column in worst[:_TOLD])
         more = f", and {len(worst) - _TOLD} more columns" if len(worst) > _TOLD else ""
         notes.append(
             f"{table.name}: {bad_rows.sum()} of {len(bad_rows)} rows are left out, each because a cell has no number; "
-            f"cells by column: {told}{more}"
+            f"cells by column: {listed}{more}"
         )
     for column in np.flatnonzero(~gone).tolist():
         if len(table.columns) > 1 and counts_rows(table.values[:, column], table.numbers):

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vaeserve.client.given import as_rows
+from vaeserve.client.caller_rows import as_rows
 from vaeserve.errors import InvalidInput
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array, LatentSpec

@@ -10,7 +10,7 @@ SECONDS = 1_700_000_000.0 + 30 * np.arange(200)
 def test_what_float32_loses_of_a_clock_is_counted() -> None:
     loss = loss_of(SECONDS)
     assert loss is not None
-    assert (loss.distinct, loss.kept, loss.is_severe) == (200, 48, True)
+    assert (loss.distinct, loss.left, loss.is_severe) == (200, 48, True)
     assert loss.moved == pytest.approx(128 / np.sqrt(12) / SECONDS.std(), rel=0.05)  # uniform between multiples of 128
     assert loss_of(SECONDS - loss.smallest) is None  # the remedy that the line names
 
@@ -19,7 +19,7 @@ def test_what_float32_loses_of_a_clock_is_counted() -> None:
 def test_a_column_that_float32_flattens_is_no_constant(spread: float) -> None:
     loss = loss_of(1e6 + spread * RANDOM.uniform(-1, 1, 500))
     assert loss is not None
-    assert (loss.distinct > 5, loss.kept <= 2, loss.is_severe) == (True, True, True)
+    assert (loss.distinct > 5, loss.left <= 2, loss.is_severe) == (True, True, True)
     assert loss_of(np.full(9, 1e6 + 0.01)) is None  # this is one
 
 
@@ -45,13 +45,13 @@ def test_values_that_merge_without_harm_are_told_and_not_refused() -> None:
     loss = loss_of(milliseconds)
     assert loss is not None
     assert (loss.distinct, loss.is_severe) == (100_000, False)
-    assert loss.kept < 1000
+    assert loss.left < 1000
 
 
 def test_values_too_small_for_float32_have_another_remedy() -> None:
     loss = loss_of(1e-60 * RANDOM.normal(size=50))
     assert loss is not None
-    assert (loss.kept, loss.is_severe) == (1, True)
+    assert (loss.left, loss.is_severe) == (1, True)
     assert str(loss).endswith("multiply it by a constant first")
 
 

@@ -153,7 +153,7 @@ def _plan(options: argparse.Namespace) -> BenchPlan:
 def _inputs(options: argparse.Namespace, plan: BenchPlan) -> "BenchInputs":
     """Asks the server for its model, after everything else has been checked."""
     from vaeserve.client.call import as_route
-    from vaeserve.client.given import as_rows
+    from vaeserve.client.caller_rows import as_rows
     from vaeserve.command.bench.inputs import BenchInputs
     from vaeserve.files import check_suffix, read_array
 

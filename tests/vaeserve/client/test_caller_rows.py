@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from vaeserve.client.given import as_frame, as_rows
+from vaeserve.client.caller_rows import as_frame, as_rows
 from vaeserve.client.parts import as_data
 from vaeserve.errors import InvalidInput
 

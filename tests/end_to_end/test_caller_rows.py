@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from tests.support.servers import RunningServer
 from vaeserve import Client
-from vaeserve.client.given import as_rows
+from vaeserve.client.caller_rows import as_rows
 from vaeserve.errors import InvalidInput
 
 PIXELS = np.linspace(0, 255, 16).round().astype(np.uint8).reshape(4, 4)
