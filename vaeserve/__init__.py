@@ -44,7 +44,7 @@ _MODULES = {
     "Spec": "training.bring.spec",
     "export": "training.bring.bring",
 }
-_HALVES = ("serving", "training")  # each needs the extra of its name
+_EXTRAS = {"serving": "serving", "training": "training,serving"}  # of each half; training checks its exports as served
 
 
 def __getattr__(name: str) -> object:
@@ -67,8 +67,8 @@ def _import(name: str) -> ModuleType:
         return import_module(_MODULES[name])
     except ModuleNotFoundError as exc:
         half, missing = _MODULES[name].partition(".")[0], exc.name or ""
-        if half not in _HALVES or missing.partition(".")[0] in ("vaeserve", *_HALVES):
+        if half not in _EXTRAS or missing.partition(".")[0] in ("vaeserve", *_EXTRAS):
             raise  # one of our own modules is missing
         from vaeserve.errors import how_to_install
 
-        raise ModuleNotFoundError(f"vaeserve.{name} needs {missing}: {how_to_install(half)}", name=missing) from exc
+        raise ModuleNotFoundError(f"vaeserve.{name} needs {missing}: {how_to_install(_EXTRAS[half])}", name=missing) from exc
