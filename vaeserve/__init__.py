@@ -44,7 +44,8 @@ _MODULES = {
     "Spec": "training.bring.spec",
     "export": "training.bring.bring",
 }
-_EXTRAS = {"serving": "serving", "training": "training,serving"}  # of each half; training checks its exports as served
+_EXTRAS = {"serving": "serving", "training": "training,serving"}
+"""What each half needs. Training runs the graphs that it exports on ONNX Runtime."""
 
 
 def __getattr__(name: str) -> object:
@@ -71,4 +72,5 @@ def _import(name: str) -> ModuleType:
             raise  # one of our own modules is missing
         from vaeserve.errors import how_to_install
 
-        raise ModuleNotFoundError(f"vaeserve.{name} needs {missing}: {how_to_install(_EXTRAS[half])}", name=missing) from exc
+        remedy = how_to_install(_EXTRAS[half])
+        raise ModuleNotFoundError(f"vaeserve.{name} needs {missing}: {remedy}", name=missing) from exc
