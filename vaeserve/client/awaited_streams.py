@@ -171,7 +171,8 @@ async def _exchange(
 
 async def _read(stream: AsyncOpenStream[M], patience: Patience) -> M:
     try:
-        return await asyncio.wait_for(stream.read(), patience.timeout_seconds)
+        async with asyncio.timeout(patience.timeout_seconds):  # wait_for of Python 3.11 may lose a cancellation
+            return await stream.read()
     except TimeoutError as exc:
         raise patience.too_late() from exc
 
