@@ -20,6 +20,7 @@ _REMEDY = "; allow more time (timeout_seconds, --timeout) or send fewer rows"
 _MINIMUM_PAUSE_SECONDS = 0.01
 _TOO_LARGE = re.compile(r"(CLIENT|SERVER): (Received|Sent) message larger than max \((\d+) vs\. (\d+)\)")
 _LAST_ERROR = re.compile(r"^.*; last error: (UNKNOWN: )?", re.DOTALL)
+_PLAINTEXT = re.compile(r"Tls handshake failed.*WRONG_VERSION_NUMBER.*", re.DOTALL)
 _OK = grpc.StatusCode.OK.value[0]
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _DETAIL_TYPES = (error_details_pb2.BadRequest, error_details_pb2.ErrorInfo, error_details_pb2.RetryInfo)
@@ -102,7 +103,8 @@ def call_error(error: grpc.RpcError, target: str, timeout_seconds: float) -> Cal
         details = details._replace(reason=details.reason or "MESSAGE_TOO_LARGE")
         text = _explain_size(*too_large.groups())
     elif code is grpc.StatusCode.UNAVAILABLE:
-        text = f"{target} cannot be reached{_through(target)} or takes no calls: {_LAST_ERROR.sub('', text)}"
+        text = _PLAINTEXT.sub("it does not speak TLS", _LAST_ERROR.sub("", text))
+        text = f"{target} cannot be reached{_through(target)} or takes no calls: {text}"
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         text = f"no answer from {target}{_through(target)} within {timeout_seconds:g} s ({text}){_REMEDY}"
     elif details.reason == "DEADLINE_UNREACHABLE":

@@ -41,6 +41,13 @@ def test_unavailable_for_good_names_the_target() -> None:
     assert "\n" not in str(err.value)
 
 
+def test_a_server_without_tls_is_named_as_such(server: "Server") -> None:
+    with Client(server.target, tls=True) as client, pytest.raises(CallError) as err:
+        client.get_model()
+    assert err.value.code == "UNAVAILABLE"
+    assert str(err.value).endswith(f"{server.target}: it does not speak TLS")
+
+
 def test_a_reply_without_an_answer_is_no_success() -> None:
     failure = StreamFailure.of_reply(pb.Reply(id=1).error)
     assert (failure.code(), failure.is_passing) == (grpc.StatusCode.UNKNOWN, False)
