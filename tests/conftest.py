@@ -6,9 +6,14 @@ from pathlib import Path
 
 import grpc
 import pytest
+from hypothesis import settings
 
 from tests.support.servers import ROOT, RunningServer, RunVae, StartServer, run_vae, start
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
+
+# No test knows how long an example takes: on a busy machine, any of them may take a second.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Servers and commands in processes of their own, as a user starts them."""
 
+import asyncio
 import os
 import re
 import signal
@@ -83,6 +84,13 @@ def until(find: Callable[[], T], seconds: float = 60.0) -> T:
         assert time.monotonic() < end, "it never came to pass"
         time.sleep(0.01)
     return found
+
+
+async def eventually(is_so: Callable[[], object], seconds: float = 60.0) -> None:
+    """As `until`, on an event loop, which goes on meanwhile."""
+    async with asyncio.timeout(seconds):
+        while not is_so():  # noqa: ASYNC110, nothing announces it
+            await asyncio.sleep(0.001)
 
 
 @contextmanager

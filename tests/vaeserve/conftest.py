@@ -14,7 +14,6 @@ from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_status import rpc_status
-from hypothesis import settings
 
 from vaeserve.client.blocking import Client
 from vaeserve.package.contents import fingerprint_of
@@ -25,9 +24,6 @@ from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceServicer, add_VaeServiceServicer_to_server
 
 FINGERPRINT = "a" * 64
-
-settings.register_profile("shared", deadline=None)  # a busy machine is no failure
-settings.load_profile("shared")
 
 
 class Contents(NamedTuple):

@@ -1,6 +1,8 @@
 """Whom the batcher takes into its queue: room, patience, bulk's share of it, deadlines at the door."""
 
 import asyncio
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -172,13 +174,20 @@ def test_an_idle_device_is_worth_a_try_that_half_the_time_might_do_for() -> None
 
 @pytest.mark.parametrize(("left_seconds", "timeout_seconds"), [(0.0, 60.0), (0.3, 0.2)])
 def test_callers_who_leave_at_their_deadline_tell_that_answers_are_late(
-    left_seconds: float, timeout_seconds: float
+    left_seconds: float, timeout_seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ahead_seconds = 0.0
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead_seconds)
+    monkeypatch.setattr("serving.batching.batcher.time", clock)
+
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        nonlocal ahead_seconds
         await batcher.submit(Numbers([1]))
         held = await hold(batcher, doubler)
         leaving = [asyncio.create_task(batcher.submit(Numbers([2]), timeout_seconds)) for _ in range(6)]
-        await asyncio.sleep(left_seconds)
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 6
+        ahead_seconds = left_seconds
         for task in leaving:
             task.cancel()
         await asyncio.gather(*leaving, return_exceptions=True)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from serving.batching.batcher import Batcher
 from serving.batching.device import Device
+from serving.batching.gathering import QUIET_TURNS
 from serving.interrupt import Interrupt
 from serving.turns import Turns
 from tests.serving.conftest import Doubler, Numbers, hold, joined, play
@@ -69,9 +70,10 @@ def test_call_cancelled_while_it_runs_changes_no_answer() -> None:
 def test_late_rows_never_run() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)
-        late = asyncio.create_task(batcher.submit(Numbers([1]), timeout_seconds=0.01))
+        late = asyncio.create_task(batcher.submit(Numbers([1]), timeout_seconds=0))
         patient = asyncio.create_task(batcher.submit(Numbers([2]), timeout_seconds=60))
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 2
         doubler.free.set()
         with pytest.raises(DeadlinePassed):
             await late
@@ -144,7 +146,9 @@ def test_close_answers_those_whose_rows_run() -> None:
 def test_wait_fills_the_batch_and_ends_early_when_it_is_full() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         first = asyncio.create_task(batcher.submit(Numbers([1])))
-        await asyncio.sleep(0.02)
+        for _ in range(2 * QUIET_TURNS):  # after half of them a device that does not wait would have started
+            await asyncio.sleep(0)
+        assert batcher.waiting_rows == 1
         rest = asyncio.create_task(batcher.submit(Numbers([2, 3, 4])))
         assert (await first).batch_rows == (await rest).batch_rows == 4
 
@@ -294,9 +298,10 @@ def test_bulk_keeps_a_share_beside_an_endless_crowd() -> None:
 def test_rows_are_counted_by_what_became_of_them() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)
-        late = asyncio.create_task(batcher.submit(Numbers([1, 2]), timeout_seconds=0.01))
+        late = asyncio.create_task(batcher.submit(Numbers([1, 2]), timeout_seconds=0))
         gone = asyncio.create_task(batcher.submit(Numbers([3, 4, 5])))
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 5
         gone.cancel()
         held.cancel()
         doubler.free.set()

@@ -20,7 +20,7 @@ from serving.models.reloading import Reloader
 from serving.models.repository import Look, Repository
 from serving.settings import read_settings
 from tests.support.packages import corrupt, publish
-from tests.support.servers import until
+from tests.support.servers import eventually, until
 from vaeserve.errors import PackageError
 
 Keys = list[tuple[str, int]]
@@ -251,9 +251,7 @@ def test_what_is_replaced_is_freed(tmp_path: Path) -> None:
             del served, answer
             publish(tmp_path / "a")
             await running.look()
-        async with asyncio.timeout(60):
-            while [one() for one in gone] != [None] * len(gone):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await eventually(lambda: all(one() is None for one in gone))
 
     gc.disable()  # only what the reloader does itself counts
     try:

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import ROOT, VAE, RunVae, StartServer
+from tests.support.servers import ROOT, VAE, RunVae, StartServer, until
 from vaeserve import Client
 
 _SPEAK = """
@@ -168,9 +167,8 @@ def test_a_full_standard_output_stops_no_server(port: str) -> None:
         subprocess.Popen([*command, *flags], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT) as server,
     ):
         try:
-            while not _is_ready(port):
-                assert server.poll() is None
-                time.sleep(0.05)
+            until(lambda: _is_ready(port) or server.poll() is not None)
+            assert server.poll() is None
             server.send_signal(signal.SIGTERM)
             log = server.communicate(timeout=60)[1]
         finally:

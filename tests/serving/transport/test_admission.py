@@ -1,6 +1,5 @@
 """What every call passes: the limit of calls in flight."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import grpc
@@ -8,7 +7,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.servers import RunningServer, StartServer, status_of
+from tests.support.servers import RunningServer, StartServer, status_of, until
 from vaeserve import Client
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -53,10 +52,14 @@ def test_cancelled_calls_no_longer_count(slow: RunningServer) -> None:
     with grpc.insecure_channel(slow.target) as channel:
         stub = VaeServiceStub(channel)
         futures = [stub.Sample.future(pb.SampleRequest(count=1)) for _ in range(2)]
-        while not _is_full(stub):  # until both have arrived, and neither was refused or answered meanwhile
-            futures = [future for future in futures if not future.done()]
-            futures += [stub.Sample.future(pb.SampleRequest(count=1)) for _ in range(2 - len(futures))]
-            time.sleep(0.01)
+
+        def fill() -> bool:
+            """Whether two calls have arrived. Those that were refused or answered meanwhile are made again."""
+            futures[:] = [future for future in futures if not future.done()]
+            futures.extend(stub.Sample.future(pb.SampleRequest(count=1)) for _ in range(2 - len(futures)))
+            return _is_full(stub)
+
+        until(fill)
         for future in futures:
             future.cancel()
         with Client(slow.target) as client:

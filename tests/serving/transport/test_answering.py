@@ -19,6 +19,7 @@ from serving.transport.held import CallMemory
 from serving.transport.request_ids import RequestId
 from serving.transport.services import Method, Service
 from tests.support.in_process import server_of
+from tests.support.servers import eventually
 from vaeserve.errors import InvalidInput
 
 
@@ -77,9 +78,7 @@ def test_a_call_is_answered_and_counted_and_its_memory_is_given_back(settings: S
         counts = {key: sum(histogram.counts) for key, histogram in answering.tally.seconds.items()}
         assert counts == {("ModelReady", "unary", "OK"): 1, ("ModelReady", "unary", "INVALID_ARGUMENT"): 1}
         assert answering.held.take_peak() == 2 * (4096 + 4 + 100)
-        async with asyncio.timeout(60):
-            while answering.held.bytes or answering.calls.open:  # noqa: ASYNC110, gRPC is soon done with them
-                await asyncio.sleep(0.001)
+        await eventually(lambda: not answering.held.bytes and not answering.calls.open)  # gRPC is done with them
 
     play(settings, scenario)
 

@@ -2,7 +2,7 @@
 
 import socket
 import struct
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -48,11 +48,16 @@ def test_an_old_connection_is_closed_and_its_caller_goes_on(start_server: StartS
     server = start_server("--connection-age-seconds", "0.2")
     with connect(server) as connection:
         assert _last_words(connection) == b"max_age"
-    with Client(server.target) as client:
-        started, seed = time.monotonic(), 0
-        while time.monotonic() < started + 1:
-            seed += 1
-            assert client.sample(1, seed=seed).seed == seed
+    with Client(server.target) as client, ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            assert client.sample(1, seed=0).seed == 0  # from here on its connection is no younger than the next one
+            with connect(server) as connection:
+                closing = pool.submit(_last_words, connection)
+                seed = 0
+                while not closing.done():
+                    seed += 1
+                    assert client.sample(1, seed=seed).seed == seed
+                assert closing.result() == b"max_age"
 
 
 def test_an_idle_connection_is_closed(start_server: StartServer) -> None:

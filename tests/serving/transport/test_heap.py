@@ -7,6 +7,7 @@ import pytest
 from serving.transport import heap
 from serving.transport.heap import Heap
 from serving.transport.held import Held
+from tests.support.servers import eventually
 
 
 @pytest.mark.parametrize("is_still_read", [True, False])
@@ -80,8 +81,7 @@ def test_what_grpc_lets_go_of_after_a_relief_is_given_back_too(monkeypatch: pyte
     async def scenario() -> None:
         await watched.relieve()
         keeping = asyncio.create_task(watched.keep_small(lambda: True))
-        while len(given_back) < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+        await eventually(lambda: len(given_back) >= 2)
         keeping.cancel()
 
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(scenario())
