@@ -1,5 +1,6 @@
 """Types what a page of the documents says into a terminal."""
 
+import multiprocessing
 import os
 import re
 import shlex
@@ -8,14 +9,22 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.support.servers import ROOT, VAE
+from vaeserve.command.cli import main
 
 _SHORT = " --epochs 1 --mixture-components 2"
 _FEW = " --evaluation-rows 10 --evaluation-samples 5"
+_BRIEF = {"vae bench": " --duration 0.3 --warmup 0.1", "vae tune": " --seconds 1"}
+
+# PyTorch and what exports graphs take seconds to import, so the verbs that need them are forked from one process.
+_TRAINING = ("vae train ", "vae export ", "vae compare ")
+_FORKS = multiprocessing.get_context("forkserver")
+_PRELOAD = ["training.cli", "training.run.run", "torch._dynamo", "torch._inductor", "onnxscript", "onnxruntime"]
 
 
 class Terminal:
@@ -36,6 +45,7 @@ class Terminal:
             "VAE_TARGET": f"127.0.0.1:{self._ports['50051']}",
             "VAE_TUNING_CACHE": str(directory / ".tuning"),
         }
+        _FORKS.set_forkserver_preload(_PRELOAD)
 
     def __enter__(self) -> Self:
         return self
@@ -47,14 +57,18 @@ class Terminal:
             self._server.kill()
 
     def type(self, block: str) -> None:
-        """Runs a block, each line to its end or until its server is ready. Training is cut short; a program that is not
-        installed is skipped."""
+        """Runs a block, each line to its end or until its server is ready. Training and measuring are cut short; a
+        program that is not installed is skipped."""
         for line in self._with_ports(block).splitlines():
             if line.startswith("vae serve"):
                 self._stop()
                 self._serve(line)
             elif line.startswith("vae train"):
-                self._run(line + _SHORT + _FEW * ("--model ae" not in line))
+                self._fork(line + _SHORT + _FEW * ("--model ae" not in line))
+            elif line.startswith(_TRAINING):
+                self._fork(line)
+            elif line.startswith(tuple(_BRIEF)):
+                self._run(line + _BRIEF[" ".join(line.split()[:2])])
             elif shutil.which(line.split()[0], path=self._environment["PATH"]):
                 self._run(line)
 
@@ -72,6 +86,15 @@ class Terminal:
             line, check=False, shell=True, capture_output=True, text=True, cwd=self._directory, env=self._environment
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+    def _fork(self, line: str) -> None:
+        """Runs a line as `_run` does, in a process that has imported what training needs."""
+        output = self._directory / ".output"
+        arguments = (shlex.split(line), self._directory, self._environment, output)
+        process = _FORKS.Process(target=_run_main, args=arguments)
+        process.start()
+        process.join()
+        assert process.exitcode == 0, f"{line}\n{output.read_text()}"
 
     def _serve(self, line: str) -> None:
         arguments = [*shlex.split(line)[2:], "--port", self._ports["50051"]]
@@ -96,6 +119,18 @@ class Terminal:
     @property
     def _log(self) -> Path:
         return self._directory / ".serve.log"
+
+
+def _run_main(arguments: list[str], directory: Path, environment: dict[str, str], output: Path) -> None:
+    """Runs the `vae` command of this process, which is a fork, as a terminal would."""
+    os.chdir(directory)
+    os.environ.update(environment)
+    with output.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    warnings.simplefilter("error")  # as in `VAE`
+    sys.argv = arguments
+    main()
 
 
 def _write_script(path: Path, command: list[str]) -> None:
