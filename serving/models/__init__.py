@@ -1,6 +1,7 @@
 """What is served, and how a package comes to be served.
 
 reloading   brings what is served in line with what the repository holds
+refusals    the packages that cannot be served, and why
 registry    the models that are served, by name and version
 served      a model that takes calls, whatever the protocol
 loaded      a model that was proved, and the limits of a call
@@ -8,7 +9,7 @@ rules       what a call may ask of a model, for every protocol
 repository  finds packages below a directory, and notices changes
 limited     loads on threads of their own, and what becomes of one that takes too long
 loading     loading a model means proving it
-proof       whether the graphs answer as the trainer's did, in the batches that will be served
+proof       checks that the graphs give the trainer's answers, in batches as large as those that will be served
 exactness   whether a row's bits depend on its batch
 execution   how a model's graphs are run: as set, as cached, or as measured
 measuring   measures graphs with several numbers of threads and batch sizes

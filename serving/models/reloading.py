@@ -9,14 +9,14 @@ from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 from serving.batching.device import Device
 from serving.models.execution import Execution
 from serving.models.limited import run_limited
 from serving.models.loading import ProvedModel, load
+from serving.models.refusals import Refusals
 from serving.models.registry import Models
-from serving.models.repository import Found, ModelKey, Repository, Stamp
+from serving.models.repository import Found, ModelKey, Repository
 from serving.models.served import Served, serve_model
 from serving.settings import Settings
 from vaeserve.errors import EngineFailure, PackageError, VaeError
@@ -32,12 +32,6 @@ class Reloads:
         """By the model's name."""
         self.failed: Counter[str] = Counter()
         """By the model's name, or the directory's if the manifest is not understood."""
-
-
-class _RefusedPackage(NamedTuple):
-    stamp: Stamp | None
-    """Of the package that was tried; None if another package has its name and version."""
-    error: VaeError
 
 
 class Reloader:
@@ -59,8 +53,7 @@ class Reloader:
         self._models = models
         self._device = device
         self._held: dict[ModelKey, Found] = {}  # the packages that the served models were made of
-        self._refused: dict[Path, _RefusedPackage] = {}
-        self._is_started = False
+        self._refusals = Refusals(self.reloads.failed)
         self._forgets = False
         self._wanted = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
@@ -74,28 +67,25 @@ class Reloader:
         """
         await self.catch_up()
         if not self._held:
-            raise self._nothing()
-        self._is_started = True
-        for directory, refusal in self._refused.items():
-            _log_refusal(directory, refusal.error)
+            raise self._refusals.as_error(self._settings.package)
+        self._refusals.log()
 
     async def catch_up(self) -> None:
         """Serves what the repository holds now. It must not be called while another call runs."""
         if self._forgets:
             self._forgets = False
-            self._refused.clear()
+            self._refusals.clear()
             self.repository.forget()
         packages, unreadable = await self.repository.look_on_thread()
-        here = {one.directory for one in packages} | {one.directory for one in unreadable}
-        self._refused = {at: self._refused[at] for at in self._refused.keys() & here}
+        self._refusals.keep({one.directory for one in packages} | {one.directory for one in unreadable})
         for one in unreadable:
-            self._refuse(one.directory, self._name_at(one.directory), one.stamp, PackageError(one.reason))
+            self._refusals.add(one.directory, self._name_at(one.directory), one.stamp, PackageError(one.reason))
         newest_first = sorted(packages, key=lambda package: package.key, reverse=True)
         kept: set[ModelKey] = set()
         for _, versions in groupby(newest_first, lambda package: package.key[0]):
             kept |= await self._take_versions(list(versions))
         for key in self._held.keys() - kept:
-            if not self._is_refused(self._held[key].directory):
+            if not self._refusals.covers(self._held[key].directory):
                 self._remove(key)
 
     async def run(self) -> None:
@@ -137,7 +127,7 @@ class Reloader:
         for place, package in enumerate(oldest_first):
             if await self._take(key, package):
                 for other in oldest_first[place + 1 :]:
-                    self._refuse(other.directory, key[0], None, _duplicate(package, other))
+                    self._refusals.add(other.directory, key[0], None, _duplicate(package, other))
                 return True
         return held is not None
 
@@ -147,12 +137,11 @@ class Reloader:
         if held is not None and held.stamp == package.stamp:
             self._held[key] = package  # its directory may have been renamed
             return True
-        refused = self._refused.get(package.directory)
-        if refused is None or refused.stamp != package.stamp:
+        if not self._refusals.has(package.directory, package.stamp):
             try:
                 self._put(package, await self._load(package))
             except VaeError as exc:
-                self._refuse(package.directory, key[0], package.stamp, exc)
+                self._refusals.add(package.directory, key[0], package.stamp, exc)
             else:
                 return True
         return False
@@ -183,7 +172,7 @@ class Reloader:
         if replaced:
             self._close(replaced)
         self._held[package.key] = package
-        self._refused.pop(package.directory, None)
+        self._refusals.remove(package.directory)
         self.reloads.ok[package.key[0]] += 1
         _log.info("serving %s version %d, %s", *package.key, package.directory)
 
@@ -205,35 +194,9 @@ class Reloader:
             _log.error("a model that is no longer served did not close. This is a bug.", exc_info=closing.exception())
         gc.collect()
 
-    def _refuse(self, directory: Path, name: str, stamp: Stamp | None, error: VaeError) -> None:
-        before = self._refused.get(directory)
-        self._refused[directory] = _RefusedPackage(stamp, error)
-        if before and (before.stamp, str(before.error)) == (stamp, str(error)):
-            return
-        self.reloads.failed[name] += 1
-        if self._is_started:
-            _log_refusal(directory, error)
-
-    def _is_refused(self, directory: Path) -> bool:
-        """Whether a directory holds a bad package now, or a directory above it cannot be read."""
-        return any(directory.is_relative_to(refused) for refused in self._refused)
-
     def _name_at(self, directory: Path) -> str:
         names = (key[0] for key, held in self._held.items() if held.directory == directory)
         return next(names, directory.name.encode(errors="backslashreplace").decode())  # a label must be UTF-8
-
-    def _nothing(self) -> VaeError:
-        errors = {str(refusal.error): refusal.error for refusal in self._refused.values()}
-        if not errors:
-            place = self._settings.package
-            return PackageError(f"{place} is not a model package: cannot read manifest.json, and none lies below it")
-        if len(errors) == 1:
-            return next(iter(errors.values()))
-        return PackageError(f"no package of {len(self._refused)} can be served: {'; '.join(errors)}")
-
-
-def _log_refusal(directory: Path, error: VaeError) -> None:
-    _log.error("%s is not taken, what is served stays: %s", directory, error)
 
 
 def _duplicate(taken: Found, other: Found) -> PackageError:
