@@ -30,7 +30,7 @@ from vaeserve.rows.posterior import kl_by_dimension, reparameterize
 
 
 class Engine:
-    """Runs one pair, its priors, and the likelihood that scores it. Takes whole batches, from one thread at a time."""
+    """Runs one pair, its priors, and the likelihood that scores it. Takes whole batches, from any number of threads."""
 
     def __init__(
         self,

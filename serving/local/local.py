@@ -1,5 +1,6 @@
 """Local: a model package in this process, with a client's methods. Nothing listens, and nothing is sent."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -17,7 +18,7 @@ from vaeserve.client.results import Sampled
 from vaeserve.client.samples import Samples
 from vaeserve.client.stream_jobs import StreamJob
 from vaeserve.client.verbs import BlockingVerbs
-from vaeserve.errors import CallError, VaeError
+from vaeserve.errors import CallError, InvalidInput, VaeError
 
 
 class Local(BlockingVerbs):
@@ -54,6 +55,7 @@ class Local(BlockingVerbs):
         }
         settings = settings_of(package=package, provider=provider, threads=threads, batch_rows=batch_rows)
         self._service = LocalService(settings.package, settings)
+        self._process = os.getpid()
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -116,9 +118,16 @@ class Local(BlockingVerbs):
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """Turns an error of the service into the one that its client would raise."""
+        """Turns an error of the service into the one that its client would raise.
+
+        Raises:
+            CallError: CANCELLED, because this is closed, or what the service answers.
+            InvalidInput: the process is a fork, in which the threads that run batches are missing.
+        """
         if self._is_closed:
             raise client_closed()
+        if self._process != os.getpid():
+            raise InvalidInput("package", "was loaded before this process was forked: load it again in this one")
         try:
             yield
         except VaeError as exc:

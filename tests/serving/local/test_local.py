@@ -2,13 +2,19 @@
 
 import inspect
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf.message import Message
 
+from serving.local.answering import LocalService
+from serving.vae_v1.streams import AnyRowsRequest
+from tests.support.servers import ROOT
 from vaeserve import Client, Local
 from vaeserve.errors import CallError, InvalidInput, PackageError
 
@@ -110,3 +116,35 @@ def test_a_closed_one_is_cancelled(tiny: Path) -> None:
         with pytest.raises(CallError, match="CANCELLED: the client is closed"):
             ask()
     local.close()
+
+
+def test_closing_during_a_call_cancels_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = Local(tiny, threads=1, batch_rows=16)
+    answer = LocalService.answer
+
+    def close_first(service: LocalService, method: str, request: AnyRowsRequest) -> Message:
+        local.close()
+        return answer(service, method, request)
+
+    monkeypatch.setattr(LocalService, "answer", close_first)
+    with pytest.raises(CallError, match="CANCELLED: the client is closed"):
+        local.encode(DATA)
+
+
+FORKED = """
+import os, sys
+from vaeserve import Local
+
+local = Local(sys.argv[1], threads=1, batch_rows=2)
+child = os.fork()
+try:
+    local.sample(5)
+except Exception as exc:
+    print(exc, flush=True)
+os._exit(0) if child == 0 else os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_is_told_to_load_its_own(tiny: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED, tiny], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "package: was loaded before this process was forked: load it again in this one\n"
