@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from serving.local.batches import Batches
+from serving.local.batches import BatchRunner
 from serving.models.loaded import LoadedModel, call_limits
 from serving.models.loading import load
 from serving.models.registry import Registry
@@ -42,7 +42,7 @@ class LocalService:
         proved = load(package, settings)
         self._models: Registry[LoadedModel] = Registry()
         self._models.put(LoadedModel(proved=proved, limits=call_limits(proved, settings)))
-        self._batches = Batches(proved.execution)
+        self._batches = BatchRunner(proved.execution)
 
     def describe(self, name: str, version: int) -> pb.Model:
         """Returns the description of a model.

@@ -1,4 +1,4 @@
-"""Batches: the rows of one request, some at a time, as many times at once as the model is run here."""
+"""BatchRunner: runs the rows of one request in batches, several at the same time where that is faster."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from vaeserve.errors import NonFiniteOutput
 from vaeserve.slices import Slices
 
 
-class _Ran(NamedTuple, Generic[A]):
+class _BatchRun(NamedTuple, Generic[A]):
     """One batch that ran."""
 
     answer: A
@@ -24,11 +24,11 @@ class _Ran(NamedTuple, Generic[A]):
     rows: int
 
 
-class Batches:
-    """Runs rows, for any number of threads. Batches of one request run side by side where that is faster.
+class BatchRunner:
+    """Runs rows, for any number of threads. No more batches run at once than the execution says, whoever asks.
 
     Args:
-        execution: how many batches run at once, and how many rows one of them holds.
+        execution: maximum number of batches that run at the same time, and of rows in one of them.
     """
 
     def __init__(self, execution: Execution) -> None:
@@ -47,12 +47,12 @@ class Batches:
             CallError: CANCELLED, because this was closed.
         """
         arrived = time.perf_counter()
-        ran = list(self._run_all(run, rows))
+        runs = list(self._run_all(run, rows))
         return Answer(
-            parts=[one.answer for one in ran],
-            queued_seconds=max(one.began for one in ran) - arrived,
-            running_seconds=sum(one.seconds for one in ran),
-            batch_rows=max(one.rows for one in ran),
+            parts=[one.answer for one in runs],
+            queued_seconds=max(one.began for one in runs) - arrived,
+            running_seconds=sum(one.seconds for one in runs),
+            batch_rows=max(one.rows for one in runs),
         )
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class Batches:
         self._is_closed = True
         self._pool.shutdown(wait=False)
 
-    def _run_all(self, run: RunBatch[R, A], rows: R) -> Iterator[_Ran[A]]:
+    def _run_all(self, run: RunBatch[R, A], rows: R) -> Iterator[_BatchRun[A]]:
         starts = range(0, len(rows), self._batch_rows)
         if len(starts) == 1:  # handing a small request to a thread would take longer than running it
             yield from self._run_some(run, rows, 0)
@@ -71,19 +71,19 @@ class Batches:
             if not self._is_closed:
                 raise
             raise client_closed() from exc
-        for ran in waiting:
-            yield from ran
+        for runs in waiting:
+            yield from runs
 
-    def _run_some(self, run: RunBatch[R, A], rows: R, start: int) -> list[_Ran[A]]:
+    def _run_some(self, run: RunBatch[R, A], rows: R, start: int) -> list[_BatchRun[A]]:
         """Runs the rows of one batch, in halves if there is no memory for all."""
         count = min(self._batch_rows, len(rows) - start)
 
-        def run_part(part: slice) -> _Ran[A]:
+        def run_part(part: slice) -> _BatchRun[A]:
             return self._run_batch(run, rows.part(start + part.start, start + part.stop), start + part.start)
 
         return list(Slices(count).run(run_part, count))
 
-    def _run_batch(self, run: RunBatch[R, A], rows: R, start: int) -> _Ran[A]:
+    def _run_batch(self, run: RunBatch[R, A], rows: R, start: int) -> _BatchRun[A]:
         with self._slots:
             if self._is_closed:
                 raise client_closed()
@@ -92,4 +92,4 @@ class Batches:
             seconds = time.perf_counter() - began
         if isinstance(answer, NonFiniteOutput):
             raise answer.after(start)
-        return _Ran(answer, began, seconds, len(rows))
+        return _BatchRun(answer, began, seconds, len(rows))

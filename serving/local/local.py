@@ -22,7 +22,9 @@ from vaeserve.errors import CallError, InvalidInput, VaeError
 
 
 class Local(BlockingVerbs):
-    """Runs a package from any number of threads, as a server of it would: with the same results, to the bit.
+    """Runs a package, for any number of threads, as a server of it on this machine would: with the same results.
+
+    With the same provider and threads they are the same to the bit if the model is exact (`get_model().exactness`).
 
     `timeout_seconds` is checked and has no effect: there is no queue to wait in, and no connection that may hang.
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import pytest
 
 from serving.interrupt import Interrupt
-from serving.local.batches import Batches
+from serving.local.batches import BatchRunner
 from serving.models.execution import Execution
 from tests.serving.conftest import Doubler, Numbers, joined
 from tests.support.servers import until
 from vaeserve.errors import CallError, NonFiniteOutput, OutOfMemory
 
 
-def batches(executors: int = 1, batch_rows: int = 4) -> Batches:
-    return Batches(Execution(executors, 1, batch_rows, "set"))
+def batches(executors: int = 1, batch_rows: int = 4) -> BatchRunner:
+    return BatchRunner(Execution(executors, 1, batch_rows, "set"))
 
 
 def test_rows_run_in_batches_and_come_back_in_order() -> None:
