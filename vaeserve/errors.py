@@ -16,6 +16,7 @@ VaeError                a message fit for a user: one line, no internals
 |-- EngineFailure       ours: the graph could not be run
 |-- StartupError        the operator's: the service cannot start as configured
 |-- TrainingError       the operator's: training or export cannot go on as configured
+|-- JobError            the operator's: a batch job cannot go on
 `-- CallError           a call's: what a client gets when a server answers with an error
 """
 
@@ -143,6 +144,10 @@ class StartupError(VaeError):
 
 class TrainingError(VaeError):
     """Training or export cannot go on as configured."""
+
+
+class JobError(VaeError):
+    """A batch job cannot go on; what is done stays done."""
 
 
 class CallError(VaeError):

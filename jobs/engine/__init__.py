@@ -1,0 +1,7 @@
+"""Rows -> answers: who computes.
+
+answers    what goes in and what comes out, and the names of the answers
+package    ONNX Runtime in this process, through the service's own engine
+service    a running service, over its stream, as bulk work
+opening    opens one of the two
+"""

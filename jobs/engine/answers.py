@@ -1,0 +1,109 @@
+"""What goes into a computation and what comes out, whoever computes."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from jobs.settings import JobSettings, ModelFacts
+from vaeserve.errors import InvalidInput
+from vaeserve.package.row_spec import Array
+
+LATENT, LOG_VARIANCE, OUTPUT = "latent", "log_variance", "output"
+SCORES = ("log_likelihood", "kl", "elbo", "squared_error")
+
+NOT_FINITE = "the model answers NaN or infinity"
+
+
+class Work(NamedTuple):
+    """Rows to compute."""
+
+    first_row: int
+    """Address of the first."""
+    size: int
+    """Number of rows."""
+    rows: Array | None
+    """[size, *shape]; None: they are drawn from a prior."""
+
+    def part(self, start: int, stop: int) -> "Work":
+        """Returns rows start to stop - 1."""
+        rows = None if self.rows is None else self.rows[start:stop]
+        return Work(self.first_row + start, stop - start, rows)
+
+
+class Answers(NamedTuple):
+    """What became of rows."""
+
+    columns: Mapping[str, Array]
+    """[size, ...] by name. A row that has an error holds anything."""
+    errors: Mapping[int, str]
+    """What went wrong with a row, by its place."""
+
+
+class Computer(Protocol):
+    """Computes one job's rows."""
+
+    def answers(self, work: Iterable[Work]) -> Iterator[Answers]:
+        """Yields the answers to each piece of work, in order. May read some pieces ahead.
+
+        Raises:
+            VaeError: the job cannot go on.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of what is open."""
+        ...
+
+
+def answer_columns(settings: JobSettings, model: ModelFacts) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Returns the element type and the shape of a row of every answer, by name, in the order they are written."""
+    if settings.verb == "encode":
+        names = (LATENT, LOG_VARIANCE) if settings.output == "moments" else (LATENT,)
+        return dict.fromkeys(names, ("float32", model.latent_shape))
+    if settings.verb == "reconstruct":
+        has_kl, has_likelihood = model.posterior == "gaussian", model.has_likelihood
+        there_are = (has_likelihood, has_kl, has_likelihood and has_kl, True)
+        return {name: ("float32", ()) for name, there_is in zip(SCORES, there_are, strict=True) if there_is}
+    return {OUTPUT: (model.data.dtype if settings.output == "data" else "float32", model.data.shape)}
+
+
+def blank_columns(settings: JobSettings, model: ModelFacts, rows: int) -> dict[str, Array]:
+    """Returns answers of zeros, [rows, ...] each."""
+    return {name: np.zeros((rows, *shape), dtype) for name, (dtype, shape) in answer_columns(settings, model).items()}
+
+
+def rows_of(answers: Answers) -> int:
+    """Returns how many rows answers are for."""
+    return len(next(iter(answers.columns.values())))
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Returns the answers to the parts of one piece of work as one."""
+    if len(parts) == 1:
+        return parts[0]
+    errors, first = dict[int, str](), 0
+    for part in parts:
+        errors |= {first + row: reason for row, reason in part.errors.items()}
+        first += rows_of(part)
+    names = parts[0].columns
+    return Answers({name: np.concatenate([part.columns[name] for part in parts]) for name in names}, errors)
+
+
+def scores_of(log_likelihood: Array | None, kl: Array | None, squared_error: Array) -> dict[str, Array]:
+    """Returns the scores that a model has, by name. The ELBO is the log-likelihood less the KL."""
+    elbo = None if log_likelihood is None or kl is None else log_likelihood - kl
+    scores = zip(SCORES, (log_likelihood, kl, elbo, squared_error), strict=True)
+    return {name: values for name, values in scores if values is not None}
+
+
+def check_settings(settings: JobSettings, model: ModelFacts) -> None:
+    """Refuses what a model cannot do.
+
+    Raises:
+        InvalidInput: names the setting.
+    """
+    if model.posterior == "none" and settings.verb in ("encode", "reconstruct") and settings.output != "mean":
+        raise InvalidInput("--output", f"is {settings.output}: model {model.name} has no posterior, only a mean")
+    if settings.verb == "sample" and settings.prior not in model.priors:
+        raise InvalidInput("--prior", f"is {settings.prior!r}, must be one of {', '.join(model.priors)}")

@@ -1,0 +1,10 @@
+"""The plan of a job: which rows are in which partition, written once.
+
+plan      the plan, its partitions, and the marker of a partition that is done
+moments   mean and deviation of latents, merged exactly
+folder    where a job keeps its plan, its markers and its files
+request   what the user asked for, and how the rest is chosen
+cutting   files of a source -> spans of partitions
+changes   what is new, changed and gone in a source
+planning  makes the plan, or finds the one that is there and says what differs
+"""

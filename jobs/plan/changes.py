@@ -1,0 +1,54 @@
+"""What is new, changed and gone in a source since a job was planned."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from jobs.plan.folder import JobFolder
+from jobs.plan.plan import Partition, Plan
+from jobs.rows import SourceFile, Span
+from vaeserve.printable import printable
+
+
+class Changes(NamedTuple):
+    """A source compared with a plan."""
+
+    files: list[SourceFile]
+    """To be computed: new ones, changed ones, and those of dropped partitions, in the order of the source."""
+    dropped: list[Partition]
+    """Partitions that hold a row which is no longer in the source."""
+    new: list[str]
+    changed: list[str]
+    gone: list[str]
+
+    def __str__(self) -> str:
+        """Returns for example "2 files are new and 1 is gone (first: a/b.png)"."""
+        counts = ((self.new, "new"), (self.changed, "changed"), (self.gone, "gone"))
+        parts = [f"{len(names):,} file{'s' * (len(names) > 1)} {what}" for names, what in counts if names]
+        first = next((names[0] for names, _ in counts if names), "")
+        return f"{', '.join(parts) or 'nothing has changed'}" + (f" (first: {printable(first)})" if first else "")
+
+
+def compare(folder: JobFolder, plan: Plan, files: Iterable[SourceFile]) -> Changes:
+    """Returns what differs between a plan and its source as it is now, by the hash of each file's content."""
+    planned = {partition.key: folder.read_spans(partition.key) for partition in plan.partitions}
+    before: dict[str, str] = {span.file: span.sha256 for spans in planned.values() for span in spans}
+    now = [*files]
+    hashes = {file.name: file.sha256 for file in now}
+    kept = {name for name, sha256 in before.items() if hashes.get(name) == sha256}
+    dropped = [partition for partition in plan.partitions if not _is_whole(planned[partition.key], kept)]
+    again = {span.file for partition in dropped for span in planned[partition.key]}
+    # A file that a dropped partition shares with a kept one would be there twice: that one is dropped too.
+    while shared := [p for p in plan.partitions if p not in dropped and any(s.file in again for s in planned[p.key])]:
+        dropped += shared
+        again |= {span.file for partition in shared for span in planned[partition.key]}
+    return Changes(
+        files=[file for file in now if file.rows and (file.name not in before or file.name in again)],
+        dropped=dropped,
+        new=[file.name for file in now if file.name not in before and file.rows],
+        changed=[name for name in before if name in hashes and name not in kept],
+        gone=[name for name in before if name not in hashes],
+    )
+
+
+def _is_whole(spans: Iterable[Span], kept: set[str]) -> bool:
+    return all(span.file in kept for span in spans)

@@ -1,0 +1,170 @@
+"""Makes a job's plan, or finds the one that is there, and says in one line what differs."""
+
+import shutil
+from collections.abc import Iterable
+
+from jobs.engine.answers import answer_columns
+from jobs.engine.opening import EngineChoice, plan_engine, read_fingerprint
+from jobs.plan.changes import Changes, compare
+from jobs.plan.cutting import Listing, cut
+from jobs.plan.folder import JobFolder
+from jobs.plan.plan import Partition, Plan, SourceFacts
+from jobs.plan.request import JobRequest
+from jobs.rows import Source, SourceFile
+from jobs.settings import JobSettings, ModelFacts, rows_of_source
+from jobs.sinks.sink import SUFFIXES
+from jobs.sources.opening import open_source
+from vaeserve.errors import InvalidInput
+from vaeserve.printable import printable
+
+_GIB = 2**30
+
+
+def find_plan(
+    folder: JobFolder, request: JobRequest, engine: EngineChoice, *, trusts_source: bool, updates: bool
+) -> Plan:
+    """Returns the plan of a job: the one that is there, or a new one.
+
+    Args:
+        folder: the job's.
+        request: what is asked for.
+        engine: who computes.
+        trusts_source: whether a plan that is there is taken without listing and hashing its source again. What is read
+            is compared with the plan in any case.
+        updates: whether a plan that is there is brought up to date with its source.
+
+    Raises:
+        InvalidInput: names what is wrong, or what differs from the job that was begun here.
+        VaeError: the source, the package or the service cannot be used.
+    """
+    if not folder.has_plan:
+        plan = _new_plan(folder, request, engine)
+        request.check_same(plan.settings, printable(folder.out))  # another process may have planned at the same time
+        return plan
+    plan = folder.read_plan()
+    request.check_same(plan.settings, printable(folder.out))
+    fingerprint = read_fingerprint(engine, plan.model)
+    if fingerprint != plan.model.fingerprint:
+        raise InvalidInput(
+            "the model",
+            f"is pair {fingerprint[:12]}..., the job in {printable(folder.out)} was begun with "
+            f"{plan.model.fingerprint[:12]}...",
+        )
+    if plan.source is None or (trusts_source and not updates):
+        return plan
+    return _compared(folder, plan, request, updates=updates)
+
+
+def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice) -> Plan:
+    facts, batch_rows = plan_engine(engine, request.verb, request.threads or 1, request.batch_rows or 0)
+    settings = request.settings(facts, batch_rows)
+    folder.prepare()
+    if request.verb == "sample":
+        rows = settings.count or 0
+        _check_space(folder, settings, facts, rows)
+        sizes = [min(settings.partition_rows, rows - start) for start in range(0, rows, settings.partition_rows)]
+        partitions = _partitions(sizes, settings, 0, 0)
+        return folder.publish_plan(
+            Plan(settings=settings, model=facts, source=None, rows=rows, next_row=rows, partitions=partitions)
+        )
+    source = open_source(request.addresses, rows_of_source(request.verb, facts), settings.columns, settings.keep)
+    listing = Listing(source.files())
+    sizes = _write_spans(folder, listing, settings, 0)
+    if not listing.rows:
+        raise InvalidInput(", ".join(map(printable, request.addresses)), "holds no rows")
+    _check_space(folder, settings, facts, listing.rows)
+    plan = Plan(
+        settings=settings.model_copy(update={"columns": source.columns}),
+        model=facts,
+        source=_source_facts(source, request.addresses, listing),
+        rows=listing.rows,
+        next_row=listing.rows,
+        partitions=_partitions(sizes, settings, 0, 0),
+    )
+    source.close()
+    return folder.publish_plan(plan)
+
+
+def _compared(folder: JobFolder, plan: Plan, request: JobRequest, *, updates: bool) -> Plan:
+    """Returns the plan if its source is as it was, or the plan of an update."""
+    settings = plan.settings
+    addresses = request.addresses or (plan.source.addresses if plan.source else ())
+    spec = rows_of_source(settings.verb, plan.model)
+    source = open_source(addresses, spec, settings.columns, settings.keep)
+    listing = Listing(source.files())
+    for _ in listing:
+        pass
+    facts = _source_facts(source, addresses, listing)
+    if plan.source is not None and facts.digest == plan.source.digest:
+        return plan
+    changes = compare(folder, plan, source.files())
+    source.close()
+    if not updates:
+        raise InvalidInput(
+            "the source", f"is not as it was when the job was planned: {changes}; --update takes the source as it is"
+        )
+    return _updated(folder, plan, facts, changes)
+
+
+def _updated(folder: JobFolder, plan: Plan, facts: SourceFacts, changes: Changes) -> Plan:
+    """Writes and returns the plan with new partitions for new rows, and without those that hold rows that are gone."""
+    update = plan.update + 1
+    sizes = _write_spans(folder, changes.files, plan.settings, update)
+    kept = [partition for partition in plan.partitions if partition not in changes.dropped]
+    new = _partitions(sizes, plan.settings, update, plan.next_row)
+    updated = plan.model_copy(
+        update={
+            "source": facts,
+            "rows": sum(partition.rows for partition in (*kept, *new)),
+            "next_row": plan.next_row + sum(sizes),
+            "update": update,
+            "partitions": (*kept, *new),
+        }
+    )
+    folder.replace_plan(updated)
+    for partition in changes.dropped:
+        folder.drop(partition)
+    return updated
+
+
+def _write_spans(folder: JobFolder, files: Iterable[SourceFile], settings: JobSettings, update: int) -> list[int]:
+    """Writes the spans of each partition as it is cut, and returns their numbers of rows."""
+    sizes = []
+    for number, spans in enumerate(cut(files, settings.partition_rows)):
+        folder.write_spans(_key(number, update), spans)
+        sizes.append(sum(span.rows for span in spans))
+    return sizes
+
+
+def _partitions(sizes: list[int], settings: JobSettings, update: int, first_row: int) -> tuple[Partition, ...]:
+    partitions = []
+    for number, rows in enumerate(sizes):
+        name = f"part-{number:05d}-of-{len(sizes):05d}" + (f"-update-{update:03d}" if update else "")
+        file = name + SUFFIXES[settings.format]
+        partitions.append(Partition(key=_key(number, update), file=file, first_row=first_row, rows=rows))
+        first_row += rows
+    return tuple(partitions)
+
+
+def _key(number: int, update: int) -> str:
+    return f"{number:05d}" + (f"-update-{update:03d}" if update else "")
+
+
+def _source_facts(source: Source, addresses: tuple[str, ...], listing: Listing) -> SourceFacts:
+    return SourceFacts(addresses=addresses, kind=source.kind, files=listing.files, digest=listing.digest)
+
+
+def _check_space(folder: JobFolder, settings: JobSettings, model: ModelFacts, rows: int) -> None:
+    """Refuses a job whose numbers alone would not fit on the disk, compressed to a half in Parquet."""
+    row_bytes = 0
+    for dtype, shape in answer_columns(settings, model).values():
+        size = 1
+        for axis in shape:
+            size *= axis
+        row_bytes += size * (1 if dtype == "uint8" else 2 if settings.dtype == "float16" else 4)
+    needed = rows * row_bytes // (2 if settings.format == "parquet" else 1)
+    free = shutil.disk_usage(folder.out).free
+    if needed > free:
+        raise InvalidInput(
+            printable(folder.out), f"needs about {needed / _GIB:.1f} GiB for {rows:,} rows, {free / _GIB:.1f} are free"
+        )

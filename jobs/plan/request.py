@@ -1,0 +1,92 @@
+"""JobRequest: what the user asked for; what is left open is chosen, or is as the job was begun."""
+
+from jobs.engine.answers import check_settings
+from jobs.settings import OUTPUTS, FileFormat, JobSettings, JobVerb, ListKind, ModelFacts, rows_of_source
+from jobs.sinks.sink import check_format, default_format
+from vaeserve.client.call import choose_seed
+from vaeserve.errors import InvalidInput
+from vaeserve.records import Record
+from vaeserve.slices import rows_within
+
+_PARTITION_ROWS, _PARTITION_BYTES = 65_536, 256 * 2**20
+
+
+class JobRequest(Record):
+    """A job as the user describes it. None and empty: left open."""
+
+    verb: JobVerb
+    addresses: tuple[str, ...] = ()
+    """Files, folders or URLs of the source."""
+    output: str | None = None
+    seed: int | None = None
+    temperature: float | None = None
+    prior: str | None = None
+    count: int | None = None
+    format: FileFormat | None = None
+    lists: ListKind | None = None
+    dtype: str | None = None
+    columns: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    partition_rows: int | None = None
+    batch_rows: int | None = None
+    threads: int | None = None
+
+    def settings(self, model: ModelFacts, batch_rows: int) -> JobSettings:
+        """Returns a new job's settings, with everything chosen.
+
+        Raises:
+            InvalidInput: names the option; the model or the format cannot do it.
+        """
+        output = self.output or OUTPUTS[self.verb][0]
+        is_sample = self.verb == "sample"
+        settings = JobSettings(
+            verb=self.verb,
+            output=output,
+            seed=choose_seed(self.seed) if is_sample or output == "sample" else self.seed,
+            temperature=(self.temperature or 1.0) if is_sample else self.temperature,
+            prior=self.prior or (model.default_prior if is_sample else ""),
+            count=self.count,
+            format=self.format or default_format(self.verb, model),
+            lists=self.lists or "plain",
+            dtype=self.dtype or "float32",
+            columns=self.columns,
+            keep=self.keep,
+            partition_rows=self.partition_rows or _partition_rows(self.verb, model),
+            batch_rows=batch_rows,
+            threads=self.threads or 1,
+        )
+        if settings.seed is not None and not settings.is_drawn:
+            raise InvalidInput("--seed", f"is for --output sample, not for {output}")
+        check_settings(settings, model)
+        check_format(settings)
+        return settings
+
+    def check_same(self, settings: JobSettings, place: str) -> None:
+        """Refuses to go on with a job that was begun with other settings.
+
+        Raises:
+            InvalidInput: names the first option that differs.
+        """
+        for name, wanted in self:
+            begun = getattr(settings, name, None)
+            if name != "addresses" and wanted not in (None, (), begun):
+                raise InvalidInput(
+                    option_of(name), f"is {_text(wanted)}, the job in {place} was begun with {_text(begun)}"
+                )
+
+
+def option_of(name: str) -> str:
+    """Returns what the command line calls a setting."""
+    return "the verb" if name == "verb" else f"--{name.replace('_', '-')}"
+
+
+def _text(value: object) -> str:
+    return ",".join(value) or "none" if isinstance(value, tuple) else str(value)
+
+
+def _partition_rows(verb: JobVerb, model: ModelFacts) -> int:
+    """Returns how many rows a partition has by default: as many as take a few hundred megabytes to read or to write."""
+    row_bytes = rows_of_source(verb, model).bytes_of(1, "float32") + model.latent.bytes_of(1)
+    if verb in ("decode", "sample"):
+        row_bytes += model.data.bytes_of(1, "float32")
+    return rows_within(row_bytes, _PARTITION_ROWS, _PARTITION_BYTES)

@@ -1,0 +1,150 @@
+"""What a run shows: rows of the total, rows a second, shares of reading, inferring and writing, errors, time left."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple, TextIO
+
+from jobs.plan.plan import Marker, RowError, Seconds
+
+Style = Literal["auto", "json", "quiet"]
+
+SHOWN_ERRORS = 10
+"""Errors that a run names one by one; the markers have all."""
+
+_LINE_SECONDS = 10.0
+
+
+class Figures(NamedTuple):
+    """How far a job is."""
+
+    rows: int
+    total: int
+    rows_per_second: float
+    """Of this run."""
+    seconds: Seconds
+    """Over all workers, of the partitions that this run finished."""
+    errors: int
+    seconds_left: float | None
+
+
+class Progress:
+    """Counts the rows of a job.
+
+    Args:
+        total: rows of the job.
+        done: markers of the partitions that were done before.
+        show: shows the figures; called often.
+    """
+
+    def __init__(self, total: int, done: Iterable[Marker], show: Callable[[Figures], None]) -> None:
+        self._total, self._show = total, show
+        self._rows = self._errors = 0
+        self._seconds = Seconds()
+        self._running: dict[str, tuple[int, int]] = {}
+        self.first_errors: list[RowError] = []
+        """Some of the errors, to be named."""
+        for marker in done:
+            self._rows += marker.rows
+            self._errors += len(marker.errors)
+            self._note(marker.errors)
+        self._earlier_rows, self._began = self._rows, time.monotonic()
+
+    @property
+    def errors(self) -> int:
+        """Rows that have an error, in done partitions and in those that are running."""
+        return self._errors + sum(errors for _, errors in self._running.values())
+
+    def count(self, key: str, rows: int, errors: tuple[RowError, ...]) -> None:
+        """Counts rows of a partition that is running."""
+        so_far, wrong = self._running.get(key, (0, 0))
+        self._running[key] = (so_far + rows, wrong + len(errors))
+        self._note(errors)
+        self._show(self.figures())
+
+    def lose(self, key: str) -> None:
+        """Forgets the rows of a partition that begins again."""
+        self._running.pop(key, None)
+
+    def finish(self, marker: Marker) -> None:
+        """Counts a partition that is done."""
+        self._running.pop(marker.key, None)
+        self._rows += marker.rows
+        self._errors += len(marker.errors)
+        self._seconds += marker.seconds
+        self._show(self.figures())
+
+    def figures(self) -> Figures:
+        """Returns how far the job is."""
+        rows = self._rows + sum(rows for rows, _ in self._running.values())
+        rate = (rows - self._earlier_rows) / max(time.monotonic() - self._began, 1e-9)
+        left = (self._total - rows) / rate if rate > 0 else None
+        return Figures(rows, self._total, rate, self._seconds, self.errors, left)
+
+    def _note(self, errors: Iterable[RowError]) -> None:
+        for error in errors:
+            if len(self.first_errors) < SHOWN_ERRORS and error not in self.first_errors:
+                self.first_errors.append(error)
+
+
+def text_of(figures: Figures) -> str:
+    """Returns figures as one line."""
+    total = figures.seconds.total
+    parts = [
+        f"{figures.rows:,} of {figures.total:,} rows",
+        f"{figures.rows_per_second:,.0f} rows/s",
+    ]
+    if total:
+        shares = {"reading": figures.seconds.read, "inferring": figures.seconds.infer, "writing": figures.seconds.write}
+        parts.append(", ".join(f"{name} {100 * value / total:.0f} %" for name, value in shares.items()))
+    parts.append(f"{figures.errors:,} error{'s' * (figures.errors != 1)}")
+    if figures.seconds_left is not None and figures.rows < figures.total:
+        parts.append(f"{duration(figures.seconds_left)} left")
+    return "; ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Returns "42 s", "3:20" or "2:03:20"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours = whole // 60, whole // 3600
+    return f"{hours}:{minutes % 60:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def speaker(style: Style, stream: TextIO | None = None) -> Callable[[Figures], None]:
+    """Returns what shows figures: on a terminal one line that changes, else a line now and then."""
+    stream = stream or sys.stderr
+    if style == "quiet" or stream is None:
+        return lambda figures: None
+    if style == "auto" and stream.isatty():
+        return _every(0.2, lambda figures: print(f"\r{text_of(figures)}\033[K", end="", file=stream, flush=True))
+    if style == "json":
+        return _every(1.0, lambda figures: print(_json(figures), file=stream, flush=True))
+    return _every(_LINE_SECONDS, lambda figures: print(text_of(figures), file=stream, flush=True))
+
+
+def _json(figures: Figures) -> str:
+    return json.dumps(
+        {
+            "rows": figures.rows,
+            "total": figures.total,
+            "rows_per_second": round(figures.rows_per_second, 1),
+            "seconds": figures.seconds.model_dump(),
+            "errors": figures.errors,
+            "seconds_left": None if figures.seconds_left is None else round(figures.seconds_left, 1),
+        }
+    )
+
+
+def _every(seconds: float, show: Callable[[Figures], None]) -> Callable[[Figures], None]:
+    last = time.monotonic()
+
+    def maybe(figures: Figures) -> None:
+        nonlocal last
+        if time.monotonic() >= last + seconds or figures.rows == figures.total:
+            last = time.monotonic()
+            show(figures)
+
+    return maybe

@@ -1,0 +1,81 @@
+"""What is asked of a job: all that decides the bytes of its files."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from vaeserve.package.manifest import DataSpec, Shape
+from vaeserve.package.row_spec import LatentSpec, RowSpec
+from vaeserve.records import Record
+
+JobVerb = Literal["encode", "decode", "reconstruct", "sample"]
+FileFormat = Literal["parquet", "safetensors", "npy"]
+ListKind = Literal["plain", "fixed"]
+
+OUTPUTS: dict[JobVerb, tuple[str, ...]] = {
+    "encode": ("mean", "sample", "moments"),
+    "decode": ("data", "expectation"),
+    "reconstruct": ("mean", "sample"),
+    "sample": ("data", "expectation"),
+}
+"""What each verb can be asked for; the first is the default. Of `reconstruct` it is the latent that is decoded."""
+
+
+class ModelFacts(Record):
+    """The pair that a job runs. Another pair is refused."""
+
+    name: str
+    version: int
+    fingerprint: str
+    data: DataSpec
+    latent_shape: Shape
+    posterior: Literal["gaussian", "none"]
+    has_likelihood: bool
+    priors: tuple[str, ...]
+    default_prior: str
+    provider: str
+    """What runs the graphs: "cpu" or "cuda". Another one may give other bits."""
+    is_exact: bool | None
+    """Whether a row's bits are the same in every batch; None: not known."""
+
+    @property
+    def latent(self) -> LatentSpec:
+        """One row's latent."""
+        return LatentSpec(self.latent_shape)
+
+
+class JobSettings(Record):
+    """What a job does with its rows, and how it writes them. A rerun must ask for the same."""
+
+    verb: JobVerb
+    output: str
+    seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
+    """Of a draw; None: nothing is drawn."""
+    temperature: float | None = None
+    prior: str = ""
+    count: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    """Number of rows to sample."""
+    format: FileFormat
+    lists: ListKind = "plain"
+    """How Parquet holds a row of several numbers: a list, or an Arrow list of fixed size."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Of the numbers in safetensors and .npy files."""
+    columns: tuple[str, ...] = ()
+    """Columns of a table that become a row."""
+    keep: tuple[str, ...] = ()
+    """Columns of a table that travel along."""
+    partition_rows: Annotated[int, Field(ge=1, le=2**31)]
+    batch_rows: Annotated[int, Field(ge=1, le=65_536)]
+    """Rows that run together; out of memory they are halved."""
+    threads: Annotated[int, Field(ge=1, le=1024)]
+    """Threads of one batch, where the job itself runs the graphs."""
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether answers depend on a seed."""
+        return self.verb == "sample" or self.output == "sample"
+
+
+def rows_of_source(verb: JobVerb, model: ModelFacts) -> RowSpec:
+    """Returns what a row of a verb's source is: a latent for `decode`, data for the others."""
+    return model.latent if verb == "decode" else model.data

@@ -1,0 +1,30 @@
+"""What a file says of itself: shape, type, fingerprint, representation, seed."""
+
+import json
+
+from jobs.engine.answers import answer_columns
+from jobs.settings import JobSettings, ModelFacts
+from vaeserve.rows.noise import ALGORITHM
+
+ROW, SOURCE, SOURCE_ROW, ERROR = "row", "source", "source_row", "error"
+"""Columns that every file of rows has beside its answers."""
+
+
+def metadata(settings: JobSettings, model: ModelFacts) -> dict[str, str]:
+    """Returns the key-value pairs that every file of a job holds, all texts. No time is among them."""
+    answers = {
+        name: {"dtype": settings.dtype if dtype == "float32" else dtype, "shape": list(shape)}
+        for name, (dtype, shape) in answer_columns(settings, model).items()
+    }
+    pairs = {
+        "vaeserve.job": settings.verb,
+        "vaeserve.model": f"{model.name} {model.version}",
+        "vaeserve.fingerprint": model.fingerprint,
+        "vaeserve.representation": settings.output,
+        "vaeserve.answers": json.dumps(answers, separators=(",", ":")),
+    }
+    if settings.is_drawn:
+        pairs |= {"vaeserve.seed": str(settings.seed), "vaeserve.noise": ALGORITHM}
+    if settings.verb == "sample":
+        pairs |= {"vaeserve.prior": settings.prior, "vaeserve.temperature": repr(settings.temperature or 1.0)}
+    return pairs

@@ -1,0 +1,75 @@
+"""Sink: takes a partition's rows with their answers, chunk by chunk, and writes one file."""
+
+from typing import BinaryIO, NamedTuple, Protocol
+
+from jobs.engine.answers import Answers
+from jobs.rows import Chunk
+from jobs.settings import FileFormat, JobSettings, ModelFacts
+from vaeserve.errors import InvalidInput
+
+
+class AnsweredChunk(NamedTuple):
+    """Consecutive rows and what became of them."""
+
+    first_row: int
+    chunk: Chunk | None
+    """None: the rows were sampled."""
+    answers: Answers
+    """With the errors of reading too."""
+
+
+class Sink(Protocol):
+    """Writes one file."""
+
+    def add(self, answered: AnsweredChunk) -> None:
+        """Takes the next rows."""
+        ...
+
+    def finish(self) -> None:
+        """Writes what is left."""
+        ...
+
+
+SUFFIXES: dict[FileFormat, str] = {"parquet": ".parquet", "safetensors": ".safetensors", "npy": ".npy"}
+
+
+def default_format(verb: str, model: ModelFacts) -> FileFormat:
+    """Returns the format that readers of such answers take best."""
+    if verb == "encode":
+        return "parquet" if len(model.latent_shape) == 1 else "safetensors"
+    return "parquet" if verb == "reconstruct" or model.data.kind == "table" else "npy"
+
+
+def check_format(settings: JobSettings) -> None:
+    """Refuses what a format cannot hold.
+
+    Raises:
+        InvalidInput: names the option.
+    """
+    if settings.format == "parquet":
+        if settings.dtype != "float32":
+            raise InvalidInput("--dtype", "is for safetensors and npy: many readers of Parquet know no float16")
+        return
+    if settings.verb == "reconstruct":
+        raise InvalidInput("--format", f"is {settings.format}: scores are columns, which parquet holds")
+    if settings.keep:
+        raise InvalidInput("--keep", f"needs --format parquet: {settings.format} holds no columns")
+    if settings.lists != "plain":
+        raise InvalidInput("--lists", "is for --format parquet")
+    if settings.format == "npy" and settings.output == "moments":
+        raise InvalidInput("--format", "is npy, which holds one array: moments are two, take parquet or safetensors")
+
+
+def open_sink(file: BinaryIO, settings: JobSettings, model: ModelFacts) -> Sink:
+    """Returns what writes into an open file."""
+    if settings.format == "parquet":
+        from jobs.sinks.parquet import ParquetSink
+
+        return ParquetSink(file, settings, model)
+    if settings.format == "safetensors":
+        from jobs.sinks.tensors import TensorSink
+
+        return TensorSink(file, settings, model)
+    from jobs.sinks.arrays import ArraySink
+
+    return ArraySink(file, settings, model)

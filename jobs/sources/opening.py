@@ -1,0 +1,2 @@
+def open_source(addresses, spec, columns=(), keep=()):
+    raise NotImplementedError
