@@ -3,6 +3,7 @@
     fitting    a file of rows -> rows that fit a model
     folder     a folder of pictures, all of one shape -> images and their classes
     pictures   files and folders -> the pictures in them -> rows that fit a model
+    walk       a folder -> the names of all files below it
     picture    one of them -> pixels
     idx        one file of the format that MNIST came in -> an array
     arrays     .npy and .npz -> images or a table
@@ -10,6 +11,7 @@
     archive    which arrays of a .npz file are rows, and which are the classes of those
     classes    labels, or names of folders -> classes
     columns    .csv and .parquet -> a table
+    cells      a column of Arrow -> numbers, and what is wrong with a cell
     head       what the first lines of a .csv file tell
     table      a table -> float32, without what is missing, infinite, constant or an index
     surplus    which of its columns hold no data

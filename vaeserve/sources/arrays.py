@@ -16,7 +16,7 @@ from vaeserve.sources.content import (
     images_spec,
     room_for,
 )
-from vaeserve.sources.numpy_files import check_start, header_shape, member, numpy_errors
+from vaeserve.sources.numpy_files import check_start, member, numpy_errors, read_header
 from vaeserve.sources.precision import Loss, losses_of
 from vaeserve.sources.table import Table, leave_out_bad, number_problem, to_float32
 
@@ -84,12 +84,12 @@ def holds_images(path: Path) -> bool:
     try:
         with numpy_errors(path), path.open("rb") as file:
             if path.suffix.lower() == ".npy":
-                return len(header_shape(file)) > 2
+                return len(read_header(file).shape) > 2
             with zipfile.ZipFile(file) as archive:
                 members = {name.removesuffix(".npy"): name for name in archive.namelist()}
                 rows = choose([*members], printable(path)).train.rows
                 with archive.open(members[rows]) as array:
-                    return len(header_shape(array)) > 2
+                    return len(read_header(array).shape) > 2
     except InvalidInput:
         return False
 

@@ -8,6 +8,7 @@ import numpy as np
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import DataSpec
+from vaeserve.package.row_spec import RowSpec
 from vaeserve.printable import printable
 from vaeserve.sources.arrays import npz_rows
 from vaeserve.sources.idx import read_idx
@@ -53,8 +54,8 @@ def fit_table(table: Table, spec: DataSpec, skip_bad: bool) -> FittedRows:
     """
     if spec.kind != "table":
         raise InvalidInput(table.name, f"holds a table, the model takes images of shape {list(spec.shape)}")
-    taken = _taken(table, spec)
-    bad = _bad_cells(taken, spec)
+    taken = take(table, _places(table, spec), spec)
+    bad = bad_cells(taken, spec)
     good: CellMask = np.all(~bad, axis=1)
     lines = [about_row(taken, bad, row) for row in np.flatnonzero(~good).tolist()]
     if lines and not skip_bad:
@@ -66,10 +67,9 @@ def fit_table(table: Table, spec: DataSpec, skip_bad: bool) -> FittedRows:
     return FittedRows(taken.values[good], skipped=skipped, numbers=numbers, notes=table.notes)
 
 
-def _taken(table: Table, spec: DataSpec) -> Table:
-    """Returns the columns that a model takes, in its order."""
-    places = _places(table, spec)
-    values = table.values[:, places]
+def take(table: Table, places: Sequence[int], spec: RowSpec) -> Table:
+    """Returns the columns in these places, whose problems include values that the model does not take."""
+    values = table.values[:, list(places)]
 
     def problem(row: int, column: int) -> str:
         if np.isnan(number := values[row, column]):
@@ -87,7 +87,8 @@ def _places(table: Table, spec: DataSpec) -> list[int]:
         for name in spec.columns:
             if name not in place_of:
                 raise InvalidInput(
-                    table.name, f"has no {column_of(name)}, which the model takes; it has {_listed(table.columns)}"
+                    table.name,
+                    f"has no {column_of(name)}, which the model takes; it has {listed_columns(table.columns)}",
                 )
         return [place_of[name] for name in spec.columns]
     places = [*range(len(table.columns))]
@@ -99,7 +100,8 @@ def _places(table: Table, spec: DataSpec) -> list[int]:
     return places
 
 
-def _bad_cells(table: Table, spec: DataSpec) -> CellMask:
+def bad_cells(table: Table, spec: RowSpec) -> CellMask:
+    """Returns which cells a model does not take: [rows, columns]."""
     missing = np.isnan(table.values)
     bad: CellMask = missing | (table.values < spec.minimum) | (table.values > spec.maximum)
     if spec.missing_allowed:
@@ -108,7 +110,8 @@ def _bad_cells(table: Table, spec: DataSpec) -> CellMask:
     return bad
 
 
-def _listed(columns: Sequence[str | int]) -> str:
+def listed_columns(columns: Sequence[str | int]) -> str:
+    """Returns the first names of columns, fit for a message."""
     names = [quoted(name) if isinstance(name, str) else str(name) for name in columns[:_SHOWN_COLUMNS]]
     return ", ".join(names) + ", ..." * (len(columns) > _SHOWN_COLUMNS)
 

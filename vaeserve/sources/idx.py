@@ -51,7 +51,12 @@ def parse_idx(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint
         raise InvalidInput(name, "is not an intact gzip file, or is cut short") from exc
 
 
-def _parse(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
+def idx_shape(file: BinaryIO, name: str, dimensions: int) -> tuple[int, ...]:
+    """Returns what the header of an open file tells; the values follow it.
+
+    Raises:
+        InvalidInput: named as told; the file is of another kind, or is cut short.
+    """
     head = file.read(4 + 4 * dimensions)
     magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
     if not head:
@@ -63,6 +68,11 @@ def _parse(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
     shape = struct.unpack(f">{dimensions}i", head[4:])
     if min(shape) < 0:
         raise InvalidInput(name, f"has a negative count in its header: {list(shape)}")
+    return shape
+
+
+def _parse(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
+    shape = idx_shape(file, name, dimensions)
     size = prod(shape)
     if not size:
         raise InvalidInput(name, f"is empty: its header says {list(shape)}")

@@ -4,8 +4,8 @@ import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, BinaryIO
+from pathlib import Path, PurePath
+from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from vaeserve.sources.content import refuse_too_large
 
 
 @contextmanager
-def numpy_errors(path: Path) -> Iterator[None]:
+def numpy_errors(path: PurePath) -> Iterator[None]:
     """Turns what NumPy raises into an error that names the file."""
     try:
         with warnings.catch_warnings():
@@ -41,11 +41,20 @@ def check_start(file: BinaryIO, expected: bytes) -> None:
     file.seek(0)
 
 
-def header_shape(file: IO[bytes]) -> tuple[int, ...]:
-    """Returns the shape that the header of an open `.npy` file tells."""
+class Header(NamedTuple):
+    """What the header of a `.npy` file tells of its array."""
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    """Whether the first axis is the one that lies closest in the file."""
+    dtype: np.dtype[Any]
+
+
+def read_header(file: IO[bytes]) -> Header:
+    """Returns what the header of an open `.npy` file tells; the values follow it."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(file)[0]
+    return Header(*read(file))
 
 
 def member(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> AnyArray:

@@ -1,8 +1,7 @@
 """A folder -> its picture files, folders within included -> rows of an image model."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -13,9 +12,11 @@ from vaeserve.package.data_spec import DataSpec
 from vaeserve.printable import printable
 from vaeserve.rows.images import decode_image, takes_images, to_rows
 from vaeserve.sources.picture import Wanted, parse_picture, read_file
+from vaeserve.sources.walk import walk
 
 _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
+NO_PICTURES = "holds no pictures (PNG, JPEG or WebP)"
 _COLOURS = {1: "grey", 3: "colour"}
 
 Read = TypeVar("Read")
@@ -65,6 +66,17 @@ def fit_picture(content: bytes, name: str, spec: DataSpec) -> AnyArray | bytes:
         if takes_images(spec):
             decode_image(content, name, spec)
         return content
+    return picture_row(content, name, spec)
+
+
+def picture_row(content: bytes, name: str, spec: DataSpec) -> AnyArray:
+    """Returns a picture as a row, fitted as the model tells; where it does not tell, decoded as the service decodes it.
+
+    Raises:
+        InvalidInput: named as told; the picture is bad or does not fit the model.
+    """
+    if spec.image_fit is None:
+        return to_rows(decode_image(content, name, spec), spec)
     height, width, channels = spec.shape
     picture = parse_picture(content, name, Wanted((height, width), spec.image_fit.fit, spec.image_fit.channels))
     if picture.shape[2] != channels:
@@ -106,22 +118,10 @@ def find_pictures(directory: Path) -> list[Path]:
     Raises:
         InvalidInput: named by the path; the folder holds no pictures, or a folder or file cannot be read.
     """
-    pictures, seen = [], set[tuple[int, int]]()
-    try:
-        for folder, folders, files in os.walk(directory, onerror=_raise, followlinks=True):
-            place = Path(folder).stat()
-            if (place.st_dev, place.st_ino) in seen:
-                folders.clear()
-                continue
-            seen.add((place.st_dev, place.st_ino))
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            paths = (Path(folder, name) for name in files if not name.startswith("."))
-            pictures += [path for path in paths if _is_picture(path)]
-    except OSError as exc:
-        raise InvalidInput(printable(exc.filename or directory), f"cannot be read: {exc.strerror}") from exc
+    pictures = [directory / name for name in walk(directory) if is_picture(directory / name)]
     if not pictures:
-        raise InvalidInput(printable(directory), "holds no pictures (PNG, JPEG or WebP)")
-    return sorted(pictures)
+        raise InvalidInput(printable(directory), NO_PICTURES)
+    return pictures
 
 
 def colours(channels: int) -> str:
@@ -130,20 +130,29 @@ def colours(channels: int) -> str:
 
 
 def _picture(path: Path) -> Path:
-    if _is_picture(path):
+    if is_picture(path):
         return path
     problem = "must be a picture (PNG, JPEG or WebP), a folder of them, or a file of rows (.npy, .npz, .csv, .parquet)"
     raise InvalidInput(printable(path), problem)
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def is_picture(path: Path) -> bool:
+    """Whether a file is named as pictures are, or begins as they do.
 
-
-def _is_picture(path: Path) -> bool:
-    if path.suffix.lower() in _SUFFIXES:
+    Raises:
+        InvalidInput: named by the path; it cannot be read.
+    """
+    if is_picture_name(path.name):
         return True
     if not path.is_file():  # a pipe would wait for ever
         return False
-    with path.open("rb") as file:
-        return file.read(4).startswith(_SIGNATURES)
+    try:
+        with path.open("rb") as file:
+            return file.read(4).startswith(_SIGNATURES)
+    except OSError as exc:
+        raise InvalidInput(printable(path), f"cannot be read: {exc.strerror}") from exc
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file is named as pictures are."""
+    return PurePath(name).suffix.lower() in _SUFFIXES

@@ -172,5 +172,10 @@ def _about_column(table: Table, bad: CellMask, column: int) -> str:
 
 def about_row(table: Table, bad: CellMask, row: int) -> str:
     """Returns what is wrong with the first bad cell of a row, in a line."""
+    return f"{table.name}: row {table.numbers[row]}: {about_cell(table, bad, row)}"
+
+
+def about_cell(table: Table, bad: CellMask, row: int) -> str:
+    """Returns what is wrong with the first bad cell of a row: "column 'age' is missing"."""
     column = int(bad[row].argmax())
-    return f"{table.name}: row {table.numbers[row]}: {column_of(table.columns[column])} {table.problem(row, column)}"
+    return f"{column_of(table.columns[column])} {table.problem(row, column)}"
