@@ -17,6 +17,8 @@ class SourceFile(NamedTuple):
     sha256: str
     """Of its content, in hexadecimal. A picture that could not be read has none: ""."""
     rows: int
+    stamp: str = ""
+    """What changes when the file changes, cheap to ask for. Empty: not known; the content is hashed instead."""
 
 
 class Span(NamedTuple):
@@ -26,6 +28,8 @@ class Span(NamedTuple):
     sha256: str
     start: int
     stop: int
+    stamp: str = ""
+    """The file's, as it was when the job was planned."""
 
     @property
     def rows(self) -> int:

@@ -1,7 +1,7 @@
 """A file of rows -> rows that fit a model: its columns, by name, in its order."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -23,7 +23,12 @@ _SHOWN_COLUMNS = 8
 
 def reads_rows(path: Path) -> bool:
     """Whether a file is of a kind that `open_rows` reads, by its name."""
-    return path.suffix.lower() in _READERS or _IDX in path.name
+    return path.suffix.lower() in _READERS or is_idx(path)
+
+
+def is_idx(path: PurePath) -> bool:
+    """Whether a file is called as IDX files of images are."""
+    return _IDX in path.name
 
 
 def open_rows(path: Path, skip_bad: bool) -> AnyArray | Table:

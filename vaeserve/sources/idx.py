@@ -40,15 +40,17 @@ def parse_idx(file: BinaryIO, name: str, dimensions: int) -> npt.NDArray[np.uint
     Raises:
         InvalidInput: named by the path; as `read_idx`.
     """
-    start = file.read(len(_GZIP))
-    file.seek(0)
-    if start != _GZIP:
-        return _parse(file, name, dimensions)
     try:
-        with gzip.GzipFile(fileobj=file) as inflated:
-            return _parse(io.BufferedReader(inflated), name, dimensions)
+        return _parse(inflated(file), name, dimensions)
     except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
         raise InvalidInput(name, "is not an intact gzip file, or is cut short") from exc
+
+
+def inflated(file: BinaryIO) -> BinaryIO:
+    """Returns an open file as it is or, if gzip has compressed it, what it holds."""
+    start = file.read(len(_GZIP))
+    file.seek(0)
+    return io.BufferedReader(gzip.GzipFile(fileobj=file)) if start == _GZIP else file
 
 
 def idx_shape(file: BinaryIO, name: str, dimensions: int) -> tuple[int, ...]:

@@ -1,0 +1,99 @@
+"""Files of arrays -> their rows: `.npy`, `.npz`, IDX and `.safetensors`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+import numpy as np
+
+from jobs.sources.chunks import Piece
+from jobs.sources.fitted import check_array, fit_rows
+from jobs.sources.npz_members import npz_arrays
+from jobs.sources.safetensors_files import tensor_layout
+from jobs.sources.stored_arrays import Layout, StoredArray
+from vaeserve.files import NPY_MAGIC, AnyArray
+from vaeserve.package.row_spec import LatentSpec, RowSpec
+from vaeserve.sources.fitting import is_idx
+from vaeserve.sources.idx import idx_shape, inflated
+from vaeserve.sources.numpy_files import check_start, numpy_errors, read_header
+
+
+class ArrayFile:
+    """Rows of one file, of all its parts; see RowFile.
+
+    Args:
+        open_file: opens the file.
+        name: its name, which says of what kind it is.
+        called: what messages call it.
+        spec: the model's rows.
+
+    Raises:
+        InvalidInput: named as told; it is damaged, or its rows have another shape or are not numbers.
+    """
+
+    def __init__(self, open_file: Callable[[], BinaryIO], name: str, called: str, spec: RowSpec) -> None:
+        self._file = open_file()
+        self._spec = spec
+        self._path = PurePosixPath(called)
+        path = PurePosixPath(name)
+        with numpy_errors(self._path):
+            self._parts = (_idx if is_idx(path) else _OPENERS[path.suffix.lower()])(self._file, called, spec)
+        for part in self._parts:
+            check_array(part.shape, part.dtype, called, spec)
+
+    def count(self) -> int:
+        """See RowFile."""
+        with numpy_errors(self._path):
+            for part in self._parts:
+                part.check_end()
+        return sum(part.shape[0] for part in self._parts)
+
+    def read(self, start: int, stop: int) -> Piece:
+        """See RowFile."""
+        pieces, first = [], 0
+        with numpy_errors(self._path):
+            for part in self._parts:
+                begin, end = max(start - first, 0), min(stop - first, part.shape[0])
+                if begin < end:
+                    pieces.append(self._rows(part.read(begin, end)))
+                first += part.shape[0]
+        rows, errors = fit_rows(np.concatenate(pieces or [self._spec.blank(0)]), self._spec)
+        return Piece(rows, errors)
+
+    def close(self) -> None:
+        """See RowFile."""
+        self._file.close()
+
+    def _rows(self, values: AnyArray) -> AnyArray:
+        """Returns rows of the model's shape; a table's whole numbers as training takes them, rounded to float32."""
+        if values.dtype.kind in "iu" and len(self._spec.shape) == 1 and self._spec.dtype == "float32":
+            values = values.astype(np.float32)
+        return values.reshape(-1, *self._spec.shape)
+
+
+def _npy(file: BinaryIO, called: str, _: RowSpec) -> Sequence[StoredArray]:
+    check_start(file, NPY_MAGIC)
+    header = read_header(file)
+    return [StoredArray(file, Layout(header.shape, header.dtype, file.tell(), header.is_fortran), called)]
+
+
+def _npz(file: BinaryIO, called: str, _: RowSpec) -> Sequence[StoredArray]:
+    return npz_arrays(file, called)
+
+
+def _safetensors(file: BinaryIO, called: str, spec: RowSpec) -> Sequence[StoredArray]:
+    key = "latents" if isinstance(spec, LatentSpec) else "data"
+    return [StoredArray(file, tensor_layout(file, key, called), called)]
+
+
+def _idx(file: BinaryIO, called: str, _: RowSpec) -> Sequence[StoredArray]:
+    content = inflated(file)
+    shape = idx_shape(content, called, 3)
+    return [StoredArray(content, Layout(shape, np.dtype(np.uint8), 4 + 4 * len(shape)), called)]
+
+
+_OPENERS: dict[str, Callable[[BinaryIO, str, RowSpec], Sequence[StoredArray]]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".safetensors": _safetensors,
+}

@@ -1,0 +1,56 @@
+"""The arrays in a `.npz` file that are rows, where they lie."""
+
+import zipfile
+from typing import IO, BinaryIO, Final
+
+from jobs.sources.stored_arrays import Layout, StoredArray
+from vaeserve.errors import InvalidInput
+from vaeserve.sources.archive import choose
+from vaeserve.sources.names import shown
+from vaeserve.sources.numpy_files import check_start, read_header
+
+_LOCAL_HEADER_BYTES: Final = 30
+
+
+def npz_arrays(file: BinaryIO, called: str) -> list[StoredArray]:
+    """Returns the arrays of rows: those to train on, to validate on and to test on, as far as there are such.
+
+    A compressed array is read from its start up to the rows asked for, unless the last read ended before them.
+
+    Args:
+        file: an open archive.
+        called: what messages call it.
+
+    Raises:
+        InvalidInput: named as told; it is not clear which array to take, or one lies so that it cannot be read in part.
+        ValueError: the archive is damaged; so do others of `vaeserve.files.MALFORMED`.
+    """
+    check_start(file, b"PK")
+    archive = zipfile.ZipFile(file)
+    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    chosen = choose([*members], called).taken.values()
+    return [_array(file, archive, members[part.rows], f"{called}: {shown(part.rows)}") for part in chosen]
+
+
+def _array(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, called: str) -> StoredArray:
+    content: IO[bytes] = archive.open(info)
+    shape, is_fortran, dtype = read_header(content)
+    layout = Layout(shape, dtype, content.tell(), is_fortran)
+    if layout.start + layout.bytes != info.file_size:
+        raise ValueError("is cut short")
+    if info.compress_type == zipfile.ZIP_STORED:
+        return StoredArray(file, layout._replace(start=_start(file, info) + layout.start, is_within=True), called)
+    if is_fortran and len(shape) > 1:
+        problem = (
+            "is compressed column by column, which cannot be read in part: np.ascontiguousarray it and save it again"
+        )
+        raise InvalidInput(called, problem)
+    return StoredArray(content, layout, called)
+
+
+def _start(file: BinaryIO, info: zipfile.ZipInfo) -> int:
+    """Returns where the content of a member begins that is not compressed."""
+    file.seek(info.header_offset)
+    header = file.read(_LOCAL_HEADER_BYTES)
+    lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    return info.header_offset + _LOCAL_HEADER_BYTES + lengths
