@@ -64,12 +64,12 @@ def _compute(verb: str, arguments: list[str]) -> int:
     options = _parser(verb).parse_args(arguments)
     from jobs.job import run_job
     from jobs.run.driver import TooManyErrors
-    from jobs.run.progress import speaker
+    from jobs.run.progress import Speaker
 
     request, engine, how = _asked(verb, options)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        summary = run_job(request, engine, options.out, how, speaker("json" if options.json else "auto"))
+        summary = run_job(request, engine, options.out, how, Speaker("json" if options.json else "auto"))
     except _Terminated:
         return _stopped(options.out, _TERMINATED)
     except KeyboardInterrupt:
@@ -111,7 +111,7 @@ def _add_source(parser: argparse.ArgumentParser, verb: str) -> None:
         "latents: .npy, .npz, .safetensors, .parquet, or an encode job's folder"
         if verb == "decode"
         else (
-            "rows: pictures in a folder; .npy, .npz, .csv, .parquet, .safetensors, IDX or .tar files, or a folder of them"
+            "rows: a folder of pictures; .npy, .npz, .csv, .parquet, .safetensors, .tar or IDX files, or folders of them"
         )
     )
     parser.add_argument("source", nargs="+", metavar="SOURCE", help=f"{what}; or URLs, for example s3://bucket/rows")
@@ -210,20 +210,12 @@ def _asked(verb: str, options: argparse.Namespace) -> "tuple[JobRequest, EngineC
     Raises:
         InvalidInput: names the option.
     """
-    from pydantic import ValidationError
-
     from jobs.job import Allowance, HowToRun, Shard
-    from jobs.plan.request import JobRequest, option_of
+    from jobs.plan.request import JobRequest
     from jobs.python import engine_of
-    from vaeserve.errors import InvalidInput
-    from vaeserve.records import first_problem
 
     values = {name: value for name, value in vars(options).items() if name in JobRequest.model_fields}
-    try:
-        request = JobRequest(verb=verb, addresses=tuple(getattr(options, "source", ())), **values)
-    except ValidationError as exc:
-        problem = first_problem(exc)
-        raise InvalidInput(option_of(problem.where), problem.message) from exc
+    request = JobRequest.parse(verb=verb, addresses=tuple(getattr(options, "source", ())), **values)
     engine = vars(options) | {"timeout_seconds": options.timeout}
     if options.target is not None:
         connection = read_connection(options)

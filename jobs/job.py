@@ -1,6 +1,6 @@
 """A job from end to end: plan, partitions, summary. The command and the Python functions both call `run_job`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from jobs.plan.request import JobRequest
 from jobs.report.summary import Summary, write_summary
 from jobs.run.driver import Crew, run_partitions
 from jobs.run.messages import Begin
-from jobs.run.progress import Figures, Progress
+from jobs.run.progress import Progress, Speaker
 from jobs.run.workers import Workers
 from serving.cpus import available_cpus
 from vaeserve.errors import InvalidInput
@@ -87,7 +87,7 @@ def run_job(
     engine: EngineChoice,
     out: Path,
     how: HowToRun,
-    show: Callable[[Figures], None],
+    speaker: Speaker,
 ) -> Summary:
     """Begins a job, or goes on with it, and returns what is done at the end.
 
@@ -96,7 +96,7 @@ def run_job(
         engine: who computes.
         out: the job's folder.
         how: who hands out the partitions.
-        show: shows progress.
+        speaker: shows progress.
 
     Raises:
         TooManyErrors: more rows have an error than are allowed; what is done stays done.
@@ -107,10 +107,13 @@ def run_job(
     mine = how.shard.of(plan.partitions) if how.shard else plan.partitions
     undone = [partition for partition in mine if not folder.is_done(partition)]
     if undone:
-        progress = Progress(plan.rows, folder.markers(plan), show)
+        progress = Progress(plan.rows, folder.markers(plan), speaker.show)
         crew = _crew(Begin(out=out.absolute(), engine=engine), plan, how, len(undone))
         allowed = how.allowance.of(plan.rows)
-        run_partitions(folder, plan, undone, crew=crew, maximum_errors=allowed, progress=progress)
+        try:
+            run_partitions(folder, plan, undone, crew=crew, maximum_errors=allowed, progress=progress)
+        finally:
+            speaker.end()
     return write_summary(folder, plan)
 
 

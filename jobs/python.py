@@ -8,7 +8,7 @@ from jobs.engine.opening import EngineChoice
 from jobs.job import Allowance, HowToRun, Shard, run_job
 from jobs.plan.request import JobRequest
 from jobs.report.summary import Summary
-from jobs.run.progress import speaker
+from jobs.run.progress import Speaker
 from jobs.settings import JobVerb
 from vaeserve.client.options import ConnectionOptions
 from vaeserve.errors import InvalidInput
@@ -151,7 +151,7 @@ def _run(
 ) -> Summary:
     addresses = (source,) if isinstance(source, str | Path) else source
     listed = {name: options[name] for name in _OF_REQUEST if name in options}
-    request = JobRequest(verb=verb, addresses=tuple(map(str, addresses)), **asked, **listed)
+    request = JobRequest.parse(verb=verb, addresses=tuple(map(str, addresses)), **asked, **listed)
     shard = options.get("shard")
     how = HowToRun(
         workers=options.get("workers", 0),
@@ -160,7 +160,8 @@ def _run(
         update=options.get("update", False),
         allowance=Allowance.parse(options.get("max_errors", "0.1%")),
     )
-    return run_job(request, engine_of(options), Path(out), how, speaker("auto" if options.get("progress") else "quiet"))
+    speaker = Speaker("auto" if options.get("progress") else "quiet")
+    return run_job(request, engine_of(options), Path(out), how, speaker)
 
 
 def engine_of(options: Any) -> EngineChoice:  # noqa: ANN401
@@ -171,7 +172,9 @@ def engine_of(options: Any) -> EngineChoice:  # noqa: ANN401
     """
     package, target = options.get("package"), options.get("target")
     if (package is None) == (target is None):
-        raise InvalidInput("--package", "or --target must be given: a package to run here, or a service to ask")
+        raise InvalidInput(
+            "--package or --target", "must be given, one of the two: a package to run here, or a service"
+        )
     return EngineChoice(
         package=None if package is None else Path(package).absolute(),
         provider=options.get("provider", "auto"),

@@ -7,10 +7,19 @@ from pydantic import Field
 from vaeserve.package.manifest import DataSpec, Shape
 from vaeserve.package.row_spec import LatentSpec, RowSpec
 from vaeserve.records import Record
+from vaeserve.rows.noise import HIGHEST_TEMPERATURE
 
 JobVerb = Literal["encode", "decode", "reconstruct", "sample"]
 FileFormat = Literal["parquet", "safetensors", "npy"]
 ListKind = Literal["plain", "fixed"]
+
+Rows = Annotated[int, Field(ge=1, lt=2**31)]
+BatchRows = Annotated[int, Field(ge=1, le=65_536)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+Count = Annotated[int, Field(ge=1, lt=2**62)]
+Temperature = Annotated[float, Field(gt=0, le=HIGHEST_TEMPERATURE)]
+Dtype = Literal["float32", "float16"]
 
 OUTPUTS: dict[JobVerb, tuple[str, ...]] = {
     "encode": ("mean", "sample", "moments"),
@@ -49,25 +58,25 @@ class JobSettings(Record):
 
     verb: JobVerb
     output: str
-    seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
+    seed: Seed | None = None
     """Of a draw; None: nothing is drawn."""
-    temperature: float | None = None
+    temperature: Temperature | None = None
     prior: str = ""
-    count: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    count: Count | None = None
     """Number of rows to sample."""
     format: FileFormat
     lists: ListKind = "plain"
     """How Parquet holds a row of several numbers: a list, or an Arrow list of fixed size."""
-    dtype: Literal["float32", "float16"] = "float32"
+    dtype: Dtype = "float32"
     """Of the numbers in safetensors and .npy files."""
     columns: tuple[str, ...] = ()
     """Columns of a table that become a row."""
     keep: tuple[str, ...] = ()
     """Columns of a table that travel along."""
-    partition_rows: Annotated[int, Field(ge=1, le=2**31)]
-    batch_rows: Annotated[int, Field(ge=1, le=65_536)]
+    partition_rows: Rows
+    batch_rows: BatchRows
     """Rows that run together; out of memory they are halved."""
-    threads: Annotated[int, Field(ge=1, le=1024)]
+    threads: Threads
     """Threads of one batch, where the job itself runs the graphs."""
 
     @property

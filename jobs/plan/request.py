@@ -1,11 +1,30 @@
 """JobRequest: what the user asked for; what is left open is chosen, or is as the job was begun."""
 
+from typing import Any, Self
+
+from pydantic import ValidationError
+
 from jobs.engine.answers import check_settings
-from jobs.settings import OUTPUTS, FileFormat, JobSettings, JobVerb, ListKind, ModelFacts, rows_of_source
+from jobs.settings import (
+    OUTPUTS,
+    BatchRows,
+    Count,
+    Dtype,
+    FileFormat,
+    JobSettings,
+    JobVerb,
+    ListKind,
+    ModelFacts,
+    Rows,
+    Seed,
+    Temperature,
+    Threads,
+    rows_of_source,
+)
 from jobs.sinks.sink import check_format, default_format
 from vaeserve.client.call import choose_seed
 from vaeserve.errors import InvalidInput
-from vaeserve.records import Record
+from vaeserve.records import Record, first_problem
 from vaeserve.slices import rows_within
 
 _PARTITION_ROWS, _PARTITION_BYTES = 65_536, 256 * 2**20
@@ -18,18 +37,31 @@ class JobRequest(Record):
     addresses: tuple[str, ...] = ()
     """Files, folders or URLs of the source."""
     output: str | None = None
-    seed: int | None = None
-    temperature: float | None = None
+    seed: Seed | None = None
+    temperature: Temperature | None = None
     prior: str | None = None
-    count: int | None = None
+    count: Count | None = None
     format: FileFormat | None = None
     lists: ListKind | None = None
-    dtype: str | None = None
+    dtype: Dtype | None = None
     columns: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
-    partition_rows: int | None = None
-    batch_rows: int | None = None
-    threads: int | None = None
+    partition_rows: Rows | None = None
+    batch_rows: BatchRows | None = None
+    threads: Threads | None = None
+
+    @classmethod
+    def parse(cls, **asked: Any) -> Self:  # noqa: ANN401, checked here
+        """Returns a request.
+
+        Raises:
+            InvalidInput: names the option that is wrong.
+        """
+        try:
+            return cls(**asked)
+        except ValidationError as exc:
+            problem = first_problem(exc)
+            raise InvalidInput(option_of(problem.where), f"is {problem.value!r}: {problem.message.lower()}") from exc
 
     def settings(self, model: ModelFacts, batch_rows: int) -> JobSettings:
         """Returns a new job's settings, with everything chosen.
@@ -38,6 +70,8 @@ class JobRequest(Record):
             InvalidInput: names the option; the model or the format cannot do it.
         """
         output = self.output or OUTPUTS[self.verb][0]
+        if output not in OUTPUTS[self.verb]:
+            raise InvalidInput("--output", f"is {output!r}, must be one of {', '.join(OUTPUTS[self.verb])}")
         is_sample = self.verb == "sample"
         settings = JobSettings(
             verb=self.verb,

@@ -113,16 +113,37 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes % 60:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
-def speaker(style: Style, stream: TextIO | None = None) -> Callable[[Figures], None]:
-    """Returns what shows figures: on a terminal one line that changes, else a line now and then."""
-    stream = stream or sys.stderr
-    if style == "quiet" or stream is None:
-        return lambda figures: None
-    if style == "auto" and stream.isatty():
-        return _every(0.2, lambda figures: print(f"\r{text_of(figures)}\033[K", end="", file=stream, flush=True))
-    if style == "json":
-        return _every(1.0, lambda figures: print(_json(figures), file=stream, flush=True))
-    return _every(_LINE_SECONDS, lambda figures: print(text_of(figures), file=stream, flush=True))
+class Speaker:
+    """Shows figures: on a terminal one line that changes, else a line now and then.
+
+    Args:
+        style: `json`: an object a line, once a second; `quiet`: nothing.
+        stream: where to; None: standard error.
+    """
+
+    def __init__(self, style: Style, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._is_quiet = style == "quiet" or self._stream is None
+        self._is_json = style == "json"
+        self._is_terminal = not self._is_quiet and not self._is_json and self._stream.isatty()
+        self._pause = 1.0 if self._is_json else 0.2 if self._is_terminal else _LINE_SECONDS
+        self._last = time.monotonic()
+
+    def show(self, figures: Figures) -> None:
+        """Shows figures, unless the last were shown a moment ago."""
+        if self._is_quiet or time.monotonic() < self._last + self._pause:
+            return
+        self._last = time.monotonic()
+        line = _json(figures) if self._is_json else text_of(figures)
+        if self._is_terminal:
+            print(f"\r{line}\033[K", end="", file=self._stream, flush=True)
+        else:
+            print(line, file=self._stream, flush=True)
+
+    def end(self) -> None:
+        """Clears the line that changes."""
+        if self._is_terminal:
+            print("\r\033[K", end="", file=self._stream, flush=True)
 
 
 def _json(figures: Figures) -> str:
@@ -136,15 +157,3 @@ def _json(figures: Figures) -> str:
             "seconds_left": None if figures.seconds_left is None else round(figures.seconds_left, 1),
         }
     )
-
-
-def _every(seconds: float, show: Callable[[Figures], None]) -> Callable[[Figures], None]:
-    last = time.monotonic()
-
-    def maybe(figures: Figures) -> None:
-        nonlocal last
-        if time.monotonic() >= last + seconds or figures.rows == figures.total:
-            last = time.monotonic()
-            show(figures)
-
-    return maybe
