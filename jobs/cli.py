@@ -111,7 +111,7 @@ def _add_source(parser: argparse.ArgumentParser, verb: str) -> None:
         "latents: .npy, .npz, .safetensors, .parquet, or an encode job's folder"
         if verb == "decode"
         else (
-            "rows: a folder of pictures; .npy, .npz, .csv, .parquet, .safetensors, .tar or IDX files, or folders of them"
+            "rows: a folder of pictures; .npy, .npz, .csv, .parquet, .safetensors, .tar or IDX files, or a folder of such"
         )
     )
     parser.add_argument("source", nargs="+", metavar="SOURCE", help=f"{what}; or URLs, for example s3://bucket/rows")

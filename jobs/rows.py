@@ -58,10 +58,15 @@ class Chunk(NamedTuple):
 class Source(Protocol):
     """Files of rows in one fixed order. It can be opened again anywhere from its addresses and `columns`."""
 
-    kind: str
-    """`pictures`, `archives` (tar), `arrays` or `tables`."""
-    columns: tuple[str, ...]
-    """Columns of a table that become a row, in order, or the one that holds lists. Empty: there are none to choose."""
+    @property
+    def kind(self) -> str:
+        """What it holds: `pictures`, `archives` (tar), `arrays` or `tables`."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of a table that become a row, in order, or the one that holds lists. Empty: none to choose."""
+        ...
 
     def files(self) -> Iterator[SourceFile]:
         """Yields every file in order, hashed and counted. Holds no more than one folder's names in memory.

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vaeserve.package.manifest import DataSpec, Shape
-from vaeserve.package.row_spec import LatentSpec, RowSpec
+from vaeserve.package.data_spec import DataSpec, Shape
+from vaeserve.package.row_spec import LatentSpec
 from vaeserve.records import Record
 from vaeserve.rows.noise import HIGHEST_TEMPERATURE
 
@@ -85,6 +85,6 @@ class JobSettings(Record):
         return self.verb == "sample" or self.output == "sample"
 
 
-def rows_of_source(verb: JobVerb, model: ModelFacts) -> RowSpec:
+def rows_of_source(verb: JobVerb, model: ModelFacts) -> DataSpec | LatentSpec:
     """Returns what a row of a verb's source is: a latent for `decode`, data for the others."""
     return model.latent if verb == "decode" else model.data

@@ -29,7 +29,7 @@ from serving.engine.rows import (
     ReconstructRows,
 )
 from serving.models.loading import ProvedModel, load
-from serving.settings import Settings
+from serving.settings import settings_of
 from vaeserve.errors import NonFiniteOutput
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.noise import RowRange
@@ -131,10 +131,7 @@ def open_package(package: Path, provider: ProviderChoice, threads: int, batch_ro
         PackageError: it is damaged, or its graphs do not answer as the trainer's did.
         StartupError: ONNX Runtime is not installed as it should be, or the provider is not available.
     """
-    settings = Settings.model_construct(  # the variables of a server mean nothing to a job
-        package=package, provider=provider, threads=threads, batch_rows=batch_rows
-    )
-    proved = load(package, settings)
+    proved = load(package, settings_of(package=package, provider=provider, threads=threads, batch_rows=batch_rows))
     return OpenPackage(proved, _facts(proved))
 
 

@@ -7,7 +7,7 @@ from typing import Self
 from jobs.rows import SourceFile, Span
 
 
-class Listing:
+class SourceDigest:
     """Files as they pass by: how many there are, how many rows, and the digest over all of them."""
 
     def __init__(self, files: Iterable[SourceFile]) -> None:
@@ -38,7 +38,7 @@ def cut(files: Iterable[SourceFile], partition_rows: int) -> Iterator[list[Span]
         start = 0
         while start < file.rows:
             stop = min(file.rows, start + partition_rows - rows)
-            spans.append(Span(file.name, file.sha256, start, stop))
+            spans.append(Span(file.name, file.sha256, start, stop, file.stamp))
             rows += stop - start
             start = stop
             if rows == partition_rows:

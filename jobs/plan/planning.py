@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from jobs.engine.answers import answer_columns
 from jobs.engine.opening import EngineChoice, plan_engine, read_fingerprint
 from jobs.plan.changes import Changes, compare
-from jobs.plan.cutting import Listing, cut
+from jobs.plan.cutting import SourceDigest, cut
 from jobs.plan.folder import JobFolder
 from jobs.plan.plan import Partition, Plan, SourceFacts
 from jobs.plan.request import JobRequest
@@ -68,7 +68,7 @@ def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice) -> P
             Plan(settings=settings, model=facts, source=None, rows=rows, next_row=rows, partitions=partitions)
         )
     source = open_source(request.addresses, rows_of_source(request.verb, facts), settings.columns, settings.keep)
-    listing = Listing(source.files())
+    listing = SourceDigest(source.files())
     sizes = _write_spans(folder, listing, settings, 0)
     if not listing.rows:
         raise InvalidInput(", ".join(map(printable, request.addresses)), "holds no rows")
@@ -91,7 +91,7 @@ def _compared(folder: JobFolder, plan: Plan, request: JobRequest, *, updates: bo
     addresses = request.addresses or (plan.source.addresses if plan.source else ())
     spec = rows_of_source(settings.verb, plan.model)
     source = open_source(addresses, spec, settings.columns, settings.keep)
-    listing = Listing(source.files())
+    listing = SourceDigest(source.files())
     for _ in listing:
         pass
     facts = _source_facts(source, addresses, listing)
@@ -150,7 +150,7 @@ def _key(number: int, update: int) -> str:
     return f"{number:05d}" + (f"-update-{update:03d}" if update else "")
 
 
-def _source_facts(source: Source, addresses: tuple[str, ...], listing: Listing) -> SourceFacts:
+def _source_facts(source: Source, addresses: tuple[str, ...], listing: SourceDigest) -> SourceFacts:
     return SourceFacts(addresses=addresses, kind=source.kind, files=listing.files, digest=listing.digest)
 
 

@@ -3,6 +3,7 @@
 Every node must reach the job's folder, its source and its package at the same paths.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -36,7 +37,7 @@ class RayCluster:
             raise JobError("--ray needs Ray: install the extra ray: pip install '.[ray]' in vaeserve's source") from exc
         self._ray, self._begin = ray, begin
         try:
-            ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, TimeoutError, ValueError) as exc:
             raise JobError(f"--ray: no Ray cluster answers at {address}: {str(exc).splitlines()[0]}") from exc
         self._task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=_RETRIES)(_compute)

@@ -6,8 +6,8 @@ from typing import BinaryIO, Literal
 
 from jobs.sources.places import Place, place_at
 from vaeserve.errors import InvalidInput
+from vaeserve.printable import printable
 from vaeserve.sources.fitting import is_idx
-from vaeserve.sources.names import shown
 from vaeserve.sources.pictures import is_picture_name
 
 Kind = Literal["pictures", "archives", "arrays", "tables"]
@@ -37,8 +37,8 @@ class Listing:
         for address in addresses:
             name = _last_part(address)
             if name in self._places:
-                other = shown(self._places[name].address)
-                raise InvalidInput(shown(address), f"ends in {shown(name)!r}, as {other} does: rename one")
+                other = printable(self._places[name].address)
+                raise InvalidInput(printable(address), f"ends in {printable(name)!r}, as {other} does: rename one")
             self._places[name] = place_at(address)
         self._folders = {name: place.is_folder() for name, place in self._places.items()}
         self._first: tuple[str, Kind] | None = None
@@ -46,7 +46,7 @@ class Listing:
     @property
     def title(self) -> str:
         """What messages call the source."""
-        return shown(next(iter(self._places.values())).address)
+        return printable(next(iter(self._places.values())).address)
 
     @property
     def threads(self) -> int:
@@ -77,13 +77,13 @@ class Listing:
                 yield name
             elif other is not None and not _is_about_pictures(name, kind):
                 first = self._first[0] if self._first else ""
-                problem = f"is one of {other}, {shown(first)} one of {kind}: give files of one kind"
+                problem = f"is one of {other}, {printable(first)} one of {kind}: give files of one kind"
                 raise InvalidInput(self.called(name), problem)
 
     def called(self, name: str) -> str:
         """Returns what messages call a file: its address."""
         place, within = self._find(name)
-        return shown(f"{place.address.rstrip('/')}/{within}" if within else place.address)
+        return printable(f"{place.address.rstrip('/')}/{within}" if within else place.address)
 
     def read(self, name: str) -> bytes:
         """Returns the content of a picture's file. Raises InvalidInput if it cannot be read."""

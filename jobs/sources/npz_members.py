@@ -5,8 +5,8 @@ from typing import IO, BinaryIO, Final
 
 from jobs.sources.stored_arrays import Layout, StoredArray
 from vaeserve.errors import InvalidInput
+from vaeserve.printable import printable
 from vaeserve.sources.archive import choose
-from vaeserve.sources.names import shown
 from vaeserve.sources.numpy_files import check_start, read_header
 
 _LOCAL_HEADER_BYTES: Final = 30
@@ -29,7 +29,7 @@ def npz_arrays(file: BinaryIO, called: str) -> list[StoredArray]:
     archive = zipfile.ZipFile(file)
     members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     chosen = choose([*members], called).taken.values()
-    return [_array(file, archive, members[part.rows], f"{called}: {shown(part.rows)}") for part in chosen]
+    return [_array(file, archive, members[part.rows], f"{called}: {printable(part.rows)}") for part in chosen]
 
 
 def _array(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, called: str) -> StoredArray:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from vaeserve.errors import InvalidInput, innermost
-from vaeserve.sources.names import shown
+from vaeserve.printable import printable
 from vaeserve.sources.picture import read_file
 from vaeserve.sources.pictures import is_picture
 from vaeserve.sources.walk import walk
@@ -59,7 +59,7 @@ def place_at(address: str) -> Place:
     try:
         from jobs.sources.stores import StorePlace
     except ModuleNotFoundError as exc:
-        raise InvalidInput(shown(address), f"needs {exc.name}: install the extra jobs") from exc
+        raise InvalidInput(printable(address), f"needs {exc.name}: install the extra jobs") from exc
     return StorePlace(address)
 
 
@@ -95,7 +95,7 @@ class LocalPlace:
         path = self._path / name
         with _readable(path):
             if not path.is_file() and path.exists():  # a pipe would wait for ever
-                raise InvalidInput(shown(path), "is not a regular file")
+                raise InvalidInput(printable(path), "is not a regular file")
             return path.open("rb")
 
     def stamp(self, name: str) -> str:
@@ -112,4 +112,6 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as exc:  # ValueError: a zero byte in a path
-        raise InvalidInput(shown(path), f"cannot be read: {getattr(exc, 'strerror', None) or innermost(exc)}") from exc
+        raise InvalidInput(
+            printable(path), f"cannot be read: {getattr(exc, 'strerror', None) or innermost(exc)}"
+        ) from exc

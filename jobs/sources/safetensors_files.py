@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 
 from jobs.sources.stored_arrays import Layout
 from vaeserve.errors import InvalidInput
+from vaeserve.printable import printable
 from vaeserve.records import Record
-from vaeserve.sources.names import shown
 
 _MOST_HEADER_BYTES: Final = 10**8  # as the format's own reader has it
 _METADATA: Final = "__metadata__"
@@ -47,7 +47,7 @@ def tensor_layout(file: BinaryIO, key: str, called: str) -> Layout:
         raise _damaged(called) from exc
     tensor = _chosen(tensors, key, called)
     if tensor.dtype not in _TYPES:
-        raise InvalidInput(called, f"holds {shown(tensor.dtype)}, must hold numbers")
+        raise InvalidInput(called, f"holds {printable(tensor.dtype)}, must hold numbers")
     layout = Layout(
         tensor.shape,
         np.dtype(_TYPES[tensor.dtype]),
@@ -73,7 +73,7 @@ def _chosen(tensors: dict[str, _Tensor], key: str, called: str) -> _Tensor:
     if key in tensors:
         return tensors[key]
     if len(tensors) != 1:
-        listed = ", ".join(map(shown, [*tensors][:8])) or "nothing"
+        listed = ", ".join(map(printable, [*tensors][:8])) or "nothing"
         raise InvalidInput(called, f"cannot tell which tensor holds the rows: call it {key}, not {listed}")
     return next(iter(tensors.values()))
 

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Final
 import fsspec.core
 
 from vaeserve.errors import InvalidInput, innermost
-from vaeserve.sources.names import shown
+from vaeserve.printable import printable
 from vaeserve.sources.picture import MOST_FILE_BYTES
 
 # What stores call a version of a file's content, best first. A listing tells one of them, or none.
@@ -48,7 +48,7 @@ class StorePlace:
         with _readable(self._called(name)), self._files.open(self._path(name), "rb") as file:
             content: bytes = file.read(MOST_FILE_BYTES + 1)
         if len(content) > MOST_FILE_BYTES:
-            raise InvalidInput(shown(self._called(name)), f"is longer than {MOST_FILE_BYTES:,} bytes")
+            raise InvalidInput(printable(self._called(name)), f"is longer than {MOST_FILE_BYTES:,} bytes")
         return content
 
     def open(self, name: str) -> BinaryIO:
@@ -101,4 +101,4 @@ def _readable(called: str) -> Iterator[None]:
     except InvalidInput:
         raise
     except Exception as exc:  # every store has errors of its own
-        raise InvalidInput(shown(called), f"cannot be read: {innermost(exc)}") from exc
+        raise InvalidInput(printable(called), f"cannot be read: {innermost(exc)}") from exc
