@@ -7,6 +7,7 @@ from typing import BinaryIO
 import numpy as np
 
 from jobs.sources.chunks import Piece
+from jobs.sources.contents import close_on_error
 from jobs.sources.fitted import check_array, fit_rows
 from jobs.sources.npz_members import npz_arrays
 from jobs.sources.safetensors_files import tensor_layout
@@ -36,10 +37,10 @@ class ArrayFile:
         self._spec = spec
         self._path = PurePosixPath(called)
         path = PurePosixPath(name)
-        with numpy_errors(self._path):
+        with close_on_error(self._file), numpy_errors(self._path):
             self._parts = (_idx if is_idx(path) else _OPENERS[path.suffix.lower()])(self._file, called, spec)
-        for part in self._parts:
-            check_array(part.shape, part.dtype, called, spec)
+            for part in self._parts:
+                check_array(part.shape, part.dtype, called, spec)
 
     def count(self) -> int:
         """See RowFile."""

@@ -46,19 +46,18 @@ def fit_lists(cells: Cells, name: ColumnName, spec: RowSpec) -> tuple[Array, dic
     """
     column = combined(cells.table.column(0))
     lengths = pyarrow.compute.list_value_length(column).fill_null(-1).to_numpy(zero_copy_only=False)
-    errors = {
-        row: _about_length(int(lengths[row]), name, spec) for row in np.flatnonzero(lengths != spec.size).tolist()
-    }
+    is_whole = lengths == spec.size
+    errors = {row: _about_length(int(lengths[row]), name, spec) for row in np.flatnonzero(~is_whole).tolist()}
     values = np.full((len(cells), spec.size), np.nan, np.float32)
-    flat = column.filter(pa.array(lengths == spec.size)).flatten()
-    values[lengths == spec.size] = to_float32(numbers_of(pa.chunked_array([flat]))).reshape(-1, spec.size)
+    flat = column.filter(pa.array(is_whole)).flatten()
+    values[is_whole] = to_float32(numbers_of(pa.chunked_array([flat]))).reshape(-1, spec.size)
 
     def problem(row: int, place: int) -> str:
         return problem_of(column[row].values[place])
 
     table = Table("", (*range(spec.size),), values, np.arange(len(cells)), problem)
     taken = take(table, range(spec.size), spec)
-    bad = bad_cells(taken._replace(values=np.where((lengths == spec.size)[:, None], taken.values, 0)), spec)
+    bad = bad_cells(taken._replace(values=np.where(is_whole[:, None], taken.values, 0)), spec)
     for row in _rows(bad):
         if row not in errors:
             place = int(bad[row].argmax())

@@ -17,7 +17,7 @@ _LATENT = "latent"  # as `vae job encode` calls its column
 
 
 def choose_columns(table: TableFile, called: str, spec: RowSpec, keep: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Returns the names of the columns that the model was trained on; else of the one that holds lists as long as a row.
+    """Returns the names of the columns that the model was trained on; else of the one whose lists are a row's length.
 
     Else all columns, without those to keep and an index, if they are as many as the model takes. None: the table has
     no rows to tell from.

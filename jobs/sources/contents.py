@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from contextlib import contextmanager
+from typing import BinaryIO, Final, Protocol
 
 from jobs.rows import Span
 from jobs.sources.listing import Listing
@@ -10,6 +11,14 @@ from vaeserve.errors import InvalidInput
 
 CHANGED: Final = "has changed since the job was planned: --update takes it"
 _CHUNK: Final = 2**20
+
+
+class Closable(Protocol):
+    """Something open."""
+
+    def close(self) -> None:
+        """Closes it."""
+        ...
 
 
 class Digest:
@@ -35,6 +44,16 @@ def sha256_of(file: BinaryIO) -> str:
         pass
     file.seek(0)
     return str(digest)
+
+
+@contextmanager
+def close_on_error(file: Closable) -> Iterator[None]:
+    """Closes what was opened if it turns out to be of no use."""
+    try:
+        yield
+    except BaseException:
+        file.close()
+        raise
 
 
 class Unchanged:

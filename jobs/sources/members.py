@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import BinaryIO, Final, NamedTuple
 
+from jobs.sources.contents import close_on_error
 from vaeserve.errors import InvalidInput, innermost
 from vaeserve.sources.picture import MOST_FILE_BYTES
 from vaeserve.sources.pictures import is_picture_name
@@ -39,7 +40,7 @@ class Members:
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
         self._name = name
-        with self._intact():
+        with close_on_error(file), self._intact():
             self._archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115, closed by `close`
 
     def count(self) -> int:
@@ -74,7 +75,7 @@ class Members:
         """Returns the next picture, and counts it."""
         with self._intact():
             while (info := self._archive.next()) is not None:
-                self._archive.members.clear()  # it would keep all
+                self._archive.members.clear()  # type: ignore[attr-defined]  # it would keep all
                 if not info.isdir() and _is_picture(info.name):
                     self.position += 1
                     return info

@@ -41,9 +41,7 @@ def _array(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, call
     if info.compress_type == zipfile.ZIP_STORED:
         return StoredArray(file, layout._replace(start=_start(file, info) + layout.start, is_within=True), called)
     if is_fortran and len(shape) > 1:
-        problem = (
-            "is compressed column by column, which cannot be read in part: np.ascontiguousarray it and save it again"
-        )
+        problem = "is compressed column by column, which cannot be read in part: save np.ascontiguousarray of it"
         raise InvalidInput(called, problem)
     return StoredArray(content, layout, called)
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from jobs.rows import Source
 from jobs.sources.archives import ArchiveSource
 from jobs.sources.arrays import ArrayFile
+from jobs.sources.contents import close_on_error
 from jobs.sources.listing import Listing
 from jobs.sources.pictures import PictureSource
 from jobs.sources.row_files import RowFile, RowFileSource
 from vaeserve.errors import InvalidInput
 from vaeserve.package.data_spec import DataSpec
-from vaeserve.package.row_spec import LatentSpec, RowSpec
+from vaeserve.package.row_spec import RowSpec
 from vaeserve.rows.images import takes_images
 from vaeserve.sources.names import quoted
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def open_source(
     addresses: Sequence[str],
-    spec: DataSpec | LatentSpec,
+    spec: RowSpec,
     columns: tuple[str, ...] = (),
     keep: tuple[str, ...] = (),
 ) -> Source:
@@ -77,8 +78,10 @@ def _tables(listing: Listing, spec: RowSpec, columns: tuple[str, ...], keep: tup
     check = _SameTypes()
 
     def open_rows(open_file: Callable[[], BinaryIO], name: str, called: str) -> RowFile:
-        rows = TableRows(open_table(open_file, name, called), called, taken, keep, spec)
-        check(rows, called)
+        table = open_table(open_file, name, called)
+        with close_on_error(table):
+            rows = TableRows(table, called, taken, keep, spec)
+            check(rows, called)
         return rows
 
     return RowFileSource(listing, open_rows, taken)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from jobs.sources.contents import close_on_error
 from jobs.sources.cursor import Cells
 from vaeserve.slices import rows_within
 from vaeserve.sources.columns import arrow_errors
@@ -29,15 +30,15 @@ class ParquetTable:
     def __init__(self, open_file: Callable[[], BinaryIO], called: str) -> None:
         self._path = PurePosixPath(called)
         self._file = open_file()
-        with arrow_errors(self._path):
+        with close_on_error(self._file), arrow_errors(self._path):
             self._opened = pyarrow.parquet.ParquetFile(self._file, buffer_size=_BUFFER_BYTES)
             about = self._opened.metadata
             groups = [about.row_group(group) for group in range(about.num_row_groups)]
             self._schema = self._opened.schema_arrow
+            self.columns: tuple[ColumnName, ...] = named(self._schema.names, called)
         self._starts = np.cumsum([0, *(group.num_rows for group in groups)])
         size = sum(group.total_byte_size for group in groups)
         self._batch_rows = rows_within(size // max(1, self.count()), _BATCH_ROWS, _BATCH_BYTES)
-        self.columns: tuple[ColumnName, ...] = named(self._schema.names, called)
 
     def count(self) -> int:
         """See TableFile."""

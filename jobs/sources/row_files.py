@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 from jobs.rows import Chunk, SourceFile, Span
 from jobs.sources.chunks import Piece, cut, join_pieces
 from jobs.sources.contents import Unchanged, sha256_of
-from jobs.sources.listing import Kind, Listing
+from jobs.sources.listing import Listing
 from vaeserve.errors import InvalidInput
 
 
@@ -41,7 +41,7 @@ class RowFileSource:
     """
 
     def __init__(self, listing: Listing, open_rows: OpenRows, columns: tuple[str, ...] = ()) -> None:
-        self.kind: Kind = listing.kind
+        self.kind: str = listing.kind
         self.columns = columns
         self._listing = listing
         self._open_rows = open_rows

@@ -54,7 +54,10 @@ def read_header(file: IO[bytes]) -> Header:
     """Returns what the header of an open `.npy` file tells; the values follow it."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return Header(*read(file))
+    header = Header(*read(file))
+    if header.dtype.hasobject:
+        raise ValueError("holds Python objects")
+    return header
 
 
 def member(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> AnyArray:
