@@ -55,7 +55,7 @@ class Chunk(NamedTuple):
         return len(self.rows)
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """Files of rows in one fixed order. It can be opened again anywhere from its addresses and `columns`."""
 
     @property

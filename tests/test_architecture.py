@@ -48,9 +48,11 @@ def _without_the_archives_checksum(manifest: Manifest) -> Manifest:
     return manifest.model_copy(update={"probes": manifest.probes.model_copy(update={"sha256": ""})})
 
 
+HALVES = ("vaeserve", "serving", "training", "jobs")
+
 PACKAGES = [
     str(file.parent.relative_to(ROOT))
-    for half in ("vaeserve", "serving", "training")
+    for half in HALVES
     for file in sorted((ROOT / half).rglob("__init__.py"))
     if file.parent.name != "v1"
 ]
@@ -68,7 +70,6 @@ def _list_of(package: str) -> str:
     return (ROOT / package / "__init__.py").read_text().split('"""')[1]
 
 
-HALVES = ("vaeserve", "serving", "training")
 TWINS = {"Exactness", "Execution", "Likelihood"}
 """Names that the wire and the inside deliberately share."""
 
@@ -119,7 +120,7 @@ def test_no_module_imports_itself_in_a_circle_not_even_for_type_checkers() -> No
 
 
 def _modules() -> list[Path]:
-    files = (file for half in ("vaeserve", "serving", "training") for file in (ROOT / half).rglob("*.py"))
+    files = (file for half in HALVES for file in (ROOT / half).rglob("*.py"))
     return [file for file in files if file.parent.name != "v1"]
 
 

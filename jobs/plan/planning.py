@@ -10,7 +10,7 @@ from jobs.plan.cutting import SourceDigest, cut
 from jobs.plan.folder import JobFolder
 from jobs.plan.plan import Partition, Plan, SourceFacts
 from jobs.plan.request import JobRequest
-from jobs.rows import Source, SourceFile
+from jobs.rows import RowSource, SourceFile
 from jobs.settings import JobSettings, ModelFacts, rows_of_source
 from jobs.sinks.sink import SUFFIXES
 from jobs.sources.opening import open_source
@@ -150,7 +150,7 @@ def _key(number: int, update: int) -> str:
     return f"{number:05d}" + (f"-update-{update:03d}" if update else "")
 
 
-def _source_facts(source: Source, addresses: tuple[str, ...], listing: SourceDigest) -> SourceFacts:
+def _source_facts(source: RowSource, addresses: tuple[str, ...], listing: SourceDigest) -> SourceFacts:
     return SourceFacts(addresses=addresses, kind=source.kind, files=listing.files, digest=listing.digest)
 
 

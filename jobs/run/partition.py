@@ -10,7 +10,7 @@ from jobs.engine.answers import LATENT, Answers, Computer, Work, rows_of
 from jobs.plan.folder import JobFolder
 from jobs.plan.moments import merge, moments_of
 from jobs.plan.plan import Marker, Partition, Plan, RowError, RowMoments, Seconds
-from jobs.rows import Chunk, Source
+from jobs.rows import Chunk, RowSource
 from jobs.settings import rows_of_source
 from jobs.sinks.hashing import HashingFile
 from jobs.sinks.sink import AnsweredChunk, open_sink
@@ -28,7 +28,7 @@ class Job(NamedTuple):
 
     folder: JobFolder
     plan: Plan
-    source: Source | None
+    source: RowSource | None
     computer: Computer
     versions: dict[str, str]
 

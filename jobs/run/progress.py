@@ -16,7 +16,7 @@ SHOWN_ERRORS = 10
 _LINE_SECONDS = 10.0
 
 
-class Figures(NamedTuple):
+class JobFigures(NamedTuple):
     """How far a job is."""
 
     rows: int
@@ -38,7 +38,7 @@ class Progress:
         show: shows the figures; called often.
     """
 
-    def __init__(self, total: int, done: Iterable[Marker], show: Callable[[Figures], None]) -> None:
+    def __init__(self, total: int, done: Iterable[Marker], show: Callable[[JobFigures], None]) -> None:
         self._total, self._show = total, show
         self._rows = self._errors = 0
         self._seconds = Seconds()
@@ -75,12 +75,12 @@ class Progress:
         self._seconds += marker.seconds
         self._show(self.figures())
 
-    def figures(self) -> Figures:
+    def figures(self) -> JobFigures:
         """Returns how far the job is."""
         rows = self._rows + sum(rows for rows, _ in self._running.values())
         rate = (rows - self._earlier_rows) / max(time.monotonic() - self._began, 1e-9)
         left = (self._total - rows) / rate if rate > 0 else None
-        return Figures(rows, self._total, rate, self._seconds, self.errors, left)
+        return JobFigures(rows, self._total, rate, self._seconds, self.errors, left)
 
     def _note(self, errors: Iterable[RowError]) -> None:
         for error in errors:
@@ -88,7 +88,7 @@ class Progress:
                 self.first_errors.append(error)
 
 
-def text_of(figures: Figures) -> str:
+def text_of(figures: JobFigures) -> str:
     """Returns figures as one line."""
     total = figures.seconds.total
     parts = [
@@ -129,7 +129,7 @@ class Speaker:
         self._pause = 1.0 if self._is_json else 0.2 if self._is_terminal else _LINE_SECONDS
         self._last = time.monotonic()
 
-    def show(self, figures: Figures) -> None:
+    def show(self, figures: JobFigures) -> None:
         """Shows figures, unless the last were shown a moment ago."""
         if self._is_quiet or time.monotonic() < self._last + self._pause:
             return
@@ -146,7 +146,7 @@ class Speaker:
             print("\r\033[K", end="", file=self._stream, flush=True)
 
 
-def _json(figures: Figures) -> str:
+def _json(figures: JobFigures) -> str:
     return json.dumps(
         {
             "rows": figures.rows,

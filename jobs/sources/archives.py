@@ -14,7 +14,7 @@ from vaeserve.sources.pictures import NO_PICTURES, picture_row
 
 
 class ArchiveSource:
-    """Pictures in archives, in the archives' order; see Source.
+    """Pictures in archives, in the archives' order; see RowSource.
 
     Args:
         listing: the archives.
@@ -33,7 +33,7 @@ class ArchiveSource:
         """The archive that was read last, with the span that was."""
 
     def files(self) -> Iterator[SourceFile]:
-        """See Source."""
+        """See RowSource."""
         rows = 0
         for name in self._listing.names():
             stamp = self._listing.stamp(name)
@@ -47,12 +47,12 @@ class ArchiveSource:
             raise InvalidInput(self._listing.title, NO_PICTURES)
 
     def read(self, spans: Sequence[Span], chunk_rows: int) -> Iterator[Chunk]:
-        """See Source."""
+        """See RowSource."""
         pictures = self._window.map(self._decoded, self._members(spans))
         return join_pictures(pictures, self._spec, chunk_rows)
 
     def close(self) -> None:
-        """See Source."""
+        """See RowSource."""
         self._window.close()
         self._close_archive()
 

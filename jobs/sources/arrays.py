@@ -6,12 +6,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jobs.sources.chunks import Piece
+from jobs.sources.chunks import ReadRows
 from jobs.sources.contents import close_on_error
 from jobs.sources.fitted import check_array, fit_rows
 from jobs.sources.npz_members import npz_arrays
 from jobs.sources.safetensors_files import tensor_layout
-from jobs.sources.stored_arrays import Layout, StoredArray
+from jobs.sources.stored_arrays import ArrayLayout, StoredArray
 from vaeserve.files import NPY_MAGIC, AnyArray
 from vaeserve.package.row_spec import LatentSpec, RowSpec
 from vaeserve.sources.fitting import is_idx
@@ -49,7 +49,7 @@ class ArrayFile:
                 part.check_end()
         return sum(part.shape[0] for part in self._parts)
 
-    def read(self, start: int, stop: int) -> Piece:
+    def read(self, start: int, stop: int) -> ReadRows:
         """See RowFile."""
         pieces, first = [], 0
         with numpy_errors(self._path):
@@ -59,7 +59,7 @@ class ArrayFile:
                     pieces.append(self._rows(part.read(begin, end)))
                 first += part.shape[0]
         rows, errors = fit_rows(np.concatenate(pieces or [self._spec.blank(0)]), self._spec)
-        return Piece(rows, errors)
+        return ReadRows(rows, errors)
 
     def close(self) -> None:
         """See RowFile."""
@@ -75,7 +75,7 @@ class ArrayFile:
 def _npy(file: BinaryIO, called: str, _: RowSpec) -> Sequence[StoredArray]:
     check_start(file, NPY_MAGIC)
     header = read_header(file)
-    return [StoredArray(file, Layout(header.shape, header.dtype, file.tell(), header.is_fortran), called)]
+    return [StoredArray(file, ArrayLayout(header.shape, header.dtype, file.tell(), header.is_fortran), called)]
 
 
 def _npz(file: BinaryIO, called: str, _: RowSpec) -> Sequence[StoredArray]:
@@ -90,7 +90,7 @@ def _safetensors(file: BinaryIO, called: str, spec: RowSpec) -> Sequence[StoredA
 def _idx(file: BinaryIO, called: str, _: RowSpec) -> Sequence[StoredArray]:
     content = inflated(file)
     shape = idx_shape(content, called, 3)
-    return [StoredArray(content, Layout(shape, np.dtype(np.uint8), 4 + 4 * len(shape)), called)]
+    return [StoredArray(content, ArrayLayout(shape, np.dtype(np.uint8), 4 + 4 * len(shape)), called)]
 
 
 _OPENERS: dict[str, Callable[[BinaryIO, str, RowSpec], Sequence[StoredArray]]] = {

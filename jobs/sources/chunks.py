@@ -11,7 +11,7 @@ from vaeserve.package.row_spec import Array, RowSpec
 from vaeserve.printable import printable
 
 
-class Piece(NamedTuple):
+class ReadRows(NamedTuple):
     """Rows of one file, fitted to the model."""
 
     rows: Array
@@ -51,7 +51,7 @@ def cut(spans: Sequence[Span], chunk_rows: int) -> Iterator[list[Span]]:
         yield parts
 
 
-def join_pieces(parts: Sequence[tuple[Span, Piece]]) -> Chunk:
+def join_pieces(parts: Sequence[tuple[Span, ReadRows]]) -> Chunk:
     """Returns the rows of spans as one chunk."""
     errors, first = dict[int, str](), 0
     for _, piece in parts:

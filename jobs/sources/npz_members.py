@@ -3,7 +3,7 @@
 import zipfile
 from typing import IO, BinaryIO, Final
 
-from jobs.sources.stored_arrays import Layout, StoredArray
+from jobs.sources.stored_arrays import ArrayLayout, StoredArray
 from vaeserve.errors import InvalidInput
 from vaeserve.printable import printable
 from vaeserve.sources.archive import choose
@@ -35,7 +35,7 @@ def npz_arrays(file: BinaryIO, called: str) -> list[StoredArray]:
 def _array(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, called: str) -> StoredArray:
     content: IO[bytes] = archive.open(info)
     shape, is_fortran, dtype = read_header(content)
-    layout = Layout(shape, dtype, content.tell(), is_fortran)
+    layout = ArrayLayout(shape, dtype, content.tell(), is_fortran)
     if layout.start + layout.bytes != info.file_size:
         raise ValueError("is cut short")
     if info.compress_type == zipfile.ZIP_STORED:

@@ -5,7 +5,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from jobs.rows import Source
+from jobs.rows import RowSource
 from jobs.sources.archives import ArchiveSource
 from jobs.sources.arrays import ArrayFile
 from jobs.sources.contents import close_on_error
@@ -27,7 +27,7 @@ def open_source(
     spec: RowSpec,
     columns: tuple[str, ...] = (),
     keep: tuple[str, ...] = (),
-) -> Source:
+) -> RowSource:
     """Returns the source at one address or at several.
 
     Args:
@@ -59,7 +59,7 @@ def _pictured(listing: Listing, spec: RowSpec) -> DataSpec:
     raise InvalidInput(listing.title, f"holds pictures, the model takes {what} of shape {list(spec.shape)}")
 
 
-def _tables(listing: Listing, spec: RowSpec, columns: tuple[str, ...], keep: tuple[str, ...]) -> Source:
+def _tables(listing: Listing, spec: RowSpec, columns: tuple[str, ...], keep: tuple[str, ...]) -> RowSource:
     try:
         from jobs.sources.choosing import choose_columns
         from jobs.sources.tables import TableRows, open_table

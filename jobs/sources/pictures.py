@@ -14,7 +14,7 @@ from vaeserve.sources.pictures import NO_PICTURES, picture_row
 
 
 class PictureSource:
-    """Pictures by name; see Source.
+    """Pictures by name; see RowSource.
 
     Args:
         listing: the files.
@@ -30,7 +30,7 @@ class PictureSource:
         self._window = Window(listing.threads)
 
     def files(self) -> Iterator[SourceFile]:
-        """See Source."""
+        """See RowSource."""
         is_empty = True
         for file in self._window.map(self._hashed, self._listing.names()):
             is_empty = False
@@ -39,11 +39,11 @@ class PictureSource:
             raise InvalidInput(self._listing.title, NO_PICTURES)
 
     def read(self, spans: Sequence[Span], chunk_rows: int) -> Iterator[Chunk]:
-        """See Source."""
+        """See RowSource."""
         return join_pictures(self._window.map(self._read, spans), self._spec, chunk_rows)
 
     def close(self) -> None:
-        """See Source."""
+        """See RowSource."""
         self._window.close()
 
     def _hashed(self, name: str) -> SourceFile:

@@ -5,7 +5,7 @@ from contextlib import closing
 from typing import BinaryIO, Protocol
 
 from jobs.rows import Chunk, SourceFile, Span
-from jobs.sources.chunks import Piece, cut, join_pieces
+from jobs.sources.chunks import ReadRows, cut, join_pieces
 from jobs.sources.contents import Unchanged, sha256_of
 from jobs.sources.listing import Listing
 from vaeserve.errors import InvalidInput
@@ -18,7 +18,7 @@ class RowFile(Protocol):
         """Returns the number of rows, after checking what can be checked before any is computed."""
         ...
 
-    def read(self, start: int, stop: int) -> Piece:
+    def read(self, start: int, stop: int) -> ReadRows:
         """Returns rows, fitted to the model. To read on from the last row is cheap."""
         ...
 
@@ -32,12 +32,12 @@ OpenRows = Callable[[Callable[[], BinaryIO], str, str], RowFile]
 
 
 class RowFileSource:
-    """Rows in files; see Source.
+    """Rows in files; see RowSource.
 
     Args:
         listing: the files.
         open_rows: how to open one.
-        columns: what `Source.columns` says.
+        columns: what `RowSource.columns` says.
     """
 
     def __init__(self, listing: Listing, open_rows: OpenRows, columns: tuple[str, ...] = ()) -> None:
@@ -50,7 +50,7 @@ class RowFileSource:
         """The file that was read last: its name, hash and rows."""
 
     def files(self) -> Iterator[SourceFile]:
-        """See Source."""
+        """See RowSource."""
         rows = 0
         for name in self._listing.names():
             stamp = self._listing.stamp(name)
@@ -66,17 +66,17 @@ class RowFileSource:
             raise InvalidInput(self._listing.title, "holds no rows")
 
     def read(self, spans: Sequence[Span], chunk_rows: int) -> Iterator[Chunk]:
-        """See Source."""
+        """See RowSource."""
         for parts in cut(spans, chunk_rows):
             yield join_pieces([(part, self._read(part)) for part in parts])
 
     def close(self) -> None:
-        """See Source."""
+        """See RowSource."""
         if self._last is not None:
             self._last[2].close()
             self._last = None
 
-    def _read(self, span: Span) -> Piece:
+    def _read(self, span: Span) -> ReadRows:
         self._unchanged.check(span)
         piece = self._read_on(span).read(span.start, span.stop)
         self._unchanged.check(span)  # it may have changed while it was read

@@ -6,7 +6,7 @@ from typing import BinaryIO, Final
 import numpy as np
 from pydantic import TypeAdapter
 
-from jobs.sources.stored_arrays import Layout
+from jobs.sources.stored_arrays import ArrayLayout
 from vaeserve.errors import InvalidInput
 from vaeserve.printable import printable
 from vaeserve.records import Record
@@ -30,7 +30,7 @@ class _Tensor(Record):
 _TENSORS = TypeAdapter(dict[str, _Tensor])
 
 
-def tensor_layout(file: BinaryIO, key: str, called: str) -> Layout:
+def tensor_layout(file: BinaryIO, key: str, called: str) -> ArrayLayout:
     """Returns how a tensor lies in an open file: the one of this key, or the only one.
 
     Raises:
@@ -48,7 +48,7 @@ def tensor_layout(file: BinaryIO, key: str, called: str) -> Layout:
     tensor = _chosen(tensors, key, called)
     if tensor.dtype not in _TYPES:
         raise InvalidInput(called, f"holds {printable(tensor.dtype)}, must hold numbers")
-    layout = Layout(
+    layout = ArrayLayout(
         tensor.shape,
         np.dtype(_TYPES[tensor.dtype]),
         start + tensor.data_offsets[0],

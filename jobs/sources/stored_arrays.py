@@ -9,7 +9,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 
 
-class Layout(NamedTuple):
+class ArrayLayout(NamedTuple):
     """How an array lies in a file."""
 
     shape: tuple[int, ...]
@@ -38,7 +38,7 @@ class StoredArray:
         name: what messages call the file.
     """
 
-    def __init__(self, file: IO[bytes], layout: Layout, name: str) -> None:
+    def __init__(self, file: IO[bytes], layout: ArrayLayout, name: str) -> None:
         self._file = file
         self._layout = layout
         self._name = name

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from jobs.sources.cells import combined, fit_columns, fit_lists, is_list
-from jobs.sources.chunks import Piece
+from jobs.sources.chunks import ReadRows
 from jobs.sources.csv_tables import CsvTable
 from jobs.sources.cursor import Cells, Cursor, TableFile
 from jobs.sources.parquet_tables import ParquetTable
@@ -81,14 +81,14 @@ class TableRows:
         """See RowFile."""
         return self._table.count()
 
-    def read(self, start: int, stop: int) -> Piece:
+    def read(self, start: int, stop: int) -> ReadRows:
         """See RowFile."""
         cells = self._cursor.read(start, stop)
         if cells is None:
-            return Piece(self._spec.blank(0), {}, {})
+            return ReadRows(self._spec.blank(0), {}, {})
         rows, errors = self._fitted(cells)
         kept = [combined(cells.table.column(place)) for place in self._kept]
-        return Piece(rows, errors, dict(zip(self._keep, kept, strict=True)))
+        return ReadRows(rows, errors, dict(zip(self._keep, kept, strict=True)))
 
     def close(self) -> None:
         """See RowFile."""

@@ -24,6 +24,10 @@ class _Parser(argparse.ArgumentParser):
 
     _arguments: Sequence[str] = ()
 
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401, argparse's own
+        super().__init__(**options)
+        self.register("type", Path, _path)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401, argparse's own types
         if args == [_ASK]:
             raise _Carrier(self)
@@ -36,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _unknown_option(self) -> str:
         """Returns what to say of the first option that does not exist: argparse would name what is missing instead."""
-        options = [option for option in self._option_string_actions if option.startswith("--")]
+        options = [option for option in self._known_options() if option.startswith("--")]
         for argument in self._arguments:
             name = argument.partition("=")[0]
             if name == "--":
@@ -45,12 +49,16 @@ class _Parser(argparse.ArgumentParser):
                 return f"no such option: {name}{did_you_mean(name, options)}"
         return ""
 
+    def _known_options(self) -> list[str]:
+        """Returns the options of the parser, and of the verbs within it."""
+        within = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        parsers: list[argparse.ArgumentParser] = [self, *(parser for verbs in within for parser in verbs.values())]
+        return [option for parser in parsers for option in parser._option_string_actions]
+
 
 def verb_parser(verb: str, summary: str, epilog: str = "") -> argparse.ArgumentParser:
     """Returns the parser of a verb, without options. Paths must not be empty."""
-    parser = _Parser(prog=f"vae {verb}", description=summary, epilog=epilog, allow_abbrev=False)
-    parser.register("type", Path, _path)
-    return parser
+    return _Parser(prog=f"vae {verb}", description=summary, epilog=epilog, allow_abbrev=False)
 
 
 def parser_of(verb: Callable[[list[str]], int]) -> argparse.ArgumentParser:
