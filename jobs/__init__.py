@@ -10,6 +10,7 @@ run        partitions are computed: by processes here, or on a Ray cluster
 report     what is done, and whether it is right
 job        all of it, from end to end
 python     `encode`, `decode`, `reconstruct` and `sample`, for Python
+options    what `vae job` can be asked for
 cli        `vae job`
 """
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from jobs.rows import Chunk, Source, Span
+from jobs.rows import Chunk, RowSource, Span
 from jobs.sources.opening import open_source
 from vaeserve.package.data_spec import DataSpec, ImageFit
 from vaeserve.package.row_spec import RowSpec
@@ -37,11 +37,11 @@ class Everything(NamedTuple):
     spans: list[Span]
 
 
-def spans_of(source: Source) -> list[Span]:
+def spans_of(source: RowSource) -> list[Span]:
     return [Span(file.name, file.sha256, 0, file.rows, file.stamp) for file in source.files()]
 
 
-def read(source: Source, spans: Sequence[Span], chunk_rows: int) -> Everything:
+def read(source: RowSource, spans: Sequence[Span], chunk_rows: int) -> Everything:
     chunks = list(source.read(spans, chunk_rows))
     assert [len(chunk) for chunk in chunks[:-1]] == [chunk_rows] * (len(chunks) - 1)
     errors, sources, numbers, first = dict[int, str](), list[str](), list[int](), 0
