@@ -133,9 +133,13 @@ class JobFolder:
                 yield self.read_marker(partition)
 
     def drop(self, partition: Partition) -> None:
-        """Removes a partition: first its marker, then its file."""
-        for path in (self._done(partition.key), self.out / partition.file, self._spans(partition.key)):
+        """Removes a partition's marker, then its file."""
+        for path in (self._done(partition.key), self.out / partition.file):
             path.unlink(missing_ok=True)
+
+    def drop_spans(self, partition: Partition) -> None:
+        """Removes what says which rows a partition has."""
+        self._spans(partition.key).unlink(missing_ok=True)
 
     def remove_partials(self, partitions: Sequence[Partition]) -> None:
         """Removes what a killed process left of these partitions' files."""

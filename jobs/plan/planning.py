@@ -121,9 +121,11 @@ def _updated(folder: JobFolder, plan: Plan, facts: SourceFacts, changes: Changes
             "partitions": (*kept, *new),
         }
     )
+    for partition in changes.dropped:  # before the plan forgets them, so that no file is left over by a kill
+        folder.drop(partition)
     folder.replace_plan(updated)
     for partition in changes.dropped:
-        folder.drop(partition)
+        folder.drop_spans(partition)
     return updated
 
 
