@@ -1,14 +1,16 @@
 """Window: what several threads do for one after another, a bounded number of steps ahead."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Final, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD: Final = 4  # items a thread
+_GROUP: Final = 16  # items of one task, because a task for each would take as long as a small picture
+_AHEAD: Final = 2  # groups a thread
 
 
 class Window:
@@ -24,14 +26,15 @@ class Window:
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yields the results in the order of the items, which are taken as the results are."""
-        waiting = deque[Future[Result]]()
+        waiting = deque[Future[list[Result]]]()
+        iterator = iter(items)
         try:
-            for item in items:
-                waiting.append(self._pool.submit(function, item))
+            while group := list(islice(iterator, _GROUP)):
+                waiting.append(self._pool.submit(_each, function, group))
                 if len(waiting) > self._ahead:
-                    yield waiting.popleft().result()
+                    yield from waiting.popleft().result()
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
@@ -39,3 +42,7 @@ class Window:
     def close(self) -> None:
         """Ends the threads."""
         self._pool.shutdown(cancel_futures=True)
+
+
+def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]

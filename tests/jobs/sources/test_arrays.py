@@ -1,13 +1,18 @@
 import gzip
 import os
 import struct
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
+from jobs.sources.arrays import ArrayFile
+from jobs.sources.chunks import Piece
+from jobs.sources.listing import Listing
 from jobs.sources.opening import open_source
+from jobs.sources.row_files import RowFileSource
 from tests.jobs.sources.conftest import IMAGES, TABLE, ReadAll, read, spans_of
 from vaeserve.errors import InvalidInput
 from vaeserve.files import read_array
@@ -203,3 +208,24 @@ def test_no_rows_at_all_are_one_line(tmp_path: Path) -> None:
     source = open_source([str(tmp_path / "a.npy")], TABLE)
     with pytest.raises(InvalidInput, match=r"a.npy: holds no rows$"):
         list(source.files())
+
+
+def test_errors_keep_their_places_in_a_chunk_of_several_files(tmp_path: Path, read_all: ReadAll) -> None:
+    for number in range(3):
+        np.save(tmp_path / f"{number}.npy", np.where(np.arange(3)[:, None] == number, np.nan, ROWS[:3]))
+    assert [*read_all(tmp_path, TABLE).errors] == [0, 4, 8]
+
+
+def test_a_file_that_changes_while_it_is_read_is_one_line(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", ROWS)
+
+    class Changing(ArrayFile):
+        def read(self, start: int, stop: int) -> Piece:
+            piece = super().read(start, stop)
+            np.save(tmp_path / "a.npy", ROWS + 1)
+            return piece
+
+    source = RowFileSource(Listing([str(tmp_path)]), partial(Changing, spec=TABLE))
+    with pytest.raises(InvalidInput, match="has changed"):
+        read(source, spans_of(source), 100)
+    source.close()
