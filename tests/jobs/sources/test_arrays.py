@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 
 from jobs.sources.arrays import ArrayFile
-from jobs.sources.chunks import Piece
+from jobs.sources.chunks import ReadRows
 from jobs.sources.listing import Listing
 from jobs.sources.opening import open_source
 from jobs.sources.row_files import RowFileSource
@@ -220,7 +220,7 @@ def test_a_file_that_changes_while_it_is_read_is_one_line(tmp_path: Path) -> Non
     np.save(tmp_path / "a.npy", ROWS)
 
     class Changing(ArrayFile):
-        def read(self, start: int, stop: int) -> Piece:
+        def read(self, start: int, stop: int) -> ReadRows:
             piece = super().read(start, stop)
             np.save(tmp_path / "a.npy", ROWS + 1)
             return piece
