@@ -2,6 +2,7 @@
 
 settings   what a job does with its rows, and what a plan notes of the model
 rows       what the rooms hand on: files, spans, rows
+classes    classes of pictures: the folders that they lie in
 sources    files of rows -> rows that fit the model, and errors for those that do not
 engine     rows -> answers: ONNX Runtime here, or a running service
 sinks      answers -> a partition's file

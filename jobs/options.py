@@ -114,6 +114,10 @@ def _add_answers(parser: argparse.ArgumentParser, verb: str) -> None:
     outputs = OUTPUTS[verb]  # type: ignore[index]
     option, what = ("--latent", "which latent is decoded") if verb == "reconstruct" else ("--output", "what is written")
     group.add_argument(option, dest="output", choices=outputs, help=f"{what}; default: {outputs[0]}")
+    if verb == "encode":
+        group.add_argument(
+            "--flip", action="store_true", default=None, help="encode the mirror image of each picture too"
+        )
     if verb != "decode":
         group.add_argument("--seed", type=int, help="seed of what is drawn; default: chosen at random")
     if verb == "sample":

@@ -47,13 +47,19 @@ class SourceOptions(JobOptions, total=False):
     keep: Sequence[str]
 
 
+class EncodeJobOptions(SourceOptions, total=False):
+    """What jobs that encode take."""
+
+    flip: bool
+
+
 def encode(
     source: Address | Sequence[Address],
     out: Address,
     *,
     output: str | None = None,
     seed: int | None = None,
-    **options: Unpack[SourceOptions],
+    **options: Unpack[EncodeJobOptions],
 ) -> Summary:
     """Encodes every row of a source, and writes the latents; goes on with the job if `out` holds it.
 
@@ -139,7 +145,7 @@ def sample(
     return _run("sample", (), out, asked, options)
 
 
-_OF_REQUEST = ("format", "lists", "dtype", "partition_rows", "batch_rows", "threads", "columns", "keep")
+_OF_REQUEST = ("flip", "format", "lists", "dtype", "partition_rows", "batch_rows", "threads", "columns", "keep")
 
 
 def _run(

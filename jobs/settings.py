@@ -73,6 +73,8 @@ class JobSettings(Record):
     """Columns of a table that become a row."""
     keep: tuple[str, ...] = ()
     """Columns of a table that travel along."""
+    flip: bool = False
+    """Whether the mirror image of each picture is encoded too."""
     partition_rows: Rows
     batch_rows: BatchRows
     """Rows that run together; out of memory they are halved."""

@@ -10,6 +10,10 @@ from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
 
 LATENT, LOG_VARIANCE, OUTPUT = "latent", "log_variance", "output"
+FLIP = "_flip"
+"""Ends the names of answers to mirror images."""
+AnswerType = tuple[str, tuple[int, ...]]
+"""Element type, and shape of a row."""
 SCORES = ("log_likelihood", "kl", "elbo", "squared_error")
 
 NOT_FINITE = "the model answers NaN or infinity"
@@ -56,8 +60,14 @@ class Computer(Protocol):
         ...
 
 
-def answer_columns(settings: JobSettings, model: ModelFacts) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Returns the element type and the shape of a row of every answer, by name, in the order they are written."""
+def written_columns(settings: JobSettings, model: ModelFacts) -> dict[str, AnswerType]:
+    """Returns the type of every answer that is written, by name, in order: with those of mirror images."""
+    columns = answer_columns(settings, model)
+    return columns | {f"{name}{FLIP}": kind for name, kind in columns.items()} if settings.flip else columns
+
+
+def answer_columns(settings: JobSettings, model: ModelFacts) -> dict[str, AnswerType]:
+    """Returns the type of every answer to a row, by name, in order."""
     if settings.verb == "encode":
         names = (LATENT, LOG_VARIANCE) if settings.output == "moments" else (LATENT,)
         return dict.fromkeys(names, ("float32", model.latent_shape))
@@ -68,9 +78,9 @@ def answer_columns(settings: JobSettings, model: ModelFacts) -> dict[str, tuple[
     return {OUTPUT: (model.data.dtype if settings.output == "data" else "float32", model.data.shape)}
 
 
-def blank_columns(settings: JobSettings, model: ModelFacts, rows: int) -> dict[str, Array]:
+def blank_columns(columns: Mapping[str, AnswerType], rows: int) -> dict[str, Array]:
     """Returns answers of zeros, [rows, ...] each."""
-    return {name: np.zeros((rows, *shape), dtype) for name, (dtype, shape) in answer_columns(settings, model).items()}
+    return {name: np.zeros((rows, *shape), dtype) for name, (dtype, shape) in columns.items()}
 
 
 def rows_of(answers: Answers) -> int:
@@ -105,5 +115,7 @@ def check_settings(settings: JobSettings, model: ModelFacts) -> None:
     """
     if model.posterior == "none" and settings.verb in ("encode", "reconstruct") and settings.output != "mean":
         raise InvalidInput("--output", f"is {settings.output}: model {model.name} has no posterior, only a mean")
+    if settings.flip and (settings.verb != "encode" or model.data.kind != "image"):
+        raise InvalidInput("--flip", "is for encoding pictures")
     if settings.verb == "sample" and settings.prior not in model.priors:
         raise InvalidInput("--prior", f"is {settings.prior!r}, must be one of {', '.join(model.priors)}")

@@ -12,6 +12,7 @@ from jobs.engine.answers import (
     OUTPUT,
     Answers,
     Work,
+    answer_columns,
     blank_columns,
     joined,
     scores_of,
@@ -73,7 +74,7 @@ class PackageComputer:
         if not isinstance(result, NonFiniteOutput):
             return Answers(_named(result), {})
         results = self._run([self._call(work.part(row, row + 1)) for row in range(work.size)])
-        columns = blank_columns(self._settings, self._model, work.size)
+        columns = blank_columns(answer_columns(self._settings, self._model), work.size)
         errors = {}
         for row, result in enumerate(results):
             if isinstance(result, NonFiniteOutput):

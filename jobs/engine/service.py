@@ -14,6 +14,7 @@ from jobs.engine.answers import (
     OUTPUT,
     Answers,
     Work,
+    answer_columns,
     blank_columns,
     joined,
     rows_of,
@@ -115,7 +116,7 @@ class ServiceComputer:
             if exc.reason != "NON_FINITE_OUTPUT":
                 raise
         if piece.size == 1:
-            return Answers(blank_columns(self._settings, self._model, 1), {0: NOT_FINITE})
+            return Answers(blank_columns(answer_columns(self._settings, self._model), 1), {0: NOT_FINITE})
         middle = piece.size // 2
         halves = piece.part(0, middle), piece.part(middle, piece.size)
         return joined([self._without_bad_rows(half) for half in halves])

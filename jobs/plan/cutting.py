@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Self
 
+from jobs.classes import ClassFolders
 from jobs.rows import SourceFile, Span
 
 
@@ -13,6 +14,8 @@ class SourceDigest:
     def __init__(self, files: Iterable[SourceFile]) -> None:
         self._files = iter(files)
         self._digest = hashlib.sha256()
+        self.folders = ClassFolders()
+        """Of the files: they may be classes."""
         self.files = self.rows = 0
 
     def __iter__(self) -> Self:
@@ -21,6 +24,7 @@ class SourceDigest:
     def __next__(self) -> SourceFile:
         file = next(self._files)
         self._digest.update(f"{file.name}\0{file.sha256}\0{file.rows}\n".encode("utf-8", "surrogateescape"))
+        self.folders.add(file)
         self.files += 1
         self.rows += file.rows
         return file

@@ -28,6 +28,8 @@ class SourceFacts(Record):
     files: int
     digest: str
     """SHA-256 over every file's name, content hash and number of rows, in order."""
+    classes: tuple[str, ...] = ()
+    """Of pictures that lie in folders: a label is the place of its class here."""
 
 
 class Plan(Record):

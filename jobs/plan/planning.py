@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterable
 
-from jobs.engine.answers import answer_columns
+from jobs.engine.answers import written_columns
 from jobs.engine.opening import EngineChoice, plan_engine, read_fingerprint
 from jobs.plan.changes import Changes, compare
 from jobs.plan.cutting import SourceDigest, cut
@@ -76,7 +76,7 @@ def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice) -> P
     plan = Plan(
         settings=settings.model_copy(update={"columns": source.columns}),
         model=facts,
-        source=_source_facts(source, request.addresses, listing),
+        source=_source_facts(source, request.addresses, listing, ()),
         rows=listing.rows,
         next_row=listing.rows,
         partitions=_partitions(sizes, settings, 0, 0),
@@ -94,7 +94,7 @@ def _compared(folder: JobFolder, plan: Plan, request: JobRequest, *, updates: bo
     listing = SourceDigest(source.files())
     for _ in listing:
         pass
-    facts = _source_facts(source, addresses, listing)
+    facts = _source_facts(source, addresses, listing, plan.source.classes if plan.source else ())
     if plan.source is not None and facts.digest == plan.source.digest:
         return plan
     changes = compare(folder, plan, source.files())
@@ -152,14 +152,24 @@ def _key(number: int, update: int) -> str:
     return f"{number:05d}" + (f"-update-{update:03d}" if update else "")
 
 
-def _source_facts(source: RowSource, addresses: tuple[str, ...], listing: SourceDigest) -> SourceFacts:
-    return SourceFacts(addresses=addresses, kind=source.kind, files=listing.files, digest=listing.digest)
+def _source_facts(
+    source: RowSource, addresses: tuple[str, ...], listing: SourceDigest, earlier: tuple[str, ...]
+) -> SourceFacts:
+    """Returns what a plan notes of a source. Earlier classes keep their labels; new ones come after them."""
+    classes = listing.folders.classes() if source.kind == "pictures" else ()
+    return SourceFacts(
+        addresses=addresses,
+        kind=source.kind,
+        files=listing.files,
+        digest=listing.digest,
+        classes=(*earlier, *(name for name in classes if name not in earlier)),
+    )
 
 
 def _check_space(folder: JobFolder, settings: JobSettings, model: ModelFacts, rows: int) -> None:
     """Refuses a job whose numbers alone would not fit on the disk, compressed to a half in Parquet."""
     row_bytes = 0
-    for dtype, shape in answer_columns(settings, model).values():
+    for dtype, shape in written_columns(settings, model).values():
         size = 1
         for axis in shape:
             size *= axis

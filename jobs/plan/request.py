@@ -44,6 +44,7 @@ class JobRequest(Record):
     format: FileFormat | None = None
     lists: ListKind | None = None
     dtype: Dtype | None = None
+    flip: bool | None = None
     columns: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     partition_rows: Rows | None = None
@@ -83,6 +84,7 @@ class JobRequest(Record):
             format=self.format or default_format(self.verb, model),
             lists=self.lists or "plain",
             dtype=self.dtype or "float32",
+            flip=bool(self.flip),
             columns=self.columns,
             keep=self.keep,
             partition_rows=self.partition_rows or _partition_rows(self.verb, model),

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.engine.answers import LATENT, answer_columns
+from jobs.engine.answers import LATENT, written_columns
 from jobs.plan.folder import SUMMARY, JobFolder
 from jobs.plan.moments import deviation, merge
 from jobs.plan.plan import Plan, RowMoments, Seconds
 from jobs.settings import JobSettings, ModelFacts
 from jobs.sinks.layout import metadata
+from jobs.sinks.tensor_file import write_tensors
 from vaeserve.files import write
 from vaeserve.records import Record
 
@@ -103,7 +104,7 @@ def summarize(folder: JobFolder, plan: Plan) -> Summary:
         rows_per_second=done / seconds.total if seconds.total else 0.0,
         latents=None if moments is None else LatentStatistics(mean=moments.mean, deviation=deviation(moments)),
         versions={name: tuple(sorted(found)) for name, found in sorted(versions.items())},
-        metadata=metadata(plan.settings, plan.model),
+        metadata=metadata(plan.settings, plan.model, plan.source.classes if plan.source else ()),
         files=tuple(files),
     )
 
@@ -124,11 +125,8 @@ def write_summary(folder: JobFolder, plan: Plan) -> Summary:
 
 
 def _write_statistics(path: Path, latents: LatentStatistics, plan: Plan) -> None:
-    import safetensors.numpy
-
-    dimensions = len(answer_columns(plan.settings, plan.model)[LATENT][1])
+    dimensions = len(written_columns(plan.settings, plan.model)[LATENT][1])
     shape = (1, len(latents.mean), *(1,) * (dimensions - 1))
     named = {"mean": latents.mean, "std": latents.deviation}
     tensors = {name: np.array(values, np.float32).reshape(shape) for name, values in named.items()}
-    content = safetensors.numpy.save(tensors, metadata(plan.settings, plan.model))
-    write(path, lambda file: file.write(content))
+    write(path, lambda file: write_tensors(file, tensors, metadata(plan.settings, plan.model)))

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import BinaryIO, NamedTuple, TypeVar, cast
 
-from jobs.engine.answers import LATENT, Answers, Computer, Work, rows_of
+import numpy as np
+
+from jobs.classes import labels_of
+from jobs.engine.answers import FLIP, LATENT, Answers, Computer, Work, rows_of
 from jobs.plan.folder import JobFolder
 from jobs.plan.moments import merge, moments_of
 from jobs.plan.plan import Marker, Partition, Plan, RowError, RowMoments, Seconds
@@ -31,6 +34,11 @@ class Job(NamedTuple):
     source: RowSource | None
     computer: Computer
     versions: dict[str, str]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of the pictures; empty: there are none."""
+        return self.plan.source.classes if self.plan.source else ()
 
 
 class Clock:
@@ -72,7 +80,7 @@ def run_partition(job: Job, partition: Partition, progress: Progress) -> Marker:
 
     def fill(file: BinaryIO) -> None:
         hashing = HashingFile(file)
-        sink = open_sink(cast(BinaryIO, hashing), job.plan.settings, job.plan.model)
+        sink = open_sink(cast(BinaryIO, hashing), job.plan.settings, job.plan.model, job.classes)
         for answered in _answer(job, partition, clock):
             sink.add(answered)
             progress(rows_of(answered.answers), written.add(answered))
@@ -138,24 +146,37 @@ class _Written:
 def _answer(job: Job, partition: Partition, clock: Clock) -> Iterator[AnsweredChunk]:
     """Yields a partition's rows with their answers, in order."""
     waiting: deque[AnsweredChunk] = deque()
+    flips = job.plan.settings.flip
 
     def work() -> Iterator[Work]:
         row = partition.first_row
         for count, chunk in clock.reading(_chunks(job, partition)):
             waiting.append(AnsweredChunk(row, chunk, Answers({}, {})))
-            yield Work(row, count, None if chunk is None else chunk.rows)
+            rows = None if chunk is None else chunk.rows
+            yield Work(row, count, rows)
+            if flips and rows is not None:
+                yield Work(row, count, np.ascontiguousarray(rows[:, :, ::-1]))
             row += count
 
     answers = job.computer.answers(work())
     while True:
         began, read = time.perf_counter(), clock.read
         answer = next(answers, None)
+        if answer is not None and flips:
+            answer = _with_flipped(answer, next(answers))
         clock.infer += time.perf_counter() - began - (clock.read - read)
         if answer is None:
             return
-        first_row, chunk, _ = waiting.popleft()
+        first_row, chunk, *_ = waiting.popleft()
         errors = dict(answer.errors) | (dict(chunk.errors) if chunk is not None else {})
-        yield AnsweredChunk(first_row, chunk, Answers(answer.columns, errors))
+        labels = labels_of(chunk.sources, job.classes) if chunk is not None and job.classes else None
+        yield AnsweredChunk(first_row, chunk, Answers(answer.columns, errors), labels)
+
+
+def _with_flipped(answer: Answers, flipped: Answers) -> Answers:
+    """Returns the answers to rows and to their mirror images as one."""
+    columns = {f"{name}{FLIP}": values for name, values in flipped.columns.items()}
+    return Answers({**answer.columns, **columns}, {**flipped.errors, **answer.errors})
 
 
 def _chunks(job: Job, partition: Partition) -> Iterator[tuple[int, Chunk | None]]:

@@ -1,8 +1,9 @@
 """What a file says of itself: shape, type, fingerprint, representation, seed."""
 
 import json
+from collections.abc import Sequence
 
-from jobs.engine.answers import answer_columns
+from jobs.engine.answers import written_columns
 from jobs.settings import JobSettings, ModelFacts
 from vaeserve.rows.noise import ALGORITHM
 
@@ -10,11 +11,11 @@ ROW, SOURCE, SOURCE_ROW, ERROR = "row", "source", "source_row", "error"
 """Columns that every file of rows has beside its answers."""
 
 
-def metadata(settings: JobSettings, model: ModelFacts) -> dict[str, str]:
+def metadata(settings: JobSettings, model: ModelFacts, classes: Sequence[str] = ()) -> dict[str, str]:
     """Returns the key-value pairs that every file of a job holds, all texts. No time is among them."""
     answers = {
         name: {"dtype": settings.dtype if dtype == "float32" else dtype, "shape": list(shape)}
-        for name, (dtype, shape) in answer_columns(settings, model).items()
+        for name, (dtype, shape) in written_columns(settings, model).items()
     }
     pairs = {
         "vaeserve.job": settings.verb,
@@ -23,6 +24,8 @@ def metadata(settings: JobSettings, model: ModelFacts) -> dict[str, str]:
         "vaeserve.representation": settings.output,
         "vaeserve.answers": json.dumps(answers, separators=(",", ":")),
     }
+    if classes:
+        pairs["vaeserve.classes"] = json.dumps(classes, ensure_ascii=False)
     if settings.is_drawn:
         pairs |= {"vaeserve.seed": str(settings.seed), "vaeserve.noise": ALGORITHM}
     if settings.verb == "sample":

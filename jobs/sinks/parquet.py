@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from jobs.engine.answers import OUTPUT, Answers, answer_columns, rows_of
+from jobs.engine.answers import OUTPUT, Answers, rows_of, written_columns
 from jobs.settings import JobSettings, ModelFacts
 from jobs.sinks.layout import ERROR, ROW, SOURCE, SOURCE_ROW, metadata
 from jobs.sinks.sink import AnsweredChunk
@@ -56,7 +56,7 @@ class ParquetSink:
     def _answers(self, answers: Answers, rows: int) -> dict[str, pa.Array]:
         missing = np.zeros(rows, np.bool_)
         missing[[*answers.errors]] = True
-        columns = {name: answers.columns[name] for name in answer_columns(self._settings, self._model)}
+        columns = {name: answers.columns[name] for name in written_columns(self._settings, self._model)}
         if OUTPUT in columns and (names := table_columns(self._model)):
             values = columns.pop(OUTPUT)
             columns |= {name: np.ascontiguousarray(values[:, place]) for place, name in enumerate(names)}

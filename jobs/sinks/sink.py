@@ -2,6 +2,7 @@
 
 from typing import BinaryIO, NamedTuple, Protocol
 
+from jobs.classes import Labels
 from jobs.engine.answers import Answers
 from jobs.rows import Chunk
 from jobs.settings import FileFormat, JobSettings, ModelFacts
@@ -16,6 +17,8 @@ class AnsweredChunk(NamedTuple):
     """None: the rows were sampled."""
     answers: Answers
     """With the errors of reading too."""
+    labels: Labels | None = None
+    """Number of each row's class, where the source has classes."""
 
 
 class Sink(Protocol):
@@ -56,11 +59,12 @@ def check_format(settings: JobSettings) -> None:
         raise InvalidInput("--keep", f"needs --format parquet: {settings.format} holds no columns")
     if settings.lists != "plain":
         raise InvalidInput("--lists", "is for --format parquet")
-    if settings.format == "npy" and settings.output == "moments":
-        raise InvalidInput("--format", "is npy, which holds one array: moments are two, take parquet or safetensors")
+    if settings.format == "npy" and (settings.output == "moments" or settings.flip):
+        what = "--flip asks for more" if settings.flip else "moments are two"
+        raise InvalidInput("--format", f"is npy, which holds one array: {what}, take parquet or safetensors")
 
 
-def open_sink(file: BinaryIO, settings: JobSettings, model: ModelFacts) -> Sink:
+def open_sink(file: BinaryIO, settings: JobSettings, model: ModelFacts, classes: tuple[str, ...]) -> Sink:
     """Returns what writes into an open file."""
     if settings.format == "parquet":
         from jobs.sinks.parquet import ParquetSink
@@ -69,7 +73,7 @@ def open_sink(file: BinaryIO, settings: JobSettings, model: ModelFacts) -> Sink:
     if settings.format == "safetensors":
         from jobs.sinks.tensors import TensorSink
 
-        return TensorSink(file, settings, model)
+        return TensorSink(file, settings, model, classes)
     from jobs.sinks.arrays import ArraySink
 
     return ArraySink(file, settings, model)

@@ -1,21 +1,29 @@
 """Safetensors shards, as trainers of latent models read them. Rows that have an error are left out.
 
-Keys: `latents` [rows, *latent shape] (and `log_variance`), or `data`; `row`, int64 [rows]: the address of each.
+Keys: `latents` [rows, *latent shape] (and `log_variance`), or `data`; `latents_flip`, of mirror images; `row`, int64
+[rows]: the address of each; `labels`, int64 [rows]: the class of each, of pictures that lie in folders.
 """
 
 from typing import BinaryIO
 
 import numpy as np
-import safetensors.numpy
 
-from jobs.engine.answers import LATENT, OUTPUT, answer_columns, blank_columns, rows_of
+from jobs.engine.answers import FLIP, LATENT, OUTPUT, blank_columns, rows_of, written_columns
 from jobs.settings import JobSettings, ModelFacts
 from jobs.sinks.layout import ROW, metadata
 from jobs.sinks.sink import AnsweredChunk
+from jobs.sinks.tensor_file import write_tensors
 from vaeserve.package.row_spec import Array
 
-KEYS = {LATENT: "latents", OUTPUT: "data"}
-"""What answers are called in these files, where that is not their own name."""
+LABELS = "labels"
+
+_KEYS = {LATENT: "latents", OUTPUT: "data"}
+
+
+def key_of(name: str) -> str:
+    """Returns what an answer is called in these files, where that is not its own name."""
+    plain = name.removesuffix(FLIP)
+    return _KEYS.get(plain, plain) + name[len(plain) :]
 
 
 class TensorSink:
@@ -25,28 +33,34 @@ class TensorSink:
         file: open for writing.
         settings: the job's.
         model: the pair that answers.
+        classes: of the pictures; empty: there are none.
     """
 
-    def __init__(self, file: BinaryIO, settings: JobSettings, model: ModelFacts) -> None:
-        self._file, self._settings, self._model = file, settings, model
-        self._parts: dict[str, list[Array]] = {name: [] for name in (*answer_columns(settings, model), ROW)}
+    def __init__(self, file: BinaryIO, settings: JobSettings, model: ModelFacts, classes: tuple[str, ...] = ()) -> None:
+        self._file, self._settings, self._model, self._classes = file, settings, model, classes
+        self._columns = written_columns(settings, model)
+        names = (*self._columns, ROW, *(LABELS,) * bool(classes))
+        self._parts: dict[str, list[Array]] = {name: [] for name in names}
 
     def add(self, answered: AnsweredChunk) -> None:
         """Takes the next rows."""
         rows = np.arange(answered.first_row, answered.first_row + rows_of(answered.answers))
         good = np.ones(len(rows), np.bool_)
         good[[*answered.answers.errors]] = False
-        for name, values in {**answered.answers.columns, ROW: rows}.items():
+        columns = {**answered.answers.columns, ROW: rows}
+        if answered.labels is not None:
+            columns[LABELS] = answered.labels
+        for name, values in columns.items():
             self._parts[name].append(values if good.all() else values[good])
 
     def finish(self) -> None:
         """Writes the file."""
-        blank = blank_columns(self._settings, self._model, 0)
+        blank = blank_columns(self._columns, 0)
         tensors = {
-            KEYS.get(name, name): as_stored(np.concatenate([blank.get(name, parts[0][:0]), *parts]), self._settings)
+            key_of(name): as_stored(np.concatenate([blank.get(name, parts[0][:0]), *parts]), self._settings)
             for name, parts in self._parts.items()
         }
-        self._file.write(safetensors.numpy.save(tensors, metadata(self._settings, self._model)))
+        write_tensors(self._file, tensors, metadata(self._settings, self._model, self._classes))
 
 
 def as_stored(values: Array, settings: JobSettings) -> Array:

@@ -12,7 +12,8 @@ from vaeserve.sources.content import Content, images_spec, refuse_too_large, roo
 from vaeserve.sources.picture import Wanted, read_picture
 from vaeserve.sources.pictures import colours, find_pictures, read_each
 
-_PARTS = frozenset(("train", "training", "val", "valid", "validation", "test"))  # folders of these names are no classes
+PART_FOLDERS = frozenset(("train", "training", "val", "valid", "validation", "test"))
+"""Folders of these names are parts of a data set, not classes."""
 
 
 def read_folder(directory: Path, wanted: Wanted, skip_bad: bool) -> Content:
@@ -49,7 +50,7 @@ def class_names(directory: Path, files: list[Path]) -> list[str] | None:
     None where a picture lies in no such folder, or all lie in the same.
     """
     folders = [file.relative_to(directory).parent.parts for file in files]
-    if all(parts and parts[0].lower() in _PARTS for parts in folders):
+    if all(parts and parts[0].lower() in PART_FOLDERS for parts in folders):
         folders = [parts[1:] for parts in folders]
     if not all(folders):
         return None
