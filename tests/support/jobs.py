@@ -1,0 +1,50 @@
+"""Jobs that tests run, and what became of them."""
+
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from jobs.engine.opening import EngineChoice
+from jobs.job import HowToRun, run_job
+from jobs.plan.folder import JobFolder
+from jobs.plan.request import JobRequest
+from jobs.python import engine_of
+from jobs.report.summary import Summary
+from jobs.report.verify import problems
+from jobs.run.progress import Speaker
+
+PARTITION_ROWS = 150
+
+
+def run(
+    verb: str, source: Path | tuple[Path, ...], out: Path, package: Path, how: HowToRun | None = None, **asked: object
+) -> Summary:
+    """Runs a job in partitions of 150 rows, with batches of 64, one worker."""
+    addresses = source if isinstance(source, tuple) else (source,)
+    asked = {"partition_rows": PARTITION_ROWS, "batch_rows": 64} | asked
+    request = JobRequest.parse(verb=verb, addresses=tuple(map(str, addresses)), **asked)
+    return run_job(request, engine(package), out, how or HowToRun(workers=1), Speaker("quiet"))
+
+
+def engine(package: Path) -> EngineChoice:
+    """Returns who computes: a package, on the CPU."""
+    return engine_of({"package": package, "provider": "cpu"})
+
+
+def hashes(out: Path) -> dict[str, str]:
+    """Returns the hash of every data file of a job."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.glob("part-*"))}
+
+
+def table_of(out: Path) -> pa.Table:
+    """Returns all rows of a job that wrote Parquet, in the order of their addresses."""
+    parts = [pyarrow.parquet.read_table(path) for path in sorted(out.glob("part-*.parquet"))]
+    return pa.concat_tables(parts).sort_by("row")
+
+
+def faults(out: Path) -> list[str]:
+    """Returns what `vae job verify` finds."""
+    folder = JobFolder(out)
+    return [*problems(folder, folder.read_plan())]
