@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import jobs
     from serving.local.local import Local
     from training.bring.bring import export
     from training.bring.spec import Spec
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["AsyncClient", "Client", "Local", "Spec", "__version__", "export"]
+__all__ = ["AsyncClient", "Client", "Local", "Spec", "__version__", "export", "jobs"]
 
 _MODULES = {
     "AsyncClient": "vaeserve.client.awaited",
@@ -43,12 +44,16 @@ _MODULES = {
     "Local": "serving.local.local",
     "Spec": "training.bring.spec",
     "export": "training.bring.bring",
+    "jobs": "jobs.python",
 }
-_EXTRAS = {"serving": "serving", "training": "training,serving"}
-"""What each half needs. Training runs the graphs that it exports on ONNX Runtime."""
+_EXTRAS = {"serving": "serving", "training": "training,serving", "jobs": "serving,jobs"}
+"""What each of them needs. Training runs the graphs that it exports on ONNX Runtime."""
 
 
 def __getattr__(name: str) -> object:
+    if name == "jobs":  # a package, not something in a module
+        _import(name)
+        return import_module(name)
     if name in _MODULES:
         return getattr(_import(name), name)
     if name == "__version__":

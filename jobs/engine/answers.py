@@ -114,7 +114,8 @@ def check_settings(settings: JobSettings, model: ModelFacts) -> None:
         InvalidInput: names the setting.
     """
     if model.posterior == "none" and settings.verb in ("encode", "reconstruct") and settings.output != "mean":
-        raise InvalidInput("--output", f"is {settings.output}: model {model.name} has no posterior, only a mean")
+        option = "--latent" if settings.verb == "reconstruct" else "--output"
+        raise InvalidInput(option, f"is {settings.output}: model {model.name} has no posterior, only a mean")
     if settings.flip and (settings.verb != "encode" or model.data.kind != "image"):
         raise InvalidInput("--flip", "is for encoding pictures")
     if settings.verb == "sample" and settings.prior not in model.priors:

@@ -96,6 +96,9 @@ def _compared(folder: JobFolder, plan: Plan, request: JobRequest, *, updates: bo
         pass
     facts = _source_facts(source, addresses, listing, plan.source.classes if plan.source else ())
     if plan.source is not None and facts.digest == plan.source.digest:
+        if addresses != plan.source.addresses:  # the same files, in another place
+            plan = plan.model_copy(update={"source": plan.source.model_copy(update={"addresses": addresses})})
+            folder.replace_plan(plan)
         return plan
     changes = compare(folder, plan, source.files())
     source.close()

@@ -72,7 +72,9 @@ class JobRequest(Record):
         """
         output = self.output or OUTPUTS[self.verb][0]
         if output not in OUTPUTS[self.verb]:
-            raise InvalidInput("--output", f"is {output!r}, must be one of {', '.join(OUTPUTS[self.verb])}")
+            raise InvalidInput(
+                option_of("output", self.verb), f"is {output!r}, must be one of {', '.join(OUTPUTS[self.verb])}"
+            )
         is_sample = self.verb == "sample"
         settings = JobSettings(
             verb=self.verb,
@@ -107,12 +109,14 @@ class JobRequest(Record):
             begun = getattr(settings, name, None)
             if name != "addresses" and wanted not in (None, (), begun):
                 raise InvalidInput(
-                    option_of(name), f"is {_text(wanted)}, the job in {place} was begun with {_text(begun)}"
+                    option_of(name, self.verb), f"is {_text(wanted)}, the job in {place} was begun with {_text(begun)}"
                 )
 
 
-def option_of(name: str) -> str:
+def option_of(name: str, verb: str = "") -> str:
     """Returns what the command line calls a setting."""
+    if (name, verb) == ("output", "reconstruct"):
+        name = "latent"
     return "the verb" if name == "verb" else f"--{name.replace('_', '-')}"
 
 

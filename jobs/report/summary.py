@@ -10,12 +10,12 @@ from jobs.plan.moments import deviation, merge
 from jobs.plan.plan import Plan, RowMoments, Seconds
 from jobs.settings import JobSettings, ModelFacts
 from jobs.sinks.layout import metadata
-from jobs.sinks.tensor_file import write_tensors
+from jobs.sinks.torch_file import write_torch
 from vaeserve.files import write
 from vaeserve.records import Record
 
-STATISTICS = "latents_stats.safetensors"
-"""Mean and deviation of latents, beside safetensors shards: `mean` and `std`, each [1, channels, 1, 1] or [1, size]."""
+STATISTICS = "latents_stats.pt"
+"""Beside safetensors shards, as trainers of latents read it: `mean` and `std`, [1, channels, 1, 1] or [1, size]."""
 
 
 class LatentStatistics(Record):
@@ -129,4 +129,4 @@ def _write_statistics(path: Path, latents: LatentStatistics, plan: Plan) -> None
     shape = (1, len(latents.mean), *(1,) * (dimensions - 1))
     named = {"mean": latents.mean, "std": latents.deviation}
     tensors = {name: np.array(values, np.float32).reshape(shape) for name, values in named.items()}
-    write(path, lambda file: write_tensors(file, tensors, metadata(plan.settings, plan.model)))
+    write(path, lambda file: write_torch(file, tensors))

@@ -5,6 +5,7 @@ layout       what the answers are called in a file, and what the file says of it
 parquet      one line a row, errors included
 tensors      safetensors shards, as trainers of latent models read them
 tensor_file  writes those, with the same bytes for the same content
+torch_file   writes tensors as PyTorch saves them, without PyTorch
 arrays       .npy
 hashing      a file that is hashed while it is written
 """

@@ -1,12 +1,13 @@
 """Sink: takes a partition's rows with their answers, chunk by chunk, and writes one file."""
 
+from importlib.util import find_spec
 from typing import BinaryIO, NamedTuple, Protocol
 
 from jobs.classes import Labels
 from jobs.engine.answers import Answers
 from jobs.rows import Chunk
 from jobs.settings import FileFormat, JobSettings, ModelFacts
-from vaeserve.errors import InvalidInput
+from vaeserve.errors import InvalidInput, how_to_install
 
 
 class AnsweredChunk(NamedTuple):
@@ -50,6 +51,8 @@ def check_format(settings: JobSettings) -> None:
         InvalidInput: names the option.
     """
     if settings.format == "parquet":
+        if find_spec("pyarrow") is None:
+            raise InvalidInput("--format", f"is parquet, which needs pyarrow: {how_to_install('serving,jobs')}")
         if settings.dtype != "float32":
             raise InvalidInput("--dtype", "is for safetensors and npy: many readers of Parquet know no float16")
         return

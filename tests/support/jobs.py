@@ -3,8 +3,10 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+from PIL import Image
 
 from jobs.engine.opening import EngineChoice
 from jobs.job import HowToRun, run_job
@@ -26,6 +28,13 @@ def run(
     asked = {"partition_rows": PARTITION_ROWS, "batch_rows": 64} | asked
     request = JobRequest.parse(verb=verb, addresses=tuple(map(str, addresses)), **asked)
     return run_job(request, engine(package), out, how or HowToRun(workers=1), Speaker("quiet"))
+
+
+def write_picture(path: Path, shade: int) -> None:
+    """Writes a grey picture of 4 x 4 pixels, as the tiny package takes them, of its own for each shade."""
+    levels = np.random.default_rng(shade).integers(0, 256, (4, 4))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(levels.astype(np.uint8)).save(path)
 
 
 def engine(package: Path) -> EngineChoice:

@@ -42,7 +42,7 @@ VERBS = {
     "encode": Verb("vaeserve.command.encode", "", "encode rows of an array, or images, on a server"),
     "decode": Verb("vaeserve.command.decode", "", "decode latents on a server"),
     "reconstruct": Verb("vaeserve.command.reconstruct", "", "score how usual rows are for a model on a server"),
-    "job": Verb("jobs.cli", "jobs", "encode, decode, score or sample millions of rows into files; resumable"),
+    "job": Verb("jobs.cli", "serving,jobs", "encode, decode, score or sample millions of rows into files; resumable"),
     "bench": Verb("vaeserve.command.bench.cli", "", "put load on a server and measure its latency and throughput"),
     "info": Verb("vaeserve.command.info", "", "describe a model package or what a server serves"),
     "completion": Verb(

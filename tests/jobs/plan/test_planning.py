@@ -1,0 +1,149 @@
+"""A job is planned once; a rerun finds the plan, or says in one line what differs."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.job import HowToRun
+from jobs.plan.folder import JobFolder
+from tests.support.jobs import faults, hashes, run, table_of, write_picture
+from tests.support.make_float_package import make
+from vaeserve.errors import InvalidInput
+from vaeserve.package.row_spec import Array
+
+
+@pytest.fixture
+def begun(rows_file: Path, tmp_path: Path, tiny: Path) -> Path:
+    """A job that is done."""
+    run("encode", rows_file, tmp_path / "out", tiny, output="sample", seed=7)
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"seed": 8}, "--seed: is 8, the job in .* was begun with 7"),
+        ({"output": "mean"}, "--output: is mean, the job in .* was begun with sample"),
+        ({"format": "npy"}, "--format: is npy, the job in .* was begun with parquet"),
+        ({"partition_rows": 10}, "--partition-rows: is 10, the job in .* was begun with 150"),
+        ({"keep": ("a",)}, "--keep: is a, the job in .* was begun with none"),
+    ],
+)
+def test_a_rerun_with_other_settings_says_which(
+    begun: Path, rows_file: Path, tiny: Path, asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        run("encode", rows_file, begun, tiny, **asked)
+
+
+def test_a_rerun_with_another_verb_says_so(begun: Path, rows_file: Path, tiny: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"the verb: is reconstruct, the job in .* was begun with encode"):
+        run("reconstruct", rows_file, begun, tiny)
+
+
+def test_a_folder_of_other_things_is_left_alone(rows_file: Path, tmp_path: Path, tiny: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    with pytest.raises(InvalidInput, match="full: is not empty and holds no job"):
+        run("encode", rows_file, tmp_path / "full", tiny)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
+
+
+def test_a_changed_source_is_refused_and_an_update_takes_it(
+    begun: Path, rows_file: Path, tiny: Path, pictures: Array
+) -> None:
+    np.save(rows_file, pictures[::-1])
+    with pytest.raises(InvalidInput, match=r"1 file changed \(first: rows.npy\); --update takes the source as it is"):
+        run("encode", rows_file, begun, tiny)
+    run("encode", rows_file, begun, tiny, HowToRun(workers=1, update=True))
+    assert faults(begun) == []
+    assert sorted(table_of(begun)["row"].to_pylist()) == [*range(1000, 2000)]
+
+
+def test_an_update_computes_what_is_new_and_keeps_the_rest(tmp_path: Path, tiny: Path) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    for number in range(10):
+        write_picture(source / f"{number}.png", number)
+    run("encode", source, out, tiny, partition_rows=4)
+    before = hashes(out)
+    assert [*before] == [f"part-{number:05d}-of-00003.parquet" for number in range(3)]
+
+    write_picture(source / "5.png", 99)  # changed, at the same size
+    (source / "0.png").unlink()
+    write_picture(source / "new.png", 7)
+    run("encode", source, out, tiny, HowToRun(workers=1, update=True), partition_rows=4)
+    after = hashes(out)
+    kept = "part-00002-of-00003.parquet"
+    assert {name: after[name] for name in after if name in before} == {kept: before[kept]}
+    assert faults(out) == []
+    run("encode", source, tmp_path / "fresh", tiny, partition_rows=4)
+    assert _latents(out) == _latents(tmp_path / "fresh")
+    assert sorted(_latents(out)) == sorted(path.name for path in source.iterdir())
+    assert run("encode", source, out, tiny, HowToRun(workers=1, update=True), partition_rows=4).rows == 10
+    assert hashes(out) == after
+
+
+def _latents(out: Path) -> dict[str, list[float]]:
+    table = table_of(out)
+    return dict(zip(table["source"].to_pylist(), table["latent"].to_pylist(), strict=True))
+
+
+def test_an_update_that_was_killed_can_be_repeated(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    for number in range(6):
+        write_picture(source / f"{number}.png", number)
+    run("encode", source, out, tiny, partition_rows=4)
+    (source / "1.png").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(JobFolder, "replace_plan", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            run("encode", source, out, tiny, HowToRun(workers=1, update=True), partition_rows=4)
+    run("encode", source, out, tiny, HowToRun(workers=1, update=True), partition_rows=4)
+    assert faults(out) == []
+    assert sorted(table_of(out)["source"].to_pylist()) == [f"{number}.png" for number in (0, 2, 3, 4, 5)]
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_another_pair_is_refused(begun: Path, rows_file: Path, tiny: Path, tmp_path: Path) -> None:
+    other = make(tmp_path / "other", (4, 4, 1)).directory
+    with pytest.raises(InvalidInput, match=r"the model: is pair \w{12}..., the job in .* was begun with \w{12}"):
+        run("encode", rows_file, begun, other)
+
+
+def test_the_first_of_two_plans_wins(begun: Path, rows_file: Path, tiny: Path, tmp_path: Path) -> None:
+    folder = JobFolder(begun)
+    plan = folder.read_plan()
+    assert folder.publish_plan(plan.model_copy(update={"rows": 5})) == plan
+    assert not [*(begun / "_job").glob(".*")]
+
+
+def test_too_little_space_is_said_before_anything_is_computed(tmp_path: Path, tiny: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"needs about .* GiB for 100,000,000,000,000 rows, .* are free"):
+        run("sample", (), tmp_path / "out", tiny, count=10**14, partition_rows=2**30)
+    shutil.rmtree(tmp_path / "out")
+
+
+def test_a_source_that_has_moved_is_read_from_its_new_place(
+    begun: Path, rows_file: Path, tiny: Path, tmp_path: Path
+) -> None:
+    expected = hashes(begun)
+    moved = tmp_path / "moved" / rows_file.name
+    moved.parent.mkdir()
+    rows_file.rename(moved)
+    (begun / "_job" / "done" / "00002.json").unlink()
+    run("encode", moved, begun, tiny)
+    assert hashes(begun) == expected
+
+
+def test_a_source_without_rows_is_refused(tmp_path: Path, tiny: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInput, match="empty"):
+        run("encode", tmp_path / "empty", tmp_path / "out", tiny)
