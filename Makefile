@@ -35,7 +35,7 @@ proto: setup
 		vaeserve/v1/vae.proto
 
 # Every figure of the service in benchmarks/README.md, or those named: make bench FIGURES="small_calls lone_call". About 25 minutes.
-FIGURES := limits small_calls lone_call shared_stream mlp_calls bulk_rows priorities overload reload tuning waiting memory
+FIGURES := limits small_calls lone_call shared_stream mlp_calls bulk_rows priorities overload reload tuning waiting memory batch_jobs
 bench: setup
 	for figure in $(FIGURES); do echo "== $$figure"; $(BIN)/python -m benchmarks.$$figure || exit $$?; done
 

@@ -50,7 +50,8 @@ class ParquetSink:
         if chunk is not None:
             columns |= {SOURCE: pa.array(chunk.sources, pa.string()), SOURCE_ROW: chunk.source_rows, **chunk.columns}
         columns |= self._answers(answers, rows)
-        columns[ERROR] = pa.array([answers.errors.get(row) for row in range(rows)], pa.string())
+        reasons = [answers.errors.get(row) for row in range(rows)] if answers.errors else None
+        columns[ERROR] = pa.nulls(rows, pa.string()) if reasons is None else pa.array(reasons, pa.string())
         return columns
 
     def _answers(self, answers: Answers, rows: int) -> dict[str, pa.Array]:

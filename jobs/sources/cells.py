@@ -8,11 +8,13 @@ import pyarrow.compute
 
 from jobs.sources.cursor import Cells
 from jobs.sources.fitted import fit_rows
+from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.row_spec import Array, RowSpec
 from vaeserve.sources.cells import numbers_of, problem_of
 from vaeserve.sources.fitting import bad_cells, take
 from vaeserve.sources.names import column_of
+from vaeserve.sources.precision import LIMIT
 from vaeserve.sources.table import CellMask, ColumnName, Table, about_cell, to_float32
 
 
@@ -45,6 +47,8 @@ def fit_lists(cells: Cells, name: ColumnName, spec: RowSpec) -> tuple[Array, dic
         spec: the model's rows.
     """
     column = combined(cells.table.column(0))
+    if (rows := _fit_whole(column, spec)) is not None:
+        return rows, {}
     lengths = pyarrow.compute.list_value_length(column).fill_null(-1).to_numpy(zero_copy_only=False)
     is_whole = lengths == spec.size
     errors = {row: _about_length(int(lengths[row]), name, spec) for row in np.flatnonzero(~is_whole).tolist()}
@@ -63,6 +67,25 @@ def fit_lists(cells: Cells, name: ColumnName, spec: RowSpec) -> tuple[Array, dic
             place = int(bad[row].argmax())
             errors[row] = f"{column_of(name)}: value {place} {taken.problem(row, place)}"
     return _fitted(values, errors, spec)
+
+
+def _fit_whole(column: Any, spec: RowSpec) -> Array | None:  # noqa: ANN401
+    """Returns rows of lists that are all as the model takes them, by the shortest way; None if some may not be."""
+    flat = column.flatten()
+    kind = flat.type
+    is_plain = pa.types.is_integer(kind) or pa.types.is_float32(kind)
+    if column.null_count or flat.null_count or not is_plain or len(flat) != len(column) * spec.size:
+        return None
+    offsets = None if pa.types.is_fixed_size_list(column.type) else column.offsets.to_numpy()
+    if offsets is not None and (np.diff(offsets) != spec.size).any():
+        return None
+    values = flat.to_numpy()
+    if kind != pa.uint8() and not (np.abs(values.astype(np.float32, copy=False)) <= LIMIT).all():
+        return None
+    try:
+        return spec.fit(values.reshape(-1, *spec.shape), "rows")
+    except InvalidInput:
+        return None
 
 
 def combined(column: Any) -> Any:  # noqa: ANN401, Arrow ships no types

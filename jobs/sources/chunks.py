@@ -60,7 +60,7 @@ def join_pieces(parts: Sequence[tuple[Span, ReadRows]]) -> Chunk:
     return Chunk(
         rows=np.concatenate([piece.rows for _, piece in parts]),
         errors=errors,
-        sources=[source_name(span.file) for span, _ in parts for _ in range(span.rows)],
+        sources=[name for span, _ in parts for name in (source_name(span.file),) * span.rows],
         source_rows=np.concatenate([np.arange(span.start, span.stop, dtype=np.int64) for span, _ in parts]),
         columns={name: _joined([piece.columns[name] for _, piece in parts]) for name in parts[0][1].columns},
     )

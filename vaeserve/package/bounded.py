@@ -30,8 +30,11 @@ def read_regular(path: Path, maximum_bytes: int) -> bytes:
     """
     _check(path.stat(), maximum_bytes)  # because opening some devices has side effects
     with open(path, "rb", opener=_open_without_waiting) as file:
-        _check(os.fstat(file.fileno()), maximum_bytes)  # another file may have taken its place
-        content = file.read(maximum_bytes + 1)
+        status = os.fstat(file.fileno())  # another file may have taken its place
+        _check(status, maximum_bytes)
+        content = file.read(status.st_size + 1)  # no more, because memory is set aside for all that is asked for
+        if len(content) > status.st_size:  # it grows, or does not tell its size
+            content += file.read(maximum_bytes + 1 - len(content))
     if len(content) > maximum_bytes:
         raise _too_long(len(content), maximum_bytes)
     return content

@@ -113,6 +113,8 @@ def decode_images(images: Sequence[bytes], field: str, first_row: int, spec: Dat
 
 def to_rows(pixels: Pixels, spec: DataSpec) -> AnyArray:
     """Returns pixels as rows of data: of spec.dtype, 0..255 rescaled linearly to the spec's range."""
+    if (spec.minimum, spec.maximum, spec.dtype) == (0, 255, "uint8"):
+        return pixels
     return _levels(spec.minimum, spec.maximum, spec.dtype)[pixels]
 
 

@@ -120,6 +120,29 @@ def test_lists_are_rows(tmp_path: Path, read_all: ReadAll, kind: str) -> None:
     assert source.columns == ("latent",)
 
 
+@pytest.mark.parametrize("kind", [pa.int32(), pa.int64(), pa.uint8(), pa.float32(), pa.float64()])
+@pytest.mark.parametrize("bad", [[], [[1, None]], [[1]], [[1, 2, 3]], [[1]] * 2 + [[1, 2, 3]] * 2, [None]])
+def test_good_lists_are_the_same_rows_beside_bad_ones(
+    tmp_path: Path, read_all: ReadAll, kind: pa.DataType, bad: list[list[int] | None]
+) -> None:
+    lists = [[row, 2 * row] for row in range(7)] + bad
+    path = parquet(tmp_path / "a.parquet", {"x": pa.array(lists, pa.list_(kind))}, rows=3)
+    everything = read_all(path, TABLE)
+    assert everything.rows[:7].tolist() == lists[:7]
+    assert [*everything.errors] == [*range(7, len(lists))]
+
+
+@pytest.mark.parametrize("value", [2**24 + 1, 10**16])
+def test_whole_numbers_past_those_of_float32_are_as_in_the_whole_file(
+    tmp_path: Path, read_all: ReadAll, value: int
+) -> None:
+    wide = parquet(tmp_path / "a.parquet", {"x": pa.array([[1, value]], pa.list_(pa.int64()))})
+    flat = parquet(tmp_path / "b.parquet", {"x": pa.array([1]), "y": pa.array([value])})
+    one, other = read_all(wide, TABLE), read_all(flat, TABLE)
+    assert one.rows.tolist() == other.rows.tolist()
+    assert [*one.errors] == [*other.errors]
+
+
 def test_bad_lists_are_error_rows(tmp_path: Path, read_all: ReadAll) -> None:
     lists = [[1.0, 2.0], None, [1.0], [3.0, None], [float("nan"), 1.0], [5.0, 6.0], []]
     path = parquet(tmp_path / "a.parquet", {"x": pa.array(lists, pa.list_(pa.float64()))}, rows=3)

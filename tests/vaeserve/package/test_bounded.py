@@ -21,6 +21,12 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
         read_regular(tmp_path / "file", 4)
 
 
+def test_a_file_that_does_not_tell_its_size_is_read_to_its_end() -> None:
+    file = Path("/proc/self/limits")
+    assert file.stat().st_size == 0
+    assert read_regular(file, 10_000) == file.read_bytes()
+
+
 @pytest.mark.parametrize("kind", ["fifo", "directory", "device"])
 def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     place = tmp_path / "file"
