@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint type proto bench clean
+.PHONY: setup demo test ray-test lint type proto bench clean
 
 setup: $(VENV)/installed
 
@@ -20,6 +20,11 @@ demo: setup
 # The tests also check that `make proto` would change nothing. Test files run in parallel, on at most four cores.
 test: lint type
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+# Batch jobs on a Ray cluster of two nodes. Ray is half a gigabyte, so it is installed here and not by `make setup`.
+ray-test: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check 'ray>=2.40'
+	$(BIN)/python -m pytest tests/ray
 
 lint: setup
 	$(BIN)/ruff check

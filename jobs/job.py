@@ -102,6 +102,10 @@ def run_job(
         TooManyErrors: more rows have an error than are allowed; what is done stays done.
         VaeError: the job cannot begin or go on; one line says why.
     """
+    if how.ray is not None:  # before the source is read
+        from jobs.run.cluster import check_cluster
+
+        check_cluster(how.ray)
     folder = JobFolder(out)
     plan = find_plan(folder, request, engine, trusts_source=how.shard is not None, updates=how.update)
     mine = how.shard.of(plan.partitions) if how.shard else plan.partitions

@@ -4,17 +4,20 @@ Every node must reach the job's folder, its source and its package at the same p
 """
 
 import logging
+import socket
 from collections.abc import Iterator, Sequence
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from jobs.plan.plan import Partition
 from jobs.run.messages import Begin, Event, PartitionDone
 from jobs.run.partition import Job, run_partition
 from jobs.run.worker import open_job
-from vaeserve.errors import JobError, VaeError
+from vaeserve.errors import JobError, VaeError, how_to_install
 
 _RETRIES = 5  # of a task whose node or worker is gone
+_LOOK_SECONDS = 5.0  # Ray itself looks for a cluster for two minutes
 
 
 class RayCluster:
@@ -31,15 +34,14 @@ class RayCluster:
     """
 
     def __init__(self, address: str, begin: Begin, threads: int, gpus: float) -> None:
-        try:
-            import ray
-        except ModuleNotFoundError as exc:
-            raise JobError("--ray needs Ray: install the extra ray: pip install '.[ray]' in vaeserve's source") from exc
+        check_cluster(address)
+        import ray
+
         self._ray, self._begin = ray, begin
         try:
             ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, TimeoutError, ValueError) as exc:
-            raise JobError(f"--ray: no Ray cluster answers at {address}: {str(exc).splitlines()[0]}") from exc
+            raise JobError(f"--ray: no cluster answers at {address}: {str(exc).splitlines()[0]}") from exc
         self._task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=_RETRIES)(_compute)
 
     def run(self, partitions: Sequence[Partition]) -> Iterator[Event]:
@@ -67,6 +69,29 @@ class RayCluster:
         except self._ray.exceptions.RayError as exc:
             raise JobError(f"Ray gave up on a partition: {str(exc).splitlines()[0]}") from exc
         return results
+
+
+def check_cluster(address: str) -> None:
+    """Makes sure that Ray is installed and that something listens where a cluster is said to be.
+
+    Args:
+        address: `auto`, HOST:PORT or ray://HOST:PORT.
+
+    Raises:
+        JobError: Ray is not installed, or nothing listens.
+    """
+    if find_spec("ray") is None:
+        raise JobError(f"--ray needs Ray: {how_to_install('ray')}")
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise JobError(f"--ray: is {address!r}, must be auto, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _LOOK_SECONDS).close()
+    except (OSError, OverflowError) as exc:
+        problem = getattr(exc, "strerror", None) or str(exc)
+        raise JobError(f"--ray: no cluster answers at {address}: {problem}") from exc
 
 
 def _compute(begin: str, key: str) -> tuple[str, str]:
