@@ -62,6 +62,12 @@ class JobFolder:
         if not os.access(self.out, os.W_OK):
             raise InvalidInput(printable(self.out), "cannot be written to")
 
+    def leave(self) -> None:
+        """Removes the folders of a job that could not be planned, unless something is in them."""
+        for folder in (self._job / "spans", self._job / "done", self._job, self.out):
+            with suppress(OSError):
+                folder.rmdir()
+
     def read_plan(self) -> Plan:
         """Returns the plan.
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
+from pathlib import Path
 
 from jobs.engine.answers import written_columns
 from jobs.engine.opening import EngineChoice, plan_engine, read_fingerprint
@@ -38,7 +39,11 @@ def find_plan(
         VaeError: the source, the package or the service cannot be used.
     """
     if not folder.has_plan:
-        plan = _new_plan(folder, request, engine)
+        try:
+            plan = _new_plan(folder, request, engine)
+        except BaseException:
+            folder.leave()
+            raise
         request.check_same(plan.settings, printable(folder.out))  # another process may have planned at the same time
         return plan
     plan = folder.read_plan()
@@ -58,6 +63,7 @@ def find_plan(
 def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice) -> Plan:
     facts, batch_rows = plan_engine(engine, request.verb, request.threads or 1, request.batch_rows or 0)
     settings = request.settings(facts, batch_rows)
+    _check_apart(folder, request.addresses)
     folder.prepare()
     if request.verb == "sample":
         rows = settings.count or 0
@@ -167,6 +173,16 @@ def _source_facts(
         digest=listing.digest,
         classes=(*earlier, *(name for name in classes if name not in earlier)),
     )
+
+
+def _check_apart(folder: JobFolder, addresses: Iterable[str]) -> None:
+    """Refuses a folder inside the source, where its files would be taken for rows."""
+    out = folder.out.resolve()
+    for address in addresses:
+        if "://" not in address and Path(address).is_dir() and out.is_relative_to(Path(address).resolve()):
+            raise InvalidInput(
+                printable(folder.out), f"lies inside the source {printable(address)}: name a folder outside"
+            )
 
 
 def _check_space(folder: JobFolder, settings: JobSettings, model: ModelFacts, rows: int) -> None:

@@ -1,6 +1,6 @@
 """A job is planned once; a rerun finds the plan, or says in one line what differs."""
 
-import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from jobs.job import HowToRun
 from jobs.plan.folder import JobFolder
 from tests.support.jobs import faults, hashes, run, table_of, write_picture
 from tests.support.make_float_package import make
+from tests.support.servers import ROOT, VAE
 from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
 
@@ -128,7 +129,7 @@ def test_the_first_of_two_plans_wins(begun: Path, rows_file: Path, tiny: Path, t
 def test_too_little_space_is_said_before_anything_is_computed(tmp_path: Path, tiny: Path) -> None:
     with pytest.raises(InvalidInput, match=r"needs about .* GiB for 100,000,000,000,000 rows, .* are free"):
         run("sample", (), tmp_path / "out", tiny, count=10**14, partition_rows=2**30)
-    shutil.rmtree(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_source_that_has_moved_is_read_from_its_new_place(
@@ -141,6 +142,44 @@ def test_a_source_that_has_moved_is_read_from_its_new_place(
     (begun / "_job" / "done" / "00002.json").unlink()
     run("encode", moved, begun, tiny)
     assert hashes(begun) == expected
+
+
+@pytest.mark.parametrize("within", ["", "out", "a/b"])
+def test_a_job_does_not_write_into_its_source(tmp_path: Path, tiny: Path, within: str) -> None:
+    write_picture(tmp_path / "source" / "1.png", 1)
+    with pytest.raises(InvalidInput, match="lies inside the source .*source: name a folder outside"):
+        run("encode", tmp_path / "source", tmp_path / "source" / within, tiny)
+    assert [path.name for path in (tmp_path / "source").iterdir()] == ["1.png"]
+
+
+def test_a_job_that_cannot_be_planned_leaves_nothing(tmp_path: Path, tiny: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.zeros((3, 5, 4, 1), np.uint8))
+    with pytest.raises(InvalidInput, match=r"has shape \[3, 5, 4, 1\]"):
+        run("encode", tmp_path / "rows.npy", tmp_path / "out", tiny)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(rows_file: Path, tmp_path: Path, tiny: Path) -> None:
+    out, limit = tmp_path / "out", 2  # blocks of 512 bytes, which hold the plan and no partition
+    command = [*VAE, "job", "encode", str(rows_file), "--package", str(tiny), "--out", str(out)]
+    command += ["--partition-rows", "150", "--batch-rows", "64"]
+    run("encode", rows_file, out, tiny)
+    done = hashes(out)
+    (out / "_job" / "done" / "00004.json").unlink()
+    (out / "part-00004-of-00007.parquet").unlink()
+    full = subprocess.run(
+        ["sh", "-c", f'ulimit -f {limit}; exec "$@"', "sh", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert full.returncode == 1
+    assert "part-00004-of-00007.parquet: cannot be written: File too large" in full.stderr.splitlines()[-1]
+    assert {name: done[name] for name in done if "00004" not in name} == hashes(out)
+    assert not [*out.glob(".*")]
+    run("encode", rows_file, out, tiny)
+    assert hashes(out) == done
 
 
 def test_a_source_without_rows_is_refused(tmp_path: Path, tiny: Path) -> None:
