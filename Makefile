@@ -39,8 +39,8 @@ proto: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Ivaeserve=proto/vae --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. \
 		vaeserve/v1/vae.proto
 
-# Every figure of the service in benchmarks/README.md, or those named: make bench FIGURES="small_calls lone_call". About 25 minutes.
-FIGURES := limits small_calls lone_call shared_stream mlp_calls bulk_rows priorities overload reload tuning waiting memory batch_jobs
+# Every figure of the service in benchmarks/README.md, or those named: make bench FIGURES="small_calls lone_call". About 40 minutes.
+FIGURES := limits small_calls lone_call shared_stream mlp_calls bulk_rows priorities overload reload tuning waiting memory batch_jobs batch_kills batch_memory
 bench: setup
 	for figure in $(FIGURES); do echo "== $$figure"; $(BIN)/python -m benchmarks.$$figure || exit $$?; done
 

@@ -28,7 +28,7 @@ from benchmarks.printing import table as print_table
 
 BATCH_ROWS = {"conv": 32, "mlp": 128}
 TINY = ROOT / "tests" / "data" / "tiny"
-PARTITION_ROWS = 65_536  # by default, of small rows
+PARTITION_ROWS = 262_144  # by default, of small rows
 FEW = 100
 
 
@@ -116,7 +116,7 @@ def one_partition(folder: Path, _rows: int, repeats: int) -> None:
     sides = {
         "100 partitions of a row": partial(loop, "job", TINY, few, 256, 1),
         "1 partition of 100 rows": partial(loop, "job", TINY, few, 256),
-        "1 partition of 65,536 rows": partial(loop, "job", TINY, whole, 256),
+        "1 partition of 262,144 rows": partial(loop, "job", TINY, whole, 256),
     }
     runs = alternate(sides, repeats)
     show(runs)

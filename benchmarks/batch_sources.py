@@ -11,6 +11,7 @@ from PIL import Image
 FOLDER_PICTURES = 1000
 SHAPE = (28, 28, 1)
 VALUES = "pixels"
+GROUP_ROWS = 8192
 
 
 def pictures(folder: Path, rows: int, distinct: int = 1000) -> None:
@@ -33,9 +34,12 @@ def picture_path(folder: Path, row: int) -> Path:
 
 def table(path: Path, rows: int) -> None:
     """Writes Parquet with one column: lists of 784 bytes."""
-    values = pa.array(_bytes(rows).reshape(-1))
-    lists = pa.FixedSizeListArray.from_arrays(values, _bytes(1).size).cast(pa.list_(pa.uint8()))
-    pa.parquet.write_table(pa.table({VALUES: lists}), path, row_group_size=8192)
+    schema = pa.schema({VALUES: pa.list_(pa.uint8())})
+    with pa.parquet.ParquetWriter(path, schema) as writer:
+        for start in range(0, rows, GROUP_ROWS):
+            values = _bytes(min(GROUP_ROWS, rows - start), seed=start)
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values[0].size)
+            writer.write_table(pa.table({VALUES: lists.cast(pa.list_(pa.uint8()))}, schema))
 
 
 def idx(path: Path, rows: int) -> None:
@@ -50,8 +54,8 @@ def array(path: Path, rows: int, shape: tuple[int, ...], most: int = 16) -> None
     np.save(path, np.random.default_rng(0).integers(0, most + 1, (rows, *shape), np.uint8))
 
 
-def _bytes(rows: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _bytes(rows: int, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Returns rows of which four values in five are 0, as in a digit."""
-    noise = np.random.default_rng(0)
+    noise = np.random.default_rng(seed)
     values = noise.integers(0, 256, (rows, *SHAPE), np.uint8)
     return values * (noise.random(values.shape) < 0.2)

@@ -58,7 +58,7 @@ def join_pieces(parts: Sequence[tuple[Span, ReadRows]]) -> Chunk:
         errors |= {first + row: error for row, error in piece.errors.items()}
         first += len(piece.rows)
     return Chunk(
-        rows=np.concatenate([piece.rows for _, piece in parts]),
+        rows=parts[0][1].rows if len(parts) == 1 else np.concatenate([piece.rows for _, piece in parts]),
         errors=errors,
         sources=[name for span, _ in parts for name in (source_name(span.file),) * span.rows],
         source_rows=np.concatenate([np.arange(span.start, span.stop, dtype=np.int64) for span, _ in parts]),

@@ -14,7 +14,7 @@ from vaeserve.slices import rows_within
 from vaeserve.sources.columns import arrow_errors
 from vaeserve.sources.table import ColumnName, named
 
-_BATCH_BYTES: Final = 2**23
+_BATCH_BYTES: Final = 2**20  # a few, which the processor's caches hold
 _BATCH_ROWS: Final = 2**14
 _BUFFER_BYTES: Final = 2**20  # of a column that is read; without it, a column of a row group is read at once
 

@@ -13,6 +13,7 @@ import numpy as np
 from vaeserve.files import MALFORMED, AnyArray, parse_arrays
 
 _DIRECTORY_BYTES: Final = 2**20  # of an archive, because zipfile makes an object of each entry first
+_PART_BYTES: Final = 2**24  # read at once of a file that does not tell its size
 _END, _END_64 = b"PK\x05\x06", b"PK\x06\x07"  # of an archive; the second leads to a directory of any length
 _END_BYTES, _END_64_BYTES = 22, 20
 _HEADERS = {
@@ -29,12 +30,12 @@ def read_regular(path: Path, maximum_bytes: int) -> bytes:
         ValueError: it is not a regular file, or is longer than `maximum_bytes`.
     """
     _check(path.stat(), maximum_bytes)  # because opening some devices has side effects
-    with open(path, "rb", opener=_open_without_waiting) as file:
+    with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())  # another file may have taken its place
         _check(status, maximum_bytes)
         content = file.read(status.st_size + 1)  # no more, because memory is set aside for all that is asked for
-        if len(content) > status.st_size:  # it grows, or does not tell its size
-            content += file.read(maximum_bytes + 1 - len(content))
+        if len(content) != status.st_size:  # it is very long, grows, or does not tell its size
+            content += _read_on(file, maximum_bytes + 1 - len(content))
     if len(content) > maximum_bytes:
         raise _too_long(len(content), maximum_bytes)
     return content
@@ -76,6 +77,15 @@ def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
             raise ValueError(f"{entry.filename}: is not an array of plain values") from exc
     if prod(shape) * dtype.itemsize > entry.file_size:
         raise ValueError(f"{entry.filename}: is cut short")
+
+
+def _read_on(file: io.FileIO, most_bytes: int) -> bytes:
+    """Returns what is left of a file, or the first bytes of it."""
+    parts = [b""]
+    while most_bytes > 0 and (part := file.read(min(most_bytes, _PART_BYTES))):
+        parts.append(part)
+        most_bytes -= len(part)
+    return b"".join(parts)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
