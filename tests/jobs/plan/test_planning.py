@@ -147,7 +147,7 @@ def test_a_source_that_has_moved_is_read_from_its_new_place(
 @pytest.mark.parametrize("within", ["", "out", "a/b"])
 def test_a_job_does_not_write_into_its_source(tmp_path: Path, tiny: Path, within: str) -> None:
     write_picture(tmp_path / "source" / "1.png", 1)
-    with pytest.raises(InvalidInput, match="lies inside the source .*source: name a folder outside"):
+    with pytest.raises(InvalidInput, match=r"lies inside the source .*source: name a folder outside"):
         run("encode", tmp_path / "source", tmp_path / "source" / within, tiny)
     assert [path.name for path in (tmp_path / "source").iterdir()] == ["1.png"]
 
