@@ -84,12 +84,9 @@ def source_name(name: str) -> str:
 
 
 def _chunk(pictures: Sequence[PictureRow], spec: RowSpec) -> Chunk:
-    rows = spec.blank(len(pictures))
-    for place, picture in enumerate(pictures):
-        if picture.row is not None:
-            rows[place] = picture.row
+    blank = spec.blank(1)[0]
     return Chunk(
-        rows=rows,
+        rows=np.stack([blank if picture.row is None else picture.row for picture in pictures]),
         errors={place: picture.error for place, picture in enumerate(pictures) if picture.row is None},
         sources=[source_name(picture.source) for picture in pictures],
         source_rows=np.array([picture.number for picture in pictures], np.int64),
