@@ -16,6 +16,7 @@ from jobs.run.progress import Progress, Speaker
 from jobs.run.workers import Workers
 from serving.cpus import available_cpus
 from vaeserve.errors import InvalidInput
+from vaeserve.printable import printable
 
 
 class Shard(NamedTuple):
@@ -106,6 +107,9 @@ def run_job(
         from jobs.run.cluster import check_cluster
 
         check_cluster(how.ray)
+    for path in (*request.addresses, out.absolute(), engine.package or ""):
+        if not _is_text(str(path)):
+            raise InvalidInput(printable(path), "is a path that is not UTF-8, which a plan cannot hold: rename it")
     folder = JobFolder(out)
     plan = find_plan(folder, request, engine, trusts_source=how.shard is not None, updates=how.update)
     mine = how.shard.of(plan.partitions) if how.shard else plan.partitions
@@ -119,6 +123,11 @@ def run_job(
         finally:
             speaker.end()
     return write_summary(folder, plan)
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path can be written in UTF-8."""
+    return path.encode("utf-8", "ignore").decode() == path
 
 
 def _crew(begin: Begin, plan: Plan, how: HowToRun, undone: int) -> Crew:

@@ -6,6 +6,7 @@ from typing import Self
 
 from jobs.classes import ClassFolders
 from jobs.rows import SourceFile, Span
+from jobs.sources.chunks import source_name
 
 
 class SourceDigest:
@@ -24,7 +25,7 @@ class SourceDigest:
     def __next__(self) -> SourceFile:
         file = next(self._files)
         self._digest.update(f"{file.name}\0{file.sha256}\0{file.rows}\n".encode("utf-8", "surrogateescape"))
-        self.folders.add(file)
+        self.folders.add(file._replace(name=source_name(file.name)))
         self.files += 1
         self.rows += file.rows
         return file

@@ -7,13 +7,14 @@ OUT/_job/spans/00000.json         which rows of which files a partition has
 OUT/_job/done/00000.json          its marker; nothing else makes a partition count as done
 """
 
+import fcntl
 import json
 import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -148,10 +149,11 @@ class JobFolder:
         self._spans(partition.key).unlink(missing_ok=True)
 
     def remove_partials(self, partitions: Sequence[Partition]) -> None:
-        """Removes what a killed process left of these partitions' files."""
+        """Removes what a killed process left of these partitions' files, and nothing that is still being written."""
         for partition in partitions:
             for path in self.out.glob(f".{partition.file}.*{PARTIAL}"):
-                with suppress(OSError):
+                with suppress(OSError), path.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
 
     def _spans(self, key: str) -> Path:
@@ -159,6 +161,12 @@ class JobFolder:
 
     def _done(self, key: str) -> Path:
         return self._job / "done" / f"{key}.json"
+
+
+def hold(file: BinaryIO) -> None:
+    """Locks an open file while it is being written, so that another run of the job does not remove it."""
+    with suppress(OSError):  # a disk without locks, on which nobody removes partial files either
+        fcntl.flock(file, fcntl.LOCK_SH)
 
 
 def _json(record: BaseModel) -> bytes:

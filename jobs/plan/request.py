@@ -96,7 +96,7 @@ class JobRequest(Record):
         if settings.seed is not None and not settings.is_drawn:
             raise InvalidInput("--seed", f"is for --output sample, not for {output}")
         check_settings(settings, model)
-        check_format(settings)
+        check_format(settings, model)
         return settings
 
     def check_same(self, settings: JobSettings, place: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jobs.classes import labels_of
 from jobs.engine.answers import FLIP, LATENT, Answers, Computer, Work, rows_of
-from jobs.plan.folder import JobFolder
+from jobs.plan.folder import JobFolder, hold
 from jobs.plan.moments import merge, moments_of
 from jobs.plan.plan import Marker, Partition, Plan, RowError, RowMoments, Seconds
 from jobs.rows import Chunk, RowSource
@@ -79,6 +79,7 @@ def run_partition(job: Job, partition: Partition, progress: Progress) -> Marker:
     written = _Written()
 
     def fill(file: BinaryIO) -> None:
+        hold(file)
         hashing = HashingFile(file)
         sink = open_sink(cast(BinaryIO, hashing), job.plan.settings, job.plan.model, job.classes)
         for answered in _answer(job, partition, clock):

@@ -67,8 +67,10 @@ def _lines_of_the_driver() -> "queue.SimpleQueue[bytes]":
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def read() -> None:
-        for line in sys.stdin.buffer:
-            lines.put(line)
+        with open(0, "rb", buffering=0, closefd=False) as unbuffered:
+            # A buffer would be locked by this thread, and abort a process that ends because of a fault.
+            for line in unbuffered:
+                lines.put(line)
         os._exit(0)
 
     threading.Thread(target=read, name="driver", daemon=True).start()

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 
-from jobs.engine.answers import written_columns
+from jobs.engine.answers import OUTPUT, written_columns
 from jobs.settings import JobSettings, ModelFacts
 from vaeserve.rows.noise import ALGORITHM
 
 ROW, SOURCE, SOURCE_ROW, ERROR = "row", "source", "source_row", "error"
 """Columns that every file of rows has beside its answers."""
+_OWN = (ROW, SOURCE, SOURCE_ROW, ERROR)
 
 
 def metadata(settings: JobSettings, model: ModelFacts, classes: Sequence[str] = ()) -> dict[str, str]:
@@ -31,3 +32,20 @@ def metadata(settings: JobSettings, model: ModelFacts, classes: Sequence[str] = 
     if settings.verb == "sample":
         pairs |= {"vaeserve.prior": settings.prior, "vaeserve.temperature": repr(settings.temperature or 1.0)}
     return pairs
+
+
+def table_columns(model: ModelFacts) -> tuple[str, ...]:
+    """Returns what the columns of decoded rows are called, if the model has rows of a table; else nothing.
+
+    A column whose name a file needs for itself, such as `row`, is called `data.row`.
+    """
+    if model.data.kind != "table":
+        return ()
+    names = model.data.columns or tuple(f"column_{place}" for place in range(model.data.size))
+    return tuple(f"data.{name}" if name in _OWN else name for name in names)
+
+
+def file_columns(settings: JobSettings, model: ModelFacts) -> set[str]:
+    """Returns the names of the columns that a table of answers has, without those that are kept of its source."""
+    answers = set(written_columns(settings, model))
+    return {*_OWN, *answers, *(table_columns(model) if OUTPUT in answers else ())}

@@ -8,7 +8,7 @@ import pyarrow.parquet
 
 from jobs.engine.answers import OUTPUT, Answers, rows_of, written_columns
 from jobs.settings import JobSettings, ModelFacts
-from jobs.sinks.layout import ERROR, ROW, SOURCE, SOURCE_ROW, metadata
+from jobs.sinks.layout import ERROR, ROW, SOURCE, SOURCE_ROW, metadata, table_columns
 from jobs.sinks.sink import AnsweredChunk
 from vaeserve.package.row_spec import Array
 
@@ -63,13 +63,6 @@ class ParquetSink:
             columns |= {name: np.ascontiguousarray(values[:, place]) for place, name in enumerate(names)}
         is_fixed = self._settings.lists == "fixed"
         return {name: _arrow(values, missing, is_fixed=is_fixed) for name, values in columns.items()}
-
-
-def table_columns(model: ModelFacts) -> tuple[str, ...]:
-    """Returns what the columns of decoded rows are called, if the model has rows of a table; else nothing."""
-    if model.data.kind != "table":
-        return ()
-    return model.data.columns or tuple(f"column_{place}" for place in range(model.data.size))
 
 
 def _arrow(values: Array, missing: np.ndarray[Any, np.dtype[np.bool_]], *, is_fixed: bool) -> pa.Array:

@@ -7,7 +7,9 @@ from jobs.classes import Labels
 from jobs.engine.answers import Answers
 from jobs.rows import Chunk
 from jobs.settings import FileFormat, JobSettings, ModelFacts
+from jobs.sinks.layout import file_columns
 from vaeserve.errors import InvalidInput, how_to_install
+from vaeserve.printable import printable
 
 
 class AnsweredChunk(NamedTuple):
@@ -44,7 +46,7 @@ def default_format(verb: str, model: ModelFacts) -> FileFormat:
     return "parquet" if verb == "reconstruct" or model.data.kind == "table" else "npy"
 
 
-def check_format(settings: JobSettings) -> None:
+def check_format(settings: JobSettings, model: ModelFacts) -> None:
     """Refuses what a format cannot hold.
 
     Raises:
@@ -55,6 +57,8 @@ def check_format(settings: JobSettings) -> None:
             raise InvalidInput("--format", f"is parquet, which needs pyarrow: {how_to_install('serving,jobs')}")
         if settings.dtype != "float32":
             raise InvalidInput("--dtype", "is for safetensors and npy: many readers of Parquet know no float16")
+        if twice := [name for name in settings.keep if name in file_columns(settings, model)]:
+            raise InvalidInput("--keep", f"is {printable(twice[0])}: this job's files have such a column of their own")
         return
     if settings.verb == "reconstruct":
         raise InvalidInput("--format", f"is {settings.format}: scores are columns, which parquet holds")

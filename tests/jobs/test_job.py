@@ -159,6 +159,39 @@ def test_a_killed_driver_takes_its_workers_along_and_loses_nothing(
     assert faults(out) == []
 
 
+def test_two_drivers_of_one_job_do_each_other_no_harm(
+    rows_file: Path, tmp_path: Path, tiny: Path, expected: dict[str, str]
+) -> None:
+    out = tmp_path / "out"
+    command = [*VAE, "job", "encode", str(rows_file), "--package", str(tiny), "--out", str(out), "--seed", "7"]
+    command += ["--output", "sample", "--partition-rows", "150", "--batch-rows", "64", "--workers", "1"]
+    drivers = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [driver.communicate()[1] for driver in drivers] == ["", ""]
+    assert [driver.returncode for driver in drivers] == [0, 0]
+    assert hashes(out) == expected
+    assert faults(out) == []
+
+
+def test_a_fault_of_a_worker_ends_the_job_at_once(rows_file: Path, tmp_path: Path, tiny: Path) -> None:
+    out = tmp_path / "out"
+    run("encode", rows_file, out, tiny, HowToRun(workers=1, shard=Shard(1, 100)))
+    folder = JobFolder(out)
+    folder.write_spans("00003", folder.read_spans("00002") * 2)  # more rows than the plan knows of
+    with pytest.raises(JobError, match="a worker ended with exit code 1 in partition 00003: see above"):
+        run("encode", rows_file, out, tiny)
+    assert not [*out.glob(".*")]
+    assert "part-00003-of-00007.parquet: is not done" in faults(out)
+
+
+@pytest.mark.parametrize("place", ["source", "out", "package"])
+def test_paths_that_no_plan_can_hold_are_refused(rows_file: Path, tmp_path: Path, tiny: Path, place: str) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xff")
+    paths = {"source": rows_file, "out": tmp_path / "out", "package": tiny} | {place: odd}
+    with pytest.raises(InvalidInput, match=r"odd\\udcff: is a path that is not UTF-8"):
+        run("encode", paths["source"], paths["out"], paths["package"])
+    assert not paths["out"].exists()
+
+
 def _has_markers(out: Path, count: int) -> bool:
     return len([*(out / "_job" / "done").glob("*.json")]) >= count
 

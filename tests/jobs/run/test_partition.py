@@ -1,6 +1,7 @@
 """A partition's file: formats, errors, and answers that are not finite."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from jobs.job import Allowance, HowToRun
 from jobs.run.driver import TooManyErrors
 from tests.support.jobs import faults, hashes, run, table_of, write_picture
 from tests.support.make_float_package import make
+from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
 
 ALL_MAY_FAIL = HowToRun(workers=1, allowance=Allowance(10**6))
@@ -162,3 +164,30 @@ def test_a_picture_that_changes_under_the_job_is_an_error(source: Path, tmp_path
 
     run("encode", source, out, tiny, ALL_MAY_FAIL._replace(shard=Shard(0, 1)), partition_rows=12)
     assert table_of(out)["error"][0].as_py() == "has changed since the job was planned: --update takes it"
+
+
+def test_names_of_any_bytes_are_escaped_in_files_classes_and_errors(tmp_path: Path, tiny: Path) -> None:
+    odd = tmp_path / "source" / os.fsdecode(b"a\xff")
+    write_picture(odd / os.fsdecode(b"1\xfe\n.png"), 1)
+    write_picture(tmp_path / "source" / "b" / "2.png", 2)
+    (odd / "bad.png").write_bytes(b"?")
+    for name in ("parquet", "safetensors"):
+        run("encode", tmp_path / "source", tmp_path / name, tiny, ALL_MAY_FAIL, format=name)
+        assert faults(tmp_path / name) == []
+    sources = table_of(tmp_path / "parquet")["source"].to_pylist()
+    assert sources == [
+        "a\\udcff/1\\udcfe\\n.png",
+        "a\\udcff/bad.png",
+        "b/2.png",
+    ]
+    (shard,) = (tmp_path / "safetensors").glob("part-*")
+    assert safetensors.numpy.load_file(shard)["labels"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["row", "source", "source_row", "error", "latent"])
+def test_a_column_that_is_kept_takes_no_name_of_the_job(tmp_path: Path, tiny: Path, pictures: Array, name: str) -> None:
+    lists = pa.array(pictures[:5].reshape(5, -1).tolist(), pa.list_(pa.uint8()))
+    pa.parquet.write_table(pa.table({"picture": lists, name: [*"abcde"]}), tmp_path / "source.parquet")
+    with pytest.raises(InvalidInput, match=f"--keep: is {name}: this job's files have such a column of their own"):
+        run("encode", tmp_path / "source.parquet", tmp_path / "out", tiny, columns=("picture",), keep=(name,))
+    assert not (tmp_path / "out").exists()
