@@ -8,7 +8,7 @@ from jobs.job import Allowance, HowToRun, Shard
 from jobs.plan.request import JobRequest
 from jobs.python import engine_of
 from jobs.settings import OUTPUTS
-from vaeserve.command.options import add_connection_options, read_connection
+from vaeserve.command.options import add_connection_group, read_connection
 from vaeserve.command.parser import verb_parser
 
 _ABOUT = (
@@ -45,9 +45,9 @@ def job_parser() -> argparse.ArgumentParser:
 
 
 def _add_looking(parser: argparse.ArgumentParser, verb: str) -> None:
-    parser.add_argument("out", type=Path, metavar="DIR", help="the job's folder")
+    parser.add_argument("out", type=Path, metavar="DIR", help="folder of the job")
     if verb == "status":
-        parser.add_argument("--json", action="store_true", help="as JSON")
+        parser.add_argument("--json", action="store_true", help="print one object of JSON")
         parser.add_argument("--errors", action="store_true", help="list every row that has an error, with its reason")
 
 
@@ -79,7 +79,7 @@ def _add_source(parser: argparse.ArgumentParser, verb: str) -> None:
         type=_names,
         default=(),
         metavar="A,B",
-        help="columns of a table that become a row, or one that holds lists; default: as the model names them",
+        help="columns of a table that become a row, or the one that holds lists; default: those that the model names",
     )
     parser.add_argument(
         "--keep", type=_names, default=(), metavar="A,B", help="columns of a table to write beside the answers"
@@ -87,33 +87,31 @@ def _add_source(parser: argparse.ArgumentParser, verb: str) -> None:
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("who computes")
-    group.add_argument("--package", type=Path, metavar="DIR", help="a model package, which runs in the job itself")
+    group = parser.add_argument_group("who computes: --package or --target")
+    group.add_argument("--package", type=Path, metavar="DIR", help="a model package, which the job itself runs")
     group.add_argument(
-        "--provider", choices=("auto", "cpu", "cuda"), default="auto", help="what runs the package's graphs"
+        "--provider",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="what runs the package's graphs; default: auto, which is cuda if there is a GPU",
     )
-    group.add_argument("--model", default="", help="name of the service's model; default: its default, or its only one")
-    group.add_argument("--version", type=int, default=0, help="version of the service's model; default: the newest")
     group.add_argument(
-        "--threads", type=int, metavar="N", help="threads of one batch, where the job runs a package; default 1"
+        "--threads", type=int, metavar="N", help="threads that work on a batch of the package; default 1"
     )
+    group.add_argument("--target", metavar="HOST:PORT", help="address of a server, which runs the model")
+    group.add_argument("--model", default="", help="name of the server's model; default: its default, or the only one")
+    group.add_argument("--version", type=int, default=0, help="version of the server's model; default: the newest")
     group.add_argument(
         "--batch-rows", type=int, metavar="N", help="rows that run together; default: measured when the job is planned"
     )
-    add_connection_options(parser, has_default=False)
-    for action in parser._actions:  # argparse can be asked for its options in no other way
-        if action.dest == "target":
-            action.required = False
-            action.help = "a running service, in place of --package"
-        if action.dest == "timeout":
-            action.default = 300.0
+    add_connection_group(parser, timeout_seconds=300.0)
 
 
 def _add_answers(parser: argparse.ArgumentParser, verb: str) -> None:
     group = parser.add_argument_group("answers")
     outputs = OUTPUTS[verb]  # type: ignore[index]
     option, what = ("--latent", "which latent is decoded") if verb == "reconstruct" else ("--output", "what is written")
-    group.add_argument(option, dest="output", choices=outputs, help=f"{what}; default: {outputs[0]}")
+    group.add_argument(option, dest="output", choices=outputs, help=f"{what}; default {outputs[0]}")
     if verb == "encode":
         group.add_argument(
             "--flip", action="store_true", default=None, help="encode the mirror image of each picture too"
@@ -135,22 +133,36 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--lists", choices=("plain", "fixed"), help="Parquet's lists; fixed: Arrow's lists of fixed size; default plain"
     )
-    group.add_argument("--dtype", choices=("float32", "float16"), help="of safetensors and npy; default float32")
-    group.add_argument("--partition-rows", type=int, metavar="N", help="rows of a file; default: by their size")
+    group.add_argument(
+        "--dtype",
+        choices=("float32", "float16"),
+        help="type of the numbers in safetensors and npy files; default float32",
+    )
+    group.add_argument(
+        "--partition-rows", type=int, metavar="N", help="rows of each file; default: chosen by the size of a row"
+    )
 
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running")
     crew = group.add_mutually_exclusive_group()
     crew.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="processes on this machine; default: as many as pay"
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes on this machine; default: one for each processor, or one with --target",
     )
     crew.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster that hands out the partitions, for example auto")
     group.add_argument(
-        "--shard", metavar="I/N", help="only every N-th partition from I on: N such processes share a job"
+        "--shard",
+        metavar="I/N",
+        help="compute only every N-th partition, beginning with I: N such commands share a job",
     )
     group.add_argument(
-        "--update", action="store_true", help="take new and changed files into a job, and drop what is gone"
+        "--update",
+        action="store_true",
+        help="bring a job up to date with its source: new and changed files are computed, gone ones dropped",
     )
     group.add_argument(
         "--max-errors",

@@ -14,9 +14,9 @@ PAGE = (ROOT / "docs" / "how-do-i.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_the_page_answers_twenty_questions() -> None:
+def test_the_page_answers_every_question_by_number() -> None:
     numbers = re.findall(r"^### (\d+)\. \.\.\. .+\?$", PAGE, re.MULTILINE)
-    assert numbers == [str(number) for number in range(1, 21)]
+    assert numbers == [str(number) for number in range(1, 23)]
 
 
 @pytest.mark.timeout(600)

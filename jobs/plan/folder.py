@@ -1,7 +1,7 @@
 """JobFolder: where a job keeps its plan, its markers and its files.
 
 OUT/part-00000-of-00240.parquet   a partition's answers
-OUT/manifest.json                 the summary, once every partition is done
+OUT/_job/manifest.json            the summary, once every partition is done
 OUT/_job/plan.json                the plan
 OUT/_job/spans/00000.json         which rows of which files a partition has
 OUT/_job/done/00000.json          its marker; nothing else makes a partition count as done
@@ -27,8 +27,6 @@ from vaeserve.records import first_problem
 
 R = TypeVar("R", bound=BaseModel)
 
-SUMMARY = "manifest.json"
-
 
 class JobFolder:
     """A job's folder.
@@ -41,6 +39,7 @@ class JobFolder:
         self.out = out
         self._job = out / "_job"
         self._plan = self._job / "plan.json"
+        self.summary = self._job / "manifest.json"
 
     @property
     def has_plan(self) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.engine.answers import LATENT, written_columns
-from jobs.plan.folder import SUMMARY, JobFolder
+from jobs.plan.folder import JobFolder
 from jobs.plan.moments import deviation, merge
 from jobs.plan.plan import Plan, RowMoments, Seconds
 from jobs.settings import JobSettings, ModelFacts
@@ -120,7 +120,7 @@ def write_summary(folder: JobFolder, plan: Plan) -> Summary:
         if summary.latents is not None and plan.settings.format == "safetensors":
             _write_statistics(folder.out / STATISTICS, summary.latents, plan)
         content = summary.model_dump_json(indent=2).encode() + b"\n"
-        write(folder.out / SUMMARY, lambda file: file.write(content))
+        write(folder.summary, lambda file: file.write(content))
     return summary
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.job import Allowance, HowToRun, Shard
@@ -72,10 +73,15 @@ def test_shards_in_any_order_give_the_same_bytes(
 ) -> None:
     out = tmp_path / "out"
     for number in order:
-        assert not (out / "manifest.json").exists()
+        assert not JobFolder(out).summary.exists()
         run("encode", rows_file, out, tiny, HowToRun(workers=1, shard=Shard(number, 3)), output="sample", seed=7)
     assert hashes(out) == expected
-    assert (out / "manifest.json").exists()
+    assert JobFolder(out).summary.exists()
+
+
+def test_a_folder_of_answers_is_a_data_set_of_parquet(rows_file: Path, tmp_path: Path, tiny: Path) -> None:
+    run("encode", rows_file, tmp_path / "out", tiny)
+    assert pq.read_table(tmp_path / "out")["row"].to_pylist() == [*range(1000)]
 
 
 def test_a_job_that_is_done_is_not_computed_again(rows_file: Path, tmp_path: Path, tiny: Path) -> None:

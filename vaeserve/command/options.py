@@ -37,11 +37,21 @@ def add_connection_options(parser: argparse.ArgumentParser, *, has_default: bool
         metavar="HOST:PORT",
         help=f"address of the server{otherwise}",
     )
+    add_connection_group(parser)
+
+
+def add_connection_group(parser: argparse.ArgumentParser, timeout_seconds: float = 60.0) -> None:
+    """Adds the options that say how to connect to a server.
+
+    Args:
+        parser: the verb's.
+        timeout_seconds: default of `--timeout`.
+    """
     group = parser.add_argument_group("connection")
     group.add_argument(
         "--timeout",
         type=float,
-        default=60.0,
+        default=timeout_seconds,
         metavar="SECONDS",
         help="maximum time to wait for an answer; default %(default)g",
     )
