@@ -21,8 +21,8 @@ class Changes(NamedTuple):
     gone: list[str]
 
     def __str__(self) -> str:
-        """Returns for example "2 files are new and 1 is gone (first: a/b.png)"."""
-        counts = ((self.new, "new"), (self.changed, "changed"), (self.gone, "gone"))
+        """Returns for example "2 files added, 1 file removed (first: a/b.png)"."""
+        counts = ((self.new, "added"), (self.changed, "changed"), (self.gone, "removed"))
         parts = [f"{len(names):,} file{'s' * (len(names) > 1)} {what}" for names, what in counts if names]
         first = next((names[0] for names, _ in counts if names), "")
         return f"{', '.join(parts) or 'nothing has changed'}" + (f" (first: {printable(first)})" if first else "")
@@ -30,7 +30,7 @@ class Changes(NamedTuple):
 
 def compare(folder: JobFolder, plan: Plan, files: Iterable[SourceFile]) -> Changes:
     """Returns what differs between a plan and its source as it is now, by the hash of each file's content."""
-    planned = {partition.key: folder.read_spans(partition.key) for partition in plan.partitions}
+    planned = {partition.key: folder.read_spans(partition) for partition in plan.partitions}
     before: dict[str, str] = {span.file: span.sha256 for spans in planned.values() for span in spans}
     now = [*files]
     hashes = {file.name: file.sha256 for file in now}

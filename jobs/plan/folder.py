@@ -3,7 +3,7 @@
 OUT/part-00000-of-00240.parquet   a partition's answers
 OUT/_job/manifest.json            the summary, once every partition is done
 OUT/_job/plan.json                the plan
-OUT/_job/spans/00000.json         which rows of which files a partition has
+OUT/_job/spans/00000-1a2b3c4d.json which rows of which files a partition has
 OUT/_job/done/00000.json          its marker; nothing else makes a partition count as done
 """
 
@@ -100,21 +100,22 @@ class JobFolder:
         """Writes the plan of an update. Raises InvalidInput: the disk refuses it."""
         write(self._plan, lambda file: file.write(_json(plan)))
 
-    def write_spans(self, key: str, spans: Sequence[Span]) -> None:
+    def write_spans(self, name: str, spans: Sequence[Span]) -> None:
         """Writes which rows a partition has. Raises InvalidInput: the disk refuses it."""
         content = json.dumps([list(span) for span in spans], separators=(",", ":")).encode()
-        write(self._spans(key), lambda file: file.write(content))
+        write(self._spans(name), lambda file: file.write(content))
 
-    def read_spans(self, key: str) -> list[Span]:
+    def read_spans(self, partition: Partition) -> list[Span]:
         """Returns which rows a partition has.
 
         Raises:
             InvalidInput: named by the path; they cannot be read.
         """
+        path = self._spans(partition.spans)
         try:
-            return [Span(*span) for span in json.loads(read_bytes(self._spans(key)))]
+            return [Span(*span) for span in json.loads(read_bytes(path))]
         except (ValueError, TypeError) as exc:
-            raise InvalidInput(printable(self._spans(key)), "is not what a job wrote") from exc
+            raise InvalidInput(printable(path), "is not what a job wrote") from exc
 
     def is_done(self, partition: Partition) -> bool:
         """Whether a partition's marker is there."""
@@ -145,7 +146,12 @@ class JobFolder:
 
     def drop_spans(self, partition: Partition) -> None:
         """Removes what says which rows a partition has."""
-        self._spans(partition.key).unlink(missing_ok=True)
+        self._spans(partition.spans).unlink(missing_ok=True)
+
+    def drop_draft(self, draft: str) -> None:
+        """Removes the spans whose names end in the name of a draft: a plan that did not come to be."""
+        for path in (self._job / "spans").glob(f"*-{draft}.json"):
+            path.unlink(missing_ok=True)
 
     def remove_partials(self, partitions: Sequence[Partition]) -> None:
         """Removes what a killed process left of these partitions' files, and nothing that is still being written."""
@@ -155,8 +161,8 @@ class JobFolder:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
 
-    def _spans(self, key: str) -> Path:
-        return self._job / "spans" / f"{key}.json"
+    def _spans(self, name: str) -> Path:
+        return self._job / "spans" / f"{name}.json"
 
     def _done(self, key: str) -> Path:
         return self._job / "done" / f"{key}.json"

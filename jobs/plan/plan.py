@@ -13,7 +13,9 @@ class Partition(Record):
     """Consecutive rows that become one file."""
 
     key: str
-    """Names the partition's spans and its marker."""
+    """Names the partition and its marker."""
+    spans: str = ""
+    """Names the file of its spans; empty: its rows are sampled. Two processes that plan at once use other names."""
     file: str
     first_row: int
     """Address of its first row: the row's place in the sorted source, counted on where an update adds rows."""

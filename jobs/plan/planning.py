@@ -1,8 +1,10 @@
 """Makes a job's plan, or finds the one that is there, and says in one line what differs."""
 
+import secrets
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from jobs.engine.answers import written_columns
 from jobs.engine.opening import EngineChoice, plan_engine, read_fingerprint
@@ -39,9 +41,11 @@ def find_plan(
         VaeError: the source, the package or the service cannot be used.
     """
     if not folder.has_plan:
+        draft = secrets.token_hex(4)
         try:
-            plan = _new_plan(folder, request, engine)
+            plan = _new_plan(folder, request, engine, draft)
         except BaseException:
+            folder.drop_draft(draft)
             folder.leave()
             raise
         request.check_same(plan.settings, printable(folder.out))  # another process may have planned at the same time
@@ -60,7 +64,8 @@ def find_plan(
     return _compared(folder, plan, request, updates=updates)
 
 
-def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice) -> Plan:
+def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice, draft: str) -> Plan:
+    """Returns the plan of a new job, or the one that another process has published meanwhile."""
     facts, batch_rows = plan_engine(engine, request.verb, request.threads or 1, request.batch_rows or 0)
     settings = request.settings(facts, batch_rows)
     _check_apart(folder, request.addresses)
@@ -68,14 +73,15 @@ def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice) -> P
     if request.verb == "sample":
         rows = settings.count or 0
         _check_space(folder, settings, facts, rows)
-        sizes = [min(settings.partition_rows, rows - start) for start in range(0, rows, settings.partition_rows)]
-        partitions = _partitions(sizes, settings, 0, 0)
+        starts = range(0, rows, settings.partition_rows)
+        cuts = [_Cut(min(settings.partition_rows, rows - start), "") for start in starts]
+        partitions = _partitions(cuts, settings, 0, 0)
         return folder.publish_plan(
             Plan(settings=settings, model=facts, source=None, rows=rows, next_row=rows, partitions=partitions)
         )
     source = open_source(request.addresses, rows_of_source(request.verb, facts), settings.columns, settings.keep)
     listing = SourceDigest(source.files())
-    sizes = _write_spans(folder, listing, settings, 0)
+    cuts = _write_spans(folder, listing, settings, 0, draft)
     if not listing.rows:
         raise InvalidInput(", ".join(map(printable, request.addresses)), "holds no rows")
     _check_space(folder, settings, facts, listing.rows)
@@ -85,10 +91,13 @@ def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice) -> P
         source=_source_facts(source, request.addresses, listing, ()),
         rows=listing.rows,
         next_row=listing.rows,
-        partitions=_partitions(sizes, settings, 0, 0),
+        partitions=_partitions(cuts, settings, 0, 0),
     )
     source.close()
-    return folder.publish_plan(plan)
+    published = folder.publish_plan(plan)
+    if published != plan:
+        folder.drop_draft(draft)
+    return published
 
 
 def _compared(folder: JobFolder, plan: Plan, request: JobRequest, *, updates: bool) -> Plan:
@@ -118,18 +127,19 @@ def _compared(folder: JobFolder, plan: Plan, request: JobRequest, *, updates: bo
 def _updated(folder: JobFolder, plan: Plan, facts: SourceFacts, changes: Changes) -> Plan:
     """Writes and returns the plan with new partitions for new rows, and without those that hold rows that are gone."""
     update = plan.update + 1
-    sizes = _write_spans(folder, changes.files, plan.settings, update)
+    cuts = _write_spans(folder, changes.files, plan.settings, update, secrets.token_hex(4))
     kept = [partition for partition in plan.partitions if partition not in changes.dropped]
-    new = _partitions(sizes, plan.settings, update, plan.next_row)
+    new = _partitions(cuts, plan.settings, update, plan.next_row)
     updated = plan.model_copy(
         update={
             "source": facts,
             "rows": sum(partition.rows for partition in (*kept, *new)),
-            "next_row": plan.next_row + sum(sizes),
+            "next_row": plan.next_row + sum(each.rows for each in cuts),
             "update": update,
             "partitions": (*kept, *new),
         }
     )
+    folder.summary.unlink(missing_ok=True)  # it is about to be wrong
     for partition in changes.dropped:  # before the plan forgets them, so that no file is left over by a kill
         folder.drop(partition)
     folder.replace_plan(updated)
@@ -138,21 +148,32 @@ def _updated(folder: JobFolder, plan: Plan, facts: SourceFacts, changes: Changes
     return updated
 
 
-def _write_spans(folder: JobFolder, files: Iterable[SourceFile], settings: JobSettings, update: int) -> list[int]:
-    """Writes the spans of each partition as it is cut, and returns their numbers of rows."""
-    sizes = []
+class _Cut(NamedTuple):
+    """What was cut for one partition."""
+
+    rows: int
+    spans: str
+    """Name of its spans."""
+
+
+def _write_spans(
+    folder: JobFolder, files: Iterable[SourceFile], settings: JobSettings, update: int, draft: str
+) -> list[_Cut]:
+    """Writes the spans of each partition as it is cut."""
+    cuts = []
     for number, spans in enumerate(cut(files, settings.partition_rows)):
-        folder.write_spans(_key(number, update), spans)
-        sizes.append(sum(span.rows for span in spans))
-    return sizes
+        name = f"{_key(number, update)}-{draft}"
+        folder.write_spans(name, spans)
+        cuts.append(_Cut(sum(span.rows for span in spans), name))
+    return cuts
 
 
-def _partitions(sizes: list[int], settings: JobSettings, update: int, first_row: int) -> tuple[Partition, ...]:
+def _partitions(cuts: list[_Cut], settings: JobSettings, update: int, first_row: int) -> tuple[Partition, ...]:
     partitions = []
-    for number, rows in enumerate(sizes):
-        name = f"part-{number:05d}-of-{len(sizes):05d}" + (f"-update-{update:03d}" if update else "")
-        file = name + SUFFIXES[settings.format]
-        partitions.append(Partition(key=_key(number, update), file=file, first_row=first_row, rows=rows))
+    for number, (rows, spans) in enumerate(cuts):
+        name = f"part-{number:05d}-of-{len(cuts):05d}" + (f"-update-{update:03d}" if update else "")
+        file, key = name + SUFFIXES[settings.format], _key(number, update)
+        partitions.append(Partition(key=key, spans=spans, file=file, first_row=first_row, rows=rows))
         first_row += rows
     return tuple(partitions)
 

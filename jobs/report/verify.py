@@ -43,7 +43,7 @@ def _about(folder: JobFolder, plan: Plan, partition: Partition, marker: Marker) 
     if marker.rows != partition.rows:
         yield f"{partition.file}: its marker counts {marker.rows:,} rows, the plan {partition.rows:,}"
     if plan.source is not None:
-        rows = sum(span.rows for span in folder.read_spans(partition.key))
+        rows = sum(span.rows for span in folder.read_spans(partition))
         if rows != partition.rows:
             yield f"{partition.file}: its spans hold {rows:,} rows, the plan {partition.rows:,}"
     try:

@@ -187,5 +187,5 @@ def _chunks(job: Job, partition: Partition) -> Iterator[tuple[int, Chunk | None]
         for start in range(0, partition.rows, step):
             yield min(step, partition.rows - start), None
         return
-    for chunk in job.source.read(job.folder.read_spans(partition.key), step):
+    for chunk in job.source.read(job.folder.read_spans(partition), step):
         yield len(chunk), chunk

@@ -9,6 +9,7 @@ import pytest
 
 from jobs.job import HowToRun
 from jobs.plan.folder import JobFolder
+from jobs.plan.plan import Plan
 from tests.support.jobs import faults, hashes, run, table_of, write_picture
 from tests.support.make_float_package import make
 from tests.support.servers import ROOT, VAE
@@ -73,6 +74,7 @@ def test_an_update_computes_what_is_new_and_keeps_the_rest(tmp_path: Path, tiny:
     before = hashes(out)
     assert [*before] == [f"part-{number:05d}-of-00003.parquet" for number in range(3)]
 
+    assert (out / "_job" / "manifest.json").exists()
     write_picture(source / "5.png", 99)  # changed, at the same size
     (source / "0.png").unlink()
     write_picture(source / "new.png", 7)
@@ -124,6 +126,23 @@ def test_the_first_of_two_plans_wins(begun: Path, rows_file: Path, tiny: Path, t
     plan = folder.read_plan()
     assert folder.publish_plan(plan.model_copy(update={"rows": 5})) == plan
     assert not [*(begun / "_job").glob(".*")]
+
+
+def test_a_job_that_another_process_plans_meanwhile_keeps_its_spans(
+    rows_file: Path, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, publish = tmp_path / "out", JobFolder.publish_plan
+
+    def publish_late(folder: JobFolder, plan: Plan) -> Plan:
+        monkeypatch.undo()
+        run("encode", rows_file, out, tiny, partition_rows=333)
+        return publish(folder, plan)
+
+    monkeypatch.setattr(JobFolder, "publish_plan", publish_late)
+    with pytest.raises(InvalidInput, match=r"--partition-rows: is 150, the job in .* was begun with 333"):
+        run("encode", rows_file, out, tiny)
+    assert len([*(out / "_job" / "spans").iterdir()]) == 4
+    assert faults(out) == []
 
 
 def test_too_little_space_is_said_before_anything_is_computed(tmp_path: Path, tiny: Path) -> None:
