@@ -8,7 +8,7 @@ from google.rpc.status_pb2 import Status
 from serving.transport.status import CODES, refusal_of
 from vaeserve import errors
 
-_NEVER_SENT = {errors.PackageError, errors.StartupError, errors.TrainingError, errors.CallError}
+_NEVER_SENT = {errors.PackageError, errors.StartupError, errors.TrainingError, errors.JobError, errors.CallError}
 
 
 def test_the_table_is_total() -> None:
