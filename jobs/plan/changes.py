@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from jobs.plan.folder import JobFolder
 from jobs.plan.plan import Partition, Plan
-from jobs.rows import SourceFile, Span
+from jobs.rows import SourceFile
 from vaeserve.printable import printable
 
 
@@ -35,20 +35,18 @@ def compare(folder: JobFolder, plan: Plan, files: Iterable[SourceFile]) -> Chang
     now = [*files]
     hashes = {file.name: file.sha256 for file in now}
     kept = {name for name, sha256 in before.items() if hashes.get(name) == sha256}
-    dropped = [partition for partition in plan.partitions if not _is_whole(planned[partition.key], kept)]
-    again = {span.file for partition in dropped for span in planned[partition.key]}
+    dropped = {key for key, spans in planned.items() if any(span.file not in kept for span in spans)}
+    again = {span.file for key in dropped for span in planned[key]}
     # A file that a dropped partition shares with a kept one would be there twice: that one is dropped too.
-    while shared := [p for p in plan.partitions if p not in dropped and any(s.file in again for s in planned[p.key])]:
-        dropped += shared
-        again |= {span.file for partition in shared for span in planned[partition.key]}
+    while shared := [
+        key for key, spans in planned.items() if key not in dropped and any(span.file in again for span in spans)
+    ]:
+        dropped.update(shared)
+        again |= {span.file for key in shared for span in planned[key]}
     return Changes(
         files=[file for file in now if file.rows and (file.name not in before or file.name in again)],
-        dropped=dropped,
+        dropped=[partition for partition in plan.partitions if partition.key in dropped],
         new=[file.name for file in now if file.name not in before and file.rows],
         changed=[name for name in before if name in hashes and name not in kept],
         gone=[name for name in before if name not in hashes],
     )
-
-
-def _is_whole(spans: Iterable[Span], kept: set[str]) -> bool:
-    return all(span.file in kept for span in spans)

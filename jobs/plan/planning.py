@@ -128,7 +128,8 @@ def _updated(folder: JobFolder, plan: Plan, facts: SourceFacts, changes: Changes
     """Writes and returns the plan with new partitions for new rows, and without those that hold rows that are gone."""
     update = plan.update + 1
     cuts = _write_spans(folder, changes.files, plan.settings, update, secrets.token_hex(4))
-    kept = [partition for partition in plan.partitions if partition not in changes.dropped]
+    dropped = {partition.key for partition in changes.dropped}
+    kept = [partition for partition in plan.partitions if partition.key not in dropped]
     new = _partitions(cuts, plan.settings, update, plan.next_row)
     updated = plan.model_copy(
         update={

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
+from itertools import islice
 from typing import Any
 
 from jobs.plan.plan import Partition
@@ -17,6 +18,7 @@ from jobs.run.worker import open_job
 from vaeserve.errors import JobError, VaeError, how_to_install
 
 _RETRIES = 5  # of a task whose node or worker is gone
+_AHEAD = 4  # tasks for each processor that the cluster has, running and waiting
 _LOOK_SECONDS = 5.0  # Ray itself looks for a cluster for two minutes
 
 
@@ -51,9 +53,13 @@ class RayCluster:
             JobError: one cannot be computed.
         """
         begin = self._begin.model_dump_json()
-        waiting = [self._task.remote(begin, partition.key) for partition in partitions]
+        keys = iter([partition.key for partition in partitions])
+        # Nodes may come while the job runs, so tasks wait for them, but not all that there are.
+        window = _AHEAD * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        waiting = [self._task.remote(begin, key) for key in islice(keys, window)]
         while waiting:
             done, waiting = self._ray.wait(waiting)
+            waiting += [self._task.remote(begin, key) for key in islice(keys, len(done))]
             for key, problem in self._get(done):
                 if problem:
                     raise JobError(problem)

@@ -3,28 +3,33 @@
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from ray.cluster_utils import Cluster
 
 from jobs.job import HowToRun
 from tests.support.jobs import faults, hashes, run
 from tests.support.servers import until
 from vaeserve.errors import JobError
 
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
+cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed: `make ray-test` installs it")
+
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def cluster() -> "Iterator[Cluster]":
     """A head of one processor; tests add nodes."""
-    running = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    running = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     yield running
     stop: Callable[[], object] = running.shutdown
     stop()
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_node_that_is_killed_changes_no_byte(cluster: Cluster, tmp_path: Path, tiny: Path) -> None:
+def test_a_node_that_is_killed_changes_no_byte(cluster: "Cluster", tmp_path: Path, tiny: Path) -> None:
     rows = np.random.default_rng(0).integers(0, 17, (60_000, 4, 4, 1)).astype(np.uint8)
     np.save(tmp_path / "rows.npy", rows)
     asked = {"output": "sample", "seed": 3, "batch_rows": 1, "partition_rows": 3000}
@@ -47,7 +52,7 @@ def test_a_node_that_is_killed_changes_no_byte(cluster: Cluster, tmp_path: Path,
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_a_partition_lacks_is_one_line(cluster: Cluster, tmp_path: Path, tiny: Path, rows_file: Path) -> None:
+def test_what_a_partition_lacks_is_one_line(cluster: "Cluster", tmp_path: Path, tiny: Path, rows_file: Path) -> None:
     out = tmp_path / "out"
     run("encode", rows_file, out, tiny)
     (out / "_job" / "done" / "00003.json").unlink()
