@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     watch: Literal["on", "off"] = Field(
         "on", description="whether new packages are taken as they come; off: only on SIGHUP"
     )
+    wait_for_package: bool = Field(
+        False,
+        description="start without a good package: wait for one and be not ready, instead of ending with an error",
+    )
     load_seconds: float = Field(
         600.0, gt=0, le=_LONGEST, description="maximum time that loading a package may take, its checks included"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serving.models.repository import Stamp
-from vaeserve.errors import PackageError, VaeError
+from vaeserve.errors import PackageError, StartupError, VaeError
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,8 @@ class Refusals:
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts
         self._refusals: dict[Path, _RefusedPackage] = {}
-        self._logs = False
+        self.are_logged = False
+        """Whether refusals are logged as they come."""
 
     def add(self, directory: Path, name: str, stamp: Stamp | None, error: VaeError) -> None:
         """Refuses a directory's package. A refusal like the last one is neither counted nor logged again."""
@@ -37,7 +38,7 @@ class Refusals:
         if before and (before.stamp, str(before.error)) == (stamp, str(error)):
             return
         self._counts[name] += 1
-        if self._logs:
+        if self.are_logged:
             _log_refusal(directory, error)
 
     def remove(self, directory: Path) -> None:
@@ -53,8 +54,10 @@ class Refusals:
         self._refusals.clear()
 
     def log(self) -> None:
-        """Logs what was refused so far, and from now on what is refused."""
-        self._logs = True
+        """Logs what was refused so far, and from now on what is refused. A second call does nothing."""
+        if self.are_logged:
+            return
+        self.are_logged = True
         for directory, refusal in self._refusals.items():
             _log_refusal(directory, refusal.error)
 
@@ -68,8 +71,14 @@ class Refusals:
         return any(directory.is_relative_to(refused) for refused in self._refusals)
 
     def as_error(self, place: Path) -> VaeError:
-        """Returns the error for a place where no package can be served."""
+        """Returns the error for a place where no package can be served.
+
+        It is a StartupError if there was one, because then no package is at fault.
+        """
         errors = {str(refusal.error): refusal.error for refusal in self._refusals.values()}
+        for error in errors.values():
+            if isinstance(error, StartupError):
+                return error
         if not errors:
             return PackageError(f"{place} is not a model package: cannot read manifest.json, and none lies below it")
         if len(errors) == 1:

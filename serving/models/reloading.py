@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from serving.batching.device import Device
+from serving.engine.providers import providers
 from serving.models.execution import Execution
 from serving.models.limited import run_limited
 from serving.models.loading import ProvedModel, load
@@ -19,7 +20,7 @@ from serving.models.registry import Models
 from serving.models.repository import Found, ModelKey, Repository
 from serving.models.served import Served, serve_model
 from serving.settings import Settings
-from vaeserve.errors import EngineFailure, PackageError, VaeError
+from vaeserve.errors import EngineFailure, PackageError, StartupError, VaeError
 
 _log = logging.getLogger(__name__)
 
@@ -61,13 +62,22 @@ class Reloader:
     async def start(self) -> None:
         """Loads the packages that there are. Bad packages beside good ones are logged.
 
+        With `wait_for_package` it returns once there is a good one.
+
         Raises:
-            PackageError: there is no good package.
+            PackageError: there is no good package, and nothing says to wait for one.
             StartupError: ONNX Runtime is not installed as it should be, or the provider is not available.
         """
+        await asyncio.to_thread(providers, self._settings.provider)  # raises StartupError before any package is read
         await self.catch_up()
-        if not self._held:
-            raise self._refusals.as_error(self._settings.package)
+        while not self._held:
+            error = self._refusals.as_error(self._settings.package)
+            if not self._settings.wait_for_package or isinstance(error, StartupError):
+                raise error
+            if not self._refusals.are_logged:
+                self._refusals.log()
+                _log.warning("waiting: %s holds no package that can be served", self._settings.package)
+            await self._look_again()
         self._refusals.log()
 
     async def catch_up(self) -> None:
@@ -91,14 +101,18 @@ class Reloader:
     async def run(self) -> None:
         """Follows the repository until it is cancelled."""
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.repository.pause_seconds if self._settings.watch == "on" else None):
-                    await self._wanted.wait()
-            self._wanted.clear()
-            try:
-                await self.catch_up()
-            except Exception:
-                _log.exception("looking for packages in %s failed. This is a bug.", self._settings.package)
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        """Serves what the repository holds at the next look. A failure of the look itself is logged."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.repository.pause_seconds if self._settings.watch == "on" else None):
+                await self._wanted.wait()
+        self._wanted.clear()
+        try:
+            await self.catch_up()
+        except Exception:
+            _log.exception("looking for packages in %s failed. This is a bug.", self._settings.package)
 
     def reload(self) -> None:
         """Makes `run` look again as soon as it can, and retry the packages that it refused."""

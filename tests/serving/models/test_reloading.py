@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Never
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from serving.models.repository import Look, Repository
 from serving.settings import read_settings
 from tests.support.packages import corrupt, publish
 from tests.support.servers import eventually, until
-from vaeserve.errors import PackageError
+from vaeserve.errors import PackageError, StartupError
 
 Keys = list[tuple[str, int]]
 
@@ -224,6 +225,33 @@ def test_a_start_needs_one_good_package(tmp_path: Path, caplog: pytest.LogCaptur
     publish(tmp_path / "c", version=3)
     assert asyncio.run(start()).keys == [("tiny", 3)]
     assert "wrong checksum" in caplog.text
+
+
+def test_a_start_may_wait_for_a_good_package(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def start() -> None:
+        running = _Running(tmp_path / "models", wait_for_package="true", watch="on")
+        starting = asyncio.create_task(running.reloader.start())
+        await eventually(lambda: "holds no package that can be served" in caplog.text)
+        corrupt(publish(tmp_path / "models" / "a"))
+        await eventually(lambda: "wrong checksum" in caplog.text)
+        assert not starting.done()
+        publish(tmp_path / "models" / "b", version=2)
+        await starting
+        assert running.keys == [("tiny", 2)]
+
+    asyncio.run(start())
+    assert [record.levelname for record in caplog.records].count("WARNING") == 1
+
+
+def test_no_start_waits_for_what_no_package_brings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_gpu(*_: object) -> Never:
+        raise StartupError("CUDA was asked for, but its driver finds no GPU here")
+
+    monkeypatch.setattr("serving.models.reloading.load", no_gpu)
+    corrupt(publish(tmp_path / "a"))
+    publish(tmp_path / "b", version=2)
+    with pytest.raises(StartupError, match="finds no GPU here"):
+        asyncio.run(_Running(tmp_path, wait_for_package="true").reloader.start())
 
 
 def test_a_directory_that_goes_away_takes_nothing_with_it(tmp_path: Path) -> None:
