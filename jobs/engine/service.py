@@ -63,7 +63,7 @@ class ServiceComputer:
             CallError: the service refuses the rows, or did not answer in time.
             PreconditionFailed: it serves another pair.
         """
-        pieces = _Pieces(work, self._slice_rows)
+        pieces = _Pieces(work, self._slice_rows, counts_on=self._settings.is_drawn)
         last_answer = time.monotonic()
         while (position := pieces.position()) is not None:
             try:
@@ -137,10 +137,16 @@ class ServiceComputer:
 
 
 class _Pieces:
-    """Work that is on its way, and how far it is answered."""
+    """Work that is on its way, and how far it is answered.
 
-    def __init__(self, work: Iterable[Work], slice_rows: int) -> None:
-        self._work, self._slice_rows = iter(work), slice_rows
+    Args:
+        work: all of it.
+        slice_rows: rows of a message.
+        counts_on: whether a stream numbers its rows, so that it can hold only work whose addresses follow each other.
+    """
+
+    def __init__(self, work: Iterable[Work], slice_rows: int, *, counts_on: bool) -> None:
+        self._work, self._slice_rows, self._counts_on = iter(work), slice_rows, counts_on
         self._waiting: deque[Work] = deque()  # without an answer, or with some
         self._parts: list[Answers] = []  # of the first that waits
         self._done = 0  # rows of the first that waits
@@ -152,14 +158,14 @@ class _Pieces:
         return self._waiting[0].part(self._done, self._waiting[0].size) if self._waiting else None
 
     def slices(self) -> Iterator[Work]:
-        """Yields all that is not answered now, then all that is still to be read, a slice at a time."""
-        waiting, done = [*self._waiting], self._done
-        for piece in waiting:
-            yield from self._cut(piece.part(done, piece.size))
-            done = 0
-        for piece in self._work:
-            self._waiting.append(piece)
-            yield from self._cut(piece)
+        """Yields what one stream can hold of all that is not answered now or still to be read, a slice at a time."""
+        end = None
+        for piece in self._unanswered():
+            if self._counts_on and end not in (None, piece.first_row):
+                return
+            end = piece.first_row + piece.size
+            for start in range(0, piece.size, self._slice_rows):
+                yield piece.part(start, min(start + self._slice_rows, piece.size))
 
     def answered(self, answers: Answers) -> Iterator[Answers]:
         """Takes the answers to the next rows, which lie in one piece; yields those of the piece if it is complete."""
@@ -170,9 +176,14 @@ class _Pieces:
             self._waiting.popleft()
             yield joined(parts)
 
-    def _cut(self, piece: Work) -> Iterator[Work]:
-        for start in range(0, piece.size, self._slice_rows):
-            yield piece.part(start, min(start + self._slice_rows, piece.size))
+    def _unanswered(self) -> Iterator[Work]:
+        done = self._done
+        for piece in [*self._waiting]:
+            yield piece.part(done, piece.size)
+            done = 0
+        for piece in self._work:
+            self._waiting.append(piece)
+            yield piece
 
 
 def facts_of(model: Model, *, has_likelihood: bool) -> ModelFacts:

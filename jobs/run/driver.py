@@ -67,7 +67,7 @@ def run_partitions(
                 progress.lose(event.key)
             else:
                 progress.count(event.key, event.rows, event.errors)
-                _check_errors(progress, plan, maximum_errors)
+            _check_errors(progress, plan, maximum_errors)  # of a cluster only whole partitions are heard of
     finally:
         crew.close()
         folder.remove_partials(partitions)

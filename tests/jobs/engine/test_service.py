@@ -34,6 +34,7 @@ def run_on(target: str, verb: str, source: Path | None, out: Path, **asked: Any)
         ("encode", {}),
         ("encode", {"output": "sample", "seed": 5}),
         ("encode", {"output": "moments", "flip": True}),
+        ("encode", {"output": "sample", "seed": 5, "flip": True}),
         ("reconstruct", {}),
         ("reconstruct", {"output": "sample", "seed": 5}),
         ("sample", {"count": 1000, "seed": 5, "temperature": 0.5}),
