@@ -5,6 +5,7 @@ moments   mean and deviation of latents, merged exactly
 folder    where a job keeps its plan, its markers and its files
 request   what the user asked for, and how the rest is chosen
 cutting   files of a source -> spans of partitions
+notes     the files of a source, noted on disk
 changes   what is new, changed and gone in a source
 planning  makes the plan, or finds the one that is there and says what differs
 """

@@ -54,16 +54,16 @@ class JobFolder:
         """
         if self.out.is_dir() and not self.has_plan and not self._job.is_dir() and any(self.out.iterdir()):
             raise InvalidInput(printable(self.out), "is not empty and holds no job: name a new folder")
-        try:
-            for folder in (self._job / "spans", self._job / "done"):
-                folder.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise InvalidInput(printable(self.out), f"cannot be made: {exc.strerror}") from exc
+        for folder in (self._job / "spans", self._job / "done"):
+            _make(folder)
         if not os.access(self.out, os.W_OK):
             raise InvalidInput(printable(self.out), "cannot be written to")
 
     def leave(self) -> None:
-        """Removes the folders of a job that could not be planned, unless something is in them."""
+        """Removes the folders of a job that could not be planned, unless something is in them.
+
+        Another process that plans the same job makes them again where it writes.
+        """
         for folder in (self._job / "spans", self._job / "done", self._job, self.out):
             with suppress(OSError):
                 folder.rmdir()
@@ -85,12 +85,14 @@ class JobFolder:
             InvalidInput: named by the path; the disk refuses it.
         """
         aside = self._job / f".plan.{secrets.token_hex(4)}{PARTIAL}"
-        write(aside, lambda file: file.write(_json(plan)))
+        _write(aside, _json(plan))
         try:
             os.link(aside, self._plan)
         except FileExistsError:
             return self.read_plan()
         except OSError:  # a disk without hard links
+            if self.has_plan:
+                return self.read_plan()
             aside.replace(self._plan)
         finally:
             aside.unlink(missing_ok=True)
@@ -98,12 +100,12 @@ class JobFolder:
 
     def replace_plan(self, plan: Plan) -> None:
         """Writes the plan of an update. Raises InvalidInput: the disk refuses it."""
-        write(self._plan, lambda file: file.write(_json(plan)))
+        _write(self._plan, _json(plan))
 
     def write_spans(self, name: str, spans: Sequence[Span]) -> None:
         """Writes which rows a partition has. Raises InvalidInput: the disk refuses it."""
         content = json.dumps([list(span) for span in spans], separators=(",", ":")).encode()
-        write(self._spans(name), lambda file: file.write(content))
+        _write(self._spans(name), content)
 
     def read_spans(self, partition: Partition) -> list[Span]:
         """Returns which rows a partition has.
@@ -123,7 +125,7 @@ class JobFolder:
 
     def mark(self, marker: Marker) -> None:
         """Makes a partition count as done. Raises InvalidInput: the disk refuses it."""
-        write(self._done(marker.key), lambda file: file.write(_json(marker)))
+        _write(self._done(marker.key), _json(marker))
 
     def read_marker(self, partition: Partition) -> Marker:
         """Returns a partition's marker.
@@ -172,6 +174,19 @@ def hold(file: BinaryIO) -> None:
     """Locks an open file while it is being written, so that another run of the job does not remove it."""
     with suppress(OSError):  # a disk without locks, on which nobody removes partial files either
         fcntl.flock(file, fcntl.LOCK_SH)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InvalidInput(printable(folder), f"cannot be made: {exc.strerror}") from exc
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Writes a file whole, in a folder that another process may just have removed (see `leave`)."""
+    _make(path.parent)
+    write(path, lambda file: file.write(content))
 
 
 def _json(record: BaseModel) -> bytes:

@@ -3,6 +3,7 @@
 import secrets
 import shutil
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from jobs.engine.opening import EngineChoice, plan_engine, read_fingerprint
 from jobs.plan.changes import Changes, compare
 from jobs.plan.cutting import SourceDigest, cut
 from jobs.plan.folder import JobFolder
+from jobs.plan.notes import FileNotes
 from jobs.plan.plan import Partition, Plan, SourceFacts
 from jobs.plan.request import JobRequest
 from jobs.rows import RowSource, SourceFile
@@ -79,21 +81,21 @@ def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice, draf
         return folder.publish_plan(
             Plan(settings=settings, model=facts, source=None, rows=rows, next_row=rows, partitions=partitions)
         )
-    source = open_source(request.addresses, rows_of_source(request.verb, facts), settings.columns, settings.keep)
-    listing = SourceDigest(source.files())
-    cuts = _write_spans(folder, listing, settings, 0, draft)
-    if not listing.rows:
-        raise InvalidInput(", ".join(map(printable, request.addresses)), "holds no rows")
-    _check_space(folder, settings, facts, listing.rows)
-    plan = Plan(
-        settings=settings.model_copy(update={"columns": source.columns}),
-        model=facts,
-        source=_source_facts(source, request.addresses, listing, ()),
-        rows=listing.rows,
-        next_row=listing.rows,
-        partitions=_partitions(cuts, settings, 0, 0),
-    )
-    source.close()
+    spec = rows_of_source(request.verb, facts)
+    with closing(open_source(request.addresses, spec, settings.columns, settings.keep)) as source:
+        listing = SourceDigest(source.files())
+        cuts = _write_spans(folder, listing, settings, 0, draft)
+        if not listing.rows:
+            raise InvalidInput(", ".join(map(printable, request.addresses)), "holds no rows")
+        _check_space(folder, settings, facts, listing.rows)
+        plan = Plan(
+            settings=settings.model_copy(update={"columns": source.columns}),
+            model=facts,
+            source=_source_facts(source, request.addresses, listing, ()),
+            rows=listing.rows,
+            next_row=listing.rows,
+            partitions=_partitions(cuts, settings, 0, 0),
+        )
     published = folder.publish_plan(plan)
     if published != plan:
         folder.drop_draft(draft)
@@ -105,18 +107,22 @@ def _compared(folder: JobFolder, plan: Plan, request: JobRequest, *, updates: bo
     settings = plan.settings
     addresses = request.addresses or (plan.source.addresses if plan.source else ())
     spec = rows_of_source(settings.verb, plan.model)
-    source = open_source(addresses, spec, settings.columns, settings.keep)
-    listing = SourceDigest(source.files())
-    for _ in listing:
-        pass
-    facts = _source_facts(source, addresses, listing, plan.source.classes if plan.source else ())
-    if plan.source is not None and facts.digest == plan.source.digest:
-        if addresses != plan.source.addresses:  # the same files, in another place
+    with (
+        closing(open_source(addresses, spec, settings.columns, settings.keep)) as source,
+        closing(FileNotes(folder.out)) as notes,
+    ):
+        listing = SourceDigest(notes.take(source.files()))
+        for _ in listing:
+            pass
+        facts = _source_facts(source, addresses, listing, plan.source.classes if plan.source else ())
+        if plan.source is None or facts.digest != plan.source.digest:
+            changes = compare(folder, plan, notes.files())
+        elif addresses == plan.source.addresses:
+            return plan
+        else:  # the same files, in another place
             plan = plan.model_copy(update={"source": plan.source.model_copy(update={"addresses": addresses})})
             folder.replace_plan(plan)
-        return plan
-    changes = compare(folder, plan, source.files())
-    source.close()
+            return plan
     if not updates:
         raise InvalidInput(
             "the source", f"is not as it was when the job was planned: {changes}; --update takes the source as it is"

@@ -1,6 +1,7 @@
 """A job is planned once; a rerun finds the plan, or says in one line what differs."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from jobs.job import HowToRun
 from jobs.plan.folder import JobFolder
 from jobs.plan.plan import Plan
+from jobs.sources.listing import Listing
 from tests.support.jobs import faults, hashes, run, table_of, write_picture
 from tests.support.make_float_package import make
 from tests.support.servers import ROOT, VAE
@@ -109,6 +111,29 @@ def test_an_update_that_was_killed_can_be_repeated(tmp_path: Path, tiny: Path, m
     run("encode", source, out, tiny, HowToRun(workers=1, update=True), partition_rows=4)
     assert faults(out) == []
     assert sorted(table_of(out)["source"].to_pylist()) == [f"{number}.png" for number in (0, 2, 3, 4, 5)]
+
+
+def test_a_source_that_changes_during_an_update_is_read_once(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    for number in range(3):
+        write_picture(source / f"{number}.png", number)
+    run("encode", source, out, tiny)
+    names = Listing.names
+
+    def names_and_one_more(listing: Listing) -> Iterator[str]:
+        yield from names(listing)
+        write_picture(source / "late.png", 77)
+
+    write_picture(source / "new.png", 4)
+    monkeypatch.setattr(Listing, "names", names_and_one_more)
+    run("encode", source, out, tiny, HowToRun(workers=1, update=True))
+    assert sorted(_latents(out)) == ["0.png", "1.png", "2.png", "new.png"]
+    assert [path.name for path in out.iterdir() if not path.name.startswith("part-")] == ["_job"]
+    monkeypatch.undo()
+    with pytest.raises(InvalidInput, match=r"1 file added \(first: late.png\); --update takes the source as it is"):
+        run("encode", source, out, tiny)
 
 
 def _killed(*_: object) -> None:
