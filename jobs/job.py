@@ -103,6 +103,8 @@ def run_job(
         TooManyErrors: more rows have an error than are allowed; what is done stays done.
         VaeError: the job cannot begin or go on; one line says why.
     """
+    if how.workers < 0:
+        raise InvalidInput("--workers", f"is {how.workers}, must be at least 1, or 0 for as many as pay")
     if how.ray is not None:  # before the source is read
         from jobs.run.cluster import check_cluster
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from pydantic import ValidationError
+
 from jobs.engine.opening import EngineChoice
 from jobs.job import Allowance, HowToRun, Shard, run_job
-from jobs.plan.request import JobRequest
+from jobs.plan.request import JobRequest, wrong_option
 from jobs.report.summary import Summary
 from jobs.run.progress import Speaker
 from jobs.settings import JobVerb
@@ -74,7 +76,7 @@ def encode(
         TooManyErrors: more rows have an error than `max_errors` allows.
         VaeError: the job cannot begin or go on.
     """
-    return _run("encode", source, out, {"output": output, "seed": seed}, options)
+    return _run("encode", source, out, {"output": output, "seed": seed}, options, EncodeJobOptions)
 
 
 def decode(
@@ -91,7 +93,7 @@ def decode(
     Raises:
         VaeError: as `encode` does.
     """
-    return _run("decode", source, out, {"output": output}, options)
+    return _run("decode", source, out, {"output": output}, options, SourceOptions)
 
 
 def reconstruct(
@@ -114,7 +116,7 @@ def reconstruct(
     Raises:
         VaeError: as `encode` does.
     """
-    return _run("reconstruct", source, out, {"output": latent, "seed": seed}, options)
+    return _run("reconstruct", source, out, {"output": latent, "seed": seed}, options, SourceOptions)
 
 
 def sample(
@@ -142,7 +144,7 @@ def sample(
         VaeError: as `encode` does.
     """
     asked = {"output": output, "seed": seed, "temperature": temperature, "prior": prior, "count": count}
-    return _run("sample", (), out, asked, options)
+    return _run("sample", (), out, asked, options, JobOptions)
 
 
 _OF_REQUEST = ("flip", "format", "lists", "dtype", "partition_rows", "batch_rows", "threads", "columns", "keep")
@@ -153,8 +155,11 @@ def _run(
     source: Address | Sequence[Address],
     out: Address,
     asked: dict[str, Any],
-    options: Any,  # noqa: ANN401, one of the two dictionaries
+    options: Any,  # noqa: ANN401, one of the dictionaries
+    kind: type[JobOptions],
 ) -> Summary:
+    if unknown := sorted(options.keys() - kind.__optional_keys__):
+        raise TypeError(f"{verb}() got an unexpected keyword argument {unknown[0]!r}")
     addresses = (source,) if isinstance(source, str | Path) else source
     listed = {name: options[name] for name in _OF_REQUEST if name in options}
     request = JobRequest.parse(verb=verb, addresses=tuple(map(str, addresses)), **asked, **listed)
@@ -174,19 +179,22 @@ def engine_of(options: Any) -> EngineChoice:  # noqa: ANN401
     """Returns who computes.
 
     Raises:
-        InvalidInput: neither a package nor a service is named, or both are.
+        InvalidInput: neither a package nor a service is named, or both are; or it names the option that is wrong.
     """
     package, target = options.get("package"), options.get("target")
     if (package is None) == (target is None):
         raise InvalidInput(
             "--package or --target", "must be given, one of the two: a package to run here, or a service"
         )
-    return EngineChoice(
-        package=None if package is None else Path(package).absolute(),
-        provider=options.get("provider", "auto"),
-        target=target,
-        model=options.get("model", ""),
-        model_version=options.get("version", 0),
-        timeout_seconds=options.get("timeout_seconds", 300.0),
-        connection=dict(options.get("connection", {})),
-    )
+    try:
+        return EngineChoice(
+            package=None if package is None else Path(package).absolute(),
+            provider=options.get("provider", "auto"),
+            target=target,
+            model=options.get("model", ""),
+            model_version=options.get("version", 0),
+            timeout_seconds=options.get("timeout_seconds", 300.0),
+            connection=dict(options.get("connection", {})),
+        )
+    except ValidationError as exc:
+        raise wrong_option(exc) from exc

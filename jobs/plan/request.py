@@ -61,8 +61,7 @@ class JobRequest(Record):
         try:
             return cls(**asked)
         except ValidationError as exc:
-            problem = first_problem(exc)
-            raise InvalidInput(option_of(problem.where), f"is {problem.value!r}: {problem.message.lower()}") from exc
+            raise wrong_option(exc) from exc
 
     def settings(self, model: ModelFacts, batch_rows: int) -> JobSettings:
         """Returns a new job's settings, with everything chosen.
@@ -111,6 +110,12 @@ class JobRequest(Record):
                 raise InvalidInput(
                     option_of(name, self.verb), f"is {_text(wanted)}, the job in {place} was begun with {_text(begun)}"
                 )
+
+
+def wrong_option(exc: ValidationError) -> InvalidInput:
+    """Returns the error that names the option at fault."""
+    problem = first_problem(exc)
+    return InvalidInput(option_of(problem.where), f"is {problem.value!r}: {problem.message.lower()}")
 
 
 def option_of(name: str, verb: str = "") -> str:

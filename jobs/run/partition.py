@@ -17,6 +17,7 @@ from jobs.rows import Chunk, RowSource
 from jobs.settings import rows_of_source
 from jobs.sinks.hashing import HashingFile
 from jobs.sinks.sink import AnsweredChunk, open_sink
+from jobs.sinks.tensors import beyond_type
 from vaeserve.files import write
 from vaeserve.slices import rows_within
 
@@ -169,7 +170,8 @@ def _answer(job: Job, partition: Partition, clock: Clock) -> Iterator[AnsweredCh
         if answer is None:
             return
         first_row, chunk, *_ = waiting.popleft()
-        errors = dict(answer.errors) | (dict(chunk.errors) if chunk is not None else {})
+        errors = beyond_type(answer.columns, job.plan.settings) | dict(answer.errors)
+        errors |= {} if chunk is None else dict(chunk.errors)
         labels = labels_of(chunk.sources, job.classes) if chunk is not None and job.classes else None
         yield AnsweredChunk(first_row, chunk, Answers(answer.columns, errors), labels)
 

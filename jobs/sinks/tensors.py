@@ -4,6 +4,7 @@ Keys: `latents` [rows, *latent shape] (and `log_variance`), or `data`; `latents_
 [rows]: the address of each; `labels`, int64 [rows]: the class of each, of pictures that lie in folders.
 """
 
+from collections.abc import Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -17,6 +18,7 @@ from vaeserve.package.row_spec import Array
 
 LABELS = "labels"
 
+_BEYOND = "the model's answer is beyond the range of float16"
 _KEYS = {LATENT: "latents", OUTPUT: "data"}
 
 
@@ -63,6 +65,15 @@ class TensorSink:
         write_tensors(self._file, tensors, metadata(self._settings, self._model, self._classes))
 
 
+def beyond_type(columns: Mapping[str, Array], settings: JobSettings) -> dict[int, str]:
+    """Returns what is wrong with rows whose answers a job's tensors cannot hold, by row."""
+    if settings.dtype != "float16":
+        return {}
+    wide = [values.reshape(len(values), -1) for values in columns.values() if values.dtype == np.float32]
+    largest = np.max([np.abs(values).max(1, initial=0) for values in wide], axis=0) if wide else np.zeros(0)
+    return {row: _BEYOND for row in np.flatnonzero(largest > np.finfo(np.float16).max).tolist()}
+
+
 def as_stored(values: Array, settings: JobSettings) -> Array:
-    """Returns numbers in the type that a job's tensors have; a row of its own memory, never a view of a batch."""
+    """Returns numbers in the type that a job's tensors have."""
     return np.ascontiguousarray(values.astype(settings.dtype) if values.dtype == np.float32 else values)

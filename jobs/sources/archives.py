@@ -38,9 +38,8 @@ class ArchiveSource:
         for name in self._listing.names():
             stamp = self._listing.stamp(name)
             with self._listing.open(name) as file:
-                digest = sha256_of(file)
-                members = Members(file, self._listing.called(name))
-                count = members.count()
+                digest = sha256_of(file, self._listing.called(name))
+                count = Members(file, self._listing.called(name)).count()
             rows += count
             yield SourceFile(name, digest, count, stamp)
         if not rows:

@@ -7,7 +7,7 @@ from typing import BinaryIO, Final, Protocol
 
 from jobs.rows import Span
 from jobs.sources.listing import Listing
-from vaeserve.errors import InvalidInput
+from vaeserve.errors import InvalidInput, innermost
 
 CHANGED: Final = "has changed since the job was planned: --update takes it"
 _CHUNK: Final = 2**20
@@ -21,29 +21,20 @@ class Closable(Protocol):
         ...
 
 
-class Digest:
-    """The SHA-256 of a file, as its content passes by."""
+def sha256_of(file: BinaryIO, called: str) -> str:
+    """Returns the SHA-256 of an open file, in hexadecimal, and leaves it at its start.
 
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-
-    def pass_on(self, file: BinaryIO) -> Iterator[bytes]:
-        """Yields the content of an open file from where it is."""
+    Raises:
+        InvalidInput: named as `called` says; the file cannot be read to its end.
+    """
+    digest = hashlib.sha256()
+    try:
         while chunk := file.read(_CHUNK):
-            self._digest.update(chunk)
-            yield chunk
-
-    def __str__(self) -> str:
-        return self._digest.hexdigest()
-
-
-def sha256_of(file: BinaryIO) -> str:
-    """Returns the SHA-256 of an open file, in hexadecimal, and leaves it at its start."""
-    digest = Digest()
-    for _ in digest.pass_on(file):
-        pass
-    file.seek(0)
-    return str(digest)
+            digest.update(chunk)
+        file.seek(0)
+    except Exception as exc:  # every store has errors of its own
+        raise InvalidInput(called, f"cannot be read: {getattr(exc, 'strerror', None) or innermost(exc)}") from exc
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -59,7 +50,7 @@ def close_on_error(file: Closable) -> Iterator[None]:
 class Unchanged:
     """Makes sure that files are what they were, without reading those again whose stamp says so.
 
-    A file that is replaced by another of the same length and time, to the nanosecond, passes for the same.
+    A file in a store passes for the same if its length and what the store says of its version are.
 
     Args:
         listing: the files.
@@ -80,6 +71,7 @@ class Unchanged:
         if stamp and stamp in (span.stamp, self._stamps.get((span.file, span.sha256))):
             return
         with self._listing.open(span.file) as file:
-            if sha256_of(file) != span.sha256:
-                raise InvalidInput(self._listing.called(span.file), CHANGED)
+            called = self._listing.called(span.file)
+            if sha256_of(file, called) != span.sha256:
+                raise InvalidInput(called, CHANGED)
         self._stamps[span.file, span.sha256] = stamp

@@ -55,7 +55,7 @@ class RowFileSource:
         for name in self._listing.names():
             stamp = self._listing.stamp(name)
             with self._listing.open(name) as file:
-                digest = sha256_of(file)
+                digest = sha256_of(file, self._listing.called(name))
             with closing(self._opened(name)) as rows_of_file:
                 count = rows_of_file.count()
             if self._listing.stamp(name) != stamp:

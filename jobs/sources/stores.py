@@ -12,7 +12,8 @@ from vaeserve.sources.picture import MOST_FILE_BYTES
 
 # What stores call a version of a file's content, best first. A listing tells one of them, or none.
 _VERSIONS: Final = (
-    *("ETag", "etag", "generation", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified"),
+    *("ETag", "etag", "generation", "md5Hash", "content_md5", "Content-MD5", "Digest", "sha"),
+    *("mtime", "LastModified", "last_modified", "Last-Modified", "modificationTime", "modify"),
     *("updated", "modified", "created"),
 )
 
@@ -63,7 +64,7 @@ class StorePlace:
             self._files.invalidate_cache(self._path(name))  # it would answer what it heard before
             about = self._files.info(self._path(name))
         version = next((about[key] for key in _VERSIONS if about.get(key)), None)
-        return "" if version is None else f"{about['size']} bytes at {version}"
+        return "" if version is None else f"{about.get('size')} bytes at {version}"
 
     def _below(self, folder: str, prefix: str) -> Iterator[str]:
         for name, is_folder in self._listed(folder):

@@ -1,6 +1,7 @@
 """The Python functions do what the command does."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,3 +33,27 @@ def test_one_of_package_and_service_is_named(rows_file: Path, tmp_path: Path, ti
     for options in ({}, {"package": tiny, "target": "127.0.0.1:1"}):
         with pytest.raises(InvalidInput, match="--package or --target: must be given, one of the two"):
             jobs.encode(rows_file, tmp_path / "out", **options)  # type: ignore[arg-type]
+
+
+def test_a_misspelt_option_is_refused(rows_file: Path, tmp_path: Path, tiny: Path) -> None:
+    with pytest.raises(TypeError, match=r"encode\(\) got an unexpected keyword argument 'batchrows'"):
+        jobs.encode(rows_file, tmp_path / "out", package=tiny, batchrows=5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"decode\(\) got an unexpected keyword argument 'flip'"):
+        jobs.decode(rows_file, tmp_path / "out", package=tiny, flip=True)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"sample\(\) got an unexpected keyword argument 'keep'"):
+        jobs.sample(5, tmp_path / "out", package=tiny, keep=["a"])  # type: ignore[call-arg]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"provider": "gpu"}, "--provider: is 'gpu': input should be 'auto', 'cpu' or 'cuda'"),
+        ({"workers": -1}, "--workers: is -1, must be at least 1, or 0 for as many as pay"),
+        ({"format": "csv"}, "--format: is 'csv': input should be 'parquet', 'safetensors' or 'npy'"),
+    ],
+)
+def test_wrong_options_are_one_line(rows_file: Path, tmp_path: Path, tiny: Path, options: Any, line: str) -> None:  # noqa: ANN401
+    with pytest.raises(InvalidInput, match=line):
+        jobs.encode(rows_file, tmp_path / "out", package=tiny, **options)
+    assert not (tmp_path / "out").exists()

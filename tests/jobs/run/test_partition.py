@@ -13,6 +13,7 @@ import safetensors.numpy
 import torch
 
 from jobs.job import Allowance, HowToRun
+from jobs.plan.folder import JobFolder
 from jobs.run.driver import TooManyErrors
 from tests.support.jobs import faults, hashes, run, table_of, write_picture
 from tests.support.make_float_package import make
@@ -143,6 +144,28 @@ def test_answers_that_are_not_finite_are_errors_and_their_neighbours_keep_their_
     )
     kept = [row for row in range(200) if row not in (3, 70)]
     assert found["latent"].take(kept).to_pylist() == good["latent"].take(kept).to_pylist()
+
+
+@pytest.mark.parametrize("name", ["safetensors", "npy"])
+def test_answers_beyond_float16_are_errors_where_it_is_written(tmp_path: Path, name: str) -> None:
+    package = make(tmp_path / "package", (2,), scale=1e6).directory
+    rows = np.full((200, 2), 0.01, np.float32)
+    rows[[3, 199]] = 0.25  # whose means are past 65,504
+    np.save(tmp_path / "rows.npy", rows)
+    run("encode", tmp_path / "rows.npy", tmp_path / "wide", package, format=name)
+    out = tmp_path / "out"
+    summary = run("encode", tmp_path / "rows.npy", out, package, ALL_MAY_FAIL, format=name, dtype="float16")
+    errors = [error for marker in JobFolder(out).markers(JobFolder(out).read_plan()) for error in marker.errors]
+    assert [(error.row, error.reason) for error in errors] == [
+        (3, "the model's answer is beyond the range of float16"),
+        (199, "the model's answer is beyond the range of float16"),
+    ]
+    assert summary.error_rows == 2
+    assert faults(out) == faults(tmp_path / "wide") == []
+    part = out / f"part-00000-of-00002.{name}"
+    values = np.load(part) if name == "npy" else safetensors.numpy.load_file(part)["latents"]
+    assert (values.dtype, np.isinf(values).any()) == (np.float16, False)
+    assert len(values) == (150 if name == "npy" else 149)
 
 
 def test_too_many_errors_end_the_job_and_are_named(source: Path, tmp_path: Path, tiny: Path) -> None:
