@@ -1,8 +1,8 @@
 """The Python functions: `vaeserve.jobs.encode(source, out, package=...)` and its kin."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, get_type_hints
 
 from pydantic import ValidationError
 
@@ -76,7 +76,7 @@ def encode(
         TooManyErrors: more rows have an error than `max_errors` allows.
         VaeError: the job cannot begin or go on.
     """
-    return _run("encode", source, out, {"output": output, "seed": seed}, options, EncodeJobOptions)
+    return _run("encode", source, out, {"output": output, "seed": seed}, options)
 
 
 def decode(
@@ -93,7 +93,7 @@ def decode(
     Raises:
         VaeError: as `encode` does.
     """
-    return _run("decode", source, out, {"output": output}, options, SourceOptions)
+    return _run("decode", source, out, {"output": output}, options)
 
 
 def reconstruct(
@@ -116,7 +116,7 @@ def reconstruct(
     Raises:
         VaeError: as `encode` does.
     """
-    return _run("reconstruct", source, out, {"output": latent, "seed": seed}, options, SourceOptions)
+    return _run("reconstruct", source, out, {"output": latent, "seed": seed}, options)
 
 
 def sample(
@@ -144,9 +144,16 @@ def sample(
         VaeError: as `encode` does.
     """
     asked = {"output": output, "seed": seed, "temperature": temperature, "prior": prior, "count": count}
-    return _run("sample", (), out, asked, options, JobOptions)
+    return _run("sample", (), out, asked, options)
 
 
+_SOURCE_OPTIONS = get_type_hints(SourceOptions).keys()
+_OPTIONS: dict[JobVerb, Set[str]] = {
+    "encode": get_type_hints(EncodeJobOptions).keys(),
+    "decode": _SOURCE_OPTIONS,
+    "reconstruct": _SOURCE_OPTIONS,
+    "sample": get_type_hints(JobOptions).keys(),
+}
 _OF_REQUEST = ("flip", "format", "lists", "dtype", "partition_rows", "batch_rows", "threads", "columns", "keep")
 
 
@@ -156,9 +163,8 @@ def _run(
     out: Address,
     asked: dict[str, Any],
     options: Any,  # noqa: ANN401, one of the dictionaries
-    kind: type[JobOptions],
 ) -> Summary:
-    if unknown := sorted(options.keys() - kind.__optional_keys__):
+    if unknown := sorted(options.keys() - _OPTIONS[verb]):
         raise TypeError(f"{verb}() got an unexpected keyword argument {unknown[0]!r}")
     addresses = (source,) if isinstance(source, str | Path) else source
     listed = {name: options[name] for name in _OF_REQUEST if name in options}

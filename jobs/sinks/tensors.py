@@ -71,7 +71,7 @@ def beyond_type(columns: Mapping[str, Array], settings: JobSettings) -> dict[int
         return {}
     wide = [values.reshape(len(values), -1) for values in columns.values() if values.dtype == np.float32]
     largest = np.max([np.abs(values).max(1, initial=0) for values in wide], axis=0) if wide else np.zeros(0)
-    return {row: _BEYOND for row in np.flatnonzero(largest > np.finfo(np.float16).max).tolist()}
+    return dict.fromkeys(np.flatnonzero(largest > np.finfo(np.float16).max).tolist(), _BEYOND)
 
 
 def as_stored(values: Array, settings: JobSettings) -> Array:

@@ -3,6 +3,7 @@
 import io
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -59,11 +60,16 @@ def test_a_file_whose_name_alone_was_touched_passes_and_is_read_once(
 ) -> None:
     path = tmp_path / "a.npy"
     path.write_bytes(b"one")
-    listing, opened = Listing([str(path)]), []
+    listing, opened = Listing([str(path)]), list[str]()
     with listing.open("a.npy") as file:
         span = Span("a.npy", sha256_of(file, "a.npy"), 0, 1, "3 bytes at another time")
     open_file = listing.open
-    monkeypatch.setattr(listing, "open", lambda name: opened.append(name) or open_file(name))
+
+    def open_and_count(name: str) -> BinaryIO:
+        opened.append(name)
+        return open_file(name)
+
+    monkeypatch.setattr(listing, "open", open_and_count)
     unchanged = Unchanged(listing)
     unchanged.check(span)
     unchanged.check(span)

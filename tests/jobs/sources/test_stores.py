@@ -85,5 +85,5 @@ def test_what_a_store_raises_names_the_file(files: MemoryFileSystem, monkeypatch
 
 def test_a_picture_that_is_too_long_is_not_held(files: MemoryFileSystem) -> None:
     files.pipe("/a.png", bytes(MOST_FILE_BYTES + 1))
-    with pytest.raises(InvalidInput, match="a.png: is longer than"):
+    with pytest.raises(InvalidInput, match=r"a.png: is longer than"):
         StorePlace("memory://a.png").read("")
