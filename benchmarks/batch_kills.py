@@ -156,11 +156,11 @@ def until_done(out: Path, count: int) -> None:
 
 def children(parent: int) -> list[int]:
     """Returns the processes that a process has started."""
-    found = []
+    processes = list[int]()
     for listed in Path(f"/proc/{parent}/task").glob("*/children"):
         with suppress(OSError):
-            found += [*map(int, listed.read_text().split())]
-    return found
+            processes += map(int, listed.read_text().split())
+    return processes
 
 
 def kill(process: int) -> None:

@@ -49,9 +49,9 @@ def idx(path: Path, rows: int) -> None:
         file.write(_bytes(rows).tobytes())
 
 
-def array(path: Path, rows: int, shape: tuple[int, ...], most: int = 16) -> None:
-    """Writes .npy of whole numbers from 0 to `most`."""
-    np.save(path, np.random.default_rng(0).integers(0, most + 1, (rows, *shape), np.uint8))
+def array(path: Path, rows: int, shape: tuple[int, ...], maximum: int = 16) -> None:
+    """Writes .npy of whole numbers from 0 to `maximum`."""
+    np.save(path, np.random.default_rng(0).integers(0, maximum + 1, (rows, *shape), np.uint8))
 
 
 def _bytes(rows: int, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -34,10 +34,10 @@ def compare(folder: JobFolder, plan: Plan, files: Iterable[SourceFile]) -> Chang
     before: dict[str, str] = {span.file: span.sha256 for spans in planned.values() for span in spans}
     now = [*files]
     hashes = {file.name: file.sha256 for file in now}
-    kept = {name for name, sha256 in before.items() if hashes.get(name) == sha256}
-    dropped = {key for key, spans in planned.items() if any(span.file not in kept for span in spans)}
+    unchanged = {name for name, sha256 in before.items() if hashes.get(name) == sha256}
+    dropped = {key for key, spans in planned.items() if any(span.file not in unchanged for span in spans)}
     again = {span.file for key in dropped for span in planned[key]}
-    # A file that a dropped partition shares with a kept one would be there twice: that one is dropped too.
+    # A file that a dropped partition shares with another one would be there twice: that one is dropped too.
     while shared := [
         key for key, spans in planned.items() if key not in dropped and any(span.file in again for span in spans)
     ]:
@@ -47,6 +47,6 @@ def compare(folder: JobFolder, plan: Plan, files: Iterable[SourceFile]) -> Chang
         files=[file for file in now if file.rows and (file.name not in before or file.name in again)],
         dropped=[partition for partition in plan.partitions if partition.key in dropped],
         new=[file.name for file in now if file.name not in before and file.rows],
-        changed=[name for name in before if name in hashes and name not in kept],
+        changed=[name for name in before if name in hashes and name not in unchanged],
         gone=[name for name in before if name not in hashes],
     )

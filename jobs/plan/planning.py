@@ -135,15 +135,15 @@ def _updated(folder: JobFolder, plan: Plan, facts: SourceFacts, changes: Changes
     update = plan.update + 1
     cuts = _write_spans(folder, changes.files, plan.settings, update, secrets.token_hex(4))
     dropped = {partition.key for partition in changes.dropped}
-    kept = [partition for partition in plan.partitions if partition.key not in dropped]
+    others = [partition for partition in plan.partitions if partition.key not in dropped]
     new = _partitions(cuts, plan.settings, update, plan.next_row)
     updated = plan.model_copy(
         update={
             "source": facts,
-            "rows": sum(partition.rows for partition in (*kept, *new)),
+            "rows": sum(partition.rows for partition in (*others, *new)),
             "next_row": plan.next_row + sum(each.rows for each in cuts),
             "update": update,
-            "partitions": (*kept, *new),
+            "partitions": (*others, *new),
         }
     )
     folder.summary.unlink(missing_ok=True)  # it is about to be wrong

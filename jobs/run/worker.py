@@ -87,13 +87,13 @@ def _send(out: BinaryIO, message: Record) -> None:
 
 def _versions() -> dict[str, str]:
     """Returns the versions of the libraries that have a part in the bytes."""
-    found = {}
+    installed = {}
     for name in _LIBRARIES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 if __name__ == "__main__":

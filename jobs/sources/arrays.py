@@ -29,7 +29,7 @@ class ArrayFile:
         spec: the model's rows.
 
     Raises:
-        InvalidInput: named as told; it is damaged, or its rows have another shape or are not numbers.
+        InvalidInput: named by `called`; it is damaged, or its rows have another shape or are not numbers.
     """
 
     def __init__(self, open_file: Callable[[], BinaryIO], name: str, called: str, spec: RowSpec) -> None:

@@ -23,7 +23,7 @@ def choose_columns(table: TableFile, called: str, spec: RowSpec, keep: tuple[str
     no rows to tell from.
 
     Raises:
-        InvalidInput: named as told; no columns fit, or more than one of lists.
+        InvalidInput: named by `called`; no columns fit, or more than one of lists.
     """
     names = spec.columns if isinstance(spec, DataSpec) else ()
     if names and set(names) <= set(table.columns):

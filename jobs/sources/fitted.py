@@ -35,7 +35,7 @@ def check_array(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str, 
     Grey images may lack the axis of channels.
 
     Raises:
-        InvalidInput: named as told; its rows have another shape, or are not numbers.
+        InvalidInput: named by `name`; its rows have another shape, or are not numbers.
     """
     if dtype.kind not in "biuf":
         raise InvalidInput(name, f"holds {dtype}, must hold numbers")

@@ -31,7 +31,7 @@ class Members:
         name: what messages call it.
 
     Raises:
-        InvalidInput: named as told; it is not a tar archive.
+        InvalidInput: named by `name`; it is not a tar archive.
     """
 
     position = 0
@@ -47,7 +47,7 @@ class Members:
         """Returns how many pictures there are from here on, after reading all headers.
 
         Raises:
-            InvalidInput: named as told; the archive is cut short, damaged, or goes on after its end.
+            InvalidInput: named by `name`; the archive is cut short, damaged, or goes on after its end.
         """
         first = self.position
         while self._next() is not None:
@@ -59,7 +59,7 @@ class Members:
         """Returns a picture that lies at `position` or after it.
 
         Raises:
-            InvalidInput: named as told; the archive is damaged, or holds fewer.
+            InvalidInput: named by `name`; the archive is damaged, or holds fewer.
         """
         while (info := self._next()) is not None:
             if self.position > number:

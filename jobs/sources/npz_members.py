@@ -22,7 +22,7 @@ def npz_arrays(file: BinaryIO, called: str) -> list[StoredArray]:
         called: what messages call it.
 
     Raises:
-        InvalidInput: named as told; it is not clear which array to take, or one lies so that it cannot be read in part.
+        InvalidInput: named by `called`; it is not clear which array to take, or one cannot be read in part.
         ValueError: the archive is damaged; so do others of `vaeserve.files.MALFORMED`.
     """
     check_start(file, b"PK")

@@ -33,7 +33,7 @@ def open_source(
     Args:
         addresses: paths or URLs of folders and files, all of one kind.
         spec: the model's rows.
-        columns: of a table, those that become a row, in order, or the one that holds lists. None: chosen here.
+        columns: of a table, those that become a row, in order, or the one that holds lists. Empty: chosen here.
         keep: of a table, those that travel along.
 
     Raises:
@@ -94,9 +94,9 @@ class _SameTypes:
         self._first: tuple[str, dict[str, Any]] | None = None
 
     def __call__(self, rows: "TableRows", called: str) -> None:
-        if not rows.kept_types:
+        if not rows.keep_types:
             return
-        other, types = self._first = self._first or (called, rows.kept_types)
-        for name, kind in rows.kept_types.items():
+        other, types = self._first = self._first or (called, rows.keep_types)
+        for name, kind in rows.keep_types.items():
             if kind != types[name]:
                 raise InvalidInput(called, f"column {quoted(name)} is {kind}, in {other} it is {types[name]}")

@@ -67,8 +67,9 @@ class RowFileSource:
 
     def read(self, spans: Sequence[Span], chunk_rows: int) -> Iterator[Chunk]:
         """See RowSource."""
+        ends = {(span.file, span.stop) for span in spans}
         for parts in cut(spans, chunk_rows):
-            yield join_pieces([(part, self._read(part)) for part in parts])
+            yield join_pieces([(part, self._read(part, is_end=(part.file, part.stop) in ends)) for part in parts])
 
     def close(self) -> None:
         """See RowSource."""
@@ -76,10 +77,10 @@ class RowFileSource:
             self._last[2].close()
             self._last = None
 
-    def _read(self, span: Span) -> ReadRows:
-        self._unchanged.check(span)
+    def _read(self, span: Span, *, is_end: bool) -> ReadRows:
+        self._unchanged.check(span, reads=False)
         piece = self._read_on(span).read(span.start, span.stop)
-        self._unchanged.check(span)  # it may have changed while it was read
+        self._unchanged.check(span, reads=is_end)  # it may have changed while it was read
         if len(piece.rows) != span.rows:
             raise InvalidInput(self._listing.called(span.file), f"has no row {span.start + len(piece.rows)}")
         return piece

@@ -11,7 +11,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.printable import printable
 from vaeserve.records import Record
 
-_MOST_HEADER_BYTES: Final = 10**8  # as the format's own reader has it
+_MAXIMUM_HEADER_BYTES: Final = 10**8  # as the format's own reader has it
 _METADATA: Final = "__metadata__"
 _BFLOAT16: Final = "BF16"
 _TYPES: Final = {
@@ -34,12 +34,12 @@ def tensor_layout(file: BinaryIO, key: str, called: str) -> ArrayLayout:
     """Returns how a tensor lies in an open file: the one of this key, or the only one.
 
     Raises:
-        InvalidInput: named as told; there is no such tensor, or the header does not fit the file.
+        InvalidInput: named by `called`; there is no such tensor, or the header does not fit the file.
     """
     size = file.seek(0, 2)
     file.seek(0)
     start = 8 + int.from_bytes(file.read(8), "little")
-    if not 8 < start <= min(size, 8 + _MOST_HEADER_BYTES):
+    if not 8 < start <= min(size, 8 + _MAXIMUM_HEADER_BYTES):
         raise _damaged(called)
     try:
         tensors = _read_header(file.read(start - 8))

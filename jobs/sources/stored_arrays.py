@@ -57,7 +57,7 @@ class StoredArray:
         """Returns rows.
 
         Raises:
-            InvalidInput: named as told; the file is cut short.
+            InvalidInput: named by `name`; the file is cut short.
         """
         layout = self._layout
         if not layout.is_fortran or len(layout.shape) < 2:
@@ -73,7 +73,7 @@ class StoredArray:
         """Makes sure that all values are there, by reading a compressed file to the end.
 
         Raises:
-            InvalidInput: named as told; the file is cut short or goes on.
+            InvalidInput: named by `name`; the file is cut short or goes on.
         """
         size = self._layout.bytes
         self._file.seek(self._layout.start + max(size - 1, 0))

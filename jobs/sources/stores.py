@@ -76,10 +76,10 @@ class StorePlace:
     def _listed(self, folder: str) -> list[tuple[str, bool]]:
         """Returns the names in a folder, sorted, and whether each is a folder."""
         with _readable(f"{self.address}: {folder}"):
-            found: list[dict[str, Any]] = self._files.ls(folder, detail=True)
+            entries: list[dict[str, Any]] = self._files.ls(folder, detail=True)
             self._files.invalidate_cache(folder)  # it would keep all that it ever listed
         listed = dict[str, bool]()
-        for entry in found:
+        for entry in entries:
             path = entry["name"].rstrip("/")
             name = path.rsplit("/", 1)[-1]
             # Some stores list a folder within itself.

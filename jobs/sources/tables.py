@@ -25,7 +25,7 @@ def open_table(open_file: Callable[[], BinaryIO], name: str, called: str) -> Tab
         called: what messages call it.
 
     Raises:
-        InvalidInput: named as told; it cannot be read, is damaged, or two columns have one name.
+        InvalidInput: named by `called`; it cannot be read, is damaged, or two columns have one name.
     """
     return (CsvTable if PurePosixPath(name).suffix.lower() == ".csv" else ParquetTable)(open_file, called)
 
@@ -34,7 +34,7 @@ def place_of(table: TableFile, name: str, called: str) -> int:
     """Returns the place of a column. One without a name goes by its number.
 
     Raises:
-        InvalidInput: named as told; there is no such column.
+        InvalidInput: named by `called`; there is no such column.
     """
     names: Sequence[ColumnName] = table.columns
     if name in names:
@@ -55,7 +55,7 @@ class TableRows:
         spec: the model's rows.
 
     Raises:
-        InvalidInput: named as told; a column is missing, or their number is not the model's.
+        InvalidInput: named by `called`; a column is missing, or their number is not the model's.
     """
 
     def __init__(
@@ -66,15 +66,15 @@ class TableRows:
         self._keep = keep
         is_empty = not table.columns  # a file of no bytes
         places = [] if is_empty else [place_of(table, name, called) for name in columns]
-        kept = [] if is_empty else [place_of(table, name, called) for name in keep]
+        keep_places = [] if is_empty else [place_of(table, name, called) for name in keep]
         self._names = tuple(table.columns[place] for place in places)
         self._is_list = len(places) == 1 and is_list(table.type_of(places[0]))
         if not (is_empty or self._is_list) and len(places) != spec.size:
             raise InvalidInput(called, f"{len(places)} of its columns are taken, the model takes {spec.size}")
-        self.kept_types: dict[str, Any] = dict(zip(keep, map(table.type_of, kept), strict=False))
+        self.keep_types: dict[str, Any] = dict(zip(keep, map(table.type_of, keep_places), strict=False))
         """Arrow types of the columns that travel along; none in a file of no bytes."""
-        self._places = tuple(dict.fromkeys([*places, *kept]))
-        self._kept = [self._places.index(place) for place in kept]
+        self._places = tuple(dict.fromkeys([*places, *keep_places]))
+        self._keep_places = [self._places.index(place) for place in keep_places]
         self._cursor = Cursor(table, self._places)
 
     def count(self) -> int:
@@ -87,8 +87,8 @@ class TableRows:
         if cells is None:
             return ReadRows(self._spec.blank(0), {}, {})
         rows, errors = self._fitted(cells)
-        kept = [combined(cells.table.column(place)) for place in self._kept]
-        return ReadRows(rows, errors, dict(zip(self._keep, kept, strict=True)))
+        columns = [combined(cells.table.column(place)) for place in self._keep_places]
+        return ReadRows(rows, errors, dict(zip(self._keep, columns, strict=True)))
 
     def close(self) -> None:
         """See RowFile."""

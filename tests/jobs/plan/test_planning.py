@@ -97,15 +97,25 @@ def _latents(out: Path) -> dict[str, list[float]]:
     return dict(zip(table["source"].to_pylist(), table["latent"].to_pylist(), strict=True))
 
 
-def test_an_update_that_was_killed_can_be_repeated(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["write_spans", "drop", "replace_plan", "drop_spans"])
+@pytest.mark.parametrize("is_before", [True, False])
+def test_an_update_that_was_killed_can_be_repeated(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch, step: str, *, is_before: bool
+) -> None:
     source, out = tmp_path / "source", tmp_path / "out"
-    source.mkdir()
     for number in range(6):
         write_picture(source / f"{number}.png", number)
     run("encode", source, out, tiny, partition_rows=4)
     (source / "1.png").unlink()
+    original = getattr(JobFolder, step)
+
+    def killed(*arguments: object) -> None:
+        if not is_before:
+            original(*arguments)
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr(JobFolder, "replace_plan", _killed)
+        patch.setattr(JobFolder, step, killed)
         with pytest.raises(KeyboardInterrupt):
             run("encode", source, out, tiny, HowToRun(workers=1, update=True), partition_rows=4)
     run("encode", source, out, tiny, HowToRun(workers=1, update=True), partition_rows=4)
@@ -134,10 +144,6 @@ def test_a_source_that_changes_during_an_update_is_read_once(
     monkeypatch.undo()
     with pytest.raises(InvalidInput, match=r"1 file added \(first: late.png\); --update takes the source as it is"):
         run("encode", source, out, tiny)
-
-
-def _killed(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def test_another_pair_is_refused(begun: Path, rows_file: Path, tiny: Path, tmp_path: Path) -> None:

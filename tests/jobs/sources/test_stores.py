@@ -1,13 +1,19 @@
 """Files behind a URL: what a store says of a file's version, and its own ways of listing."""
 
+import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
+import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from jobs.rows import Span
+from jobs.sources.contents import sha256_of
+from jobs.sources.opening import open_source
 from jobs.sources.stores import StorePlace
+from tests.jobs.sources.conftest import TABLE
 from vaeserve.errors import InvalidInput
 from vaeserve.sources.picture import MOST_FILE_BYTES
 
@@ -81,6 +87,34 @@ def test_what_a_store_raises_names_the_file(files: MemoryFileSystem, monkeypatch
             ask("a.npy")
     with pytest.raises(InvalidInput, match=r"^memory://rows: /rows: cannot be read: quota"):
         list(place.walk())
+
+
+def test_a_file_without_a_version_is_read_once_more_and_not_for_every_chunk(
+    files: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = io.BytesIO()
+    np.save(content, np.zeros((20, 2), np.float32))
+    files.pipe("/a.npy", content.getvalue())
+    source = open_source(["memory://a.npy"], TABLE)
+    _says(monkeypatch, size=288)
+    (file,) = source.files()
+    assert file.stamp == ""
+    hashed = list[str]()
+
+    def count(opened: BinaryIO, called: str) -> str:
+        hashed.append(called)
+        return sha256_of(opened, called)
+
+    monkeypatch.setattr("jobs.sources.contents.sha256_of", count)
+    spans = [Span(file.name, file.sha256, 0, 8), Span(file.name, file.sha256, 8, 20)]
+    assert sum(map(len, source.read(spans, 3))) == 20
+    assert hashed == ["memory://a.npy"] * 2
+    chunks = source.read(spans[1:], 3)
+    next(chunks)
+    files.pipe("/a.npy", content.getvalue()[:-8] + b"\1" * 8)
+    with pytest.raises(InvalidInput, match="has changed since the job was planned"):
+        list(chunks)
+    source.close()
 
 
 def test_a_picture_that_is_too_long_is_not_held(files: MemoryFileSystem) -> None:
