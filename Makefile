@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test ray-test lint type proto bench clean
+.PHONY: setup demo test ray-test image-test lint type proto bench clean
 
 setup: $(VENV)/installed
 
@@ -25,6 +25,11 @@ test: lint type
 ray-test: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check 'ray>=2.40'
 	$(BIN)/python -m pytest tests/ray
+
+# Containers: builds the images, brings docker-compose.yml up, and attacks it. Takes minutes, and a Docker engine: it starts
+# one if none runs and it may. IMAGE_TEST_OVERLAY names one more compose file, for example with secrets for the build.
+image-test: setup
+	IMAGE_TEST=1 $(BIN)/python -m pytest tests/images --verbose --timeout 1800
 
 lint: setup
 	$(BIN)/ruff check

@@ -192,8 +192,8 @@ class Reloader:
 
     def _remove(self, key: ModelKey) -> None:
         self._close(self._models.remove(key))
-        del self._held[key]
-        _log.info("no longer serving %s version %d", *key)
+        package = self._held.pop(key)
+        _log.info("no longer serving %s version %d, %s", *key, package.directory)
 
     def _close(self, served: Served) -> None:
         """Stops a model once its calls are done. Until then the task keeps it alive."""

@@ -1,0 +1,61 @@
+#!/bin/sh
+# Puts a trained run into service under docker compose, or takes it out, and waits until the server has followed.
+set -eu
+
+if [ $# -ne 2 ]; then
+    cat >&2 <<'END'
+usage: deploy/rollout.sh put RUN      export /models/runs/RUN as the next version of its model, and serve it
+       deploy/rollout.sh back RUN     take it out of service; callers get the version before
+       deploy/rollout.sh again RUN    serve it again
+
+ROLLOUT_SECONDS (default 300): maximum time to wait for the server.
+END
+    exit 2
+fi
+verb=$1 run=$2
+live=/models/live/$run retired=/models/retired/$run
+cd "$(dirname "$0")/.."
+
+fail() {
+    echo "rollout: $1" >&2
+    exit 1
+}
+
+# Moves a package on the volume. A rename is one step: the server sees the whole package, or none.
+move() {
+    docker compose run --rm --no-deps -T --entrypoint sh training -c '
+        test -d "$1" || { echo "rollout: there is no $1" >&2; exit 1; }
+        test ! -e "$2" || { echo "rollout: $2 is there already" >&2; exit 1; }
+        mkdir -p "${2%/*}" && mv "$1" "$2"' sh "$1" "$2"
+}
+
+# Waits until the server logs that it has followed, or that it refuses the package.
+wait_for() {
+    until [ "$(date +%s)" -ge $((began + ${ROLLOUT_SECONDS:-300})) ]; do
+        log=$(docker compose logs --no-log-prefix --since "$began" serving)
+        if line=$(echo "$log" | grep -m 1 "$1 [^ ]* version [0-9]*, $live\(\"\|\$\)"); then
+            echo "$line"
+            return
+        elif line=$(echo "$log" | grep -m 1 "$live is not taken"); then
+            fail "$line"
+        fi
+        sleep 0.5
+    done
+    fail "the server has not said \"$1 ... $live\": docker compose logs serving"
+}
+
+case $run in "" | .* | *[!A-Za-z0-9._-]*) fail "RUN is the name of a directory in /models/runs, not '$run'" ;; esac
+[ -n "$(docker compose ps --quiet serving)" ] || fail "the service does not run: docker compose up --detach"
+began=$(date +%s)
+case $verb in
+put)
+    docker compose run --rm --no-deps -T training export "/models/runs/$run" --out "$live" --version next
+    wait_for serving ;;
+back)
+    move "$live" "$retired"
+    wait_for "no longer serving" ;;
+again)
+    move "$retired" "$live"
+    wait_for serving ;;
+*) fail "the verb is put, back or again, not '$verb'" ;;
+esac
