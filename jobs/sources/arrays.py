@@ -35,16 +35,16 @@ class ArrayFile:
     def __init__(self, open_file: Callable[[], BinaryIO], name: str, called: str, spec: RowSpec) -> None:
         self._file = open_file()
         self._spec = spec
-        self._path = PurePosixPath(called)
+        self._called = called
         path = PurePosixPath(name)
-        with close_on_error(self._file), numpy_errors(self._path):
+        with close_on_error(self._file), numpy_errors(self._called):
             self._parts = (_idx if is_idx(path) else _OPENERS[path.suffix.lower()])(self._file, called, spec)
             for part in self._parts:
                 check_array(part.shape, part.dtype, called, spec)
 
     def count(self) -> int:
         """See RowFile."""
-        with numpy_errors(self._path):
+        with numpy_errors(self._called):
             for part in self._parts:
                 part.check_end()
         return sum(part.shape[0] for part in self._parts)
@@ -52,7 +52,7 @@ class ArrayFile:
     def read(self, start: int, stop: int) -> ReadRows:
         """See RowFile."""
         pieces, first = [], 0
-        with numpy_errors(self._path):
+        with numpy_errors(self._called):
             for part in self._parts:
                 begin, end = max(start - first, 0), min(stop - first, part.shape[0])
                 if begin < end:

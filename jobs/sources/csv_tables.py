@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -28,15 +27,14 @@ class CsvTable:
     def __init__(self, open_file: Callable[[], BinaryIO], called: str) -> None:
         self._open_file = open_file
         self._called = called
-        self._path = PurePosixPath(called)
-        with arrow_errors(self._path), open_file() as file:
+        with arrow_errors(self._called), open_file() as file:
             self._head = read_head(file.read(CSV_BLOCK), called)
         cells = self._head.cells
         self.columns: tuple[ColumnName, ...] = named(cells, called) if self._head.is_header else (*range(len(cells)),)
 
     def count(self) -> int:
         """See TableFile. Makes sure that all of the file is UTF-8."""
-        with arrow_errors(self._path), self._open_file() as file:
+        with arrow_errors(self._called), self._open_file() as file:
             check_text(iter(partial(file.read, _CHUNK), b""), self._called)
         return sum(map(len, self.batches(0, (0,)))) if self.columns else 0
 
@@ -58,7 +56,7 @@ class CsvTable:
 
         with self._open_file() as file:
             file.seek(self._head.start)
-            with arrow_errors(self._path):
+            with arrow_errors(self._called):
                 reader = pyarrow.csv.open_csv(file, *csv_options(self._head, take_ragged, columns))
             first = 0  # of the next batch, counting the line of names
             while (batch := self._next(reader)) is not None:
@@ -72,7 +70,7 @@ class CsvTable:
         """See TableFile."""
 
     def _next(self, reader: Any) -> Any:  # noqa: ANN401
-        with arrow_errors(self._path):
+        with arrow_errors(self._called):
             return next(reader, None)
 
 

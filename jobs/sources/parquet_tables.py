@@ -1,7 +1,6 @@
 """ParquetTable: a `.parquet` file, read a few rows at a time from the start of any row group."""
 
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -28,9 +27,9 @@ class ParquetTable:
     """
 
     def __init__(self, open_file: Callable[[], BinaryIO], called: str) -> None:
-        self._path = PurePosixPath(called)
+        self._called = called
         self._file = open_file()
-        with close_on_error(self._file), arrow_errors(self._path):
+        with close_on_error(self._file), arrow_errors(self._called):
             self._opened = pyarrow.parquet.ParquetFile(self._file, buffer_size=_BUFFER_BYTES)
             about = self._opened.metadata
             groups = [about.row_group(group) for group in range(about.num_row_groups)]
@@ -56,7 +55,7 @@ class ParquetTable:
         """See TableFile."""
         names = [self._schema.names[column] for column in columns]
         groups = range(self._group_of(row), len(self._starts) - 1)
-        with arrow_errors(self._path):
+        with arrow_errors(self._called):
             batches = self._opened.iter_batches(self._batch_rows, row_groups=[*groups], columns=names)
         while (batch := self._next(batches)) is not None:
             yield Cells(pa.Table.from_batches([batch]).select(names))
@@ -71,5 +70,5 @@ class ParquetTable:
         return max(0, min(int(np.searchsorted(self._starts, row, "right")), len(self._starts) - 1) - 1)
 
     def _next(self, batches: Iterator[Any]) -> Any:  # noqa: ANN401
-        with arrow_errors(self._path):
+        with arrow_errors(self._called):
             return next(batches, None)

@@ -68,6 +68,8 @@ def test_a_stopped_job_says_how_to_go_on(
     command += ["--partition-rows", "10", "--batch-rows", "1", "--workers", "1"]
     job = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
     until(lambda: [*(out / "_job" / "done").glob("*.json")])
+    workers = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+    assert job.pid not in map(os.getpgid, map(int, workers))  # they would print where they were
     os.killpg(job.pid, number)  # as Ctrl-C does: the whole group hears it
     _, err = job.communicate(timeout=60)
     assert job.returncode == code

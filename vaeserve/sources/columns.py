@@ -122,15 +122,15 @@ def parquet_table(path: Path) -> Table:
 
 
 @contextmanager
-def arrow_errors(path: PurePath) -> Iterator[None]:
-    """Turns what Arrow raises into an error that names the file."""
+def arrow_errors(path: PurePath | str) -> Iterator[None]:
+    """Turns what Arrow raises into an error that names the file, by its path or its URL."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, MemoryError, csv.Error) as exc:
         if isinstance(exc, OSError) and exc.strerror:
             raise InvalidInput(printable(path), f"cannot be read: {exc.strerror}") from exc
         detail = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
-        raise InvalidInput(printable(path), f"is not an intact {path.suffix} file: {printable(detail[:200])}") from exc
+        raise InvalidInput(printable(path), f"is not an intact {PurePath(path).suffix} file: {printable(detail[:200])}") from exc
 
 
 def check_text(chunks: Iterable[bytes], name: str) -> None:

@@ -16,8 +16,9 @@ from vaeserve.sources.content import refuse_too_large
 
 
 @contextmanager
-def numpy_errors(path: PurePath) -> Iterator[None]:
-    """Turns what NumPy raises into an error that names the file."""
+def numpy_errors(path: PurePath | str) -> Iterator[None]:
+    """Turns what NumPy raises into an error that names the file, by its path or its URL."""
+    suffix = PurePath(path).suffix
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that an old Python wrote
@@ -26,11 +27,11 @@ def numpy_errors(path: PurePath) -> Iterator[None]:
         if "object" in str(exc).lower():
             problem = "holds Python objects, which are never read: they could run anything"
         else:
-            problem = f"is not an intact {path.suffix} file of plain values"
+            problem = f"is not an intact {suffix} file of plain values"
         raise InvalidInput(printable(path), f"{problem}") from exc
     except OSError as exc:
         if exc.errno in (None, errno.EINVAL):  # bz2's own, and a place outside the file
-            raise InvalidInput(printable(path), f"is not an intact {path.suffix} file of plain values") from exc
+            raise InvalidInput(printable(path), f"is not an intact {suffix} file of plain values") from exc
         raise InvalidInput(printable(path), f"cannot be read: {exc.strerror}") from exc
 
 

@@ -23,7 +23,6 @@ def compared(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> tuple[JobF
     out = tmp_path_factory.mktemp("job") / "out"
     run("sample", (), out, tiny, count=16, seed=1)
     folder = JobFolder(out)
-    folder.prepare()
     partitions = []
     for number, spans in enumerate(cut(FILES, 4)):
         folder.write_spans(str(number), spans)

@@ -84,6 +84,8 @@ def test_an_update_computes_what_is_new_and_keeps_the_rest(tmp_path: Path, tiny:
     after = hashes(out)
     kept = "part-00002-of-00003.parquet"
     assert {name: after[name] for name in after if name in before} == {kept: before[kept]}
+    partitions = JobFolder(out).read_plan().partitions
+    assert {path.stem for path in (out / "_job" / "spans").iterdir()} == {each.spans for each in partitions}
     assert faults(out) == []
     run("encode", source, tmp_path / "fresh", tiny, partition_rows=4)
     assert _latents(out) == _latents(tmp_path / "fresh")
@@ -118,6 +120,7 @@ def test_an_update_that_was_killed_can_be_repeated(
         patch.setattr(JobFolder, step, killed)
         with pytest.raises(KeyboardInterrupt):
             run("encode", source, out, tiny, HowToRun(workers=1, update=True), partition_rows=4)
+    assert JobFolder(out).summary.exists() == (step == "write_spans")  # it tells of partitions that are dropped
     run("encode", source, out, tiny, HowToRun(workers=1, update=True), partition_rows=4)
     assert faults(out) == []
     assert sorted(table_of(out)["source"].to_pylist()) == [f"{number}.png" for number in (0, 2, 3, 4, 5)]

@@ -121,3 +121,10 @@ def test_a_picture_that_is_too_long_is_not_held(files: MemoryFileSystem) -> None
     files.pipe("/a.png", bytes(MOST_FILE_BYTES + 1))
     with pytest.raises(InvalidInput, match=r"a.png: is longer than"):
         StorePlace("memory://a.png").read("")
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.safetensors", "a.parquet", "a.csv", "t10k-images-idx3-ubyte"])
+def test_a_damaged_file_is_named_by_its_url(files: MemoryFileSystem, name: str) -> None:
+    files.pipe(f"/rows/{name}", b"a,b\n1,\xff")
+    with pytest.raises(InvalidInput, match=f"^memory://rows/{name}: "):
+        list(open_source([f"memory://rows/{name}"], TABLE, columns=("a", "b") if name == "a.csv" else ()).files())
