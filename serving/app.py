@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from http import HTTPStatus
@@ -52,8 +53,7 @@ async def run(settings: Settings) -> None:
     with closing(Images(available_cpus())) as images:
         services = [vae_service(models, images, settings.stream_bytes, answering, turns)]
         server = Server(services, answering, settings)
-        sources = Sources(models, answering.calls, answering.held, answering.tally, reloader.reloads)
-        _serve_http(settings, server, sources)
+        _serve_http(settings, server, models, answering, reloader)
         async with server:
             starting = asyncio.create_task(reloader.start())
             stopping = asyncio.create_task(stop.wait())
@@ -96,14 +96,23 @@ async def _keep_going(stop: asyncio.Event, reloader: Reloader, server: Server, a
         raise EngineFailure("a task that must not end has ended, the log says why. This is a bug.")
 
 
-def _serve_http(settings: Settings, server: Server, sources: Sources) -> None:
+def _serve_http(settings: Settings, server: Server, models: Models, answering: Answering, reloader: Reloader) -> None:
     """Answers Prometheus and health checks until the process ends, also while calls finish."""
     if settings.metrics_port is None:
         return
     loop = asyncio.get_running_loop()
+    sources = Sources(
+        models,
+        answering.calls,
+        answering.held,
+        answering.tally,
+        reloader.reloads,
+        is_ready=lambda: server.is_ready,
+        turn_seconds=lambda: _turn_seconds(loop),
+    )
     pages = {
         "/metrics": metrics_page(sources),
-        "/healthz": lambda _: _health_page(_is_turning(loop), "alive"),
+        "/healthz": lambda _: _health_page(_turn_seconds(loop) < _TURN_SECONDS, "alive"),
         "/readyz": lambda _: _health_page(server.is_ready, "ready"),
     }
     _log.info("metrics on http://%s/metrics", serve_http(settings.host, settings.metrics_port, pages))
@@ -115,11 +124,15 @@ def _health_page(is_true: bool, state: str) -> Page:
     return Page(HTTPStatus.SERVICE_UNAVAILABLE, f"not {state}\n".encode())
 
 
-def _is_turning(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether the event loop turns; unless it does, no call is answered."""
+def _turn_seconds(loop: asyncio.AbstractEventLoop) -> float:
+    """Returns how long the event loop takes to come to a new task. No call is answered meanwhile.
+
+    After 5 s it gives up, and returns those.
+    """
     turned = threading.Event()
+    asked = time.monotonic()
     loop.call_soon_threadsafe(turned.set)
-    return turned.wait(_TURN_SECONDS)
+    return time.monotonic() - asked if turned.wait(_TURN_SECONDS) else _TURN_SECONDS
 
 
 def _check_default(models: Models, name: str) -> None:

@@ -31,7 +31,9 @@ class BatchTally:
     """Counts of the calls, rows and batches of one graph, by their outcome. The numbers only grow."""
 
     queued_seconds: Histogram = field(default_factory=Histogram)
-    """Time that each call waited, until its last row began to run."""
+    """Time that each interactive call waited, until its last row began to run."""
+    bulk_queued_seconds: Histogram = field(default_factory=Histogram)
+    """The same of bulk calls, which wait by intention."""
     running_seconds: Histogram = field(default_factory=Histogram)
     """Time that each batch ran."""
     batch_rows: Histogram = field(default_factory=lambda: Histogram(ROWS))

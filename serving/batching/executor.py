@@ -142,7 +142,8 @@ class Executor(Generic[R, A]):
             call.running_seconds += seconds
             call.batch_rows = max(call.batch_rows, batch.rows)
             if not call.unanswered and not call.future.done():  # a call may be cancelled while its rows run
-                self._tally.queued_seconds.observe(call.queued_seconds)
+                queued = self._tally.bulk_queued_seconds if call.bulk else self._tally.queued_seconds
+                queued.observe(call.queued_seconds)
                 call.future.set_result(_answer(call))
 
     async def _halve(self, batch: Batch[R, A]) -> None:

@@ -41,6 +41,10 @@ class Refusals:
         if self.are_logged:
             _log_refusal(directory, error)
 
+    def __len__(self) -> int:
+        """Returns how many directories hold a package that is refused now."""
+        return len(self._refusals)
+
     def remove(self, directory: Path) -> None:
         """Forgets the refusal of a directory, whose package is served now."""
         self._refusals.pop(directory, None)

@@ -33,6 +33,8 @@ class Reloads:
         """By the model's name."""
         self.failed: Counter[str] = Counter()
         """By the model's name, or the directory's if the manifest is not understood."""
+        self.refusals = Refusals(self.failed)
+        """The packages that are refused now."""
 
 
 class Reloader:
@@ -54,7 +56,7 @@ class Reloader:
         self._models = models
         self._device = device
         self._held: dict[ModelKey, Found] = {}  # the packages that the served models were made of
-        self._refusals = Refusals(self.reloads.failed)
+        self._refusals = self.reloads.refusals
         self._forgets = False
         self._wanted = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()

@@ -34,13 +34,16 @@ _GRAPH = ["model", "version", "graph"]
 
 
 class Sources(NamedTuple):
-    """Where the numbers are kept."""
+    """Where the numbers are kept. Those that are functions are called on the thread that answers Prometheus."""
 
     models: Models
     calls: Calls
     held: Held
     tally: CallTally
     reloads: Reloads
+    is_ready: Callable[[], bool]
+    turn_seconds: Callable[[], float]
+    """How long the event loop takes to come to a new task."""
 
 
 class ServiceCollector(Collector):
@@ -54,6 +57,9 @@ class ServiceCollector(Collector):
         yield from self._calls()
         yield from self._batches()
         yield from self._models()
+        yield GaugeMetricFamily("vae_ready", "1 while the health is SERVING.", value=self._sources.is_ready())
+        turn_seconds = self._sources.turn_seconds()
+        yield GaugeMetricFamily("vae_loop_turn_seconds", "Time until the event loop took a task.", value=turn_seconds)
 
     def _calls(self) -> Iterator[Metric]:
         seconds = HistogramMetricFamily(
@@ -63,6 +69,7 @@ class ServiceCollector(Collector):
             _add(seconds, labels, histogram)
         yield seconds
         yield GaugeMetricFamily("vae_calls_in_flight", "Calls not answered yet.", value=self._sources.calls.in_flight)
+        yield GaugeMetricFamily("vae_open_calls", "RPCs open, streams included.", value=self._sources.calls.open)
         refused = CounterMetricFamily(
             "vae_admission_refused_calls", "Calls refused before they were read.", labels=["code"]
         )
@@ -77,7 +84,7 @@ class ServiceCollector(Collector):
         )
 
     def _batches(self) -> Iterator[Metric]:
-        queued = HistogramMetricFamily("vae_queued_seconds", "Time of calls in the queue.", labels=_GRAPH)
+        queued = HistogramMetricFamily("vae_queued_seconds", "Time of calls in the queue.", labels=[*_GRAPH, "class"])
         running = HistogramMetricFamily("vae_running_seconds", "Time of batches on the device.", labels=_GRAPH)
         batch_rows = HistogramMetricFamily("vae_batch_rows", "Rows of batches.", labels=_GRAPH)
         waiting = GaugeMetricFamily("vae_queue_rows", "Rows that wait.", labels=_GRAPH)
@@ -89,7 +96,8 @@ class ServiceCollector(Collector):
         halved = CounterMetricFamily("vae_halved_batches", "Batches that ran out of memory once.", labels=_GRAPH)
         for labels, batcher in self._batchers():
             tally = batcher.tally
-            _add(queued, labels, tally.queued_seconds)
+            _add(queued, [*labels, "interactive"], tally.queued_seconds)
+            _add(queued, [*labels, "bulk"], tally.bulk_queued_seconds)
             _add(running, labels, tally.running_seconds)
             _add(batch_rows, labels, tally.batch_rows)
             waiting.add_metric(labels, batcher.waiting_rows)
@@ -122,10 +130,12 @@ class ServiceCollector(Collector):
         reloads = CounterMetricFamily(
             "vae_reloads", "Packages accepted and refused, those at the start included.", labels=["model", "result"]
         )
-        for result, counts in (("ok", self._sources.reloads.ok), ("failed", self._sources.reloads.failed)):
-            for name, count in sorted(counts.items()):
-                reloads.add_metric([name, result], count)
+        ok, failed, refusals = self._sources.reloads.ok, self._sources.reloads.failed, self._sources.reloads.refusals
+        for name in sorted({*ok, *failed}):
+            reloads.add_metric([name, "ok"], ok[name])
+            reloads.add_metric([name, "failed"], failed[name])
         yield reloads
+        yield GaugeMetricFamily("vae_refused_packages", "Packages that are refused now.", value=len(refusals))
 
     def _batchers(self) -> Iterator[tuple[list[str], Batcher[Any, Any]]]:
         for served in self._sources.models:

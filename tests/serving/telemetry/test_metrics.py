@@ -1,7 +1,11 @@
 """What Prometheus is told, by a real server after real calls."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
+from shutil import copytree, rmtree
+from urllib.error import URLError
 
 import grpc
 import numpy as np
@@ -37,12 +41,16 @@ def test_calls_batches_and_models_are_counted(start_server: StartServer, port: s
     decoder = ("decoder", "tiny", "1")
     assert told["vae_batch_rows_sum", *decoder] == 20 + 20 + 40
     assert told["vae_batch_rows_bucket", "decoder", "8.0", "tiny", "1"] == told["vae_batch_rows_count", *decoder]
-    assert told["vae_queued_seconds_count", "encoder", "tiny", "1"] == 1
+    assert told["vae_queued_seconds_count", "interactive", "encoder", "tiny", "1"] == 1
+    assert told["vae_queued_seconds_count", "interactive", *decoder] == 2
+    assert told["vae_queued_seconds_count", "bulk", *decoder] == 2
     assert told["vae_running_seconds_count", *decoder] == told["vae_batch_rows_count", *decoder]
     for name in ("wasted_rows_total", "non_finite_rows_total", "failed_batches_total"):
         assert told[f"vae_{name}", *decoder] == 0
     assert told["vae_queue_rows", *decoder] == 0
-    assert told["vae_reloads_total", "tiny", "ok"] == 1
+    assert (told["vae_reloads_total", "tiny", "ok"], told["vae_reloads_total", "tiny", "failed"]) == (1, 0)
+    assert (told["vae_refused_packages",], told["vae_ready",], told["vae_open_calls",]) == (0, 1, 0)
+    assert 0 < told["vae_loop_turn_seconds",] < 60
     assert [fingerprint in key for key in told if key[0] == "vae_model_info"] == [True]
     assert told["process_resident_memory_bytes",] > 1e6
 
@@ -75,6 +83,45 @@ def test_calls_that_cannot_be_in_time_are_counted(start_server: StartServer, por
     assert status_of(refused.value).details[0].Unpack(reason)
     assert reason.reason == "DEADLINE_UNREACHABLE"
     assert read_metrics(port)["vae_refused_calls_total", "decoder", "tiny", "deadline", "1"] == 1
+
+
+def test_a_server_that_waits_for_a_good_package(
+    start_server: StartServer, port: str, tiny: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "manifest.json").write_text("{}")
+    flags = ("--metrics-port", port, "--wait-for-package")
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(start_server, *flags, package=tmp_path)
+        until(lambda: _metrics_of_a_starting_server(port).get(("vae_refused_packages",)) == 1)
+        assert read_metrics(port)["vae_ready",] == 0
+        copytree(tiny, tmp_path / ".good")
+        (tmp_path / ".good").rename(tmp_path / "good")
+        started.result()
+    until(lambda: read_metrics(port)["vae_ready",])
+    told = read_metrics(port)
+    assert (told["vae_refused_packages",], told["vae_reloads_total", "bad", "failed"]) == (1, 1)
+    rmtree(bad)
+    until(lambda: read_metrics(port)["vae_refused_packages",] == 0)
+
+
+def _metrics_of_a_starting_server(port: str) -> dict[tuple[str, ...], float]:
+    with suppress(URLError):
+        return read_metrics(port)
+    return {}
+
+
+def test_a_stream_is_an_open_call(start_server: StartServer, port: str) -> None:
+    server = start_server("--metrics-port", port)
+    with grpc.insecure_channel(server.target) as channel:
+        requests: SimpleQueue[pb.CallStreamRequest | None] = SimpleQueue()
+        replies = VaeServiceStub(channel).CallStream(iter(requests.get, None))
+        until(lambda: read_metrics(port)["vae_open_calls",] == 1)
+        assert read_metrics(port)["vae_calls_in_flight",] == 0
+        requests.put(None)
+        assert list(replies) == []
+    until(lambda: read_metrics(port)["vae_open_calls",] == 0)
 
 
 def test_a_port_that_is_taken(vae: RunVae, start_server: StartServer, port: str) -> None:
