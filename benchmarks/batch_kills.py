@@ -102,14 +102,14 @@ def kill_service(folder: Path, rows: int, restarts: int, moments: random.Random)
         port = free.getsockname()[1]
     service, out, killed = serve(port), folder / "through-a-service", 0
     driver = begin(folder / "train-images-idx3-ubyte", out, rows, "--target", f"127.0.0.1:{port}", "--workers", "1")
-    until_done(out, 1)
+    until_done(out, 1, driver)
     while killed < restarts and driver.poll() is None:
         time.sleep(moments.uniform(*SERVING_SECONDS))
         service.kill()
         service.wait()
         killed += 1
         service = serve(port)
-        until_done(out, len(markers(out)) + 1)
+        until_done(out, len(markers(out)) + 1, driver)
     code = driver.wait()
     service.kill()
     service.wait()
@@ -148,9 +148,9 @@ def markers(out: Path) -> list[Path]:
     return [*(out / "_job" / "done").glob("*.json")]
 
 
-def until_done(out: Path, count: int) -> None:
-    """Waits until so many partitions are done, or all are."""
-    while len(markers(out)) < min(count, PARTITIONS):
+def until_done(out: Path, count: int, driver: "subprocess.Popen[bytes]") -> None:
+    """Waits until so many partitions are done, or all are, or the job has ended."""
+    while len(markers(out)) < min(count, PARTITIONS) and driver.poll() is None:
         time.sleep(0.02)
 
 

@@ -56,7 +56,7 @@ class PackageComputer:
         """Yields the answers to each piece of work, in batches that begin with the piece.
 
         Raises:
-            OutOfMemory: there is no memory for a single row.
+            OutOfMemory: there is not enough memory for a single row.
             EngineFailure: a graph could not be run.
         """
         for piece in work:

@@ -34,7 +34,7 @@ class LocalService:
 
     Raises:
         PackageError: the package is damaged, or its graphs do not answer as the trainer's did.
-        OutOfMemory: there is no memory for a single row.
+        OutOfMemory: there is not enough memory for a single row.
         StartupError: ONNX Runtime is not installed as it should be, or the provider is not available.
     """
 

@@ -42,7 +42,7 @@ class BatchRunner:
 
         Raises:
             NonFiniteOutput: the answer to a row holds NaN or infinity.
-            OutOfMemory: there is no memory for a single row.
+            OutOfMemory: there is not enough memory for a single row.
             EngineFailure: a graph could not be run.
             CallError: CANCELLED, because this was closed.
         """
@@ -75,7 +75,7 @@ class BatchRunner:
             yield from runs
 
     def _run_some(self, run: RunBatch[R, A], rows: R, start: int) -> list[_BatchRun[A]]:
-        """Runs the rows of one batch, in halves if there is no memory for all."""
+        """Runs the rows of one batch, in halves if there is not enough memory for all."""
         count = min(self._batch_rows, len(rows) - start)
 
         def run_part(part: slice) -> _BatchRun[A]:

@@ -38,7 +38,7 @@ class Local(BlockingVerbs):
         InvalidInput: an argument is out of range.
         PackageError: the package is damaged, or its graphs do not answer as the trainer's did.
         StartupError: ONNX Runtime is not installed as it should be, or the provider is not available.
-        OutOfMemory: there is no memory for a single row.
+        OutOfMemory: there is not enough memory for a single row.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ def load(
 
     Raises:
         PackageError: the package is damaged, or its graphs do not answer as the trainer's did.
-        OutOfMemory: there is no memory for a single row.
+        OutOfMemory: there is not enough memory for a single row.
         EngineFailure: a graph could not be run, or was interrupted.
         StartupError: ONNX Runtime is not installed as it should be, or the provider is not available.
     """
@@ -67,7 +67,7 @@ def load(
             break
         except (OutOfMemory, MemoryError) as exc:
             if rows < 2:
-                raise OutOfMemory(f"{directory}: there is no memory for a batch of one row") from exc
+                raise OutOfMemory(f"{directory}: there is not enough memory for a batch of one row") from exc
         _log.warning("%s: a batch of %d rows ran out of memory, trying half as many", directory, rows)
         rows //= 2
         del proof

@@ -46,7 +46,7 @@ def prove(
     Raises:
         Disagreement: an output differs by more than the tolerance; the message names it and the difference.
         TrainingError: ONNX Runtime does not take a graph, or cannot run it.
-        OutOfMemory: there is no memory for two rows.
+        OutOfMemory: there is not enough memory for two rows.
         StartupError: there is not exactly one ONNX Runtime.
     """
     allowed = reach_of(data, probes["encoder"].inputs["data"] if "encoder" in probes else np.empty(0)), tolerance

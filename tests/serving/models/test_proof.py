@@ -76,7 +76,7 @@ def test_sizes_without_memory_are_not_measured(
 
 def test_a_package_without_memory_for_a_row_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     _Runs(monkeypatch, memory_rows=0)
-    with pytest.raises(OutOfMemory, match="there is no memory for a batch of one row"):
+    with pytest.raises(OutOfMemory, match="there is not enough memory for a batch of one row"):
         load(settings.package, settings)
 
 
