@@ -1,5 +1,6 @@
 """Batch jobs: any number of rows -> files of latents, rows or scores; resumable, each row once, the same bytes.
 
+refusals   options that a job cannot take, refused by their names
 settings   what a job does with its rows, and what a plan notes of the model
 rows       what the rooms hand on: files, spans, rows
 classes    classes of pictures: the folders that they lie in

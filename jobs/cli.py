@@ -73,13 +73,20 @@ def _tell(out: Path, summary: Summary, *, is_json: bool) -> None:
     if is_json:
         print(summary.model_dump_json(exclude={"files", "latents"}))
         return
-    errors = f", {summary.error_rows:,} of them with an error" if summary.error_rows else ""
     shares = summary.seconds
     parts = " + ".join(f"{getattr(shares, name):.1f} s {name}" for name in ("read", "infer", "write"))
     print(
-        f"{printable(out)}: {summary.done_rows:,} of {summary.rows:,} rows{errors}; "
+        f"{printable(out)}: {summary.done_rows:,} of {summary.rows:,} rows{_errors(summary)}; "
         f"{summary.done_partitions:,} of {summary.partitions:,} partitions; {parts}"
     )
+
+
+def _errors(summary: Summary) -> str:
+    return f", {summary.error_rows:,} of them with an error" if summary.error_rows else ""
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -101,6 +108,7 @@ def _verify(options: argparse.Namespace) -> int:
     if lines:
         return 1
     summary = summarize(folder, plan)
-    rows = f"{summary.rows:,} rows, {summary.error_rows:,} of them with an error"
-    print(f"{printable(options.out)}: {rows}, each once, in {summary.partitions:,} files as they were written")
+    rows = f"{_counted(summary.rows, 'row')}{_errors(summary)}"
+    files = _counted(summary.partitions, "file")
+    print(f"{printable(options.out)}: {rows}, each there once; {files}, unchanged")
     return 0

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import Field
+
 from jobs.engine.opening import EngineChoice
 from jobs.plan.folder import JobFolder
 from jobs.plan.plan import Partition, Plan
 from jobs.plan.planning import find_plan
 from jobs.plan.request import JobRequest
+from jobs.refusals import Options
 from jobs.report.summary import Summary, write_summary
 from jobs.run.driver import Crew, run_partitions
 from jobs.run.messages import Begin
@@ -70,10 +73,10 @@ class Allowance(NamedTuple):
         raise InvalidInput("--max-errors", f"is {text!r}, must be a number of rows, or a share such as 0.1%")
 
 
-class HowToRun(NamedTuple):
+class HowToRun(Options):
     """Who hands out the partitions, and when to stop. Nothing here changes a byte."""
 
-    workers: int = 0
+    workers: int = Field(0, ge=0)
     """Processes on this machine; 0: as many as pay."""
     ray: str | None = None
     """Address of a Ray cluster, in place of processes here."""
@@ -103,8 +106,6 @@ def run_job(
         TooManyErrors: more rows have an error than are allowed; what is done stays done.
         VaeError: the job cannot begin or go on; one line says why.
     """
-    if how.workers < 0:
-        raise InvalidInput("--workers", f"is {how.workers}, must be at least 1, or 0 for as many as pay")
     if how.ray is not None:  # before the source is read
         from jobs.run.cluster import check_cluster
 
@@ -112,6 +113,8 @@ def run_job(
     for path in (*request.addresses, out.absolute(), engine.package or ""):
         if not _is_text(str(path)):
             raise InvalidInput(printable(path), "is a path that is not UTF-8, which a plan cannot hold: rename it")
+    for address in request.addresses:
+        _check_whole(address)
     folder = JobFolder(out)
     plan = find_plan(folder, request, engine, trusts_source=how.shard is not None, updates=how.update)
     mine = how.shard.of(plan.partitions) if how.shard else plan.partitions
@@ -130,6 +133,19 @@ def run_job(
 def _is_text(path: str) -> bool:
     """Whether a path can be written in UTF-8."""
     return path.encode("utf-8", "ignore").decode() == path
+
+
+def _check_whole(address: str) -> None:
+    """Refuses a source that is the folder of a job with partitions left to do: rows would be missing."""
+    source = JobFolder(Path(address))
+    if "://" not in address and source.has_plan:
+        partitions = source.read_plan().partitions
+        done = sum(map(source.is_done, partitions))
+        if done < len(partitions):
+            raise InvalidInput(
+                printable(address),
+                f"is a job of which {done:,} of {len(partitions):,} partitions are done: finish it first",
+            )
 
 
 def _crew(begin: Begin, plan: Plan, how: HowToRun, undone: int) -> Crew:

@@ -7,9 +7,11 @@ from jobs.engine.opening import EngineChoice
 from jobs.job import Allowance, HowToRun, Shard
 from jobs.plan.request import JobRequest
 from jobs.python import engine_of
+from jobs.refusals import option_of
 from jobs.settings import OUTPUTS
 from vaeserve.command.options import add_connection_group, read_connection
 from vaeserve.command.parser import verb_parser
+from vaeserve.errors import InvalidInput
 
 _ABOUT = (
     "Batch jobs: any number of rows to files. A job that was stopped or killed goes on when the same command is "
@@ -177,6 +179,13 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _refuse_connection(options: argparse.Namespace) -> None:
+    """Makes sure that no option says how to connect to a server that the job does not ask."""
+    for name in ("tls", "root_certificates", "client_certificate", "client_key", "token_file"):
+        if getattr(options, name):
+            raise InvalidInput(option_of(name), "is for --target")
+
+
 def read_job(options: argparse.Namespace) -> tuple[JobRequest, EngineChoice, HowToRun]:
     """Returns what the options ask for.
 
@@ -189,6 +198,13 @@ def read_job(options: argparse.Namespace) -> tuple[JobRequest, EngineChoice, How
     if options.target is not None:
         connection = read_connection(options)
         engine["connection"] = {name: value for name, value in connection.items() if name != "target" and value}
-    shard = None if options.shard is None else Shard.parse(options.shard)
-    allowance = Allowance.parse(options.max_errors)
-    return request, engine_of(engine), HowToRun(options.workers, options.ray, shard, options.update, allowance)
+    else:
+        _refuse_connection(options)
+    how = HowToRun.parse(
+        workers=options.workers,
+        ray=options.ray,
+        shard=None if options.shard is None else Shard.parse(options.shard),
+        update=options.update,
+        allowance=Allowance.parse(options.max_errors),
+    )
+    return request, engine_of(engine), how

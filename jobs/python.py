@@ -4,15 +4,15 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, get_type_hints
 
-from pydantic import ValidationError
-
 from jobs.engine.opening import EngineChoice
 from jobs.job import Allowance, HowToRun, Shard, run_job
-from jobs.plan.request import JobRequest, wrong_option
+from jobs.plan.request import JobRequest
+from jobs.refusals import option_of
 from jobs.report.summary import Summary
 from jobs.run.progress import Speaker
 from jobs.settings import JobVerb
 from vaeserve.client.options import ConnectionOptions
+from vaeserve.command.parser import did_you_mean
 from vaeserve.errors import InvalidInput
 
 Address = str | Path
@@ -38,7 +38,7 @@ class JobOptions(TypedDict, total=False):
     ray: str | None
     shard: str | None
     update: bool
-    max_errors: str
+    max_errors: str | int
     progress: bool
 
 
@@ -154,6 +154,7 @@ _OPTIONS: dict[JobVerb, Set[str]] = {
     "reconstruct": _SOURCE_OPTIONS,
     "sample": get_type_hints(JobOptions).keys(),
 }
+_OF_PACKAGE, _OF_SERVER = ("provider", "threads"), ("model", "version", "connection")
 _OF_REQUEST = ("flip", "format", "lists", "dtype", "partition_rows", "batch_rows", "threads", "columns", "keep")
 
 
@@ -165,17 +166,21 @@ def _run(
     options: Any,  # noqa: ANN401, one of the dictionaries
 ) -> Summary:
     if unknown := sorted(options.keys() - _OPTIONS[verb]):
-        raise TypeError(f"{verb}() got an unexpected keyword argument {unknown[0]!r}")
+        raise TypeError(
+            f"{verb}() got an unexpected keyword argument {unknown[0]!r}{did_you_mean(unknown[0], _OPTIONS[verb])}"
+        )
     addresses = (source,) if isinstance(source, str | Path) else source
+    if not all(isinstance(address, str | Path) for address in addresses):
+        raise InvalidInput("source", "must be a path or URL, or a list of them; `Client` and `Local` take arrays")
     listed = {name: options[name] for name in _OF_REQUEST if name in options}
     request = JobRequest.parse(verb=verb, addresses=tuple(map(str, addresses)), **asked, **listed)
     shard = options.get("shard")
-    how = HowToRun(
+    how = HowToRun.parse(
         workers=options.get("workers", 0),
         ray=options.get("ray"),
-        shard=Shard.parse(shard) if shard else None,
+        shard=Shard.parse(str(shard)) if shard else None,
         update=options.get("update", False),
-        allowance=Allowance.parse(options.get("max_errors", "0.1%")),
+        allowance=Allowance.parse(str(options.get("max_errors", "0.1%"))),
     )
     speaker = Speaker("auto" if options.get("progress") else "quiet")
     return run_job(request, engine_of(options), Path(out), how, speaker)
@@ -185,22 +190,23 @@ def engine_of(options: Any) -> EngineChoice:  # noqa: ANN401
     """Returns who computes.
 
     Raises:
-        InvalidInput: neither a package nor a service is named, or both are; or it names the option that is wrong.
+        InvalidInput: neither a package nor a server is named, or both are, or an option is for the other one.
     """
     package, target = options.get("package"), options.get("target")
     if (package is None) == (target is None):
         raise InvalidInput(
-            "--package or --target", "must be given, one of the two: a package to run here, or a service"
+            "--package or --target", "must be given, one of the two: a package to run here, or the address of a server"
         )
-    try:
-        return EngineChoice(
-            package=None if package is None else Path(package).absolute(),
-            provider=options.get("provider", "auto"),
-            target=target,
-            model=options.get("model", ""),
-            model_version=options.get("version", 0),
-            timeout_seconds=options.get("timeout_seconds", 300.0),
-            connection=dict(options.get("connection", {})),
-        )
-    except ValidationError as exc:
-        raise wrong_option(exc) from exc
+    ignored, other = (_OF_SERVER, "--target") if target is None else (_OF_PACKAGE, "--package")
+    for name in ignored:
+        if options.get(name) not in (None, "", 0, "auto", {}):
+            raise InvalidInput(option_of(name), f"is for {other}")
+    return EngineChoice.parse(
+        package=None if package is None else Path(package).absolute(),
+        provider=options.get("provider", "auto"),
+        target=target,
+        model=options.get("model", ""),
+        model_version=options.get("version", 0),
+        timeout_seconds=options.get("timeout_seconds", 300.0),
+        connection=dict(options.get("connection", {})),
+    )

@@ -6,15 +6,15 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from jobs.engine.answers import Computer
+from jobs.refusals import Options
 from jobs.settings import JobSettings, JobVerb, ModelFacts
 from vaeserve.errors import InvalidInput
 from vaeserve.package.directory import read_manifest
-from vaeserve.records import Record
 
 DEFAULT_BATCH_ROWS = 256  # of a service, which makes its own batches
 
 
-class EngineChoice(Record):
+class EngineChoice(Options):
     """Who computes: one of `package` and `target`."""
 
     package: Path | None = None
@@ -22,9 +22,9 @@ class EngineChoice(Record):
     target: str | None = None
     model: str = ""
     """Of the service; empty: its default, or its only one."""
-    model_version: int = 0
+    model_version: int = Field(0, ge=0)
     """Of the service; 0: the newest."""
-    timeout_seconds: float = 300.0
+    timeout_seconds: float = Field(300.0, gt=0)
     """How long an absent service is waited for."""
     connection: dict[str, Any] = Field(default_factory=dict)
     """Of the service: token, certificates, TLS; as `Client` takes them."""

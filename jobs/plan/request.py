@@ -1,10 +1,7 @@
 """JobRequest: what the user asked for; what is left open is chosen, or is as the job was begun."""
 
-from typing import Any, Self
-
-from pydantic import ValidationError
-
 from jobs.engine.answers import check_settings
+from jobs.refusals import Options, option_of
 from jobs.settings import (
     OUTPUTS,
     BatchRows,
@@ -24,13 +21,12 @@ from jobs.settings import (
 from jobs.sinks.sink import check_format, default_format
 from vaeserve.client.call import choose_seed
 from vaeserve.errors import InvalidInput
-from vaeserve.records import Record, first_problem
 from vaeserve.slices import rows_within
 
 _PARTITION_ROWS, _PARTITION_BYTES = 262_144, 256 * 2**20
 
 
-class JobRequest(Record):
+class JobRequest(Options):
     """A job as the user describes it. None and empty: left open."""
 
     verb: JobVerb
@@ -50,18 +46,6 @@ class JobRequest(Record):
     partition_rows: Rows | None = None
     batch_rows: BatchRows | None = None
     threads: Threads | None = None
-
-    @classmethod
-    def parse(cls, **asked: Any) -> Self:  # noqa: ANN401, checked here
-        """Returns a request.
-
-        Raises:
-            InvalidInput: names the option that is wrong.
-        """
-        try:
-            return cls(**asked)
-        except ValidationError as exc:
-            raise wrong_option(exc) from exc
 
     def settings(self, model: ModelFacts, batch_rows: int) -> JobSettings:
         """Returns a new job's settings, with everything chosen.
@@ -93,7 +77,8 @@ class JobRequest(Record):
             threads=self.threads or 1,
         )
         if settings.seed is not None and not settings.is_drawn:
-            raise InvalidInput("--seed", f"is for --output sample, not for {output}")
+            option = option_of("output", self.verb)
+            raise InvalidInput("--seed", f"is for {option} sample, not for {option} {output}")
         check_settings(settings, model)
         check_format(settings, model)
         return settings
@@ -110,19 +95,6 @@ class JobRequest(Record):
                 raise InvalidInput(
                     option_of(name, self.verb), f"is {_text(wanted)}, the job in {place} was begun with {_text(begun)}"
                 )
-
-
-def wrong_option(exc: ValidationError) -> InvalidInput:
-    """Returns the error that names the option at fault."""
-    problem = first_problem(exc)
-    return InvalidInput(option_of(problem.where), f"is {problem.value!r}: {problem.message.lower()}")
-
-
-def option_of(name: str, verb: str = "") -> str:
-    """Returns what the command line calls a setting."""
-    if (name, verb) == ("output", "reconstruct"):
-        name = "latent"
-    return "the verb" if name == "verb" else f"--{name.replace('_', '-')}"
 
 
 def _text(value: object) -> str:

@@ -15,14 +15,18 @@ _CHUNK = 2**20
 def problems(folder: JobFolder, plan: Plan) -> Iterator[str]:
     """Yields a line for each thing that is wrong with a job; nothing if all is well. Reads every file."""
     yield from _overlaps(plan)
+    undone = []
     for partition in plan.partitions:
         if not folder.is_done(partition):
-            yield f"{partition.file}: is not done"
+            undone.append(partition)
             continue
         try:
             yield from _about(folder, plan, partition, folder.read_marker(partition))
         except InvalidInput as exc:
             yield str(exc)
+    if undone:
+        total = len(plan.partitions)
+        yield f"{len(undone):,} of {total:,} partitions are not done (first: {undone[0].file}): run the job to its end"
     known = {partition.file for partition in plan.partitions}
     for path in sorted(folder.out.glob(f"*{SUFFIXES[plan.settings.format]}")):
         if path.name.startswith("part-") and path.name not in known:

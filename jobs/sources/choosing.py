@@ -41,7 +41,11 @@ def choose_columns(table: TableFile, called: str, spec: RowSpec, keep: tuple[str
     if lists:
         return (str(table.columns[lists[0]]),)
     if isinstance(spec, DataSpec) and spec.kind == "image":
-        raise InvalidInput(called, f"holds a table, the model takes images of shape {list(spec.shape)}")
+        raise InvalidInput(
+            called,
+            f"holds a table, the model takes images of shape {list(spec.shape)}: name the {spec.size} columns of "
+            "pixels by --columns",
+        )
     for name in names if have_names(table.columns) else ():
         if name not in table.columns:
             has = listed_columns(table.columns)

@@ -16,6 +16,7 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys((".npy", ".npz", ".safetensors"), "arrays"),
     **dict.fromkeys((".parquet", ".csv"), "tables"),
 }
+_ONE: dict[Kind, str] = {"pictures": "a picture", "archives": "an archive", "arrays": "an array", "tables": "a table"}
 READABLE = "pictures (PNG, JPEG or WebP), .tar, .npy, .npz, .safetensors, IDX, .parquet or .csv"
 
 
@@ -77,7 +78,7 @@ class Listing:
                 yield name
             elif other is not None and not _is_about_pictures(name, kind):
                 first = self._first[0] if self._first else ""
-                problem = f"is one of {other}, {printable(first)} one of {kind}: give files of one kind"
+                problem = f"is {_ONE[other]}, {printable(first)} is {_ONE[kind]}: give files of one kind"
                 raise InvalidInput(self.called(name), problem)
 
     def called(self, name: str) -> str:

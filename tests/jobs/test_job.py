@@ -187,7 +187,9 @@ def test_a_fault_of_a_worker_ends_the_job_at_once(rows_file: Path, tmp_path: Pat
     with pytest.raises(JobError, match="a worker ended with exit code 1 in partition 00003: see above"):
         run("encode", rows_file, out, tiny)
     assert not [*out.glob(".*")]
-    assert "part-00003-of-00007.parquet: is not done" in faults(out)
+    assert faults(out) == [
+        "4 of 7 partitions are not done (first: part-00003-of-00007.parquet): run the job to its end"
+    ]
 
 
 @pytest.mark.parametrize("place", ["source", "out", "package"])
@@ -215,3 +217,14 @@ def test_shards_are_parsed() -> None:
     for text in ("3/3", "1", "a/b", "-1/3", "1/0", "1/2/3", ""):
         with pytest.raises(InvalidInput, match="must be I/N"):
             Shard.parse(text)
+
+
+def test_a_job_that_is_not_finished_is_not_taken_for_a_whole_source(
+    rows_file: Path, tmp_path: Path, tiny: Path
+) -> None:
+    run("encode", rows_file, tmp_path / "latents", tiny, HowToRun(workers=1, shard=Shard(0, 7)))
+    with pytest.raises(InvalidInput, match="latents: is a job of which 1 of 7 partitions are done: finish it first"):
+        run("decode", tmp_path / "latents", tmp_path / "out", tiny)
+    assert not (tmp_path / "out").exists()
+    run("encode", rows_file, tmp_path / "latents", tiny)
+    assert run("decode", tmp_path / "latents", tmp_path / "out", tiny).rows == 1000

@@ -1,7 +1,6 @@
 """The Python functions do what the command does."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +35,9 @@ def test_one_of_package_and_service_is_named(rows_file: Path, tmp_path: Path, ti
 
 
 def test_a_misspelt_option_is_refused(rows_file: Path, tmp_path: Path, tiny: Path) -> None:
-    with pytest.raises(TypeError, match=r"encode\(\) got an unexpected keyword argument 'batchrows'"):
+    with pytest.raises(
+        TypeError, match=r"encode\(\) got an unexpected keyword argument 'batchrows' \(did you mean batch_rows\?\)"
+    ):
         jobs.encode(rows_file, tmp_path / "out", package=tiny, batchrows=5)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"decode\(\) got an unexpected keyword argument 'flip'"):
         jobs.decode(rows_file, tmp_path / "out", package=tiny, flip=True)  # type: ignore[call-arg]
@@ -48,12 +49,27 @@ def test_a_misspelt_option_is_refused(rows_file: Path, tmp_path: Path, tiny: Pat
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"provider": "gpu"}, "--provider: is 'gpu': input should be 'auto', 'cpu' or 'cuda'"),
-        ({"workers": -1}, "--workers: is -1, must be at least 1, or 0 for as many as pay"),
-        ({"format": "csv"}, "--format: is 'csv': input should be 'parquet', 'safetensors' or 'npy'"),
+        ({"count": 1.5}, "--count: is 1.5, must be a whole number"),
+        ({"format": "hdf5"}, "--format: is 'hdf5', must be 'parquet', 'safetensors' or 'npy'"),
+        ({"provider": "tpu"}, "--provider: is 'tpu', must be 'auto', 'cpu' or 'cuda'"),
+        ({"max_errors": 0.01}, "--max-errors: is '0.01', must be a number of rows, or a share such as 0.1%"),
+        ({"shard": 1}, "--shard: is '1', must be I/N with I from 0 to N - 1, for example 0/3"),
+        ({"workers": -1}, "--workers: is -1, must be at least 0"),
     ],
 )
-def test_wrong_options_are_one_line(rows_file: Path, tmp_path: Path, tiny: Path, options: Any, line: str) -> None:  # noqa: ANN401
-    with pytest.raises(InvalidInput, match=line):
-        jobs.encode(rows_file, tmp_path / "out", package=tiny, **options)
+def test_wrong_values_are_named_as_the_command_names_them(
+    options: dict[str, object], line: str, tmp_path: Path, tiny: Path
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        jobs.sample(**({"count": 5, "out": tmp_path / "out", "package": tiny} | options))  # type: ignore[arg-type]
+    assert str(refused.value) == line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_number_of_errors_may_be_a_number(rows_file: Path, tmp_path: Path, tiny: Path) -> None:
+    assert jobs.encode(rows_file, tmp_path / "out", package=tiny, max_errors=3).is_done
+
+
+def test_an_array_is_no_source(tmp_path: Path, tiny: Path) -> None:
+    with pytest.raises(InvalidInput, match="source: must be a path or URL, or a list of them"):
+        jobs.encode(np.zeros((2, 4, 4, 1)), tmp_path / "out", package=tiny)  # type: ignore[arg-type]

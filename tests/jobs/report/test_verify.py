@@ -48,7 +48,10 @@ def _lose_spans(out: Path) -> None:
     [
         (_append, f"{FILE}: is not as it was written"),
         (lambda out: (out / FILE).unlink(), f"{FILE}: cannot be read: No such file or directory"),
-        (lambda out: (out / "_job" / "done" / "00002.json").unlink(), f"{FILE}: is not done"),
+        (
+            lambda out: (out / "_job" / "done" / "00002.json").unlink(),
+            f"1 of 7 partitions are not done (first: {FILE}): run",
+        ),
         (lambda out: (out / "_job" / "done" / "00002.json").write_text("{"), "is not what a job wrote"),
         (lambda out: (out / "part-9.parquet").touch(), "part-9.parquet: belongs to no partition of the plan"),
         (_overlap, "part-00001-of-00007.parquet: begins at row 100, which another partition has too"),

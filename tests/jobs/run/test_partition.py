@@ -185,7 +185,14 @@ def test_a_picture_that_changes_under_the_job_is_an_error(source: Path, tmp_path
     write_picture(source / "a" / "00.png", 77)
     from jobs.job import Shard
 
-    run("encode", source, out, tiny, ALL_MAY_FAIL._replace(shard=Shard(0, 1)), partition_rows=12)
+    run(
+        "encode",
+        source,
+        out,
+        tiny,
+        HowToRun(workers=1, shard=Shard(0, 1), allowance=Allowance(10**6)),
+        partition_rows=12,
+    )
     assert table_of(out)["error"][0].as_py() == "has changed since the job was planned: --update takes it"
 
 

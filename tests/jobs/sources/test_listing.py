@@ -32,7 +32,7 @@ def test_files_of_two_kinds_name_both(tmp_path: Path) -> None:
     folder = _touch(tmp_path, "a.npy", "b.parquet", "c.npy")
     names = Listing([str(folder)]).names()
     assert next(names) == "a.npy"
-    with pytest.raises(InvalidInput, match=r"b.parquet: is one of tables, a.npy one of arrays: give files of one kind"):
+    with pytest.raises(InvalidInput, match=r"b.parquet: is a table, a.npy is an array: give files of one kind"):
         next(names)
 
 

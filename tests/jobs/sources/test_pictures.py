@@ -102,7 +102,7 @@ def test_what_cannot_be_a_source_is_one_line(folder: Path, tmp_path: Path) -> No
         open_source([str(folder)], IMAGES, keep=("id",))
     (folder / "x.npy").write_bytes(b"")
     source = open_source([str(folder)], IMAGES)
-    with pytest.raises(InvalidInput, match=r"x.npy: is one of arrays, a/b/1.png one of pictures: give files of one"):
+    with pytest.raises(InvalidInput, match=r"x.npy: is an array, a/b/1.png is a picture: give files of one"):
         list(source.files())
     source.close()
 

@@ -161,7 +161,7 @@ def test_lists_of_whole_numbers_are_images(tmp_path: Path, read_all: ReadAll) ->
     pictures = NUMBERS.integers(0, 256, (5, 16))
     path = parquet(tmp_path / "a.parquet", {"pixels": pa.array(pictures.tolist()), "label": [*range(5)]})
     assert read_all(path, IMAGES).rows.reshape(5, 16).tolist() == pictures.tolist()
-    with pytest.raises(InvalidInput, match=r"holds a table, the model takes images of shape \[4, 4, 1\]$"):
+    with pytest.raises(InvalidInput, match=r"images of shape \[4, 4, 1\]: name the 16 columns of pixels by --columns$"):
         open_source([str(parquet(tmp_path / "b.parquet", COLUMNS))], IMAGES)
 
 
