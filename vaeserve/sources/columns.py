@@ -137,7 +137,7 @@ def check_text(chunks: Iterable[bytes], name: str) -> None:
     """Makes sure that all of a file is UTF-8. Arrow would not tell the line.
 
     Raises:
-        InvalidInput: named as told; it is not.
+        InvalidInput: named by `name`; it is not.
     """
     decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
     for chunk in chain(chunks, (b"",)):  # the last one tells of a letter that is cut

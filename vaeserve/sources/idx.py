@@ -57,7 +57,7 @@ def idx_shape(file: BinaryIO, name: str, dimensions: int) -> tuple[int, ...]:
     """Returns what the header of an open file tells; the values follow it.
 
     Raises:
-        InvalidInput: named as told; the file is of another kind, or is cut short.
+        InvalidInput: named by `name`; the file is of another kind, or is cut short.
     """
     head = file.read(4 + 4 * dimensions)
     magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))

@@ -61,7 +61,7 @@ def parse_picture(content: bytes, name: str, wanted: Wanted) -> Pixels:
     """Returns a picture's pixels as `read_picture` does, from what its file holds.
 
     Raises:
-        InvalidInput: named as told; it is not an intact PNG, JPEG or WebP, or cannot be brought to what is wanted.
+        InvalidInput: named by `name`; it is not an intact PNG, JPEG or WebP, or cannot be brought to what is wanted.
     """
     try:
         file = _parse_header(content)

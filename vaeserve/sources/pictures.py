@@ -60,7 +60,7 @@ def fit_picture(content: bytes, name: str, spec: DataSpec) -> AnyArray | bytes:
     """Returns a picture as a row, fitted as the model tells; as it is, but checked, where the model does not tell.
 
     Raises:
-        InvalidInput: named as told; the picture is bad or does not fit the model.
+        InvalidInput: named by `name`; the picture is bad or does not fit the model.
     """
     if spec.image_fit is None:
         if takes_images(spec):
@@ -73,7 +73,7 @@ def picture_row(content: bytes, name: str, spec: DataSpec) -> AnyArray:
     """Returns a picture as a row, fitted as the model tells; where it does not tell, decoded as the service decodes it.
 
     Raises:
-        InvalidInput: named as told; the picture is bad or does not fit the model.
+        InvalidInput: named by `name`; the picture is bad or does not fit the model.
     """
     if spec.image_fit is None:
         return to_rows(decode_image(content, name, spec), spec)
