@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from jobs.job import run_job
 from jobs.options import job_parser, read_job
@@ -38,7 +39,7 @@ def _compute(options: argparse.Namespace) -> int:
         return _stopped(options.out, _INTERRUPTED)
     except TooManyErrors as exc:
         print(f"vae: {exc}; the first:", file=sys.stderr)
-        _list_errors(exc.errors)
+        _list_errors(exc.errors, sys.stderr)
         return _TOO_MANY_ERRORS
     _tell(options.out, summary, is_json=options.json)
     return 0
@@ -63,10 +64,10 @@ def _stopped(out: Path, code: int) -> int:
     return code
 
 
-def _list_errors(errors: Sequence[RowError]) -> None:
+def _list_errors(errors: Sequence[RowError], stream: TextIO) -> None:
     for error in errors:
         where = f" ({printable(error.source)}, row {error.source_row})" if error.source else ""
-        print(f"  row {error.row:,}{where}: {printable(error.reason)}", file=sys.stderr)
+        print(f"  row {error.row:,}{where}: {printable(error.reason)}", file=stream)
 
 
 def _tell(out: Path, summary: Summary, *, is_json: bool) -> None:
@@ -95,7 +96,7 @@ def _status(options: argparse.Namespace) -> int:
     _tell(options.out, summarize(folder, plan), is_json=options.json)
     if options.errors:
         for marker in folder.markers(plan):
-            _list_errors(marker.errors)
+            _list_errors(marker.errors, sys.stderr if options.json else sys.stdout)
     return 0
 
 

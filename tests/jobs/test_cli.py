@@ -54,7 +54,7 @@ def test_errors_are_listed_and_end_the_job_with_a_code_of_their_own(
     assert run([*arguments, "--max-errors", "50%"]) == 0
     capsys.readouterr()
     assert run(["job", "status", str(tmp_path / "out"), "--errors"]) == 0
-    assert "row 3 (3.png, row 0): is not a PNG, JPEG or WebP" in capsys.readouterr().err
+    assert "row 3 (3.png, row 0): is not a PNG, JPEG or WebP" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
