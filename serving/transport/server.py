@@ -63,15 +63,19 @@ class Server:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Turns NOT_SERVING, then refuses new calls and lets those in flight finish within the grace period."""
+        """Turns NOT_SERVING, then takes no new calls and lets those in flight finish within the grace period.
+
+        gRPC stops listening, and tells open connections to go elsewhere (GOAWAY). Clients and proxies then send their
+        next call to another server by themselves, which an answer of UNAVAILABLE would not make them do.
+        """
         was_ready = self.is_ready
         await self._set_ready(False)
         if was_ready:
             await asyncio.sleep(self._drain_seconds)
-        is_done = await self._calls.finish(self._grace_seconds)
+        stopping = asyncio.ensure_future(self._server.stop(self._grace_seconds + _FLUSH_SECONDS))
+        await self._calls.finish(self._grace_seconds)
         self._health.stopping.set()
         # gRPC's own stop also waits for idle connections, and up to 20 s for a caller who no longer reads.
-        stopping = asyncio.ensure_future(self._server.stop(_FLUSH_SECONDS if is_done else 0))
         await asyncio.wait([stopping], timeout=2 * _FLUSH_SECONDS)
 
     async def ready(self) -> None:

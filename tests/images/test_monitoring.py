@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.containers import Deployment, Load, docker
+from tests.support.containers import Deployment, docker
+from tests.support.load import Load
 from tests.support.servers import ROOT, until
 
 _DASHBOARD = ROOT / "deploy" / "monitoring" / "grafana" / "dashboards" / "vaeserve.json"

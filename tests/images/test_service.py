@@ -10,7 +10,8 @@ import pytest
 import trustme
 from numpy.typing import NDArray
 
-from tests.support.containers import Deployment, Load, docker, inspect
+from tests.support.containers import Deployment, docker, inspect
+from tests.support.load import Load
 from tests.support.servers import ROOT, until
 from vaeserve import Client
 from vaeserve.errors import CallError

@@ -3,21 +3,13 @@
 import json
 import os
 import subprocess
-import threading
-import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-
-import grpc
+from typing import Any
 
 from tests.support.servers import ROOT, until
-from vaeserve.v1 import vae_pb2 as pb
-from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 IMAGES = {"serving": "vaeserve", "training": "vaeserve-training", "job": "vaeserve-jobs"}
 """Image of each service of compose that is built here."""
@@ -110,48 +102,6 @@ class Deployment:
     def logs(self, service: str) -> str:
         """Returns all that a service has printed."""
         return self.compose("logs", "--no-log-prefix", service).stdout
-
-
-class Load:
-    """One-row calls without retries, from some threads, while the context lasts."""
-
-    def __init__(self, target: str, callers: int = 4) -> None:
-        self.codes: Counter[str] = Counter()
-        """How often each status was answered."""
-        self.fingerprints: Counter[str] = Counter()
-        """How often each model answered."""
-        self._target = target
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._call, args=(seed,)) for seed in range(callers)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        until(lambda: self.codes["OK"] > 20)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    @property
-    def failed(self) -> int:
-        """Number of calls that were not answered."""
-        return self.codes.total() - self.codes["OK"]
-
-    def _call(self, seed: int) -> None:
-        with grpc.insecure_channel(self._target, options=[("grpc.enable_retries", 0)]) as channel:
-            stub = VaeServiceStub(channel)
-            while not self._stop.is_set():
-                try:
-                    reply = stub.Sample(pb.SampleRequest(count=1, seed=seed), timeout=30)
-                except grpc.RpcError as exc:
-                    self.codes[exc.code().name] += 1
-                    time.sleep(0.05)
-                else:
-                    self.codes["OK"] += 1
-                    self.fingerprints[reply.fingerprint] += 1
 
 
 @contextmanager

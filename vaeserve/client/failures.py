@@ -57,9 +57,16 @@ class StreamFailure(grpc.RpcError):
 
     @classmethod
     def of_stream(cls, error: grpc.RpcError) -> "StreamFailure":
-        """Returns the failure of a broken stream, and of each call that it left without an answer."""
+        """Returns the failure of a broken stream, and of each call that it left without an answer.
+
+        If a proxy cuts a stream off, because its server died, gRPC reports INTERNAL. That is a broken connection too.
+        The server's own INTERNAL comes with trailers.
+        """
         failed = cast(_FailedCall, error)
-        failure = cls(failed.code(), failed.details() or "", failed.trailing_metadata() or ())
+        code, trailers = failed.code(), failed.trailing_metadata() or ()
+        if code is grpc.StatusCode.INTERNAL and not trailers:
+            code = grpc.StatusCode.UNAVAILABLE
+        failure = cls(code, failed.details() or "", trailers)
         failure.__cause__ = error
         return failure
 

@@ -54,6 +54,27 @@ def test_a_reply_without_an_answer_is_no_success() -> None:
     assert "neither an answer that this client knows nor an error" in failure.details()
 
 
+class _Cut(grpc.RpcError):
+    """What gRPC reports when a stream is reset; with the trailers of a server's own answer, or without any."""
+
+    def __init__(self, trailers: tuple[tuple[str, str], ...]) -> None:
+        self._trailers = trailers
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.INTERNAL
+
+    def details(self) -> str:
+        return "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))"
+
+    def trailing_metadata(self) -> tuple[tuple[str, str], ...]:  # type: ignore[override]  # plain pairs do
+        return self._trailers
+
+
+def test_a_stream_that_a_proxy_cut_off_is_opened_again() -> None:
+    assert StreamFailure.of_stream(_Cut(())).is_passing
+    assert not StreamFailure.of_stream(_Cut((("x-request-id", "1"),))).is_passing
+
+
 def test_overload_is_retried_when_the_server_says_when(server: "Server", client: Client) -> None:
     server.script.before = [
         server.refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "queue is full", retry_info(0.05)),
