@@ -107,7 +107,7 @@ def run_job(
         VaeError: the job cannot begin or go on; one line says why.
     """
     if how.ray is not None:  # before the source is read
-        from jobs.run.cluster import check_cluster
+        from jobs.run.cluster_check import check_cluster
 
         check_cluster(how.ray)
     for path in (*request.addresses, out.absolute(), engine.package or ""):

@@ -35,7 +35,7 @@ def open_job(begin: Begin) -> Job:
     settings = plan.settings
     spec = rows_of_source(settings.verb, plan.model)
     source = None if plan.source is None else open_source(plan.source.addresses, spec, settings.columns, settings.keep)
-    return Job(folder, plan, source, open_computer(begin.engine, plan.model, settings), _versions())
+    return Job(folder, plan, source, open_computer(begin.engine, plan.model, settings), versions())
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def _send(out: BinaryIO, message: Record) -> None:
         os._exit(0)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Returns the versions of the libraries that have a part in the bytes."""
     installed = {}
     for name in _LIBRARIES:
