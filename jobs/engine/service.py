@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from jobs.engine.answers import (
     answer_columns,
     blank_columns,
     joined,
-    rows_of,
     scores_of,
 )
+from jobs.engine.pieces import Pieces
 from jobs.settings import JobSettings, ModelFacts
 from vaeserve.client.blocking import Client
 from vaeserve.client.description import Model
@@ -33,6 +34,7 @@ ServiceResult = Encoded | Decoded | Reconstructed | Sampled
 
 _PAUSE_SECONDS = 1.0
 _MAXIMUM_SLICE_ROWS = 8192
+_CALLS_AHEAD = 4  # of a service that draws, which has no stream of several calls
 
 
 class ServiceComputer:
@@ -49,8 +51,7 @@ class ServiceComputer:
         self._client, self._model, self._settings = client, facts, settings
         self._patience_seconds = patience_seconds
         self._route: dict[str, Any] = {"model": facts.name, "version": facts.version}
-        widest = max(facts.data.bytes_of(1, "float32"), facts.latent.bytes_of(1))
-        self._slice_rows = rows_within(widest, _MAXIMUM_SLICE_ROWS, MESSAGE_BYTES)
+        self._slice_rows = rows_within(_widest(settings, facts), _MAXIMUM_SLICE_ROWS, MESSAGE_BYTES)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -63,7 +64,7 @@ class ServiceComputer:
             CallError: the service refuses the rows, or did not answer in time.
             PreconditionFailed: it serves another pair.
         """
-        pieces = _Pieces(work, self._slice_rows, counts_on=self._settings.is_drawn)
+        pieces = Pieces(work, self._slice_rows, counts_on=self._settings.is_drawn)
         last_answer = time.monotonic()
         while (position := pieces.position()) is not None:
             try:
@@ -84,7 +85,7 @@ class ServiceComputer:
         """Yields the results of the slices, over one stream."""
         settings, client = self._settings, self._client
         if first.rows is None:
-            return (self._one(piece) for piece in slices)
+            return self._ahead(slices)
         rows: Iterator[Any] = (piece.rows for piece in slices)
         options: dict[str, Any] = self._options(first)
         if settings.verb == "encode":
@@ -92,6 +93,17 @@ class ServiceComputer:
         if settings.verb == "reconstruct":
             return client.reconstruct_stream(rows, **options)
         return client.decode_stream(rows, **options)
+
+    def _ahead(self, slices: Iterator[Work]) -> Iterator[ServiceResult]:
+        """Yields the results of calls, of which some are on their way at once."""
+        with ThreadPoolExecutor(_CALLS_AHEAD) as threads:
+            calls: deque[Future[ServiceResult]] = deque()
+            for piece in slices:
+                calls.append(threads.submit(self._one, piece))
+                if len(calls) == _CALLS_AHEAD:
+                    yield calls.popleft().result()
+            while calls:
+                yield calls.popleft().result()
 
     def _one(self, piece: Work) -> ServiceResult:
         """Returns the result of one call."""
@@ -136,54 +148,10 @@ class ServiceComputer:
         return {OUTPUT: result.output}
 
 
-class _Pieces:
-    """Work that is on its way, and how far it is answered.
-
-    Args:
-        work: all of it.
-        slice_rows: rows of a message.
-        counts_on: whether a stream numbers its rows, so that it can hold only work whose addresses follow each other.
-    """
-
-    def __init__(self, work: Iterable[Work], slice_rows: int, *, counts_on: bool) -> None:
-        self._work, self._slice_rows, self._counts_on = iter(work), slice_rows, counts_on
-        self._waiting: deque[Work] = deque()  # without an answer, or with some
-        self._parts: list[Answers] = []  # of the first that waits
-        self._done = 0  # rows of the first that waits
-
-    def position(self) -> Work | None:
-        """Returns what is left of the first piece without all answers; None: everything is answered."""
-        if not self._waiting and (piece := next(self._work, None)) is not None:
-            self._waiting.append(piece)
-        return self._waiting[0].part(self._done, self._waiting[0].size) if self._waiting else None
-
-    def slices(self) -> Iterator[Work]:
-        """Yields what one stream can hold of all that is not answered now or still to be read, a slice at a time."""
-        end = None
-        for piece in self._unanswered():
-            if self._counts_on and end not in (None, piece.first_row):
-                return
-            end = piece.first_row + piece.size
-            for start in range(0, piece.size, self._slice_rows):
-                yield piece.part(start, min(start + self._slice_rows, piece.size))
-
-    def answered(self, answers: Answers) -> Iterator[Answers]:
-        """Takes the answers to the next rows, which lie in one piece; yields those of the piece if it is complete."""
-        self._parts.append(answers)
-        self._done += rows_of(answers)
-        if self._done == self._waiting[0].size:
-            parts, self._parts, self._done = self._parts, [], 0
-            self._waiting.popleft()
-            yield joined(parts)
-
-    def _unanswered(self) -> Iterator[Work]:
-        done = self._done
-        for piece in [*self._waiting]:
-            yield piece.part(done, piece.size)
-            done = 0
-        for piece in self._work:
-            self._waiting.append(piece)
-            yield piece
+def _widest(settings: JobSettings, facts: ModelFacts) -> int:
+    """Returns how many bytes a row takes in the larger of a request and its reply."""
+    data = facts.data.bytes_of(1, "float32" if settings.output == "expectation" else None)
+    return max(data, 2 * facts.latent.bytes_of(1) if settings.output == "moments" else facts.latent.bytes_of(1))
 
 
 def facts_of(model: Model, *, has_likelihood: bool) -> ModelFacts:

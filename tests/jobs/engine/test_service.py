@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs.engine.answers import Work
+from jobs.engine.opening import open_computer, plan_engine
+from jobs.engine.package import PackageComputer, open_package
 from jobs.job import Allowance, HowToRun, run_job
 from jobs.plan.request import JobRequest
 from jobs.python import engine_of
@@ -15,6 +18,8 @@ from jobs.run.progress import Speaker
 from tests.support.jobs import faults, hashes, run, table_of
 from tests.support.make_float_package import make
 from tests.support.servers import RunningServer, StartServer, until
+from vaeserve.client.blocking import Client
+from vaeserve.client.results import Sampled
 from vaeserve.package.row_spec import Array
 
 
@@ -49,6 +54,30 @@ def test_a_service_gives_the_bytes_of_its_package(
     run(verb, () if source is None else source, tmp_path / "own", tiny, **asked)
     assert hashes(tmp_path / "served") == hashes(tmp_path / "own")
     assert faults(tmp_path / "served") == []
+
+
+def test_calls_that_draw_are_on_their_way_at_once(
+    server: RunningServer, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw, together, first_rows = Client.sample, threading.Barrier(2), list[int]()
+
+    def sample(client: Client, count: int, **options: Any) -> Sampled:  # noqa: ANN401
+        first_rows.append(options["first_row"])
+        if options["first_row"] < 2 * 8192:
+            together.wait(60)
+        return draw(client, count, **options)
+
+    monkeypatch.setattr(Client, "sample", sample)
+    choice = engine_of({"target": server.target})
+    facts = plan_engine(choice, "sample", 1, 64).facts
+    settings = JobRequest(verb="sample", count=20_000, seed=5).settings(facts, 64)
+    computer = open_computer(choice, facts, settings)
+    (answers,) = computer.answers([Work(0, 20_000, None)])
+    computer.close()
+    assert sorted(first_rows) == [0, 8192, 16_384]
+    opened = open_package(tiny, "cpu", 1, 64)
+    (expected,) = PackageComputer(opened, settings).answers([Work(0, 20_000, None)])
+    assert answers.columns["output"].tobytes() == expected.columns["output"].tobytes()
 
 
 def test_latents_are_decoded_by_a_service(server: RunningServer, rows_file: Path, tmp_path: Path, tiny: Path) -> None:
@@ -113,8 +142,6 @@ def test_a_service_that_stays_away_ends_the_job_which_goes_on_later(
 def test_another_pair_under_the_same_name_ends_the_job(
     start_server: StartServer, rows_file: Path, tmp_path: Path, port: str
 ) -> None:
-    from jobs.engine.answers import Work
-    from jobs.engine.opening import open_computer
     from jobs.plan.folder import JobFolder
 
     server = start_server("--port", port)
