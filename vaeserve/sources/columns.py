@@ -130,7 +130,8 @@ def arrow_errors(path: PurePath | str) -> Iterator[None]:
         if isinstance(exc, OSError) and exc.strerror:
             raise InvalidInput(printable(path), f"cannot be read: {exc.strerror}") from exc
         detail = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
-        raise InvalidInput(printable(path), f"is not an intact {PurePath(path).suffix} file: {printable(detail[:200])}") from exc
+        kind = PurePath(path).suffix
+        raise InvalidInput(printable(path), f"is not an intact {kind} file: {printable(detail[:200])}") from exc
 
 
 def check_text(chunks: Iterable[bytes], name: str) -> None:
