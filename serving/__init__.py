@@ -15,9 +15,10 @@
 
 What all of them use:
 
+    tracing      the traces that calls belong to, and spans
     interrupt    how a batch that nobody wants any more is stopped
     turns        how much of a turn of the event loop short pieces of work may take
     tally        what is counted
     cpus         how many processors this process may use
-    settings     every setting, from flags and VAE_... variables; the only reader of the environment
+    settings     every setting, from flags and VAE_... variables
 """

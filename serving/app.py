@@ -21,6 +21,7 @@ from serving.settings import Settings
 from serving.telemetry.http_port import Page, serve_http
 from serving.telemetry.logs import announce
 from serving.telemetry.metrics import Sources, metrics_page
+from serving.tracing.starting import start_spans
 from serving.transport.answering import Answering
 from serving.transport.server import Server
 from serving.turns import Turns
@@ -30,6 +31,7 @@ from vaeserve.errors import EngineFailure
 
 _log = logging.getLogger(__name__)
 
+_EXPORT_SECONDS = 2.0  # at the end, for the spans that are left
 _TURN_SECONDS = 5.0  # opening a large graph holds up the event loop for a fraction of a second
 
 
@@ -49,7 +51,8 @@ async def run(settings: Settings) -> None:
     turns = Turns()
     reloader = Reloader(settings, models, Device(settings.executors or available_cpus(), turns))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
-    answering = Answering(settings.held_bytes)
+    spans = start_spans(os.environ)
+    answering = Answering(settings.held_bytes, spans)
     with closing(Images(available_cpus())) as images:
         services = [vae_service(models, images, settings.stream_bytes, answering, turns)]
         server = Server(services, answering, settings)
@@ -69,6 +72,8 @@ async def run(settings: Settings) -> None:
                 await _keep_going(stop, reloader, server, answering)
             _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
             _on_signals(_exit_now)
+    if spans:  # an exporter whose collector does not answer would wait for half a minute
+        await asyncio.wait([asyncio.create_task(asyncio.to_thread(spans.close))], timeout=_EXPORT_SECONDS)
     _log.info("stopped")
     _exit_now()
 

@@ -7,6 +7,7 @@ forming        when a free device starts the next batch, and what that batch hol
 gathering      whether calls come in crowds, and the turns that bring a crowd together
 line           the calls that wait, in two classes, and how the rows of a batch are chosen from them
 batch          the pieces of calls that run together
+batch_spans    what the spans of recorded calls hear of their batches
 executor       runs batches, gives every call its own answer
 device         the slots that batches run in, and the threads that run them
 batch_times    how long batches take, and when waiting rows are likely to be answered

@@ -10,7 +10,7 @@ from serving.interrupt import Interrupt
 class Batch(Generic[R, A]):
     """Pieces that run together."""
 
-    __slots__ = ("interrupt", "is_backlogged", "pieces", "rows", "unwanted", "wanted")
+    __slots__ = ("interrupt", "is_backlogged", "pieces", "rows", "started", "unwanted", "wanted")
 
     def __init__(self, pieces: Sequence[Piece[R, A]], *, is_backlogged: bool = False) -> None:
         self.pieces = pieces
@@ -23,6 +23,8 @@ class Batch(Generic[R, A]):
         """Number of rows that run."""
         self.is_backlogged = is_backlogged
         """Whether another full batch waited behind it when it was formed."""
+        self.started = 0.0
+        """When it began to run, on the monotonic clock; 0: not yet."""
         self.interrupt = Interrupt()
 
     def leave_out_unwanted(self, now: float) -> None:

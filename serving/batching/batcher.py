@@ -21,6 +21,7 @@ from serving.batching.forming import Forming
 from serving.batching.gathering import QUIET_TURNS
 from serving.batching.line import Line
 from serving.tally import BatchTally
+from serving.tracing.current import current_span
 from vaeserve.errors import ShuttingDown
 
 _log = logging.getLogger(__name__)
@@ -131,6 +132,9 @@ class Batcher(Generic[R, A]):
             call.deadline = now + timeout_seconds
         if self._wait_seconds:
             call.start_by = now + min(self._wait_seconds, (call.deadline - now) / 2)
+        if span := current_span.get():
+            call.spans = span.queue(len(rows))
+            call.future.add_done_callback(call.spans.end)
         if self._forming.take_alone(len(rows)):
             self._run_alone(call)
             return call.future

@@ -3,7 +3,10 @@
 import asyncio
 import math
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, Self, TypeVar
+
+if TYPE_CHECKING:
+    from serving.tracing.spans import RowsSpans
 
 
 class CuttableRows(Protocol):
@@ -57,6 +60,8 @@ class Call(Generic[R, A]):
     queued_seconds: float = 0.0
     running_seconds: float = 0.0
     batch_rows: int = 0
+    spans: "RowsSpans | None" = None
+    """Of a call that is recorded."""
 
     def __post_init__(self) -> None:
         self.waiting = self.unanswered = len(self.rows)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from serving.batching.batch import Batch, halves
+from serving.batching.batch_spans import note_begin, note_end, note_left_out
 from serving.batching.batch_times import BatchTimes
 from serving.batching.call import A, Answer, Call, Piece, R
 from serving.batching.device import Device
@@ -91,16 +92,18 @@ class Executor(Generic[R, A]):
             self._report(batch, exc)
 
     def _compute_here(self, batch: Batch[R, A]) -> None:
-        started = time.monotonic()
+        batch.started = started = time.monotonic()
         answers = self._run([piece.rows for piece in batch.wanted], None)
         self._deliver(batch, answers, started, time.monotonic() - started)
 
     async def _compute_on_thread(self, batch: Batch[R, A]) -> None:
         self._running.add(batch)
+        note_begin(batch)
         try:
             answers, started, ended = await self._device.run(self._compute, batch)
         finally:
             self._running.discard(batch)
+            note_left_out(batch)
             for piece in batch.unwanted:
                 self._drop(piece)
         if batch.wanted:
@@ -108,7 +111,7 @@ class Executor(Generic[R, A]):
 
     def _compute(self, batch: Batch[R, A]) -> tuple[Sequence[A | NonFiniteOutput], float, float]:
         """Runs what is still wanted of a batch, on a thread. Returns the answers, and when it began and ended."""
-        started = time.monotonic()
+        batch.started = started = time.monotonic()
         batch.leave_out_unwanted(started)
         answers = self._run([piece.rows for piece in batch.wanted], batch.interrupt) if batch.wanted else []
         return answers, started, time.monotonic()
@@ -125,6 +128,7 @@ class Executor(Generic[R, A]):
         self, batch: Batch[R, A], answers: Sequence[A | NonFiniteOutput], started: float, seconds: float
     ) -> None:
         now = time.monotonic()
+        note_end(batch, started + seconds)
         self._times.learn(batch.rows, seconds)
         self._tally.running_seconds.observe(seconds)
         self._tally.batch_rows.observe(batch.rows)
@@ -148,12 +152,14 @@ class Executor(Generic[R, A]):
 
     async def _halve(self, batch: Batch[R, A]) -> None:
         """Retries a batch that ran out of memory, once, in two halves."""
+        note_end(batch, time.monotonic(), "out of memory, tried again in two halves")
         _log.warning("a batch of %d rows ran out of memory, trying again in two halves", batch.rows)
         self._tally.halved_batches += 1
         for half in halves(batch.wanted, batch.rows // 2):
             await self._try(Batch(half), is_half=True)
 
     def _give_up(self, batch: Batch[R, A], error: OutOfMemory) -> None:
+        note_end(batch, time.monotonic(), str(error))
         _log.error("a batch of %d rows ran out of memory", batch.rows)
         self._tally.failed_batches += 1
         _fail_all(batch, OutOfMemory, str(error))
@@ -161,13 +167,16 @@ class Executor(Generic[R, A]):
     def _report(self, batch: Batch[R, A], error: Exception) -> None:
         """Fails a batch's calls and logs why, unless it was stopped because all their callers are gone."""
         if batch.interrupt.is_set:
+            note_end(batch, time.monotonic(), "stopped: all its callers have left")
             self._tally.wasted_rows += batch.rows
             return
         self._tally.failed_batches += 1
         is_ours = isinstance(error, VaeError)
+        message = str(error) if is_ours else "the batch failed"
+        note_end(batch, time.monotonic(), message)
         cause = error.__cause__ if is_ours else error
         _log.error("a batch of %d calls failed: %s", len(batch.wanted), error, exc_info=cause)
-        _fail_all(batch, EngineFailure, str(error) if is_ours else "the batch failed")
+        _fail_all(batch, EngineFailure, message)
 
 
 def _answer(call: Call[R, A]) -> Answer[A]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import grpc
 
-from serving.transport.request_ids import current_request_id
+from serving.transport.request_ids import RequestId, current_request_id
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -56,7 +56,9 @@ class _Bounded(logging.Filter):
     A place is a line of the code, so the memory of the filter is bounded too.
     """
 
-    _CAUSED_BY_CALLERS = re.compile(r"(grpc|asyncio)(\..*)?|root|serving\.(transport\.status|batching\.executor)")
+    _CAUSED_BY_CALLERS = re.compile(
+        r"(grpc|asyncio|opentelemetry)(\..*)?|root|serving\.(transport\.status|batching\.executor)"
+    )
     _LINES = 10
     _SECONDS = 60.0
 
@@ -81,7 +83,7 @@ class _Bounded(logging.Filter):
 
 
 class _Text(logging.Formatter):
-    """`12:00:00 ERROR   message [request id]` on one line, and the traceback below."""
+    """`12:00:00 ERROR   message [request id] trace_id=... span_id=...` on one line, and the traceback below."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
@@ -89,7 +91,11 @@ class _Text(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, the name is logging's
         line = _escaped(super().formatMessage(record))
         request_id = _request_id_of(record)
-        return line if request_id is None else f"{line} [{request_id}]"
+        if request_id is None:
+            return line
+        trace = request_id.trace
+        ids = "" if trace is None else f" trace_id={trace.trace_id} span_id={trace.span_id}"
+        return f"{line} [{request_id}]{ids}"
 
     def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802, the name is logging's
         return "\n".join(map(_escaped, super().formatException(ei).split("\n")))
@@ -103,21 +109,25 @@ def _escaped(line: str) -> str:
 
 
 class _Json(logging.Formatter):
-    """One object a line, with `request_id` and `exception` where there is one."""
+    """One object a line, with `request_id`, `trace_id`, `span_id` and `exception` where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC)
+        request_id = _request_id_of(record)
+        trace = None if request_id is None else request_id.trace
         fields = {
             "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            "request_id": _request_id_of(record),
+            "request_id": None if request_id is None else str(request_id),
+            "trace_id": None if trace is None else trace.trace_id,
+            "span_id": None if trace is None else trace.span_id,
             "exception": self.formatException(record.exc_info) if record.exc_info else None,
         }
         return json.dumps({key: value for key, value in fields.items() if value is not None})
 
 
-def _request_id_of(record: logging.LogRecord) -> str | None:
-    request_id = getattr(record, "request_id", None) or current_request_id()
-    return None if request_id is None else str(request_id)
+def _request_id_of(record: logging.LogRecord) -> RequestId | None:
+    request_id: RequestId | None = getattr(record, "request_id", None)
+    return current_request_id() if request_id is None else request_id

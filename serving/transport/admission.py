@@ -1,10 +1,12 @@
 """Admission: what every call passes before its method is looked up and its request is read."""
 
 import logging
+from collections.abc import Sequence
 
 import grpc
 
 from serving.tally import CallTally
+from serving.tracing.trace_context import PARENT_KEY, STATE_KEY, TraceContext, read_trace_context
 from serving.transport.in_flight import Calls
 from serving.transport.request_ids import KEY, RequestId, identify
 from serving.transport.status import Refusal, refusal_of
@@ -38,13 +40,15 @@ class CallAdmission(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
         """Returns a method that refuses the call; None if the call is admitted."""
-        sent = authorization = None
+        sent = authorization = caller = None
         for key, value in handler_call_details.invocation_metadata:
             if key == KEY:
                 sent = str(value)
             elif key == "authorization":
                 authorization = str(value)
-        request_id = identify(sent)
+            elif key == PARENT_KEY:
+                caller = _trace_context(handler_call_details.invocation_metadata)
+        request_id = identify(sent, caller)
         if handler_call_details.method.startswith(_OPEN_TO_ALL):
             return None
         try:
@@ -69,3 +73,8 @@ def _refusing(refusal: Refusal, request_id: RequestId) -> "grpc.RpcMethodHandler
         context.set_trailing_metadata((*refusal.trailers, *request_id.trailers))
 
     return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _trace_context(metadata: Sequence[tuple[str, str | bytes]]) -> TraceContext | None:
+    parents, states = ([str(value) for key, value in metadata if key == wanted] for wanted in (PARENT_KEY, STATE_KEY))
+    return read_trace_context(parents, states)

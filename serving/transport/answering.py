@@ -1,14 +1,14 @@
 """Answering: what surrounds every method of every service.
 
-A call's message is read, the call and the memory that it holds are counted, lines of the log get its request id, and
-its error becomes a gRPC status.
+A call's message is read, the call and the memory that it holds are counted, lines of the log get its request id, its
+span begins and ends, and its error becomes a gRPC status.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -19,10 +19,14 @@ from serving.transport.heap import Heap
 from serving.transport.held import CallMemory, Held
 from serving.transport.in_flight import Calls
 from serving.transport.reading import Reading, Received
+from serving.transport.recording import begin_span
 from serving.transport.request_ids import RequestId, follow
 from serving.transport.services import AnswerStream, AnswerUnary, Method, Service
 from serving.transport.status import Refusal, refuse
 from vaeserve.errors import InvalidInput, ShuttingDown
+
+if TYPE_CHECKING:
+    from serving.tracing.spans import Spans
 
 _CALL_BYTES = 4096  # of memory that a call takes beside its messages, in gRPC and here
 _CANCEL_SECONDS = 5.0  # by then gRPC has cancelled the handler of a call whose caller left
@@ -35,9 +39,11 @@ class Answering:
 
     Args:
         held_bytes: maximum memory that callers may hold.
+        spans: makes the spans of calls; None: there are none.
     """
 
-    def __init__(self, held_bytes: int) -> None:
+    def __init__(self, held_bytes: int, spans: "Spans | None" = None) -> None:
+        self.spans = spans
         self.held = Held(held_bytes)
         self.heap = Heap(self.held)
         self.reading = Reading(self.held, self.heap)
@@ -51,20 +57,21 @@ class Answering:
         All are registered as streams of requests, so that their messages are read here: of others gRPC reads the
         message itself, and nobody can give up on one that fills the memory.
         """
-        return {name: self._handler(name, method) for name, method in service.methods.items()}
+        return {name: self._handler(service.name, name, method) for name, method in service.methods.items()}
 
-    def _handler(self, name: str, method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
+    def _handler(self, service: str, name: str, method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
         if method.stream is not None:
             register, answer = grpc.stream_stream_rpc_method_handler, self._stream(name, method.stream)
         else:
             assert method.unary is not None, f"nothing answers {name}. This is a bug."
-            register, answer = grpc.stream_unary_rpc_method_handler, self._unary(name, method.unary)
+            register, answer = grpc.stream_unary_rpc_method_handler, self._unary(service, name, method.unary)
         return register(answer, request_deserializer=_receive(method.parse), response_serializer=method.serialize)
 
-    def _unary(self, name: str, method: AnswerUnary) -> _Handler:
+    def _unary(self, service: str, name: str, method: AnswerUnary) -> _Handler:
         async def answer(requests: object, context: Context) -> object:
             request_id = follow(name, context)
-            started, code = time.monotonic(), grpc.StatusCode.CANCELLED
+            span = begin_span(self.spans, f"{service}/{name}", request_id) if self.spans else None
+            started, code, message = time.monotonic(), grpc.StatusCode.CANCELLED, ""
             self.calls.open += 1
             memory = None
             try:
@@ -84,11 +91,13 @@ class Answering:
                 raise
             except Exception as exc:
                 refusal = refuse(name, exc, request_id)
-                code = refusal.code
+                code, message = refusal.code, refusal.message
             finally:
                 if memory is None:
                     self.calls.open -= 1
                 self.tally.count(name, "unary", code.name, time.monotonic() - started)
+                if span is not None:
+                    span.end(code.name, message)
             # gRPC keeps the error that abort raises, and with it this frame, until the garbage collector runs.
             request = None
             return await _abort(context, refusal, request_id)

@@ -6,11 +6,16 @@ import re
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
+from serving.tracing.current import current_span
+from serving.tracing.trace_context import TraceContext
 from serving.transport.context import Context
+
+if TYPE_CHECKING:
+    from serving.tracing.spans import CallSpan
 
 _log = logging.getLogger(__name__)
 
@@ -26,18 +31,27 @@ class _Ended(Protocol):
 
 
 class RequestId:
-    """The id of one call: the caller's, or one that is made when it is first needed."""
+    """The id of one call: the caller's, or one that is made when it is first needed; and the trace beside it."""
 
-    __slots__ = ("_text", "is_callers")
+    __slots__ = ("_text", "caller", "is_callers", "span")
 
-    def __init__(self, sent: str | None) -> None:
+    def __init__(self, sent: str | None, caller: TraceContext | None = None) -> None:
         self._text = sent if sent is not None and _SANE.fullmatch(sent) else None
         self.is_callers = self._text is not None
+        self.caller = caller
+        """Which trace the caller's call belongs to."""
+        self.span: CallSpan | None = None
+        """Of the call, if it is recorded."""
 
     def __str__(self) -> str:
         if self._text is None:
             self._text = f"{random.getrandbits(64):016x}"
         return self._text
+
+    @property
+    def trace(self) -> "CallSpan | TraceContext | None":
+        """What has the `trace_id` and `span_id` of the call: its own span, or else its caller's."""
+        return self.span or self.caller
 
     @property
     def trailers(self) -> tuple[tuple[str, str]]:
@@ -53,20 +67,21 @@ def current_request_id() -> RequestId | None:
     return _current.get()
 
 
-def identify(sent: str | None) -> RequestId:
+def identify(sent: str | None, caller: TraceContext | None = None) -> RequestId:
     """Sets the id of this task's call."""
-    request_id = RequestId(sent)
+    request_id = RequestId(sent, caller)
     _current.set(request_id)
     return request_id
 
 
 def as_request(request_id: RequestId, work: Callable[[], None]) -> None:
-    """Works for a call that shares its task with other calls. Lines logged meanwhile have the call's id."""
-    token = _current.set(request_id)
+    """Works for a call that shares its task with other calls. Lines logged meanwhile have the call's id and trace."""
+    token, span = _current.set(request_id), current_span.set(request_id.span)
     try:
         work()
     finally:
         _current.reset(token)
+        current_span.reset(span)
 
 
 def follow(method: str, context: Context) -> RequestId:
@@ -83,4 +98,4 @@ def follow(method: str, context: Context) -> RequestId:
 def _log_end(method: str, request_id: RequestId, started: float, context: _Ended) -> None:
     code = (context.code() or grpc.StatusCode.OK).name if context.done() else "CANCELLED"
     milliseconds = (time.monotonic() - started) * 1000
-    _log.debug("%s %s in %.1f ms", method, code, milliseconds, extra={"request_id": str(request_id)})
+    _log.debug("%s %s in %.1f ms", method, code, milliseconds, extra={"request_id": request_id})

@@ -67,7 +67,7 @@ def refuse(what: str, error: Exception, request_id: RequestId) -> Refusal:
     refusal = refusal_of(error)
     if refusal.code is grpc.StatusCode.INTERNAL:
         traceback = None if isinstance(error, errors.VaeError) else error
-        _log.error("%s failed: %s", what, error, exc_info=traceback, extra={"request_id": str(request_id)})
+        _log.error("%s failed: %s", what, error, exc_info=traceback, extra={"request_id": request_id})
     return refusal
 
 

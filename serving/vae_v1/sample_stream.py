@@ -11,6 +11,7 @@ import grpc
 from serving.engine.rows import PriorRows
 from serving.models.loaded import LoadedModel
 from serving.models.served import Served
+from serving.tracing.current import current_span
 from serving.transport.context import Context
 from serving.transport.status import refusal_of
 from serving.vae_v1.call_class import is_bulk_context
@@ -42,6 +43,8 @@ async def sample(request: pb.SampleStreamRequest, streams: Streams, context: Con
         ShuttingDown: the server stops; the messages that it had begun are sent.
     """
     with streams.models.find(request.request.model, request.request.version) as served:
+        if span := current_span.get():
+            span.is_for(*served.key)
         await _Sampling(request, streams, served, context).run()
 
 

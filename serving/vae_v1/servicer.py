@@ -5,9 +5,11 @@ from functools import partial
 from google.protobuf.message import Message
 
 from serving.models.registry import Models
+from serving.tracing.current import current_span
 from serving.transport.answering import Answering
 from serving.transport.context import Context
 from serving.transport.held import CallMemory
+from serving.transport.recording import recorded
 from serving.transport.request_ids import RequestId
 from serving.transport.services import AnswerStream, AnswerUnary, Service, protobuf_service
 from serving.turns import Turns
@@ -17,7 +19,7 @@ from serving.vae_v1.describe import describe
 from serving.vae_v1.images import Images
 from serving.vae_v1.rpc import AnyRowsRpc
 from serving.vae_v1.sample_stream import sample
-from serving.vae_v1.streams import AnyRowsRequest, Streams
+from serving.vae_v1.streams import SERVICE, AnyRowsRequest, Streams
 from serving.vae_v1.verbs import VERBS
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -52,8 +54,9 @@ class _Servicer:
         self._images = images
         self._answering = answering
         self._streams = Streams(
-            models, images, answering.calls, answering.tally, stream_bytes, answering.held, answering.reading, turns
-        )
+            models, images, answering.calls, answering.tally, stream_bytes, answering.held, answering.reading, turns,
+            answering.spans,
+        )  # fmt: skip
 
     async def get_model(self, request: pb.GetModelRequest, context: Context, memory: CallMemory) -> pb.GetModelResponse:
         """Describes one model."""
@@ -71,6 +74,8 @@ class _Servicer:
         """Answers an RPC that takes rows: parse, wait, render."""
         bulk = is_bulk_context(context, default=False)
         with self._models.find(request.model, request.version) as served:
+            if span := current_span.get():
+                span.is_for(*served.key)
             rows = rpc.parse(request, served.manifest, served.limits.call_rows)
             memory.take(rpc.takes_bytes(request, rows, served.manifest))
             timeout_seconds = context.time_remaining()
@@ -83,5 +88,6 @@ class _Servicer:
 
     async def sample_stream(self, context: Context, request_id: RequestId) -> None:
         """Samples any number of rows, a message at a time."""
-        async with self._answering.read_one(context, request_id) as request:
-            await sample(request, self._streams, context)
+        with recorded(self._answering.spans, f"{SERVICE}SampleStream", request_id):
+            async with self._answering.read_one(context, request_id) as request:
+                await sample(request, self._streams, context)

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from serving.tracing.trace_context import read_trace_context
 from serving.transport.request_ids import RequestId, as_request
 from serving.transport.status import refuse
 from serving.vae_v1.call_class import is_bulk_call
@@ -17,7 +18,7 @@ from serving.vae_v1.deadlines import DeadlineTimer
 from serving.vae_v1.flow_window import FlowWindow
 from serving.vae_v1.replies import Replies
 from serving.vae_v1.stream_queueing import StreamQueueing
-from serving.vae_v1.streams import StreamCall, Streams
+from serving.vae_v1.streams import SERVICE, StreamCall, Streams
 from serving.vae_v1.verbs import VERBS
 from vaeserve.errors import DeadlinePassed, InvalidInput
 from vaeserve.v1 import vae_pb2 as pb
@@ -53,7 +54,7 @@ class StreamCalls:
         self._models = streams.models
         self._queueing = StreamQueueing(streams.images, streams.held, window)
         self._in_flight, self._tally, self._turns = streams.calls, streams.tally, streams.turns
-        self._window, self._request_id = window, request_id
+        self._window, self._request_id, self._spans = window, request_id, streams.spans
         self._wake = wake
         self._is_bulk = is_bulk
         self._waiting: dict[int, StreamCall] = {}  # for their answers, by id
@@ -66,15 +67,26 @@ class StreamCalls:
 
     def take(self, message: pb.Call, size: int, *, is_cancelled: bool) -> None:
         """Begins a call, or answers that it is cancelled already."""
-        own_id = message.request_id
-        request_id = RequestId(own_id) if own_id else self._request_id
-        call = self._accept(message.id, size, message.WhichOneof("request"), request_id)
+        verb = message.WhichOneof("request")
+        request_id = self._identify(message, verb)
+        call = self._accept(message.id, size, verb, request_id)
         if is_cancelled:
             self._settle_cancelled(call)
-        elif own_id:
+        elif request_id is not self._request_id:
             as_request(request_id, partial(self._begin, call, message))
         else:
             self._begin(call, message)
+
+    def _identify(self, message: pb.Call, verb: str | None) -> RequestId:
+        """Returns the id and trace of a call: its own, or else the stream's. Begins its span."""
+        own_id, own_parent = message.request_id, message.traceparent
+        if not (own_id or own_parent or self._spans):
+            return self._request_id
+        caller = read_trace_context([own_parent], [message.tracestate]) if own_parent else self._request_id.caller
+        request_id = RequestId(own_id or str(self._request_id), caller)
+        if self._spans is not None:
+            request_id.span = self._spans.begin(SERVICE + _name(verb), "stream", caller, str(request_id))
+        return request_id
 
     def cancel(self, number: int) -> None:
         """Answers a call that its caller no longer wants, unless it has been answered."""
@@ -111,6 +123,8 @@ class StreamCalls:
             request = getattr(message, call.verb)
             is_bulk = is_bulk_call(message.call_class, self._is_bulk)
             served = self._models.find(request.model, request.version)
+            if call.request_id.span is not None:
+                call.request_id.span.is_for(*served.key)
             self._set_deadline(call, message.timeout_microseconds)
             answer, render = self._queueing.queue(call, VERBS[call.verb], request, served, is_bulk=is_bulk)
         except Exception as exc:
@@ -155,7 +169,7 @@ class StreamCalls:
         self._settle(call, pb.Reply(id=call.id, **arm), grpc.StatusCode.OK)
 
     def _refuse(self, call: StreamCall, error: Exception) -> None:
-        refusal = refuse(f"{_name(call)} over a stream", error, call.request_id)
+        refusal = refuse(f"{_name(call.verb)} over a stream", error, call.request_id)
         reason = pb.Error(code=refusal.code.value[0], message=refusal.message, details=refusal.details)
         self._settle(call, pb.Reply(id=call.id, error=reason), refusal.code)
 
@@ -180,12 +194,14 @@ class StreamCalls:
 
     def _count(self, call: StreamCall, code: grpc.StatusCode) -> None:
         seconds = time.monotonic() - call.arrived
-        self._tally.count(_name(call), "stream", code.name, seconds)
+        self._tally.count(_name(call.verb), "stream", code.name, seconds)
+        if call.request_id.span is not None:
+            call.request_id.span.end(code.name, call.reply.error.message if call.reply else "")
         if self._logs_ends:
             line = "%s over a stream %s in %.1f ms"
-            _log.debug(line, _name(call), code.name, seconds * 1000, extra={"request_id": str(call.request_id)})
+            _log.debug(line, _name(call.verb), code.name, seconds * 1000, extra={"request_id": call.request_id})
 
 
-def _name(call: StreamCall) -> str:
+def _name(verb: str | None) -> str:
     """Returns the name of the RPC that a call is one of; without a request it is a call of the stream itself."""
-    return VERBS[call.verb].name if call.verb else "CallStream"
+    return VERBS[verb].name if verb else "CallStream"

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from serving.models.registry import Models
 from serving.tally import CallTally
@@ -16,8 +16,14 @@ from serving.turns import Turns
 from serving.vae_v1.images import Images
 from vaeserve.v1 import vae_pb2 as pb
 
+if TYPE_CHECKING:
+    from serving.tracing.spans import Spans
+
 MESSAGE_BYTES = 2**20
 """Replies that are ready together share a message of about this size."""
+
+SERVICE = "vae.v1.VaeService/"
+"""What precedes a method's name in its full name."""
 
 AnyRowsRequest = pb.EncodeRequest | pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest
 
@@ -34,6 +40,8 @@ class Streams(NamedTuple):
     held: Held
     reading: Reading
     turns: Turns
+    spans: "Spans | None" = None
+    """Makes the spans of calls; None: there are none."""
 
 
 @dataclass(eq=False, slots=True)

@@ -31,6 +31,7 @@ Over streams it goes *_streams -> conversation -> open_stream:
 Both reach a server through:
 
     channel           target, credentials and options of a connection
+    trace             the current trace, passed on
     targets           what a target must name, and whether a proxy stands before it
     failures          a failed RPC -> CallError, or a pause before the next try
 """

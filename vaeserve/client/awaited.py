@@ -192,7 +192,7 @@ class AsyncClient:
         if not self._share_stream:
             return unary
         if self._shared is None:
-            self._shared = SharedStream(self._stub.CallStream)
+            self._shared = SharedStream(self._stub.CallStream, self._endpoint.connection.metadata)
         shared = self._shared
 
         def send(request: Message, **options: Any) -> Awaitable[Any]:  # noqa: ANN401, as gRPC's own stubs have it
@@ -227,9 +227,7 @@ class AsyncClient:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return await rpc(
-                    request, timeout=deadline - time.monotonic(), metadata=self._endpoint.connection.metadata
-                )
+                return await rpc(request, timeout=deadline - time.monotonic(), metadata=self._endpoint.metadata())
             except grpc.RpcError as exc:
                 pause = pause_before_retry(exc, self._endpoint.connection.target, seconds, deadline)
             except (grpc.aio.UsageError, asyncio.CancelledError) as exc:

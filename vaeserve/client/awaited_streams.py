@@ -98,7 +98,7 @@ class AwaitedStreams:
 
     def _open(self, method: str, sent: Message | Take) -> AsyncOpenStream[Any]:
         """Opens a stream that sends one request, or the messages that `Take` returns."""
-        rpc = partial(getattr(self._stub(), method), metadata=self._endpoint.connection.metadata)
+        rpc = partial(getattr(self._stub(), method), metadata=self._endpoint.metadata())
         return AsyncOpenStream(rpc(sent)) if isinstance(sent, Message) else AsyncOpenStream(rpc(), sent)
 
 

@@ -36,7 +36,7 @@ class BlockingSender:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return rpc(request, timeout=deadline - time.monotonic(), metadata=self._endpoint.connection.metadata)
+                return rpc(request, timeout=deadline - time.monotonic(), metadata=self._endpoint.metadata())
             except grpc.RpcError as exc:
                 if self._endpoint.is_closed:
                     raise client_closed() from exc

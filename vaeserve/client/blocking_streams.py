@@ -118,7 +118,7 @@ class BlockingStreams:
 
     def _open(self, method: str, sent: "Message | Take") -> OpenStream[Any]:
         """Opens a stream that sends one request, or the messages that `Take` returns."""
-        rpc = partial(getattr(self._stub, method), metadata=self._endpoint.connection.metadata)
+        rpc = partial(getattr(self._stub, method), metadata=self._endpoint.metadata())
         try:
             return OpenStream(partial(rpc, sent)) if isinstance(sent, Message) else OpenStream(rpc, sent)
         except ValueError as exc:

@@ -14,6 +14,7 @@ from vaeserve.client.failures import Patience, client_closed
 from vaeserve.client.options import ConnectionOptions
 from vaeserve.client.scalars import positive
 from vaeserve.client.stride import Stride
+from vaeserve.client.trace import trace_fields
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -59,6 +60,10 @@ class Endpoint:
         """What another process makes an equal endpoint from. Connections do not travel; the token does."""
         self._models: dict[Route, Model] = {}
         self.is_closed = False
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Returns what an RPC that begins now sends beside its message."""
+        return (*self.connection.metadata, *trace_fields())
 
     def seconds(self, timeout_seconds: float | None) -> float:
         """Returns the deadline of a call: its own, or the client's. Raises InvalidInput as `check_timeout` does."""

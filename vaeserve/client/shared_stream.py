@@ -30,10 +30,14 @@ class SharedStream:
 
     Args:
         begin: begins the RPC.
+        metadata: sent when a stream begins; what only one of its calls sends does not belong there.
     """
 
-    def __init__(self, begin: Callable[..., "grpc.aio.StreamStreamCall[Any, Any]"]) -> None:
+    def __init__(
+        self, begin: Callable[..., "grpc.aio.StreamStreamCall[Any, Any]"], metadata: tuple[tuple[str, str], ...]
+    ) -> None:
         self._begin = begin
+        self._metadata = (*metadata, _INTERACTIVE)
         self._stream: _OneStream | None = None
 
     async def __call__(
@@ -45,13 +49,18 @@ class SharedStream:
     ) -> Message:
         """Returns the reply to a request.
 
+        Args:
+            request: of a unary RPC.
+            timeout: in seconds.
+            metadata: as a unary call takes it; the stream has its own, and the call's trace is a field of the call.
+
         Raises:
             grpc.RpcError: as the unary call does.
         """
         deadline = time.monotonic() + timeout
         for attempt in itertools.count(1):
             try:
-                return await self._current(metadata).call(request, deadline - time.monotonic())
+                return await self._current().call(request, deadline - time.monotonic())
             except StreamFailure as exc:
                 pause = stream_pause(attempt - 1)
                 if not exc.is_passing or attempt == _ATTEMPTS or time.monotonic() + pause >= deadline:
@@ -66,9 +75,9 @@ class SharedStream:
             self._stream.close(error)
             await self._stream.ended()
 
-    def _current(self, metadata: tuple[tuple[str, str], ...]) -> "_OneStream":
+    def _current(self) -> "_OneStream":
         if self._stream is None or self._stream.is_over:
-            self._stream = _OneStream(self._begin(metadata=(*metadata, _INTERACTIVE)))
+            self._stream = _OneStream(self._begin(metadata=self._metadata))
         return self._stream
 
 

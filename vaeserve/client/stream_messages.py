@@ -2,13 +2,14 @@
 
 from collections import deque
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from vaeserve.client.description import Model
 from vaeserve.client.stride import rows_of
+from vaeserve.client.trace import trace_fields
 from vaeserve.rows.noise import ROW_LIMIT
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -25,8 +26,9 @@ _VERBS: Mapping[type[Message], str] = {
 
 
 def call_of(number: int, request: Message, timeout_microseconds: int = 0) -> pb.Call:
-    """Returns the call of a stream that makes a request of a unary RPC."""
-    return pb.Call(id=number, timeout_microseconds=timeout_microseconds, **{_VERBS[type(request)]: request})  # type: ignore[arg-type]
+    """Returns the call of a stream that makes a request of a unary RPC, in the trace that is current."""
+    fields: dict[str, Any] = {_VERBS[type(request)]: request, **dict(trace_fields())}
+    return pb.Call(id=number, timeout_microseconds=timeout_microseconds, **fields)
 
 
 def request_of(call: pb.Call) -> Message:

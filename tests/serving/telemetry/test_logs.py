@@ -18,7 +18,7 @@ from vaeserve import Client
 _SPEAK = """
 import asyncio, logging
 from serving.telemetry.logs import set_up_logs
-from serving.transport.request_ids import identify
+from serving.transport.request_ids import RequestId, identify
 set_up_logs("info", {style!r})
 log = logging.getLogger("some.module")
 log.debug("unseen")
@@ -33,7 +33,7 @@ async def call(sent):
 async def calls():
     await asyncio.gather(call("one"), call("two"))
 asyncio.run(calls())
-log.error("explicit", extra=dict(request_id="mine"))
+log.error("explicit", extra=dict(request_id=RequestId("mine")))
 """
 
 

@@ -1,0 +1,10 @@
+"""The span of the call that this code runs for, if one is recorded."""
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serving.tracing.spans import CallSpan
+
+current_span: "ContextVar[CallSpan | None]" = ContextVar("current_span", default=None)
+"""None outside of calls, and in calls that are not recorded."""
