@@ -10,7 +10,7 @@ import pytest
 import trustme
 from numpy.typing import NDArray
 
-from tests.support.containers import Deployment, docker, inspect
+from tests.support.containers import Deployment, detached, docker, inspect
 from tests.support.load import Load
 from tests.support.servers import ROOT, until
 from vaeserve import Client
@@ -109,6 +109,40 @@ def test_a_roll_out_and_its_way_back_fail_no_call(deployment: Deployment, figure
 def _current(deployment: Deployment) -> str:
     with Client(deployment.target) as client:
         return client.get_model().fingerprint
+
+
+_CALLS = """
+import sys
+from vaeserve import Client
+with Client("dns:///serving:50051") as client:
+    for seed in range(3000):
+        assert len(client.sample(1, seed=seed).output) == 1
+        print(seed, flush=True)
+"""
+_ANSWERED = (
+    "import urllib.request as r; t = r.urlopen('http://127.0.0.1:9464/metrics').read().decode();"
+    "lines = [l for l in t.splitlines() if l.startswith('vae_call_seconds_count') and 'Sample' in l];"
+    "print(sum(float(l.split()[-1]) for l in lines))"
+)
+
+
+def test_a_name_of_two_servers_spreads_calls_and_outlives_one(deployment: Deployment, figures: list[str]) -> None:
+    project, tag = deployment.environment["COMPOSE_PROJECT_NAME"], deployment.environment["VAESERVE_TAG"]
+    network = ("--network", f"{project}_default")
+    volume = ("--volume", f"{project}_models:/models:ro", "--env", "VAE_PACKAGE=/models/live")
+    with detached(*network, "--network-alias", "serving", *volume, f"vaeserve:{tag}") as other:
+        until(lambda: inspect(other)["State"]["Health"]["Status"] == "healthy")
+        callers = ("--entrypoint", "python3", f"vaeserve-jobs:{tag}", "-c", _CALLS)
+        with detached(*network, *callers) as caller:
+            until(lambda: len(docker("logs", caller).stdout.splitlines()) > 500)
+            answered = [
+                docker("exec", one, "python3", "-c", _ANSWERED) for one in (other, deployment.container("serving"))
+            ]
+            docker("kill", other)
+            until(lambda: inspect(caller)["State"]["Status"] == "exited")
+            assert inspect(caller)["State"]["ExitCode"] == 0, docker("logs", caller).stderr
+    assert all(float(one.stdout) > 100 for one in answered)
+    figures.append("one name, two servers, one of them killed: 0 of 3,000 calls failed")
 
 
 def test_tls_and_tokens_come_from_files(deployment: Deployment, tmp_path: Path) -> None:
