@@ -43,6 +43,8 @@ def test_only_training_and_serving_start_by_themselves(services: dict[str, Any])
         "serving": [],
         "serving-gpu": ["gpu"],
         "job": ["batch"],
+        "prometheus": ["monitoring"],
+        "grafana": ["monitoring"],
     }
 
 
@@ -103,13 +105,13 @@ def _commands(service: dict[str, Any], directory: Path, *command: str) -> Iterat
 
 
 @pytest.mark.parametrize("overlay", [None, *_OVERLAYS], ids=lambda path: path.name if path else "alone")
-def test_compose_understands_the_files(overlay: Path | None) -> None:
+def test_compose_understands_the_files(services: dict[str, Any], overlay: Path | None) -> None:
     _needs_compose()
     files = ["--file", str(_COMPOSE), *(["--file", str(overlay)] if overlay else [])]
     required = {found[1]: "./given" for found in _VARIABLE.finditer(overlay.read_text() if overlay else "")}
     ended = _compose(*files, "--profile", "*", "config", "--format", "json", **required)
     assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["services"].keys() == {"training", "serving", "serving-gpu", "job"}
+    assert json.loads(ended.stdout)["services"].keys() == services.keys()
 
 
 def test_a_secret_that_is_not_named_is_asked_for() -> None:
