@@ -33,7 +33,7 @@ class Terminal:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._server: subprocess.Popen[str] | None = None
-        self._ports = {port: _free_port() for port in ("50051", "9090")}
+        self._ports = {port: _free_port() for port in ("50051", "9464")}
         commands = directory / ".commands"
         commands.mkdir()
         _write_script(commands / "vae", VAE)
