@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test ray-test image-test lint type proto bench clean
+.PHONY: setup demo test ray-test image-test lint type manifests proto bench clean
 
 setup: $(VENV)/installed
 
@@ -39,6 +39,10 @@ lint: setup
 
 type: setup
 	$(BIN)/mypy
+
+# What deploy/kubernetes makes from its own manifests and from deploy/monitoring: the Helm chart, and the alerts. Needs kubectl.
+manifests: setup
+	$(BIN)/python deploy/kubernetes/generate.py
 
 proto: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Ivaeserve=proto/vae --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. \
