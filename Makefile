@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test ray-test image-test lint type manifests proto bench clean
+.PHONY: setup demo test ray-test image-test lock lint type proto bench clean
 
 setup: $(VENV)/installed
 
@@ -31,25 +31,35 @@ ray-test: setup
 image-test: setup
 	IMAGE_TEST=1 $(BIN)/python -m pytest tests/images --verbose --timeout 1800
 
+# What the images install: exact versions with the hashes of their files, from pyproject.toml and constraints.txt. TORCH says where
+# the builds of PyTorch for the CPU are.
+TORCH := --torch-backend cpu
+LOCK := $(BIN)/uv pip compile --quiet --no-config --python-version 3.11 --python-platform linux --generate-hashes --upgrade \
+	--constraints constraints.txt --custom-compile-command 'make lock' --output-file deploy/requirements
+lock: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	$(LOCK)/serving.txt pyproject.toml --extra serving
+	$(LOCK)/serving-gpu.txt pyproject.toml --extra serving-gpu
+	$(LOCK)/jobs.txt pyproject.toml --extra serving --extra jobs
+	$(LOCK)/training.txt pyproject.toml --extra serving --extra training $(TORCH)
+	echo hatchling | $(LOCK)/build.txt -
+
 lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	cd proto && ../$(BIN)/buf lint
+	$(BIN)/hadolint deploy/*.Dockerfile
 
 type: setup
 	$(BIN)/mypy
-
-# What deploy/kubernetes makes from its own manifests and from deploy/monitoring: the Helm chart, and the alerts. Needs kubectl.
-manifests: setup
-	$(BIN)/python deploy/kubernetes/generate.py
 
 proto: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Ivaeserve=proto/vae --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. \
 		vaeserve/v1/vae.proto
 
 # Every figure of the service in benchmarks/README.md, or those named: make bench FIGURES="small_calls lone_call". About 40 minutes.
-FIGURES := limits small_calls lone_call shared_stream mlp_calls bulk_rows priorities overload reload tuning waiting memory sizing batch_jobs batch_priorities batch_kills batch_memory
+FIGURES := limits small_calls lone_call shared_stream mlp_calls bulk_rows priorities overload reload tuning waiting memory batch_jobs batch_priorities batch_kills batch_memory
 bench: setup
 	for figure in $(FIGURES); do echo "== $$figure"; $(BIN)/python -m benchmarks.$$figure || exit $$?; done
 

@@ -7,67 +7,75 @@ ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
 WORKDIR /src
-RUN python3 -m venv --without-pip /opt/vae
-COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY deploy/strip.sh deploy/
-COPY vaeserve vaeserve
-COPY serving serving
+COPY deploy/install.sh deploy/
+COPY deploy/requirements deploy/requirements
 
 # Both secrets are optional: a pip configuration and certificates for networks that need them.
-FROM build AS build-cpu
+FROM build AS packages-cpu
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/run/secrets/ca_bundle \
-    pip --python /opt/vae/bin/python3 install --no-cache-dir -c constraints.txt ".[serving]" && deploy/strip.sh /opt/vae
+    deploy/install.sh packages serving
 
-FROM build AS build-cuda
+FROM build AS packages-cuda
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/run/secrets/ca_bundle \
-    pip --python /opt/vae/bin/python3 install --no-cache-dir -c constraints.txt ".[serving-gpu]" && deploy/strip.sh /opt/vae
+    deploy/install.sh packages serving-gpu
 
-FROM build AS build-jobs
+FROM build AS packages-jobs
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca_bundle,target=/run/secrets/ca_bundle \
+    deploy/install.sh packages jobs
+
+FROM build AS project
+COPY pyproject.toml README.md LICENSE ./
+COPY vaeserve vaeserve
+COPY serving serving
 COPY jobs jobs
+COPY deploy/ready.sh /out/opt/vae/bin/vae-ready
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/run/secrets/ca_bundle \
-    pip --python /opt/vae/bin/python3 install --no-cache-dir -c constraints.txt ".[serving,jobs]" && deploy/strip.sh /opt/vae
+    deploy/install.sh project
 
 FROM ${BASE} AS runtime
+ENV PATH=/opt/vae/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1
+# Nothing in the image installs packages or takes another user's rights, and any user can write to a new volume on these folders,
+# because it takes over their mode.
+RUN --mount=type=bind,from=build,source=/src/deploy,target=/mnt /mnt/install.sh system /tuning /results
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="vaeserve" \
       org.opencontainers.image.description="Serves variational autoencoders over gRPC: batched Encode, Decode and Sample" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.licenses="Apache-2.0"
-ENV PATH=/opt/vae/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
-    ORT_DISABLE_TELEMETRY=1
-# Nothing in the image installs packages or takes another user's rights. A new volume mounted on one of the folders takes over its mode, so
-# any user can write there.
-RUN PYTHONDONTWRITEBYTECODE=1 pip uninstall --yes --quiet pip setuptools wheel \
-    && rm -r "$(python3 -c 'import ensurepip; print(*ensurepip.__path__)')" \
-    && find / -xdev -perm /6000 -type f -exec chmod a-s {} + \
-    && mkdir /tuning /results && chmod 1777 /tuning /results
 USER 10001:10001
 ENTRYPOINT ["vae"]
 
 FROM runtime AS jobs
+COPY --from=packages-jobs /out /
+COPY --from=project /out /
+CMD ["job", "--help"]
 LABEL org.opencontainers.image.title="vaeserve-jobs" \
       org.opencontainers.image.description="Batch jobs of variational autoencoders: millions of rows to latents, scores or samples"
-COPY --from=build-jobs /opt/vae /opt/vae
-CMD ["job", "--help"]
 
 FROM runtime AS service
 ENV VAE_HOST=0.0.0.0 \
     VAE_PORT=50051 \
-    VAE_METRICS_PORT=9464
-COPY deploy/ready.sh /usr/local/bin/vae-ready
+    VAE_METRICS_PORT=9464 \
+    VAE_TUNING_CACHE=/tuning
 EXPOSE 50051 9464
 HEALTHCHECK --interval=2s --timeout=2s --start-period=60s --retries=5 CMD ["vae-ready"]
 # VAE_PACKAGE names the package, for example on a volume.
 CMD ["serve"]
 
 FROM service AS cuda
-COPY --from=build-cuda /opt/vae /opt/vae
+COPY --from=packages-cuda /out /
+COPY --from=project /out /
 
 FROM service AS cpu
-COPY --from=build-cpu /opt/vae /opt/vae
+COPY --from=packages-cpu /out /
+COPY --from=project /out /

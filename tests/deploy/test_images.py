@@ -6,18 +6,26 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import trustme
 
+from tests.deploy.test_requirements import EXTRAS
 from tests.support.packages import publish
 from tests.support.servers import ROOT, VAE
+from vaeserve import __version__
 from vaeserve.command.cli import VERBS
 
 _OWN = {"vaeserve", "training", "serving", "jobs"}
+_READY = ROOT / "deploy" / "ready.sh"
 _HADOLINT = Path(sys.executable).parent / "hadolint"
-_DOCKERFILES = sorted((ROOT / "deploy").glob("*.Dockerfile"))
+_PACKAGE = ROOT / "deploy" / "package.Dockerfile"
+_DOCKERFILES = sorted({*(ROOT / "deploy").glob("*.Dockerfile")} - {_PACKAGE})
+"""Those that are built from the repository."""
 _VERBS = {
     "serving.Dockerfile cpu": {"serve"},
     "serving.Dockerfile cuda": {"serve"},
@@ -39,9 +47,9 @@ class _Stage(NamedTuple):
         return {source for sources in copies for source in sources if not sources[0].startswith("--from")}
 
     @property
-    def extras(self) -> set[str]:
-        listed = [found for line in self.lines for found in re.findall(r'pip .*install .*"\.\[(.*)\]"', line)]
-        return {extra for extras in listed for extra in extras.split(",")}
+    def requirements(self) -> set[str]:
+        """The locked requirements that it installs, by the name of their file."""
+        return {name for line in self.lines for name in re.findall(r"install\.sh packages (\S+)", line)}
 
 
 def _stages(path: Path) -> dict[str, _Stage]:
@@ -88,9 +96,10 @@ def test_an_image_holds_what_its_verbs_need(image: str) -> None:
     [*_, command] = [json.loads(line[4:]) for line in stage.lines if line.startswith("CMD ")]
     assert {command[0]} == _VERBS[image]
     assert _needed(command[0]) <= stage.copied
-    extras = {{"serving-gpu": "serving"}.get(extra, extra) for extra in stage.extras}
+    [requirements] = stage.requirements
+    extras = {extra.removesuffix("-gpu") for extra in EXTRAS[requirements]}
     assert set(filter(None, VERBS[command[0]].extra.split(","))) <= extras
-    missing = {"pyproject.toml", "constraints.txt", "README.md", "LICENSE"} - stage.copied
+    missing = {"pyproject.toml", "README.md", "LICENSE"} - stage.copied
     assert not missing, "the build reads these too"
 
 
@@ -109,34 +118,87 @@ def test_an_image_runs_as_a_numbered_user_and_names_itself(path: Path) -> None:
         if any(line.startswith("CMD ") for line in stage.lines):
             assert "USER 10001:10001" in stage.lines, name
             labels = " ".join(line for line in stage.lines if line.startswith("LABEL "))
-            assert {"title", "description", "version", "revision", "licenses"} <= set(
+            assert {"title", "description", "version", "revision", "source", "licenses"} <= set(
                 re.findall(r"org\.opencontainers\.image\.(\w+)=", labels)
             )
+            assert f"ARG VERSION={__version__}" in stage.lines, name
 
 
-@pytest.mark.parametrize("path", _DOCKERFILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*_DOCKERFILES, _PACKAGE], ids=lambda path: path.name)
 def test_the_linter_of_dockerfiles_is_content(path: Path) -> None:
     ended = subprocess.run([_HADOLINT, path], check=False, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout
 
 
-def test_the_health_check_asks_whether_the_service_is_ready(port: str, tmp_path: Path) -> None:
-    assert _ready(port) == 1, "nobody listens"
-    command = [*VAE, "serve", str(tmp_path), "--wait-for-package", "--port", "0", "--metrics-port", port]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+@pytest.fixture
+def tls(tmp_path: Path) -> dict[str, str]:
+    """Settings of a service that asks callers for a certificate and a token."""
+    authority = trustme.CA()
+    leaf = authority.issue_cert("service.example")
+    files = {name: tmp_path / name for name in ("tls_certificate", "tls_key", "tls_client_authorities", "token_file")}
+    leaf.cert_chain_pems[0].write_to_path(str(files["tls_certificate"]))
+    leaf.private_key_pem.write_to_path(str(files["tls_key"]))
+    authority.cert_pem.write_to_path(str(files["tls_client_authorities"]))
+    files["token_file"].write_text("secret\n")
+    return {f"VAE_{name.upper()}": str(path) for name, path in files.items()}
+
+
+@contextmanager
+def _service(directory: Path, **settings: str) -> Iterator[Callable[[], None]]:
+    """Starts a service without a package; yields what publishes one and waits until it is served."""
+    environment = {**os.environ, "VAE_WAIT_FOR_PACKAGE": "true", "VAE_PACKAGE": str(directory), **settings}
+    command = [*VAE, "serve"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        assert server.stderr is not None
+        lines = server.stdout
+        assert lines is not None
+
+        def publish_one() -> None:
+            publish(directory / "package")
+            assert "serving tiny" in next(lines)
+
         try:
-            assert server.stderr is not None
-            assert server.stdout is not None
             next(line for line in server.stderr if "waiting" in line)
-            assert _ready(port) == 1, "it listens, and has no package"
-            publish(tmp_path / "package")
-            assert "serving tiny" in next(server.stdout)
-            assert _ready(port) == 0
+            yield publish_one
         finally:
             server.kill()
 
 
-def _ready(port: str) -> int:
-    environment = {**os.environ, "VAE_HOST": "0.0.0.0", "VAE_METRICS_PORT": port}
-    command = [str(ROOT / "deploy" / "ready.sh")]
-    return subprocess.run(command, check=False, capture_output=True, env=environment).returncode
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "127.0.0.1"])
+def test_the_health_check_asks_whether_the_service_is_ready(host: str, port: str, tmp_path: Path) -> None:
+    settings = {"VAE_HOST": host, "VAE_PORT": "0", "VAE_METRICS_PORT": port}
+    assert _ready(settings) == 1, "nobody listens"
+    with _service(tmp_path, **settings) as publish_one:
+        assert _ready(settings) == 1, "it listens, and has no package"
+        publish_one()
+        assert _ready(settings) == 0
+
+
+def test_the_health_check_needs_no_certificate_and_no_token(port: str, tls: dict[str, str], tmp_path: Path) -> None:
+    settings = {"VAE_HOST": "0.0.0.0", "VAE_PORT": "0", "VAE_METRICS_PORT": port, **tls}
+    with _service(tmp_path, **settings) as publish_one:
+        assert _ready(settings) == 1
+        publish_one()
+        assert _ready(settings) == 0
+
+
+@pytest.mark.parametrize("where", ["port", "socket"])
+def test_without_a_port_for_http_the_health_check_is_a_call(where: str, port: str, tmp_path: Path) -> None:
+    settings = {"VAE_PORT": port} if where == "port" else {"VAE_SOCKET": str(tmp_path / "socket")}
+    with _service(tmp_path, **settings) as publish_one:
+        assert _ready(settings) == 1
+        publish_one()
+        assert _ready(settings) == 0
+
+
+def test_the_health_check_under_tls_says_what_it_needs(tls: dict[str, str]) -> None:
+    ended = subprocess.run([_READY], check=False, capture_output=True, text=True, env={**os.environ, **tls})
+    assert (ended.returncode, ended.stdout) == (1, "vae-ready: under TLS the health check needs VAE_METRICS_PORT\n")
+
+
+def _ready(settings: dict[str, str]) -> int:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, **settings}
+    return subprocess.run([_READY], check=False, capture_output=True, env=environment).returncode

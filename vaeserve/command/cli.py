@@ -79,7 +79,7 @@ def run(arguments: list[str]) -> int:
         return 1
     except OSError as exc:  # an unexpected failure of the disk, or stdout is full
         _discard_output()
-        return _fail(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc.strerror), 1)
+        return _fail(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc.strerror or exc), 1)
     except Exception as exc:
         if not isinstance(exc, VaeError):
             raise

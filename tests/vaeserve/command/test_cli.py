@@ -223,6 +223,12 @@ def test_a_full_disk_is_one_line() -> None:
     assert (done.returncode, done.stderr) == (1, "vae: No space left on device\n")
 
 
+def test_a_failure_without_a_number_is_one_line() -> None:
+    failing = "def fail(_): raise OSError('no folder for caches')"
+    done = python(f"import sys\nfrom vaeserve.command import info\n{failing}\ninfo.info = fail\n{RUN}", "info")
+    assert (done.returncode, done.stderr) == (1, "vae: no folder for caches\n")
+
+
 def test_an_argument_that_is_no_text_is_one_line() -> None:
     command = [
         *(part.encode() for part in (sys.executable, "-c", "from vaeserve.command.cli import main; main()", "info")),
