@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test ray-test image-test lock lint type proto bench clean
+.PHONY: setup demo test ray-test image-test lock lint type manifests proto bench clean
 
 setup: $(VENV)/installed
 
@@ -54,12 +54,16 @@ lint: setup
 type: setup
 	$(BIN)/mypy
 
+# What deploy/kubernetes makes from its own manifests and from deploy/monitoring: the Helm chart, and the alerts. Needs kubectl.
+manifests: setup
+	$(BIN)/python deploy/kubernetes/generate.py
+
 proto: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Ivaeserve=proto/vae --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. \
 		vaeserve/v1/vae.proto
 
 # Every figure of the service in benchmarks/README.md, or those named: make bench FIGURES="small_calls lone_call". About 40 minutes.
-FIGURES := limits small_calls lone_call shared_stream mlp_calls bulk_rows priorities overload reload tuning waiting memory batch_jobs batch_priorities batch_kills batch_memory
+FIGURES := limits small_calls lone_call shared_stream mlp_calls bulk_rows priorities overload reload tuning waiting memory sizing batch_jobs batch_priorities batch_kills batch_memory
 bench: setup
 	for figure in $(FIGURES); do echo "== $$figure"; $(BIN)/python -m benchmarks.$$figure || exit $$?; done
 

@@ -4,7 +4,6 @@ What the standard calls invalid is ignored, as it asks: a call is never refused 
 """
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 PARENT_KEY, STATE_KEY = "traceparent", "tracestate"
@@ -32,21 +31,15 @@ class TraceContext(NamedTuple):
     """What tracing systems say beside it, as it was sent: see `read_state`."""
 
 
-def read_trace_context(parents: Iterable[str], states: Iterable[str]) -> TraceContext | None:
-    """Returns what a caller's headers say; None if they say nothing valid.
-
-    Args:
-        parents: the values of `traceparent`; several are as good as none.
-        states: the values of `tracestate`, which are one list.
-    """
-    parent, *others = parents
-    matched = None if others else _PARENT.fullmatch(parent)
+def read_trace_context(parent: str, state: str) -> TraceContext | None:
+    """Returns what a caller's `traceparent` and `tracestate` say; None if the first is not valid."""
+    matched = _PARENT.fullmatch(parent)
     if matched is None:
         return None
     version, trace_id, span_id, flags, more = matched.groups()
     if version == "00" and more is not None:
         return None
-    return TraceContext(trace_id, span_id, int(flags, 16) & _KNOWN_FLAGS, ",".join(states))
+    return TraceContext(trace_id, span_id, int(flags, 16) & _KNOWN_FLAGS, state)
 
 
 def read_state(state: str) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import grpc
 
 from serving.tally import CallTally
-from serving.tracing.trace_context import PARENT_KEY, STATE_KEY, TraceContext, read_trace_context
+from serving.tracing.trace_context import PARENT_KEY, STATE_KEY, read_trace_context
 from serving.transport.in_flight import Calls
 from serving.transport.request_ids import KEY, RequestId, identify
 from serving.transport.status import Refusal, refusal_of
@@ -47,7 +47,7 @@ class CallAdmission(grpc.GenericRpcHandler):
             elif key == "authorization":
                 authorization = str(value)
             elif key == PARENT_KEY:
-                caller = _trace_context(handler_call_details.invocation_metadata)
+                caller = read_trace_context(str(value), _trace_state(handler_call_details.invocation_metadata))
         request_id = identify(sent, caller)
         if handler_call_details.method.startswith(_OPEN_TO_ALL):
             return None
@@ -75,6 +75,6 @@ def _refusing(refusal: Refusal, request_id: RequestId) -> "grpc.RpcMethodHandler
     return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def _trace_context(metadata: Sequence[tuple[str, str | bytes]]) -> TraceContext | None:
-    parents, states = ([str(value) for key, value in metadata if key == wanted] for wanted in (PARENT_KEY, STATE_KEY))
-    return read_trace_context(parents, states)
+def _trace_state(metadata: Sequence[tuple[str, str | bytes]]) -> str:
+    """Returns the caller's trace state; several headers are one list."""
+    return ",".join(str(value) for key, value in metadata if key == STATE_KEY)

@@ -82,7 +82,7 @@ class StreamCalls:
         own_id, own_parent = message.request_id, message.traceparent
         if not (own_id or own_parent or self._spans):
             return self._request_id
-        caller = read_trace_context([own_parent], [message.tracestate]) if own_parent else self._request_id.caller
+        caller = read_trace_context(own_parent, message.tracestate) if own_parent else self._request_id.caller
         request_id = RequestId(own_id or str(self._request_id), caller)
         if self._spans is not None:
             request_id.span = self._spans.begin(SERVICE + _name(verb), "stream", caller, str(request_id))

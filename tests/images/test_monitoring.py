@@ -22,7 +22,8 @@ def _get(url: str) -> dict[str, Any]:
 
 
 def _up(deployment: Deployment, service: str) -> None:
-    image = next(line for line in deployment.compose("--profile", "*", "config", "--images", service).stdout.split())
+    services = json.loads(deployment.compose("--profile", "*", "config", "--format", "json").stdout)["services"]
+    image = services[service]["image"]
     if docker("image", "inspect", image, check=False).returncode and docker("pull", image, check=False).returncode:
         pytest.skip(f"{image} cannot be had here")
     deployment.compose("--profile", "monitoring", "up", "--detach", "--no-deps", service)

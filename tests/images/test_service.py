@@ -39,9 +39,10 @@ def test_verbs_from_outside(deployment: Deployment) -> None:
 def test_verbs_from_a_container(deployment: Deployment) -> None:
     target = "--target serving:50051"
     command = (
-        f"vae info {target} && vae sample --count 3 --seed 7 {target} --out /tmp/x.npz"
-        f" && vae encode --input /tmp/x.npz {target} --out /tmp/z.npz"
-        f" && vae decode --input /tmp/z.npz {target} --out /tmp/y.npz && vae reconstruct --input /tmp/x.npz {target}"
+        f"vae info {target} && vae sample --count 3 --seed 7 {target} --out /tmp/x.npy"
+        f" && vae encode --input /tmp/x.npy {target} --out /tmp/z.npz"
+        f" && vae decode --input /tmp/z.npz {target} --out /tmp/y.npz"
+        f" && vae reconstruct --input /tmp/x.npy {target} --out /tmp/r.npz"
     )
     network = f"{deployment.environment['COMPOSE_PROJECT_NAME']}_default"
     image = f"vaeserve-jobs:{deployment.environment['VAESERVE_TAG']}"

@@ -10,10 +10,13 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.support.servers import ROOT, VAE, RunVae, StartServer, until
 from vaeserve import Client
+from vaeserve.v1 import vae_pb2 as pb
+from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 
 _SPEAK = """
 import asyncio, logging
@@ -90,9 +93,17 @@ def test_a_server_logs_json_alone(start_server: StartServer) -> None:
     server = start_server("--log-format", "json", "--log-level", "debug")
     with Client(server.target) as client:
         client.sample(1)
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with grpc.insecure_channel(server.target) as channel:
+        for sent in (parent, parent.upper()):
+            VaeServiceStub(channel).ListModels(pb.ListModelsRequest(), metadata=[("traceparent", sent)])
     lines = [json.loads(line) for line in server.stop().splitlines()]
     [call] = [line for line in lines if line["message"].startswith("Sample OK")]
     assert call["logger"] == "serving.transport.request_ids"
+    assert "trace_id" not in call
+    traced, bad = [line for line in lines if line["message"].startswith("ListModels OK")]
+    assert (traced["trace_id"], traced["span_id"]) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+    assert not {"trace_id", "span_id"} & bad.keys()
     ready = json.loads(server.announcement)
     assert ready["message"].startswith(f"serving tiny version 1 on {server.target}, provider cpu, ")
     assert (ready["level"], ready["logger"]) == ("info", "serving.app")

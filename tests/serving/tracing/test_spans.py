@@ -41,7 +41,7 @@ def assert_lies_in(spans: Recorded, number: int) -> None:
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_unary_call_of_every_verb_has_a_span_with_queue_and_run_under_it(record: Record, name: str) -> None:
     async def scenario(play: Play) -> None:
-        beside = ("tracestate", "congo=t61rcWkgMzE"), ("x-request-id", "mine")
+        beside = ("tracestate", "congo=t61rcWkgMzE"), ("tracestate", "rojo=1"), ("x-request-id", "mine")
         await getattr(play.stub, name)(REQUESTS[name], metadata=(*metadata(0), *beside))
 
     spans = record(scenario)
@@ -52,7 +52,7 @@ def test_a_unary_call_of_every_verb_has_a_span_with_queue_and_run_under_it(recor
     assert call.parent is not None
     assert (call.parent.span_id, call.parent.is_remote) == (SPANS[0], True)
     assert call.context is not None
-    assert call.context.trace_state.to_header() == "congo=t61rcWkgMzE"
+    assert call.context.trace_state.to_header() == "congo=t61rcWkgMzE,rojo=1"
     model = {"vae.model": "tiny", "vae.version": 1}
     rpc = {"rpc.system.name": "grpc", "rpc.method": call.name, "rpc.response.status_code": "OK"}
     assert facts(call) == {**rpc, **model, "vae.over": "unary", "vae.request_id": "mine"}

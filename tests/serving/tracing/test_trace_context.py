@@ -19,7 +19,7 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     ],
 )
 def test_what_is_valid_is_read(parent: str, flags: int) -> None:
-    assert read_trace_context([parent], ["a=1", "b=2"]) == (TRACE, SPAN, flags, "a=1,b=2")
+    assert read_trace_context(parent, "a=1,b=2") == (TRACE, SPAN, flags, "a=1,b=2")
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,7 @@ def test_what_is_valid_is_read(parent: str, flags: int) -> None:
     ],
 )
 def test_what_is_not_is_none(parent: str) -> None:
-    assert read_trace_context([parent], []) is None
-
-
-def test_two_parents_are_none() -> None:
-    assert read_trace_context([f"00-{TRACE}-{SPAN}-01"] * 2, []) is None
+    assert read_trace_context(parent, "") is None
 
 
 @pytest.mark.parametrize(
