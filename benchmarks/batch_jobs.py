@@ -3,12 +3,14 @@
     python -m benchmarks.batch_jobs [--part bare|processes|service|partition] [--rows 30000]
 
 Ratios to the bare loop are of processor time in the loop itself, so neither the start of a process nor the plan counts;
-those stand beside them. Processes and the service are timed by the job's own markers: from the first row that was read
-to the last marker that was written.
+those stand beside them. Processes are timed by the job's own markers: from the first row that was read to the last
+marker that was written. Beside a service, what counts is the processor time of all processes for each further row, the
+plan included.
 """
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.batch_sources import idx, pictures, table
+from benchmarks.clocks import clock
 from benchmarks.harness import ROOT, SERVER_CORE, alternate, serve
 from benchmarks.packages import package
 from benchmarks.printing import claim
@@ -47,6 +50,14 @@ class Rate(NamedTuple):
 
     computing: float
     whole: float
+
+
+class Cost(NamedTuple):
+    """Processor seconds that one more row takes."""
+
+    job: float
+    """In the job's processes."""
+    service: float
 
 
 def main() -> None:
@@ -94,18 +105,21 @@ def two_processes(folder: Path, rows: int, repeats: int) -> None:
 
 
 def through_service(folder: Path, rows: int, repeats: int) -> None:
-    """Compares a job that runs the package with one whose rows go to a service; all on one core."""
-    source, conv = _pictures(folder, rows), package("conv")
+    """Compares the processor time of a job that runs the package with that of one whose rows go to a service."""
+    conv = package("conv")
+    many, few = (_pictures(folder / str(count), count) for count in (rows, rows // 8))
     with serve(conv, "--threads", "1") as server:
         here = ("--package", str(conv), "--batch-rows", str(BATCH_ROWS["conv"]), "--workers", "1")
-        sides: dict[str, Callable[[], Rate]] = {
-            "--package": partial(rate, source, str(SERVER_CORE), *here),
-            "--target": partial(rate, source, str(SERVER_CORE), "--target", server.target, "--workers", "1"),
+        there = ("--target", server.target, "--workers", "1")
+        sides: dict[str, Callable[[], Cost]] = {
+            "--package": lambda: row_cost(many, few, rows - rows // 8, server.pid, *here),
+            "--target": lambda: row_cost(many, few, rows - rows // 8, server.pid, *there),
         }
-        rates = alternate(sides, repeats)
-    show_rates(rates)
-    ratio = rates["--target"].computing / rates["--package"].computing
-    claim("rows/s through --target over --package, one core for all", ratio, 0.8)
+        costs = alternate(sides, repeats)
+    lines = [(name, *(1e6 * part for part in cost)) for name, cost in costs.items()]
+    print_table("side", "job us/row", "service us/row", rows=lines)
+    ratio = sum(costs["--package"]) / sum(costs["--target"])
+    claim("processor time a row of --package over --target and its service", ratio, 0.8)
 
 
 def one_partition(folder: Path, _rows: int, repeats: int) -> None:
@@ -150,6 +164,25 @@ def rate(source: Path, cores: str, *options: str) -> Rate:
     first = min(end - sum(marker["seconds"].values()) for end, marker in ends.items())
     rows = sum(marker["rows"] for marker in markers)
     return Rate(rows / (max(ends) - first), rows / whole)
+
+
+def row_cost(many: Path, few: Path, more: int, service: int, *options: str) -> Cost:
+    """Runs `vae job encode` on a few rows and on many, on one core, and returns what each of `more` rows took."""
+    before, between, after = processor_times(service), *(_encode(source, service, *options) for source in (few, many))
+    return Cost(
+        *((last - 2 * middle + first) / more for first, middle, last in zip(before, between, after, strict=True))
+    )
+
+
+def _encode(source: Path, service: int, *options: str) -> tuple[float, float]:
+    rate(source, str(SERVER_CORE), *options)
+    return processor_times(service)
+
+
+def processor_times(service: int) -> tuple[float, float]:
+    """Returns the processor seconds of all processes that have ended here, and of the service."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime, clock(service).processor
 
 
 def show(runs: dict[str, Loop]) -> None:
