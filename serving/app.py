@@ -73,7 +73,9 @@ async def run(settings: Settings) -> None:
             _log.info("stopping: calls in flight have %g s to finish", settings.grace_seconds)
             _on_signals(_exit_now)
     if spans:  # an exporter whose collector does not answer would wait for half a minute
-        await asyncio.wait([asyncio.create_task(asyncio.to_thread(spans.close))], timeout=_EXPORT_SECONDS)
+        _, late = await asyncio.wait([asyncio.create_task(asyncio.to_thread(spans.close))], timeout=_EXPORT_SECONDS)
+        if late:
+            _log.warning("the last spans were not exported within %g s", _EXPORT_SECONDS)
     _log.info("stopped")
     _exit_now()
 

@@ -1,6 +1,7 @@
 """The spans of rows and batches, where things go wrong: batches that fail, and rows that nobody wants any more."""
 
 import asyncio
+import threading
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -12,6 +13,7 @@ from serving.batching.batch import Batch
 from serving.batching.batch_spans import note_begin, note_end, note_left_out
 from serving.batching.batcher import Batcher
 from serving.batching.call import Answer, Call, Piece
+from serving.batching.device import Device
 from serving.tracing.current import current_span
 from serving.tracing.spans import Spans
 from tests.serving.conftest import Doubler, Numbers, Scenario, hold, play
@@ -93,6 +95,24 @@ def test_rows_that_are_late_when_a_batch_begins_have_only_waited() -> None:
         await held
         with pytest.raises(DeadlinePassed):
             await late
+
+    [queue] = spans_of(scenario)
+    assert queue.name == "queue"
+
+
+def test_rows_that_are_late_when_their_thread_begins_have_only_waited() -> None:
+    async def scenario(_: Lists, doubler: Doubler) -> None:
+        device, blocked = Device(), threading.Event()
+        batcher: Lists = Batcher(doubler, device, batch_rows=4, queue_rows=100, inline_seconds=0)
+        thread = asyncio.create_task(device.run(blocked.wait, 60))
+        late = asyncio.create_task(batcher.submit(Numbers([1]), 0.05))
+        await asyncio.sleep(0.1)
+        blocked.set()
+        with pytest.raises(DeadlinePassed):
+            await late
+        await thread
+        await batcher.close()
+        device.close()
 
     [queue] = spans_of(scenario)
     assert queue.name == "queue"

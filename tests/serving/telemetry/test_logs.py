@@ -96,7 +96,7 @@ def test_a_server_logs_json_alone(start_server: StartServer) -> None:
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     with grpc.insecure_channel(server.target) as channel:
         for sent in (parent, parent.upper()):
-            VaeServiceStub(channel).ListModels(pb.ListModelsRequest(), metadata=[("traceparent", sent)])
+            VaeServiceStub(channel).ListModels(pb.ListModelsRequest(), metadata=(("traceparent", sent),))
     lines = [json.loads(line) for line in server.stop().splitlines()]
     [call] = [line for line in lines if line["message"].startswith("Sample OK")]
     assert call["logger"] == "serving.transport.request_ids"
