@@ -38,8 +38,8 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --python-version 3.11 --python
 	--constraints constraints.txt --custom-compile-command 'make lock' --output-file deploy/requirements
 lock: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	$(LOCK)/serving.txt pyproject.toml --extra serving
-	$(LOCK)/serving-gpu.txt pyproject.toml --extra serving-gpu
+	$(LOCK)/serving.txt pyproject.toml --extra serving --extra otel
+	$(LOCK)/serving-gpu.txt pyproject.toml --extra serving-gpu --extra otel
 	$(LOCK)/jobs.txt pyproject.toml --extra serving --extra jobs
 	$(LOCK)/training.txt pyproject.toml --extra serving --extra training $(TORCH)
 	echo hatchling | $(LOCK)/build.txt -

@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 from tests.support.servers import ROOT
 
 EXTRAS = {
-    "serving": {"serving"},
-    "serving-gpu": {"serving-gpu"},
+    "serving": {"serving", "otel"},
+    "serving-gpu": {"serving-gpu", "otel"},
     "jobs": {"serving", "jobs"},
     "training": {"serving", "training"},
     "build": set(),
