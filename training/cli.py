@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.run.interrupts import sigterm_interrupts
+from training.settings.creation import creation_time
 from training.settings.flags import add_settings, settings_of
 from training.settings.versions import VERSION_HELP, read_version
 from vaeserve.command.parser import verb_parser
@@ -33,6 +34,7 @@ def train(arguments: list[str]) -> int:
     parser = _train_parser()
     options = parser.parse_args(arguments)
     overrides, config = settings_of(parser, options)
+    creation_time()  # a wrong one is refused before any work
     prepare_onnxruntime("training,serving")  # before training, because the export at its end needs it
     from training.run import run
 
@@ -59,6 +61,7 @@ def export(arguments: list[str]) -> int:
     """
     options = _export_parser().parse_args(arguments)
     check_place(options.out)
+    creation_time()  # a wrong one is refused before any work
     prepare_onnxruntime("training,serving")
     from training.run import run
 

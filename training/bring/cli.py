@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from training.bring.spec import parse_spec
+from training.settings.creation import creation_time
 from training.settings.resolve import read_settings_file
 from training.settings.versions import VERSION_HELP, read_version
 from vaeserve.command.parser import verb_parser
@@ -29,6 +30,7 @@ def package(arguments: list[str]) -> int:
     spec = parse_spec(read_settings_file(options.spec), str(options.spec))
     if options.version is not None:
         spec = spec.model_copy(update={"version": options.version})
+    creation_time()  # a wrong one is refused before any work
     prepare_onnxruntime("training,serving")
     from training.bring.bring import package_files
     from training.run.report import closing

@@ -1,7 +1,6 @@
 """From exported graphs to a model package on disk; if the proof fails, nothing is written."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -12,6 +11,7 @@ from training.export.onnx_runner import runtime_version
 from training.export.parity import TOLERANCE, prove
 from training.export.priors import ExportedPrior
 from training.export.probes import Probe, to_npz
+from training.settings.creation import creation_time
 from vaeserve.package.contents import (
     File,
     Graph,
@@ -96,7 +96,7 @@ def manifest_of(contents: Contents, files: Mapping[str, bytes], parity: Parity) 
     return Manifest(
         name=contents.name,
         version=contents.version,
-        created_at=datetime.now(UTC).replace(microsecond=0),
+        created_at=creation_time(),
         fingerprint=fingerprint_of(listed["encoder"].sha256, listed["decoder"].sha256),
         data=contents.data,
         latent_shape=contents.latent_shape,

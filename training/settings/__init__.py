@@ -4,6 +4,7 @@ flags     arguments -> settings
 resolve   a file, flags and a preset (presets/) -> Config, or an error that names the setting
 config    every setting of a run, with its default
 source    the settings about data, and which kind of data it is
+creation  when a package says that it was made
 versions  the version of a package: a number, or the next one
 directory a run's directory: where its package lies, and whether it is free
 """

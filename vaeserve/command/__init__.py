@@ -15,6 +15,7 @@ scores        scores of rows -> a table in a file
 pictures      rows of images -> one PNG grid
 info          `vae info`: a package, or what a server serves
 descriptions  packages and models in aligned lines
+signing       `vae sign` and `vae verify`: who made a package
 health        `vae health`: whether a server is ready
 health_check  the question that it asks, through gRPC's health protocol
 bench         `vae bench`: load on a server, and its latencies

@@ -45,6 +45,8 @@ VERBS = {
     "job": Verb("jobs.cli", "serving,jobs", "encode, decode, score or sample millions of rows into files; resumable"),
     "bench": Verb("vaeserve.command.bench.cli", "", "put load on a server and measure its latency and throughput"),
     "info": Verb("vaeserve.command.info", "", "describe a model package or what a server serves"),
+    "sign": Verb("vaeserve.command.signing", "sign", "sign a model package"),
+    "verify": Verb("vaeserve.command.signing", "sign", "verify who signed a model package"),
     "completion": Verb(
         "vaeserve.command.completion", "terminal", "print a script with which a shell completes verbs and options"
     ),

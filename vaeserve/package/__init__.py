@@ -1,6 +1,7 @@
 """A model package: what describes it, and how it is written and opened. No gRPC, no protobuf.
 
 directory       opens a package, or writes a whole one at once
+signing         signs a package, and verifies who signed it
 swap            swaps two directories
 manifest        the description of a package, kept in its manifest.json
 contents        what the manifest says of the files: graphs, priors, probes, and the checks that they passed

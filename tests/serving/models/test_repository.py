@@ -7,6 +7,7 @@ import pytest
 
 from serving.models.repository import Repository
 from tests.support.packages import publish
+from vaeserve.package.directory import ModelPackage
 
 
 def _keys(directory: Path) -> list[tuple[str, int]]:
@@ -74,6 +75,17 @@ def test_the_stamp_changes_with_any_file_and_not_with_the_name(tmp_path: Path) -
     (tmp_path / "b" / "decoder.onnx").unlink()
     [short] = Repository(tmp_path).look().packages
     assert short.stamp not in (before.stamp, altered.stamp)
+
+
+def test_a_signature_comes_and_goes_without_a_new_stamp(tmp_path: Path) -> None:
+    publish(tmp_path / "a")
+    [before], _ = Repository(tmp_path).look()
+    (tmp_path / "a" / "model.sig").write_text("a signature")
+    [signed], unreadable = Repository(tmp_path).look()
+    assert (signed, unreadable) == (before, [])
+    ModelPackage.open(tmp_path / "a")
+    (tmp_path / "a" / "model.sig").unlink()
+    assert Repository(tmp_path).look() == ([before], [])
 
 
 def test_the_same_package_written_again_has_another_stamp(tmp_path: Path) -> None:
