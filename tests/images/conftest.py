@@ -42,18 +42,18 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         return
     if not shutil.which("dockerd") or os.geteuid() != 0:
         pytest.skip(f"no Docker engine can be used: {error}")
-    directory = tmp_path_factory.mktemp("engine")
-    command: list[str | Path] = ["dockerd", "--data-root", directory / "data", "--exec-root", directory / "exec"]
-    with (directory / "log").open("w") as log:
-        running = subprocess.Popen([*command, "--pidfile", directory / "pid"], stdout=log, stderr=log)
-    try:
-        until(lambda: running.poll() is not None or not engine_error())
-        if running.poll() is not None:
-            pytest.skip(f"no Docker engine starts here: {(directory / 'log').read_text().splitlines()[-1]}")
-        yield
-    finally:
-        running.terminate()
-        running.wait()
+    # It keeps its images where every engine of this machine does, so that the next run need not fetch them again.
+    with (tmp_path_factory.mktemp("engine") / "log").open("w+") as log:
+        running = subprocess.Popen(["dockerd"], stdout=log, stderr=log)
+        try:
+            until(lambda: running.poll() is not None or not engine_error())
+            if running.poll() is not None:
+                log.seek(0)
+                pytest.skip(f"no Docker engine starts here: {log.read().splitlines()[-1]}")
+            yield
+        finally:
+            running.terminate()
+            running.wait()
 
 
 @pytest.fixture(scope="session")
