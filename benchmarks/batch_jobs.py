@@ -116,7 +116,7 @@ def through_service(folder: Path, rows: int, repeats: int) -> None:
             "--target": lambda: row_cost(many, few, rows - rows // 8, server.pid, *there),
         }
         costs = alternate(sides, repeats)
-    lines = [(name, *(1e6 * part for part in cost)) for name, cost in costs.items()]
+    lines = [(name, 1e6 * cost.job, 1e6 * cost.service) for name, cost in costs.items()]
     print_table("side", "job us/row", "service us/row", rows=lines)
     ratio = sum(costs["--package"]) / sum(costs["--target"])
     claim("processor time a row of --package over --target and its service", ratio, 0.8)
