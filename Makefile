@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test ray-test image-test lock lint type manifests proto bench clean
+.PHONY: setup demo test ray-test image-test lock audit sbom lint type manifests proto bench clean
 
 setup: $(VENV)/installed
 
@@ -43,6 +43,23 @@ lock: setup
 	$(LOCK)/jobs.txt pyproject.toml --extra serving --extra jobs
 	$(LOCK)/training.txt pyproject.toml --extra serving --extra training $(TORCH)
 	echo hatchling | $(LOCK)/build.txt -
+
+# Licences and known vulnerabilities of what the images install, and lists of it in CycloneDX's format, in dist/sbom. What audits has
+# an environment of its own. No network: `make audit` fails, because what nobody answered for was not audited.
+SUPPLY := build/supply
+SHIPPED := serving serving-gpu jobs training
+$(SUPPLY)/installed:
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/pip install --quiet --disable-pip-version-check --upgrade pip==26.3 pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	touch $@
+
+audit: $(SUPPLY)/installed
+	$(SUPPLY)/bin/python deploy/audit.py $(SHIPPED:%=deploy/requirements/%.txt)
+
+sbom: $(SUPPLY)/installed
+	mkdir -p dist/sbom
+	for name in $(SHIPPED); do $(SUPPLY)/bin/cyclonedx-py requirements deploy/requirements/$$name.txt --pyproject pyproject.toml \
+		--output-reproducible --validate --output-file dist/sbom/$$name.cdx.json || exit $$?; done
 
 lint: setup
 	$(BIN)/ruff check
