@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test ray-test image-test lock audit sbom lint type manifests proto bench clean
+.PHONY: setup demo test ray-test sign-test image-test lock audit sbom lint type manifests proto bench clean
 
 setup: $(VENV)/installed
 
@@ -25,6 +25,11 @@ test: lint type
 ray-test: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check 'ray>=2.40'
 	$(BIN)/python -m pytest tests/ray
+
+# Signing and verifying packages. The extra takes 190 MB, so it is installed here and not by `make setup`.
+sign-test: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sign]'
+	$(BIN)/python -m pytest tests/vaeserve/package/test_signing.py
 
 # Containers: builds the images, brings docker-compose.yml up, and attacks it. Takes minutes, and a Docker engine: it starts
 # one if none runs and it may. IMAGE_TEST_OVERLAY names one more compose file, for example with secrets for the build.

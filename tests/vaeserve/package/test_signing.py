@@ -16,7 +16,7 @@ from vaeserve.command.cli import run
 from vaeserve.package.directory import ModelPackage
 
 for _library in ("OpenSSL", "model_signing"):
-    pytest.importorskip(_library, reason="signing is not installed: pip install '.[sign]'")
+    pytest.importorskip(_library, reason="signing is not installed: `make sign-test` installs it")
 
 _THEIRS = (sys.executable, "-m", "model_signing")
 
