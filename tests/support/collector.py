@@ -54,5 +54,7 @@ def collecting() -> Iterator[Collector]:
     add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
     collector.port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    yield collector
-    server.stop(0).wait()
+    try:
+        yield collector
+    finally:
+        server.stop(0).wait()

@@ -35,7 +35,7 @@ class Load:
         self._root_certificates = root_certificates
         self._has_retries = has_retries
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._call, args=(seed,)) for seed in range(callers)]
+        self._threads = [threading.Thread(target=self._call, args=(seed,), daemon=True) for seed in range(callers)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:

@@ -6,6 +6,7 @@ The signature is the file model.sig beside the manifest. It covers every other f
 import re
 import stat
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -81,10 +82,9 @@ def verify_package(directory: Path, *, key: Path | None = None, roots: Sequence[
     if key is not None:
         _configure(key, _PUBLIC_KEY, lambda: config.use_elliptic_key_verifier(public_key=key))
     else:
-        for path in roots:
-            _configure(
-                path, "is not a certificate in PEM", lambda: config.use_certificate_verifier(certificate_chain=roots)
-            )
+        for place, path in enumerate(roots, 1):  # the library does not say which of many is wrong
+            trust = partial(config.use_certificate_verifier, certificate_chain=roots[:place])
+            _configure(path, "is not a certificate in PEM", trust)
     try:
         config.verify(directory, signature)
     except Exception as exc:  # whatever a made-up signature provokes, the package is not verified
@@ -125,9 +125,7 @@ def _configure(path: Path, problem: str, use: Callable[[], object]) -> None:
 
 def _reason(error: Exception) -> str:
     """Returns in one line why a signature was not accepted."""
-    if type(error).__name__ == "InvalidSignature":
-        return "another key made the signature"
-    if str(error).startswith("Key mismatch"):
+    if type(error).__name__ == "InvalidSignature" or str(error).startswith("Key mismatch"):
         return "another key made the signature"
     if type(error).__name__ == "X509StoreContextError":
         return f"its certificate is not trusted: {innermost(error)}"

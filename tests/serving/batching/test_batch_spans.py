@@ -90,6 +90,7 @@ def test_rows_that_are_late_when_a_batch_begins_have_only_waited() -> None:
     async def scenario(batcher: Lists, doubler: Doubler) -> None:
         held = await unrecorded(batcher, doubler)
         late = asyncio.create_task(batcher.submit(Numbers([1]), 0.05))
+        await asyncio.sleep(0)  # its time begins
         await asyncio.sleep(0.1)
         doubler.free.set()
         await held
@@ -106,6 +107,7 @@ def test_rows_that_are_late_when_their_thread_begins_have_only_waited() -> None:
         batcher: Lists = Batcher(doubler, device, batch_rows=4, queue_rows=100, inline_seconds=0)
         thread = asyncio.create_task(device.run(blocked.wait, 60))
         late = asyncio.create_task(batcher.submit(Numbers([1]), 0.05))
+        await asyncio.sleep(0)  # its time begins
         await asyncio.sleep(0.1)
         blocked.set()
         with pytest.raises(DeadlinePassed):

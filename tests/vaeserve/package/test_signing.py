@@ -105,6 +105,15 @@ def test_a_certificate_signs_for_us_and_for_them(package: ModelPackage, tmp_path
     assert said.startswith(f"vae: {leaf}: is not a certificate of {wrong}")
 
 
+def test_the_wrong_one_of_two_roots_is_named(signed: Path, tmp_path: Path, capsys: Streams) -> None:
+    root, wrong = tmp_path / "root.pem", tmp_path / "wrong.pem"
+    trustme.CA().cert_pem.write_to_path(str(root))
+    wrong.write_text("-----BEGIN CERTIFICATE-----\nwrong\n-----END CERTIFICATE-----\n")
+    capsys.readouterr()
+    said = refused(["verify", str(signed), "--root", str(root), "--root", str(wrong)], capsys)
+    assert said.startswith(f"vae: {wrong}: is not a certificate in PEM")
+
+
 def _alter(place: Path) -> None:
     (place / "encoder.onnx").write_bytes(b"other")
 
