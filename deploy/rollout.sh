@@ -46,7 +46,9 @@ wait_for() {
 
 case $run in "" | .* | *[!A-Za-z0-9._-]*) fail "RUN is the name of a directory in /models/runs, not '$run'" ;; esac
 [ -n "$(docker compose ps --quiet serving)" ] || fail "the service does not run: docker compose up --detach"
-began=$(date +%s)
+# Docker takes whole seconds. What the log said before, of the same package, does not count, so the work begins with the next second.
+began=$(($(date +%s) + 1))
+sleep 1
 case $verb in
 put)
     docker compose run --rm --no-deps -T training export "/models/runs/$run" --out "$live" --version next

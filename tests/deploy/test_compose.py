@@ -133,18 +133,3 @@ def _compose(*arguments: str, **variables: str) -> subprocess.CompletedProcess[s
     environment = {**os.environ, "COMPOSE_DISABLE_ENV_FILE": "1", **variables}
     command = ["docker", "compose", *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "usage: deploy/rollout.sh put RUN"),
-        (["put", "../digits"], "RUN is the name of a directory in /models/runs, not '../digits'"),
-        (["put", "a b"], "RUN is the name of a directory in /models/runs, not 'a b'"),
-    ],
-)
-def test_a_roll_out_says_what_it_wants(arguments: list[str], message: str) -> None:
-    command = [str(ROOT / "deploy" / "rollout.sh"), *arguments]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert ended.returncode
-    assert message in ended.stderr
