@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
-    from serving.tracing.spans import RowsSpans
+    from serving.tracing.call_span import RowsSpans
 
 
 class CuttableRows(Protocol):

@@ -2,6 +2,7 @@
 
 trace_context  which trace a caller's call belongs to: the W3C headers
 current        the span of the call that this code runs for
-spans          the spans of a call and of its batches; the only import of opentelemetry
+call_span      the span of a call, and those of its rows and batches under it
+spans          makes the span of each call; these two files alone import opentelemetry
 starting       whether spans are made, as the OTEL_... variables say
 """

@@ -57,7 +57,7 @@ def _asking(variables: Mapping[str, str]) -> str:
     return next(name for name in (_EXPORTER, *_ENDPOINTS) if variables.get(name))
 
 
-def _load(name: str) -> Any:  # noqa: ANN401, opentelemetry is imported in one place
+def _load(name: str) -> Any:  # noqa: ANN401, opentelemetry is not imported here
     """Returns the exporter of a name, which an installed package has entered for it."""
     found = list(entry_points(group="opentelemetry_traces_exporter", name=name))
     if not found:

@@ -11,7 +11,8 @@ from serving.transport.request_ids import RequestId
 from serving.transport.status import refusal_of
 
 if TYPE_CHECKING:
-    from serving.tracing.spans import CallSpan, Spans
+    from serving.tracing.call_span import CallSpan
+    from serving.tracing.spans import Spans
 
 
 def begin_span(spans: "Spans", method: str, request_id: RequestId) -> "CallSpan | None":

@@ -15,7 +15,7 @@ from serving.tracing.trace_context import TraceContext
 from serving.transport.context import Context
 
 if TYPE_CHECKING:
-    from serving.tracing.spans import CallSpan
+    from serving.tracing.call_span import CallSpan
 
 _log = logging.getLogger(__name__)
 

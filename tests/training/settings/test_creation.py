@@ -1,10 +1,8 @@
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from training.settings.creation import creation_time
-from vaeserve.command.cli import run
 from vaeserve.errors import TrainingError
 
 
@@ -20,15 +18,3 @@ def test_another_text_than_seconds_is_refused(monkeypatch: pytest.MonkeyPatch, s
     monkeypatch.setenv("SOURCE_DATE_EPOCH", seconds)
     with pytest.raises(TrainingError, match="is not a number of seconds since 1970"):
         creation_time()
-
-
-def test_the_same_run_exported_twice_gives_the_same_bytes(
-    run_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    for name in ("one", "other"):
-        assert run(["export", str(run_directory), "--out", str(tmp_path / name)]) == 0
-    one, other = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "other"))
-    assert one.keys() == other.keys()
-    assert [name for name in one if one[name] != other[name]] == []
-    assert b"2023-11-14T22:13:20Z" in one["manifest.json"]
