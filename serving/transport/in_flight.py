@@ -6,6 +6,8 @@ from contextlib import suppress
 
 _QUIET_SECONDS = 0.05
 _MAXIMUM_QUIET_WAITS = 20
+_LULL_SECONDS = 0.01
+_MAXIMUM_LULL_WAITS = 10
 
 
 class Calls:
@@ -39,6 +41,17 @@ class Calls:
         self.in_flight -= 1
         if not self.in_flight:
             self._idle.set()
+
+    async def lull(self) -> None:
+        """Waits until no call has arrived for a moment, a tenth of a second at most.
+
+        Calls that gRPC has read but not handed over yet would be cancelled when it stops listening.
+        """
+        for _ in range(_MAXIMUM_LULL_WAITS):
+            arrived = self._arrived
+            await asyncio.sleep(_LULL_SECONDS)
+            if self._arrived == arrived:
+                break
 
     async def finish(self, timeout_seconds: float) -> bool:
         """Refuses new calls, and waits for those in flight. Returns whether all were answered in time.

@@ -72,6 +72,7 @@ class Server:
         await self._set_ready(False)
         if was_ready:
             await asyncio.sleep(self._drain_seconds)
+            await self._calls.lull()
         stopping = asyncio.ensure_future(self._server.stop(self._grace_seconds + _FLUSH_SECONDS))
         await self._calls.finish(self._grace_seconds)
         self._health.stopping.set()
