@@ -15,6 +15,7 @@ _MEMBER = re.compile(
     r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
 _MAXIMUM_MEMBERS = 32
+_MAXIMUM_STATE = 2**14  # characters; a stream's call could send as many as a message holds
 _KNOWN_FLAGS = 0b11  # sampled, and random trace id
 
 
@@ -28,7 +29,7 @@ class TraceContext(NamedTuple):
     flags: int
     """Bit 0: sampled."""
     state: str
-    """What tracing systems say beside it, as it was sent: see `read_state`."""
+    """What tracing systems say beside it, as it was sent: see `read_state`. Empty if it is too long to be read."""
 
 
 def read_trace_context(parent: str, state: str) -> TraceContext | None:
@@ -39,6 +40,7 @@ def read_trace_context(parent: str, state: str) -> TraceContext | None:
     version, trace_id, span_id, flags, more = matched.groups()
     if version == "00" and more is not None:
         return None
+    state = state if len(state) <= _MAXIMUM_STATE else ""
     return TraceContext(trace_id, span_id, int(flags, 16) & _KNOWN_FLAGS, state)
 
 

@@ -75,12 +75,12 @@ class Answering:
             self.calls.open += 1
             memory = None
             try:
-                request, size = await self.reading.read(context, request_id) or await _no_message()
+                with self.calls.reading():
+                    request, size = await self.reading.read(context, request_id) or await _no_message()
+                    self.calls.enter()
                 started = time.monotonic()
-                self.calls.enter()
                 memory = CallMemory(self.held, self.calls.close_one)
                 context.add_done_callback(memory.give_back)  # type: ignore[arg-type]  # the stub wants a class, gRPC any callable
-                self._check_open()
                 _check_message(request)
                 memory.take(_CALL_BYTES + size, is_request=True)
                 reply = await method(request, context, memory)

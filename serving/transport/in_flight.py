@@ -1,8 +1,10 @@
 """Calls in flight, so that a server can stop when the last has left."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from vaeserve.errors import ShuttingDown
 
 _QUIET_SECONDS = 0.05
 _MAXIMUM_QUIET_WAITS = 20
@@ -19,6 +21,7 @@ class Calls:
         self.on_close: set[Callable[[], object]] = set()
         """Called once new calls are refused. A stream adds itself, because it waits for calls without being one."""
         self._arrived = 0
+        self._reading = 0
         self.in_flight = 0
         self.open = 0
         """RPCs that gRPC has handed over and is not done with: unary calls, half-read ones included, and streams."""
@@ -30,6 +33,24 @@ class Calls:
         self.open -= 1
         self.leave()
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Lets a call finish whose request is being read, however slowly it comes.
+
+        Raises:
+            ShuttingDown: new calls are refused.
+        """
+        self._arrived += 1
+        if self.is_closed:
+            raise ShuttingDown()
+        self._reading += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._reading -= 1
+            self._rest()
+
     def enter(self) -> None:
         """Counts a call that arrived."""
         self._arrived += 1
@@ -39,7 +60,10 @@ class Calls:
     def leave(self) -> None:
         """Counts a call whose answer was sent, or whose caller left."""
         self.in_flight -= 1
-        if not self.in_flight:
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self.in_flight and not self._reading:
             self._idle.set()
 
     async def lull(self) -> None:

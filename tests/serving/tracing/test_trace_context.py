@@ -49,6 +49,12 @@ def test_what_is_not_is_none(parent: str) -> None:
     assert read_trace_context(parent, "") is None
 
 
+@pytest.mark.parametrize(("length", "is_kept"), [(2**14, True), (2**14 + 1, False)])
+def test_a_state_that_is_too_long_is_left_out(length: int, is_kept: bool) -> None:
+    context = read_trace_context(f"00-{TRACE}-{SPAN}-01", "," * length)
+    assert context == (TRACE, SPAN, 1, "," * length if is_kept else "")
+
+
 @pytest.mark.parametrize(
     ("state", "members"),
     [

@@ -19,9 +19,10 @@ from grpc_reflection.v1alpha import reflection_pb2
 from serving.models.registry import Models
 from serving.settings import Settings
 from serving.transport.health import LIVENESS
+from tests.support import http2
 from tests.support.in_process import server_of
 from tests.support.make_endless_package import make_endless
-from tests.support.servers import ROOT, VAE, RunningServer, RunVae, StartServer, until, until_in_flight
+from tests.support.servers import ROOT, VAE, RunningServer, RunVae, StartServer, read_metrics, until, until_in_flight
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -136,6 +137,25 @@ def _watch(health: health_pb2_grpc.HealthStub, seen: list[int]) -> None:
             seen.append(reply.status)
     except grpc.RpcError:
         return  # the server ended the stream when it stopped
+
+
+def test_a_call_whose_request_is_still_on_its_way_is_answered(start_server: StartServer, port: str) -> None:
+    server = start_server("--metrics-port", port, "--drain-seconds", "0", "--grace-seconds", "100")
+    request = pb.SampleRequest(count=1, seed=7).SerializeToString()
+    sent = b"\0" + len(request).to_bytes(4) + request
+    with http2.connect(server) as connection:
+        frames = http2.frames(connection)
+        connection.sendall(http2.headers(1, b"/vae.v1.VaeService/Sample") + http2.frame(http2.DATA, sent[:6], stream=1))
+        until(lambda: read_metrics(port)["vae_open_calls",] == 1)
+        server.process.send_signal(signal.SIGTERM)
+        assert any(kind == http2.GOAWAY for kind, _, _ in frames)
+        # The calls of others were answered 50 ms later, and then it waits for the last answers to be sent.
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.process.wait(2)
+        connection.sendall(http2.frame(http2.DATA, sent[6:], http2.END_STREAM, 1))
+        replies = [payload[5:] for kind, _, payload in frames if kind == http2.DATA]
+    assert [pb.SampleResponse.FromString(reply).seed for reply in replies] == [7]
+    assert server.process.wait(60) == 0
 
 
 def test_calls_that_outlast_the_grace_are_cut_off(start_server: StartServer, port: str) -> None:
