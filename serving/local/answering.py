@@ -42,6 +42,7 @@ class LocalService:
         proved = load(package, settings)
         self._models: Registry[LoadedModel] = Registry()
         self._models.put(LoadedModel(proved=proved, limits=call_limits(proved, settings)))
+        self._models.loaded()
         self._batches = BatchRunner(proved.execution)
 
     def describe(self, name: str, version: int) -> pb.Model:

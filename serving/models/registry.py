@@ -14,7 +14,7 @@ ModelT = TypeVar("ModelT", bound=LoadedModel)
 
 
 class Registry(Generic[ModelT]):
-    """The models being served. Empty while the first one is loaded, and after the last one is removed.
+    """The models being served. Until all are loaded, a model that is not there is still to come.
 
     Args:
         default_name: name of the model for requests that name none; empty: they get the only one.
@@ -31,9 +31,13 @@ class Registry(Generic[ModelT]):
         """Serves a model from now on. Returns the one that it replaces, of the same name and version."""
         replaced = self._served.get(served.key)
         self._served[served.key] = served
-        self._is_loading = False
         self._index()
         return replaced
+
+    def loaded(self) -> None:
+        """Ends the start: from now on a model that is not there is unknown, and one alone is the only one."""
+        self._is_loading = False
+        self._index()
 
     def remove(self, key: ModelKey) -> ModelT:
         """Stops serving a model, and returns it."""
@@ -47,7 +51,7 @@ class Registry(Generic[ModelT]):
         Raises:
             InvalidInput: the name is empty, there is no default, and models of several names are served.
             UnknownName: no such model is served.
-            NotReady: the models are still being loaded.
+            NotReady: the model is not there, and models are still being loaded.
         """
         served = self._by_request.get((name, version))
         if served is None:
@@ -64,13 +68,14 @@ class Registry(Generic[ModelT]):
             NotReady: the models are still being loaded.
         """
         if self._is_loading:
-            raise NotReady("the model is still being loaded")
+            raise NotReady("models are still being loaded")
         return [self._served[key] for key in sorted(self._served)]
 
     def _index(self) -> None:
         self._by_request = dict(self._served)
         names = {name for name, _ in self._served}
-        default = self._default_name or (next(iter(names)) if len(names) == 1 else "")
+        only = next(iter(names)) if len(names) == 1 and not self._is_loading else ""
+        default = self._default_name or only
         for name in names:
             versions = {version: served for (other, version), served in self._served.items() if other == name}
             self._by_request[name, 0] = versions[max(versions)]

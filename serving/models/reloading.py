@@ -80,6 +80,7 @@ class Reloader:
                 self._refusals.log()
                 _log.warning("waiting: %s holds no package that can be served", self._settings.package)
             await self._look_again()
+        self._models.loaded()
         self._refusals.log()
 
     async def catch_up(self) -> None:

@@ -15,7 +15,9 @@ from vaeserve.errors import InvalidInput, NotReady, UnknownName
 Make = Callable[..., Served]
 
 
-def _with_models(settings: Settings, use: Callable[[Models, Make], Awaitable[None]], default_name: str = "") -> None:
+def _with_models(
+    settings: Settings, use: Callable[[Models, Make], Awaitable[None]], default_name: str = "", *, loaded: bool = True
+) -> None:
     """Runs a test on a loop, with a maker of served models of any name and version."""
     proved = load(settings.package, settings)
 
@@ -26,7 +28,10 @@ def _with_models(settings: Settings, use: Callable[[Models, Make], Awaitable[Non
             manifest = proved.manifest.model_copy(update={"name": name, "version": version})
             return serve_model(ProvedModel(manifest, *proved[1:]), device, settings)
 
-        await use(Models(default_name), make)
+        models = Models(default_name)
+        if loaded:
+            models.loaded()
+        await use(models, make)
 
     asyncio.run(run())
 
@@ -36,6 +41,23 @@ def test_says_so_while_nothing_is_loaded() -> None:
         Models().find("", 0)
     with pytest.raises(NotReady, match="still being loaded"):
         Models().all()
+
+
+def test_until_all_are_loaded_a_missing_model_is_still_to_come(settings: Settings) -> None:
+    async def use(models: Models, make: Make) -> None:
+        models.put(make("b", 1))
+        assert models.find("b", 0).key == ("b", 1)
+        for name in ("a", ""):  # b is the only one so far, but not for long
+            with pytest.raises(NotReady, match="still being loaded"):
+                models.find(name, 0)
+        with pytest.raises(NotReady, match="still being loaded"):
+            models.all()
+        models.loaded()
+        assert models.find("", 0).key == ("b", 1)
+        with pytest.raises(UnknownName):
+            models.find("a", 0)
+
+    _with_models(settings, use, loaded=False)
 
 
 def test_the_newest_version_is_the_default_and_older_ones_can_be_asked_for(settings: Settings) -> None:

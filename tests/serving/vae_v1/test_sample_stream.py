@@ -86,6 +86,7 @@ def test_messages_for_a_caller_who_has_left_count_as_cancelled(settings: Setting
     async def run() -> set[tuple[str, str, str]]:
         models = Models()
         models.put(serve_model(load(settings.package, settings), Device(), settings))
+        models.loaded()
         _, answering = server_of(models, settings)
         streams = Streams(
             models, Images(1), answering.calls, answering.tally, 2**20, answering.held, answering.reading, Turns()
@@ -106,6 +107,7 @@ def test_a_request_counts_for_as_long_as_its_rows_are_sampled(settings: Settings
     async def run() -> None:
         models = Models()
         models.put(serve_model(load(settings.package, settings), Device(), settings))
+        models.loaded()
         server, answering = server_of(models, settings)
         async with server, grpc.aio.insecure_channel(server.address) as channel:
             rpc: Any = channel.unary_stream("/vae.v1.VaeService/SampleStream")
