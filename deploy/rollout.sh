@@ -26,17 +26,22 @@ move() {
     docker compose run --rm --no-deps -T --entrypoint sh training -c '
         test -d "$1" || { echo "rollout: there is no $1" >&2; exit 1; }
         test ! -e "$2" || { echo "rollout: $2 is there already" >&2; exit 1; }
-        mkdir -p "${2%/*}" && mv "$1" "$2"' sh "$1" "$2"
+        mkdir -p "${2%/*}" && mv -T "$1" "$2"' sh "$1" "$2"
+}
+
+# Whether the log says that the package is served. One that was refused, or that newer ones displaced, is not.
+is_served() {
+    docker compose logs --no-log-prefix serving | grep "serving $of_it" | tail -n 1 | grep -q -v "no longer serving"
 }
 
 # Waits until the server logs that it has followed, or that it refuses the package.
 wait_for() {
     until [ "$(date +%s)" -ge $((began + ${ROLLOUT_SECONDS:-300})) ]; do
         log=$(docker compose logs --no-log-prefix --since "$began" serving)
-        if line=$(echo "$log" | grep -m 1 "$1 [^ ]* version [0-9]*, $live\(\"\|\$\)"); then
-            echo "$line"
+        if line=$(printf '%s\n' "$log" | grep -m 1 "$1 $of_it"); then
+            printf '%s\n' "$line"
             return
-        elif line=$(echo "$log" | grep -m 1 "$live is not taken"); then
+        elif line=$(printf '%s\n' "$log" | grep -m 1 "$refused"); then
             fail "$line"
         fi
         sleep 0.5
@@ -46,6 +51,8 @@ wait_for() {
 
 case $run in "" | .* | *[!A-Za-z0-9._-]*) fail "RUN is the name of a directory in /models/runs, not '$run'" ;; esac
 [ -n "$(docker compose ps --quiet serving)" ] || fail "the service does not run: docker compose up --detach"
+pattern=$(printf '%s' "$live" | sed 's/\./\\./g')
+of_it="[^ ]* version [0-9]*, $pattern\(\"\|\$\)" refused="$pattern is not taken"
 # Docker takes whole seconds. What the log said before, of the same package, does not count, so the work begins with the next second.
 began=$(($(date +%s) + 1))
 sleep 1
@@ -54,8 +61,13 @@ put)
     docker compose run --rm --no-deps -T training export "/models/runs/$run" --out "$live" --version next
     wait_for serving ;;
 back)
-    move "$live" "$retired"
-    wait_for "no longer serving" ;;
+    if is_served; then
+        move "$live" "$retired"
+        wait_for "no longer serving"
+    else
+        move "$live" "$retired"
+        echo "$live was not served"
+    fi ;;
 again)
     move "$retired" "$live"
     wait_for serving ;;

@@ -12,11 +12,13 @@ from tests.support.servers import ROOT
 _DOCKER = """#!/bin/sh
 case "$*" in
 *" ps "*) echo container ;;
-*" logs "*) awk -v since="$5" '$1 >= since { print substr($0, 12) }' "$LOG" ;;
+*" --since "*) awk -v since="$5" '$1 >= since { print substr($0, 12) }' "$LOG" ;;
+*" logs "*) cut -c 12- "$LOG" ;;
 *" run "*) echo "$(date +%s) $NEWS" >>"$LOG" ;;
 esac
 """
 _SERVED = "INFO    serving digits version 2, /models/live/digits-2"
+_REFUSED = "ERROR   /models/live/digits-2 is not taken, what is served stays: wrong checksum"
 _GONE = "INFO    no longer serving digits version 2, /models/live/digits-2"
 
 
@@ -58,19 +60,26 @@ def docker(tmp_path: Path) -> dict[str, str]:
     ],
 )
 def test_a_roll_out_ends_when_the_server_has_followed(docker: dict[str, str], verb: str, news: str) -> None:
+    Path(docker["LOG"]).write_text(f"1000000000 {_SERVED}\n1000000001 {_REFUSED}\n")
     ended = _roll_out(verb, "digits-2", **docker, NEWS=news)
     assert (ended.returncode, ended.stdout) == (0, f"{news}\n"), ended.stderr
 
 
 def test_a_package_that_the_server_refuses_ends_it(docker: dict[str, str]) -> None:
-    news = "ERROR   /models/live/digits-2 is not taken: wrong checksum"
-    ended = _roll_out("put", "digits-2", **docker, NEWS=news)
-    assert (ended.returncode, ended.stderr) == (1, f"rollout: {news}\n")
+    ended = _roll_out("put", "digits-2", **docker, NEWS=_REFUSED)
+    assert (ended.returncode, ended.stderr) == (1, f"rollout: {_REFUSED}\n")
 
 
-@pytest.mark.parametrize("news", ["INFO    serving digits version 2, /models/live/digits-20", "nothing"])
-def test_the_news_of_another_package_is_not_waited_for(docker: dict[str, str], news: str) -> None:
-    ended = _roll_out("put", "digits-2", **docker, NEWS=news, ROLLOUT_SECONDS="1")
+@pytest.mark.parametrize("words", [(), (_REFUSED,), (_SERVED, _GONE), (_SERVED, _GONE, _REFUSED)])
+def test_a_package_that_is_not_served_is_taken_out_without_a_wait(docker: dict[str, str], words: tuple[str]) -> None:
+    Path(docker["LOG"]).write_text("".join(f"1000000000 {word}\n" for word in words))
+    ended = _roll_out("back", "digits-2", **docker, NEWS="nothing")
+    assert (ended.returncode, ended.stdout) == (0, "/models/live/digits-2 was not served\n"), ended.stderr
+
+
+@pytest.mark.parametrize(("run", "news"), [("digits-2", _SERVED + "0"), ("digits-2", "nothing"), ("digits.2", _SERVED)])
+def test_the_news_of_another_package_is_not_waited_for(docker: dict[str, str], run: str, news: str) -> None:
+    ended = _roll_out("put", run, **docker, NEWS=news, ROLLOUT_SECONDS="1")
     assert ended.returncode == 1
     assert "the server has not said" in ended.stderr
 
