@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from torch import nn
 
@@ -44,7 +45,8 @@ def test_a_run_and_its_exports_get_the_versions_that_are_asked_for(tmp_path: Pat
     brief = tmp_path / "brief.toml"
     brief.write_text("mixture_components = 0\n")
     first, second = tmp_path / "runs" / "first", tmp_path / "runs" / "second"
-    train = ["digits", "--model", "pca", "--latent-size", "2", "--config", str(brief)]
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32))
+    train = [str(tmp_path / "rows.npy"), "--model", "pca", "--latent-size", "2", "--config", str(brief)]
     assert cli.train([*train, "--out", str(first)]) == 0
     assert cli.train([*train, "--out", str(second), "--version", "next"]) == 0
     manifests = [read_manifest(run / PACKAGE_DIRECTORY) for run in (first, second)]
