@@ -73,6 +73,15 @@ def test_settings_are_settings(services: dict[str, Any]) -> None:
             assert {name for name in service.get("environment", {}) if name.startswith("VAE_")} <= names
 
 
+def test_with_tls_every_service_that_serves_has_it(services: dict[str, Any]) -> None:
+    secure = yaml.safe_load((ROOT / "deploy" / "compose" / "secure.yml").read_text())["services"]
+    assert set(secure) == {
+        name for name, service in services.items() if "VAE_PACKAGE" in service.get("environment", {})
+    }
+    for service in secure.values():
+        assert set(service["secrets"]) == {"tls_certificate", "tls_key", "tokens"}
+
+
 def test_the_example_has_every_variable_with_its_default() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
