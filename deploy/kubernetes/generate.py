@@ -147,6 +147,7 @@ def _set_values(manifests: dict[str, Manifest]) -> None:
 def _set_pod_values(deployment: Manifest) -> None:
     spec = deployment["spec"]
     del spec["replicas"]
+    spec["strategy"]["rollingUpdate"] = "<yaml .Values.rollingUpdate yaml>"
     spec |= {
         _mark("if not .Values.autoscaling.enabled"): None,
         "replicas": "<= .Values.replicas =>",

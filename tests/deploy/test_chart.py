@@ -30,6 +30,8 @@ def test_the_chart_has_the_versions_and_values_of_the_manifests() -> None:
     container = next(pods(build("base")))["containers"][0]
     assert container["image"] == f"vaeserve:{version}"
     assert values["resources"] == container["resources"]
+    deployment = next(manifest for manifest in build("base") if manifest["kind"] == "Deployment")
+    assert values["rollingUpdate"] == deployment["spec"]["strategy"]["rollingUpdate"]
     assert values["settings"] | {"VAE_PACKAGE": "/models"} == {item["name"]: item["value"] for item in container["env"]}
 
 
@@ -44,6 +46,8 @@ def _rendered(values: Manifest) -> list[Manifest]:
 _TLS = {"tls": {"secret": "vaeserve-tls"}}
 _TOKENS = {"tokens": {"secret": "vaeserve-tokens"}}
 _WATCHED = {"monitoring": {"enabled": True}, "autoscaling": {"enabled": True}}
+_PAGE = (ROOT / "docs" / "deployment.md").read_text()
+_GPU = yaml.safe_load(_PAGE.partition("### Helm")[2].split("```")[1].removeprefix("yaml"))
 _IMAGE = {"packages": {"image": "registry.example.com/digits:1"}}
 
 
@@ -54,6 +58,7 @@ _IMAGE = {"packages": {"image": "registry.example.com/digits:1"}}
         (("base", "tls"), _TLS),
         (("base", "tokens"), _TOKENS),
         (("base", "package-image"), _IMAGE),
+        (("overlays/gpu",), _GPU | {"image": {"repository": "vaeserve-gpu"}}),
         (("overlays/monitoring", "tls", "tokens", "hpa"), _TLS | _TOKENS | _WATCHED),
     ],
 )
