@@ -9,10 +9,11 @@ usage: deploy/rollout.sh put RUN      export /models/runs/RUN as the next versio
        deploy/rollout.sh again RUN    serve it again
 
 ROLLOUT_SECONDS (default 300): maximum time to wait for the server.
+ROLLOUT_SERVICE (default serving): the service of compose that serves, for example serving-gpu.
 END
     exit 2
 fi
-verb=$1 run=$2
+verb=$1 run=$2 service=${ROLLOUT_SERVICE:-serving}
 live=/models/live/$run retired=/models/retired/$run
 cd "$(dirname "$0")/.."
 
@@ -31,13 +32,13 @@ move() {
 
 # Whether the log says that the package is served. One that was refused, or that newer ones displaced, is not.
 is_served() {
-    docker compose logs --no-log-prefix serving | grep "serving $of_it" | tail -n 1 | grep -q -v "no longer serving"
+    docker compose logs --no-log-prefix "$service" | grep "serving $of_it" | tail -n 1 | grep -q -v "no longer serving"
 }
 
 # Waits until the server logs that it has followed, or that it refuses the package.
 wait_for() {
     until [ "$(date +%s)" -ge $((began + ${ROLLOUT_SECONDS:-300})) ]; do
-        log=$(docker compose logs --no-log-prefix --since "$began" serving)
+        log=$(docker compose logs --no-log-prefix --since "$began" "$service")
         if line=$(printf '%s\n' "$log" | grep -m 1 "$1 $of_it"); then
             printf '%s\n' "$line"
             return
@@ -46,11 +47,11 @@ wait_for() {
         fi
         sleep 0.5
     done
-    fail "the server has not said \"$1 ... $live\": docker compose logs serving"
+    fail "the server has not said \"$1 ... $live\": docker compose logs $service"
 }
 
 case $run in "" | .* | *[!A-Za-z0-9._-]*) fail "RUN is the name of a directory in /models/runs, not '$run'" ;; esac
-[ -n "$(docker compose ps --quiet serving)" ] || fail "the service does not run: docker compose up --detach"
+[ -n "$(docker compose ps --quiet "$service")" ] || fail "the service does not run: docker compose up --detach $service"
 pattern=$(printf '%s' "$live" | sed 's/\./\\./g')
 of_it="[^ ]* version [0-9]*, $pattern\(\"\|\$\)" refused="$pattern is not taken"
 # Docker takes whole seconds. What the log said before, of the same package, does not count, so the work begins with the next second.

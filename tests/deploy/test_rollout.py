@@ -11,7 +11,7 @@ from tests.support.servers import ROOT
 
 _DOCKER = """#!/bin/sh
 case "$*" in
-*" ps "*) echo container ;;
+*" ps "*" ${RUNNING:-serving}") echo container ;;
 *" --since "*) awk -v since="$5" '$1 >= since { print substr($0, 12) }' "$LOG" ;;
 *" logs "*) cut -c 12- "$LOG" ;;
 *" run "*) echo "$(date +%s) $NEWS" >>"$LOG" ;;
@@ -63,6 +63,16 @@ def test_a_roll_out_ends_when_the_server_has_followed(docker: dict[str, str], ve
     Path(docker["LOG"]).write_text(f"1000000000 {_SERVED}\n1000000001 {_REFUSED}\n")
     ended = _roll_out(verb, "digits-2", **docker, NEWS=news)
     assert (ended.returncode, ended.stdout) == (0, f"{news}\n"), ended.stderr
+
+
+def test_a_roll_out_follows_the_service_that_is_named(docker: dict[str, str]) -> None:
+    docker |= {"RUNNING": "serving-gpu", "NEWS": _SERVED}
+    assert _roll_out("put", "digits-2", **docker, ROLLOUT_SERVICE="serving-gpu").returncode == 0
+    ended = _roll_out("put", "digits-2", **docker)
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "rollout: the service does not run: docker compose up --detach serving\n",
+    )
 
 
 def test_a_package_that_the_server_refuses_ends_it(docker: dict[str, str]) -> None:
