@@ -225,5 +225,10 @@ def _check_space(folder: JobFolder, settings: JobSettings, model: ModelFacts, ro
     free = shutil.disk_usage(folder.out).free
     if needed > free:
         raise InvalidInput(
-            printable(folder.out), f"needs about {needed / _GIB:.1f} GiB for {rows:,} rows, {free / _GIB:.1f} are free"
+            printable(folder.out), f"needs about {_amount(needed)} for {rows:,} rows, {_amount(free)} are free"
         )
+
+
+def _amount(size: float) -> str:
+    """Returns a number of bytes as text."""
+    return f"{size / _GIB:,.1f} GiB" if size >= _GIB else f"{size / 2**20:.1f} MiB"
