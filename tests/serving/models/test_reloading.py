@@ -247,11 +247,17 @@ def test_no_start_waits_for_what_no_package_brings(tmp_path: Path, monkeypatch: 
     def no_gpu(*_: object) -> Never:
         raise StartupError("CUDA was asked for, but its driver finds no GPU here")
 
-    monkeypatch.setattr("serving.models.reloading.load", no_gpu)
-    corrupt(publish(tmp_path / "a"))
+    start = _Running(tmp_path, wait_for_package="true").reloader.start
+    with monkeypatch.context() as patched:
+        patched.setattr("serving.models.reloading.providers", no_gpu)
+        with pytest.raises(StartupError, match="finds no GPU here"):
+            asyncio.run(start())
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "manifest.json").write_text("{}")
     publish(tmp_path / "b", version=2)
+    monkeypatch.setattr("serving.models.reloading.load", no_gpu)
     with pytest.raises(StartupError, match="finds no GPU here"):
-        asyncio.run(_Running(tmp_path, wait_for_package="true").reloader.start())
+        asyncio.run(start())
 
 
 def test_a_directory_that_goes_away_takes_nothing_with_it(tmp_path: Path) -> None:

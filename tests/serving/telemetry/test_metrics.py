@@ -28,7 +28,7 @@ def test_calls_batches_and_models_are_counted(start_server: StartServer, port: s
     with Client(server.target) as client:
         latent = client.encode(client.sample(20, seed=1).output)
         client.decode(latent)
-        list(client.decode_stream([latent.latent, latent.latent]))
+        list(client.decode_stream([latent.latent] * 3))
         with pytest.raises(CallError):
             client.decode(latent.latent, fingerprint="another")
         fingerprint = client.get_model().fingerprint
@@ -36,14 +36,14 @@ def test_calls_batches_and_models_are_counted(start_server: StartServer, port: s
     told = read_metrics(port)
     assert told["vae_call_seconds_count", "OK", "Sample", "unary"] == 1
     assert told["vae_call_seconds_count", "OK", "Decode", "unary"] == 1
-    assert told["vae_call_seconds_count", "OK", "Decode", "stream"] == 2
+    assert told["vae_call_seconds_count", "OK", "Decode", "stream"] == 3
     assert told["vae_call_seconds_count", "FAILED_PRECONDITION", "Decode", "unary"] == 1
     decoder = ("decoder", "tiny", "1")
-    assert told["vae_batch_rows_sum", *decoder] == 20 + 20 + 40
+    assert told["vae_batch_rows_sum", *decoder] == 20 + 20 + 60
     assert told["vae_batch_rows_bucket", "decoder", "8.0", "tiny", "1"] == told["vae_batch_rows_count", *decoder]
     assert told["vae_queued_seconds_count", "interactive", "encoder", "tiny", "1"] == 1
     assert told["vae_queued_seconds_count", "interactive", *decoder] == 2
-    assert told["vae_queued_seconds_count", "bulk", *decoder] == 2
+    assert told["vae_queued_seconds_count", "bulk", *decoder] == 3
     assert told["vae_running_seconds_count", *decoder] == told["vae_batch_rows_count", *decoder]
     for name in ("wasted_rows_total", "non_finite_rows_total", "failed_batches_total"):
         assert told[f"vae_{name}", *decoder] == 0

@@ -156,7 +156,7 @@ def test_a_stream_of_samples_is_one_call_with_a_queue_and_a_run_for_each_message
     spans = record(scenario)
     assert_lies_in(spans, 0)
     [call] = spans.named("SampleStream")
-    assert facts(call)["rpc.response.status_code"] == "OK"
+    assert (facts(call)["rpc.response.status_code"], facts(call)["vae.model"]) == ("OK", "tiny")
     for name in ("queue", "run"):
         assert [facts(span)["vae.rows"] for span in spans.named(name)] == [2, 2, 1]
         assert all(span.parent and span.parent.span_id == ids(call)[1] for span in spans.named(name))

@@ -10,7 +10,7 @@ import pytest
 from serving.tracing.starting import start_spans
 from tests.support.collector import collecting
 from tests.support.servers import ROOT, VAE, StartServer
-from vaeserve import Client
+from vaeserve import Client, __version__
 from vaeserve.errors import StartupError
 
 
@@ -91,7 +91,7 @@ def test_a_server_exports_its_spans_until_its_end(
     ]  # fmt: skip
     call = next(span for span in collector.spans if span.name.endswith("Sample"))
     assert {span.parent_span_id for span in collector.spans if span.trace_id == call.trace_id} == {"", call.span_id}
-    assert {resource["service.name"] for resource in collector.resources} == {name}
+    assert {(one["service.name"], one["service.version"]) for one in collector.resources} == {(name, __version__)}
     assert [line["message"] for line in log if "span" in line["message"]] == ["spans are exported by otlp_proto_grpc"]
 
 
