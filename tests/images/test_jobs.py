@@ -7,8 +7,9 @@ import numpy as np
 from tests.support.containers import Deployment, docker
 from tests.support.servers import until
 
-_ROWS = 400_000
-_COMMAND = ("encode", "/data/rows.npy", "--package", "/models/live/digits", "--partition-rows", "10000")
+_ROWS, _PARTITION_ROWS = 2_000_000, 20_000
+_PARTITIONS = _ROWS // _PARTITION_ROWS
+_COMMAND = ("encode", "/data/rows.npy", "--package", "/models/live/digits", "--partition-rows", str(_PARTITION_ROWS))
 _HASHES = "cd $0 && find . -name 'part-*' -type f | sort | xargs sha256sum"
 
 
@@ -22,18 +23,19 @@ def test_a_job_that_is_killed_goes_on(deployment: Deployment, tmp_path: Path, fi
 
     command = ("run", "--detach", "--no-deps", "-T", "job", *_COMMAND, "--out", "/results/killed")
     container = deployment.compose(*command).stdout.strip()
-    until(lambda: len(_inside(deployment, "ls /results/killed/_job/done 2>/dev/null").split()) >= 2)
+    look = ("exec", container, "ls", "/results/killed/_job/done")
+    until(lambda: len(docker(*look, check=False).stdout.split()) >= 2)
     docker("kill", container)
     done = len(_inside(deployment, "ls /results/killed/_job/done").split())
     docker("rm", container)
-    assert done < _ROWS // 10_000, "the job was killed too late to matter"
+    assert done < _PARTITIONS, "the job was killed too late to matter"
     deployment.run("job", *_COMMAND, "--out", "/results/killed")
 
     expected, found = (_inside(deployment, _HASHES, f"/results/{name}") for name in ("whole", "killed"))
-    assert len(expected.splitlines()) == _ROWS // 10_000
+    assert len(expected.splitlines()) == _PARTITIONS
     assert found == expected
     deployment.run("job", "verify", "/results/killed")
-    figures.append(f"job of {_ROWS} rows killed after {done} of {_ROWS // 10_000} partitions: the same bytes")
+    figures.append(f"job of {_ROWS} rows killed after {done} of {_PARTITIONS} partitions: the same bytes")
 
 
 def _inside(deployment: Deployment, script: str, *arguments: str) -> str:
