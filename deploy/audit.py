@@ -37,8 +37,8 @@ def main(locks: list[Path]) -> int:
 
 def pins(lock: Path) -> list[str]:
     """Returns what a lock pins, without local versions such as 2.13.0+cpu: advisories do not know them."""
-    found = re.findall(r"^([\w.-]+)==([^\s;+]+)", lock.read_text(), re.MULTILINE)
-    return [f"{name}=={version}" for name, version in found]
+    pinned = re.findall(r"^([\w.-]+)==([^\s;+]+)", lock.read_text(), re.MULTILINE)
+    return [f"{name}=={version}" for name, version in pinned]
 
 
 def judge(metadata: dict[str, Any], policy: dict[str, Any]) -> str:

@@ -59,10 +59,10 @@ def _asking(variables: Mapping[str, str]) -> str:
 
 def _load(name: str) -> Any:  # noqa: ANN401, opentelemetry is not imported here
     """Returns the exporter of a name, which an installed package has entered for it."""
-    found = list(entry_points(group="opentelemetry_traces_exporter", name=name))
-    if not found:
+    entries = list(entry_points(group="opentelemetry_traces_exporter", name=name))
+    if not entries:
         raise StartupError(f"{_EXPORTER}: no exporter of the name {name} is installed")
     try:
-        return found[0].load()()
+        return entries[0].load()()
     except Exception as exc:
         raise StartupError(f"{_EXPORTER}: the exporter {name} cannot start: {exc}") from exc

@@ -71,14 +71,10 @@ class Calls:
 
         Calls that gRPC has read but not handed over yet would be cancelled when it stops listening.
         """
-        for _ in range(_MAXIMUM_LULL_WAITS):
-            arrived = self._arrived
-            await asyncio.sleep(_LULL_SECONDS)
-            if self._arrived == arrived:
-                break
+        await self._none_arrives(_LULL_SECONDS, _MAXIMUM_LULL_WAITS)
 
-    async def finish(self, timeout_seconds: float) -> bool:
-        """Refuses new calls, and waits for those in flight. Returns whether all were answered in time.
+    async def finish(self, timeout_seconds: float) -> None:
+        """Refuses new calls, and waits for those in flight, but no longer than the timeout.
 
         Calls that gRPC has read but not handed over are in flight too, and nobody can count them. So it waits until no
         call arrives for a while. It does not wait for callers who retry without end.
@@ -89,9 +85,13 @@ class Calls:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 await self._idle.wait()
-                for _ in range(_MAXIMUM_QUIET_WAITS):
-                    arrived = self._arrived
-                    await asyncio.sleep(_QUIET_SECONDS)
-                    if self._arrived == arrived and self._idle.is_set():
-                        break
-        return self._idle.is_set()
+                await self._none_arrives(_QUIET_SECONDS, _MAXIMUM_QUIET_WAITS)
+                await self._idle.wait()
+
+    async def _none_arrives(self, seconds: float, maximum_waits: int) -> None:
+        """Waits until no call has arrived for so long, or that was waited for often enough."""
+        for _ in range(maximum_waits):
+            arrived = self._arrived
+            await asyncio.sleep(seconds)
+            if self._arrived == arrived:
+                break

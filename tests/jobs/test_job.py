@@ -149,12 +149,18 @@ def test_a_partition_that_keeps_killing_its_worker_ends_the_job(rows_file: Path,
     workers.close()
 
 
+def _encode_command(rows_file: Path, package: Path, out: Path, *, workers: int) -> list[str]:
+    """Returns the command of the job that `expected` has the hashes of."""
+    command = [*VAE, "job", "encode", str(rows_file), "--package", str(package), "--out", str(out), "--seed", "7"]
+    command += ["--output", "sample", "--partition-rows", "150", "--batch-rows", "64"]
+    return [*command, "--workers", str(workers)]
+
+
 def test_a_killed_driver_takes_its_workers_along_and_loses_nothing(
     rows_file: Path, tmp_path: Path, tiny: Path, expected: dict[str, str]
 ) -> None:
     out = tmp_path / "out"
-    command = [*VAE, "job", "encode", str(rows_file), "--package", str(tiny), "--out", str(out), "--seed", "7"]
-    command += ["--output", "sample", "--partition-rows", "150", "--batch-rows", "64", "--workers", "2"]
+    command = _encode_command(rows_file, tiny, out, workers=2)
     for done in range(1, 4):
         driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(partial(_has_markers, out, done))
@@ -169,8 +175,7 @@ def test_two_drivers_of_one_job_do_each_other_no_harm(
     rows_file: Path, tmp_path: Path, tiny: Path, expected: dict[str, str]
 ) -> None:
     out = tmp_path / "out"
-    command = [*VAE, "job", "encode", str(rows_file), "--package", str(tiny), "--out", str(out), "--seed", "7"]
-    command += ["--output", "sample", "--partition-rows", "150", "--batch-rows", "64", "--workers", "1"]
+    command = _encode_command(rows_file, tiny, out, workers=1)
     drivers = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     assert [driver.communicate()[1] for driver in drivers] == ["", ""]
     assert [driver.returncode for driver in drivers] == [0, 0]
