@@ -25,7 +25,7 @@ def main() -> None:
     options.intra_op_num_threads = 1
     graph = package.read(package.manifest.graphs.decoder)
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    latent = np.random.default_rng(0).normal(size=(rows, *package.manifest.latent_shape)).astype(np.float32)
+    latent = np.random.default_rng(0).normal(size=(rows, *package.manifest.latent.shape)).astype(np.float32)
     for _ in range(WARM_UP):
         session.run(["data"], {"latent": latent})
     times = [time.perf_counter()]

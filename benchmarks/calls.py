@@ -21,7 +21,7 @@ _REPLIES: dict[str, type[pb.DecodeResponse | pb.SampleResponse]] = {
 
 def decode_request(package: Path, rows: int) -> bytes:
     """Returns a serialised Decode request with a number of rows."""
-    shape = ModelPackage.open(package).manifest.latent_shape
+    shape = ModelPackage.open(package).manifest.latent.shape
     latent = np.random.default_rng(0).normal(size=(rows, *shape)).astype(np.float32)
     return pb.DecodeRequest(latent=to_message(latent)).SerializeToString()
 

@@ -55,7 +55,7 @@ def requests_of(manifest: Manifest) -> Callable[[random.Random], Request]:
     noise = np.random.default_rng(0)
     spec = manifest.data
     data = noise.integers(int(spec.minimum), int(spec.maximum), (MOST_ROWS, *spec.shape), np.uint8, endpoint=True)
-    latent = noise.normal(size=(MOST_ROWS, *manifest.latent_shape)).astype(np.float32)
+    latent = noise.normal(size=(MOST_ROWS, *manifest.latent.shape)).astype(np.float32)
 
     def draw(source: random.Random) -> Request:
         rows = int(MOST_ROWS ** source.random())

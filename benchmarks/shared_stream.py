@@ -45,7 +45,7 @@ def measure(server: Server, share_stream: bool, callers: int, seconds: float) ->
 async def crowd(server: Server, share_stream: bool, callers: int, seconds: float) -> Load:
     """Warms up, then measures."""
     async with AsyncClient(server.target, share_stream=share_stream) as client:
-        latent = np.zeros((1, *(await client.get_model()).latent_shape), np.float32)
+        latent = np.zeros((1, *(await client.get_model()).latent.shape), np.float32)
 
         async def caller(end: float, took: list[float]) -> None:
             while (sent := time.perf_counter()) < end:

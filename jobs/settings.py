@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vaeserve.package.data_spec import DataSpec, Shape
+from vaeserve.package.data_spec import DataSpec, RowAxes
 from vaeserve.package.row_spec import LatentSpec
 from vaeserve.records import Record
 from vaeserve.rows.noise import HIGHEST_TEMPERATURE
@@ -37,7 +37,7 @@ class ModelFacts(Record):
     version: int
     fingerprint: str
     data: DataSpec
-    latent_shape: Shape
+    latent_shape: RowAxes
     posterior: Literal["gaussian", "none"]
     has_likelihood: bool
     priors: tuple[str, ...]
@@ -50,7 +50,7 @@ class ModelFacts(Record):
     @property
     def latent(self) -> LatentSpec:
         """One row's latent."""
-        return LatentSpec(self.latent_shape)
+        return LatentSpec(self.latent_shape, self.data.sizes)
 
 
 class JobSettings(Record):

@@ -170,7 +170,7 @@ def check_service(provider: Provider) -> bool:
 
     model = next(models())
     spec = {"name": model.name, "kind": "image", "shape": model.spec.shape, "maximum": model.spec.maximum}
-    spec |= {"latent_shape": model.graphs["decoder"].inputs[0].row_shape, "likelihood": "binomial"}
+    spec |= {"latent_shape": model.graphs["decoder"].inputs[0].row_axes, "likelihood": "binomial"}
 
     with tempfile.TemporaryDirectory() as folder:
         package = export(model.networks.encoder, model.networks.decoder, spec, Path(folder) / "model")
@@ -211,9 +211,10 @@ def session_of(model: Model, part: str, provider: Provider) -> Session:
 def inputs(model: Model, part: str, rows: int) -> dict[str, Array]:
     random = np.random.default_rng(rows)
     (spec,) = model.graphs[part].inputs
+    shape = tuple(axis for axis in spec.row_axes if isinstance(axis, int))
     if spec.dtype == "uint8":
-        return {spec.name: random.integers(0, 17, (rows, *spec.row_shape), np.uint8)}
-    return {spec.name: random.normal(size=(rows, *spec.row_shape)).astype(np.float32)}
+        return {spec.name: random.integers(0, 17, (rows, *shape), np.uint8)}
+    return {spec.name: random.normal(size=(rows, *shape)).astype(np.float32)}
 
 
 if __name__ == "__main__":

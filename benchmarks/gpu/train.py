@@ -63,7 +63,7 @@ def dataset(repeats: int) -> Dataset:
     digits = load_dataset(Source(dataset="digits"))
     pixels = (digits.train * 15).repeat_interleave(3, 1).repeat_interleave(3, 2)
     rows = pad(pixels, (0, 0, 2, 2, 2, 2)).repeat(repeats, 1, 1, 1)
-    spec = digits.spec.model_copy(update={"shape": tuple(rows.shape[1:]), "maximum": 255.0})
+    spec = digits.spec.model_copy(update={"axes": tuple(rows.shape[1:]), "maximum": 255.0})
     return digits._replace(spec=spec, family="bernoulli", train=rows, binarised=True)
 
 

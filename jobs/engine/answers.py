@@ -70,7 +70,7 @@ def answer_columns(settings: JobSettings, model: ModelFacts) -> dict[str, Answer
     """Returns the type of every answer to a row, by name, in order."""
     if settings.verb == "encode":
         names = (LATENT, LOG_VARIANCE) if settings.output == "moments" else (LATENT,)
-        return dict.fromkeys(names, ("float32", model.latent_shape))
+        return dict.fromkeys(names, ("float32", model.latent.shape))
     if settings.verb == "reconstruct":
         has_kl, has_likelihood = model.posterior == "gaussian", model.has_likelihood
         there_are = (has_likelihood, has_kl, has_likelihood and has_kl, True)

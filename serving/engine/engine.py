@@ -40,12 +40,9 @@ class Engine:
         likelihood: Session | None = None,
         priors: Mapping[str, Session] = MappingProxyType({}),
     ) -> None:
-        self._latent_shape = manifest.latent_shape
+        self._latent = manifest.latent
         self._has_posterior = manifest.posterior == "gaussian"
-        self._noise_shapes = {
-            prior.name: (prior.noise_size,) if prior.name in priors else manifest.latent_shape
-            for prior in manifest.priors
-        }
+        self._noise_sizes = {prior.name: prior.noise_size for prior in manifest.priors if prior.name in priors}
         self._priors = priors
         self._likelihood = likelihood
         self._encoder = encoder
@@ -132,7 +129,8 @@ class Engine:
             (mean,) = self._encoder.run({"data": data}, ["mean"], interrupt)
             return data, None, split(mean, batch)
         moments = _Moments(*self._encoder.run({"data": data}, ["mean", "log_variance"], interrupt))
-        noise = iter(self._noise(Purpose.POSTERIOR, [rows.noise for rows in batch if rows.noise], self._latent_shape))
+        shape = moments.mean.shape[1:]
+        noise = iter(self._noise(Purpose.POSTERIOR, [rows.noise for rows in batch if rows.noise], shape))
         pieces = zip(batch, split(moments.mean, batch), split(moments.log_variance, batch), strict=True)
         latents = [
             reparameterize(mean, log_variance, next(noise)) if rows.noise else mean
@@ -159,7 +157,9 @@ class Engine:
 
     def _draw_from(self, prior: str, batch: Sequence[PriorRows], interrupt: Interrupt | None) -> list[Array]:
         """Returns the latents of each element: its noise times its temperature, or what the prior's graph answers."""
-        noise = self._noise(Purpose.PRIOR, [rows.noise for rows in batch], self._noise_shapes[prior])
+        noise_size = self._noise_sizes.get(prior)
+        shape = self._latent.at(batch[0].size).shape if noise_size is None else (noise_size,)
+        noise = self._noise(Purpose.PRIOR, [rows.noise for rows in batch], shape)
         temperatures = [np.float32(rows.temperature) for rows in batch]
         if prior not in self._priors:
             return [part * factor for part, factor in zip(noise, temperatures, strict=True)]

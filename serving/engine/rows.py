@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, Self
 
 from vaeserve.package.manifest import STANDARD
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import PictureSize
 from vaeserve.rows.noise import RowRange
 
 OutputKind = Literal["data", "expectation"]
@@ -20,6 +21,8 @@ class DataRows:
     """Whether the log-variance is answered too."""
     noise: RowRange | None = None
     """Addresses of the rows' noise where a draw is wanted instead of the mean."""
+    size: PictureSize | None = None
+    """Of the pictures, where it is free."""
 
     def __len__(self) -> int:
         return len(self.data)
@@ -44,6 +47,8 @@ class LatentRows:
     latent: Array
     """[rows, *latent shape]."""
     output: OutputKind
+    size: PictureSize | None = None
+    """Of the decoded pictures, where it is free."""
 
     def __len__(self) -> int:
         return len(self.latent)
@@ -64,6 +69,8 @@ class PriorRows:
     """Whether the latents are answered too."""
     prior: str = STANDARD
     """Name of one of the model's priors."""
+    size: PictureSize | None = None
+    """Of the pictures, where it is free."""
 
     def __len__(self) -> int:
         return self.noise.rows

@@ -103,7 +103,7 @@ def _check_signature(session: "onnxruntime.InferenceSession", graph: Graph) -> N
         ("output", graph.outputs, session.get_outputs()),
     ):
         in_graph = {node.name: (_dtype(node.type), _row_shape(node.shape)) for node in nodes}
-        in_manifest = {spec.name: (spec.dtype, list(spec.row_shape)) for spec in specs}
+        in_manifest = {spec.name: (spec.dtype, [_length(axis) for axis in spec.row_axes]) for spec in specs}
         if in_graph != in_manifest:
             differing = sorted({name for name, _ in _items(in_graph) ^ _items(in_manifest)})
             raise PackageError(f"{graph.file}: {kind} {', '.join(differing)} is not what the manifest says")
@@ -121,4 +121,8 @@ def _row_shape(shape: Sequence[int | str]) -> list[int]:
     """Returns the axes after the batch; -1 for an axis that is not fixed, and [-1] if the batch axis is fixed."""
     if not shape or isinstance(shape[0], int):
         return [-1]
-    return [axis if isinstance(axis, int) else -1 for axis in shape[1:]]
+    return [_length(axis) for axis in shape[1:]]
+
+
+def _length(axis: int | str) -> int:
+    return axis if isinstance(axis, int) else -1

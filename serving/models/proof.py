@@ -116,7 +116,7 @@ class Proof:
         probes = {}
         for spec in specs:
             probe = self._probes.get(f"{name}.{spec.name}")
-            if probe is None or probe.dtype.name != spec.dtype or probe.shape[1:] != spec.row_shape:
+            if probe is None or probe.dtype.name != spec.dtype or probe.shape[1:] != spec.row_axes:
                 file = self._manifest.probes.file
                 raise PackageError(f"{file}: holds no {name}.{spec.name} of {spec.dtype} {list(spec.shape)}")
             probes[spec.name] = probe

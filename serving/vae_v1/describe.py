@@ -1,7 +1,9 @@
 """What GetModel and ListModels answer: a model that is served -> its message."""
 
 from serving.models.loaded import LoadedModel
+from vaeserve.package.contents import LatentScaling
 from vaeserve.package.data_spec import DataSpec, ImageFit
+from vaeserve.package.sizes import Axes, PictureSizes
 from vaeserve.rows.noise import ALGORITHM
 from vaeserve.rows.tensors import DATA_TYPES
 from vaeserve.v1 import vae_pb2 as pb
@@ -17,11 +19,11 @@ def describe(served: LoadedModel) -> pb.Model:
         name=manifest.name,
         version=manifest.version,
         fingerprint=manifest.fingerprint,
-        data=_data_spec(manifest.data),
-        latent_shape=manifest.latent_shape,
+        data=_data_spec(manifest.data, manifest.latent_factor),
+        latent_shape=_lengths(manifest.latent_shape),
         posterior=_POSTERIORS[manifest.posterior],
         likelihood=pb.Likelihood(family=manifest.likelihood.family, constants=manifest.likelihood.constants),
-        priors=[pb.Prior(name=prior.name, noise_size=prior.noise_size) for prior in manifest.priors],
+        priors=[pb.Prior(name=prior.name, noise_size=prior.noise_size or 0) for prior in manifest.priors],
         default_prior=manifest.default_prior,
         provider=served.provider,
         limits=pb.Limits(call_rows=limits.call_rows, request_bytes=limits.request_bytes, batch_rows=limits.batch_rows),
@@ -37,6 +39,7 @@ def describe(served: LoadedModel) -> pb.Model:
             row_microseconds=row_microseconds(served),
         ),
         is_default=served.is_default,
+        scaling=None if manifest.scaling is None else _scaling(manifest.scaling),
     )
 
 
@@ -45,17 +48,37 @@ def row_microseconds(served: LoadedModel) -> int:
     return round(served.row_seconds * 1e6)
 
 
-def _data_spec(data: DataSpec) -> pb.DataSpec:
+def _data_spec(data: DataSpec, factor: int) -> pb.DataSpec:
     return pb.DataSpec(
         kind=_KINDS[data.kind],
-        shape=data.shape,
+        shape=_lengths(data.axes),
         dtype=DATA_TYPES[data.dtype],
         minimum=data.minimum,
         maximum=data.maximum,
         missing_allowed=data.missing_allowed,
         columns=data.columns,
         image_fit=_image_fit(data.image_fit),
+        sizes=None if data.sizes is None else _sizes(data.sizes, factor),
     )
+
+
+def _lengths(axes: Axes) -> list[int]:
+    """Returns the lengths of a row's axes; -1 for those that are free."""
+    return [axis if isinstance(axis, int) else -1 for axis in axes]
+
+
+def _sizes(sizes: PictureSizes, factor: int) -> pb.PictureSizes:
+    return pb.PictureSizes(
+        multiple=sizes.multiple,
+        minimum=sizes.minimum,
+        maximum=sizes.maximum,
+        default_size=pb.PictureSize(height=sizes.default.height, width=sizes.default.width),
+        latent_factor=factor,
+    )
+
+
+def _scaling(scaling: LatentScaling) -> pb.LatentScaling:
+    return pb.LatentScaling(shift=scaling.shift, scale=scaling.scale, applied=scaling.applied, formula=scaling.formula)
 
 
 def _image_fit(fit: ImageFit | None) -> pb.ImageFit | None:

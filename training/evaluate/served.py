@@ -70,14 +70,16 @@ class ServedPair:
 
         Raises:
             PackageError: a file is missing or altered.
-            TrainingError: ONNX Runtime does not take a graph.
+            TrainingError: ONNX Runtime does not take a graph, or rows have many sizes.
         """
         manifest = package.manifest
+        if manifest.data.sizes is not None:
+            raise TrainingError(f"{package.directory}: its pictures have any size; pairs of one size can be evaluated")
         graphs = {name: package.read(graph) for name, graph in manifest.graphs.by_name.items()}
         priors = {
             prior.name: PriorGraph(package.read(prior.graph), prior.noise_size)
             for prior in manifest.priors
-            if prior.graph is not None
+            if prior.graph is not None and prior.noise_size is not None
         }
         return cls(
             graphs,

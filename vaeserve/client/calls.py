@@ -26,6 +26,7 @@ from vaeserve.client.results import (
     join_floats,
     join_output,
     join_rows,
+    latent_shape,
     one_pair,
     total,
 )
@@ -76,7 +77,7 @@ def encode(
 
     def join(description: Model, replies: Sequence[pb.EncodeResponse]) -> Encoded:
         fingerprint, timing = one_pair(replies), total(replies)
-        shape = description.latent_shape if fingerprint == description.fingerprint else None
+        shape = latent_shape(description, fingerprint)
         latent = join_floats("latent", [reply.latent for reply in replies], len(rows), dtype, shape)
         log_variance = None
         if output == "moments":
@@ -164,7 +165,7 @@ def sample(
         joined = join_output(description, replies, output, dtype, rows)
         latent = None
         if include_latent:
-            shape = description.latent_shape if fingerprint == description.fingerprint else None
+            shape = latent_shape(description, fingerprint)
             latent = join_floats("latent", [reply.latent for reply in replies], rows, dtype, shape)
         return Sampled(joined, latent, noise_seed, first, fingerprint, timing)
 

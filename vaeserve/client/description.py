@@ -1,5 +1,6 @@
 """Model: a server's description of a model, checked once so that the client can rely on it."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -7,9 +8,10 @@ from google.protobuf.descriptor import EnumDescriptor
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, StringConstraints, ValidationError
 
 from vaeserve.errors import CallError
-from vaeserve.package.contents import Likelihood, Prior
-from vaeserve.package.data_spec import DataSpec, Shape
+from vaeserve.package.contents import LatentScaling, Likelihood, Prior
+from vaeserve.package.data_spec import DataSpec, RowAxes
 from vaeserve.package.row_spec import LatentSpec
+from vaeserve.package.sizes import Axes
 from vaeserve.printable import printable
 from vaeserve.records import first_problem
 from vaeserve.v1 import vae_pb2 as pb
@@ -25,6 +27,10 @@ class Limits(BaseModel):
     """Maximum size of a serialised request, in bytes."""
     batch_rows: int
     """Maximum number of rows that run in one batch."""
+    encode_pixels: int = 0
+    """Maximum number of pixels of a picture to encode, where sizes are free; 0: no other limit than theirs."""
+    decode_pixels: int = 0
+    """Maximum number of pixels of a picture to decode, likewise."""
 
 
 class Exactness(BaseModel):
@@ -62,7 +68,8 @@ class Model(BaseModel):
     fingerprint: Annotated[str, StringConstraints(min_length=1)]
     """Identifies the pair. Latents fit only the decoder of their own pair."""
     data: DataSpec
-    latent_shape: Shape
+    latent_shape: RowAxes
+    """Of one row; where sizes are free, for example [4, "height/8", "width/8"]."""
     posterior: Literal["gaussian", "none"]
     likelihood: Likelihood
     priors: tuple[Prior, ...]
@@ -75,6 +82,8 @@ class Model(BaseModel):
     """None: the server does not say."""
     execution: Execution | None
     """None: the server does not say."""
+    scaling: LatentScaling | None = None
+    """How latents relate to the raw ones of the pair's networks; None: they are the same."""
     is_default: bool
     """Whether calls that name this model without a version get this version."""
     metrics: dict[str, float]
@@ -83,7 +92,7 @@ class Model(BaseModel):
     @cached_property
     def latent(self) -> LatentSpec:
         """One row's latent."""
-        return LatentSpec(self.latent_shape)
+        return LatentSpec(self.latent_shape, self.data.sizes)
 
 
 def parse_model(message: pb.Model) -> Model:
@@ -98,22 +107,25 @@ def parse_model(message: pb.Model) -> Model:
             version=message.version,
             fingerprint=message.fingerprint,
             data=_data_spec(message.data),
-            latent_shape=tuple(message.latent_shape),
+            latent_shape=_axes(message.latent_shape, message.data.sizes.latent_factor),
             posterior=_word(pb.Posterior.DESCRIPTOR, message.posterior),
             likelihood=Likelihood(
                 family=message.likelihood.family, constants=dict(sorted(message.likelihood.constants.items()))
             ),
-            priors=tuple(Prior(name=prior.name, noise_size=prior.noise_size) for prior in message.priors),
+            priors=tuple(Prior(name=prior.name, noise_size=prior.noise_size or None) for prior in message.priors),
             default_prior=message.default_prior,
             provider=message.provider,
             limits=Limits(
                 call_rows=message.limits.call_rows,
                 request_bytes=message.limits.request_bytes,
                 batch_rows=message.limits.batch_rows,
+                encode_pixels=message.limits.encode_pixels,
+                decode_pixels=message.limits.decode_pixels,
             ),
             noise_algorithm=message.noise_algorithm,
             exactness=_exactness(message.exactness) if message.HasField("exactness") else None,
             execution=_execution(message.execution) if message.HasField("execution") else None,
+            scaling=_scaling(message.scaling) if message.HasField("scaling") else None,
             is_default=message.is_default,
             metrics=dict(sorted(message.metrics.items())),  # a map on the wire has no order
         )
@@ -142,7 +154,8 @@ def _data_spec(message: pb.DataSpec) -> DataSpec:
     return DataSpec.model_validate(
         {
             "kind": _word(pb.DataKind.DESCRIPTOR, message.kind),
-            "shape": tuple(message.shape),
+            "shape": _axes(message.shape, 1),
+            "sizes": _sizes(message.sizes) if message.HasField("sizes") else None,
             "dtype": _word(pb.DataType.DESCRIPTOR, message.dtype),
             "minimum": message.minimum,
             "maximum": message.maximum,
@@ -150,6 +163,28 @@ def _data_spec(message: pb.DataSpec) -> DataSpec:
             "columns": tuple(message.columns),
             "image_fit": _image_fit(message.image_fit) if message.HasField("image_fit") else None,
         }
+    )
+
+
+def _axes(lengths: Iterable[int], factor: int) -> Axes:
+    """Returns the axes of a row; those of length -1 are the height and then the width, over a factor."""
+    over = f"/{factor}" if factor != 1 else ""
+    free = iter((f"height{over}", f"width{over}"))
+    return tuple(next(free, -1) if length == -1 else length for length in lengths)
+
+
+def _sizes(message: pb.PictureSizes) -> dict[str, object]:
+    return {
+        "multiple": message.multiple,
+        "minimum": message.minimum,
+        "maximum": message.maximum,
+        "default": (message.default_size.height, message.default_size.width),
+    }
+
+
+def _scaling(message: pb.LatentScaling) -> LatentScaling:
+    return LatentScaling(
+        shift=tuple(message.shift), scale=tuple(message.scale), applied=message.applied, formula=message.formula
     )
 
 

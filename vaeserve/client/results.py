@@ -171,11 +171,16 @@ def join_output(
     if output == "png":
         return _join_images([reply.images for reply in replies], rows)
     is_same_pair = one_pair(replies) == model.fingerprint
-    shape = model.data.shape if is_same_pair else None
+    shape = model.data.shape if is_same_pair and model.data.sizes is None else None
     if output == "expectation":
         return join_rows(output, [reply.expectation for reply in replies], rows, floats, shape)
     dtype = (floats if model.data.dtype == "float32" else model.data.dtype) if is_same_pair else None
     return join_rows(output, [reply.data for reply in replies], rows, dtype, shape)
+
+
+def latent_shape(model: Model, fingerprint: str) -> tuple[int, ...] | None:
+    """Returns the shape that a row's latent must have; None if another pair answered, or sizes are free."""
+    return model.latent.shape if fingerprint == model.fingerprint and model.data.sizes is None else None
 
 
 def _join_images(parts: Sequence[pb.EncodedImages], rows: int) -> OutputRows:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from vaeserve.client.description import Exactness, Model
-from vaeserve.package.contents import Prior
+from vaeserve.package.contents import LatentScaling, Prior
 from vaeserve.package.data_spec import ImageFit
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Manifest
+from vaeserve.package.sizes import Axes, PictureSizes
 from vaeserve.printable import printable
 
 Lines = list[tuple[str, str]]
@@ -71,14 +72,29 @@ def _pair_lines(pair: Manifest | Model) -> Lines:
     constants = ", ".join(f"{name} {value:g}" for name, value in likelihood.constants.items())
     return [
         ("fingerprint", pair.fingerprint),
-        ("data", f"{data.kind}, {data.dtype} {list(data.shape)} in [{data.minimum:g}, {data.maximum:g}]{missing}"),
+        ("data", f"{data.kind}, {data.dtype} {_axes(data.axes)} in [{data.minimum:g}, {data.maximum:g}]{missing}"),
+        *([("sizes", _sizes(data.sizes))] if data.sizes else []),
         *([("columns", ", ".join(data.columns))] if data.columns else []),
         *([("pictures", _pictures(data.image_fit))] if data.image_fit else []),
-        ("latent", f"float32 {list(pair.latent_shape)}"),
+        ("latent", f"float32 {_axes(pair.latent_shape)}"),
         ("posterior", pair.posterior),
         ("likelihood", f"{likelihood.family} ({constants})" if constants else likelihood.family),
-        ("priors", ", ".join(_prior(prior, pair.default_prior) for prior in pair.priors)),
+        *([("scaling", _scaling(pair.scaling))] if pair.scaling else []),
+        ("priors", ", ".join(_prior(prior, pair.default_prior) for prior in pair.priors) or "none: not for sampling"),
     ]
+
+
+def _axes(axes: Axes) -> str:
+    return f"[{', '.join(map(str, axes))}]"
+
+
+def _sizes(sizes: PictureSizes) -> str:
+    return f"height and width {sizes.rule}; {sizes.default} (width x height) if none is named"
+
+
+def _scaling(scaling: LatentScaling) -> str:
+    formula = f" ({scaling.formula})" if scaling.formula else ""
+    return f"{'latents are scaled' if scaling.applied else 'latents are raw'}{formula}"
 
 
 def _pictures(image_fit: ImageFit) -> str:
@@ -88,7 +104,8 @@ def _pictures(image_fit: ImageFit) -> str:
 
 
 def _prior(prior: Prior, default: str) -> str:
-    return f"{prior.name} ({prior.noise_size} normals a row{', default' if prior.name == default else ''})"
+    normals = f"{prior.noise_size} normals a row" if prior.noise_size else "as many normals as a latent has values"
+    return f"{prior.name} ({normals}{', default' if prior.name == default else ''})"
 
 
 def _metrics(metrics: Mapping[str, float]) -> list[str]:

@@ -6,7 +6,8 @@ swap            swaps two directories
 manifest        the description of a package, kept in its manifest.json
 contents        what the manifest says of the files: graphs, priors, probes, and the checks that they passed
 data_spec       what the manifest says of one row of data
-row_spec        one row of any tensor: its bytes, blank rows, whether an array fits
+row_spec        one row of any tensor, or rows of many sizes: their bytes, blank rows, whether an array fits
+sizes           the heights and widths that pictures may have where they are free
 signatures      what every graph of a package takes and gives
 probes          compares a graph's answers with the trainer's own
 external_data   whether a graph takes weights that no checksum covers

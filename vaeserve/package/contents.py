@@ -5,7 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
+from vaeserve.package.data_spec import FreeAxis
 from vaeserve.package.signatures import Signature, Tensors
+from vaeserve.package.sizes import Axes
 from vaeserve.records import Record
 
 BATCH = "batch"  # name of the symbolic first axis in every graph
@@ -27,19 +29,28 @@ class TensorSpec(Record):
 
     name: str
     dtype: Literal["uint8", "float32"]
-    shape: tuple[PositiveInt | Literal["batch"], ...]
+    shape: tuple[PositiveInt | Literal["batch"] | FreeAxis, ...]
     """The first axis is "batch", and no other."""
 
     @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Shape of one row."""
-        return tuple(axis for axis in self.shape if isinstance(axis, int))
+    def row_axes(self) -> Axes:
+        """Length of each axis of a row, or the side of the picture that it follows."""
+        return tuple(axis for axis in self.shape if axis != BATCH)
 
     @model_validator(mode="after")
     def _batch_first(self) -> Self:
-        if self.shape != (BATCH, *self.row_shape):
+        if self.shape != (BATCH, *self.row_axes):
             raise ValueError(f'shape must be "{BATCH}" and then the sizes of one row')
         return self
+
+
+class Footprint(Record):
+    """How much memory a graph's tensors take for one row of a size, weights excluded."""
+
+    pixels: PositiveInt
+    """Of the row's picture."""
+    bytes: PositiveInt
+    """Computed from the shapes of the graph's tensors; temporary memory of operators comes on top."""
 
 
 class Graph(File):
@@ -48,6 +59,8 @@ class Graph(File):
     opset: PositiveInt
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    footprints: tuple[Footprint, ...] = ()
+    """Memory of a row at several sizes, from the smallest to the largest; empty where all rows have one size."""
 
     def check(self, name: str, signature: Signature) -> None:
         """Checks inputs and outputs against a signature. Raises ValueError, which names the graph."""
@@ -56,7 +69,7 @@ class Graph(File):
 
 
 def _check_tensors(graph: str, listed: tuple[TensorSpec, ...], expected: Tensors, *, exactly: bool = False) -> None:
-    tensors = {spec.name: (spec.dtype, spec.row_shape) for spec in listed}
+    tensors = {spec.name: (spec.dtype, spec.row_axes) for spec in listed}
     if len(tensors) < len(listed) or (exactly and len(tensors) > len(expected)):
         raise ValueError(f"{graph}: must list {', '.join(expected)}{' alone' if exactly else ''}, and nothing twice")
     for name, (dtype, shape) in expected.items():
@@ -85,10 +98,10 @@ class Prior(Record):
     """A distribution over latents to sample from. `standard` is N(0, I) and has no graph; every other one has."""
 
     name: Name
-    noise_size: PositiveInt
-    """Number of standard normals that one row takes."""
+    noise_size: PositiveInt | None = None
+    """Number of standard normals that one row takes; None: as many as its latent has values, where sizes are free."""
     graph: Graph | None = None
-    """noise [batch, noise_size], temperature [batch] -> latent."""
+    """noise [batch, noise_size], or of the latent's shape where sizes are free; temperature [batch] -> latent."""
     density: Graph | None = None
     """latent -> log_prior, nats a row. No server runs it."""
 
@@ -97,6 +110,19 @@ class Prior(Record):
         """The graphs that exist, by the name that their probes have."""
         graphs = {f"prior.{self.name}": self.graph, f"density.{self.name}": self.density}
         return {name: graph for name, graph in graphs.items() if graph is not None}
+
+
+class LatentScaling(Record):
+    """How a pair's latents relate to the raw ones of its networks: latent = (raw - shift) * scale."""
+
+    shift: Annotated[tuple[float, ...], Field(min_length=1)]
+    """One number for each channel of the latent, or one for all."""
+    scale: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    """One number for each channel of the latent, or one for all."""
+    applied: bool
+    """Whether the graphs do it: the encoder scales, and the decoder takes scaled latents. False: latents are raw."""
+    formula: str = ""
+    """What the pair's own pipeline does, in its own terms."""
 
 
 class Likelihood(Record):

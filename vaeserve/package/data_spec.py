@@ -2,12 +2,16 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import FailFast, Field, PositiveInt, model_validator
+from pydantic import ConfigDict, FailFast, Field, PositiveInt, StringConstraints, model_validator
 
 from vaeserve.package.row_spec import RowSpec
+from vaeserve.package.sizes import PictureSizes, free_axes
 from vaeserve.records import Record
 
+FreeAxis = Annotated[str, StringConstraints(pattern=r"^(height|width)(/[1-9][0-9]{0,3})?$")]
 Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=64)]  # as many axes as NumPy knows
+RowAxes = Annotated[tuple[PositiveInt | FreeAxis, ...], Field(min_length=1, max_length=64)]
+"""The shape of a row; an axis that is free has a name instead of a length."""
 Columns = Annotated[tuple[str, ...], FailFast()]
 Fit = Literal["crop", "pad", "stretch", "exact"]
 
@@ -24,9 +28,13 @@ class ImageFit(Record):
 class DataSpec(Record, RowSpec):
     """One row of data: what the encoder takes and the decoder gives."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
     kind: Literal["image", "table"]
-    shape: Shape
-    """[height, width, channels] for images, [features] for tables."""
+    axes: RowAxes = Field(alias="shape")
+    """[height, width, channels] for images, [features] for tables; ["height", "width", channels] of many sizes."""
+    sizes: PictureSizes | None = None
+    """The sizes that images may have; None: all have the same one."""
     dtype: Literal["uint8", "float32"]
     minimum: float
     maximum: float
@@ -39,23 +47,35 @@ class DataSpec(Record, RowSpec):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if len(self.shape) != (3 if self.kind == "image" else 1):
-            raise ValueError(f"{self.kind} rows cannot have shape {list(self.shape)}")
+        if len(self.axes) != (3 if self.kind == "image" else 1):
+            raise ValueError(f"{self.kind} rows cannot have shape {list(self.axes)}")
+        if self.sizes is None and free_axes(self.axes):
+            raise ValueError(f"shape {list(self.axes)} has free axes: sizes must say which lengths they have")
+        if self.sizes is not None and (self.kind != "image" or self.axes[:2] != ("height", "width")):
+            raise ValueError('rows of free sizes are images of shape ["height", "width", channels]')
         if self.minimum >= self.maximum:
             raise ValueError("minimum must be below maximum")
         if self.dtype == "uint8" and (self.minimum < 0 or self.maximum > 255):
             raise ValueError("uint8 data must lie within [0, 255]")
         if self.dtype == "uint8" and self.missing_allowed:
             raise ValueError("missing_allowed needs float32: uint8 has no NaN")
-        if self.columns and (self.kind, len(self.columns)) != ("table", self.size):
-            raise ValueError(f"{len(self.columns)} columns cannot name {self.kind} rows of shape {list(self.shape)}")
+        if self.columns and (self.kind, (len(self.columns),)) != ("table", self.axes):
+            raise ValueError(f"{len(self.columns)} columns cannot name {self.kind} rows of shape {list(self.axes)}")
         self._check_image_fit()
         return self
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of an image."""
+        return int(self.axes[-1])
+
+    def _of_shape(self, shape: tuple[int, ...]) -> Self:
+        return self.model_copy(update={"axes": shape, "sizes": None})
 
     def _check_image_fit(self) -> None:
         if self.image_fit is None:
             return
-        if self.kind != "image" or self.shape[2] not in (1, 3):
-            raise ValueError(f"image_fit is for images in grey or colour, not for {self.kind} rows {list(self.shape)}")
-        if self.image_fit.channels not in (None, self.shape[2]):
-            raise ValueError(f"image_fit converts to {self.image_fit.channels} channels, shape has {self.shape[2]}")
+        if self.kind != "image" or self.channels not in (1, 3):
+            raise ValueError(f"image_fit is for images in grey or colour, not for {self.kind} rows {list(self.axes)}")
+        if self.image_fit.channels not in (None, self.channels):
+            raise ValueError(f"image_fit converts to {self.image_fit.channels} channels, shape has {self.channels}")

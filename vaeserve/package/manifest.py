@@ -12,6 +12,7 @@ from vaeserve.package.contents import (
     File,
     Graph,
     Graphs,
+    LatentScaling,
     Likelihood,
     Name,
     Parity,
@@ -21,9 +22,10 @@ from vaeserve.package.contents import (
     Sha256,
     fingerprint_of,
 )
-from vaeserve.package.data_spec import DataSpec, Shape
+from vaeserve.package.data_spec import DataSpec, RowAxes
 from vaeserve.package.row_spec import LatentSpec
 from vaeserve.package.signatures import pair_signatures, prior_signatures
+from vaeserve.package.sizes import free_axes
 from vaeserve.records import Record, first_problem
 
 SCHEMA_VERSION: Final = 2  # the only one that is read
@@ -44,11 +46,16 @@ class Manifest(Record):
     fingerprint: Sha256
     """Identifies the pair: see `fingerprint_of`."""
     data: DataSpec
-    latent_shape: Shape
+    latent_shape: RowAxes
+    """Of one row; of many sizes for example [4, "height/8", "width/8"]."""
     posterior: Literal["gaussian", "none"]
     likelihood: Likelihood
-    priors: Annotated[tuple[Prior, ...], Field(min_length=1)]
-    default_prior: Name = STANDARD
+    priors: tuple[Prior, ...]
+    """Empty: the pair has no prior that anything could be sampled from."""
+    default_prior: Name | Literal[""] = STANDARD
+    """Name of one of the priors; empty where there are none."""
+    scaling: LatentScaling | None = None
+    """How latents relate to those of the pair's networks; None: they are the same."""
     graphs: Graphs
     probes: Probes
     readme: File | None = None
@@ -63,7 +70,12 @@ class Manifest(Record):
     @cached_property
     def latent(self) -> LatentSpec:
         """One row's latent."""
-        return LatentSpec(self.latent_shape)
+        return LatentSpec(self.latent_shape, self.data.sizes)
+
+    @property
+    def latent_factor(self) -> int:
+        """Pixels of a side for each place of the latent along it; 1 where sizes are not free."""
+        return int("".join(free_axes(self.latent_shape)[:1]).partition("/")[2] or 1)
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -88,6 +100,7 @@ class Manifest(Record):
         self._check_names()
         if self.fingerprint != fingerprint_of(self.graphs.encoder.sha256, self.graphs.decoder.sha256):
             raise ValueError("fingerprint does not match the graphs' checksums")
+        self._check_axes()
         self._check_graphs()
         for prior in self.priors:
             self._check_prior(prior)
@@ -95,7 +108,7 @@ class Manifest(Record):
 
     def _check_names(self) -> None:
         names = [prior.name for prior in self.priors]
-        if self.default_prior not in names:
+        if self.default_prior not in (names or [""]):
             raise ValueError(f"default_prior {self.default_prior!r} is not among the priors")
         if len(set(names)) < len(names):
             raise ValueError("priors: lists a name twice")
@@ -103,11 +116,27 @@ class Manifest(Record):
         if len(set(files)) < len(files) or MANIFEST_FILE in files:
             raise ValueError(f"lists a file twice, or {MANIFEST_FILE} itself, among {', '.join(files)}")
 
+    def _check_axes(self) -> None:
+        sizes = self.data.sizes
+        free = free_axes(self.latent_shape)
+        if bool(free) != (sizes is not None):
+            raise ValueError("latent_shape: must have free axes where the data has, and nowhere else")
+        if sizes is not None:
+            over = f"/{self.latent_factor}" if self.latent_factor > 1 else ""
+            if free != (f"height{over}", f"width{over}"):
+                raise ValueError("latent_shape: must have one axis for the height and one for the width, of one factor")
+            if sizes.multiple % self.latent_factor:
+                raise ValueError("data.sizes.multiple: must be a multiple of the latent's factor")
+        if self.scaling is not None:
+            counts = {len(self.scaling.shift), len(self.scaling.scale)}
+            if not counts <= {1, self.latent_shape[0]}:
+                raise ValueError(f"scaling: must hold 1 or {self.latent_shape[0]} numbers, one for each channel")
+
     def _check_graphs(self) -> None:
-        decoded = {spec.name: spec.row_shape for spec in self.graphs.decoder.outputs}
+        decoded = {spec.name: spec.row_axes for spec in self.graphs.decoder.outputs}
         if self.graphs.likelihood is not None and "parameters" not in decoded:
             raise ValueError("decoder: must answer the parameters that the likelihood takes")
-        data, parameters_shape = (self.data.dtype, self.data.shape), decoded.get("parameters", ())
+        data, parameters_shape = (self.data.dtype, self.data.axes), decoded.get("parameters", ())
         signatures = pair_signatures(data, self.latent_shape, parameters_shape, self.posterior)
         for prior in self.priors:
             signatures |= prior_signatures(prior.name, prior.noise_size, self.latent_shape)
@@ -115,9 +144,11 @@ class Manifest(Record):
             graph.check(name, signatures[name])
 
     def _check_prior(self, prior: Prior) -> None:
+        if (prior.noise_size is None) != (self.data.sizes is not None):
+            raise ValueError(f"prior {prior.name!r}: noise_size must be there, except where sizes are free")
         if prior.name == STANDARD:
-            if prior.noise_size != self.latent.size or prior.graphs:
-                raise ValueError(f"prior {STANDARD!r} takes {self.latent.size} normals a row, and no graph")
+            if (prior.noise_size is not None and prior.noise_size != self.latent.size) or prior.graphs:
+                raise ValueError(f"prior {STANDARD!r} takes as many normals as a latent has values, and no graph")
         elif prior.graph is None:
             raise ValueError(f"prior {prior.name!r} needs a graph; {STANDARD!r} alone has none")
 

@@ -1,14 +1,15 @@
-"""RowSpec: one row of a tensor: its bytes, blank rows, and whether an array fits."""
+"""RowSpec: one row of a tensor, or rows of many sizes: their bytes, blank rows, and whether an array fits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from vaeserve.errors import InvalidInput
+from vaeserve.package.sizes import Axes, PictureSize, PictureSizes, axis_length, size_of_axes
 
 Array = npt.NDArray[np.number]
 """uint8, float32 or float16."""
@@ -16,19 +17,63 @@ RowType = Literal["uint8", "float32"]
 
 
 class RowSpec:
-    """One row of data or of latents. Every row of a tensor is alike."""
+    """One row of data or of latents.
+
+    Where `sizes` is None every row is alike. Otherwise height and width are free: `at` returns what a row of one size
+    is, and everything that needs a shape is asked of that.
+    """
 
     if TYPE_CHECKING:  # pydantic would make fields of them
         dtype: RowType
-        shape: tuple[int, ...]
         minimum: float
         maximum: float
         missing_allowed: bool
+
+        @property
+        def axes(self) -> Axes:
+            """Length of each axis of a row, or which side of the picture it follows."""
+
+        @property
+        def sizes(self) -> PictureSizes | None:
+            """The sizes that rows may have; None: every row has the same shape."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a row. Rows of free sizes have none."""
+        if self.sizes is not None:
+            raise AssertionError("rows of free sizes have no shape; those of one size have. This is a bug.")
+        return self.axes  # type: ignore[return-value]  # only rows of free sizes have named axes
 
     @property
     def size(self) -> int:
         """Number of values in one row."""
         return prod(self.shape)
+
+    def at(self, size: PictureSize | None) -> Self:
+        """Returns what a row of one size is; this itself where every row has the same shape.
+
+        Args:
+            size: of the pictures; None where it is not free.
+        """
+        if size is None:
+            return self
+        return self._of_shape(tuple(axis_length(axis, size) for axis in self.axes))
+
+    def size_of(self, shape: Sequence[int]) -> PictureSize | None:
+        """Returns the size of pictures whose rows have a shape; None if no rows have it, or the size is not free."""
+        if self.sizes is None:
+            return None
+        size = size_of_axes(self.axes, tuple(shape))
+        return size if size is not None and self.sizes.takes(size) else None
+
+    def weight(self, size: PictureSize | None) -> int:
+        """Returns how many rows a row of this size counts as: 1 where every row has the same shape."""
+        return 1 if size is None or self.sizes is None else self.sizes.weight(size)
+
+    @property
+    def smallest(self) -> Self:
+        """What a row of the smallest size is; this itself where every row has the same shape."""
+        return self if self.sizes is None else self.at(self.sizes.smallest)
 
     def bytes_of(self, rows: int, dtype: str | None = None) -> int:
         """Returns how many bytes rows take, in their own element type or in another."""
@@ -37,6 +82,11 @@ class RowSpec:
     def blank(self, rows: int) -> Array:
         """Returns rows of zeros, or of the nearest value allowed: at the ends of a wide range a graph may overflow."""
         return np.full((rows, *self.shape), min(max(0.0, self.minimum), self.maximum), self.dtype)
+
+    def expected(self) -> str:
+        """Returns the shape of an array of rows, in words."""
+        listed = f"[rows, {', '.join(map(str, self.axes))}]"
+        return listed if self.sizes is None else f"{listed} with height and width {self.sizes.rule}"
 
     def fit(self, array: Array, field: str) -> Array:
         """Returns a user's rows as the model takes them, [rows, *shape] of `dtype`.
@@ -50,12 +100,13 @@ class RowSpec:
         Raises:
             InvalidInput: another shape, a value that the type cannot hold or that is not allowed.
         """
-        expected = f"[rows, {', '.join(map(str, self.shape))}]"
-        if array.shape == tuple(self.shape):
+        if array.shape[1:] != self.axes and self.size_of(array.shape[1:]) is None:
             shape = brief(array.shape)
-            raise InvalidInput(field, f"is a single row of shape {shape}, must be {expected}: add a first axis")
-        if array.shape[1:] != tuple(self.shape):
-            raise InvalidInput(field, f"has shape {brief(array.shape)}, must be {expected}")
+            if array.shape == self.axes or self.size_of(array.shape) is not None:
+                raise InvalidInput(
+                    field, f"is a single row of shape {shape}, must be {self.expected()}: add a first axis"
+                )
+            raise InvalidInput(field, f"has shape {shape}, must be {self.expected()}")
         rows = _convert(array, field, np.dtype(self.dtype))
         self.check(rows, field)
         return array if (array.dtype.name, rows.dtype.name) == ("float16", "float32") else rows
@@ -75,16 +126,24 @@ class RowSpec:
             inside |= np.isnan(rows)
         _refuse(rows, inside, field, f"must lie in [{self.minimum:g}, {self.maximum:g}]")
 
+    def _of_shape(self, shape: tuple[int, ...]) -> Self:
+        """Returns this for rows of one shape."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class LatentSpec(RowSpec):
-    """One row's latent: finite float32."""
+    """One row's latent: finite float32. Its axes follow those of the data where the size is free."""
 
-    shape: tuple[int, ...]
+    axes: Axes
+    sizes: PictureSizes | None = None
     dtype: RowType = "float32"
     minimum: float = -inf
     maximum: float = inf
     missing_allowed: bool = False
+
+    def _of_shape(self, shape: tuple[int, ...]) -> Self:
+        return replace(self, axes=shape, sizes=None)
 
 
 def brief(shape: Sequence[int]) -> str:

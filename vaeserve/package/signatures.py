@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-RowShape = tuple[int, ...]
-Tensors = Mapping[str, tuple[str, RowShape]]
-"""Dtype, and shape of a row, by tensor name."""
+from vaeserve.package.sizes import Axes
+
+Tensors = Mapping[str, tuple[str, Axes]]
+"""Dtype, and axes of a row, by tensor name."""
 
 
 class Signature(NamedTuple):
@@ -18,15 +19,15 @@ class Signature(NamedTuple):
 
 
 def pair_signatures(
-    data: tuple[str, RowShape],
-    latent_shape: RowShape,
-    parameters_shape: RowShape,
+    data: tuple[str, Axes],
+    latent_shape: Axes,
+    parameters_shape: Axes,
     posterior: Literal["gaussian", "none"],
 ) -> dict[str, Signature]:
     """Returns the signatures of encoder, decoder and likelihood.
 
     Args:
-        data: dtype and shape of a row of data.
+        data: dtype and axes of a row of data.
         latent_shape: of one row's latent.
         parameters_shape: of the parameters that the decoder gives the likelihood for one row.
         posterior: as the manifest says.
@@ -40,14 +41,14 @@ def pair_signatures(
     }
 
 
-def prior_signatures(name: str, noise_size: int, latent_shape: RowShape) -> dict[str, Signature]:
-    """Returns the signatures of a prior and its density."""
-    latent, noise = _floats(latent_shape), _floats((noise_size,))
+def prior_signatures(name: str, noise_size: int | None, latent_shape: Axes) -> dict[str, Signature]:
+    """Returns the signatures of a prior and its density. Noise of no size of its own has the latent's shape."""
+    latent, noise = _floats(latent_shape), _floats(latent_shape if noise_size is None else (noise_size,))
     return {
         f"prior.{name}": Signature({"noise": noise, "temperature": _floats()}, {"latent": latent}),
         f"density.{name}": Signature({"latent": latent}, {"log_prior": _floats()}),
     }
 
 
-def _floats(shape: RowShape = ()) -> tuple[str, RowShape]:
+def _floats(shape: Axes = ()) -> tuple[str, Axes]:
     return "float32", shape

@@ -61,11 +61,19 @@ def to_array(message: pb.Tensor, field: str, dtype: str, row_shape: Sequence[int
 
 
 def parse_rows(message: pb.Tensor, field: str, spec: RowSpec) -> Array:
-    """Returns the rows that a message holds, [rows, *spec.shape] of spec.dtype.
+    """Returns the rows that a message holds, [rows, *spec.shape] of spec.dtype; of one size where sizes are free.
 
     Raises:
         InvalidInput: as `to_array` does, or a value is not allowed.
     """
-    rows = to_array(message, field, spec.dtype, spec.shape)
+    rows = to_array(message, field, spec.dtype, spec.shape if spec.sizes is None else _row_shape(message, field, spec))
     spec.check(rows, f"{field}.data")
     return rows
+
+
+def _row_shape(message: pb.Tensor, field: str, spec: RowSpec) -> tuple[int, ...]:
+    """Returns the shape of a message's rows, which have one of the sizes that are free."""
+    shape = message.shape[1 : 2 + len(spec.axes)]  # there may be millions of axes
+    if spec.size_of(shape) is None:
+        raise InvalidInput(f"{field}.shape", f"is {brief(message.shape)}, must be {spec.expected()}")
+    return tuple(shape)

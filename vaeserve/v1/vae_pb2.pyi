@@ -4,7 +4,8 @@ isort:skip_file
 The wire contract of vaeserve.
 
 The unit is the row: every tensor's first axis counts rows, and a call may have as many rows as the model's limits
-allow. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
+allow. Where a model takes pictures of many sizes, all rows of a call have one size, and limits count rows of the
+smallest size: a row of another size counts as its pixels over those of the smallest, rounded up. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
 says when to try again, ErrorInfo gives a machine-readable reason.
 
 A call's class says which calls give way when the device is busy. Unary calls are interactive and streams are bulk,
@@ -128,6 +129,34 @@ POSTERIOR_NONE: Posterior.ValueType  # 1
 POSTERIOR_GAUSSIAN: Posterior.ValueType  # 2
 """A Gaussian with a diagonal covariance: mean and log-variance."""
 Global___Posterior: _TypeAlias = Posterior  # noqa: Y015
+
+class _PictureFit:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PictureFitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PictureFit.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PICTURE_FIT_UNSPECIFIED: _PictureFit.ValueType  # 0
+    """Not set: EXACT."""
+    PICTURE_FIT_EXACT: _PictureFit.ValueType  # 1
+    """Not at all: an image of another size is refused."""
+    PICTURE_FIT_CROP: _PictureFit.ValueType  # 2
+    """Its middle is cut out: each side becomes the next smaller one that the model takes."""
+    PICTURE_FIT_PAD: _PictureFit.ValueType  # 3
+    """Its last row and column are repeated: each side becomes the next larger one that the model takes."""
+
+class PictureFit(_PictureFit, metaclass=_PictureFitEnumTypeWrapper):
+    """How an image is brought to a size that the model takes."""
+
+PICTURE_FIT_UNSPECIFIED: PictureFit.ValueType  # 0
+"""Not set: EXACT."""
+PICTURE_FIT_EXACT: PictureFit.ValueType  # 1
+"""Not at all: an image of another size is refused."""
+PICTURE_FIT_CROP: PictureFit.ValueType  # 2
+"""Its middle is cut out: each side becomes the next smaller one that the model takes."""
+PICTURE_FIT_PAD: PictureFit.ValueType  # 3
+"""Its last row and column are repeated: each side becomes the next larger one that the model takes."""
+Global___PictureFit: _TypeAlias = PictureFit  # noqa: Y015
 
 class _EncodeOutput:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -314,6 +343,7 @@ class EncodeRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     FIRST_ROW_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
+    FIT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model. Empty: the server's default, else the only one; refused if there are several and no default."""
     version: _builtins.int
@@ -326,6 +356,10 @@ class EncodeRequest(_message.Message):
     """Number of the first row, in [0, 2^63 - rows], used by SAMPLE: row k of this call draws the noise of row first_row + k."""
     dtype: Global___DataType.ValueType
     """Element type of the reply's tensors: FLOAT32, the default, or FLOAT16."""
+    fit: Global___PictureFit.ValueType
+    """How images are brought to a size that the model takes, if it takes many. Default EXACT. After that all images of a
+    call must have one size.
+    """
     @_builtins.property
     def data(self) -> Global___Tensor:
         """Rows of data: [rows, *DataSpec.shape] of DataSpec.dtype, every value in [DataSpec.minimum, DataSpec.maximum]."""
@@ -345,10 +379,11 @@ class EncodeRequest(_message.Message):
         seed: _builtins.int | None = ...,
         first_row: _builtins.int = ...,
         dtype: Global___DataType.ValueType = ...,
+        fit: Global___PictureFit.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "images", b"images", "input", b"input", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "dtype", b"dtype", "first_row", b"first_row", "images", b"images", "input", b"input", "model", b"model", "output", b"output", "seed", b"seed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "dtype", b"dtype", "first_row", b"first_row", "fit", b"fit", "images", b"images", "input", b"input", "model", b"model", "output", b"output", "seed", b"seed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -372,6 +407,7 @@ class EncodeResponse(_message.Message):
     LATENT_FIELD_NUMBER: _builtins.int
     LOG_VARIANCE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    PLACES_FIELD_NUMBER: _builtins.int
     fingerprint: _builtins.str
     """Fingerprint of the encoder-decoder pair; latents fit only the decoder of this pair."""
     seed: _builtins.int
@@ -388,6 +424,10 @@ class EncodeResponse(_message.Message):
     def log_variance(self) -> Global___Tensor:
         """Logarithm of the posterior's variance, float32 [rows, *Model.latent_shape], for MOMENTS."""
 
+    @_builtins.property
+    def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___PicturePlace]:
+        """What was done to each image, for CROP and PAD."""
+
     def __init__(
         self,
         *,
@@ -396,10 +436,11 @@ class EncodeResponse(_message.Message):
         latent: Global___Tensor | None = ...,
         log_variance: Global___Tensor | None = ...,
         seed: _builtins.int | None = ...,
+        places: _abc.Iterable[Global___PicturePlace] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "latent", b"latent", "log_variance", b"log_variance", "seed", b"seed", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "fingerprint", b"fingerprint", "latent", b"latent", "log_variance", b"log_variance", "seed", b"seed", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "fingerprint", b"fingerprint", "latent", b"latent", "log_variance", b"log_variance", "places", b"places", "seed", b"seed", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -515,6 +556,7 @@ class SampleRequest(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     INCLUDE_LATENT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model. Empty: the server's default, else the only one; refused if there are several and no default."""
     version: _builtins.int
@@ -537,6 +579,10 @@ class SampleRequest(_message.Message):
     """Whether to answer the latents too."""
     dtype: Global___DataType.ValueType
     """Element type of the reply's floating-point tensors: FLOAT32, the default, or FLOAT16."""
+    @_builtins.property
+    def size(self) -> Global___PictureSize:
+        """PictureSize of the pictures, where the model takes many. Default PictureSizes.default_size."""
+
     def __init__(
         self,
         *,
@@ -550,10 +596,11 @@ class SampleRequest(_message.Message):
         output: Global___DecodeOutput.ValueType = ...,
         include_latent: _builtins.bool = ...,
         dtype: Global___DataType.ValueType = ...,
+        size: Global___PictureSize | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "seed", b"seed", "temperature", b"temperature"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "seed", b"seed", "size", b"size", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "count", b"count", "dtype", b"dtype", "first_row", b"first_row", "include_latent", b"include_latent", "model", b"model", "output", b"output", "prior", b"prior", "seed", b"seed", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "count", b"count", "dtype", b"dtype", "first_row", b"first_row", "include_latent", b"include_latent", "model", b"model", "output", b"output", "prior", b"prior", "seed", b"seed", "size", b"size", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -639,6 +686,7 @@ class ReconstructRequest(_message.Message):
     FIRST_ROW_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
+    FIT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model. Empty: the server's default, else the only one; refused if there are several and no default."""
     version: _builtins.int
@@ -653,6 +701,8 @@ class ReconstructRequest(_message.Message):
     """How to answer the rows. Default DATA."""
     dtype: Global___DataType.ValueType
     """Element type of the reply's floating-point rows: FLOAT32, the default, or FLOAT16. Scores stay float32."""
+    fit: Global___PictureFit.ValueType
+    """How images are brought to a size that the model takes, as in EncodeRequest."""
     @_builtins.property
     def data(self) -> Global___Tensor:
         """Rows of data: [rows, *DataSpec.shape] of DataSpec.dtype, every value in [DataSpec.minimum, DataSpec.maximum]."""
@@ -673,10 +723,11 @@ class ReconstructRequest(_message.Message):
         first_row: _builtins.int = ...,
         output: Global___DecodeOutput.ValueType = ...,
         dtype: Global___DataType.ValueType = ...,
+        fit: Global___PictureFit.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "images", b"images", "input", b"input", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "dtype", b"dtype", "first_row", b"first_row", "images", b"images", "input", b"input", "latent", b"latent", "model", b"model", "output", b"output", "seed", b"seed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "dtype", b"dtype", "first_row", b"first_row", "fit", b"fit", "images", b"images", "input", b"input", "latent", b"latent", "model", b"model", "output", b"output", "seed", b"seed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -705,6 +756,7 @@ class ReconstructResponse(_message.Message):
     ELBO_FIELD_NUMBER: _builtins.int
     SQUARED_ERROR_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    PLACES_FIELD_NUMBER: _builtins.int
     fingerprint: _builtins.str
     """Fingerprint of the encoder-decoder pair."""
     seed: _builtins.int
@@ -731,7 +783,7 @@ class ReconstructResponse(_message.Message):
 
     @_builtins.property
     def kl(self) -> Global___Tensor:
-        """KL divergence of the row's posterior from N(0, I), in nats; if the model has a posterior."""
+        """KL divergence of the row's posterior from N(0, I), in nats; if the model has a posterior and a prior."""
 
     @_builtins.property
     def elbo(self) -> Global___Tensor:
@@ -743,6 +795,10 @@ class ReconstructResponse(_message.Message):
     @_builtins.property
     def squared_error(self) -> Global___Tensor:
         """Squared difference of the row's data and its expectation, summed over the row."""
+
+    @_builtins.property
+    def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___PicturePlace]:
+        """What was done to each image, for CROP and PAD."""
 
     def __init__(
         self,
@@ -757,10 +813,11 @@ class ReconstructResponse(_message.Message):
         elbo: Global___Tensor | None = ...,
         squared_error: Global___Tensor | None = ...,
         seed: _builtins.int | None = ...,
+        places: _abc.Iterable[Global___PicturePlace] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "elbo", b"elbo", "expectation", b"expectation", "images", b"images", "kl", b"kl", "log_likelihood", b"log_likelihood", "output", b"output", "seed", b"seed", "squared_error", b"squared_error", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "elbo", b"elbo", "expectation", b"expectation", "fingerprint", b"fingerprint", "images", b"images", "kl", b"kl", "log_likelihood", b"log_likelihood", "output", b"output", "seed", b"seed", "squared_error", b"squared_error", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "data", b"data", "elbo", b"elbo", "expectation", b"expectation", "fingerprint", b"fingerprint", "images", b"images", "kl", b"kl", "log_likelihood", b"log_likelihood", "output", b"output", "places", b"places", "seed", b"seed", "squared_error", b"squared_error", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -1085,6 +1142,7 @@ class Model(_message.Message):
     EXACTNESS_FIELD_NUMBER: _builtins.int
     EXECUTION_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    SCALING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the model."""
     version: _builtins.int
@@ -1094,7 +1152,7 @@ class Model(_message.Message):
     posterior: Global___Posterior.ValueType
     """What the encoder answers beside the latent itself."""
     default_prior: _builtins.str
-    """Name of the prior that Sample draws from if the request names none."""
+    """Name of the prior that Sample draws from if the request names none; empty if there are no priors."""
     provider: _builtins.str
     """Provider that runs the graphs: "cpu" or "cuda"."""
     noise_algorithm: _builtins.str
@@ -1109,7 +1167,9 @@ class Model(_message.Message):
 
     @_builtins.property
     def latent_shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Shape of one row's latent."""
+        """Shape of one row's latent. -1, where sizes are free: the picture's height, then its width, over
+        PictureSizes.latent_factor.
+        """
 
     @_builtins.property
     def likelihood(self) -> Global___Likelihood:
@@ -1117,7 +1177,7 @@ class Model(_message.Message):
 
     @_builtins.property
     def priors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Prior]:
-        """Priors to sample from."""
+        """Priors to sample from. Empty: Sample is refused, and Reconstruct answers no KL divergence."""
 
     @_builtins.property
     def limits(self) -> Global___Limits:
@@ -1134,6 +1194,10 @@ class Model(_message.Message):
     @_builtins.property
     def execution(self) -> Global___Execution:
         """How the graphs are run."""
+
+    @_builtins.property
+    def scaling(self) -> Global___LatentScaling:
+        """How latents relate to the raw ones of the pair's networks. Unset: they are the same."""
 
     def __init__(
         self,
@@ -1154,14 +1218,53 @@ class Model(_message.Message):
         exactness: Global___Exactness | None = ...,
         execution: Global___Execution | None = ...,
         is_default: _builtins.bool = ...,
+        scaling: Global___LatentScaling | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "exactness", b"exactness", "execution", b"execution", "likelihood", b"likelihood", "limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "exactness", b"exactness", "execution", b"execution", "likelihood", b"likelihood", "limits", b"limits", "scaling", b"scaling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "default_prior", b"default_prior", "exactness", b"exactness", "execution", b"execution", "fingerprint", b"fingerprint", "is_default", b"is_default", "latent_shape", b"latent_shape", "likelihood", b"likelihood", "limits", b"limits", "metrics", b"metrics", "name", b"name", "noise_algorithm", b"noise_algorithm", "posterior", b"posterior", "priors", b"priors", "provider", b"provider", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "default_prior", b"default_prior", "exactness", b"exactness", "execution", b"execution", "fingerprint", b"fingerprint", "is_default", b"is_default", "latent_shape", b"latent_shape", "likelihood", b"likelihood", "limits", b"limits", "metrics", b"metrics", "name", b"name", "noise_algorithm", b"noise_algorithm", "posterior", b"posterior", "priors", b"priors", "provider", b"provider", "scaling", b"scaling", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class LatentScaling(_message.Message):
+    """Says how latents relate to the raw ones of a pair's networks: latent = (raw - shift) * scale."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHIFT_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    FORMULA_FIELD_NUMBER: _builtins.int
+    applied: _builtins.bool
+    """Whether the model does it: Encode answers scaled latents, and Decode takes such. False: latents are raw."""
+    formula: _builtins.str
+    """What the pipelines that the pair comes from do, in their own terms."""
+    @_builtins.property
+    def shift(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """One number for each channel of the latent, or one for all."""
+
+    @_builtins.property
+    def scale(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """One number for each channel of the latent, or one for all."""
+
+    def __init__(
+        self,
+        *,
+        shift: _abc.Iterable[_builtins.float] | None = ...,
+        scale: _abc.Iterable[_builtins.float] | None = ...,
+        applied: _builtins.bool = ...,
+        formula: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "formula", b"formula", "scale", b"scale", "shift", b"shift"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LatentScaling: _TypeAlias = LatentScaling  # noqa: Y015
 
 @_typing.final
 class Exactness(_message.Message):
@@ -1242,6 +1345,7 @@ class DataSpec(_message.Message):
     MISSING_ALLOWED_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     IMAGE_FIT_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
     kind: Global___DataKind.ValueType
     """Kind of data."""
     dtype: Global___DataType.ValueType
@@ -1254,7 +1358,7 @@ class DataSpec(_message.Message):
     """Whether NaN stands for a missing value; otherwise NaN is refused."""
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Shape of one row: [height, width, channels] for images, [features] for tables."""
+        """Shape of one row: [height, width, channels] for images, [features] for tables. -1: free, within `sizes`."""
 
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1263,6 +1367,10 @@ class DataSpec(_message.Message):
     @_builtins.property
     def image_fit(self) -> Global___ImageFit:
         """How picture files became rows; unset if rows were not picture files, or if that is not known."""
+
+    @_builtins.property
+    def sizes(self) -> Global___PictureSizes:
+        """PictureSizes that images may have; unset if all have the same."""
 
     def __init__(
         self,
@@ -1275,14 +1383,113 @@ class DataSpec(_message.Message):
         missing_allowed: _builtins.bool = ...,
         columns: _abc.Iterable[_builtins.str] | None = ...,
         image_fit: Global___ImageFit | None = ...,
+        sizes: Global___PictureSizes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["image_fit", b"image_fit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image_fit", b"image_fit", "sizes", b"sizes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "dtype", b"dtype", "image_fit", b"image_fit", "kind", b"kind", "maximum", b"maximum", "minimum", b"minimum", "missing_allowed", b"missing_allowed", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "dtype", b"dtype", "image_fit", b"image_fit", "kind", b"kind", "maximum", b"maximum", "minimum", b"minimum", "missing_allowed", b"missing_allowed", "shape", b"shape", "sizes", b"sizes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DataSpec: _TypeAlias = DataSpec  # noqa: Y015
+
+@_typing.final
+class PictureSizes(_message.Message):
+    """Says which sizes pictures may have: both sides are multiples of one number, and lie in one range."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MULTIPLE_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    DEFAULT_SIZE_FIELD_NUMBER: _builtins.int
+    LATENT_FACTOR_FIELD_NUMBER: _builtins.int
+    multiple: _builtins.int
+    """Both sides are multiples of it."""
+    minimum: _builtins.int
+    """Minimum of either side, in pixels."""
+    maximum: _builtins.int
+    """Maximum of either side, in pixels. Limits.encode_pixels and decode_pixels may allow less."""
+    latent_factor: _builtins.int
+    """Pixels of a side for each place of the latent along it."""
+    @_builtins.property
+    def default_size(self) -> Global___PictureSize:
+        """PictureSize that is sampled if the request names none."""
+
+    def __init__(
+        self,
+        *,
+        multiple: _builtins.int = ...,
+        minimum: _builtins.int = ...,
+        maximum: _builtins.int = ...,
+        default_size: Global___PictureSize | None = ...,
+        latent_factor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_size", b"default_size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_size", b"default_size", "latent_factor", b"latent_factor", "maximum", b"maximum", "minimum", b"minimum", "multiple", b"multiple"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PictureSizes: _TypeAlias = PictureSizes  # noqa: Y015
+
+@_typing.final
+class PictureSize(_message.Message):
+    """PictureSize of a picture, in pixels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    """Height."""
+    width: _builtins.int
+    """Width."""
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        width: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PictureSize: _TypeAlias = PictureSize  # noqa: Y015
+
+@_typing.final
+class PicturePlace(_message.Message):
+    """Where an image lies in the picture that was encoded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    top: _builtins.int
+    """Row of the encoded picture that the image's first row lies in; negative if rows above were cut off."""
+    left: _builtins.int
+    """Column of the encoded picture that the image's first column lies in; negative if columns were cut off."""
+    @_builtins.property
+    def size(self) -> Global___PictureSize:
+        """PictureSize of the image as it was sent, turned upright."""
+
+    def __init__(
+        self,
+        *,
+        size: Global___PictureSize | None = ...,
+        top: _builtins.int = ...,
+        left: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["size", b"size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "size", b"size", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PicturePlace: _TypeAlias = PicturePlace  # noqa: Y015
 
 @_typing.final
 class ImageFit(_message.Message):
@@ -1376,7 +1583,7 @@ class Prior(_message.Message):
     name: _builtins.str
     """Name of the prior. "standard" is N(0, I); any other prior has a graph that turns noise into latents."""
     noise_size: _builtins.int
-    """Number of standard normals for one row."""
+    """Number of standard normals for one row; 0: as many as its latent has values, where sizes are free."""
     def __init__(
         self,
         *,
@@ -1400,22 +1607,32 @@ class Limits(_message.Message):
     CALL_ROWS_FIELD_NUMBER: _builtins.int
     REQUEST_BYTES_FIELD_NUMBER: _builtins.int
     BATCH_ROWS_FIELD_NUMBER: _builtins.int
+    ENCODE_PIXELS_FIELD_NUMBER: _builtins.int
+    DECODE_PIXELS_FIELD_NUMBER: _builtins.int
     call_rows: _builtins.int
     """Maximum number of rows in one call."""
     request_bytes: _builtins.int
     """Maximum size of a serialised request, in bytes."""
     batch_rows: _builtins.int
     """Maximum number of rows in one batch."""
+    encode_pixels: _builtins.int
+    """Maximum number of pixels of a picture to encode, where sizes are free: larger ones would take more memory than there
+    is. 0: no limit but PictureSizes.maximum.
+    """
+    decode_pixels: _builtins.int
+    """Maximum number of pixels of a picture to decode, likewise. Reconstruct keeps to both."""
     def __init__(
         self,
         *,
         call_rows: _builtins.int = ...,
         request_bytes: _builtins.int = ...,
         batch_rows: _builtins.int = ...,
+        encode_pixels: _builtins.int = ...,
+        decode_pixels: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_rows", b"batch_rows", "call_rows", b"call_rows", "request_bytes", b"request_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_rows", b"batch_rows", "call_rows", b"call_rows", "decode_pixels", b"decode_pixels", "encode_pixels", b"encode_pixels", "request_bytes", b"request_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1492,7 +1709,7 @@ class EncodedImages(_message.Message):
     IMAGES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """PNG, JPEG or WebP files of the model's height, width and channels. Their range 0 to 255 is rescaled linearly to
+        """PNG, JPEG or WebP files of the model's height, width and channels; see PictureFit where sizes are free. Their range 0 to 255 is rescaled linearly to
         DataSpec.minimum to DataSpec.maximum, and back in replies, which are PNG.
         """
 

@@ -4,7 +4,8 @@ isort:skip_file
 The wire contract of vaeserve.
 
 The unit is the row: every tensor's first axis counts rows, and a call may have as many rows as the model's limits
-allow. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
+allow. Where a model takes pictures of many sizes, all rows of a call have one size, and limits count rows of the
+smallest size: a row of another size counts as its pixels over those of the smallest, rounded up. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
 says when to try again, ErrorInfo gives a machine-readable reason.
 
 A call's class says which calls give way when the device is busy. Unary calls are interactive and streams are bulk,

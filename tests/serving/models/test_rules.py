@@ -46,7 +46,7 @@ def test_latents_fit_their_own_pair_and_unsigned_ones_fit_any(manifest: Manifest
 
 def test_images_are_of_pictures(manifest: Manifest) -> None:
     check_takes_images("x", manifest)
-    table = manifest.data.model_copy(update={"kind": "table", "shape": (16,)})
+    table = manifest.data.model_copy(update={"kind": "table", "axes": (16,)})
     with pytest.raises(PreconditionFailed, match=r"^x: model tiny has table rows of shape \[16\]; encoded images have"):
         check_takes_images("x", manifest.model_copy(update={"data": table}))
 

@@ -28,7 +28,7 @@ def manifest(tiny: Path) -> Manifest:
 @pytest.fixture(scope="session")
 def meager(manifest: Manifest) -> Manifest:
     """The same model with a mean only, and rows that are not pictures."""
-    table = manifest.data.model_copy(update={"kind": "table", "shape": (16,)})
+    table = manifest.data.model_copy(update={"kind": "table", "axes": (16,)})
     return manifest.model_copy(update={"posterior": "none", "data": table})
 
 

@@ -116,6 +116,6 @@ def test_in_float64_too_wide_rows_are_computed_a_few_at_a_time() -> None:
     assert case.exact is not None
     case.exact.module.register_forward_pre_hook(lambda _, inputs: given.append(len(inputs[0])))
     trial = case.off_by(0.5, range(12))
-    wide = trial.data.model_copy(update={"shape": (64, 64, 3)})  # of which 10 rows fit
+    wide = trial.data.model_copy(update={"axes": (64, 64, 3)})  # of which 10 rows fit
     verdict(trial._replace(data=wide), FOUND, case.content, case.exact)
     assert given == [10, 2]

@@ -61,7 +61,7 @@ def test_wide_rows_are_scored_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -
         return likelihood
 
     monkeypatch.setattr(baseline, "likelihood_of", counting)
-    wide = GREY.model_copy(update={"shape": (128, 128, 3)})
+    wide = GREY.model_copy(update={"axes": (128, 128, 3)})
     rows = RANDOM.integers(0, 256, (30, 128, 128, 3)).astype(np.uint8)
     assert without_latents("gaussian", wide, rows, rows) is not None
     assert counted == [21, 9]

@@ -22,7 +22,7 @@ def test_the_package_opens_and_says_what_it_is(package: ModelPackage, dataset: D
     manifest = package.manifest
     assert (manifest.name, manifest.version, manifest.posterior) == ("digits", 1, "gaussian")
     assert manifest.created_at.tzinfo == UTC
-    assert (manifest.data, manifest.latent_shape) == (dataset.spec, (4,))
+    assert (manifest.data, manifest.latent.shape) == (dataset.spec, (4,))
     assert manifest.likelihood.constants == {"trials": 16}
     assert [(prior.name, prior.noise_size) for prior in manifest.priors] == [("standard", 4), ("mixture", 5)]
     assert manifest.probes.tolerances == {
@@ -70,7 +70,7 @@ def test_a_graph_that_answers_otherwise_is_not_packaged(
     contents = Contents(
         name="digits",
         data=manifest.data,
-        latent_shape=manifest.latent_shape,
+        latent_shape=manifest.latent.shape,
         posterior="gaussian",
         likelihood=manifest.likelihood,
         graphs=broken,

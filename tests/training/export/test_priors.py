@@ -262,7 +262,7 @@ def contents_of(package: ModelPackage) -> Contents:
     return Contents(
         name=manifest.name,
         data=manifest.data,
-        latent_shape=manifest.latent_shape,
+        latent_shape=manifest.latent.shape,
         posterior=manifest.posterior,
         likelihood=manifest.likelihood,
         graphs={

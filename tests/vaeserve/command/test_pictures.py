@@ -66,7 +66,7 @@ def test_reconstructions_stand_below_their_originals() -> None:
 
 
 def test_what_is_no_picture() -> None:
-    odd = DIGITS.model_copy(update={"shape": (8, 8, 2)})
+    odd = DIGITS.model_copy(update={"axes": (8, 8, 2)})
     for rows, spec in (
         (np.zeros((1, 3), np.float32), TABLE),
         (np.zeros((1, 8, 8), np.uint8), DIGITS),

@@ -17,8 +17,8 @@ def graph(*inputs: TensorSpec, outputs: tuple[TensorSpec, ...] = (), file: str =
 @pytest.mark.parametrize("shape", [[], [4, 3], [4, "batch", 3], ["batch", "batch", 3], ["batch", 0], ["rows", 3]])
 def test_the_first_axis_alone_is_the_batch(shape: list[int | str]) -> None:
     latent = {"name": "latent", "dtype": "float32"}
-    assert TensorSpec.model_validate({**latent, "shape": ["batch", 4, 3]}).row_shape == (4, 3)
-    assert TensorSpec.model_validate({**latent, "shape": ["batch"]}).row_shape == ()
+    assert TensorSpec.model_validate({**latent, "shape": ["batch", 4, 3]}).row_axes == (4, 3)
+    assert TensorSpec.model_validate({**latent, "shape": ["batch"]}).row_axes == ()
     with pytest.raises(ValueError, match="shape"):
         TensorSpec.model_validate({**latent, "shape": shape})
 

@@ -5,6 +5,7 @@ import pytest
 
 from vaeserve.errors import PackageError
 from vaeserve.package.manifest import Manifest
+from vaeserve.package.sizes import PictureSize
 
 if TYPE_CHECKING:
     from tests.vaeserve.conftest import Contents
@@ -97,8 +98,12 @@ def test_file_names_stay_in_the_package(document: dict[str, Any], name: str) -> 
         ({"latent_shape": []}, "latent_shape"),
         ({"latent_shape": [3]}, r"encoder: mean must be float32 \[batch, 3\]"),
         ({"default_prior": "mixture"}, "default_prior 'mixture' is not among the priors"),
-        ({"priors": []}, "priors"),
-        ({"priors": [{"name": "standard", "noise_size": 3}]}, "prior 'standard' takes 2 normals a row, and no graph"),
+        ({"priors": []}, "default_prior 'standard' is not among the priors"),
+        ({"priors": [{"name": "standard", "noise_size": 3}]}, "prior 'standard' takes as many normals as a latent has"),
+        ({"priors": [{"name": "standard"}]}, "prior 'standard': noise_size must be there, except where sizes are free"),
+        ({"latent_shape": ["height/8"]}, "latent_shape: must have free axes where the data has, and nowhere else"),
+        ({"scaling": {"shift": [0, 0, 0], "scale": [1], "applied": True}}, "scaling: must hold 1 or 2 numbers"),
+        ({"scaling": {"shift": [0], "scale": [0], "applied": True}}, r"scaling\.scale\.0"),
         ({"fingerprint": "0" * 64}, "fingerprint does not match"),
         ({"fingerprint": "short"}, "fingerprint"),
         ({"metrics": {"elbo": float("nan")}}, "metrics"),
@@ -131,6 +136,55 @@ def _of_graph(key: str, **changes: object) -> dict[str, Any]:
 def test_priors_of_no_possible_package(document: dict[str, Any], prior: dict[str, Any], said: str) -> None:
     with pytest.raises(PackageError, match=said):
         parse({**document, "priors": [*document["priors"], prior]})
+
+
+@pytest.fixture
+def free(document: dict[str, Any]) -> dict[str, Any]:
+    """A package whose pictures have any size of a range, and no prior."""
+    document["data"] |= {
+        "shape": ["height", "width", 1],
+        "sizes": {"multiple": 8, "minimum": 16, "maximum": 64, "default": [32, 64]},
+    }
+    axes = {"data": ["height", "width", 1], "expectation": ["height", "width", 1]}
+    for graph in document["graphs"].values():
+        for tensor in (*graph["inputs"], *graph["outputs"]):
+            tensor["shape"] = ["batch", *axes.get(tensor["name"], [2, "height/8", "width/8"])]
+    return document | {"latent_shape": [2, "height/8", "width/8"], "priors": [], "default_prior": ""}
+
+
+def test_pictures_may_have_many_sizes(free: dict[str, Any]) -> None:
+    manifest = parse(free)
+    assert Manifest.parse(manifest.to_json()) == manifest
+    assert (manifest.latent_factor, manifest.priors, manifest.default_prior) == (8, (), "")
+    assert manifest.data.at(PictureSize(16, 24)).shape == (16, 24, 1)
+    assert manifest.latent.at(PictureSize(16, 24)).shape == (2, 2, 3)
+    assert json.loads(manifest.to_json())["data"]["shape"] == ["height", "width", 1]
+    document = free | {"priors": [{"name": "standard"}], "default_prior": "standard"}
+    assert parse(document).priors[0].noise_size is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"latent_shape": [2, 4, 4]}, "latent_shape: must have free axes where the data has, and nowhere else"),
+        ({"latent_shape": [2, "width/8", "height/8"]}, "latent_shape: must have one axis for the height and one for"),
+        ({"latent_shape": [2, "height/8", "width/4"]}, "latent_shape: must have one axis for the height and one for"),
+        ({"latent_shape": [2, "height/16", "width/16"]}, r"data\.sizes\.multiple: must be a multiple of the latent's"),
+        ({"latent_shape": [2, "depth/8", "width/8"]}, r"latent_shape\.1"),
+        ({"priors": [{"name": "standard", "noise_size": 4}]}, "prior 'standard': noise_size must be there, except"),
+    ],
+)
+def test_many_sizes_of_no_possible_package(free: dict[str, Any], change: dict[str, Any], said: str) -> None:
+    if "priors" in change:
+        change |= {"default_prior": "standard"}
+    with pytest.raises(PackageError, match=said):
+        parse({**free, **change})
+
+
+def test_a_graph_of_many_sizes_has_free_axes(free: dict[str, Any]) -> None:
+    free["graphs"]["decoder"]["outputs"][0]["shape"] = ["batch", 8, 8, 1]
+    with pytest.raises(PackageError, match=r"decoder: data must be uint8 \[batch, height, width, 1\]"):
+        parse(free)
 
 
 def test_a_model_without_a_posterior_needs_no_log_variance(document: dict[str, Any]) -> None:

@@ -3,13 +3,17 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pydantic import ValidationError
 
 from vaeserve.client.caller_rows import as_rows
 from vaeserve.errors import InvalidInput
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array, LatentSpec
+from vaeserve.package.sizes import PictureSize, PictureSizes
 
 DIGITS = DataSpec(kind="image", shape=(2, 2, 1), dtype="uint8", minimum=0, maximum=16)
+SIZES = PictureSizes(multiple=8, minimum=16, maximum=64, default=PictureSize(32, 64))
+PICTURES = DataSpec(kind="image", shape=("height", "width", 3), sizes=SIZES, dtype="uint8", minimum=0, maximum=255)
 TABLE = DataSpec(kind="table", shape=(3,), dtype="float32", minimum=-10, maximum=10)
 
 
@@ -94,3 +98,39 @@ def test_users_float16_stays_as_it_is() -> None:
             LatentSpec((3,)).fit(np.full((1, 3), value, np.float16), "latent")
     with pytest.raises(InvalidInput, match=r"11\.0 in row 0"):
         TABLE.fit(np.full((1, 3), 11, np.float16), "data")
+
+
+def test_rows_of_many_sizes_are_rows_of_each() -> None:
+    size = PictureSize(16, 24)
+    assert (PICTURES.at(size).shape, PICTURES.at(size).bytes_of(2), PICTURES.weight(size)) == ((16, 24, 3), 2304, 2)
+    assert (PICTURES.smallest.shape, PICTURES.at(size).sizes) == ((16, 16, 3), None)
+    assert PICTURES.size_of((16, 24, 3)) == size
+    assert LatentSpec((4, "height/8", "width/8"), SIZES).at(size).shape == (4, 2, 3)
+    for shape in ((16, 20, 3), (16, 24, 1), (8, 16, 3), (16, 72, 3), (16, 24)):
+        assert PICTURES.size_of(shape) is None
+    with pytest.raises(AssertionError, match="rows of free sizes have no shape"):
+        print(PICTURES.shape)
+
+
+def test_rows_of_one_shape_are_their_own() -> None:
+    assert DIGITS.at(None) is DIGITS.smallest is DIGITS
+    assert (DIGITS.size_of((2, 2, 1)), DIGITS.weight(None)) == (None, 1)
+
+
+def test_users_pictures_have_one_of_the_sizes() -> None:
+    assert PICTURES.fit(np.zeros((2, 16, 24, 3), np.int64), "data").dtype == np.uint8
+    rule = r"\[rows, height, width, 3\] with height and width multiples of 8 in \[16, 64\]"
+    with pytest.raises(InvalidInput, match=rf"^data: has shape \[2, 16, 20, 3\], must be {rule}"):
+        PICTURES.fit(np.zeros((2, 16, 20, 3), np.uint8), "data")
+    with pytest.raises(
+        InvalidInput, match=rf"is a single row of shape \[16, 24, 3\], must be {rule}: add a first axis"
+    ):
+        PICTURES.fit(np.zeros((16, 24, 3), np.uint8), "data")
+
+
+@pytest.mark.parametrize(
+    "change", [{"sizes": None}, {"kind": "table"}, {"shape": ("height", 4, 3)}, {"shape": (4, 4, 3)}]
+)
+def test_free_axes_are_the_height_and_the_width_of_images(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        DataSpec.model_validate(PICTURES.model_dump() | change)

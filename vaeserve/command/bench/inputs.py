@@ -61,7 +61,7 @@ class BenchInputs(NamedTuple):
         if self.data is not None:
             return self.data[np.arange(first, first + rows) % len(self.data)]
         if self.rpc == "decode":
-            return generator.standard_normal((rows, *self.model.latent_shape), np.float32)
+            return generator.standard_normal((rows, *self.model.latent.smallest.shape), np.float32)
         return _random(self.model.data, rows, generator)
 
     def _data_requests(self, data: Array) -> Iterable[Message]:
