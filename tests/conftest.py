@@ -23,6 +23,14 @@ def tiny() -> Path:
 
 
 @pytest.fixture(scope="session")
+def free(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package of pictures of any size: see tests/support/make_free_package.py."""
+    from tests.support.make_free_package import make  # onnx, which few tests need
+
+    return make(tmp_path_factory.mktemp("packages") / "free").directory
+
+
+@pytest.fixture(scope="session")
 def vae() -> RunVae:
     """Runs the `vae` command to its end."""
     return run_vae

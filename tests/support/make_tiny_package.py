@@ -20,6 +20,7 @@ from vaeserve.package.contents import Graph, Graphs, Likelihood, Prior, Probes, 
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import ModelPackage, sha256_of
 from vaeserve.package.manifest import Manifest
+from vaeserve.package.sizes import Axes
 
 TINY = Path(__file__).parents[1] / "data" / "tiny"
 SHAPE, LATENT, TRIALS = (4, 4, 1), 3, 16
@@ -167,11 +168,11 @@ def write(
     probes: Arrays,
     *,
     data: DataSpec,
-    latent: int,
+    latent: int | Axes,
     likelihood: Likelihood,
     **changes: object,
 ) -> ModelPackage:
-    """Writes a package of these graphs."""
+    """Writes a package of these graphs. Its prior is N(0, I)."""
     buffer = io.BytesIO()
     np.savez(buffer, **probes)  # type: ignore[arg-type]  # numpy's stub takes **kwds for allow_pickle
     files = {**{f"{name}.onnx": part.content for name, part in made.items()}, "probes.npz": buffer.getvalue()}
@@ -186,10 +187,10 @@ def write(
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         fingerprint=fingerprint_of(sums["encoder.onnx"], sums["decoder.onnx"]),
         data=data,
-        latent_shape=(latent,),
+        latent_shape=(latent,) if isinstance(latent, int) else latent,
         posterior="gaussian" if len(made["encoder"].outputs) > 1 else "none",
         likelihood=likelihood,
-        priors=(Prior(name="standard", noise_size=latent),),
+        priors=(Prior(name="standard", noise_size=latent if isinstance(latent, int) else None),),
         graphs=Graphs(**graphs),
         probes=Probes(
             file="probes.npz",
