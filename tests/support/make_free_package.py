@@ -18,6 +18,7 @@ from vaeserve.package.directory import ModelPackage
 from vaeserve.package.sizes import PictureSize, PictureSizes
 
 FACTOR, CHANNELS = 8, 4
+SIDES = [FACTOR, FACTOR]
 SIZES = PictureSizes(multiple=FACTOR, minimum=16, maximum=256, default=PictureSize(32, 48))
 PROBE_SIZES = (SIZES.smallest, PictureSize(24, 32), PictureSize(48, 16))
 DATA = TensorSpec(name="data", dtype="uint8", shape=("batch", "height", "width", 3))
@@ -30,21 +31,19 @@ LATENT, MEAN, LOG_VARIANCE = (
 
 def _weights() -> Arrays:
     random = np.random.default_rng(0)
-    area = FACTOR * FACTOR
     return {
-        "W": random.normal(0, 1 / area, (2 * CHANNELS, 3, FACTOR, FACTOR)).astype(np.float32),
+        "W": random.normal(0, 0.12, (2 * CHANNELS, 3, FACTOR, FACTOR)).astype(np.float32),
         "U": random.normal(0, 0.3, (CHANNELS, 3, FACTOR, FACTOR)).astype(np.float32),
     }
 
 
 def _encoder(weights: Arrays) -> bytes:
-    side = {"kernel_shape": [FACTOR, FACTOR], "strides": [FACTOR, FACTOR]}
     nodes = [
         helper.make_node("Cast", ["data"], ["shades"], to=TensorProto.FLOAT),
         helper.make_node("Div", ["shades", "half"], ["bright"]),
         helper.make_node("Sub", ["bright", "one"], ["scaled"]),
         helper.make_node("Transpose", ["scaled"], ["pixels"], perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["pixels", "W"], ["places"], **side),
+        helper.make_node("Conv", ["pixels", "W"], ["places"], kernel_shape=SIDES, strides=SIDES),
         helper.make_node("Split", ["places"], ["own", "spread"], axis=1, num_outputs=2),
         helper.make_node("ReduceMean", ["pixels", "all"], ["whole"], keepdims=1),
         helper.make_node("Add", ["own", "whole"], ["mean"]),
@@ -61,12 +60,11 @@ def _encoder(weights: Arrays) -> bytes:
 
 
 def _decoder(weights: Arrays) -> bytes:
-    side = {"kernel_shape": [FACTOR, FACTOR], "strides": [FACTOR, FACTOR]}
     nodes = [
         helper.make_node("ReduceMean", ["latent", "all"], ["whole"], keepdims=1),
         helper.make_node("Mul", ["latent", "whole"], ["moved"]),
         helper.make_node("Add", ["latent", "moved"], ["seen"]),
-        helper.make_node("ConvTranspose", ["seen", "U"], ["pixels"], **side),
+        helper.make_node("ConvTranspose", ["seen", "U"], ["pixels"], kernel_shape=SIDES, strides=SIDES),
         helper.make_node("Transpose", ["pixels"], ["picture"], perm=[0, 2, 3, 1]),
         helper.make_node("Mul", ["picture", "half"], ["bright"]),
         helper.make_node("Add", ["bright", "half"], ["expectation"]),
@@ -94,7 +92,8 @@ def decode(latent: np.ndarray) -> np.ndarray:
     seen = seen + seen * seen.mean((1, 2, 3), keepdims=True)
     rows, _, high, wide = seen.shape
     pixels = np.einsum("rohw,ocyx->rhywxc", seen, _weights()["U"].astype(np.float64))
-    return pixels.reshape(rows, high * FACTOR, wide * FACTOR, 3) * 127.5 + 127.5
+    expectation: np.ndarray = pixels.reshape(rows, high * FACTOR, wide * FACTOR, 3) * 127.5 + 127.5
+    return expectation
 
 
 def pictures(rows: int, size: PictureSize, seed: int = 0) -> np.ndarray:
@@ -110,7 +109,7 @@ def _probes(size: PictureSize, ending: str) -> Arrays:
     mean, log_variance = encode(data)
     expectation = decode(latent)
     floats = {"encoder.mean": mean, "encoder.log_variance": log_variance, "decoder.expectation": expectation}
-    probes = {name: array.astype(np.float32) for name, array in floats.items()}
+    probes: Arrays = {name: array.astype(np.float32) for name, array in floats.items()}
     probes |= {"encoder.data": data, "decoder.latent": latent}
     probes["decoder.data"] = np.clip(np.round(expectation), 0, 255).astype(np.uint8)
     return {name.replace(".", f"{ending}.", 1): array for name, array in probes.items()}
