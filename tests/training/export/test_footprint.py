@@ -3,6 +3,7 @@ from onnx import TensorProto, helper
 
 from tests.support.make_tiny_package import TINY
 from training.export.footprint import row_bytes
+from vaeserve.package.sizes import PictureSize
 
 
 def _graph(nodes: list[onnx.NodeProto], **constants: list[int]) -> bytes:
@@ -35,3 +36,34 @@ def test_what_is_wide_inside_alone_is_seen() -> None:
 def test_the_tiny_packages_graphs() -> None:
     decoder = (TINY / "decoder.onnx").read_bytes()
     assert row_bytes(decoder) == 16 * 4 * 4  # parameters, which are an output; and what is at hand beside them
+
+
+def test_a_picture_takes_what_its_size_says() -> None:
+    """Attention over every place of a picture, of a shape that the graph computes: it grows with the square."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"], start=1, end=2),
+        helper.make_node("Concat", ["zero", "shape", "one"], ["column"], axis=0),
+        helper.make_node("Reshape", ["x", "column"], ["queries"]),
+        helper.make_node("Transpose", ["queries"], ["keys"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["queries", "keys"], ["scores"]),
+        helper.make_node("ReduceSum", ["scores", "last"], ["y"], keepdims=0),
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", "width/8"]) for name in "xy")
+    constants = [
+        helper.make_tensor(name, TensorProto.INT64, [1], [n]) for name, n in (("zero", 0), ("one", 1), ("last", 2))
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [y], constants)
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
+    for places in (8, 64):
+        scores = 4 * places**2
+        assert scores <= row_bytes(content, PictureSize(8, 8 * places)) <= scores + 4 * 4 * places + 64
+
+
+def test_weights_do_not_count() -> None:
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "height"])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 100])
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [100, 100], [0.0] * 10_000)
+    graph = helper.make_graph(nodes, "g", [x], [y], [weights])
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
+    assert row_bytes(content, PictureSize(100, 8)) == 800
