@@ -1,12 +1,15 @@
 """Admission: which calls may queue, which wait until there is room, and which are refused."""
 
 import time
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 from typing import Generic
 
-from serving.batching.batch_times import BatchTimes
+from serving.batching.batch_times import BatchTimes, weight_class
 from serving.batching.call import A, R
 from serving.batching.executor import Executor
 from serving.batching.line import Line
+from serving.batching.load import Load
 from serving.batching.waiting_room import WaitingRoom
 from serving.tally import BatchTally
 from vaeserve.errors import DeadlineUnreachable, Overloaded
@@ -26,7 +29,7 @@ class RowAdmission(Generic[R, A]):
         times: how long batches take.
         executor: what runs them.
         tally: where refusals are counted.
-        queue_rows: maximum number of rows that wait, beside one bulk call.
+        queue_rows: maximum weight of the rows that wait, beside one bulk call.
     """
 
     def __init__(
@@ -38,59 +41,67 @@ class RowAdmission(Generic[R, A]):
         self._tally = tally
         self._queue_rows = queue_rows
         self._room = WaitingRoom()
-        self._slip_seconds = 0.0
+        self._slip_seconds: defaultdict[int, float] = defaultdict(float)  # by the class of the rows' weight
         self._is_closed = False
 
-    def has_room(self, rows: int, *, bulk: bool) -> bool:
+    def has_room(self, load: Load, *, bulk: bool) -> bool:
         """Whether a call would be admitted now. A bulk call does not overtake those that wait for room."""
-        return not (bulk and self._room.has_waiters) and self._fits(rows, bulk)
+        return not (bulk and self._room.has_waiters) and self._fits(load, bulk)
 
-    async def wait_for_room(self, rows: int, timeout_seconds: float | None, *, bulk: bool) -> float | None:
+    async def wait_for_room(self, load: Load, timeout_seconds: float | None, *, bulk: bool) -> float | None:
         """Waits until rows have room, or never will. Returns what is left of the timeout.
 
         Raises:
             DeadlinePassed: the time ran out.
         """
         began = time.monotonic()
-        await self._room.wait(lambda: self._need_not_wait(rows, bulk), timeout_seconds)
+        await self._room.wait(lambda: self._need_not_wait(load, bulk), timeout_seconds)
         return None if timeout_seconds is None else timeout_seconds - (time.monotonic() - began)
 
-    def check_room(self, rows: int, *, bulk: bool) -> None:
+    def check_room(self, load: Load, *, bulk: bool) -> None:
         """Raises Overloaded if rows do not fit into the queue."""
-        if not self._fits(rows, bulk):
-            raise self.refuse(rows, bulk=bulk)
+        if not self._fits(load, bulk):
+            raise self.refuse(load, bulk=bulk)
 
-    def refuse(self, rows: int, *, bulk: bool) -> Overloaded:
+    def refuse(self, load: Load, *, bulk: bool) -> Overloaded:
         """Counts a refusal of rows that `has_room` does not admit, and returns it."""
         self._tally.refused_full += 1
-        retry_seconds = max(0.01, self._seconds_until(self._line.rows) or 0.0)
-        return Overloaded(self._why_not(rows, bulk), retry_seconds)
+        last, *others = self._line.loads or [Load(0)]
+        retry_seconds = max(0.01, self._seconds_until(last, others) or 0.0)
+        return Overloaded(self._why_not(load, bulk), retry_seconds)
 
-    def expect(self, rows: int, timeout_seconds: float, *, bulk: bool) -> float | None:
-        """Returns when rows are likely to be answered, in seconds; None while nothing is known.
+    def expect(self, load: Load, key: Hashable, timeout_seconds: float, *, bulk: bool) -> float | None:
+        """Returns when rows are likely to be answered, in seconds; None while that is unknown or a guess.
 
         Raises:
             DeadlineUnreachable: that is too late. On an idle device, half the expected time must fit, because a try
                 costs nobody anything.
         """
-        expected = self._seconds_until(self._line.rows_until(rows, bulk=bulk))
+        own, others = self._line.ahead(load, key, bulk=bulk)
+        expected = self._seconds_until(own, others)
         if expected is None:
             return None
-        is_idle = not self._line.rows and not self._executor.is_busy
-        if (expected / 2 if is_idle else _CAUTION * expected + self._slip_seconds) > timeout_seconds:
+        slip_seconds = self._slip_seconds[weight_class(load.row_weight)]
+        is_idle = not self._line.weight and not self._executor.is_busy
+        if (expected / 2 if is_idle else _CAUTION * expected + slip_seconds) > timeout_seconds:
             self._tally.refused_unreachable += 1
             raise DeadlineUnreachable(
                 f"the answer is expected in {expected:.3g} s, the deadline allows {timeout_seconds:.3g} s"
             )
+        if key is not None and not self._times.have_run((own, *others), is_busy=self._executor.is_busy):
+            return None
         return expected
 
-    def learn_slip(self, seconds: float) -> None:
+    def learn_slip(self, seconds: float, row_weight: int) -> None:
         """Takes in by how much later than expected a call was answered, or given up.
 
-        The event loop under load makes answers late, and so does everything else that no batch's time shows.
+        The event loop under load makes answers late, and so does everything else that no batch's time shows. Rows of
+        other weights say nothing about it: what is little for a heavy one would keep all light ones out.
         """
-        weight = _SLIP_RISES if seconds > self._slip_seconds else _SLIP_FALLS
-        self._slip_seconds += weight * (max(0.0, seconds) - self._slip_seconds)
+        kind = weight_class(row_weight)
+        slip_seconds = self._slip_seconds[kind]
+        weight = _SLIP_RISES if seconds > slip_seconds else _SLIP_FALLS
+        self._slip_seconds[kind] += weight * (max(0.0, seconds) - slip_seconds)
 
     def wake_waiting(self) -> None:
         """Wakes the first of the calls that wait for room, to see whether there is any."""
@@ -101,28 +112,40 @@ class RowAdmission(Generic[R, A]):
         self._is_closed = True
         self.wake_waiting()
 
-    def _fits(self, rows: int, bulk: bool) -> bool:
+    def _fits(self, load: Load, bulk: bool) -> bool:
         """Whether rows fit into the queue. One bulk call always does, or a crowd of other calls would starve it."""
-        if bulk and not self._line.bulk_rows:
-            return rows <= self._queue_rows
-        if bulk and self._line.bulk_rows + rows > _BULK_PART * self._queue_rows:
+        if bulk and not self._line.bulk_weight:
+            return self._ever_fits(load)
+        weight = load.weight
+        if bulk and self._line.bulk_weight + weight > _BULK_PART * self._queue_rows:
             return False
-        return self._line.rows + rows <= self._queue_rows
+        waiting = self._line.weight
+        return waiting + weight <= self._queue_rows or (not waiting and self._ever_fits(load))
 
-    def _why_not(self, rows: int, bulk: bool) -> str:
+    def _ever_fits(self, load: Load) -> bool:
+        """Whether rows fit into an empty queue. A single one always does, however heavy."""
+        return load.rows == 1 or load.weight <= self._queue_rows
+
+    def _why_not(self, load: Load, bulk: bool) -> str:
         """Returns why rows are refused: other calls wait for room before them, or they do not fit."""
-        if self._fits(rows, bulk):
+        if self._fits(load, bulk):
             return "bulk calls are waiting for room in the queue, and a later bulk call does not pass them"
-        if self._line.rows + rows <= self._queue_rows:
-            waiting, limit = f"{self._line.bulk_rows} bulk rows are waiting, their", int(_BULK_PART * self._queue_rows)
+        if self._line.weight + load.weight <= self._queue_rows:
+            waiting, limit = (
+                f"{self._line.bulk_weight} bulk rows are waiting, their",
+                int(_BULK_PART * self._queue_rows),
+            )
         else:
-            waiting, limit = f"{self._line.rows} rows are waiting, the", self._queue_rows
-        return f"{waiting} limit of {limit} leaves no room for {rows} more"
+            limit = self._queue_rows
+            waiting = f"{self._line.weight} rows are waiting, the"
+        weight = f", which count as {load.weight}" if load.row_weight > 1 else ""
+        return f"{waiting} limit of {limit} leaves no room for {load.rows} more{weight}"
 
-    def _need_not_wait(self, rows: int, bulk: bool) -> bool:
+    def _need_not_wait(self, load: Load, bulk: bool) -> bool:
         """Whether rows have room, or never will: then they go on, and are refused."""
-        return self._fits(rows, bulk) or rows > self._queue_rows or self._is_closed
+        return self._fits(load, bulk) or not self._ever_fits(load) or self._is_closed
 
-    def _seconds_until(self, rows: int) -> float | None:
-        """Returns when the last of so many waiting rows is likely to be answered; None while nothing is known."""
-        return self._times.seconds_until(rows, is_busy=self._executor.is_busy)
+    def _seconds_until(self, last: Load, others: Sequence[Load]) -> float | None:
+        """Returns when the last of some waiting rows is likely to be answered; None while nothing is known."""
+        rows, row_weight = last
+        return self._times.seconds_until(rows, is_busy=self._executor.is_busy, row_weight=row_weight, others=others)

@@ -8,9 +8,9 @@ from serving.interrupt import Interrupt
 
 
 class Batch(Generic[R, A]):
-    """Pieces that run together."""
+    """Pieces that run together; their rows have one key."""
 
-    __slots__ = ("interrupt", "is_backlogged", "pieces", "rows", "started", "unwanted", "wanted")
+    __slots__ = ("interrupt", "is_backlogged", "key", "pieces", "row_weight", "rows", "started", "unwanted", "wanted")
 
     def __init__(self, pieces: Sequence[Piece[R, A]], *, is_backlogged: bool = False) -> None:
         self.pieces = pieces
@@ -21,6 +21,10 @@ class Batch(Generic[R, A]):
         """Those that are left out."""
         self.rows = sum(len(piece.rows) for piece in pieces)
         """Number of rows that run."""
+        self.key = pieces[0].rows.key
+        """Of all its rows."""
+        self.row_weight = pieces[0].call.row_weight
+        """Weight of one of its rows."""
         self.is_backlogged = is_backlogged
         """Whether another full batch waited behind it when it was formed."""
         self.started = 0.0
@@ -29,7 +33,7 @@ class Batch(Generic[R, A]):
 
     def leave_out_unwanted(self, now: float) -> None:
         """Leaves out the pieces of calls that are over or late. Some are by the time that a thread begins."""
-        self.unwanted = [piece for piece in self.pieces if piece.call.future.done() or piece.call.deadline <= now]
+        self.unwanted = [piece for piece in self.pieces if piece.call.is_unwanted(now)]
         if self.unwanted:
             self.wanted = [piece for piece in self.pieces if piece not in self.unwanted]
             self.rows = sum(len(piece.rows) for piece in self.wanted)

@@ -9,6 +9,7 @@ caller never changes another's answer. Everything but the callable runs on the e
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Hashable
 from typing import Generic
 
 from serving.batching.admission import RowAdmission
@@ -20,6 +21,7 @@ from serving.batching.executor import Executor, RunBatch, fail
 from serving.batching.forming import Forming
 from serving.batching.gathering import QUIET_TURNS
 from serving.batching.line import Line
+from serving.batching.load import Load
 from serving.tally import BatchTally
 from serving.tracing.current import current_span
 from vaeserve.errors import ShuttingDown
@@ -31,13 +33,14 @@ _INLINE_SECONDS = 0.0003
 
 
 class Batcher(Generic[R, A]):
-    """Gathers the rows of concurrent calls into batches of at most `batch_rows`.
+    """Gathers the rows of concurrent calls into batches of at most `batch_rows`. Only rows of one key run together.
 
     Args:
         run, device: as the executor takes them.
-        batch_rows: maximum number of rows in a batch.
-        queue_rows: maximum number of rows that wait, beside one bulk call; past it calls are refused. Bulk leaves a
+        batch_rows: maximum weight of a batch. It holds at least one row, however heavy.
+        queue_rows: maximum weight of the rows that wait, beside one bulk call; past it calls are refused. Bulk leaves a
             quarter to others.
+        weigh: weight of a row of a key, at least 1: as how many light rows it counts. Rows without a key weigh 1.
         width: slots of the device that one batch takes.
         wait_seconds: maximum time that a free device waits for a batch to fill, from the oldest row's arrival.
         quiet_turns: turns of the event loop without a new call after which a free device starts.
@@ -51,6 +54,7 @@ class Batcher(Generic[R, A]):
         *,
         batch_rows: int,
         queue_rows: int,
+        weigh: Callable[[Hashable], int] = lambda key: 1,
         width: int = 1,
         wait_seconds: float = 0.0,
         quiet_turns: int = QUIET_TURNS,
@@ -59,9 +63,10 @@ class Batcher(Generic[R, A]):
         self._device = device
         self._width = width = min(width, device.slots)
         self._wait_seconds = wait_seconds
+        self._weigh = weigh
         self.tally = tally = BatchTally()
         self._line: Line[R, A] = Line(batch_rows)
-        times = BatchTimes(batch_rows)
+        times = BatchTimes(batch_rows, device.slots // width)
         self._executor = executor = Executor(run, device, times, inline_seconds, tally)
         self._admission = RowAdmission(self._line, times, executor, tally, queue_rows)
         self._forming = Forming(
@@ -74,8 +79,8 @@ class Batcher(Generic[R, A]):
 
     @property
     def waiting_rows(self) -> int:
-        """Rows that are accepted and do not run yet."""
-        return self._line.rows
+        """Rows that are accepted and do not run yet, by weight."""
+        return self._line.weight
 
     async def submit(
         self, rows: R, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
@@ -110,37 +115,39 @@ class Batcher(Generic[R, A]):
         """
         if self.worker.done():
             raise ShuttingDown()
-        if self._admission.has_room(len(rows), bulk=bulk):
-            return self._accept(rows, timeout_seconds, bulk)
+        load = Load(len(rows), 1 if rows.key is None else self._weigh(rows.key))
+        if self._admission.has_room(load, bulk=bulk):
+            return self._accept(rows, load, timeout_seconds, bulk)
         if patient:
-            return asyncio.ensure_future(self._wait_for_room(rows, timeout_seconds, bulk))
-        raise self._admission.refuse(len(rows), bulk=bulk)
+            return asyncio.ensure_future(self._wait_for_room(rows, load, timeout_seconds, bulk))
+        raise self._admission.refuse(load, bulk=bulk)
 
-    async def _wait_for_room(self, rows: R, timeout_seconds: float | None, bulk: bool) -> Answer[A]:
-        timeout_seconds = await self._admission.wait_for_room(len(rows), timeout_seconds, bulk=bulk)
+    async def _wait_for_room(self, rows: R, load: Load, timeout_seconds: float | None, bulk: bool) -> Answer[A]:
+        timeout_seconds = await self._admission.wait_for_room(load, timeout_seconds, bulk=bulk)
         if self.worker.done():
             raise ShuttingDown()
-        self._admission.check_room(len(rows), bulk=bulk)  # more rows than the queue takes never fit
-        return await self._accept(rows, timeout_seconds, bulk)
+        self._admission.check_room(load, bulk=bulk)  # more rows than the queue takes never fit
+        return await self._accept(rows, load, timeout_seconds, bulk)
 
-    def _accept(self, rows: R, timeout_seconds: float | None, bulk: bool) -> "asyncio.Future[Answer[A]]":
+    def _accept(self, rows: R, load: Load, timeout_seconds: float | None, bulk: bool) -> "asyncio.Future[Answer[A]]":
         """Queues rows that have room."""
         now = time.monotonic()
-        call: Call[R, A] = Call(rows, asyncio.get_running_loop().create_future(), now, bulk=bulk, start_by=now)
+        future: asyncio.Future[Answer[A]] = asyncio.get_running_loop().create_future()
+        call: Call[R, A] = Call(rows, future, now, bulk=bulk, row_weight=load.row_weight, start_by=now)
         if timeout_seconds is not None:
-            call.expected_seconds = self._admission.expect(len(rows), timeout_seconds, bulk=bulk)
+            call.expected_seconds = self._admission.expect(load, rows.key, timeout_seconds, bulk=bulk)
             call.deadline = now + timeout_seconds
         if self._wait_seconds:
             call.start_by = now + min(self._wait_seconds, (call.deadline - now) / 2)
         if span := current_span.get():
-            call.spans = span.queue(len(rows))
-            call.future.add_done_callback(call.spans.end)
-        if self._forming.take_alone(len(rows)):
+            call.spans = span.queue(load.rows)
+            future.add_done_callback(call.spans.end)
+        if self._forming.take_alone(load):
             self._run_alone(call)
-            return call.future
-        call.future.add_done_callback(lambda _: self._over(call))
+            return future
+        future.add_done_callback(lambda _: self._over(call))
         self._forming.add(call)
-        return call.future
+        return future
 
     def _run_alone(self, call: Call[R, A]) -> None:
         try:
@@ -169,7 +176,7 @@ class Batcher(Generic[R, A]):
         """
         now = time.monotonic()
         if call.expected_seconds is not None and (now >= call.deadline or not call.future.cancelled()):
-            self._admission.learn_slip(now - call.arrived - call.expected_seconds)
+            self._admission.learn_slip(now - call.arrived - call.expected_seconds, call.row_weight)
         self._forming.drop(call)
         self._admission.wake_waiting()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
 
 class CuttableRows(Protocol):
     """Rows that can be counted and cut."""
+
+    @property
+    def key(self) -> Hashable:
+        """What rows must have in common to run together; None for rows that are all alike."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -47,8 +53,12 @@ class Call(Generic[R, A]):
     start_by: float = 0.0
     """When a free device stops waiting for its batch to fill."""
     bulk: bool = False
+    row_weight: int = 1
+    """Weight of one of its rows, in light rows."""
     expected_seconds: float | None = None
-    """From its arrival to its answer, as expected when it came; None where it has no deadline."""
+    """From its arrival to its answer, as expected when it came; None without a deadline, or where it was a guess."""
+    place: int = 0
+    """When its turn comes, while it waits: after those of lower numbers."""
     turn: int = 0
     """Rows taken in its present turn."""
     waiting: int = field(init=False)
@@ -65,6 +75,10 @@ class Call(Generic[R, A]):
 
     def __post_init__(self) -> None:
         self.waiting = self.unanswered = len(self.rows)
+
+    def is_unwanted(self, now: float) -> bool:
+        """Whether it is over or late, so that its rows need not run."""
+        return self.future.done() or self.deadline <= now
 
 
 class Piece(NamedTuple, Generic[R, A]):

@@ -54,9 +54,9 @@ class Executor(Generic[R, A]):
             if all(piece.call.future.done() for piece in batch.wanted):
                 batch.interrupt.set()
 
-    def is_short(self, rows: int) -> bool:
+    def is_short(self, rows: int, row_weight: int = 1) -> bool:
         """Whether a batch of so many rows is likely to end before a thread could have taken it over."""
-        expected = self._times.at_most(rows)
+        expected = self._times.at_most(rows, row_weight)
         return expected is not None and expected < self._inline_seconds
 
     def run_now(self, batch: Batch[R, A]) -> None:
@@ -70,7 +70,9 @@ class Executor(Generic[R, A]):
 
     async def run(self, batch: Batch[R, A]) -> None:
         """Runs a batch and resolves its calls. The caller holds the device's slots."""
-        self._times.begin(batch.rows, time.monotonic(), is_backlogged=batch.is_backlogged)
+        self._times.begin(
+            batch.rows, time.monotonic(), is_backlogged=batch.is_backlogged, row_weight=batch.row_weight, key=batch.key
+        )
         try:
             await self._try(batch)
         except asyncio.CancelledError:
@@ -79,7 +81,7 @@ class Executor(Generic[R, A]):
 
     async def _try(self, batch: Batch[R, A], *, is_half: bool = False) -> None:
         try:
-            if self.is_short(batch.rows):
+            if self.is_short(batch.rows, batch.row_weight):
                 self._compute_here(batch)
             else:
                 await self._compute_on_thread(batch)
@@ -129,7 +131,7 @@ class Executor(Generic[R, A]):
     ) -> None:
         now = time.monotonic()
         note_end(batch, started + seconds)
-        self._times.learn(batch.rows, seconds)
+        self._times.learn(batch.rows, seconds, batch.row_weight)
         self._tally.running_seconds.observe(seconds)
         self._tally.batch_rows.observe(batch.rows)
         for piece, answer in zip(batch.wanted, answers, strict=True):

@@ -11,6 +11,7 @@ from serving.batching.device import Device
 from serving.batching.executor import Executor, fail
 from serving.batching.gathering import Gathering
 from serving.batching.line import Line
+from serving.batching.load import Load, rows_that_fit
 from serving.tally import BatchTally
 from vaeserve.errors import DeadlinePassed
 
@@ -24,7 +25,7 @@ class Forming(Generic[R, A]):
         executor: what will run the batches.
         device: whose slots a batch takes.
         tally: where dropped rows are counted.
-        batch_rows: maximum number of rows in a batch.
+        batch_rows: maximum weight of a batch.
         width: slots of the device that one batch takes.
         wait_seconds: maximum time that a free device waits for a batch to fill, from the oldest row's arrival.
         quiet_turns: turns of the event loop without a new call after which a free device starts.
@@ -61,7 +62,7 @@ class Forming(Generic[R, A]):
         self._gathering.count_call()
         self._arrival.set()
 
-    def take_alone(self, rows: int) -> bool:
+    def take_alone(self, load: Load) -> bool:
         """Whether a call may run at once: nobody else is there or likely to come, and it is short.
 
         If so, the device's slots are taken for it.
@@ -71,8 +72,8 @@ class Forming(Generic[R, A]):
             and self._gathering.skips_waiting
             and not self._wait_seconds
             and not self._executor.is_busy
-            and rows <= self._batch_rows
-            and self._executor.is_short(rows)
+            and load.rows <= rows_that_fit(self._batch_rows, load.row_weight)
+            and self._executor.is_short(*load)
             and not self._device.turns.is_spent()
             and self._device.take_now(self._width)
         )
@@ -90,7 +91,7 @@ class Forming(Generic[R, A]):
             await self._wait_for_rows()
             await self._device.take(self._width, interactive=self._line.is_interactive)
             try:
-                await self._gathering.catch_up(lambda: 0 < self._line.rows < self._batch_rows)
+                await self._gathering.catch_up(lambda: 0 < self._line.weight < self._batch_rows)
                 if self._is_next_short and self._device.turns.is_spent():
                     await self._device.turns.pause()
                 return self._form()
@@ -105,11 +106,11 @@ class Forming(Generic[R, A]):
     @property
     def _is_next_short(self) -> bool:
         """Whether the next batch is likely to run on the event loop, which it then shares with everybody else."""
-        return self._executor.is_short(min(self._line.rows, self._batch_rows))
+        return self._executor.is_short(*self._line.next)
 
     async def _wait_for_rows(self) -> None:
         """Waits as long as the setting allows for a batch to fill; others may use the device meanwhile."""
-        while self._wait_seconds and 0 < self._line.rows < self._batch_rows:
+        while self._wait_seconds and self._line.weight and not self._line.has_full_batch:
             left = min(call.start_by for call in self._line) - time.monotonic()
             if left <= 0:
                 return
@@ -120,12 +121,12 @@ class Forming(Generic[R, A]):
         pieces, dropped = self._line.take(now, self._times.price)
         for each in dropped:
             self._count(each)
-        if not self._line.rows:
+        if not self._line.weight:
             self._arrival.clear()
         if not pieces:
             return None
         self._gathering.learn(len(pieces))
-        return Batch(pieces, is_backlogged=self._line.rows >= self._batch_rows)
+        return Batch(pieces, is_backlogged=self._line.has_full_batch)
 
     def _count(self, dropped: Dropped[R, A]) -> None:
         """Counts rows that will never run. A call that is not over yet was late, and is told so."""

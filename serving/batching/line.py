@@ -3,18 +3,22 @@
 Interactive calls go first. Bulk calls fill the room that is left where that pays, and one row in eight is theirs while
 both classes wait. Within a class, calls take turns. A call with more rows than a batch has room for is cut. Its turn
 ends after a batch, or after 64 rows where batches are smaller; the rest of it then goes to the end of its class.
+
+Only rows of one key run together. The first call decides the key of the next batch; later calls of that key join it in
+their order, and the others keep their places. So a call waits for nobody but those before it. Where the first bulk call
+has another key than the first interactive one, bulk saves its share up for a batch of its own. Shares are of weight.
 """
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import chain, count
 from typing import Generic, NamedTuple
 
+from serving.batching.bulk_share import BulkShare
 from serving.batching.call import A, Call, Dropped, Piece, R
-
-_BULK_SHARE = 8  # one row in so many, while both classes wait
-_SURCHARGE_SHARE = 8  # one row's time in so many may be lost to bulk by batches that are not filled up
-_MINIMUM_TURN_ROWS = 64  # calls of middling size are done one after the other: in turns all of them would be late
+from serving.batching.lane import Lane
+from serving.batching.lanes import Lanes
+from serving.batching.load import Load
 
 
 class Taken(NamedTuple, Generic[R, A]):
@@ -26,117 +30,141 @@ class Taken(NamedTuple, Generic[R, A]):
     """Calls that were over or late."""
 
 
+class WorkAhead(NamedTuple):
+    """What is likely to run until a new call's last rows have run."""
+
+    own: Load
+    """Rows of its key, its own included."""
+    others: Sequence[Load] = ()
+    """Rows of each other key."""
+
+
+def _always_fill(rows: int, row_weight: int) -> float:
+    return math.inf
+
+
 class Line(Generic[R, A]):
     """Calls in the order of their turns.
 
     Args:
-        batch_rows: maximum number of rows in a batch.
+        batch_rows: maximum weight of a batch.
     """
 
     def __init__(self, batch_rows: int) -> None:
-        self.rows = 0
-        """Rows that wait, of both classes."""
-        self.bulk_rows = 0
-        """Those of them that are bulk."""
         self._batch_rows = batch_rows
-        self._turn_limit = max(batch_rows, _MINIMUM_TURN_ROWS)
-        # Keyed by whether they are bulk. Finding the first key of a plain dict takes longer the more keys were removed.
-        self._calls: dict[bool, OrderedDict[Call[R, A], None]] = {False: OrderedDict(), True: OrderedDict()}
-        self._turn_rows = {False: 0, True: 0}  # rows that have run once every call has had one turn
-        self._unpaid = 0  # interactive rows that ran while bulk waited, and for which it has not had its share yet
-        self._surcharges = 0.0  # cost of batches that were not filled up, less what the bulk rows since then allow
+        places = count()
+        self._interactive: Lanes[R, A] = Lanes(batch_rows, places)
+        self._bulk: Lanes[R, A] = Lanes(batch_rows, places)
+        self._share = BulkShare(batch_rows)
 
     def __iter__(self) -> Iterator[Call[R, A]]:
-        for calls in self._calls.values():
-            yield from calls
+        for lane in chain(self._interactive, self._bulk):
+            yield from lane.calls
+
+    @property
+    def weight(self) -> int:
+        """Weight of the rows that wait, of both classes."""
+        return self._interactive.weight + self._bulk.weight
+
+    @property
+    def bulk_weight(self) -> int:
+        """Weight of those of them that are bulk."""
+        return self._bulk.weight
 
     @property
     def is_interactive(self) -> bool:
         """Whether an interactive call waits."""
-        return bool(self._calls[False])
+        return bool(self._interactive.weight)
+
+    @property
+    def next(self) -> Load:
+        """The rows of the next batch, if no call leaves."""
+        lane = self._leader(self._interactive.first, self._bulk.first)
+        return Load(min(self._rows(lane.key), lane.batch_rows), lane.row_weight) if lane else Load(0)
+
+    @property
+    def has_full_batch(self) -> bool:
+        """Whether enough rows for a full batch wait: of the next one's key, or of several keys."""
+        return self.weight >= self._batch_rows or self.next.fills(self._batch_rows)
+
+    @property
+    def loads(self) -> list[Load]:
+        """The rows that wait, of each key."""
+        weights = {lane.key: lane.row_weight for lane in chain(self._interactive, self._bulk) if lane.calls}
+        return [Load(self._rows(key), row_weight) for key, row_weight in weights.items()]
 
     def add(self, call: Call[R, A]) -> None:
         """Puts a call at the end of its class."""
-        self._calls[call.bulk][call] = None
-        self._count(call, call.waiting)
-        self._turn_rows[call.bulk] += self._turn(call)
+        self._class_of(call).add(call)
 
     def drop(self, call: Call[R, A]) -> int:
         """Removes a call. Returns how many of its rows will never run."""
-        if call not in self._calls[call.bulk]:
-            return 0
-        del self._calls[call.bulk][call]
-        self._turn_rows[call.bulk] -= self._turn(call)
-        dropped, call.waiting = call.waiting, 0
-        self._count(call, -dropped)
-        return dropped
+        return self._class_of(call).drop(call)
 
-    def take(self, now: float, price: Callable[[int], float] = lambda rows: math.inf) -> Taken[R, A]:
+    def take(self, now: float, price: Callable[[int, int], float] = _always_fill) -> Taken[R, A]:
         """Takes the next batch. Calls that are over or late by then leave the line too.
 
         Args:
             now: the time, on the clock of the calls' deadlines.
-            price: the share of a full batch's time, in rows, that a number of rows takes by itself. Where that is
-                little more than the number, bulk gets only its share of the batch; otherwise it fills the batch up.
+            price: the share of a full batch's time, in weight, that so many rows of a weight take by themselves. Where
+                that is little more than their weight, bulk gets only its share of the batch; otherwise it fills the
+                batch up.
         """
         dropped: list[Dropped[R, A]] = []
-        owed = min(self._unpaid // (_BULK_SHARE - 1), self._turn_rows[True])
-        batch = self._take_from(self._calls[False], self._batch_rows - owed, now, dropped)
-        taken = sum(len(piece.rows) for piece in batch)
-        surcharge = _SURCHARGE_SHARE * (price(taken) - taken) if taken and self._calls[True] else math.inf
-        is_filled = self._surcharges + surcharge > self._batch_rows
-        bulk = self._take_from(self._calls[True], self._batch_rows - taken if is_filled else owed, now, dropped)
-        bulk_rows = sum(len(piece.rows) for piece in bulk)
-        if self._calls[True]:
-            unpaid = self._unpaid + taken - (_BULK_SHARE - 1) * bulk_rows
-            self._unpaid = min(max(0, unpaid), (_BULK_SHARE - 1) * self._batch_rows)
-            self._surcharges = max(0.0, self._surcharges + (0.0 if is_filled else surcharge) - bulk_rows)
+        first, first_bulk = self._interactive.first_wanted(now, dropped), self._bulk.first
+        if first is None or (first_bulk is not None and first_bulk.key != first.key):
+            first_bulk = self._bulk.first_wanted(now, dropped)
+        lane = self._leader(first, first_bulk)
+        if lane is None:
+            self._share.forget()
+            return Taken([], dropped)
+        is_apart = first_bulk is not None and first_bulk.key != lane.key
+        owed = 0 if first_bulk is None or is_apart else self._share.rows(first_bulk)
+        batch = self._interactive.take(lane.key, lane.batch_rows - owed, now, dropped)
+        taken = Load(_count(batch), lane.row_weight)
+        cost = price(*taken) if batch and self._bulk.weight else math.inf
+        surcharge = cost - taken.weight if self._bulk.rows(lane.key) else math.inf
+        is_filled = self._share.fills(surcharge)
+        bulk = self._bulk.take(lane.key, lane.batch_rows - taken.rows if is_filled else owed, now, dropped)
+        joined = _count(bulk) * lane.row_weight
+        if (next_bulk := self._bulk.first) is None:
+            self._share.forget()
         else:
-            self._unpaid, self._surcharges = 0, 0.0
+            charged = self._share.cost_apart(taken.weight, cost) if is_apart else taken.weight
+            self._share.count(charged, 0 if is_apart else joined, next_bulk)
+            self._share.count_surcharge(0.0 if is_filled else surcharge, joined)
         return Taken(batch + bulk, dropped)
 
-    def rows_until(self, rows: int, *, bulk: bool) -> int:
-        """Returns how many rows are likely to run until a new call's own rows have run, these included."""
-        before = (False, True) if bulk else (False,)
-        if rows <= self._turn_limit:
-            return rows + sum(self._turn_rows[kind] for kind in before)
-        return rows + sum(min(call.waiting, rows) for kind in before for call in self._calls[kind])
+    def ahead(self, load: Load, key: Hashable, *, bulk: bool) -> WorkAhead:
+        """Returns what is likely to run until the last rows of a new call have run, whose rows are such a load."""
+        if key is None:
+            rows = load.rows + self._interactive.alike.rows_before(load)
+            return WorkAhead(Load(rows + self._bulk.alike.rows_before(load) if bulk else rows))
+        loads = self._interactive.before(load, key)
+        if bulk:
+            for other, before in self._bulk.before(load, key).items():
+                loads[other] = Load(before.rows + loads.get(other, Load(0)).rows, before.row_weight)
+        own = Load(load.rows + loads.pop(key, Load(0)).rows, load.row_weight)
+        others = list(loads.values())
+        first_bulk = None if bulk else self._bulk.first
+        if first_bulk is not None and first_bulk.key != key:
+            interactive = own.weight + sum(other.weight for other in others)
+            if self._share.owes_batch(first_bulk, interactive):
+                others.append(first_bulk.next)
+        return WorkAhead(own, others)
 
-    def _take_from(
-        self, calls: OrderedDict[Call[R, A], None], room: int, now: float, dropped: list[Dropped[R, A]]
-    ) -> list[Piece[R, A]]:
-        batch = []
-        while room and calls:
-            call = next(iter(calls))
-            if call.future.done() or call.deadline <= now:
-                dropped.append(Dropped(call, self.drop(call)))
-                continue
-            piece = self._cut(call, room)
-            batch.append(piece)
-            room -= len(piece.rows)
-        return batch
+    def _leader(self, first: Lane[R, A] | None, first_bulk: Lane[R, A] | None) -> Lane[R, A] | None:
+        """Returns the lane that decides the key of the next batch, of the first ones of both classes."""
+        if first is None or first_bulk is None:
+            return first or first_bulk
+        return first_bulk if first.key != first_bulk.key and self._share.owes_batch(first_bulk) else first
 
-    def _cut(self, call: Call[R, A], room: int) -> Piece[R, A]:
-        """Takes the next rows of a call. The rest of a call whose turn is over goes to the end of its class."""
-        share = min(room, call.waiting)
-        start = len(call.rows) - call.waiting
-        rows = call.rows if share == len(call.rows) else call.rows.part(start, start + share)
-        self._turn_rows[call.bulk] -= self._turn(call)
-        call.waiting -= share
-        call.turn += share
-        self._count(call, -share)
-        if not call.waiting or call.turn >= self._turn_limit:
-            del self._calls[call.bulk][call]
-            call.turn = 0
-            if call.waiting:
-                self._calls[call.bulk][call] = None
-        self._turn_rows[call.bulk] += self._turn(call)
-        return Piece(call, start, rows)
+    def _rows(self, key: Hashable) -> int:
+        return self._interactive.rows(key) + self._bulk.rows(key)
 
-    def _count(self, call: Call[R, A], rows: int) -> None:
-        self.rows += rows
-        if call.bulk:
-            self.bulk_rows += rows
+    def _class_of(self, call: Call[R, A]) -> Lanes[R, A]:
+        return self._bulk if call.bulk else self._interactive
 
-    def _turn(self, call: Call[R, A]) -> int:
-        return min(call.waiting, self._turn_limit - call.turn)
+
+def _count(pieces: list[Piece[R, A]]) -> int:
+    return sum(len(piece.rows) for piece in pieces)

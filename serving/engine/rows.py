@@ -24,6 +24,11 @@ class DataRows:
     size: PictureSize | None = None
     """Of the pictures, where it is free."""
 
+    @property
+    def key(self) -> PictureSize | None:
+        """What rows that run together have in common."""
+        return self.size
+
     def __len__(self) -> int:
         return len(self.data)
 
@@ -50,6 +55,11 @@ class LatentRows:
     size: PictureSize | None = None
     """Of the decoded pictures, where it is free."""
 
+    @property
+    def key(self) -> PictureSize | None:
+        """What rows that run together have in common."""
+        return self.size
+
     def __len__(self) -> int:
         return len(self.latent)
 
@@ -71,6 +81,11 @@ class PriorRows:
     """Name of one of the model's priors."""
     size: PictureSize | None = None
     """Of the pictures, where it is free."""
+
+    @property
+    def key(self) -> PictureSize | None:
+        """What rows that run together have in common."""
+        return self.size
 
     def __len__(self) -> int:
         return self.noise.rows

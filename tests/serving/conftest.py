@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -23,8 +23,26 @@ def settings(tiny: Path) -> Settings:
 
 
 class Numbers(list[int]):
+    key: Hashable = None
+
     def part(self, start: int, stop: int) -> Self:
         return type(self)(self[start:stop])
+
+
+class Keyed(Numbers):
+    """Numbers that run with those of their key alone. A key is a weight and a name: "16 a"."""
+
+    def __init__(self, numbers: Iterable[int], key: str) -> None:
+        super().__init__(numbers)
+        self.key = key
+
+    def part(self, start: int, stop: int) -> Self:
+        return type(self)(self[start:stop], str(self.key))
+
+
+def weigh(key: Hashable) -> int:
+    """Returns what a row of a key weighs: the number that the key begins with."""
+    return int(str(key).split()[0])
 
 
 class Doubler:
@@ -74,6 +92,7 @@ def play(scenario: Scenario, *, batch_rows: int = 4, queue_rows: int = 100, wait
             device,
             batch_rows=batch_rows,
             queue_rows=queue_rows,
+            weigh=weigh,
             wait_seconds=wait_seconds,
             inline_seconds=0,  # a doubler that is held must not hold the event loop
         )

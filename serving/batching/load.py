@@ -1,0 +1,25 @@
+"""Load: a number of rows of one weight. Batches and queues hold a weight, so a heavy row counts as several."""
+
+from typing import NamedTuple
+
+
+class Load(NamedTuple):
+    """Rows that weigh the same."""
+
+    rows: int
+    row_weight: int = 1
+    """Weight of one of them, in light rows."""
+
+    @property
+    def weight(self) -> int:
+        """Weight of all of them."""
+        return self.rows * self.row_weight
+
+    def fills(self, batch_rows: int) -> bool:
+        """Whether they are a full batch."""
+        return self.rows == rows_that_fit(batch_rows, self.row_weight)
+
+
+def rows_that_fit(batch_rows: int, row_weight: int) -> int:
+    """Returns how many rows of a weight a batch holds: at least one, however heavy it is."""
+    return max(1, batch_rows // row_weight)
