@@ -13,7 +13,7 @@ from training.bring.borders import LIKELIHOOD, Border, Reference, decoder_border
 from training.bring.card import card_of, spec_preprocessing
 from training.bring.checks import check_probes, trial_reconstruction
 from training.bring.component import Component, Forward, file_component, module_component
-from training.bring.join import join_graph
+from training.bring.join import join_graph, signature_of
 from training.bring.likelihood import OfExpectation, family_of
 from training.bring.spec import Spec, parse_spec
 from training.bring.trial import Trial, trial_rows
@@ -152,7 +152,7 @@ def _candidate(component: Component, border: Border) -> Candidate:
     return Candidate(
         component.label,
         reference(component.run),
-        lambda probe: read_back(component.label, join_graph(component, border, probe)),
+        lambda probe: read_back(component.label, join_graph(component, border, signature_of(probe))),
         None if component.exact is None else reference(component.exact),
     )
 

@@ -14,16 +14,17 @@ from torch import Tensor
 from training.bring.borders import Border
 from training.bring.component import Component
 from training.export.graphs import strip
-from training.export.probes import Probe, TensorArrays
+from training.export.probes import Probe
 from vaeserve.errors import TrainingError, innermost
 from vaeserve.package.contents import BATCH
+from vaeserve.package.signatures import Signature, Tensors
 
 _DTYPES = {torch.uint8: ir.DataType.UINT8, torch.float32: ir.DataType.FLOAT}
 
 
 def _written(operator: str) -> Callable[..., "Proxy"]:
-    def method(proxy: "Proxy", *numbers: float) -> "Proxy":
-        return proxy.write(operator, *map(np.float32, numbers))
+    def method(proxy: "Proxy", *numbers: float | Tensor) -> "Proxy":
+        return proxy.write(operator, *(np.asarray(number, np.float32) for number in numbers))
 
     return method
 
@@ -79,8 +80,8 @@ class Proxy:
         return Proxy(output, self.tape)
 
 
-def join_graph(component: Component, border: Border, probe: Probe) -> onnx.ModelProto:
-    """Returns a component's graph with the inputs and outputs of its probe.
+def join_graph(component: Component, border: Border, signature: Signature) -> onnx.ModelProto:
+    """Returns a component's graph with the inputs and outputs of a signature.
 
     Raises:
         TrainingError: the component cannot be exported, or its nodes do not connect.
@@ -88,7 +89,7 @@ def join_graph(component: Component, border: Border, probe: Probe) -> onnx.Model
     model = component.model()
     try:
         whole = ir.from_proto(model)
-        _join(whole.graph, component.roles, border, probe)
+        _join(whole.graph, component.roles, border, signature)
         RemoveUnusedNodesPass()(whole)
         NameFixPass()(whole)
         return strip(ir.to_proto(whole))
@@ -96,20 +97,20 @@ def join_graph(component: Component, border: Border, probe: Probe) -> onnx.Model
         raise TrainingError(f"{component.label}: is not a valid ONNX graph: {innermost(exc)}") from exc
 
 
-def _join(graph: ir.Graph, roles: tuple[str, ...], border: Border, probe: Probe) -> None:
+def _join(graph: ir.Graph, roles: tuple[str, ...], border: Border, signature: Signature) -> None:
     for node in graph.all_nodes():
         for value in node.outputs:
             value.shape = None  # names and sizes of batches, perhaps of rows too, are those of its export
             if not value.is_graph_output():
                 value.type = None
     entering, leaving = Tape(), Tape()
-    inputs = _values(probe.inputs)
+    inputs = _values(signature.inputs)
     for old, new in zip(list(graph.inputs), border.before(*_tensors(inputs, entering)), strict=True):
         value = _proxy(new).cast(ir.DataType(old.dtype or ir.DataType.FLOAT)).value
         ir.convenience.replace_all_uses_with(old, value, replace_graph_outputs=True)
     graph.inputs[:] = inputs
     answers = border.after(dict(zip(roles, _tensors(graph.outputs, leaving), strict=True)))
-    graph.outputs[:] = _values(probe.outputs)
+    graph.outputs[:] = _values(signature.outputs)
     for described, answer in zip(graph.outputs, answers, strict=True):
         leaving.op("Identity", [_proxy(answer).value], output=described)
     nodes = [*entering.nodes, *graph, *leaving.nodes]
@@ -117,9 +118,20 @@ def _join(graph: ir.Graph, roles: tuple[str, ...], border: Border, probe: Probe)
     graph.extend(nodes)
 
 
-def _values(arrays: TensorArrays) -> list[ir.Value]:
-    types = {name: ir.DataType.from_numpy(array.dtype) for name, array in arrays.items()}
-    return [ir.val(name, dtype=types[name], shape=(BATCH, *array.shape[1:])) for name, array in arrays.items()]
+def signature_of(probe: Probe) -> Signature:
+    """Returns the signature of a graph that takes and answers what a probe holds."""
+    inputs, outputs = (
+        {name: (str(array.dtype), array.shape[1:]) for name, array in arrays.items()}
+        for arrays in (probe.inputs, probe.outputs)
+    )
+    return Signature(inputs, outputs)
+
+
+def _values(tensors: Tensors) -> list[ir.Value]:
+    return [
+        ir.val(name, dtype=ir.DataType.from_numpy(np.dtype(dtype)), shape=(BATCH, *axes))
+        for name, (dtype, axes) in tensors.items()
+    ]
 
 
 def _tensors(values: Iterable[ir.Value], tape: Tape) -> list[Tensor]:

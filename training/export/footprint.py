@@ -8,8 +8,8 @@ import onnx
 import onnx_ir as ir
 from onnxscript.optimizer import fold_constants
 
-from vaeserve.package.contents import BATCH
-from vaeserve.package.sizes import PictureSize, axis_length
+from vaeserve.package.contents import BATCH, Footprint
+from vaeserve.package.sizes import PictureSize, PictureSizes, axis_length
 
 _ITEM_BYTES: dict[int, int] = {
     kind: onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
@@ -43,7 +43,7 @@ def row_bytes(content: bytes, size: PictureSize | None = None) -> int:
     sizes = {value.name: _bytes_of(value) for value in (*graph.value_info, *graph.output, *graph.input)}
     waiting = Counter(name for node in graph.node for name in node.input)
     waiting.update(value.name for value in graph.output)
-    for name in _names(graph.input) - set(inputs):  # weights
+    for name in (_names(graph.input) | {weight.name for weight in graph.initializer}) - set(inputs):  # weights
         sizes[name] = 0
     now = most = sum(sizes[name] for name in inputs)
     for node in graph.node:
@@ -53,6 +53,15 @@ def row_bytes(content: bytes, size: PictureSize | None = None) -> int:
             waiting[name] -= 1
             now -= 0 if waiting[name] else sizes.get(name, 0)
     return most
+
+
+def footprints_of(content: bytes, sizes: PictureSizes) -> tuple[Footprint, ...]:
+    """Returns what a row takes at squares from the smallest to the largest, each of four times the area of the last."""
+    sides = [sizes.minimum]
+    while sides[-1] < sizes.maximum:
+        sides.append(min(2 * sides[-1], sizes.maximum))
+    squares = [PictureSize(side, side) for side in sides]
+    return tuple(Footprint(pixels=size.pixels, bytes=row_bytes(content, size)) for size in squares)
 
 
 def _fix(axis: onnx.TensorShapeProto.Dimension, size: PictureSize | None) -> None:

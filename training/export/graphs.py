@@ -4,7 +4,8 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import onnx
 import onnxscript  # noqa: F401  PyTorch's exporter needs it; if it is missing, this fails before training instead of after
@@ -12,10 +13,14 @@ import torch
 from torch.export import Dim
 
 from training.export.probes import GraphModule, Probe, TensorArrays
+from training.export.simplify import simplify
 from vaeserve.errors import TrainingError, innermost
 from vaeserve.package.contents import BATCH, TensorSpec
+from vaeserve.package.sizes import free_axes
 
 OPSET = 18  # PyTorch's operators are written in it; a newer opset would need a converter
+FreeAxes = Mapping[int, Any]
+"""Symbols of `torch.export`, which has no type for them, by axis."""
 _RANDOM = ("Random", "Dropout", "Bernoulli", "Multinomial")
 _DTYPES: dict[int, Literal["uint8", "float32"]] = {
     onnx.TensorProto.UINT8: "uint8",
@@ -59,13 +64,16 @@ def export_graph(name: str, module: GraphModule, example: TensorArrays) -> Expor
     return read_back(name, trace(name, module, example))
 
 
-def trace(name: str, module: GraphModule, example: TensorArrays) -> onnx.ModelProto:
+def trace(
+    name: str, module: GraphModule, example: TensorArrays, free: Mapping[str, FreeAxes] = MappingProxyType({})
+) -> onnx.ModelProto:
     """Returns a module as PyTorch's exporter writes it, for any number of rows.
 
     Args:
         name: the graph's, for errors.
         module: the module to export.
         example: its inputs by name, of two rows or more.
+        free: the axes of an input, besides the first, that may have any length.
 
     Raises:
         TrainingError: PyTorch could not export it.
@@ -81,13 +89,15 @@ def trace(name: str, module: GraphModule, example: TensorArrays) -> onnx.ModelPr
                 opset_version=OPSET,
                 input_names=list(module.inputs),
                 output_names=list(module.outputs),
-                dynamic_shapes=tuple({0: batch} for _ in module.inputs),
+                dynamic_shapes=tuple({0: batch, **free.get(tensor, {})} for tensor in module.inputs),
                 external_data=False,
+                optimize=False,
             )
     except torch.onnx.OnnxExporterError as exc:
         raise TrainingError(f"{name}: PyTorch cannot export it: {innermost(exc)}") from exc
     if program is None:
         raise AssertionError("the exporter returned nothing though it was to write no file. This is a bug.")
+    simplify(program.model)
     return strip(program.model_proto)
 
 
@@ -140,11 +150,10 @@ def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 def _tensor_spec(graph: str, value: onnx.ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
     first, *row = tensor.shape.dim
-    if first.dim_param != BATCH or any(not axis.HasField("dim_value") for axis in row):
+    axes = tuple(axis.dim_value if axis.HasField("dim_value") else axis.dim_param for axis in row)
+    if first.dim_param != BATCH or not {axis.partition("/")[0] for axis in free_axes(axes)} <= {"height", "width"}:
         raise TrainingError(f"{graph}.{value.name}: the graph does not take batches of any length")
-    return TensorSpec(
-        name=value.name, dtype=_DTYPES[tensor.elem_type], shape=(BATCH, *(axis.dim_value for axis in row))
-    )
+    return TensorSpec(name=value.name, dtype=_DTYPES[tensor.elem_type], shape=(BATCH, *axes))
 
 
 @contextmanager

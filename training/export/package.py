@@ -1,11 +1,12 @@
 """From exported graphs to a model package on disk; if the proof fails, nothing is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
-from math import prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from training.export.footprint import footprints_of
 from training.export.graphs import ExportedGraph
 from training.export.onnx_runner import runtime_version
 from training.export.parity import TOLERANCE, prove
@@ -16,6 +17,7 @@ from vaeserve.package.contents import (
     File,
     Graph,
     Graphs,
+    LatentScaling,
     Likelihood,
     Parity,
     Prior,
@@ -27,6 +29,8 @@ from vaeserve.package.contents import (
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import ModelPackage, sha256_of
 from vaeserve.package.manifest import STANDARD, Manifest
+from vaeserve.package.row_spec import LatentSpec
+from vaeserve.package.sizes import Axes, PictureSizes
 
 LIBRARIES = ("torch", "onnx", "onnxscript", "numpy", "scikit-learn")
 README = "README.md"
@@ -38,13 +42,13 @@ class Contents(NamedTuple):
 
     name: str
     data: DataSpec
-    latent_shape: tuple[int, ...]
+    latent_shape: Axes
     posterior: Literal["gaussian", "none"]
     likelihood: Likelihood
     graphs: Mapping[str, ExportedGraph]
     """Encoder, decoder and, if there is one, likelihood."""
     probes: Mapping[str, Probe]
-    """Of every graph."""
+    """Of every graph; of rows of other sizes than the smallest by `graph@size`."""
     card: Mapping[str, bytes]
     """README.md and the pictures that it shows, by file name."""
     metrics: Mapping[str, float]
@@ -56,6 +60,12 @@ class Contents(NamedTuple):
     version: int = 1
     tolerance: Tolerance = TOLERANCE
     """Maximum difference between the CPU's answers and the probes'."""
+    has_standard: bool = True
+    """Whether N(0, I) is a prior of the pair."""
+    scaling: LatentScaling | None = None
+    """How latents relate to those of the pair's networks; None: they are the same."""
+    trials: Mapping[str, Probe] = MappingProxyType({})
+    """More probes, which prove the graphs and are not stored."""
 
 
 class ProvedPackage(NamedTuple):
@@ -80,7 +90,7 @@ def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> Pr
     of_priors = {name: graph for prior in contents.priors for name, graph in prior.graphs.items()}
     graphs = {name: graph.content for name, graph in {**contents.graphs, **of_priors}.items()}
     probes = {**contents.probes, **{name: probe for prior in contents.priors for name, probe in prior.probes.items()}}
-    parity = prove(graphs, probes, contents.data, contents.tolerance)
+    parity = prove(graphs, {**probes, **contents.trials}, contents.data, contents.tolerance)
     files = {
         **{_file(name): content for name, content in graphs.items()},
         "probes.npz": to_npz(probes),
@@ -92,7 +102,7 @@ def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> Pr
 
 def manifest_of(contents: Contents, files: Mapping[str, bytes], parity: Parity) -> Manifest:
     """Returns the manifest of a package with these files."""
-    listed = {name: _graph(name, graph) for name, graph in contents.graphs.items()}
+    listed = {name: _graph(name, graph, contents.data.sizes) for name, graph in contents.graphs.items()}
     return Manifest(
         name=contents.name,
         version=contents.version,
@@ -102,8 +112,9 @@ def manifest_of(contents: Contents, files: Mapping[str, bytes], parity: Parity) 
         latent_shape=contents.latent_shape,
         posterior=contents.posterior,
         likelihood=contents.likelihood,
-        priors=(Prior(name=STANDARD, noise_size=prod(contents.latent_shape)), *map(_prior, contents.priors)),
+        priors=tuple(_priors(contents)),
         default_prior=contents.default_prior,
+        scaling=contents.scaling,
         graphs=Graphs(**listed),
         probes=Probes(
             file="probes.npz",
@@ -124,22 +135,28 @@ def libraries() -> dict[str, str]:
     return {**{name: version(name) for name in LIBRARIES}, "onnxruntime": runtime_version()}
 
 
-def _prior(prior: ExportedPrior) -> Prior:
-    graph, density = (_graph(name, graph) for name, graph in prior.graphs.items())
-    return Prior(name=prior.name, noise_size=prior.noise_size, graph=graph, density=density)
+def _priors(contents: Contents) -> Iterator[Prior]:
+    sizes = contents.data.sizes
+    if contents.has_standard:
+        fixed = LatentSpec(contents.latent_shape).size if sizes is None else None
+        yield Prior(name=STANDARD, noise_size=fixed)
+    for prior in contents.priors:
+        graph, density = (_graph(name, graph, sizes) for name, graph in prior.graphs.items())
+        yield Prior(name=prior.name, noise_size=prior.noise_size, graph=graph, density=density)
 
 
 def _on_cuda(tolerance: Tolerance) -> Tolerance:
     return Tolerance(absolute=CUDA_FACTOR * tolerance.absolute, relative=CUDA_FACTOR * tolerance.relative)
 
 
-def _graph(name: str, graph: ExportedGraph) -> Graph:
+def _graph(name: str, graph: ExportedGraph, sizes: PictureSizes | None) -> Graph:
     return Graph(
         file=_file(name),
         sha256=sha256_of(graph.content),
         opset=graph.opset,
         inputs=graph.inputs,
         outputs=graph.outputs,
+        footprints=() if sizes is None else footprints_of(graph.content, sizes),
     )
 
 

@@ -43,6 +43,11 @@ class Probe(NamedTuple):
     outputs: TensorArrays
 
 
+def graph_of(key: str) -> str:
+    """Returns the graph that a probe belongs to, from its key: `graph`, or `graph@size` for rows of another size."""
+    return key.partition("@")[0]
+
+
 class Kinds(NamedTuple):
     """Number of probe rows of each kind."""
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.support.linear_pair import model
 from training.bring.borders import Border
 from training.bring.component import Component
-from training.bring.join import join_graph
+from training.bring.join import join_graph, signature_of
 from training.export.onnx_runner import open_session, run_in_batches
 from training.export.probes import Probe
 
@@ -39,6 +39,6 @@ def test_what_a_border_does_to_tensors_its_nodes_do(function: Callable[[Any], Te
     component = Component("same", lambda rows: (rows,), ("y",), lambda: model(text, opset))
     border = Border(("data",), ("made",), lambda rows: [rows], lambda answers: [function(answers["y"])], {})
     probe = Probe({"data": ROWS.numpy()}, {"made": function(ROWS).contiguous().numpy()})
-    graph = join_graph(component, border, probe).SerializeToString()
+    graph = join_graph(component, border, signature_of(probe)).SerializeToString()
     found = run_in_batches(open_session("same", graph), probe.inputs, 2)["made"]
     np.testing.assert_allclose(found, probe.outputs["made"], rtol=1e-6, atol=1e-6, strict=True)
