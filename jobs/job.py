@@ -17,7 +17,7 @@ from jobs.run.driver import Crew, run_partitions
 from jobs.run.messages import Begin
 from jobs.run.progress import Progress, Speaker
 from jobs.run.workers import Workers
-from serving.cpus import available_cpus
+from serving.machine.cpus import available_cpus
 from vaeserve.errors import InvalidInput
 from vaeserve.printable import printable
 

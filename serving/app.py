@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from http import HTTPStatus
 
 from serving.batching.device import Device
-from serving.cpus import available_cpus
+from serving.machine.cpus import available_cpus
 from serving.models.registry import Models
 from serving.models.reloading import Reloader
 from serving.models.served import Served

@@ -72,6 +72,13 @@ class Settings(BaseSettings):
     executors: int = Field(0, ge=0, le=1024, description="batches that run at the same time; 0: chosen automatically")
     threads: int = Field(0, ge=0, le=1024, description="threads of one batch; 0: chosen automatically")
     batch_rows: int = Field(0, ge=0, le=65_536, description="maximum rows in one batch; 0: chosen automatically")
+    activation_bytes: int = Field(
+        0,
+        ge=0,
+        le=2**44,
+        description="maximum memory of one batch where pictures may have any size, of which larger ones are refused; "
+        "0: four fifths of what is free when a model is loaded, over its executors; on a GPU no limit",
+    )
     tuning_cache: Path = Field(
         default_factory=_default_cache, description="directory in which `vae tune` keeps its results"
     )

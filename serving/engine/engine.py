@@ -41,7 +41,7 @@ class Engine:
         priors: Mapping[str, Session] = MappingProxyType({}),
     ) -> None:
         self._latent = manifest.latent
-        self._has_posterior = manifest.posterior == "gaussian"
+        self._has_kl = manifest.posterior == "gaussian" and bool(manifest.priors)
         self._noise_sizes = {prior.name: prior.noise_size for prior in manifest.priors if prior.name in priors}
         self._priors = priors
         self._likelihood = likelihood
@@ -82,14 +82,15 @@ class Engine:
             OutOfMemory: the batch needs more memory than there is.
             EngineFailure: a graph could not be run.
         """
-        data, moments, latents = self._infer(batch, self._has_posterior, interrupt)
+        wants_moments = self._has_kl or any(rows.noise for rows in batch)
+        data, moments, latents = self._infer(batch, wants_moments, interrupt)
         wanted = {rows.output for rows in batch}
         extra = ["parameters"] * (self._likelihood is not None)
         decoded = self._run_decoder(latents, wanted, extra, interrupt)
         outputs = {name: split(decoded[name], batch) for name in wanted}
         errors = split(_squared_error(data, decoded["expectation"]), batch)
         nats = self._score(batch, data, decoded.get("parameters"), interrupt)
-        kl = [None] * len(batch) if moments is None else split(_sum_rows(kl_by_dimension(*moments)), batch)
+        kl = self._kl(batch, moments)
         answers = [
             ReconstructResult(outputs[rows.output][i], errors[i], nats[i], kl[i]) for i, rows in enumerate(batch)
         ]
@@ -137,6 +138,12 @@ class Engine:
             for rows, mean, log_variance in pieces
         ]
         return data, moments, latents
+
+    def _kl(self, batch: Sequence[Sized], moments: "_Moments | None") -> Sequence[Array | None]:
+        """Returns the KL divergence of each element from N(0, I), if the model has a posterior and a prior."""
+        if moments is None or not self._has_kl:
+            return [None] * len(batch)
+        return split(_sum_rows(kl_by_dimension(*moments)), batch)
 
     def _score(
         self, batch: Sequence[Sized], data: Array, parameters: Array | None, interrupt: Interrupt | None

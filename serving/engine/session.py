@@ -9,12 +9,17 @@ from serving.interrupt import Interrupt
 from vaeserve.errors import EngineFailure, OutOfMemory, PackageError, StartupError
 from vaeserve.package.contents import Graph
 from vaeserve.package.external_data import check_weights
+from vaeserve.package.footprints import bytes_at
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import free_axes, size_of_axes
 from vaeserve.runtime import is_out_of_memory
 
 if TYPE_CHECKING:
     import onnxruntime
 
+# What a batch must take for its memory to be given back at once: giving back costs it a tenth of its time, and small
+# batches half of theirs.
+_LARGE_BYTES, _LARGE_PIXELS = 256 * 2**20, 512 * 512
 _GIVE_BACK = ("memory.enable_memory_arena_shrinkage", "cpu:0")
 
 
@@ -33,7 +38,9 @@ class Session:
 
     def __init__(self, content: bytes, graph: Graph, placement: Placement) -> None:
         self._file, self._provider = graph.file, placement.provider
-        self._session = _open(content, graph.file, placement)
+        self._session = _open(content, graph, placement)
+        self._footprints = graph.footprints
+        self._axes = {spec.name: spec.row_axes for spec in graph.inputs if free_axes(spec.row_axes)}
         if placement.provider == "cuda" and self._session.get_providers()[0] != "CUDAExecutionProvider":
             raise StartupError("ONNX Runtime fell back to the CPU: are CUDA 13 and cuDNN 9 there? Its log says more")
         _check_signature(self._session, graph)
@@ -59,6 +66,7 @@ class Session:
             OutOfMemory: the batch needs more memory than there is.
             EngineFailure: ONNX Runtime failed, or was interrupted.
         """
+        gives_back = gives_back or (bool(self._axes) and self._is_large(feeds))
         options = load_onnxruntime().RunOptions() if gives_back or interrupt is not None else None
         if options is not None and gives_back and self._provider == "cpu":
             options.add_run_config_entry(*_GIVE_BACK)
@@ -72,8 +80,20 @@ class Session:
             raise EngineFailure(f"running {self._file} failed") from exc
         return results
 
+    def _is_large(self, feeds: Mapping[str, Array]) -> bool:
+        """Whether a batch of pictures takes so much memory that it would be kept in vain for the next one."""
+        name, axes = next(iter(self._axes.items()))
+        rows, *shape = feeds[name].shape
+        size = size_of_axes(axes, tuple(shape))
+        if size is None:
+            raise AssertionError(f"{name} of shape {shape} is not a picture of any size. This is a bug.")
+        if len(self._footprints) < 2:
+            return bool(rows * size.pixels > _LARGE_PIXELS)
+        return bool(rows * bytes_at(self._footprints, size.pixels) > _LARGE_BYTES)
 
-def _open(content: bytes, file: str, placement: Placement) -> "onnxruntime.InferenceSession":
+
+def _open(content: bytes, graph: Graph, placement: Placement) -> "onnxruntime.InferenceSession":
+    file = graph.file
     try:
         check_weights(content)
     except ValueError as exc:
@@ -86,6 +106,8 @@ def _open(content: bytes, file: str, placement: Placement) -> "onnxruntime.Infer
     options.inter_op_num_threads = 1
     # Threads that spin between batches would take processor time from gRPC.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if any(free_axes(spec.row_axes) for spec in graph.inputs):
+        options.enable_mem_pattern = False  # a plan of memory would be kept for every size that ever came
     try:
         # ONNX Runtime's own fallback would print to stdout and go on without the provider, now or in a later run.
         return onnxruntime.InferenceSession(

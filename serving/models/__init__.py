@@ -9,6 +9,8 @@ rules       what a call may ask of a model, for every protocol
 repository  finds packages below a directory, and notices changes
 limited     loads on threads of their own, and what becomes of one that takes too long
 loading     loading a model means proving it
+probe_sets  a package's probes, by graph and by the size of their pictures
+row_memory  how much memory a row takes, where pictures have many sizes
 proof       checks that the graphs give the trainer's answers, in batches as large as those that will be served
 exactness   whether a row's bits depend on its batch
 execution   how a model's graphs are run: as set, as cached, or as measured

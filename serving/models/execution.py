@@ -7,8 +7,8 @@ from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from serving.cpus import available_cpus, processor_name
 from serving.engine.providers import Provider, runtime_version
+from serving.machine.cpus import available_cpus, processor_name
 from serving.models.measuring import Measurement, OpenRunner, cheapest, measure, thread_counts
 from serving.settings import Settings
 from vaeserve.files import write_whole

@@ -24,6 +24,10 @@ class CallLimits(NamedTuple):
     """Maximum length of a request."""
     batch_rows: int
     """Maximum rows that run in one batch."""
+    encode_pixels: int = 0
+    """Maximum pixels of a picture to encode, where sizes are free; 0: no other limit than theirs."""
+    decode_pixels: int = 0
+    """Maximum pixels of a picture to decode, likewise."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -67,15 +71,22 @@ class LoadedModel:
 
 
 def call_limits(proved: ProvedModel, settings: Settings) -> CallLimits:
-    """Returns the limits of one call of a model."""
+    """Returns the limits of one call of a model. Rows are of the smallest size, where it is free."""
     call_rows = _call_rows(proved.manifest, settings)
-    return CallLimits(call_rows, settings.message_bytes, proved.execution.batch_rows)
+    limits = CallLimits(call_rows, settings.message_bytes, proved.execution.batch_rows)
+    memory, sizes = proved.memory, proved.manifest.data.sizes
+    if memory is None or sizes is None:
+        return limits
+    return limits._replace(
+        encode_pixels=memory.most_pixels(memory.encoder, sizes), decode_pixels=memory.most_pixels(memory.decoder, sizes)
+    )
 
 
 def _call_rows(manifest: Manifest, settings: Settings) -> int:
     """Returns the maximum of rows in a call: fewer than the setting where a reply of wide rows would be too long."""
-    data, widest = manifest.data, manifest.data.bytes_of(1, "float32")
+    data, latent = manifest.data.smallest, manifest.latent.smallest
+    widest = data.bytes_of(1, "float32")
     if data.kind == "image":  # a small image is longer as a PNG: a byte a line, and what surrounds it
         widest = max(widest, data.size + data.shape[0] + _PNG_BYTES)
-    reply_row_bytes = max(widest + manifest.latent.bytes_of(1) + _SCORE_BYTES, 2 * manifest.latent.bytes_of(1))
+    reply_row_bytes = max(widest + latent.bytes_of(1) + _SCORE_BYTES, 2 * latent.bytes_of(1))
     return max(1, min(settings.call_rows, settings.message_bytes // reply_row_bytes))

@@ -10,10 +10,12 @@ from serving.engine.providers import Placement, Provider, ProviderChoice, provid
 from serving.engine.rows import DataRows, LatentRows
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
+from serving.machine.memory import available_bytes
 from serving.models.exactness import Exactness
 from serving.models.execution import Execution, TuningPlace, decide
 from serving.models.measuring import RunRows
 from serving.models.proof import Proof
+from serving.models.row_memory import RowMemory
 from serving.settings import Settings
 from vaeserve.errors import OutOfMemory, StartupError
 from vaeserve.package.directory import ModelPackage
@@ -23,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 # Opening a session stops the whole process, callers of other models included: they catch up before the next.
 _BREATH_SECONDS = 0.02
+_MEMORY_SHARE = 0.8  # of what is free when a model is loaded may be taken by its rows
 
 
 class ProvedModel(NamedTuple):
@@ -34,7 +37,9 @@ class ProvedModel(NamedTuple):
     exactness: Exactness
     execution: Execution
     row_seconds: float
-    """That a row takes in a full batch which runs every graph."""
+    """That a row, of the smallest size where it is free, takes in a full batch which runs every graph."""
+    memory: RowMemory | None = None
+    """That rows take, where their size is free."""
 
 
 def load(
@@ -74,7 +79,16 @@ def load(
         graphs.close()  # with what ONNX Runtime took for the larger batch
     proof.give_back_memory()
     execution = execution._replace(batch_rows=rows)
-    return ProvedModel(manifest, proof.engine, graphs.provider, exactness, execution, row_seconds)
+    memory = None if manifest.data.sizes is None else _memory(proof, graphs.provider, execution, settings)
+    return ProvedModel(manifest, proof.engine, graphs.provider, exactness, execution, row_seconds, memory)
+
+
+def _memory(proof: Proof, provider: Provider, execution: Execution, settings: Settings) -> RowMemory:
+    """Returns the memory that rows take, and what one of the batches that run side by side may take."""
+    encoder, decoder = proof.memory_of("encoder"), proof.memory_of("decoder")
+    free = available_bytes() if provider == "cpu" else None  # of a GPU's memory ONNX Runtime says nothing
+    budget = settings.activation_bytes or int(_MEMORY_SHARE * (free or 0) / execution.executors)
+    return RowMemory(encoder, decoder, budget)
 
 
 class OpenedGraphs:
@@ -111,8 +125,8 @@ class OpenedGraphs:
         engine = Engine(manifest, sessions["encoder"], sessions["decoder"])
 
         def run(rows: int) -> None:
-            engine.encode([DataRows(manifest.data.blank(rows))], self._interrupt)
-            latents = LatentRows(manifest.latent.blank(rows), "data")
+            engine.encode([DataRows(manifest.data.smallest.blank(rows))], self._interrupt)
+            latents = LatentRows(manifest.latent.smallest.blank(rows), "data")
             engine.decode([latents], self._interrupt)
 
         return run

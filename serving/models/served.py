@@ -73,11 +73,12 @@ def serve_model(proved: ProvedModel, device: Device, settings: Settings) -> Serv
     limits = call_limits(proved, settings)
 
     def batcher(run: RunBatch[R, A], spec: RowSpec) -> Batcher[R, A]:
+        queue_rows = min(settings.queue_rows, settings.queue_bytes // spec.smallest.bytes_of(1))
         return Batcher(
             run,
             device,
             batch_rows=execution.batch_rows,
-            queue_rows=max(limits.call_rows, min(settings.queue_rows, settings.queue_bytes // spec.bytes_of(1))),
+            queue_rows=max(limits.call_rows, queue_rows),
             width=max(1, device.slots // execution.executors),
             wait_seconds=settings.wait_milliseconds / 1000,
         )

@@ -26,7 +26,13 @@ def describe(served: LoadedModel) -> pb.Model:
         priors=[pb.Prior(name=prior.name, noise_size=prior.noise_size or 0) for prior in manifest.priors],
         default_prior=manifest.default_prior,
         provider=served.provider,
-        limits=pb.Limits(call_rows=limits.call_rows, request_bytes=limits.request_bytes, batch_rows=limits.batch_rows),
+        limits=pb.Limits(
+            call_rows=limits.call_rows,
+            request_bytes=limits.request_bytes,
+            batch_rows=limits.batch_rows,
+            encode_pixels=limits.encode_pixels,
+            decode_pixels=limits.decode_pixels,
+        ),
         noise_algorithm=ALGORITHM,
         metrics=manifest.metrics,
         exactness=pb.Exactness(

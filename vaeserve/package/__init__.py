@@ -8,6 +8,7 @@ contents        what the manifest says of the files: graphs, priors, probes, and
 data_spec       what the manifest says of one row of data
 row_spec        one row of any tensor, or rows of many sizes: their bytes, blank rows, whether an array fits
 sizes           the heights and widths that pictures may have where they are free
+footprints      how much memory a graph takes for a row, by the size of its picture
 signatures      what every graph of a package takes and gives
 probes          compares a graph's answers with the trainer's own
 external_data   whether a graph takes weights that no checksum covers

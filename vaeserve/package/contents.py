@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from vaeserve.package.data_spec import FreeAxis
+from vaeserve.package.footprints import Footprint
 from vaeserve.package.signatures import Signature, Tensors
 from vaeserve.package.sizes import Axes
 from vaeserve.records import Record
@@ -42,15 +43,6 @@ class TensorSpec(Record):
         if self.shape != (BATCH, *self.row_axes):
             raise ValueError(f'shape must be "{BATCH}" and then the sizes of one row')
         return self
-
-
-class Footprint(Record):
-    """How much memory a graph's tensors take for one row of a size, weights excluded."""
-
-    pixels: PositiveInt
-    """Of the row's picture."""
-    bytes: PositiveInt
-    """Computed from the shapes of the graph's tensors; temporary memory of operators comes on top."""
 
 
 class Graph(File):

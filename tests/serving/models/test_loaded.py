@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.models.loaded import LoadedModel, call_limits
+from serving.models.loaded import CallLimits, LoadedModel, call_limits
 from serving.models.loading import ProvedModel, load
 from serving.settings import Settings
 
@@ -18,7 +18,7 @@ def test_a_model_is_neutral_and_says_where_it_comes_from(settings: Settings, pro
     assert loaded.manifest is proved.manifest
     assert (loaded.provider, loaded.row_seconds, loaded.is_default) == ("cpu", 0.7, False)
     assert (loaded.execution, loaded.exactness) == (proved.execution, proved.exactness)
-    assert loaded.limits == (16_384, settings.message_bytes, 64)
+    assert loaded.limits == CallLimits(16_384, settings.message_bytes, 64)
 
 
 def test_a_call_of_wide_rows_holds_fewer_of_them(settings: Settings, proved: ProvedModel) -> None:

@@ -1,5 +1,6 @@
 """Proofs run in the batches that will be served, and no larger ones."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,10 +9,14 @@ import pytest
 
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
+from serving.models.loaded import call_limits
 from serving.models.loading import load
+from serving.models.row_memory import GraphMemory
 from serving.settings import Settings
 from tests.support.packages import publish
-from vaeserve.errors import OutOfMemory
+from vaeserve.errors import OutOfMemory, PackageError
+from vaeserve.package.directory import ModelPackage, sha256_of
+from vaeserve.package.footprints import Footprint
 from vaeserve.package.row_spec import Array
 
 
@@ -88,3 +93,47 @@ def test_memory_that_was_given_back_is_taken_again(tiny: Path, settings: Setting
     for gives_back in (True, False, True):
         again = session.run({"latent": rows}, ["expectation"], gives_back=gives_back)
         np.testing.assert_array_equal(again[0], before[0])
+
+
+def test_pictures_of_many_sizes_are_proved_in_batches_of_one_size(
+    free: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = _Runs(monkeypatch)
+    proved = load(free, settings.model_copy(update={"batch_rows": 6}))
+    assert proved.exactness.is_exact
+    assert {1, 2, 6} <= {*runs.rows} <= {*range(1, 7)}
+    assert proved.memory is not None
+    assert proved.memory.budget > 0
+
+
+@pytest.mark.parametrize("ending", ["", "@24x32"])
+def test_an_answer_for_any_of_the_sizes_may_be_wrong(
+    tmp_path: Path, free: Path, settings: Settings, ending: str
+) -> None:
+    package = ModelPackage.open(free)
+    probes = package.read_probes()
+    probes[f"encoder{ending}.mean"] = probes[f"encoder{ending}.mean"] + 1
+    archive = io.BytesIO()
+    np.savez(archive, **probes)  # type: ignore[arg-type]  # numpy's stub takes **kwds for allow_pickle
+    manifest, files = package.manifest, {file.file: package.read(file) for file in package.manifest.files}
+    files["probes.npz"] = archive.getvalue()
+    probes_file = manifest.probes.model_copy(update={"sha256": sha256_of(archive.getvalue())})
+    ModelPackage.write(tmp_path / "wrong", manifest.model_copy(update={"probes": probes_file}), files)
+    size = "32 x 24" if ending else "16 x 16"
+    with pytest.raises(
+        PackageError, match=rf"probe encoder\.mean of pictures of {size} on cpu: differs from the trainer's"
+    ):
+        load(tmp_path / "wrong", settings)
+
+
+def test_rows_of_a_batch_are_counted_by_their_memory(free: Path, settings: Settings) -> None:
+    limited = settings.model_copy(update={"activation_bytes": 10**6})
+    proved = load(free, limited)
+    assert proved.memory is not None
+    assert proved.memory.budget == 10**6
+    limits = call_limits(proved, limited)
+    assert limits.call_rows < 16_384 * 3  # rows of the smallest size
+    footprints = tuple(Footprint(pixels=side**2, bytes=side**2 * 500) for side in (16, 256))
+    memory = proved.memory._replace(encoder=GraphMemory(footprints))
+    limits = call_limits(proved._replace(memory=memory), limited)
+    assert limits.encode_pixels == pytest.approx(2000, abs=1)

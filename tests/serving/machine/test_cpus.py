@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.cpus import available_cpus
+from serving.machine.cpus import available_cpus
 
 
 @pytest.mark.parametrize(("quota", "cpus"), [("max 100000", None), ("100000 100000", 1), ("20000 100000", 1)])

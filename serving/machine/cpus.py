@@ -2,17 +2,16 @@
 
 import os
 import platform
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")
-_MEMBERSHIP = Path("/proc/self/cgroup")
+from serving.machine.cgroups import CGROUP, MEMBERSHIP, own_groups
 
 
 def available_cpus(
-    cgroup: Path = _CGROUP, affinity: Collection[int] | None = None, membership: Path = _MEMBERSHIP
+    cgroup: Path = CGROUP, affinity: Collection[int] | None = None, membership: Path = MEMBERSHIP
 ) -> int:
     """Returns the number of processors, at least 1.
 
@@ -22,7 +21,7 @@ def available_cpus(
         membership: file that names the process's own cgroup. Quotas limit all below them, so the smallest counts.
     """
     cpus = len(os.sched_getaffinity(0) if affinity is None else affinity)
-    quotas = [quota for folder in _folders(cgroup, membership) if (quota := _quota(folder)) is not None]
+    quotas = [quota for folder in own_groups(cgroup, membership) if (quota := _quota(folder)) is not None]
     return max(1, ceil(min([cpus, *quotas])))
 
 
@@ -33,20 +32,6 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def _folders(cgroup: Path, membership: Path) -> Iterator[Path]:
-    """Yields the process's own cgroup and its parents, up to the root. Some may not be visible from here."""
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        lines = []
-    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")  # version 2
-    folder = cgroup / own
-    yield folder
-    while folder != cgroup:
-        folder = folder.parent
-        yield folder
 
 
 def _quota(cgroup: Path) -> float | None:

@@ -1,0 +1,21 @@
+"""Memory of a row between the sizes that a package lists."""
+
+import pytest
+
+from vaeserve.package.footprints import Footprint, bytes_at, pixels_within
+
+LISTED = [
+    Footprint(pixels=side**2, bytes=side**4) for side in (8, 16, 64)
+]  # attention's: with the square of the pixels
+
+
+@pytest.mark.parametrize("side", [4, 8, 12, 16, 32, 64, 128])
+def test_any_power_of_the_size_is_met_between_and_beyond(side: int) -> None:
+    assert bytes_at(LISTED, side**2) == pytest.approx(side**4, rel=1e-9, abs=1)
+
+
+def test_what_fits_is_found_to_the_pixel() -> None:
+    most = pixels_within(LISTED, 32**4, 10**6)
+    assert bytes_at(LISTED, most) <= 32**4 < bytes_at(LISTED, most + 2)
+    assert pixels_within(LISTED, 10**12, 4096) == 4096
+    assert pixels_within(LISTED, 0, 4096) == 0
