@@ -2,8 +2,9 @@
 
 import logging
 import time
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from serving.engine.engine import Engine
 from serving.engine.providers import Placement, Provider, ProviderChoice, providers
@@ -40,6 +41,14 @@ class ProvedModel(NamedTuple):
     """That a row, of the smallest size where it is free, takes in a full batch which runs every graph."""
     memory: RowMemory | None = None
     """That rows take, where their size is free."""
+
+    def weigher(self, *graphs: Literal["encoder", "decoder"]) -> Callable[[Hashable], int]:
+        """Returns what weighs a row that these graphs run, by its size: see `RowMemory.weigher`."""
+        sizes = self.manifest.data.sizes
+        if self.memory is None or sizes is None:
+            return lambda size: 1
+        memories = {"encoder": self.memory.encoder, "decoder": self.memory.decoder}
+        return self.memory.weigher([memories[graph] for graph in graphs], sizes, self.execution.batch_rows)
 
 
 def load(

@@ -4,7 +4,7 @@ A package says how the memory of its graphs grows with the size. What ONNX Runti
 model is loaded, at two small sizes, and the rest is in proportion.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -44,10 +44,8 @@ class RowMemory(NamedTuple):
         fitting = pixels_within(graph.footprints, int(self.budget / graph.factor), most)
         return 0 if fitting == most else max(fitting, sizes.smallest.pixels)
 
-    def weigher(
-        self, graphs: Sequence[GraphMemory], sizes: PictureSizes, batch_rows: int
-    ) -> Callable[[PictureSize | None], int]:
-        """Returns what weighs a row: how many rows of the smallest size it counts as in a batch.
+    def weigher(self, graphs: Sequence[GraphMemory], sizes: PictureSizes, batch_rows: int) -> Callable[[Hashable], int]:
+        """Returns what weighs a row by its size: how many rows of the smallest size it counts as in a batch.
 
         It counts by its pixels, or by its share of the memory if that is more.
 
@@ -57,8 +55,8 @@ class RowMemory(NamedTuple):
             batch_rows: maximum rows of the smallest size in a batch.
         """
 
-        def weigh(size: PictureSize | None) -> int:
-            if size is None:
+        def weigh(size: Hashable) -> int:
+            if not isinstance(size, PictureSize):
                 return 1
             taken = max(graph.bytes_of(size) for graph in graphs)
             return max(sizes.weight(size), ceil(batch_rows * taken / self.budget) if self.budget else 1)

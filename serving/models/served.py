@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import A, R
@@ -22,6 +22,7 @@ from serving.models.loaded import LoadedModel, call_limits
 from serving.models.loading import ProvedModel
 from serving.settings import Settings
 from vaeserve.package.row_spec import RowSpec
+from vaeserve.package.sizes import PictureSize
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -72,13 +73,16 @@ def serve_model(proved: ProvedModel, device: Device, settings: Settings) -> Serv
     manifest, engine, execution = proved.manifest, proved.engine, proved.execution
     limits = call_limits(proved, settings)
 
-    def batcher(run: RunBatch[R, A], spec: RowSpec) -> Batcher[R, A]:
+    def batcher(run: RunBatch[R, A], spec: RowSpec, *graphs: Literal["encoder", "decoder"]) -> Batcher[R, A]:
+        weigh, sizes = proved.weigher(*graphs), manifest.data.sizes
+        heaviest = 1 if sizes is None else weigh(PictureSize(sizes.maximum, sizes.maximum))
         queue_rows = min(settings.queue_rows, settings.queue_bytes // spec.smallest.bytes_of(1))
         return Batcher(
             run,
             device,
             batch_rows=execution.batch_rows,
-            queue_rows=max(limits.call_rows, queue_rows),
+            queue_rows=max(limits.call_rows, queue_rows, heaviest),
+            weigh=weigh,
             width=max(1, device.slots // execution.executors),
             wait_seconds=settings.wait_milliseconds / 1000,
         )
@@ -86,7 +90,7 @@ def serve_model(proved: ProvedModel, device: Device, settings: Settings) -> Serv
     return Served(
         proved=proved,
         limits=limits,
-        encoder=batcher(engine.encode, manifest.data),
-        decoder=batcher(engine.decode, manifest.latent),
-        reconstructor=batcher(engine.reconstruct, manifest.data),
+        encoder=batcher(engine.encode, manifest.data, "encoder"),
+        decoder=batcher(engine.decode, manifest.latent, "decoder"),
+        reconstructor=batcher(engine.reconstruct, manifest.data, "encoder", "decoder"),
     )

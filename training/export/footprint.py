@@ -8,7 +8,8 @@ import onnx
 import onnx_ir as ir
 from onnxscript.optimizer import fold_constants
 
-from vaeserve.package.contents import BATCH, Footprint
+from vaeserve.package.contents import BATCH
+from vaeserve.package.footprints import Footprint
 from vaeserve.package.sizes import PictureSize, PictureSizes, axis_length
 
 _ITEM_BYTES: dict[int, int] = {

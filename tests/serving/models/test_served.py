@@ -1,6 +1,7 @@
 """How long a model lasts that is no longer served."""
 
 import asyncio
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from serving.engine.rows import LatentRows
 from serving.models.loading import load
 from serving.models.served import serve_model
 from serving.settings import Settings
+from tests.support.make_free_package import decode
 from vaeserve.errors import ShuttingDown
+from vaeserve.package.sizes import PictureSize
 
 
 def test_a_model_in_use_lasts_until_its_last_user_has_left(settings: Settings) -> None:
@@ -28,5 +31,22 @@ def test_a_model_in_use_lasts_until_its_last_user_has_left(settings: Settings) -
         await closing
         with pytest.raises(ShuttingDown):
             await served.decoder.submit(rows)
+
+    asyncio.run(run())
+
+
+def test_pictures_of_several_sizes_are_answered_side_by_side(free: Path, settings: Settings) -> None:
+    sizes = [PictureSize(16, 16), PictureSize(24, 32), PictureSize(256, 256)]
+    latents = {size: np.full((3, 4, size.height // 8, size.width // 8), 0.1, np.float32) for size in sizes}
+
+    async def run() -> None:
+        served = serve_model(load(free, settings.model_copy(update={"batch_rows": 4})), Device(), settings)
+        calls = [LatentRows(latents[size], "expectation", size) for size in sizes * 3]
+        answers = await asyncio.gather(*(served.decoder.submit(rows) for rows in calls))
+        for rows, answer in zip(calls, answers, strict=True):
+            output = np.concatenate([part.output for part in answer.parts])
+            np.testing.assert_allclose(output, decode(rows.latent), rtol=1e-5)
+            assert answer.batch_rows <= (1 if rows.size == sizes[2] else 4)
+        await served.close()
 
     asyncio.run(run())
