@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from training.run.interrupts import sigterm_interrupts
 from training.settings.creation import creation_time
 from training.settings.flags import add_settings, settings_of
+from training.settings.precisions import add_precision, precision_of
 from training.settings.versions import VERSION_HELP, read_version
 from vaeserve.command.parser import verb_parser
 from vaeserve.package.directory import check_place
@@ -60,12 +61,13 @@ def export(arguments: list[str]) -> int:
         StartupError: there is not exactly one ONNX Runtime, which proves the export.
     """
     options = _export_parser().parse_args(arguments)
+    precision = precision_of(options.precision)
     check_place(options.out)
     creation_time()  # a wrong one is refused before any work
     prepare_onnxruntime("training,serving")
     from training.run import run
 
-    print(_closing(run.export_checkpoint(options.checkpoint, options.out, options.version)))
+    print(_closing(run.export_checkpoint(options.checkpoint, options.out, options.version, precision)))
     return 0
 
 
@@ -102,6 +104,7 @@ def _export_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the package's directory, a new one")
     parser.add_argument("--version", type=read_version, metavar="N", help=f"{VERSION_HELP} (default: the run's)")
+    add_precision(parser)
     return parser
 
 

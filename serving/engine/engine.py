@@ -48,6 +48,11 @@ class Engine:
         self._encoder = encoder
         self._decoder = decoder
 
+    @property
+    def rerun_rows(self) -> Mapping[str, int]:
+        """Rows that were run again in float32, by what ran them."""
+        return MappingProxyType({})
+
     def encode(
         self, batch: Sequence[DataRows], interrupt: Interrupt | None = None
     ) -> Sequence[EncodeResult | NonFiniteOutput]:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,7 +19,7 @@ from serving.models.measuring import RunRows
 from serving.models.proof import Proof
 from serving.models.row_memory import RowMemory
 from serving.settings import Settings
-from vaeserve.errors import OutOfMemory, StartupError
+from vaeserve.errors import OutOfMemory, PackageError, StartupError
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Manifest
 
@@ -75,7 +76,8 @@ def load(
     execution = decide(place, settings, earlier, graphs.open_runner)
     probes, rows = package.read_probes(), execution.batch_rows
     while True:
-        proof = Proof(manifest, probes, graphs.provider, graphs.settle(execution.threads), interrupt)
+        sessions, open_float32 = graphs.settle(execution.threads), partial(graphs.open_float32, execution.threads)
+        proof = Proof(manifest, probes, graphs.provider, sessions, interrupt, open_float32=open_float32)
         try:
             exactness, row_seconds = proof.in_batches(rows)
             break
@@ -145,6 +147,20 @@ class OpenedGraphs:
         sessions = self.open(threads)
         self._opened = {Placement.on(self.provider, threads): sessions}
         return sessions
+
+    def open_float32(self, threads: int) -> tuple[Session, Session]:
+        """Returns the encoder and the decoder in float32 that a package in half precision has too.
+
+        Raises:
+            PackageError: the package has none, or they cannot be loaded, or it is no longer there.
+            StartupError: the provider does not take them.
+        """
+        pair = self._package.manifest.float32
+        if pair is None:
+            raise PackageError(f"{self._package.directory}: holds no graphs in float32")
+        placement = Placement.on(self.provider, threads)
+        encoder, decoder = (Session(self._package.read(it), it, placement) for it in (pair.encoder, pair.decoder))
+        return encoder, decoder
 
     def close(self) -> None:
         """Lets go of all sessions; they are opened anew where they are asked for."""

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from serving.engine.engine import Engine
+from serving.engine.half import HalfEngine, OpenPair
 from serving.engine.providers import Provider
 from serving.engine.rows import DataRows, PriorRows, ReconstructRows
 from serving.engine.session import Session
@@ -37,6 +38,7 @@ class Proof:
         provider: what runs the sessions.
         sessions: all that a server runs, by graph name.
         interrupt: stops the proof.
+        open_float32: opens the pair in float32, if the package has it beside the pair that is proved.
 
     Raises:
         PackageError: the package does not hold probes of every graph.
@@ -49,13 +51,17 @@ class Proof:
         provider: Provider,
         sessions: Mapping[str, Session],
         interrupt: Interrupt | None,
+        *,
+        open_float32: OpenPair,
     ) -> None:
         self._manifest, self._provider = manifest, provider
         self._sessions, self._interrupt = sessions, interrupt
         self._sets = probe_sets(manifest, probes)
         self._reach = reach_of(manifest.data, self._sets["encoder"][0].inputs["data"])
         priors = {prior.name: sessions[f"prior.{prior.name}"] for prior in manifest.priors if prior.graph}
-        self.engine = Engine(manifest, sessions["encoder"], sessions["decoder"], sessions.get("likelihood"), priors)
+        pair = sessions["encoder"], sessions["decoder"], sessions.get("likelihood"), priors
+        in_float32 = manifest.float32 is not None
+        self.engine = HalfEngine(manifest, *pair, open_float32=open_float32) if in_float32 else Engine(manifest, *pair)
         """Runs the same sessions."""
 
     def in_batches(self, rows: int) -> tuple[Exactness, float]:

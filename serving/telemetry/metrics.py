@@ -3,7 +3,7 @@
 Nothing is computed while calls run. The numbers are kept in tallies, and read when Prometheus asks.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -92,9 +92,10 @@ class ServiceCollector(Collector):
         dropped = CounterMetricFamily("vae_dropped_rows", "Rows that never ran.", labels=[*_GRAPH, "reason"])
         wasted = CounterMetricFamily("vae_wasted_rows", "Rows that ran for nobody.", labels=_GRAPH)
         broken = CounterMetricFamily("vae_non_finite_rows", "Rows answered with NaN or infinity.", labels=_GRAPH)
+        rerun = CounterMetricFamily("vae_rerun_rows", "Rows that overflowed, run again in float32.", labels=_GRAPH)
         failed = CounterMetricFamily("vae_failed_batches", "Batches that failed.", labels=_GRAPH)
         halved = CounterMetricFamily("vae_halved_batches", "Batches that ran out of memory once.", labels=_GRAPH)
-        for labels, batcher in self._batchers():
+        for labels, batcher, rerun_rows in self._batchers():
             tally = batcher.tally
             _add(queued, [*labels, "interactive"], tally.queued_seconds)
             _add(queued, [*labels, "bulk"], tally.bulk_queued_seconds)
@@ -107,10 +108,11 @@ class ServiceCollector(Collector):
             dropped.add_metric([*labels, "cancelled"], tally.cancelled_rows)
             wasted.add_metric(labels, tally.wasted_rows)
             broken.add_metric(labels, tally.non_finite_rows)
+            rerun.add_metric(labels, rerun_rows.get(labels[-1], 0))
             failed.add_metric(labels, tally.failed_batches)
             halved.add_metric(labels, tally.halved_batches)
         yield from (queued, running, batch_rows, waiting)
-        yield from (refused, dropped, wasted, broken, failed, halved)
+        yield from (refused, dropped, wasted, broken, rerun, failed, halved)
 
     def _models(self) -> Iterator[Metric]:
         info = InfoMetricFamily("vae_model", "Models that are served.")
@@ -137,11 +139,11 @@ class ServiceCollector(Collector):
         yield reloads
         yield GaugeMetricFamily("vae_refused_packages", "Packages that are refused now.", value=len(refusals))
 
-    def _batchers(self) -> Iterator[tuple[list[str], Batcher[Any, Any]]]:
+    def _batchers(self) -> Iterator[tuple[list[str], Batcher[Any, Any], Mapping[str, int]]]:
         for served in self._sources.models:
             name, version = served.key
             for graph, batcher in served.batchers.items():
-                yield [name, str(version), graph], batcher
+                yield [name, str(version), graph], batcher, served.proved.engine.rerun_rows
 
 
 def metrics_page(sources: Sources) -> Callable[[str], Page]:

@@ -1,6 +1,8 @@
 """Networks -> ONNX graphs -> a model package, or a refusal.
 
 package    graphs, probes and manifest -> a model package, or a refusal
+precision  the gate of half precision: graphs -> the same in float16, or a refusal
+half       a graph in float16, and what a device with float16 kernels answers
 priors     latents of training rows -> a mixture of Gaussians -> graphs to draw from and to score with
 parity     ONNX Runtime's answers against PyTorch's
 onnx_runner the doorway to ONNX Runtime

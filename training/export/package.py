@@ -19,6 +19,7 @@ from vaeserve.package.contents import (
     Graphs,
     LatentScaling,
     Likelihood,
+    PairPrecision,
     Parity,
     Prior,
     Probes,
@@ -66,6 +67,10 @@ class Contents(NamedTuple):
     """How latents relate to those of the pair's networks; None: they are the same."""
     trials: Mapping[str, Probe] = MappingProxyType({})
     """More probes, which prove the graphs and are not stored."""
+    precision: PairPrecision = "float32"
+    """Of the encoder and the decoder."""
+    float32: Mapping[str, ExportedGraph] = MappingProxyType({})
+    """The same encoder and decoder in float32, if they are not: see `training.export.precision`."""
 
 
 class ProvedPackage(NamedTuple):
@@ -93,6 +98,7 @@ def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> Pr
     parity = prove(graphs, {**probes, **contents.trials}, contents.data, contents.tolerance)
     files = {
         **{_file(name): content for name, content in graphs.items()},
+        **{_file(f"{name}.float32"): graph.content for name, graph in contents.float32.items()},
         "probes.npz": to_npz(probes),
         **contents.card,
     }
@@ -103,6 +109,7 @@ def write_package(directory: Path, contents: Contents, *, overwrite: bool) -> Pr
 def manifest_of(contents: Contents, files: Mapping[str, bytes], parity: Parity) -> Manifest:
     """Returns the manifest of a package with these files."""
     listed = {name: _graph(name, graph, contents.data.sizes) for name, graph in contents.graphs.items()}
+    full = {name: _graph(f"{name}.float32", graph, contents.data.sizes) for name, graph in contents.float32.items()}
     return Manifest(
         name=contents.name,
         version=contents.version,
@@ -119,7 +126,7 @@ def manifest_of(contents: Contents, files: Mapping[str, bytes], parity: Parity) 
         probes=Probes(
             file="probes.npz",
             sha256=sha256_of(files["probes.npz"]),
-            tolerances={"cpu": contents.tolerance, "cuda": _on_cuda(contents.tolerance)},
+            tolerances={"cpu": contents.tolerance, "cuda": _on_cuda(contents)},
         ),
         readme=File(file=README, sha256=sha256_of(files[README])),
         assets=tuple(File(file=name, sha256=sha256_of(files[name])) for name in contents.card if name != README),
@@ -127,6 +134,8 @@ def manifest_of(contents: Contents, files: Mapping[str, bytes], parity: Parity) 
         provenance=contents.provenance,
         metrics=dict(contents.metrics),
         parity=parity,
+        precision=contents.precision,
+        float32=Graphs(**full) if full else None,
     )
 
 
@@ -145,7 +154,10 @@ def _priors(contents: Contents) -> Iterator[Prior]:
         yield Prior(name=prior.name, noise_size=prior.noise_size, graph=graph, density=density)
 
 
-def _on_cuda(tolerance: Tolerance) -> Tolerance:
+def _on_cuda(contents: Contents) -> Tolerance:
+    tolerance = contents.tolerance
+    if contents.precision != "float32":  # what was measured holds the rounding of a device with float16 kernels
+        return tolerance
     return Tolerance(absolute=CUDA_FACTOR * tolerance.absolute, relative=CUDA_FACTOR * tolerance.relative)
 
 

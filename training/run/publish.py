@@ -1,6 +1,6 @@
 """From a checkpoint to a model package: export, ex-post prior, evidence, card, proof."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,10 +14,11 @@ from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
 from training.evaluate.evidence import evaluate_pair
 from training.evaluate.rows import DataArray, EvaluationRows, evenly
 from training.evaluate.served import PriorGraph, ServedPair
-from training.export.graphs import export_graphs
+from training.export.graphs import ExportedGraph, export_graphs
 from training.export.package import write_package
+from training.export.precision import in_precision
 from training.export.priors import LEAST_ROWS, ExportedPrior, export_mixture, export_prior, fit_mixture
-from training.export.probes import GraphModule, probe_all, rows_at_once
+from training.export.probes import GraphModule, kinds_of, probe_all, rows_at_once
 from training.models import kind_named
 from training.models.kind import Kind
 from training.networks.pair import Networks
@@ -26,7 +27,7 @@ from training.run.checkpoint import Checkpoint
 from training.run.description import ExportedPair, about_of, contents_of
 from training.run.progress import Stages, say
 from training.settings.config import Config
-from vaeserve.package.contents import Parity
+from vaeserve.package.contents import Likelihood, PairPrecision, Parity
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import STANDARD
 
@@ -45,7 +46,15 @@ class RunResult(NamedTuple):
     config: Config
 
 
-def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *, overwrite: bool) -> RunResult:
+def publish(
+    directory: Path,
+    last: Checkpoint,
+    dataset: Dataset,
+    version: int,
+    *,
+    overwrite: bool,
+    precision: PairPrecision = "float32",
+) -> RunResult:
     """Exports the running average of the weights, evaluates the graphs and writes them, proved, as a model package.
 
     Args:
@@ -54,24 +63,18 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
         dataset: the run's data.
         version: of the package.
         overwrite: whether to replace an existing package.
+        precision: of the encoder and the decoder.
 
     Raises:
-        TrainingError: a graph cannot be exported, evaluated or proved.
+        TrainingError: a graph cannot be exported, evaluated or proved, or the precision costs too much.
         PackageError: the directory exists, or the files cannot be written.
     """
     last = last.model_copy(update={"config": last.config.model_copy(update={"version": version})})
     config, kind, rows = last.config, kind_named(last.config.model), evaluation_rows_of(dataset)
     say("exporting, and proving the graphs against PyTorch")
     pair = export_pair(kind, networks_to_export(kind, last, dataset), dataset)
-    serve = partial(
-        ServedPair,
-        {name: graph.content for name, graph in pair.graphs.items()},
-        dataset.spec,
-        config.latent_size,
-        kind.posterior,
-        family=pair.likelihood.family,
-        threads=config.threads,
-    )
+    converted = in_precision(pair.graphs, pair.probes, dataset.spec, precision, real_rows=kinds_of(dataset.spec).real)
+    serve = as_served(converted.graphs, pair.likelihood, dataset, config)
     mixture = mixture_of(serve(), rows.train, config.mixture_components, config.seed)
     priors = (*pair.priors, *mixture)
     served = serve(priors={prior.name: PriorGraph(prior.graph.content, prior.noise_size) for prior in priors})
@@ -81,8 +84,23 @@ def publish(directory: Path, last: Checkpoint, dataset: Dataset, version: int, *
     contents = contents_of(
         last, dataset, pair, about, priors=priors, card=files, metrics=evaluation.metrics, version=version
     )
-    package, parity = write_package(directory, contents, overwrite=overwrite)
+    package, parity = write_package(directory, converted.applied_to(contents), overwrite=overwrite)
     return RunResult(package, parity, evaluation, dataset, config)
+
+
+def as_served(
+    graphs: Mapping[str, ExportedGraph], likelihood: Likelihood, dataset: Dataset, config: Config
+) -> Callable[..., ServedPair]:
+    """Returns what opens the graphs as they will be served; it takes the priors that are graphs."""
+    return partial(
+        ServedPair,
+        {name: graph.content for name, graph in graphs.items()},
+        dataset.spec,
+        config.latent_size,
+        kind_named(config.model).posterior,
+        family=likelihood.family,
+        threads=config.threads,
+    )
 
 
 def export_pair(kind: Kind, networks: Networks, dataset: Dataset) -> ExportedPair:

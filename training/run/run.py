@@ -24,6 +24,7 @@ from training.step.loop import Epoch, epochs
 from training.step.memory import lack_of_memory_in_one_line
 from training.step.state import State, start
 from vaeserve.errors import TrainingError
+from vaeserve.package.contents import PairPrecision
 
 if TYPE_CHECKING:
     from training.run.tensorboard import TensorBoard
@@ -212,13 +213,16 @@ def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverge
 
 
 @lack_of_memory_in_one_line()
-def export_checkpoint(source: Path, directory: Path, version: int | str | None = None) -> RunResult:
+def export_checkpoint(
+    source: Path, directory: Path, version: int | str | None = None, precision: PairPrecision = "float32"
+) -> RunResult:
     """Writes a run's last checkpoint as a model package, with the graphs that `train_to_package` would write.
 
     Args:
         source: the run's directory, or its checkpoint file.
         directory: where the package goes; must not exist.
         version: of the package; None: the run's setting.
+        precision: of the encoder and the decoder.
 
     Raises:
         TrainingError: there is no whole checkpoint, or the graphs do not answer as the networks do.
@@ -229,7 +233,7 @@ def export_checkpoint(source: Path, directory: Path, version: int | str | None =
     prepare_torch(last.config.threads)
     dataset = data_of(last)
     number = number_of(wanted, directory, last.name)
-    return publish(directory, last, dataset, number, overwrite=False)
+    return publish(directory, last, dataset, number, overwrite=False, precision=precision)
 
 
 def _refuse_run(directory: Path) -> None:

@@ -16,6 +16,7 @@ BATCH = "batch"  # name of the symbolic first axis in every graph
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]  # no separators: stays in the package
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+PairPrecision = Literal["float32", "fp16"]
 
 
 class File(Record):

@@ -15,6 +15,7 @@ from vaeserve.package.contents import (
     LatentScaling,
     Likelihood,
     Name,
+    PairPrecision,
     Parity,
     Prior,
     Probes,
@@ -61,6 +62,10 @@ class Manifest(Record):
     readme: File | None = None
     assets: tuple[File, ...] = ()
     """What the readme shows, and figures in full."""
+    precision: PairPrecision = "float32"
+    """Of the pair's weights and activations; inputs and outputs are the same in each."""
+    float32: Graphs | None = None
+    """The same pair in float32, for rows that come out of a pair in half precision as NaN or infinity."""
     preprocessing: str = ""
     """What the graphs already do to the data, stated for people."""
     provenance: Provenance | None = None
@@ -80,7 +85,8 @@ class Manifest(Record):
     @property
     def files(self) -> tuple[File, ...]:
         """Every file of the package but the manifest itself."""
-        listed = (*self.all_graphs.values(), self.probes, self.readme, *self.assets)
+        in_float32 = () if self.float32 is None else self.float32.by_name.values()
+        listed = (*self.all_graphs.values(), *in_float32, self.probes, self.readme, *self.assets)
         return tuple(file for file in listed if file is not None)
 
     @property
@@ -136,12 +142,16 @@ class Manifest(Record):
         decoded = {spec.name: spec.row_axes for spec in self.graphs.decoder.outputs}
         if self.graphs.likelihood is not None and "parameters" not in decoded:
             raise ValueError("decoder: must answer the parameters that the likelihood takes")
+        if (self.precision == "float32") != (self.float32 is None):
+            raise ValueError("float32: must be there if the precision is fp16, and only then")
         data, parameters_shape = (self.data.dtype, self.data.axes), decoded.get("parameters", ())
         signatures = pair_signatures(data, self.latent_shape, parameters_shape, self.posterior)
         for prior in self.priors:
             signatures |= prior_signatures(prior.name, prior.noise_size, self.latent_shape)
         for name, graph in self.all_graphs.items():
             graph.check(name, signatures[name])
+        for name, graph in ({} if self.float32 is None else self.float32.by_name).items():
+            graph.check(f"float32 {name}", signatures[name])
 
     def _check_prior(self, prior: Prior) -> None:
         if (prior.noise_size is None) != (self.data.sizes is not None):

@@ -1,6 +1,7 @@
 """Compares a graph's outputs with reference ones: at export with PyTorch's, at load with the package's probes."""
 
 from collections.abc import Mapping
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -47,8 +48,9 @@ def compare(outputs: Arrays, references: Arrays, reach: Reach, tolerance: Tolera
     """Compares every reference with the output of the same name.
 
     `expectation` may differ by absolute * reach, and in a table by float32's rounding too; so may `parameters` that are
-    the expectation itself. Integer `data` must be equal, but a value may be one apart where the reference expectation
-    lies within that distance of a rounding tie. Everything else may differ by absolute + relative * |reference|.
+    the expectation itself. Integer `data` must be equal, but a value may be that distance, rounded up, apart where the
+    reference expectation lies within the distance of a rounding tie. Everything else may differ by
+    absolute + relative * |reference|.
     A value that is not finite never passes.
 
     Args:
@@ -69,7 +71,8 @@ def compare(outputs: Arrays, references: Arrays, reach: Reach, tolerance: Tolera
         if name == "data" and reference.dtype == np.uint8:
             expectation = references["expectation"].astype(np.float64)
             near_tie = np.abs(expectation - np.floor(expectation) - 0.5) <= scaled
-            allowed, bound = np.where(near_tie, 1.0, 0.0), f"0, or 1 within {words} of a rounding tie"
+            steps = max(1, ceil(np.max(scaled)))
+            allowed, bound = np.where(near_tie, steps, 0.0), f"0, or {steps} within {words} of a rounding tie"
         elif name in ("data", "expectation") or np.array_equal(reference, references.get("expectation", ())):
             allowed, bound = scaled, words
             if not isinstance(scaled, float):

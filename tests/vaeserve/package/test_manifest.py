@@ -64,6 +64,23 @@ def test_priors_have_graphs(document: dict[str, Any]) -> None:
     assert Manifest.parse(manifest.to_json()) == manifest
 
 
+def test_a_pair_in_half_precision_comes_with_the_same_pair_in_float32(document: dict[str, Any]) -> None:
+    pair = {
+        name: {**document["graphs"][name], "file": f"{name}-float32.onnx", "sha256": "0" * 64}
+        for name in ("encoder", "decoder")
+    }
+    manifest = parse({**document, "precision": "fp16", "float32": pair})
+    assert [file.file for file in manifest.files if "float32" in file.file] == [it["file"] for it in pair.values()]
+    assert list(manifest.served_graphs) == ["encoder", "decoder"]
+    assert Manifest.parse(manifest.to_json()) == manifest
+    for changes in ({"precision": "fp16"}, {"float32": pair}):
+        with pytest.raises(PackageError, match="float32: must be there if the precision is fp16, and only then"):
+            parse({**document, **changes})
+    other = {**pair, "encoder": {**pair["encoder"], "outputs": pair["encoder"]["outputs"][:1]}}
+    with pytest.raises(PackageError, match="float32 encoder: log_variance must be float32"):
+        parse({**document, "precision": "fp16", "float32": other})
+
+
 def test_assets_are_files_of_the_package(document: dict[str, Any]) -> None:
     assets = [{"file": name, "sha256": "0" * 64} for name in ("samples.png", "evaluation.json")]
     assert [file.file for file in parse({**document, "assets": assets}).files[-2:]] == [
