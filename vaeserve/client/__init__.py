@@ -17,6 +17,10 @@ A call goes verbs | awaited -> calls -> (channel) -> results:
     caller_rows       a caller's arrays, of whichever library, as rows
     scalars           a caller's single values, checked
 
+What is made of calls:
+
+    tiles             pictures in tiles: an approximate way with pictures that are too large
+
 Over streams it goes *_streams -> conversation -> open_stream:
 
     blocking_streams  long jobs of a Client

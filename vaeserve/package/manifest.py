@@ -26,7 +26,7 @@ from vaeserve.package.contents import (
 from vaeserve.package.data_spec import DataSpec, RowAxes
 from vaeserve.package.row_spec import LatentSpec
 from vaeserve.package.signatures import pair_signatures, prior_signatures
-from vaeserve.package.sizes import free_axes
+from vaeserve.package.sizes import factor_of, free_axes
 from vaeserve.records import Record, first_problem
 
 SCHEMA_VERSION: Final = 2  # the only one that is read
@@ -80,7 +80,7 @@ class Manifest(Record):
     @property
     def latent_factor(self) -> int:
         """Pixels of a side for each place of the latent along it; 1 where sizes are not free."""
-        return int("".join(free_axes(self.latent_shape)[:1]).partition("/")[2] or 1)
+        return factor_of(self.latent_shape)
 
     @property
     def files(self) -> tuple[File, ...]:

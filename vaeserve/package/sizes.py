@@ -88,6 +88,11 @@ def size_of_axes(axes: Axes, shape: tuple[int, ...]) -> PictureSize | None:
     return PictureSize(sides["height"], sides["width"])
 
 
+def factor_of(axes: Axes) -> int:
+    """Returns the pixels of a side for each place of a latent along it; 1 where sizes are not free."""
+    return int("".join(free_axes(axes)[:1]).partition("/")[2] or 1)
+
+
 def free_axes(axes: Axes) -> tuple[str, ...]:
     """Returns the axes that follow the size, in order."""
     return tuple(axis for axis in axes if isinstance(axis, str))
