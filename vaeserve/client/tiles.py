@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 _Square = tuple[slice, slice]
 
 
-class Difference(NamedTuple):
+class TilingDifference(NamedTuple):
     """How far a tiled answer is from the exact one."""
 
     largest: float
@@ -90,12 +90,12 @@ class Tiles:
         return cut.blend(client.encode(tiles, model=model.name, version=model.version).latent, 1)
 
 
-def difference(tiled: Array, exact: Array) -> Difference:
+def difference(tiled: Array, exact: Array) -> TilingDifference:
     """Returns how far the tiled answers of some rows are from the exact ones, data or latents."""
     wide = exact.astype(np.float64)
     squared = float(np.mean((tiled - wide) ** 2))
     psnr = 10 * log10(float(np.ptp(wide)) ** 2 / squared) if squared else inf
-    return Difference(float(np.abs(tiled - wide).max()), psnr)
+    return TilingDifference(float(np.abs(tiled - wide).max()), psnr)
 
 
 class _Cut:
