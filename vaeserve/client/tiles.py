@@ -67,7 +67,7 @@ class Tiles:
         """
         model = self._model
         rows = model.latent.fit(as_rows(latent, "latent"), "latent")
-        cut = _Cut(rows.shape[2], rows.shape[3], self._tile, self._overlap)
+        cut = _Tiling(rows.shape[2], rows.shape[3], self._tile, self._overlap)
         tiles = np.concatenate([rows[:, :, y, x] for y, x in cut.squares(1)])
         answers = client.decode(tiles, output="expectation", model=model.name, version=model.version).output
         whole = cut.blend(np.moveaxis(answers, -1, 1), self._factor)
@@ -85,7 +85,7 @@ class Tiles:
         """
         model = self._model
         rows = model.data.fit(as_rows(data, "data"), "data")
-        cut = _Cut(rows.shape[1] // self._factor, rows.shape[2] // self._factor, self._tile, self._overlap)
+        cut = _Tiling(rows.shape[1] // self._factor, rows.shape[2] // self._factor, self._tile, self._overlap)
         tiles = np.concatenate([rows[:, y, x] for y, x in cut.squares(self._factor)])
         return cut.blend(client.encode(tiles, model=model.name, version=model.version).latent, 1)
 
@@ -98,7 +98,7 @@ def difference(tiled: Array, exact: Array) -> TilingDifference:
     return TilingDifference(float(np.abs(tiled - wide).max()), psnr)
 
 
-class _Cut:
+class _Tiling:
     """Where the tiles of a picture lie, counted in places of its latent.
 
     Args:

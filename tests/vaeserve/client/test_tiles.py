@@ -9,7 +9,7 @@ import pytest
 
 from serving.local.local import Local
 from tests.support.make_free_package import pictures
-from vaeserve.client.tiles import Tiles, _Cut, difference
+from vaeserve.client.tiles import Tiles, _Tiling, difference
 from vaeserve.errors import InvalidInput
 from vaeserve.package.sizes import PictureSize
 
@@ -26,14 +26,14 @@ def local(free: Path) -> Iterator[Local]:
 @pytest.mark.parametrize("scale", [1, 8])
 def test_tiles_of_a_picture_make_the_picture_again(height: int, width: int, overlap: float, scale: int) -> None:
     whole = np.random.default_rng(0).standard_normal((2, 3, height * scale, width * scale)).astype(np.float32)
-    cut = _Cut(height, width, 4, overlap)
+    cut = _Tiling(height, width, 4, overlap)
     tiles = [whole[:, :, y, x] for y, x in cut.squares(scale)]
     assert {tile.shape[2:] for tile in tiles} == {(min(4, height) * scale, min(4, width) * scale)}
     np.testing.assert_allclose(cut.blend(np.concatenate(tiles), scale), whole, rtol=1e-6)
 
 
 def test_a_tile_gives_way_linearly_to_the_next() -> None:
-    cut = _Cut(1, 6, 4, 0.5)
+    cut = _Tiling(1, 6, 4, 0.5)
     answers = np.zeros((2, 1, 1, 4), np.float32)
     answers[1] = 1
     np.testing.assert_allclose(cut.blend(answers, 1)[0, 0, 0], [0, 0, 0.25, 0.75, 1, 1])
