@@ -15,7 +15,7 @@ from jobs.sources.row_files import RowFile, RowFileSource
 from vaeserve.errors import InvalidInput
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import RowSpec
-from vaeserve.rows.images import takes_images
+from vaeserve.rows.image_checks import takes_images
 from vaeserve.sources.names import quoted
 
 if TYPE_CHECKING:

@@ -13,13 +13,16 @@ from serving.models.registry import Registry
 from serving.settings import Settings
 from serving.vae_v1.describe import describe
 from serving.vae_v1.inputs import Undecoded
+from serving.vae_v1.outputs import add_places
 from serving.vae_v1.rpc import AnyRowsRpc
 from serving.vae_v1.sample import Sample
 from serving.vae_v1.sample_stream import messages
 from serving.vae_v1.streams import AnyRowsRequest
 from serving.vae_v1.verbs import VERBS
 from vaeserve.rows.arrays import join
+from vaeserve.rows.image_checks import image_places
 from vaeserve.rows.images import decode_images, encode_images
+from vaeserve.rows.size_fit import PicturePlace
 from vaeserve.v1 import vae_pb2 as pb
 
 _RPCS: dict[str, AnyRowsRpc] = {rpc.name: rpc for rpc in VERBS.values()}
@@ -64,9 +67,7 @@ class LocalService:
             VaeError: any that the service's parsers and the engine raise.
         """
         model, rpc = self._models.find(request.model, request.version), _RPCS[method]
-        response: Message = self._respond(
-            rpc, request, rpc.parse(request, model.manifest, model.limits.call_rows), model
-        )
+        response: Message = self._respond(rpc, request, rpc.parse(request, model.manifest, model.limits), model)
         return response
 
     def sample(self, request: pb.SampleStreamRequest) -> Iterator[pb.SampleStreamResponse]:
@@ -86,10 +87,13 @@ class LocalService:
         self._models = Registry()
 
     def _respond(self, rpc: AnyRowsRpc, request: AnyRowsRequest, rows: Any, model: LoadedModel) -> Any:  # noqa: ANN401, of the RPC's types
-        spec = model.manifest.data
+        spec, places = model.manifest.data, list[PicturePlace]()
         if isinstance(rows, Undecoded):
-            rows = rows.make_rows(decode_images(rows.images, rows.field, 0, spec))
-        answer = self._batches.run(rpc.runner(model.proved.engine), rows)
+            data = decode_images(rows.images, rows.field, 0, spec, fit=rows.fit, size=rows.size)
+            if rows.size is not None and rows.fit != "exact":
+                places = image_places(rows.images, rows.size)
+            rows = rows.make_rows(data, rows.size)
+        answer = self._batches.run(rpc.runner(model.proved.engine), rows, spec.weight(rows.size))
         writes_images = rpc.writes_images(request)
         files = encode_images(join(rpc.outputs(answer.parts)), spec) if writes_images else None
-        return rpc.render(request, rows, answer, model.manifest, files)
+        return add_places(rpc.render(request, rows, answer, model.manifest, files), places)

@@ -37,8 +37,13 @@ class BatchRunner:
         self._pool = ThreadPoolExecutor(execution.executors, "local")
         self._is_closed = False
 
-    def run(self, run: RunBatch[R, A], rows: R) -> Answer[A]:
+    def run(self, run: RunBatch[R, A], rows: R, weight: int = 1) -> Answer[A]:
         """Returns the answer to some rows. A batch that runs out of memory is tried again in halves.
+
+        Args:
+            run: runs a batch.
+            rows: at least one row.
+            weight: how many rows each counts as, where a batch takes so many.
 
         Raises:
             NonFiniteOutput: the answer to a row holds NaN or infinity.
@@ -47,7 +52,7 @@ class BatchRunner:
             CallError: CANCELLED, because this was closed.
         """
         arrived = time.perf_counter()
-        runs = list(self._run_all(run, rows))
+        runs = list(self._run_all(run, rows, max(1, self._batch_rows // weight)))
         return Answer(
             parts=[one.answer for one in runs],
             queued_seconds=max(one.began for one in runs) - arrived,
@@ -60,13 +65,13 @@ class BatchRunner:
         self._is_closed = True
         self._pool.shutdown(wait=False)
 
-    def _run_all(self, run: RunBatch[R, A], rows: R) -> Iterator[_BatchRun[A]]:
-        starts = range(0, len(rows), self._batch_rows)
+    def _run_all(self, run: RunBatch[R, A], rows: R, batch_rows: int) -> Iterator[_BatchRun[A]]:
+        starts = range(0, len(rows), batch_rows)
         if len(starts) == 1:  # handing a small request to a thread would take longer than running it
-            yield from self._run_some(run, rows, 0)
+            yield from self._run_some(run, rows, batch_rows, 0)
             return
         try:
-            waiting = self._pool.map(partial(self._run_some, run, rows), starts)
+            waiting = self._pool.map(partial(self._run_some, run, rows, batch_rows), starts)
         except RuntimeError as exc:
             if not self._is_closed:
                 raise
@@ -74,9 +79,9 @@ class BatchRunner:
         for runs in waiting:
             yield from runs
 
-    def _run_some(self, run: RunBatch[R, A], rows: R, start: int) -> list[_BatchRun[A]]:
+    def _run_some(self, run: RunBatch[R, A], rows: R, batch_rows: int, start: int) -> list[_BatchRun[A]]:
         """Runs the rows of one batch, in halves if there is not enough memory for all."""
-        count = min(self._batch_rows, len(rows) - start)
+        count = min(batch_rows, len(rows) - start)
 
         def run_part(part: slice) -> _BatchRun[A]:
             return self._run_batch(run, rows.part(start + part.start, start + part.stop), start + part.start)

@@ -8,6 +8,7 @@ from serving.models.exactness import Exactness
 from serving.models.execution import Execution
 from serving.models.loading import ProvedModel
 from serving.models.repository import ModelKey
+from serving.models.row_memory import RowMemory
 from serving.settings import Settings
 from vaeserve.package.manifest import Manifest
 
@@ -28,6 +29,8 @@ class CallLimits(NamedTuple):
     """Maximum pixels of a picture to encode, where sizes are free; 0: no other limit than theirs."""
     decode_pixels: int = 0
     """Maximum pixels of a picture to decode, likewise."""
+    memory: RowMemory | None = None
+    """What rows take, where sizes are free: for the error of one that is too large."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -78,7 +81,9 @@ def call_limits(proved: ProvedModel, settings: Settings) -> CallLimits:
     if memory is None or sizes is None:
         return limits
     return limits._replace(
-        encode_pixels=memory.most_pixels(memory.encoder, sizes), decode_pixels=memory.most_pixels(memory.decoder, sizes)
+        encode_pixels=memory.most_pixels(memory.encoder, sizes),
+        decode_pixels=memory.most_pixels(memory.decoder, sizes),
+        memory=memory,
     )
 
 

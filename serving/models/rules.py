@@ -4,10 +4,14 @@
 """
 
 import secrets
+from collections.abc import Callable
+from math import isqrt
+from typing import Literal
 
 from vaeserve.errors import InvalidInput, PreconditionFailed
 from vaeserve.package.manifest import Manifest
-from vaeserve.rows.images import takes_images
+from vaeserve.package.sizes import PictureSize, PictureSizes
+from vaeserve.rows.image_checks import takes_images
 from vaeserve.rows.noise import HIGHEST_TEMPERATURE, ROW_LIMIT, RowRange
 
 
@@ -19,6 +23,75 @@ def check_rows(field: str, rows: int, call_rows: int) -> None:
     """
     if rows > call_rows:
         raise InvalidInput(field, f"asks for {rows} rows, one call takes at most {call_rows}: split it")
+
+
+def check_weight(field: str, rows: int, size: PictureSize, sizes: PictureSizes, call_rows: int) -> None:
+    """Refuses a call of too many rows where sizes are free. A call of one row is never too large by this rule.
+
+    Args:
+        field: what the protocol calls the number of rows.
+        rows: number of rows.
+        size: of their pictures.
+        sizes: those that the model takes.
+        call_rows: maximum number of rows of the smallest size.
+
+    Raises:
+        InvalidInput: the rows count as more rows of the smallest size than one call takes.
+    """
+    weight = rows * sizes.weight(size)
+    if rows > 1 and weight > call_rows:
+        counted = f"asks for {rows} rows of {size}, which count as {weight:,} of {sizes.smallest}"
+        raise InvalidInput(field, f"{counted}; one call takes at most {call_rows:,}: split it")
+
+
+SizedGraph = Literal["encoder", "decoder"]
+
+
+def check_pixels(
+    field: str,
+    graph: SizedGraph,
+    size: PictureSize,
+    sizes: PictureSizes,
+    *,
+    limit_pixels: int,
+    bytes_of: Callable[[PictureSize], int] | None = None,
+) -> None:
+    """Refuses a picture that there is not enough memory for, before any of it is computed.
+
+    Args:
+        field: what the protocol calls the picture's size.
+        graph: what the picture would go through.
+        size: of the picture.
+        sizes: those that the model takes.
+        limit_pixels: maximum number of pixels; 0: no limit.
+        bytes_of: estimates the memory of a row of a size, for the error; 0: not known.
+
+    Raises:
+        InvalidInput: the picture is too large.
+    """
+    if not limit_pixels or size.pixels <= limit_pixels:
+        return
+    largest = _largest_like(size, sizes, limit_pixels)
+    takes, fits = "", f"{largest} would fit"
+    if bytes_of is not None and bytes_of(size):
+        takes = f", which take about {_gibibytes(bytes_of(size))} in the {graph}"
+        fits += f" in {_gibibytes(bytes_of(largest))}"
+    raise InvalidInput(field, f"is {size} pixels{takes}; there is memory for {limit_pixels:,} pixels: {fits}")
+
+
+def _largest_like(size: PictureSize, sizes: PictureSizes, limit_pixels: int) -> PictureSize:
+    """Returns the largest size of about the same shape that has at most so many pixels; at least the smallest one."""
+
+    def fitting(side: int, most: int) -> int:
+        most = min(most, sizes.maximum)
+        return max(sizes.minimum, min(side, most - most % sizes.multiple))
+
+    height = fitting(size.height, isqrt(limit_pixels * size.height // size.width))
+    return PictureSize(height, fitting(size.width, limit_pixels // height))
+
+
+def _gibibytes(count: int) -> str:
+    return f"{count / 2**30:.3g} GiB"
 
 
 def check_posterior(manifest: Manifest) -> None:
@@ -51,7 +124,7 @@ def check_takes_images(field: str, manifest: Manifest) -> None:
         PreconditionFailed: the model's rows cannot be encoded as images.
     """
     if not takes_images(manifest.data):
-        rows = f"{manifest.data.kind} rows of shape {list(manifest.data.shape)}"
+        rows = f"{manifest.data.kind} rows of shape {list(manifest.data.axes)}"
         raise PreconditionFailed(
             "NOT_IMAGES", f"{field}: model {manifest.name} has {rows}; encoded images have 1, 3 or 4 channels"
         )
@@ -71,12 +144,37 @@ def choose_prior(field: str, name: str, manifest: Manifest) -> str:
     """Returns the name of the prior to sample from. An empty name means the default.
 
     Raises:
+        PreconditionFailed: the model has no prior at all.
         InvalidInput: the model has no such prior.
     """
+    if not manifest.priors:
+        raise PreconditionFailed("NO_PRIOR", f"model {manifest.name} has no prior, so nothing can be sampled from it")
     names = [prior.name for prior in manifest.priors]
     if name and name not in names:
         raise InvalidInput(field, f"{name[:128]!r} is unknown, must be one of {', '.join(names)}")
     return name or manifest.default_prior
+
+
+def choose_size(field: str, size: PictureSize | None, manifest: Manifest) -> PictureSize | None:
+    """Returns the size of pictures to sample; None where every row has the same shape.
+
+    Args:
+        field: what the protocol calls the size.
+        size: what the caller asks for; None: the model's default.
+        manifest: the model's.
+
+    Raises:
+        InvalidInput: the model does not take this size, or has only one.
+    """
+    sizes = manifest.data.sizes
+    if sizes is None:
+        if size is not None:
+            shape = list(manifest.data.shape)
+            raise InvalidInput(field, f"is for models of many sizes; every row of {manifest.name} has shape {shape}")
+        return None
+    if size is not None and not sizes.takes(size):
+        raise InvalidInput(field, f"is {size} pixels, height and width must be {sizes.rule}")
+    return size or sizes.default
 
 
 def noise_of(field: str, first_row: int, rows: int, seed: int | None) -> RowRange:

@@ -7,6 +7,7 @@ from serving.batching.call import Answer
 from serving.batching.executor import RunBatch
 from serving.engine.engine import Engine
 from serving.engine.rows import DecodeResult, LatentRows, PriorRows
+from serving.models.loaded import CallLimits
 from serving.models.rules import check_fingerprint
 from serving.models.served import Served
 from serving.vae_v1.decoding import DecodingRpc
@@ -23,14 +24,15 @@ class Decode(DecodingRpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeRe
 
     name = "Decode"
 
-    def parse(self, request: pb.DecodeRequest, manifest: Manifest, call_rows: int) -> LatentRows:
+    def parse(self, request: pb.DecodeRequest, manifest: Manifest, limits: CallLimits) -> LatentRows:
         """Returns the latents to decode."""
         check_fingerprint(request.fingerprint, manifest)
         output = parse_output(request, manifest)
         if not request.HasField("latent"):
             raise InvalidInput("latent", "is missing")
-        check_tensor_rows("latent.shape", request.latent, call_rows)
-        return LatentRows(parse_rows(request.latent, "latent", manifest.latent), output)
+        size = check_tensor_rows("latent.shape", request.latent, manifest.latent, limits, ("decoder",))
+        rows = LatentRows(parse_rows(request.latent, "latent", manifest.latent), output, size)
+        return self.fitting_reply(rows, "latent.shape", manifest, limits)
 
     def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, DecodeResult]:
         """Returns the batcher of the decoder."""

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from serving.engine.rows import DecodeResult, LatentRows, PriorRows, ReconstructResult, ReconstructRows
+from serving.models.loaded import CallLimits
 from serving.vae_v1.outputs import data_bytes
 from serving.vae_v1.rpc import ResponseT, RowsRpc
+from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.v1 import vae_pb2 as pb
@@ -19,6 +21,19 @@ class DecodingRpc(
     RowsRpc[DecodingT, DecodedRowsT, DecodedT, ResponseT], Generic[DecodingT, DecodedRowsT, DecodedT, ResponseT]
 ):
     """An RPC whose response holds rows of data, as a tensor or as PNG files."""
+
+    def fitting_reply(self, rows: DecodedRowsT, field: str, manifest: Manifest, limits: CallLimits) -> DecodedRowsT:
+        """Returns rows that were parsed. Where sizes are free, one row alone may be too large for a reply.
+
+        Raises:
+            InvalidInput: named by `field`; the reply to one row would be longer than a message may be.
+        """
+        if rows.size is not None:
+            row_bytes = self.reply_bytes(rows, manifest) // len(rows)
+            if row_bytes > limits.request_bytes:
+                most = f"a message takes at most {limits.request_bytes:,}"
+                raise InvalidInput(field, f"is of pictures of {rows.size}: one takes {row_bytes:,} bytes, {most}")
+        return rows
 
     def reply_bytes(self, rows: DecodedRowsT, manifest: Manifest) -> int:
         """Returns the length of the rows of data; scores hardly count."""

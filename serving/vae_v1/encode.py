@@ -7,6 +7,7 @@ from serving.batching.call import Answer
 from serving.batching.executor import RunBatch
 from serving.engine.engine import Engine
 from serving.engine.rows import DataRows, EncodeResult
+from serving.models.loaded import CallLimits
 from serving.models.rules import check_posterior
 from serving.models.served import Served
 from serving.vae_v1.inputs import Undecoded, parse_input, requested_noise
@@ -15,6 +16,7 @@ from serving.vae_v1.rpc import RowsRpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import PictureSize
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -23,7 +25,9 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
 
     name = "Encode"
 
-    def parse(self, request: pb.EncodeRequest, manifest: Manifest, call_rows: int) -> DataRows | Undecoded[DataRows]:
+    def parse(
+        self, request: pb.EncodeRequest, manifest: Manifest, limits: CallLimits
+    ) -> DataRows | Undecoded[DataRows]:
         """Returns the rows to encode."""
         if request.output not in pb.EncodeOutput.values():
             raise InvalidInput("output", f"{request.output} is not an EncodeOutput")
@@ -33,11 +37,11 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
             check_posterior(manifest)
         check_dtype(request.dtype)
 
-        def make_rows(data: Array) -> DataRows:
+        def make_rows(data: Array, size: PictureSize | None) -> DataRows:
             noise = requested_noise(request, len(data)) if draws else None
-            return DataRows(data, log_variance=moments, noise=noise)
+            return DataRows(data, log_variance=moments, noise=noise, size=size)
 
-        return parse_input(request, manifest, call_rows, make_rows)
+        return parse_input(request, manifest, limits, ("encoder",), make_rows)
 
     def queue(self, served: Served) -> Batcher[DataRows, EncodeResult]:
         """Returns the batcher of the encoder."""
@@ -67,4 +71,4 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
 
     def reply_bytes(self, rows: DataRows, manifest: Manifest) -> int:
         """Returns the length of one or two tensors of latents."""
-        return manifest.latent.bytes_of(len(rows)) * (2 if rows.log_variance else 1)
+        return manifest.latent.at(rows.size).bytes_of(len(rows)) * (2 if rows.log_variance else 1)

@@ -1,7 +1,9 @@
 """What a request may ask for, and the parts of a response that several RPCs share."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar, cast
+
+from google.protobuf.message import Message
 
 from serving.batching.call import Answer
 from serving.engine.rows import LatentRows, OutputKind, PriorRows, ReconstructRows
@@ -10,8 +12,11 @@ from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.arrays import join, to_float16
+from vaeserve.rows.size_fit import PicturePlace
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
+
+M = TypeVar("M", bound=Message)
 
 _OUTPUTS: dict[int, OutputKind] = {
     pb.DECODE_OUTPUT_UNSPECIFIED: "data",
@@ -72,9 +77,20 @@ def to_tensor(parts: Sequence[Array], field: str, dtype: int) -> pb.Tensor:
     return to_message(to_float16(rows, field) if dtype == pb.DATA_TYPE_FLOAT16 else rows)
 
 
+def add_places(response: M, places: Sequence[PicturePlace]) -> M:
+    """Returns a response, to which is added what was done to each image. Encode and Reconstruct alone take images."""
+    if places:
+        told = cast(pb.EncodeResponse | pb.ReconstructResponse, response)
+        told.places.extend(
+            pb.PicturePlace(size=pb.PictureSize(height=size.height, width=size.width), top=top, left=left)
+            for size, top, left in places
+        )
+    return response
+
+
 def data_bytes(rows: LatentRows | PriorRows | ReconstructRows, manifest: Manifest) -> int:
     """Returns the length of the rows of data in a reply, as a tensor."""
-    return manifest.data.bytes_of(len(rows), None if rows.output == "data" else "float32")
+    return manifest.data.at(rows.size).bytes_of(len(rows), None if rows.output == "data" else "float32")
 
 
 def timing_of(answer: Answer[Any]) -> pb.Timing:

@@ -9,6 +9,7 @@ from serving.batching.call import Answer
 from serving.batching.executor import RunBatch
 from serving.engine.engine import Engine
 from serving.engine.rows import ReconstructResult, ReconstructRows
+from serving.models.loaded import CallLimits
 from serving.models.rules import check_posterior
 from serving.models.served import Served
 from serving.vae_v1.decoding import DecodingRpc
@@ -17,6 +18,7 @@ from serving.vae_v1.outputs import output_field, parse_output, timing_of
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import PictureSize
 from vaeserve.rows.arrays import join
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
@@ -28,7 +30,7 @@ class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, Reconstruc
     name = "Reconstruct"
 
     def parse(
-        self, request: pb.ReconstructRequest, manifest: Manifest, call_rows: int
+        self, request: pb.ReconstructRequest, manifest: Manifest, limits: CallLimits
     ) -> ReconstructRows | Undecoded[ReconstructRows]:
         """Returns the rows to reconstruct."""
         if request.latent not in pb.ReconstructLatent.values():
@@ -38,11 +40,12 @@ class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, Reconstruc
             check_posterior(manifest)
         output = parse_output(request, manifest)
 
-        def make_rows(data: Array) -> ReconstructRows:
+        def make_rows(data: Array, size: PictureSize | None) -> ReconstructRows:
             noise = requested_noise(request, len(data)) if draws else None
-            return ReconstructRows(data, noise=noise, output=output)
+            rows = ReconstructRows(data, noise=noise, output=output, size=size)
+            return self.fitting_reply(rows, "data.shape", manifest, limits)
 
-        return parse_input(request, manifest, call_rows, make_rows)
+        return parse_input(request, manifest, limits, ("encoder", "decoder"), make_rows)
 
     def queue(self, served: Served) -> Batcher[ReconstructRows, ReconstructResult]:
         """Returns the batcher of encoder and decoder together."""
@@ -63,7 +66,7 @@ class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, Reconstruc
         """Returns the rows of data and those scores that the model has."""
         parts = answer.parts
         log_likelihood = _score([part.log_likelihood for part in parts])
-        kl = _score([part.kl for part in parts])
+        kl = _score([part.kl for part in parts]) if manifest.priors else None
         elbo = None if log_likelihood is None or kl is None else log_likelihood - kl
         return pb.ReconstructResponse(
             fingerprint=manifest.fingerprint,

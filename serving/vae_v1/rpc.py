@@ -14,13 +14,16 @@ from serving.batching.call import Answer
 from serving.batching.executor import RunBatch
 from serving.engine.engine import Engine
 from serving.engine.rows import DataRows, LatentRows, PriorRows
+from serving.models.loaded import CallLimits
 from serving.models.served import Served
 from serving.vae_v1.images import Images
 from serving.vae_v1.inputs import Undecoded
+from serving.vae_v1.outputs import add_places
 from vaeserve.errors import DeadlinePassed
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.arrays import join
+from vaeserve.rows.size_fit import PicturePlace
 
 RequestT = TypeVar("RequestT", bound=Message)
 RowsT = TypeVar("RowsT", bound=DataRows | LatentRows | PriorRows)
@@ -37,7 +40,7 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
     name: ClassVar[str]
 
     @abstractmethod
-    def parse(self, request: RequestT, manifest: Manifest, call_rows: int) -> RowsT | Undecoded[RowsT]:
+    def parse(self, request: RequestT, manifest: Manifest, limits: CallLimits) -> RowsT | Undecoded[RowsT]:
         """Returns the rows of a request. Parsing is the validation: nothing behind it checks again.
 
         Raises:
@@ -79,7 +82,7 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
     def takes_bytes(self, request: RequestT, rows: RowsT | Undecoded[RowsT], manifest: Manifest) -> int:
         """Returns about how much memory a request's rows and its response take beside the request itself."""
         if isinstance(rows, Undecoded) or self.writes_images(request):
-            return manifest.data.bytes_of(len(rows), "float32")
+            return manifest.data.at(rows.size).bytes_of(len(rows), "float32")
         return self.reply_bytes(rows, manifest)
 
     def is_long(self, rows: RowsT, manifest: Manifest) -> bool:
@@ -103,9 +106,13 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
             VaeError: any that the images or the batcher raise.
         """
         manifest = served.manifest
+        places: list[PicturePlace] = []
         if isinstance(rows, Undecoded):
             began = time.monotonic()
-            decoded = rows.make_rows(await images.decode(rows.images, rows.field, manifest.data))
+            data = await images.decode(rows.images, rows.field, manifest.data, rows.fit, rows.size)
+            if rows.size is not None and rows.fit != "exact":
+                places = await images.places(rows.images, rows.size)
+            decoded = rows.make_rows(data, rows.size)
             if timeout_seconds is not None:
                 timeout_seconds -= time.monotonic() - began
                 if timeout_seconds <= 0:
@@ -113,7 +120,7 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
         else:
             decoded = rows
         answer = await self.queue(served).submit(decoded, timeout_seconds, bulk=bulk, patient=patient)
-        return await self._finish(request, decoded, answer, manifest, images)
+        return add_places(await self._finish(request, decoded, answer, manifest, images), places)
 
     async def _finish(
         self, request: RequestT, rows: RowsT, answer: Answer[ResultT], manifest: Manifest, images: Images

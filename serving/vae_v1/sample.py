@@ -7,13 +7,15 @@ from serving.batching.call import Answer
 from serving.batching.executor import RunBatch
 from serving.engine.engine import Engine
 from serving.engine.rows import DecodeResult, LatentRows, PriorRows
-from serving.models.rules import check_rows, check_temperature, choose_prior
+from serving.models.loaded import CallLimits
+from serving.models.rules import check_rows, check_temperature, check_weight, choose_prior, choose_size
 from serving.models.served import Served
 from serving.vae_v1.decoding import DecodingRpc
-from serving.vae_v1.inputs import requested_noise
+from serving.vae_v1.inputs import check_size, requested_noise
 from serving.vae_v1.outputs import output_field, parse_output, timing_of, to_tensor
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
+from vaeserve.package.sizes import PictureSize
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -22,16 +24,29 @@ class Sample(DecodingRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleRes
 
     name = "Sample"
 
-    def parse(self, request: pb.SampleRequest, manifest: Manifest, call_rows: int) -> PriorRows:
+    def parse(self, request: pb.SampleRequest, manifest: Manifest, limits: CallLimits) -> PriorRows:
         """Returns the rows to draw."""
+        prior = choose_prior("prior", request.prior, manifest)
         if request.count < 1:
             raise InvalidInput("count", f"is {request.count}, must be at least 1")
-        check_rows("count", request.count, call_rows)
+        size = self._parse_count_and_size(request, manifest, limits)
         temperature = request.temperature if request.HasField("temperature") else 1.0
         check_temperature("temperature", temperature)
-        prior = choose_prior("prior", request.prior, manifest)
         noise = requested_noise(request, request.count)
-        return PriorRows(noise, temperature, parse_output(request, manifest), request.include_latent, prior)
+        output = parse_output(request, manifest)
+        rows = PriorRows(noise, temperature, output, request.include_latent, prior, size)
+        return self.fitting_reply(rows, "size", manifest, limits)
+
+    def _parse_count_and_size(
+        self, request: pb.SampleRequest, manifest: Manifest, limits: CallLimits
+    ) -> PictureSize | None:
+        check_rows("count", request.count, limits.call_rows)
+        named = PictureSize(request.size.height, request.size.width) if request.HasField("size") else None
+        size = choose_size("size", named, manifest)
+        if size is not None and manifest.data.sizes is not None:
+            check_weight("count", request.count, size, manifest.data.sizes, limits.call_rows)
+            check_size("size", size, manifest.data.sizes, limits, ("decoder",))
+        return size
 
     def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, DecodeResult]:
         """Returns the batcher of the decoder."""
@@ -61,4 +76,5 @@ class Sample(DecodingRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleRes
 
     def reply_bytes(self, rows: PriorRows, manifest: Manifest) -> int:
         """Returns the length of the rows of data and their latents."""
-        return super().reply_bytes(rows, manifest) + (manifest.latent.bytes_of(len(rows)) if rows.include_latent else 0)
+        latents = manifest.latent.at(rows.size).bytes_of(len(rows)) if rows.include_latent else 0
+        return super().reply_bytes(rows, manifest) + latents

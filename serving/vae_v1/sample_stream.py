@@ -19,10 +19,10 @@ from serving.vae_v1.describe import row_microseconds
 from serving.vae_v1.sample import Sample
 from serving.vae_v1.streams import MESSAGE_BYTES, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
-from vaeserve.rows.noise import ROW_LIMIT
 from vaeserve.v1 import vae_pb2 as pb
 
 _MESSAGE_MICROSECONDS = 10**6  # so that a caller sees progress while waiting
+_UNLIMITED = 2**128  # rows: more than have numbers, even if each counts as many
 _AHEAD = 3  # messages: one is written, one runs, one waits
 _SAMPLE = Sample()
 
@@ -123,11 +123,13 @@ def messages(request: pb.SampleStreamRequest, served: LoadedModel) -> Iterator[P
     Raises:
         InvalidInput: a field is wrong.
     """
-    call_rows = served.limits.call_rows
-    rows = _SAMPLE.parse(request.request, served.manifest, ROW_LIMIT)
+    manifest = served.manifest
+    rows = _SAMPLE.parse(request.request, manifest, served.limits._replace(call_rows=_UNLIMITED))
+    weight = manifest.data.weight(rows.size)
+    call_rows = max(1, served.limits.call_rows // weight)
     if not 0 <= request.message_rows <= call_rows:
         raise InvalidInput("message_rows", f"is {request.message_rows}, must lie in [0, {call_rows}]")
-    row_bytes = _SAMPLE.reply_bytes(rows.part(0, 1), served.manifest)
-    in_time = _MESSAGE_MICROSECONDS // max(1, row_microseconds(served))
+    row_bytes = _SAMPLE.reply_bytes(rows.part(0, 1), manifest)
+    in_time = _MESSAGE_MICROSECONDS // max(1, weight * row_microseconds(served))
     step = request.message_rows or max(1, min(call_rows, MESSAGE_BYTES // row_bytes, in_time))
     return (rows.part(start, min(start + step, len(rows))) for start in range(0, len(rows), step))

@@ -76,7 +76,7 @@ class _Servicer:
         with self._models.find(request.model, request.version) as served:
             if span := current_span.get():
                 span.is_for(*served.key)
-            rows = rpc.parse(request, served.manifest, served.limits.call_rows)
+            rows = rpc.parse(request, served.manifest, served.limits)
             memory.take(rpc.takes_bytes(request, rows, served.manifest))
             timeout_seconds = context.time_remaining()
             response: Message = await rpc.respond(request, rows, served, self._images, timeout_seconds, bulk=bulk)

@@ -15,7 +15,7 @@ from serving.vae_v1.inputs import Undecoded
 from serving.vae_v1.rpc import AnyRowsRpc
 from serving.vae_v1.streams import StreamCall
 
-_ROW_BYTES = 256  # minimum for a row, or a stream of small rows would fill the batcher's queue
+_ROW_BYTES = 256  # minimum for a row of the smallest size, or a stream of small rows would fill the batcher's queue
 
 
 class Queued(NamedTuple):
@@ -53,8 +53,9 @@ class StreamQueueing:
             VaeError: the request is wrong, or the batcher does not take its rows.
         """
         manifest = served.manifest
-        rows = rpc.parse(request, manifest, served.limits.call_rows)
-        size = max(rpc.takes_bytes(request, rows, manifest), len(rows) * _ROW_BYTES)
+        rows = rpc.parse(request, manifest, served.limits)
+        weight = manifest.data.weight(rows.size)
+        size = max(rpc.takes_bytes(request, rows, manifest), len(rows) * weight * _ROW_BYTES)
         is_full = not self._held.fits(size)
         if isinstance(rows, Undecoded) or rpc.writes_images(request) or rpc.is_long(rows, manifest) or is_full:
             respond = partial(rpc.respond, request, rows, served, self._images, bulk=is_bulk, patient=is_bulk)

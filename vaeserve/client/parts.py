@@ -106,7 +106,7 @@ def _split_images(
     images: Sequence[bytes], field: str, model: Model, bare_bytes: int, most_rows: MostRows
 ) -> Iterator[tuple[int, DataPart]]:
     """Returns parts of as many images as fit. The header of every image is checked before any of them is sent."""
-    from vaeserve.rows.images import check_image, takes_images  # Pillow, which few callers need
+    from vaeserve.rows.image_checks import check_image, takes_images
 
     if not takes_images(model.data):
         shape = list(model.data.shape)

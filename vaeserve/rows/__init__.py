@@ -6,5 +6,7 @@ noise          (purpose, seed, row) -> standard normals
 quantiles      quantiles of the standard normal distribution, the same bits everywhere
 posterior      draws from a posterior, and its KL
 image_headers  what an image's header says, read before anything is decoded
+size_fit       how a picture is brought to a size that a model of many sizes takes
+image_checks   whether an image fits a model, by its header
 images         encoded images <-> rows of an image model
 """

@@ -1,9 +1,9 @@
 """Encoded images <-> rows of an image model, through Pillow. Decoding is the validation, as in `tensors`.
 
-An image must hold exactly what the model takes: its height and width, 8 bits a channel, one frame. Its colours are
-converted where nothing is lost: palettes, greys of a colour model, colours that are all grey, an alpha channel that
-hides nothing. It is turned upright, as its EXIF orientation says. No other metadata is read: a colour profile changes
-nothing.
+An image must hold exactly what the model takes: its height and width, 8 bits a channel, one frame. If the model takes
+many sizes, the image may be brought to one of them. Its colours are converted where nothing is lost: palettes, greys of
+a colour model, colours that are all grey, an alpha channel that hides nothing. It is turned upright, as its EXIF
+orientation says. No other metadata is read: a colour profile changes nothing.
 """
 
 import io
@@ -20,7 +20,10 @@ from PIL.WebPImagePlugin import WebPImageFile
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import DataSpec
-from vaeserve.rows.image_headers import Format, ImageFile, read_image_file
+from vaeserve.package.sizes import PictureSize
+from vaeserve.rows.image_checks import check_image
+from vaeserve.rows.image_headers import Format, ImageFile
+from vaeserve.rows.size_fit import SizeFit, fit_pixels
 
 Pixels = npt.NDArray[np.uint8]
 """[height, width, channels], or rows of them."""
@@ -42,7 +45,6 @@ _UPRIGHT = {  # by EXIF orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_METADATA_BYTES = 2**20  # beside twice the pixels' bytes; a longer file is made to cost time
 _FAST = 1  # compression level: a third of the default's time at 256 x 256, for a sixth more bytes
 
 
@@ -50,52 +52,34 @@ class Unfit(Exception):
     """An image is intact but does not fit; the message says why."""
 
 
-def takes_images(spec: DataSpec) -> bool:
-    """Whether encoded images can be rows of this data."""
-    return spec.kind == "image" and spec.shape[2] in _MODES
-
-
-def check_image(content: bytes, field: str, spec: DataSpec) -> ImageFile:
-    """Returns an image after checking that its header fits. `takes_images` must hold.
-
-    Raises:
-        InvalidInput: it is not a PNG, JPEG or WebP, or has another size, more bits or several frames.
-    """
-    height, width, channels = spec.shape
-    maximum = 2 * height * width * channels + _METADATA_BYTES
-    if len(content) > maximum:
-        size = f"{width} x {height}"
-        raise InvalidInput(field, f"takes {len(content)} bytes; one of {size} pixels takes at most {maximum}")
-    try:
-        file = read_image_file(content)
-    except ValueError as exc:
-        raise InvalidInput(field, str(exc)) from exc
-    _check_size(file, field, spec)
-    if file.bits > 8:
-        raise InvalidInput(field, f"has {file.bits} bits a channel, must have at most 8")
-    if file.is_animated:
-        raise InvalidInput(field, "is animated, must be a single picture")
-    return file
-
-
-def decode_image(content: bytes, field: str, spec: DataSpec) -> Pixels:
+def decode_image(
+    content: bytes, field: str, spec: DataSpec, fit: SizeFit = "exact", size: PictureSize | None = None
+) -> Pixels:
     """Returns an image's pixels, in the model's channels; `takes_images` must hold.
 
     Raises:
         InvalidInput: as of `decode_images`.
     """
-    file = check_image(content, field, spec)
+    file, fitted = check_image(content, field, spec, fit, size)
     try:
         with open_image(file) as image:
             image.load()
-            return _pixels(upright(image, file), spec.shape[2])
+            return fit_pixels(_pixels(upright(image, file), spec.channels), fitted)
     except Unfit as exc:
         raise InvalidInput(field, str(exc)) from exc
     except Exception as exc:  # Pillow does not document what it raises for malicious bytes
         raise InvalidInput(field, f"is not an intact {file.format}") from exc
 
 
-def decode_images(images: Sequence[bytes], field: str, first_row: int, spec: DataSpec) -> AnyArray:
+def decode_images(
+    images: Sequence[bytes],
+    field: str,
+    first_row: int,
+    spec: DataSpec,
+    *,
+    fit: SizeFit = "exact",
+    size: PictureSize | None = None,
+) -> AnyArray:
     """Returns images as rows of data: [rows, *spec.shape] of spec.dtype, in [spec.minimum, spec.maximum].
 
     Args:
@@ -103,11 +87,13 @@ def decode_images(images: Sequence[bytes], field: str, first_row: int, spec: Dat
         field: what to call them in an error, which adds the row's number.
         first_row: number of the first.
         spec: the model's data; `takes_images` must hold.
+        fit: how each is brought to a size that the model takes, if it takes many.
+        size: of the rows, if the model takes many.
 
     Raises:
         InvalidInput: an image does not fit, or is cut short or altered.
     """
-    pixels = [decode_image(image, f"{field}[{first_row + row}]", spec) for row, image in enumerate(images)]
+    pixels = [decode_image(image, f"{field}[{first_row + row}]", spec, fit, size) for row, image in enumerate(images)]
     return to_rows(np.stack(pixels), spec)
 
 
@@ -154,14 +140,6 @@ def png(picture: Pixels, compression: int = 6) -> bytes:
     flat = picture[:, :, 0] if picture.shape[2] == 1 else picture
     Image.fromarray(flat).save(file, "PNG", compress_level=compression)
     return file.getvalue()
-
-
-def _check_size(file: ImageFile, field: str, spec: DataSpec) -> None:
-    width, height = file.upright_size
-    if (height, width) != spec.shape[:2]:
-        turned = " once it is turned upright as its EXIF says" if file.is_sideways else ""
-        expected = f"{spec.shape[1]} x {spec.shape[0]}"
-        raise InvalidInput(field, f"is {width} x {height} pixels{turned}, must be {expected} (width x height)")
 
 
 def _pixels(image: Image.Image, channels: int) -> Pixels:

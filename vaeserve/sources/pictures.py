@@ -10,7 +10,8 @@ from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.printable import printable
-from vaeserve.rows.images import decode_image, takes_images, to_rows
+from vaeserve.rows.image_checks import takes_images
+from vaeserve.rows.images import decode_image, to_rows
 from vaeserve.sources.picture import Wanted, parse_picture, read_file
 from vaeserve.sources.walk import walk
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from google.protobuf.message import Message
 
+from serving.models.loaded import CallLimits
 from serving.vae_v1.rpc import AnyRowsRpc
 from vaeserve.errors import InvalidInput
 from vaeserve.package.directory import ModelPackage
@@ -15,6 +16,7 @@ from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
 CALL_ROWS = 100
+LIMITS = CallLimits(CALL_ROWS, request_bytes=2**20, batch_rows=64)
 DATA = np.random.default_rng(0).integers(0, 17, (5, 4, 4, 1), np.uint8)
 LATENT = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
 
@@ -35,7 +37,7 @@ def meager(manifest: Manifest) -> Manifest:
 def refusal(rpc: AnyRowsRpc, request: Message, manifest: Manifest) -> tuple[str, str]:
     """Returns the field that a parser finds at fault, and what is wrong with it."""
     with pytest.raises(InvalidInput) as refused:
-        rpc.parse(request, manifest, CALL_ROWS)
+        rpc.parse(request, manifest, LIMITS)
     return refused.value.field, refused.value.description
 
 

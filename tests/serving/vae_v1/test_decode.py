@@ -5,7 +5,7 @@ import math
 import pytest
 
 from serving.vae_v1.decode import Decode
-from tests.serving.vae_v1.conftest import CALL_ROWS, LATENT, changed, message_of, refusal
+from tests.serving.vae_v1.conftest import LATENT, LIMITS, changed, message_of, refusal
 from vaeserve.errors import PreconditionFailed
 from vaeserve.package.manifest import Manifest
 from vaeserve.rows.tensors import to_message
@@ -27,7 +27,7 @@ def test_an_output_says_what_the_decoder_answers(
     manifest: Manifest, output: "pb.DecodeOutput.ValueType", expected: str, value_bytes: int
 ) -> None:
     request = pb.DecodeRequest(latent=to_message(LATENT), output=output)
-    rows = DECODE.parse(request, manifest, CALL_ROWS)
+    rows = DECODE.parse(request, manifest, LIMITS)
     assert (rows.output, rows.latent.tobytes()) == (expected, LATENT.tobytes())
     assert DECODE.writes_images(request) == (output == pb.DECODE_OUTPUT_PNG)
     assert DECODE.reply_bytes(rows, manifest) == 5 * 16 * value_bytes
@@ -57,12 +57,12 @@ def test_what_is_wrong_names_the_field(manifest: Manifest, fields: dict[str, obj
 
 def test_latents_of_another_pair_are_refused_before_they_are_looked_at(manifest: Manifest) -> None:
     with pytest.raises(PreconditionFailed, match=r"^the latents come from pair 000000000000\.\.\., this model is"):
-        DECODE.parse(pb.DecodeRequest(fingerprint="0" * 64), manifest, CALL_ROWS)
+        DECODE.parse(pb.DecodeRequest(fingerprint="0" * 64), manifest, LIMITS)
     request = pb.DecodeRequest(latent=to_message(LATENT), fingerprint=manifest.fingerprint)
-    assert len(DECODE.parse(request, manifest, CALL_ROWS)) == 5
+    assert len(DECODE.parse(request, manifest, LIMITS)) == 5
 
 
 def test_images_of_a_table_are_refused(meager: Manifest) -> None:
     request = pb.DecodeRequest(latent=to_message(LATENT), output=pb.DECODE_OUTPUT_PNG)
     with pytest.raises(PreconditionFailed, match=r"^output: model tiny has table rows"):
-        DECODE.parse(request, meager, CALL_ROWS)
+        DECODE.parse(request, meager, LIMITS)

@@ -5,7 +5,7 @@ import pytest
 from serving.engine.rows import DataRows
 from serving.vae_v1.encode import Encode
 from serving.vae_v1.inputs import Undecoded
-from tests.serving.vae_v1.conftest import CALL_ROWS, DATA, refusal
+from tests.serving.vae_v1.conftest import DATA, LIMITS, refusal
 from vaeserve.errors import PreconditionFailed
 from vaeserve.package.manifest import Manifest
 from vaeserve.rows.noise import RowRange
@@ -17,7 +17,7 @@ ENCODE = Encode()
 
 def _rows(manifest: Manifest, **fields: object) -> DataRows:
     request = pb.EncodeRequest(data=to_message(DATA), **fields)  # type: ignore[arg-type]
-    rows = ENCODE.parse(request, manifest, CALL_ROWS)
+    rows = ENCODE.parse(request, manifest, LIMITS)
     assert isinstance(rows, DataRows)
     return rows
 
@@ -40,9 +40,9 @@ def test_a_seed_left_open_is_chosen(manifest: Manifest) -> None:
 def test_images_become_rows_once_they_are_decoded(manifest: Manifest) -> None:
     images = pb.EncodedImages(images=[b"one"] * 5)
     request = pb.EncodeRequest(images=images, output=pb.ENCODE_OUTPUT_SAMPLE, seed=3, first_row=2)
-    undecoded = ENCODE.parse(request, manifest, CALL_ROWS)
+    undecoded = ENCODE.parse(request, manifest, LIMITS)
     assert isinstance(undecoded, Undecoded)
-    assert undecoded.make_rows(DATA).noise == RowRange(3, 2, 5)
+    assert undecoded.make_rows(DATA, None).noise == RowRange(3, 2, 5)
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_rows_are_looked_at_only_once_the_output_is_sound(manifest: Manifest) ->
 def test_a_model_without_a_posterior_has_only_means(meager: Manifest, output: "pb.EncodeOutput.ValueType") -> None:
     request = pb.EncodeRequest(data=to_message(DATA.reshape(5, 16)), output=output)
     with pytest.raises(PreconditionFailed) as refused:
-        ENCODE.parse(request, meager, CALL_ROWS)
+        ENCODE.parse(request, meager, LIMITS)
     assert refused.value.reason == "NO_POSTERIOR"
     request.output = pb.ENCODE_OUTPUT_MEAN
-    assert len(ENCODE.parse(request, meager, CALL_ROWS)) == 5
+    assert len(ENCODE.parse(request, meager, LIMITS)) == 5
 
 
 def test_a_reply_of_moments_is_twice_as_long(manifest: Manifest) -> None:

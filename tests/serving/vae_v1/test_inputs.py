@@ -3,7 +3,7 @@
 import pytest
 
 from serving.vae_v1.inputs import Undecoded, parse_input
-from tests.serving.vae_v1.conftest import CALL_ROWS, DATA, changed, message_of
+from tests.serving.vae_v1.conftest import CALL_ROWS, DATA, LIMITS, changed, message_of
 from vaeserve.errors import InvalidInput, PreconditionFailed
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
@@ -12,7 +12,7 @@ from vaeserve.v1 import vae_pb2 as pb
 
 
 def _parse(manifest: Manifest, **fields: object) -> Array | Undecoded[Array]:
-    return parse_input(pb.EncodeRequest(**fields), manifest, CALL_ROWS, lambda data: data)  # type: ignore[arg-type]
+    return parse_input(pb.EncodeRequest(**fields), manifest, LIMITS, (), lambda data, _: data)  # type: ignore[arg-type]
 
 
 def test_a_tensor_becomes_rows_and_images_wait_to_be_decoded(manifest: Manifest) -> None:

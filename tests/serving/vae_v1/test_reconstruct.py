@@ -4,7 +4,7 @@ import pytest
 
 from serving.engine.rows import ReconstructRows
 from serving.vae_v1.reconstruct import Reconstruct
-from tests.serving.vae_v1.conftest import CALL_ROWS, DATA, refusal
+from tests.serving.vae_v1.conftest import DATA, LIMITS, refusal
 from vaeserve.errors import PreconditionFailed
 from vaeserve.package.manifest import Manifest
 from vaeserve.rows.noise import RowRange
@@ -16,12 +16,12 @@ RECONSTRUCT = Reconstruct()
 
 def test_a_mean_takes_no_noise_and_a_draw_its_addresses(manifest: Manifest) -> None:
     request = pb.ReconstructRequest(data=to_message(DATA), output=pb.DECODE_OUTPUT_EXPECTATION)
-    rows = RECONSTRUCT.parse(request, manifest, CALL_ROWS)
+    rows = RECONSTRUCT.parse(request, manifest, LIMITS)
     assert isinstance(rows, ReconstructRows)
     assert (rows.noise, rows.output, rows.data.tobytes()) == (None, "expectation", DATA.tobytes())
     assert RECONSTRUCT.reply_bytes(rows, manifest) == 5 * 16 * 4
     request.latent, request.seed, request.first_row = pb.RECONSTRUCT_LATENT_SAMPLE, 0, 7
-    rows = RECONSTRUCT.parse(request, manifest, CALL_ROWS)
+    rows = RECONSTRUCT.parse(request, manifest, LIMITS)
     assert isinstance(rows, ReconstructRows)
     assert rows.noise == RowRange(0, 7, 5)
 
@@ -47,7 +47,7 @@ def test_what_is_wrong_names_the_field(manifest: Manifest, fields: dict[str, obj
 def test_a_draw_needs_a_posterior_and_images_need_pictures(meager: Manifest) -> None:
     data = to_message(DATA.reshape(5, 16))
     with pytest.raises(PreconditionFailed) as refused:
-        RECONSTRUCT.parse(pb.ReconstructRequest(data=data, latent=pb.RECONSTRUCT_LATENT_SAMPLE), meager, CALL_ROWS)
+        RECONSTRUCT.parse(pb.ReconstructRequest(data=data, latent=pb.RECONSTRUCT_LATENT_SAMPLE), meager, LIMITS)
     assert refused.value.reason == "NO_POSTERIOR"
     with pytest.raises(PreconditionFailed, match=r"^output: model tiny has table rows"):
-        RECONSTRUCT.parse(pb.ReconstructRequest(data=data, output=pb.DECODE_OUTPUT_PNG), meager, CALL_ROWS)
+        RECONSTRUCT.parse(pb.ReconstructRequest(data=data, output=pb.DECODE_OUTPUT_PNG), meager, LIMITS)

@@ -29,7 +29,7 @@ class Unasked:
 
 
 def test_images_that_take_longer_than_the_deadline_never_run() -> None:
-    rows: Undecoded[Any] = Undecoded([b""], "images", lambda data: data)
+    rows: Undecoded[Any] = Undecoded([b""], "images", lambda data, _: data)
     answer = Encode().respond(
         pb.EncodeRequest(), rows, cast(Any, Unasked()), cast(Images, SlowImages()), 0.001, bulk=False
     )

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from serving.vae_v1.sample import Sample
-from tests.serving.vae_v1.conftest import CALL_ROWS, refusal
+from tests.serving.vae_v1.conftest import CALL_ROWS, LIMITS, refusal
 from vaeserve.errors import PreconditionFailed
 from vaeserve.package.manifest import Manifest
 from vaeserve.rows.noise import RowRange
@@ -15,10 +15,10 @@ SAMPLE = Sample()
 
 
 def test_what_is_left_open_has_its_default(manifest: Manifest) -> None:
-    rows = SAMPLE.parse(pb.SampleRequest(count=CALL_ROWS), manifest, CALL_ROWS)
+    rows = SAMPLE.parse(pb.SampleRequest(count=CALL_ROWS), manifest, LIMITS)
     assert (rows.temperature, rows.output, rows.include_latent, rows.prior) == (1.0, "data", False, "standard")
     assert (rows.noise.first_row, rows.noise.rows) == (0, CALL_ROWS)
-    assert SAMPLE.parse(pb.SampleRequest(count=1), manifest, CALL_ROWS).noise.seed != rows.noise.seed
+    assert SAMPLE.parse(pb.SampleRequest(count=1), manifest, LIMITS).noise.seed != rows.noise.seed
 
 
 def test_what_is_named_is_taken(manifest: Manifest) -> None:
@@ -31,7 +31,7 @@ def test_what_is_named_is_taken(manifest: Manifest) -> None:
         include_latent=True,
         output=pb.DECODE_OUTPUT_EXPECTATION,
     )
-    rows = SAMPLE.parse(request, manifest, CALL_ROWS)
+    rows = SAMPLE.parse(request, manifest, LIMITS)
     assert rows.noise == RowRange(0, 2**63 - 4, 4)
     assert (rows.temperature, rows.output, rows.include_latent, rows.prior) == (0.5, "expectation", True, "standard")
     assert SAMPLE.reply_bytes(rows, manifest) == 4 * 4 * (16 + 3)
@@ -64,4 +64,4 @@ def test_what_is_wrong_names_the_field(manifest: Manifest, fields: dict[str, obj
 
 def test_images_of_a_table_are_refused(meager: Manifest) -> None:
     with pytest.raises(PreconditionFailed, match=r"^output: model tiny has table rows"):
-        SAMPLE.parse(pb.SampleRequest(count=1, output=pb.DECODE_OUTPUT_PNG), meager, CALL_ROWS)
+        SAMPLE.parse(pb.SampleRequest(count=1, output=pb.DECODE_OUTPUT_PNG), meager, LIMITS)

@@ -5,16 +5,19 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+from serving.engine.rows import PriorRows
 from serving.transport.held import Held
 from serving.transport.request_ids import RequestId
 from serving.vae_v1.flow_window import FlowWindow
 from serving.vae_v1.images import Images
 from serving.vae_v1.stream_queueing import StreamQueueing
 from serving.vae_v1.streams import StreamCall
+from vaeserve.package.row_spec import LatentSpec
+from vaeserve.rows.noise import RowRange
 from vaeserve.v1 import vae_pb2 as pb
 
 LIMIT = 2**20
-SERVED: Any = SimpleNamespace(manifest=None, limits=SimpleNamespace(call_rows=1))
+SERVED: Any = SimpleNamespace(manifest=SimpleNamespace(data=LatentSpec((1,))), limits=None)
 
 
 class LongResponses:
@@ -22,8 +25,8 @@ class LongResponses:
 
     timeout_seconds = 0.0
 
-    def parse(self, request: object, manifest: object, call_rows: int) -> list[int]:
-        return [0]
+    def parse(self, request: object, manifest: object, limits: object) -> PriorRows:
+        return PriorRows(RowRange(0, 0, 1), 1.0, "data")
 
     def takes_bytes(self, request: object, rows: object, manifest: object) -> int:
         return LIMIT // 16

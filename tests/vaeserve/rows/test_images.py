@@ -14,7 +14,8 @@ from PIL import Image, ImageOps
 from vaeserve.errors import InvalidInput
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array
-from vaeserve.rows.images import check_image, decode_images, encode_images, png, takes_images, to_pixels
+from vaeserve.rows.image_checks import check_image, takes_images
+from vaeserve.rows.images import decode_images, encode_images, png, to_pixels
 
 
 def spec(channels: int, dtype: str = "uint8", minimum: float = 0, maximum: float = 255) -> DataSpec:
