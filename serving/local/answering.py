@@ -93,7 +93,7 @@ class LocalService:
             if rows.size is not None and rows.fit != "exact":
                 places = image_places(rows.images, rows.size)
             rows = rows.make_rows(data, rows.size)
-        answer = self._batches.run(rpc.runner(model.proved.engine), rows, spec.weight(rows.size))
+        answer = self._batches.run(rpc.runner(model.proved.engine), rows, model.proved.weigher(*rpc.graphs)(rows.size))
         writes_images = rpc.writes_images(request)
         files = encode_images(join(rpc.outputs(answer.parts)), spec) if writes_images else None
         return add_places(rpc.render(request, rows, answer, model.manifest, files), places)

@@ -23,6 +23,7 @@ class Decode(DecodingRpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeRe
     """Decodes latents into data."""
 
     name = "Decode"
+    graphs = ("decoder",)
 
     def parse(self, request: pb.DecodeRequest, manifest: Manifest, limits: CallLimits) -> LatentRows:
         """Returns the latents to decode."""
@@ -30,7 +31,7 @@ class Decode(DecodingRpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeRe
         output = parse_output(request, manifest)
         if not request.HasField("latent"):
             raise InvalidInput("latent", "is missing")
-        size = check_tensor_rows("latent.shape", request.latent, manifest.latent, limits, ("decoder",))
+        size = check_tensor_rows("latent.shape", request.latent, manifest.latent, limits, self.graphs)
         rows = LatentRows(parse_rows(request.latent, "latent", manifest.latent), output, size)
         return self.fitting_reply(rows, "latent.shape", manifest, limits)
 

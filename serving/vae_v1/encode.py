@@ -24,6 +24,7 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
     """Encodes rows of data into their posterior."""
 
     name = "Encode"
+    graphs = ("encoder",)
 
     def parse(
         self, request: pb.EncodeRequest, manifest: Manifest, limits: CallLimits
@@ -41,7 +42,7 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
             noise = requested_noise(request, len(data)) if draws else None
             return DataRows(data, log_variance=moments, noise=noise, size=size)
 
-        return parse_input(request, manifest, limits, ("encoder",), make_rows)
+        return parse_input(request, manifest, limits, self.graphs, make_rows)
 
     def queue(self, served: Served) -> Batcher[DataRows, EncodeResult]:
         """Returns the batcher of the encoder."""

@@ -28,6 +28,7 @@ class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, Reconstruc
     """Encodes rows of data, decodes them again, and scores them."""
 
     name = "Reconstruct"
+    graphs = ("encoder", "decoder")
 
     def parse(
         self, request: pb.ReconstructRequest, manifest: Manifest, limits: CallLimits
@@ -45,7 +46,7 @@ class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, Reconstruc
             rows = ReconstructRows(data, noise=noise, output=output, size=size)
             return self.fitting_reply(rows, "data.shape", manifest, limits)
 
-        return parse_input(request, manifest, limits, ("encoder", "decoder"), make_rows)
+        return parse_input(request, manifest, limits, self.graphs, make_rows)
 
     def queue(self, served: Served) -> Batcher[ReconstructRows, ReconstructResult]:
         """Returns the batcher of encoder and decoder together."""

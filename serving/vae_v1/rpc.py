@@ -15,6 +15,7 @@ from serving.batching.executor import RunBatch
 from serving.engine.engine import Engine
 from serving.engine.rows import DataRows, LatentRows, PriorRows
 from serving.models.loaded import CallLimits
+from serving.models.rules import SizedGraph
 from serving.models.served import Served
 from serving.vae_v1.images import Images
 from serving.vae_v1.inputs import Undecoded
@@ -38,6 +39,8 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
     """One RPC that takes rows: request -> rows, the queue that they wait in, and what became of them -> response."""
 
     name: ClassVar[str]
+    graphs: ClassVar[tuple[SizedGraph, ...]]
+    """Graphs that its rows go through, in whose memory they must fit."""
 
     @abstractmethod
     def parse(self, request: RequestT, manifest: Manifest, limits: CallLimits) -> RowsT | Undecoded[RowsT]:

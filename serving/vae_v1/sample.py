@@ -23,6 +23,7 @@ class Sample(DecodingRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleRes
     """Draws latents from a prior and decodes them."""
 
     name = "Sample"
+    graphs = ("decoder",)
 
     def parse(self, request: pb.SampleRequest, manifest: Manifest, limits: CallLimits) -> PriorRows:
         """Returns the rows to draw."""
@@ -45,7 +46,7 @@ class Sample(DecodingRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleRes
         size = choose_size("size", named, manifest)
         if size is not None and manifest.data.sizes is not None:
             check_weight("count", request.count, size, manifest.data.sizes, limits.call_rows)
-            check_size("size", size, manifest.data.sizes, limits, ("decoder",))
+            check_size("size", size, manifest.data.sizes, limits, self.graphs)
         return size
 
     def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, DecodeResult]:

@@ -10,6 +10,7 @@ A call goes verbs | awaited -> calls -> (channel) -> results:
     options           the keywords of calls and of connections, each written down once
     calls             what each verb asks of a model, and the one result of its replies
     call              a prepared call: its requests, and how their replies are joined
+    picture_sizes     which size of pictures a call is of, where a model takes many
     parts             splits a caller's rows so that requests fit the server's limits
     stride            how many rows a part may hold, so that its answer comes in time
     results           what a client gets, and how the replies to a call's parts become one of it

@@ -182,21 +182,21 @@ class AsyncClient:
         plan = self._endpoint.plan(call, seconds)
         if plan is None:
             plan = self._endpoint.plan_for(await self.get_model(*call.route, timeout_seconds=seconds), call, seconds)
-        rpc = self._rpc(call.method, plan.model)
+        rpc = self._rpc(call.method, plan)
         with self._endpoint.doubting(call.route):
             return self._endpoint.join(call, plan.model, await self._send_all(rpc, plan, seconds))
 
-    def _rpc(self, method: str, model: Model) -> Callable[..., Awaitable[Any]]:
+    def _rpc(self, method: str, plan: CallPlan) -> Callable[..., Awaitable[Any]]:
         """Returns the function that sends a request: as a unary RPC, or over the stream that calls share."""
         unary: Callable[..., Awaitable[Any]] = getattr(self._stub, method)
         if not self._share_stream:
             return unary
         if self._shared is None:
             self._shared = SharedStream(self._stub.CallStream, self._endpoint.connection.metadata)
-        shared = self._shared
+        shared, row = self._shared, plan.model.data.at(plan.size)
 
         def send(request: Message, **options: Any) -> Awaitable[Any]:  # noqa: ANN401, as gRPC's own stubs have it
-            return (shared if part_bytes(request, model) <= MESSAGE_BYTES else unary)(request, **options)
+            return (shared if part_bytes(request, row) <= MESSAGE_BYTES else unary)(request, **options)
 
         return send
 
@@ -212,7 +212,7 @@ class AsyncClient:
         async def send_waiting() -> None:
             for number, request in numbered:
                 replies[number] = await self._send(rpc, request, seconds)
-                plan.stride.learn(request, replies[number])
+                plan.learn(request, replies[number])
 
         senders = [asyncio.create_task(send_waiting()) for _ in first]
         try:

@@ -106,5 +106,5 @@ class Client(BlockingVerbs):
         with self._endpoint.doubting(call.route):
             for request in plan.requests:
                 replies.append(self._sender.send(rpc, request, seconds))
-                plan.stride.learn(request, replies[-1])
+                plan.learn(request, replies[-1])
             return self._endpoint.join(call, plan.model, replies)

@@ -10,6 +10,7 @@ from vaeserve.client.description import Model
 from vaeserve.client.parts import MostRows
 from vaeserve.client.results import FromPair
 from vaeserve.client.scalars import integer, text
+from vaeserve.package.sizes import PictureSize
 
 Reply = TypeVar("Reply", bound=Message)
 Result = TypeVar("Result", bound=FromPair)
@@ -50,6 +51,11 @@ class PreparedCall(NamedTuple, Generic[Reply, Result]):
     method: str
     """Name of the RPC."""
     requests: MakeRequests
+    size: Callable[[Model], PictureSize | None]
+    """Returns the size of its pictures; None: the model's rows all have the same shape, or the call does not fit it.
+
+    Raises InvalidInput, as `requests` does.
+    """
     join: Callable[[Model, Sequence[Reply]], Result]
     """Makes one result of the replies, which come in the order of the requests. The model is that of the requests."""
 

@@ -16,8 +16,17 @@ from google.protobuf.message import Message
 from vaeserve.client.call import PreparedCall, all_that_is_left, as_route, choose_seed
 from vaeserve.client.caller_rows import as_rows
 from vaeserve.client.description import Model
-from vaeserve.client.options import DecodeOutput, EncodeOutput, FloatType, ReconstructLatent
-from vaeserve.client.parts import CallerRows, MostRows, as_data, ranges, split, split_data
+from vaeserve.client.options import DecodeOutput, EncodeOutput, FloatType, ReconstructLatent, Size
+from vaeserve.client.parts import DataPart, MostRows, as_data, bounds_of, split, split_data
+from vaeserve.client.picture_sizes import (
+    SIZE_FITS,
+    join_places,
+    parse_size,
+    size_message,
+    size_of_data,
+    size_of_latents,
+    size_of_sample,
+)
 from vaeserve.client.results import (
     Decoded,
     Encoded,
@@ -33,6 +42,7 @@ from vaeserve.client.results import (
 from vaeserve.client.scalars import choice, integer, positive, text
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.rows.noise import HIGHEST_TEMPERATURE, ROW_LIMIT
+from vaeserve.rows.size_fit import SizeFit
 from vaeserve.v1 import vae_pb2 as pb
 
 Request = TypeVar("Request", bound=Message)
@@ -58,6 +68,7 @@ def encode(
     output: EncodeOutput = "mean",
     seed: int | None = None,
     first_row: int = 0,
+    fit: SizeFit = "exact",
     dtype: FloatType = "float32",
     model: str = "",
     version: int = 0,
@@ -69,23 +80,32 @@ def encode(
     rows = as_data(data, "data")
     noise_seed, first = _draw("output", output, seed, first_row, len(rows))
     request = partial(
-        pb.EncodeRequest, model=to.model, version=to.version, output=output_kind, seed=noise_seed, dtype=floats
+        pb.EncodeRequest,
+        model=to.model,
+        version=to.version,
+        output=output_kind,
+        seed=noise_seed,
+        dtype=floats,
+        fit=choice("fit", fit, SIZE_FITS),
     )
+    size = partial(size_of_data, rows, "data", fit)
 
     def requests(description: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.EncodeRequest]:
-        return _data_requests(request, rows, description, most_rows, noise_seed=noise_seed, first=first)
+        parts = split_data(rows, "data", description, request().ByteSize(), most_rows, fit=fit)
+        return _numbered(request, parts, noise_seed, first)
 
     def join(description: Model, replies: Sequence[pb.EncodeResponse]) -> Encoded:
         fingerprint, timing = one_pair(replies), total(replies)
-        shape = latent_shape(description, fingerprint)
+        shape = latent_shape(description, fingerprint, size(description))
         latent = join_floats("latent", [reply.latent for reply in replies], len(rows), dtype, shape)
         log_variance = None
         if output == "moments":
             moments = [reply.log_variance for reply in replies]
             log_variance = join_floats("log_variance", moments, len(rows), dtype, shape)
-        return Encoded(latent, log_variance, noise_seed, fingerprint, timing)
+        places = join_places(replies, len(rows), fit)
+        return Encoded(latent, log_variance, noise_seed, fingerprint, timing, places)
 
-    return PreparedCall(to, "Encode", requests, join)
+    return PreparedCall(to, "Encode", requests, size, join)
 
 
 def decode(
@@ -107,23 +127,25 @@ def decode(
     rows = as_rows(latent, "latent")
     request = partial(
         pb.DecodeRequest,
-        model=to.model,
-        version=to.version,
+        **to._asdict(),
         output=output_kind,
         fingerprint=pair,
         dtype=choice("dtype", dtype, _FLOAT_TYPES),
     )
 
+    size = partial(size_of_latents, rows)
+
     def requests(description: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.DecodeRequest]:
-        fitting = description.latent.fit(rows, "latent")
-        parts = split(fitting, "latent", description.limits, request().ByteSize(), most_rows)
+        fitting, weight = description.latent.fit(rows, "latent"), description.latent.weight(size(description))
+        parts = split(fitting, "latent", description.limits, request().ByteSize(), most_rows, weight=weight)
         return (request(latent=part) for _, part in parts)
 
     def join(description: Model, replies: Sequence[pb.DecodeResponse]) -> Decoded:
         answer_pair, timing = one_pair(replies), total(replies)
-        return Decoded(join_output(description, replies, output, dtype, len(rows)), answer_pair, timing)
+        joined = join_output(description, replies, output, dtype, rows=len(rows), size=size(description))
+        return Decoded(joined, answer_pair, timing)
 
-    return PreparedCall(to, "Decode", requests, join)
+    return PreparedCall(to, "Decode", requests, size, join)
 
 
 def sample(
@@ -133,6 +155,7 @@ def sample(
     first_row: int = 0,
     temperature: float | None = None,
     prior: str = "",
+    size: Size | None = None,
     output: DecodeOutput = "data",
     include_latent: bool = False,
     dtype: FloatType = "float32",
@@ -140,36 +163,34 @@ def sample(
     version: int = 0,
 ) -> PreparedCall[pb.SampleResponse, Sampled]:
     """Draws rows first_row to first_row + count - 1 of a seed from a prior and decodes them."""
-    to = as_route(model, version)
+    to, asked, noise_seed = as_route(model, version), parse_size(size), choose_seed(seed)
     rows = integer("count", count, ROW_LIMIT, minimum=1)
     first = integer("first_row", first_row, ROW_LIMIT - rows + 1)
-    noise_seed = choose_seed(seed)
+    size_of = partial(size_of_sample, asked)
     request = partial(
         pb.SampleRequest,
-        model=to.model,
-        version=to.version,
+        **to._asdict(),
         seed=noise_seed,
         temperature=None if temperature is None else positive("temperature", temperature, HIGHEST_TEMPERATURE),
         prior=text("prior", prior),
         output=choice("output", output, _DECODE_OUTPUTS),
         include_latent=bool(include_latent),
         dtype=choice("dtype", dtype, _FLOAT_TYPES),
+        size=size_message(asked),
     )
 
     def requests(description: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.SampleRequest]:
-        bounds = ranges(rows, lambda start: min(start + description.limits.call_rows, rows), most_rows)
+        bounds = bounds_of(rows, description, size_of(description), most_rows)
         return (request(count=stop - start, first_row=first + start) for start, stop in bounds)
 
     def join(description: Model, replies: Sequence[pb.SampleResponse]) -> Sampled:
-        fingerprint, timing = one_pair(replies), total(replies)
-        joined = join_output(description, replies, output, dtype, rows)
-        latent = None
-        if include_latent:
-            shape = latent_shape(description, fingerprint)
-            latent = join_floats("latent", [reply.latent for reply in replies], rows, dtype, shape)
-        return Sampled(joined, latent, noise_seed, first, fingerprint, timing)
+        fingerprint, row_size = one_pair(replies), size_of(description)
+        joined = join_output(description, replies, output, dtype, rows=rows, size=row_size)
+        latents, shape = [reply.latent for reply in replies], latent_shape(description, fingerprint, row_size)
+        latent = join_floats("latent", latents, rows, dtype, shape) if include_latent else None
+        return Sampled(joined, latent, noise_seed, first, fingerprint, total(replies))
 
-    return PreparedCall(to, "Sample", requests, join)
+    return PreparedCall(to, "Sample", requests, size_of, join)
 
 
 def reconstruct(
@@ -179,6 +200,7 @@ def reconstruct(
     seed: int | None = None,
     first_row: int = 0,
     output: DecodeOutput = "data",
+    fit: SizeFit = "exact",
     dtype: FloatType = "float32",
     model: str = "",
     version: int = 0,
@@ -196,21 +218,25 @@ def reconstruct(
         seed=noise_seed,
         output=choice("output", output, _DECODE_OUTPUTS),
         dtype=choice("dtype", dtype, _FLOAT_TYPES),
+        fit=choice("fit", fit, SIZE_FITS),
     )
+    size = partial(size_of_data, rows, "data", fit)
 
     def requests(description: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.ReconstructRequest]:
-        return _data_requests(request, rows, description, most_rows, noise_seed=noise_seed, first=first)
+        parts = split_data(rows, "data", description, request().ByteSize(), most_rows, fit=fit)
+        return _numbered(request, parts, noise_seed, first)
 
     def join(description: Model, replies: Sequence[pb.ReconstructResponse]) -> Reconstructed:
-        joined = join_output(description, replies, output, dtype, len(rows))
+        joined = join_output(description, replies, output, dtype, rows=len(rows), size=size(description))
         score = partial(_score, replies, rows=len(rows))
         squared_error = score("squared_error")
         if squared_error is None:
             raise CallError("INTERNAL", "the server's reply has no squared_error")
         nats = score("log_likelihood"), score("kl"), score("elbo")
-        return Reconstructed(joined, *nats, squared_error, noise_seed, one_pair(replies), total(replies))
+        places = join_places(replies, len(rows), fit)
+        return Reconstructed(joined, *nats, squared_error, noise_seed, one_pair(replies), total(replies), places)
 
-    return PreparedCall(to, "Reconstruct", requests, join)
+    return PreparedCall(to, "Reconstruct", requests, size, join)
 
 
 def _score(replies: Sequence[pb.ReconstructResponse], name: Score, *, rows: int) -> npt.NDArray[np.float32] | None:
@@ -219,17 +245,10 @@ def _score(replies: Sequence[pb.ReconstructResponse], name: Score, *, rows: int)
     return join_rows(name, parts, rows, "float32", ()).astype(np.float32, copy=False) if parts else None
 
 
-def _data_requests(
-    request: Callable[..., Request],
-    rows: CallerRows,
-    description: Model,
-    most_rows: MostRows,
-    *,
-    noise_seed: int | None,
-    first: int,
+def _numbered(
+    request: Callable[..., Request], parts: Iterator[tuple[int, DataPart]], noise_seed: int | None, first: int
 ) -> Iterator[Request]:
     """Returns the requests that carry parts of the rows; each has the number of its first row if noise is drawn."""
-    parts = split_data(rows, "data", description, request().ByteSize(), most_rows)
     return (request(**part, first_row=0 if noise_seed is None else first + offset) for offset, part in parts)
 
 

@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, cast
 from vaeserve.client.call import PreparedCall, Reply, Result
 from vaeserve.client.description import Model
 from vaeserve.client.failures import Patience, StreamFailure, passes
-from vaeserve.client.stream_messages import answer_of, call_of, part_bytes, request_of, take_calls
+from vaeserve.client.stream_messages import answer_of, call_of, part_bytes, take_calls
 from vaeserve.client.stride import Stride, rows_of
 from vaeserve.errors import InvalidInput, VaeError
 from vaeserve.rows.noise import ROW_LIMIT
@@ -62,6 +62,8 @@ class _BatchPart(NamedTuple, Generic[Reply, Result]):
     pending: _PendingBatch[Reply, Result]
     number: int
     call: pb.Call
+    rows: int
+    """What its rows count as."""
 
 
 class Conversation(Generic[Reply, Result]):
@@ -107,15 +109,18 @@ class Conversation(Generic[Reply, Result]):
             if self._stride is None or self._stride.model is not prepared.model:
                 self._stride = Stride(prepared.model, self._patience.timeout_seconds)
             requests = list(prepared.call.requests(prepared.model, self._stride.rows))
+            size = prepared.call.size(prepared.model)
         except InvalidInput as exc:
             pending.error, self.is_failed = exc, True
             return
         pending.join = partial(self._join, prepared.call, prepared.model)
         pending.parts = len(requests)
-        pending.size = sum(part_bytes(request, prepared.model) for request in requests)
+        data, weight = prepared.model.data.at(size), prepared.model.data.weight(size)
+        pending.size = sum(part_bytes(request, data) for request in requests)
         self._bytes += pending.size
         for number, request in enumerate(requests):
-            part = _BatchPart(pending, number, call_of(next(self._ids), request))
+            call = call_of(next(self._ids), request)
+            part = _BatchPart(pending, number, call, rows_of(request) * weight)
             self._parts[part.call.id] = part
             self._unsent.append(part.call)
 
@@ -130,9 +135,12 @@ class Conversation(Generic[Reply, Result]):
         most_rows = _PARTS_AHEAD * self._stride.in_time - on_their_way if self._stride else ROW_LIMIT
         if on_their_way and most_rows <= 0:
             return None
-        taken = take_calls(self._unsent, most_rows)
-        self._sent_rows += sum(rows_of(request_of(call)) for call in taken)
+        taken = take_calls(self._unsent, most_rows, self._rows_of)
+        self._sent_rows += sum(map(self._rows_of, taken))
         return pb.CallStreamRequest(calls=taken, any_order=True) if taken else None
+
+    def _rows_of(self, call: pb.Call) -> int:
+        return self._parts[call.id].rows  # a call that is not sent yet has no answer
 
     def receive(self, message: pb.CallStreamResponse) -> None:
         """Takes replies.
@@ -152,7 +160,7 @@ class Conversation(Generic[Reply, Result]):
                 self._settle(part)
                 self._patience.answered()
                 if self._stride is not None:
-                    self._stride.learn(request_of(part.call), answer)
+                    self._stride.learn(part.rows, answer)
             else:
                 failure = StreamFailure.of_reply(reply.error)
                 error = self._patience.error_of(failure)
@@ -167,7 +175,7 @@ class Conversation(Generic[Reply, Result]):
 
     def _settle(self, part: _BatchPart[Reply, Result]) -> None:
         del self._parts[part.call.id]
-        self._answered_rows += rows_of(request_of(part.call))
+        self._answered_rows += part.rows
 
     def resend(self) -> None:
         """Queues every call without an answer for a new stream."""

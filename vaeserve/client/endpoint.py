@@ -13,9 +13,10 @@ from vaeserve.client.description import Model, parse_model
 from vaeserve.client.failures import Patience, client_closed
 from vaeserve.client.options import ConnectionOptions
 from vaeserve.client.scalars import positive
-from vaeserve.client.stride import Stride
+from vaeserve.client.stride import Stride, rows_of
 from vaeserve.client.trace import trace_fields
 from vaeserve.errors import CallError, InvalidInput
+from vaeserve.package.sizes import PictureSize
 from vaeserve.v1 import vae_pb2 as pb
 
 _TIMEOUT_LIMIT_SECONDS = 1e9  # what gRPC can count
@@ -28,6 +29,12 @@ class CallPlan(NamedTuple):
     stride: Stride
     """Learns from every answer how many rows the next request may hold."""
     requests: Iterable[Message]
+    size: PictureSize | None = None
+    """Of the pictures, where sizes are free."""
+
+    def learn(self, request: Message, reply: Message) -> None:
+        """Notes how long an answered request ran."""
+        self.stride.learn(rows_of(request) * self.model.data.weight(self.size), reply)
 
 
 class Endpoint:
@@ -89,7 +96,7 @@ class Endpoint:
     def plan_for(self, model: Model, call: PreparedCall[Reply, Result], seconds: float) -> CallPlan:
         """Returns the plan for a model. Raises InvalidInput if the call does not fit it."""
         stride = Stride(model, seconds, self._parallel_parts)
-        return CallPlan(model, stride, call.requests(model, stride.rows))
+        return CallPlan(model, stride, call.requests(model, stride.rows), call.size(model))
 
     def remember(self, route: Route, reply: pb.GetModelResponse) -> Model:
         """Remembers the description of a model, and returns it."""

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypedDict
 
+from vaeserve.rows.size_fit import SizeFit
+
+Size = tuple[int, int]
+"""Height and width of a picture, in pixels."""
 EncodeOutput = Literal["mean", "sample", "moments"]
 ReconstructLatent = Literal["mean", "sample"]
 DecodeOutput = Literal["data", "expectation", "png"]
@@ -44,6 +48,7 @@ class EncodeOptions(ModelOptions, total=False):
     output: EncodeOutput
     seed: int | None
     first_row: int
+    fit: SizeFit
 
 
 class DecodeOptions(ModelOptions, total=False):
@@ -58,6 +63,7 @@ class DrawOptions(ModelOptions, total=False):
 
     temperature: float | None
     prior: str
+    size: Size | None
     output: DecodeOutput
     include_latent: bool
 
@@ -76,6 +82,7 @@ class ReconstructOptions(ModelOptions, total=False):
     seed: int | None
     first_row: int
     output: DecodeOutput
+    fit: SizeFit
 
 
 def refuse_unknown(method: str, options: Iterable[str], known: type) -> None:

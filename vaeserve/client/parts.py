@@ -1,15 +1,19 @@
 """Parts: a caller's rows, split so that each request fits the server's limits and its answer meets the deadline."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypedDict
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from vaeserve.client.caller_rows import Frame, as_frame, as_pictures, as_rows
 from vaeserve.client.description import Limits, Model
+from vaeserve.client.picture_sizes import size_of_data
 from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import PictureSize
+from vaeserve.rows.image_checks import check_image, takes_images
+from vaeserve.rows.size_fit import SizeFit
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -17,7 +21,10 @@ _PART_OVERHEAD = 128  # bytes; an upper bound for the tags, lengths, shape and r
 _IMAGE_OVERHEAD = 6  # bytes; an upper bound for an image's tag and length
 
 MostRows = Callable[[int], int]
-"""Returns how many of the remaining rows the next part may hold, according to the time that rows take."""
+"""Returns how many of the remaining rows the next part may hold, according to the time that rows take.
+
+Where sizes are free, both numbers count rows of the smallest size.
+"""
 
 
 class DataPart(TypedDict, total=False):
@@ -51,23 +58,32 @@ def as_data(values: npt.ArrayLike, field: str) -> CallerRows:
     return as_rows(values, field)
 
 
-def ranges(rows: int, fitting: Callable[[int], int], most_rows: MostRows) -> Iterator[tuple[int, int]]:
+def ranges(rows: int, fitting: Callable[[int], int], most_rows: MostRows, weight: int = 1) -> Iterator[tuple[int, int]]:
     """Yields where parts begin and end, one at a time, so that each answer can set the size of the next part.
 
     Args:
         rows: number of rows in all parts together.
         fitting: returns the last possible end of a part that begins at a row, within the server's limits.
         most_rows: how many rows the time allows.
+        weight: how many rows each counts as.
     """
     start = 0
     while start < rows:
-        stop = min(fitting(start), start + most_rows(rows - start))
+        in_time = most_rows((rows - start) * weight) // weight
+        stop = min(fitting(start), start + max(1, in_time))
         yield start, stop
         start = stop
 
 
+def bounds_of(rows: int, model: Model, size: PictureSize | None, most_rows: MostRows) -> Iterator[tuple[int, int]]:
+    """Yields where parts of rows begin and end that are sampled, and so take no bytes of a request."""
+    weight = model.data.weight(size)
+    step = _call_rows(model.limits, weight)
+    return ranges(rows, lambda start: min(start + step, rows), most_rows, weight)
+
+
 def split_data(
-    rows: CallerRows, field: str, model: Model, bare_bytes: int, most_rows: MostRows
+    rows: CallerRows, field: str, model: Model, bare_bytes: int, most_rows: MostRows, *, fit: SizeFit = "exact"
 ) -> Iterator[tuple[int, DataPart]]:
     """Returns the parts of rows of data, each with its offset.
 
@@ -77,43 +93,57 @@ def split_data(
         model: the model, with the server's limits.
         bare_bytes: size of a request without rows, in bytes.
         most_rows: how many rows the time allows.
+        fit: how images are brought to a size that the model takes, if it takes many.
 
     Raises:
         InvalidInput: a row does not fit the model, or is too large for a request.
     """
+    size = size_of_data(rows, field, fit, model)
     if isinstance(rows, list):
-        return _split_images(rows, field, model, bare_bytes, most_rows)
+        return _split_images(_CallerImages(rows, field, fit, size), model, bare_bytes, most_rows)
     numbers = rows.rows(model.data.columns) if isinstance(rows, Frame) else rows
-    parts = split(model.data.fit(numbers, field), field, model.limits, bare_bytes, most_rows)
+    fitting, weight = model.data.fit(numbers, field), model.data.weight(size)
+    parts = split(fitting, field, model.limits, bare_bytes, most_rows, weight=weight)
     return ((offset, {"data": part}) for offset, part in parts)
 
 
 def split(
-    rows: Array, field: str, limits: Limits, bare_bytes: int, most_rows: MostRows
+    rows: Array, field: str, limits: Limits, bare_bytes: int, most_rows: MostRows, *, weight: int = 1
 ) -> Iterator[tuple[int, pb.Tensor]]:
-    """Returns the parts of an array, each with its offset, as `split_data` does."""
+    """Returns the parts of an array, each with its offset, as `split_data` does. Each row counts as `weight` rows."""
     row_bytes = rows[0].nbytes
-    step = min(limits.call_rows, _room(limits, bare_bytes) // row_bytes)
+    step = min(_call_rows(limits, weight), _room(limits, bare_bytes) // row_bytes)
     if step < 1:
         raise InvalidInput(
             field, f"takes {row_bytes} bytes per row; the server's limit on a request is {limits.request_bytes}"
         )
-    bounds = ranges(len(rows), lambda start: min(start + step, len(rows)), most_rows)
+    bounds = ranges(len(rows), lambda start: min(start + step, len(rows)), most_rows, weight)
     return ((start, to_message(rows[start:stop])) for start, stop in bounds)
 
 
+class _CallerImages(NamedTuple):
+    """A caller's images."""
+
+    files: list[bytes]
+    field: str
+    """What to call them in an error."""
+    fit: SizeFit
+    size: PictureSize | None
+    """That all come to, where sizes are free."""
+
+
 def _split_images(
-    images: Sequence[bytes], field: str, model: Model, bare_bytes: int, most_rows: MostRows
+    images: _CallerImages, model: Model, bare_bytes: int, most_rows: MostRows
 ) -> Iterator[tuple[int, DataPart]]:
     """Returns parts of as many images as fit. The header of every image is checked before any of them is sent."""
-    from vaeserve.rows.image_checks import check_image, takes_images
-
+    files, field, fit, size = images
     if not takes_images(model.data):
-        shape = list(model.data.shape)
+        shape = list(model.data.axes)
         raise InvalidInput(field, f"is images, the model takes arrays: {model.data.kind} rows of shape {shape}")
-    room, limits = _room(model.limits, bare_bytes), model.limits
-    for row, image in enumerate(images):
-        check_image(image, f"{field}[{row}]", model.data)
+    room, limits, weight = _room(model.limits, bare_bytes), model.limits, model.data.weight(size)
+    call_rows = _call_rows(limits, weight)
+    for row, image in enumerate(files):
+        check_image(image, f"{field}[{row}]", model.data, fit, size)
         if len(image) + _IMAGE_OVERHEAD > room:
             raise InvalidInput(
                 f"{field}[{row}]",
@@ -121,16 +151,21 @@ def _split_images(
             )
 
     def fitting(start: int) -> int:
-        stop, size = start, 0
-        while stop < min(len(images), start + limits.call_rows):
-            size += len(images[stop]) + _IMAGE_OVERHEAD
-            if size > room:
+        stop, taken = start, 0
+        while stop < min(len(files), start + call_rows):
+            taken += len(files[stop]) + _IMAGE_OVERHEAD
+            if taken > room:
                 break
             stop += 1
         return stop
 
-    bounds = ranges(len(images), fitting, most_rows)
-    return ((start, {"images": pb.EncodedImages(images=images[start:stop])}) for start, stop in bounds)
+    bounds = ranges(len(files), fitting, most_rows, weight)
+    return ((start, {"images": pb.EncodedImages(images=files[start:stop])}) for start, stop in bounds)
+
+
+def _call_rows(limits: Limits, weight: int) -> int:
+    """Returns how many rows a call takes; one in any case, which the server refuses if it is too large."""
+    return max(1, limits.call_rows // weight)
 
 
 def _room(limits: Limits, bare_bytes: int) -> int:

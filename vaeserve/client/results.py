@@ -10,6 +10,8 @@ from vaeserve.client.description import Model
 from vaeserve.client.options import DecodeOutput, FloatType
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import PictureSize
+from vaeserve.rows.size_fit import PicturePlace
 from vaeserve.rows.tensors import DATA_TYPES, to_array
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -41,6 +43,8 @@ class Encoded(NamedTuple):
     """Seed of the draw for "sample", else None."""
     fingerprint: str
     timing: Timing
+    places: tuple[PicturePlace, ...] = ()
+    """Where each image lies in its row, for the fits "crop" and "pad"; else empty."""
 
 
 class Decoded(NamedTuple):
@@ -70,7 +74,7 @@ class Reconstructed(NamedTuple):
     log_likelihood: npt.NDArray[np.float32] | None
     """Log-likelihood of the data given its latent, in nats; None if the model has no likelihood graph."""
     kl: npt.NDArray[np.float32] | None
-    """KL divergence of the posterior from N(0, I), in nats; None if the model has no posterior."""
+    """KL divergence of the posterior from N(0, I), in nats; None if the model has no posterior, or no prior."""
     elbo: npt.NDArray[np.float32] | None
     """log_likelihood - kl; for "sample" an unbiased estimate from one draw. None if either is None."""
     squared_error: npt.NDArray[np.float32]
@@ -79,6 +83,8 @@ class Reconstructed(NamedTuple):
     """Seed of the draw for "sample", else None."""
     fingerprint: str
     timing: Timing
+    places: tuple[PicturePlace, ...] = ()
+    """As of `Encoded`."""
 
 
 class FromPair(Protocol):
@@ -161,7 +167,9 @@ def join_output(
     replies: Sequence[pb.DecodeResponse] | Sequence[pb.SampleResponse] | Sequence[pb.ReconstructResponse],
     output: DecodeOutput,
     floats: FloatType,
+    *,
     rows: int,
+    size: PictureSize | None,
 ) -> OutputRows:
     """Returns the decoded rows. If a pair other than the described one answered, any shape is accepted.
 
@@ -171,16 +179,16 @@ def join_output(
     if output == "png":
         return _join_images([reply.images for reply in replies], rows)
     is_same_pair = one_pair(replies) == model.fingerprint
-    shape = model.data.shape if is_same_pair and model.data.sizes is None else None
+    shape = model.data.at(size).shape if is_same_pair else None
     if output == "expectation":
         return join_rows(output, [reply.expectation for reply in replies], rows, floats, shape)
     dtype = (floats if model.data.dtype == "float32" else model.data.dtype) if is_same_pair else None
     return join_rows(output, [reply.data for reply in replies], rows, dtype, shape)
 
 
-def latent_shape(model: Model, fingerprint: str) -> tuple[int, ...] | None:
-    """Returns the shape that a row's latent must have; None if another pair answered, or sizes are free."""
-    return model.latent.shape if fingerprint == model.fingerprint and model.data.sizes is None else None
+def latent_shape(model: Model, fingerprint: str, size: PictureSize | None) -> tuple[int, ...] | None:
+    """Returns the shape that a row's latent must have, of pictures of a size; None if another pair answered."""
+    return model.latent.at(size).shape if fingerprint == model.fingerprint else None
 
 
 def _join_images(parts: Sequence[pb.EncodedImages], rows: int) -> OutputRows:

@@ -15,6 +15,8 @@ from vaeserve.errors import CallError
 from vaeserve.rows.noise import ROW_LIMIT
 from vaeserve.v1 import vae_pb2 as pb
 
+_UNLIMITED = 2**128  # rows: more than have numbers, even if each counts as many
+
 
 class Samples:
     """The rows of a SampleStream that are still to come.
@@ -53,7 +55,7 @@ class Samples:
 
     def request(self, model: Model) -> pb.SampleStreamRequest:
         """Returns the request for the remaining rows."""
-        unlimited = model.model_copy(update={"limits": model.limits.model_copy(update={"call_rows": ROW_LIMIT})})
+        unlimited = model.model_copy(update={"limits": model.limits.model_copy(update={"call_rows": _UNLIMITED})})
         (request,) = self._sample(self._left, first_row=self._next).requests(unlimited)
         return pb.SampleStreamRequest(request=cast(pb.SampleRequest, request), message_rows=self._message_rows)
 

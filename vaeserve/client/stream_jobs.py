@@ -19,6 +19,7 @@ from vaeserve.client.options import (
 from vaeserve.client.results import Decoded, Encoded, Reconstructed
 from vaeserve.client.scalars import integer
 from vaeserve.rows.noise import ROW_LIMIT
+from vaeserve.rows.size_fit import SizeFit
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -31,11 +32,16 @@ class StreamJob(NamedTuple, Generic[Reply, Result]):
 
 
 def encode_job(
-    *, output: EncodeOutput = "mean", seed: int | None = None, first_row: int = 0, **options: Unpack[ModelOptions]
+    *,
+    output: EncodeOutput = "mean",
+    seed: int | None = None,
+    first_row: int = 0,
+    fit: SizeFit = "exact",
+    **options: Unpack[ModelOptions],
 ) -> StreamJob[pb.EncodeResponse, Encoded]:
     """Encodes batches."""
     refuse_unknown("encode_stream", options, ModelOptions)
-    encode = partial(calls.encode, output=output, **options)
+    encode = partial(calls.encode, output=output, fit=fit, **options)
     return _counting(encode, seed, first_row, is_drawn=output == "sample")
 
 
@@ -52,11 +58,12 @@ def reconstruct_job(
     seed: int | None = None,
     first_row: int = 0,
     output: DecodeOutput = "data",
+    fit: SizeFit = "exact",
     **options: Unpack[ModelOptions],
 ) -> StreamJob[pb.ReconstructResponse, Reconstructed]:
     """Reconstructs batches."""
     refuse_unknown("reconstruct_stream", options, ModelOptions)
-    reconstruct = partial(calls.reconstruct, latent=latent, output=output, **options)
+    reconstruct = partial(calls.reconstruct, latent=latent, output=output, fit=fit, **options)
     return _counting(reconstruct, seed, first_row, is_drawn=latent == "sample")
 
 

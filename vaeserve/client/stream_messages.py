@@ -1,15 +1,15 @@
 """Messages of a CallStream: which calls share a message, and which field of the oneof holds a call."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from vaeserve.client.description import Model
 from vaeserve.client.stride import rows_of
 from vaeserve.client.trace import trace_fields
+from vaeserve.package.row_spec import RowSpec
 from vaeserve.rows.noise import ROW_LIMIT
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -42,19 +42,27 @@ def answer_of(reply: pb.Reply) -> Message | None:
     return None if field is None or field == "error" else cast(Message, getattr(reply, field))
 
 
-def part_bytes(request: Message, model: Model) -> int:
-    """Returns about how many bytes a request and the rows of its reply take."""
-    rows = 0 if isinstance(request, pb.EncodeRequest) else rows_of(request)
-    return request.ByteSize() + model.data.bytes_of(rows, "float32")
+def part_bytes(request: Message, data: RowSpec) -> int:
+    """Returns about how many bytes a request and the rows of its reply take. `data` is what one row of data is."""
+    if isinstance(request, pb.EncodeRequest):
+        return request.ByteSize()
+    return request.ByteSize() + data.bytes_of(rows_of(request), "float32")
 
 
-def take_calls(unsent: deque[pb.Call], most_rows: int = ROW_LIMIT) -> list[pb.Call]:
+def rows_of_call(call: pb.Call) -> int:
+    """Returns how many rows a call holds."""
+    return rows_of(request_of(call))
+
+
+def take_calls(
+    unsent: deque[pb.Call], most_rows: int = ROW_LIMIT, count_rows: Callable[[pb.Call], int] = rows_of_call
+) -> list[pb.Call]:
     """Takes the next calls that fit one message and have few enough rows; at least one call."""
     taken: list[pb.Call] = []
     size = rows = 0
     while unsent:
         size += unsent[0].ByteSize()
-        rows += rows_of(request_of(unsent[0]))
+        rows += count_rows(unsent[0])
         if taken and (size > MESSAGE_BYTES or rows > most_rows):
             break
         taken.append(unsent.popleft())

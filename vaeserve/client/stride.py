@@ -29,20 +29,25 @@ class Stride:
 
     @property
     def in_time(self) -> int:
-        """Number of rows that the server answers well within the deadline, at least 1."""
+        """Number of rows, of the smallest size, that the server answers well within the deadline; at least 1."""
         if not self._row_seconds:
             return ROW_LIMIT
         return max(1, int(min(ROW_LIMIT, self._budget_seconds / self._row_seconds)))
 
     def rows(self, left: int) -> int:
-        """Returns how many of the remaining rows the next part may hold, at least 1."""
+        """Returns how many of the remaining rows the next part may hold, at least 1; all of the smallest size."""
         return left if left <= self.in_time else max(1, self.in_time // self._parallel)
 
-    def learn(self, request: Message, reply: Message) -> None:
-        """Notes how long the rows of an answered request ran, in batches that they shared with other callers."""
+    def learn(self, rows: int, reply: Message) -> None:
+        """Notes how long the rows of a request ran, in batches that they shared with other callers.
+
+        Args:
+            rows: their number; where sizes are free, what they count as.
+            reply: to the request.
+        """
         microseconds = cast(Costed, reply).timing.running_microseconds
         if microseconds:
-            self._row_seconds = microseconds / 1e6 / rows_of(request)
+            self._row_seconds = microseconds / 1e6 / rows
 
 
 def rows_of(request: Message) -> int:

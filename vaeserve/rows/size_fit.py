@@ -30,9 +30,7 @@ def fitted_size(size: PictureSize, sizes: PictureSizes, fit: SizeFit) -> Picture
     """
     if fit == "exact":
         if not sizes.takes(size):
-            raise ValueError(
-                f"is {size} pixels, height and width must be {sizes.rule}: fit crop or pad brings it there"
-            )
+            raise ValueError(f"is {size} pixels, height and width must be {sizes.rule} (fit crop or pad makes it so)")
         return size
     if fit == "crop":
         fitted = PictureSize(*(min(side - side % sizes.multiple, sizes.maximum) for side in size))
