@@ -110,13 +110,15 @@ def _open(content: bytes, graph: Graph, placement: Placement) -> "onnxruntime.In
         options.enable_mem_pattern = False  # a plan of memory would be kept for every size that ever came
     try:
         # ONNX Runtime's own fallback would print to stdout and go on without the provider, now or in a later run.
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             content, options, providers=provider_options(placement.provider), enable_fallback=0
         )
     except Exception as exc:  # as in run()
         if placement.provider == "cuda":
             raise StartupError(f"ONNX Runtime cannot open {file} on CUDA: {str(exc).splitlines()[0]}") from exc
         raise PackageError(f"{file}: ONNX Runtime cannot load it: {str(exc).splitlines()[0]}") from exc
+    session._model_bytes = None  # the file, as large as its weights, which it keeps for that fallback
+    return session
 
 
 def _check_signature(session: "onnxruntime.InferenceSession", graph: Graph) -> None:

@@ -12,7 +12,7 @@ from serving.engine.providers import Placement, Provider, ProviderChoice, provid
 from serving.engine.rows import DataRows, LatentRows
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
-from serving.machine.memory import available_bytes
+from serving.machine.memory import available_bytes, give_back
 from serving.models.exactness import Exactness
 from serving.models.execution import Execution, TuningPlace, decide
 from serving.models.measuring import RunRows
@@ -89,6 +89,7 @@ def load(
         del proof
         graphs.close()  # with what ONNX Runtime took for the larger batch
     proof.give_back_memory()
+    give_back()  # opening graphs took twice their weights for a moment
     execution = execution._replace(batch_rows=rows)
     memory = None if manifest.data.sizes is None else _memory(proof, graphs.provider, execution, settings)
     return ProvedModel(manifest, proof.engine, graphs.provider, exactness, execution, row_seconds, memory)

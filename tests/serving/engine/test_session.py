@@ -1,5 +1,6 @@
 """Sessions of the tiny package's graphs."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,12 @@ def test_refuses_bytes_that_are_no_graph(package: ModelPackage) -> None:
         Session(b"no graph", graph, Placement("cpu"))
     with pytest.raises(PackageError, match=r"encoder\.onnx: ONNX Runtime cannot load it"):
         Session(b"", graph, Placement("cpu"))
+
+
+def test_a_session_does_not_keep_the_file(package: ModelPackage) -> None:
+    graph = package.manifest.graphs.decoder
+    content = package.read(graph)
+    before = sys.getrefcount(content)
+    session = Session(content, graph, Placement("cpu"))
+    assert sys.getrefcount(content) == before
+    assert session.run({"latent": np.zeros((1, 3), np.float32)}, ["data"])[0].shape == (1, 4, 4, 1)
