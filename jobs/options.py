@@ -61,6 +61,8 @@ def _add_computing(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the job: new, or to go on with"
     )
+    if verb in ("encode", "reconstruct"):
+        _add_buckets(parser)
     _add_engine(parser)
     _add_answers(parser, verb)
     _add_files(parser)
@@ -85,6 +87,37 @@ def _add_source(parser: argparse.ArgumentParser, verb: str) -> None:
     )
     parser.add_argument(
         "--keep", type=_names, default=(), metavar="A,B", help="columns of a table to write beside the answers"
+    )
+
+
+def _add_buckets(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("pictures of many sizes, for a model that takes many")
+    group.add_argument(
+        "--buckets",
+        metavar="auto|WxH,...",
+        help="sizes that pictures are cropped to, each to the nearest aspect ratio, for example 512x512,448x576, width "
+        "first; default auto: many aspect ratios of one area",
+    )
+    group.add_argument(
+        "--area", metavar="WxH", help="no automatic bucket has more pixels; default: the model's default size"
+    )
+    group.add_argument(
+        "--bucket-step",
+        type=int,
+        metavar="PIXELS",
+        help="both sides of automatic buckets are multiples of it; default 64, less where the area is below 512x512",
+    )
+    for name, half in (("minimum", "half"), ("maximum", "twice")):
+        group.add_argument(
+            f"--bucket-{name}",
+            type=int,
+            metavar="PIXELS",
+            help=f"{name} side of automatic buckets; default: {half} the side of a square one",
+        )
+    group.add_argument(
+        "--small",
+        choices=("enlarge", "refuse"),
+        help="what becomes of a picture that is smaller than its bucket; default enlarge; refuse: it has an error",
     )
 
 

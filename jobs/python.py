@@ -49,7 +49,18 @@ class SourceOptions(JobOptions, total=False):
     keep: Sequence[str]
 
 
-class EncodeJobOptions(SourceOptions, total=False):
+class PictureOptions(SourceOptions, total=False):
+    """What jobs that read pictures take."""
+
+    buckets: str | Sequence[str]
+    area: str
+    bucket_step: int
+    bucket_minimum: int
+    bucket_maximum: int
+    small: str
+
+
+class EncodeJobOptions(PictureOptions, total=False):
     """What jobs that encode take."""
 
     flip: bool
@@ -102,7 +113,7 @@ def reconstruct(
     *,
     latent: str | None = None,
     seed: int | None = None,
-    **options: Unpack[SourceOptions],
+    **options: Unpack[PictureOptions],
 ) -> Summary:
     """Scores how usual every row of a source is for the model. See `encode`.
 
@@ -151,11 +162,14 @@ _SOURCE_OPTIONS = get_type_hints(SourceOptions).keys()
 _OPTIONS: dict[JobVerb, Set[str]] = {
     "encode": get_type_hints(EncodeJobOptions).keys(),
     "decode": _SOURCE_OPTIONS,
-    "reconstruct": _SOURCE_OPTIONS,
+    "reconstruct": get_type_hints(PictureOptions).keys(),
     "sample": get_type_hints(JobOptions).keys(),
 }
 _OF_PACKAGE, _OF_SERVER = ("provider", "threads"), ("model", "version", "connection")
-_OF_REQUEST = ("flip", "format", "lists", "dtype", "partition_rows", "batch_rows", "threads", "columns", "keep")
+_OF_REQUEST = (
+    *("flip", "format", "lists", "dtype", "partition_rows", "batch_rows", "threads", "columns", "keep"),
+    *("buckets", "area", "bucket_step", "bucket_minimum", "bucket_maximum", "small"),
+)
 
 
 def _run(
@@ -173,6 +187,8 @@ def _run(
     if not all(isinstance(address, str | Path) for address in addresses):
         raise InvalidInput("source", "must be a path or URL, or a list of them; `Client` and `Local` take arrays")
     listed = {name: options[name] for name in _OF_REQUEST if name in options}
+    if isinstance(listed.get("buckets"), Sequence) and not isinstance(listed["buckets"], str):
+        listed["buckets"] = ",".join(listed["buckets"])
     request = JobRequest.parse(verb=verb, addresses=tuple(map(str, addresses)), **asked, **listed)
     shard = options.get("shard")
     how = HowToRun.parse(

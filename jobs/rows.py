@@ -7,6 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import PictureSize
+
+
+class SizedRows(NamedTuple):
+    """Consecutive rows of a file whose pictures have one size."""
+
+    rows: int
+    """How many."""
+    size: PictureSize | None
+    """As they lie in the file, upright; None: not known, because the picture cannot be read."""
 
 
 class SourceFile(NamedTuple):
@@ -19,6 +29,8 @@ class SourceFile(NamedTuple):
     rows: int
     stamp: str = ""
     """What changes when the file changes, cheap to ask for. Empty: not known; the content is hashed instead."""
+    sizes: tuple[SizedRows, ...] = ()
+    """Of all rows in order, where pictures may have many sizes. Empty: all rows of the model have one shape."""
 
 
 class Span(NamedTuple):
@@ -50,6 +62,8 @@ class Chunk(NamedTuple):
     """For each row its number in that file; 0 for pictures."""
     columns: Mapping[str, Any]
     """Columns of the source that travel along: Arrow arrays, [rows] each."""
+    crops: Mapping[str, npt.NDArray[np.int64]] = {}
+    """How pictures of many sizes were brought to one, [rows, 2] each; see `chunks.CROP_COLUMNS`."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -76,10 +90,15 @@ class RowSource(Protocol):
         """
         ...
 
-    def read(self, spans: Sequence[Span], chunk_rows: int) -> Iterator[Chunk]:
+    def read(self, spans: Sequence[Span], chunk_rows: int, size: PictureSize | None = None) -> Iterator[Chunk]:
         """Yields the rows of spans, in chunks of so many rows; only the last may be shorter.
 
         Spans that follow each other in a file are cheap to read in order, in this call and the next.
+
+        Args:
+            spans: which rows.
+            chunk_rows: rows of a chunk.
+            size: that the rows are to have, where pictures may have many sizes. Pictures are cropped to it.
 
         Raises:
             InvalidInput: named by the path; a file of rows has changed since it was planned, or cannot be read.

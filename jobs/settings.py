@@ -1,11 +1,13 @@
 """What is asked of a job: all that decides the bytes of its files."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from vaeserve.package.contents import LatentScaling
 from vaeserve.package.data_spec import DataSpec, RowAxes
 from vaeserve.package.row_spec import LatentSpec
+from vaeserve.package.sizes import PictureSize
 from vaeserve.records import Record
 from vaeserve.rows.noise import HIGHEST_TEMPERATURE
 
@@ -20,6 +22,10 @@ Seed = Annotated[int, Field(ge=0, lt=2**64)]
 Count = Annotated[int, Field(ge=1, lt=2**62)]
 Temperature = Annotated[float, Field(gt=0, le=HIGHEST_TEMPERATURE)]
 Dtype = Literal["float32", "float16"]
+Side = Annotated[int, Field(ge=1, le=65_536)]
+"""Of a picture, in pixels."""
+Sizes = tuple[PictureSize, ...]
+Small = Literal["enlarge", "refuse"]
 
 OUTPUTS: dict[JobVerb, tuple[str, ...]] = {
     "encode": ("mean", "sample", "moments"),
@@ -46,6 +52,14 @@ class ModelFacts(Record):
     """What runs the graphs: "cpu" or "cuda". Another one may give other bits."""
     is_exact: bool | None
     """Whether a row's bits are the same in every batch; None: not known."""
+    scaling: LatentScaling | None = None
+    """How latents relate to those of the pair's networks; None: they are the same."""
+
+    def at(self, size: PictureSize | None) -> Self:
+        """Returns what is known of rows of one size; None: the size is not free."""
+        if size is None:
+            return self
+        return self.model_copy(update={"data": self.data.at(size), "latent_shape": self.latent.at(size).axes})
 
     @property
     def latent(self) -> LatentSpec:
@@ -53,7 +67,24 @@ class ModelFacts(Record):
         return LatentSpec(self.latent_shape, self.data.sizes)
 
 
-class JobSettings(Record):
+class Bucketing(Record):
+    """How pictures of many sizes are brought to a few, where the model takes many. None: not asked, or not needed."""
+
+    buckets: Literal["auto"] | Sizes | None = None
+    """Sizes that pictures are cropped to; "auto": as the next four options say; None: pictures are not cropped."""
+    area: PictureSize | None = None
+    """No automatic bucket has more pixels."""
+    bucket_step: Side | None = None
+    """Both sides of an automatic bucket are multiples of it."""
+    bucket_minimum: Side | None = None
+    """Minimum side of an automatic bucket."""
+    bucket_maximum: Side | None = None
+    """Maximum side of an automatic bucket."""
+    small: Small | None = None
+    """What becomes of a picture that is smaller than its bucket."""
+
+
+class JobSettings(Bucketing):
     """What a job does with its rows, and how it writes them. A rerun must ask for the same."""
 
     verb: JobVerb
@@ -77,9 +108,13 @@ class JobSettings(Record):
     """Whether the mirror image of each picture is encoded too."""
     partition_rows: Rows
     batch_rows: BatchRows
-    """Rows that run together; out of memory they are halved."""
+    """Rows that run together, of the smallest size; out of memory they are halved."""
     threads: Threads
     """Threads of one batch, where the job itself runs the graphs."""
+
+    def batch_at(self, model: ModelFacts, size: PictureSize | None) -> int:
+        """Returns how many rows of a size run together."""
+        return max(1, self.batch_rows // model.data.weight(size))
 
     @property
     def is_drawn(self) -> bool:

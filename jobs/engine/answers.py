@@ -8,6 +8,7 @@ import numpy as np
 from jobs.settings import JobSettings, ModelFacts
 from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import Axes, PictureSize
 
 LATENT, LOG_VARIANCE, OUTPUT = "latent", "log_variance", "output"
 FLIP = "_flip"
@@ -24,22 +25,23 @@ class Work(NamedTuple):
 
     first_row: int
     """Address of the first."""
-    size: int
-    """Number of rows."""
+    row_count: int
     rows: Array | None
-    """[size, *shape]; None: they are drawn from a prior."""
+    """[row_count, *shape]; None: they are drawn from a prior."""
+    size: PictureSize | None = None
+    """Of the pictures, where it is free."""
 
     def part(self, start: int, stop: int) -> "Work":
         """Returns rows start to stop - 1."""
         rows = None if self.rows is None else self.rows[start:stop]
-        return Work(self.first_row + start, stop - start, rows)
+        return Work(self.first_row + start, stop - start, rows, self.size)
 
 
 class Answers(NamedTuple):
     """What became of rows."""
 
     columns: Mapping[str, Array]
-    """[size, ...] by name. A row that has an error holds anything."""
+    """[rows, ...] by name. A row that has an error holds anything."""
     errors: Mapping[int, str]
     """What went wrong with a row, by its place."""
 
@@ -61,21 +63,43 @@ class Computer(Protocol):
 
 
 def written_columns(settings: JobSettings, model: ModelFacts) -> dict[str, AnswerType]:
-    """Returns the type of every answer that is written, by name, in order: with those of mirror images."""
-    columns = answer_columns(settings, model)
-    return columns | {f"{name}{FLIP}": kind for name, kind in columns.items()} if settings.flip else columns
+    """Returns the type of every answer that is written, by name, in order: with those of mirror images.
+
+    Args:
+        settings: the job's.
+        model: of rows of one size.
+    """
+    return {name: (dtype, _lengths(axes)) for name, (dtype, axes) in written_axes(settings, model).items()}
 
 
 def answer_columns(settings: JobSettings, model: ModelFacts) -> dict[str, AnswerType]:
-    """Returns the type of every answer to a row, by name, in order."""
+    """Returns the type of every answer to a row of one size, by name, in order."""
+    return {name: (dtype, _lengths(axes)) for name, (dtype, axes) in _answer_axes(settings, model).items()}
+
+
+def written_axes(settings: JobSettings, model: ModelFacts) -> dict[str, tuple[str, Axes]]:
+    """Returns what `written_columns` does, with names in place of lengths where the size is free."""
+    axes = _answer_axes(settings, model)
+    return axes | {f"{name}{FLIP}": kind for name, kind in axes.items()} if settings.flip else axes
+
+
+def _lengths(axes: Axes) -> tuple[int, ...]:
+    """Returns the axes of rows of one size."""
+    lengths = tuple(axis for axis in axes if isinstance(axis, int))
+    if len(lengths) != len(axes):
+        raise AssertionError(f"rows of free axes {axes}, where those of one size were expected. This is a bug.")
+    return lengths
+
+
+def _answer_axes(settings: JobSettings, model: ModelFacts) -> dict[str, tuple[str, Axes]]:
     if settings.verb == "encode":
         names = (LATENT, LOG_VARIANCE) if settings.output == "moments" else (LATENT,)
-        return dict.fromkeys(names, ("float32", model.latent.shape))
+        return dict.fromkeys(names, ("float32", model.latent.axes))
     if settings.verb == "reconstruct":
         has_kl, has_likelihood = model.posterior == "gaussian", model.has_likelihood
         there_are = (has_likelihood, has_kl, has_likelihood and has_kl, True)
         return {name: ("float32", ()) for name, there_is in zip(SCORES, there_are, strict=True) if there_is}
-    return {OUTPUT: (model.data.dtype if settings.output == "data" else "float32", model.data.shape)}
+    return {OUTPUT: (model.data.dtype if settings.output == "data" else "float32", model.data.axes)}
 
 
 def blank_columns(columns: Mapping[str, AnswerType], rows: int) -> dict[str, Array]:

@@ -62,7 +62,8 @@ def plan_engine(choice: EngineChoice, verb: JobVerb, threads: int, batch_rows: i
         model = client.get_model(choice.model, choice.model_version)
         scored = None
         if verb == "reconstruct":  # a service does not tell whether it has a likelihood graph
-            scored = client.reconstruct(model.data.blank(1), model=model.name, version=model.version).log_likelihood
+            row = model.data.smallest.blank(1)
+            scored = client.reconstruct(row, model=model.name, version=model.version).log_likelihood
         return Planned(facts_of(model, has_likelihood=scored is not None), batch_rows or DEFAULT_BATCH_ROWS)
 
 

@@ -33,6 +33,7 @@ from serving.models.loading import ProvedModel, load
 from serving.settings import settings_of
 from vaeserve.errors import NonFiniteOutput
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import PictureSize
 from vaeserve.rows.noise import RowRange
 from vaeserve.slices import Slices
 
@@ -50,7 +51,8 @@ class PackageComputer:
     def __init__(self, opened: "OpenPackage", settings: JobSettings) -> None:
         self._engine, self._model, self._settings = opened.proved.engine, opened.facts, settings
         self._output: OutputKind = "expectation" if settings.output == "expectation" else "data"
-        self._slices = Slices(opened.proved.execution.batch_rows)
+        self._slices: dict[PictureSize | None, Slices] = {}
+        self._batch_rows = opened.proved.execution.batch_rows
 
     def answers(self, work: Iterable[Work]) -> Iterator[Answers]:
         """Yields the answers to each piece of work, in batches that begin with the piece.
@@ -60,10 +62,15 @@ class PackageComputer:
             EngineFailure: a graph could not be run.
         """
         for piece in work:
-            yield joined([*self._slices.run(partial(self._compute_slice, piece), piece.size)])
+            slices = self._slices.setdefault(piece.size, Slices(self._rows_at(piece.size)))
+            yield joined([*slices.run(partial(self._compute_slice, piece), piece.row_count)])
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _rows_at(self, size: PictureSize | None) -> int:
+        """Returns how many rows of a size run together."""
+        return max(1, self._batch_rows // self._model.data.weight(size))
 
     def _compute_slice(self, piece: Work, part: slice) -> Answers:
         return self._compute(piece.part(part.start, part.stop))
@@ -73,8 +80,8 @@ class PackageComputer:
         (result,) = self._run([self._call(work)])
         if not isinstance(result, NonFiniteOutput):
             return Answers(_named(result), {})
-        results = self._run([self._call(work.part(row, row + 1)) for row in range(work.size)])
-        columns = blank_columns(answer_columns(self._settings, self._model), work.size)
+        results = self._run([self._call(work.part(row, row + 1)) for row in range(work.row_count)])
+        columns = blank_columns(answer_columns(self._settings, self._model.at(work.size)), work.row_count)
         errors = {}
         for row, result in enumerate(results):
             if isinstance(result, NonFiniteOutput):
@@ -91,16 +98,16 @@ class PackageComputer:
         return engine.reconstruct(calls) if verb == "reconstruct" else engine.decode(calls)
 
     def _call(self, work: Work) -> "DataRows | LatentRows | PriorRows":
-        settings = self._settings
-        addresses = RowRange(settings.seed or 0, work.first_row, work.size)
+        settings, size = self._settings, work.size
+        addresses = RowRange(settings.seed or 0, work.first_row, work.row_count)
         noise = addresses if settings.is_drawn else None
         if work.rows is None:
-            return PriorRows(addresses, settings.temperature or 1.0, self._output, prior=settings.prior)
+            return PriorRows(addresses, settings.temperature or 1.0, self._output, prior=settings.prior, size=size)
         if settings.verb == "encode":
-            return DataRows(work.rows, settings.output == "moments", noise)
+            return DataRows(work.rows, settings.output == "moments", noise, size)
         if settings.verb == "reconstruct":
-            return ReconstructRows(work.rows, noise=noise, output="expectation")
-        return LatentRows(work.rows, self._output)
+            return ReconstructRows(work.rows, noise=noise, size=size, output="expectation")
+        return LatentRows(work.rows, self._output, size)
 
 
 def _named(result: Result) -> dict[str, Array]:
@@ -150,4 +157,5 @@ def _facts(proved: ProvedModel) -> ModelFacts:
         default_prior=manifest.default_prior,
         provider=proved.provider,
         is_exact=proved.exactness.is_exact,
+        scaling=manifest.scaling,
     )

@@ -28,6 +28,7 @@ from vaeserve.client.results import Decoded, Encoded, Reconstructed, Sampled
 from vaeserve.client.stream_messages import MESSAGE_BYTES
 from vaeserve.errors import CallError, PreconditionFailed
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import PictureSize
 from vaeserve.slices import rows_within
 
 ServiceResult = Encoded | Decoded | Reconstructed | Sampled
@@ -51,7 +52,6 @@ class ServiceComputer:
         self._client, self._model, self._settings = client, facts, settings
         self._patience_seconds = patience_seconds
         self._route: dict[str, Any] = {"model": facts.name, "version": facts.version}
-        self._slice_rows = rows_within(_widest(settings, facts), _MAXIMUM_SLICE_ROWS, MESSAGE_BYTES)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -79,7 +79,12 @@ class ServiceComputer:
             if is_absent:
                 time.sleep(_PAUSE_SECONDS)
             elif (failed := pieces.position()) is not None:
-                yield from pieces.answered(self._without_bad_rows(failed.part(0, min(self._slice_rows, failed.size))))
+                rows = min(self._slice_rows(failed.size), failed.row_count)
+                yield from pieces.answered(self._without_bad_rows(failed.part(0, rows)))
+
+    def _slice_rows(self, size: PictureSize | None) -> int:
+        """Returns how many rows of a size a message holds."""
+        return rows_within(_widest(self._settings, self._model.at(size)), _MAXIMUM_SLICE_ROWS, MESSAGE_BYTES)
 
     def _stream(self, first: Work, slices: Iterator[Work]) -> Iterator[ServiceResult]:
         """Yields the results of the slices, over one stream."""
@@ -109,7 +114,7 @@ class ServiceComputer:
         """Returns the result of one call."""
         verb = self._settings.verb
         call: Callable[..., ServiceResult] = getattr(self._client, verb)
-        return call(piece.size if piece.rows is None else piece.rows, **self._options(piece))
+        return call(piece.row_count if piece.rows is None else piece.rows, **self._options(piece))
 
     def _options(self, first: Work) -> dict[str, Any]:
         settings = self._settings
@@ -127,10 +132,11 @@ class ServiceComputer:
         except CallError as exc:
             if exc.reason != "NON_FINITE_OUTPUT":
                 raise
-        if piece.size == 1:
-            return Answers(blank_columns(answer_columns(self._settings, self._model), 1), {0: NOT_FINITE})
-        middle = piece.size // 2
-        halves = piece.part(0, middle), piece.part(middle, piece.size)
+        if piece.row_count == 1:
+            columns = answer_columns(self._settings, self._model.at(piece.size))
+            return Answers(blank_columns(columns, 1), {0: NOT_FINITE})
+        middle = piece.row_count // 2
+        halves = piece.part(0, middle), piece.part(middle, piece.row_count)
         return joined([self._without_bad_rows(half) for half in halves])
 
     def _named(self, result: ServiceResult) -> dict[str, Array]:

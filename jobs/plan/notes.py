@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobs.rows import SourceFile
+from jobs.rows import SizedRows, SourceFile
 from vaeserve.errors import InvalidInput
+from vaeserve.package.sizes import PictureSize
 from vaeserve.printable import printable
 
 
@@ -39,7 +40,7 @@ class FileNotes:
         """Yields the files again."""
         self._notes.seek(0)
         for line in self._notes:
-            yield SourceFile(*json.loads(line))
+            yield _file(*json.loads(line))
 
     def close(self) -> None:
         """Removes the notes."""
@@ -51,3 +52,9 @@ class FileNotes:
             yield
         except OSError as exc:
             raise InvalidInput(printable(self._folder), f"cannot be written to: {exc.strerror}") from exc
+
+
+def _file(name: str, sha256: str, rows: int, stamp: str, sizes: list[tuple[int, list[int] | None]]) -> SourceFile:
+    """Returns a file as it was before it was noted."""
+    sized = tuple(SizedRows(count, None if size is None else PictureSize(*size)) for count, size in sizes)
+    return SourceFile(name, sha256, rows, stamp, sized)

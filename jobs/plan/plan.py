@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from jobs.settings import JobSettings, ModelFacts
+from vaeserve.package.sizes import PictureSize
 from vaeserve.records import Record
 
 PLAN_VERSION: Final = 1
@@ -18,8 +19,13 @@ class Partition(Record):
     """Names the file of its spans; empty: its rows are sampled. Two processes that plan at once use other names."""
     file: str
     first_row: int
-    """Address of its first row: the row's place in the sorted source, counted on where an update adds rows."""
+    """Address of its first row: the row's place in the sorted source, counted on where an update adds rows.
+
+    Where pictures have many sizes, the source is sorted by the size of their partitions first.
+    """
     rows: int
+    size: PictureSize | None = None
+    """Of its pictures, where it is free."""
 
 
 class SourceFacts(Record):

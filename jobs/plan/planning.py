@@ -4,21 +4,22 @@ import secrets
 import shutil
 from collections.abc import Iterable
 from contextlib import closing
+from math import prod
 from pathlib import Path
-from typing import NamedTuple
 
 from jobs.engine.answers import written_columns
 from jobs.engine.opening import EngineChoice, plan_engine, read_fingerprint
 from jobs.plan.changes import Changes, compare
-from jobs.plan.cutting import SourceDigest, cut
+from jobs.plan.cutting import SourceDigest
 from jobs.plan.folder import JobFolder
 from jobs.plan.notes import FileNotes
-from jobs.plan.plan import Partition, Plan, SourceFacts
+from jobs.plan.partitions import Planned, partitions_of, write_spans
+from jobs.plan.plan import Plan, SourceFacts
 from jobs.plan.request import JobRequest
-from jobs.rows import RowSource, SourceFile
-from jobs.settings import JobSettings, ModelFacts, rows_of_source
-from jobs.sinks.sink import SUFFIXES
-from jobs.sources.opening import open_source
+from jobs.refusals import option_of
+from jobs.rows import RowSource
+from jobs.settings import Bucketing, JobSettings, ModelFacts, rows_of_source
+from jobs.sources.opening import open_planned
 from vaeserve.errors import InvalidInput
 from vaeserve.printable import printable
 
@@ -74,27 +75,29 @@ def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice, draf
     folder.prepare()
     if request.verb == "sample":
         rows = settings.count or 0
-        _check_space(folder, settings, facts, rows)
+        size = facts.data.sizes.default if facts.data.sizes else None
         starts = range(0, rows, settings.partition_rows)
-        cuts = [_Cut(min(settings.partition_rows, rows - start), "") for start in starts]
-        partitions = _partitions(cuts, settings, 0, 0)
+        cuts = [Planned(min(settings.partition_rows, rows - start), size, "") for start in starts]
+        _check_space(folder, settings, facts, cuts)
+        partitions = partitions_of(cuts, settings, 0, 0)
         return folder.publish_plan(
             Plan(settings=settings, model=facts, source=None, rows=rows, next_row=rows, partitions=partitions)
         )
     spec = rows_of_source(request.verb, facts)
-    with closing(open_source(request.addresses, spec, settings.columns, settings.keep)) as source:
+    with closing(open_planned(request.addresses, spec, settings)) as source:
+        settings = _for_kind(settings, request, source.kind)
         listing = SourceDigest(source.files())
-        cuts = _write_spans(folder, listing, settings, 0, draft)
+        cuts = write_spans(folder, listing, settings, 0, draft)
         if not listing.rows:
             raise InvalidInput(", ".join(map(printable, request.addresses)), "holds no rows")
-        _check_space(folder, settings, facts, listing.rows)
+        _check_space(folder, settings, facts, cuts)
         plan = Plan(
             settings=settings.model_copy(update={"columns": source.columns}),
             model=facts,
             source=_source_facts(source, request.addresses, listing, ()),
             rows=listing.rows,
             next_row=listing.rows,
-            partitions=_partitions(cuts, settings, 0, 0),
+            partitions=partitions_of(cuts, settings, 0, 0),
         )
     published = folder.publish_plan(plan)
     if published != plan:
@@ -108,7 +111,7 @@ def _compared(folder: JobFolder, plan: Plan, request: JobRequest, *, updates: bo
     addresses = request.addresses or (plan.source.addresses if plan.source else ())
     spec = rows_of_source(settings.verb, plan.model)
     with (
-        closing(open_source(addresses, spec, settings.columns, settings.keep)) as source,
+        closing(open_planned(addresses, spec, settings)) as source,
         closing(FileNotes(folder.out)) as notes,
     ):
         listing = SourceDigest(notes.take(source.files()))
@@ -133,10 +136,10 @@ def _compared(folder: JobFolder, plan: Plan, request: JobRequest, *, updates: bo
 def _updated(folder: JobFolder, plan: Plan, facts: SourceFacts, changes: Changes) -> Plan:
     """Writes and returns the plan with new partitions for new rows, and without those that hold rows that are gone."""
     update = plan.update + 1
-    cuts = _write_spans(folder, changes.files, plan.settings, update, secrets.token_hex(4))
+    cuts = write_spans(folder, changes.files, plan.settings, update, secrets.token_hex(4))
     dropped = {partition.key for partition in changes.dropped}
     others = [partition for partition in plan.partitions if partition.key not in dropped]
-    new = _partitions(cuts, plan.settings, update, plan.next_row)
+    new = partitions_of(cuts, plan.settings, update, plan.next_row)
     updated = plan.model_copy(
         update={
             "source": facts,
@@ -155,38 +158,18 @@ def _updated(folder: JobFolder, plan: Plan, facts: SourceFacts, changes: Changes
     return updated
 
 
-class _Cut(NamedTuple):
-    """What was cut for one partition."""
+def _for_kind(settings: JobSettings, request: JobRequest, kind: str) -> JobSettings:
+    """Returns the settings without buckets, where the source does not hold pictures that can be cropped.
 
-    rows: int
-    spans: str
-    """Name of its spans."""
-
-
-def _write_spans(
-    folder: JobFolder, files: Iterable[SourceFile], settings: JobSettings, update: int, draft: str
-) -> list[_Cut]:
-    """Writes the spans of each partition as it is cut."""
-    cuts = []
-    for number, spans in enumerate(cut(files, settings.partition_rows)):
-        name = f"{_key(number, update)}-{draft}"
-        folder.write_spans(name, spans)
-        cuts.append(_Cut(sum(span.rows for span in spans), name))
-    return cuts
-
-
-def _partitions(cuts: list[_Cut], settings: JobSettings, update: int, first_row: int) -> tuple[Partition, ...]:
-    partitions = []
-    for number, (rows, spans) in enumerate(cuts):
-        name = f"part-{number:05d}-of-{len(cuts):05d}" + (f"-update-{update:03d}" if update else "")
-        file, key = name + SUFFIXES[settings.format], _key(number, update)
-        partitions.append(Partition(key=key, spans=spans, file=file, first_row=first_row, rows=rows))
-        first_row += rows
-    return tuple(partitions)
-
-
-def _key(number: int, update: int) -> str:
-    return f"{number:05d}" + (f"-update-{update:03d}" if update else "")
+    Raises:
+        InvalidInput: names an option of buckets that was asked for then.
+    """
+    if kind in ("pictures", "archives"):
+        return settings
+    for name in Bucketing.model_fields:
+        if getattr(request, name) is not None:
+            raise InvalidInput(option_of(name), f"is for pictures of many sizes: the source holds {kind}")
+    return settings.model_copy(update=Bucketing().model_dump())
 
 
 def _source_facts(
@@ -213,20 +196,24 @@ def _check_apart(folder: JobFolder, addresses: Iterable[str]) -> None:
             )
 
 
-def _check_space(folder: JobFolder, settings: JobSettings, model: ModelFacts, rows: int) -> None:
+def _check_space(folder: JobFolder, settings: JobSettings, model: ModelFacts, cuts: list[Planned]) -> None:
     """Refuses a job whose numbers alone would not fit on the disk, compressed to a half in Parquet."""
-    row_bytes = 0
-    for dtype, shape in written_columns(settings, model).values():
-        size = 1
-        for axis in shape:
-            size *= axis
-        row_bytes += size * (1 if dtype == "uint8" else 2 if settings.dtype == "float16" else 4)
-    needed = rows * row_bytes // (2 if settings.format == "parquet" else 1)
+    rows, needed = 0, 0
+    for cut_rows, size, _ in cuts:
+        rows += cut_rows
+        needed += cut_rows * _row_bytes(settings, model.at(size))
+    needed //= 2 if settings.format == "parquet" else 1
     free = shutil.disk_usage(folder.out).free
     if needed > free:
         raise InvalidInput(
             printable(folder.out), f"needs about {_amount(needed)} for {rows:,} rows, {_amount(free)} are free"
         )
+
+
+def _row_bytes(settings: JobSettings, model: ModelFacts) -> int:
+    """Returns how many bytes the answers to a row take."""
+    widths = {"uint8": 1, "float32": 2 if settings.dtype == "float16" else 4}
+    return sum(prod(shape) * widths[dtype] for dtype, shape in written_columns(settings, model).values())
 
 
 def _amount(size: float) -> str:

@@ -1,10 +1,15 @@
 """JobRequest: what the user asked for; what is left open is chosen, or is as the job was begun."""
 
+from pydantic import field_validator
+
 from jobs.engine.answers import check_settings
+from jobs.plan.bucketing import choose_buckets, sizes_of
+from jobs.plan.buckets import brief, parse_size, parse_sizes
 from jobs.refusals import Options, option_of
 from jobs.settings import (
     OUTPUTS,
     BatchRows,
+    Bucketing,
     Count,
     Dtype,
     FileFormat,
@@ -21,12 +26,14 @@ from jobs.settings import (
 from jobs.sinks.sink import check_format, default_format
 from vaeserve.client.call import choose_seed
 from vaeserve.errors import InvalidInput
+from vaeserve.package.sizes import PictureSize
+from vaeserve.printable import printable
 from vaeserve.slices import rows_within
 
 _PARTITION_ROWS, _PARTITION_BYTES = 262_144, 256 * 2**20
 
 
-class JobRequest(Options):
+class JobRequest(Bucketing, Options):
     """A job as the user describes it. None and empty: left open."""
 
     verb: JobVerb
@@ -47,6 +54,16 @@ class JobRequest(Options):
     batch_rows: BatchRows | None = None
     threads: Threads | None = None
 
+    @field_validator("buckets", mode="before")
+    @classmethod
+    def _parse_buckets(cls, value: object) -> object:
+        return parse_sizes(value, "--buckets") if isinstance(value, str) and value != "auto" else value
+
+    @field_validator("area", mode="before")
+    @classmethod
+    def _parse_area(cls, value: object) -> object:
+        return parse_size(value, "--area") if isinstance(value, str) else value
+
     def settings(self, model: ModelFacts, batch_rows: int) -> JobSettings:
         """Returns a new job's settings, with everything chosen.
 
@@ -58,6 +75,7 @@ class JobRequest(Options):
             raise InvalidInput(
                 option_of("output", self.verb), f"is {output!r}, must be one of {', '.join(OUTPUTS[self.verb])}"
             )
+        bucketing = self._bucketing(model)
         is_sample = self.verb == "sample"
         settings = JobSettings(
             verb=self.verb,
@@ -72,7 +90,8 @@ class JobRequest(Options):
             flip=bool(self.flip),
             columns=self.columns,
             keep=self.keep,
-            partition_rows=self.partition_rows or _partition_rows(self.verb, model),
+            partition_rows=self.partition_rows or _partition_rows(self.verb, model.at(_largest(bucketing, model))),
+            **bucketing.model_dump(),
             batch_rows=batch_rows,
             threads=self.threads or 1,
         )
@@ -82,6 +101,20 @@ class JobRequest(Options):
         check_settings(settings, model)
         check_format(settings, model)
         return settings
+
+    def _bucketing(self, model: ModelFacts) -> Bucketing:
+        """Returns how pictures are brought to a few sizes.
+
+        Raises:
+            InvalidInput: names the option.
+        """
+        if model.data.sizes is not None and self.verb in ("encode", "reconstruct"):
+            return choose_buckets(self, model.data.sizes)
+        for name in Bucketing.model_fields:
+            if getattr(self, name) is not None:
+                why = "this verb reads none" if model.data.sizes else f"model {printable(model.name)} takes one"
+                raise InvalidInput(option_of(name), f"is for pictures of many sizes: {why}")
+        return Bucketing()
 
     def check_same(self, settings: JobSettings, place: str) -> None:
         """Refuses to go on with a job that was begun with other settings.
@@ -98,7 +131,16 @@ class JobRequest(Options):
 
 
 def _text(value: object) -> str:
-    return ",".join(value) or "none" if isinstance(value, tuple) else str(value)
+    if isinstance(value, PictureSize):
+        return brief(value)
+    return ",".join(map(_text, value)) or "none" if isinstance(value, tuple) else str(value)
+
+
+def _largest(bucketing: Bucketing, model: ModelFacts) -> PictureSize | None:
+    """Returns the largest size that rows are expected to have; None: it is not free."""
+    if model.data.sizes is None:
+        return None
+    return max(sizes_of(bucketing), key=lambda size: size.pixels, default=model.data.sizes.default)
 
 
 def _partition_rows(verb: JobVerb, model: ModelFacts) -> int:

@@ -1,10 +1,10 @@
 """Summary: figures of a job over all partitions that are done; kept as `manifest.json` once all are."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from jobs.engine.answers import LATENT, written_columns
 from jobs.plan.folder import JobFolder
 from jobs.plan.moments import deviation, merge
 from jobs.plan.plan import Plan, RowMoments, Seconds
@@ -12,6 +12,7 @@ from jobs.settings import JobSettings, ModelFacts
 from jobs.sinks.layout import metadata
 from jobs.sinks.torch_file import write_torch
 from vaeserve.files import write
+from vaeserve.package.sizes import PictureSize
 from vaeserve.records import Record
 
 STATISTICS = "latents_stats.pt"
@@ -21,8 +22,17 @@ STATISTICS = "latents_stats.pt"
 class LatentStatistics(Record):
     """Of the latents, for each value, or for each channel of spatial ones."""
 
+    count: int
+    """Numbers behind each mean."""
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+
+
+class BucketEntry(Record):
+    """What pictures of many sizes were brought to."""
+
+    size: PictureSize
+    rows: int
 
 
 class FileEntry(Record):
@@ -31,6 +41,8 @@ class FileEntry(Record):
     file: str
     first_row: int
     rows: int
+    size: PictureSize | None = None
+    """Of its pictures, where it is free."""
     bytes: int
     sha256: str
 
@@ -53,6 +65,8 @@ class Summary(Record):
     rows_per_second: float
     """Of one process."""
     latents: LatentStatistics | None
+    buckets: tuple[BucketEntry, ...] = ()
+    """Sizes that the job's pictures have in its plan, where they are free."""
     versions: dict[str, tuple[str, ...]]
     """Of libraries that had a part in the bytes: all that computed a partition."""
     metadata: dict[str, str]
@@ -74,13 +88,14 @@ def summarize(folder: JobFolder, plan: Plan) -> Summary:
     files, seconds, errors = list[FileEntry](), Seconds(), 0
     moments: RowMoments | None = None
     versions: dict[str, set[str]] = {}
-    first_rows = {partition.key: partition.first_row for partition in plan.partitions}
+    partitions = {partition.key: partition for partition in plan.partitions}
     for marker in folder.markers(plan):
         files.append(
             FileEntry(
                 file=marker.file,
-                first_row=first_rows[marker.key],
+                first_row=partitions[marker.key].first_row,
                 rows=marker.rows,
+                size=partitions[marker.key].size,
                 bytes=marker.bytes,
                 sha256=marker.sha256,
             )
@@ -102,7 +117,8 @@ def summarize(folder: JobFolder, plan: Plan) -> Summary:
         done_partitions=len(files),
         seconds=seconds,
         rows_per_second=done / seconds.total if seconds.total else 0.0,
-        latents=None if moments is None else LatentStatistics(mean=moments.mean, deviation=deviation(moments)),
+        latents=None if moments is None else _statistics(moments),
+        buckets=_buckets(plan),
         versions={name: tuple(sorted(found)) for name, found in sorted(versions.items())},
         metadata=metadata(plan.settings, plan.model, plan.source.classes if plan.source else ()),
         files=tuple(files),
@@ -124,8 +140,21 @@ def write_summary(folder: JobFolder, plan: Plan) -> Summary:
     return summary
 
 
+def _statistics(moments: RowMoments) -> LatentStatistics:
+    return LatentStatistics(count=moments.count, mean=moments.mean, deviation=deviation(moments))
+
+
+def _buckets(plan: Plan) -> tuple[BucketEntry, ...]:
+    """Returns how many rows have each size; nothing where it is not free."""
+    rows = Counter[PictureSize]()
+    for partition in plan.partitions:
+        if partition.size is not None:
+            rows[partition.size] += partition.rows
+    return tuple(BucketEntry(size=size, rows=count) for size, count in sorted(rows.items()))
+
+
 def _write_statistics(path: Path, latents: LatentStatistics, plan: Plan) -> None:
-    dimensions = len(written_columns(plan.settings, plan.model)[LATENT][1])
+    dimensions = len(plan.model.latent.axes)
     shape = (1, len(latents.mean), *(1,) * (dimensions - 1))
     named = {"mean": latents.mean, "std": latents.deviation}
     tensors = {name: np.array(values, np.float32).reshape(shape) for name, values in named.items()}

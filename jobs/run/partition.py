@@ -19,6 +19,7 @@ from jobs.sinks.hashing import HashingFile
 from jobs.sinks.sink import AnsweredChunk, open_sink
 from jobs.sinks.tensors import beyond_type
 from vaeserve.files import write
+from vaeserve.package.sizes import PictureSize
 from vaeserve.slices import rows_within
 
 T = TypeVar("T")
@@ -82,7 +83,8 @@ def run_partition(job: Job, partition: Partition, progress: Progress) -> Marker:
     def fill(file: BinaryIO) -> None:
         hold(file)
         hashing = HashingFile(file)
-        sink = open_sink(cast(BinaryIO, hashing), job.plan.settings, job.plan.model, job.classes)
+        model = job.plan.model.at(partition.size)
+        sink = open_sink(cast(BinaryIO, hashing), job.plan.settings, model, job.classes)
         for answered in _answer(job, partition, clock):
             sink.add(answered)
             progress(rows_of(answered.answers), written.add(answered))
@@ -108,10 +110,10 @@ def run_partition(job: Job, partition: Partition, progress: Progress) -> Marker:
     return marker
 
 
-def chunk_rows(plan: Plan) -> int:
-    """Returns how many rows are read and written at a time: whole batches, of a few megabytes."""
-    batch, spec = plan.settings.batch_rows, rows_of_source(plan.settings.verb, plan.model)
-    row_bytes = max(spec.bytes_of(1, "float32"), plan.model.latent.bytes_of(1))
+def chunk_rows(plan: Plan, size: PictureSize | None) -> int:
+    """Returns how many rows of a size are read and written at a time: whole batches, of a few megabytes."""
+    model, batch = plan.model.at(size), plan.settings.batch_at(plan.model, size)
+    row_bytes = max(rows_of_source(plan.settings.verb, model).bytes_of(1, "float32"), model.latent.bytes_of(1))
     return max(1, rows_within(row_bytes, _CHUNK_ROWS, _CHUNK_BYTES) // batch) * batch
 
 
@@ -155,9 +157,9 @@ def _answer(job: Job, partition: Partition, clock: Clock) -> Iterator[AnsweredCh
         for count, chunk in clock.reading(_chunks(job, partition)):
             waiting.append(AnsweredChunk(row, chunk, Answers({}, {})))
             rows = None if chunk is None else chunk.rows
-            yield Work(row, count, rows)
+            yield Work(row, count, rows, partition.size)
             if flips and rows is not None:
-                yield Work(row, count, np.ascontiguousarray(rows[:, :, ::-1]))
+                yield Work(row, count, np.ascontiguousarray(rows[:, :, ::-1]), partition.size)
             row += count
 
     answers = job.computer.answers(work())
@@ -184,10 +186,10 @@ def _with_flipped(answer: Answers, flipped: Answers) -> Answers:
 
 def _chunks(job: Job, partition: Partition) -> Iterator[tuple[int, Chunk | None]]:
     """Yields the rows of a partition, a chunk at a time, each with its number of rows."""
-    step = chunk_rows(job.plan)
+    step = chunk_rows(job.plan, partition.size)
     if job.source is None:
         for start in range(0, partition.rows, step):
             yield min(step, partition.rows - start), None
         return
-    for chunk in job.source.read(job.folder.read_spans(partition), step):
+    for chunk in job.source.read(job.folder.read_spans(partition), step, partition.size):
         yield len(chunk), chunk

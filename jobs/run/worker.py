@@ -17,7 +17,7 @@ from jobs.plan.plan import RowError
 from jobs.run.messages import Begin, PartitionDone, RowsDone, RunPartition, WorkerFailed
 from jobs.run.partition import Job, run_partition
 from jobs.settings import rows_of_source
-from jobs.sources.opening import open_source
+from jobs.sources.opening import open_planned
 from vaeserve.errors import VaeError
 from vaeserve.records import Record
 
@@ -34,7 +34,7 @@ def open_job(begin: Begin) -> Job:
     plan = folder.read_plan()
     settings = plan.settings
     spec = rows_of_source(settings.verb, plan.model)
-    source = None if plan.source is None else open_source(plan.source.addresses, spec, settings.columns, settings.keep)
+    source = None if plan.source is None else open_planned(plan.source.addresses, spec, settings)
     return Job(folder, plan, source, open_computer(begin.engine, plan.model, settings), versions())
 
 

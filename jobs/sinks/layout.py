@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from jobs.engine.answers import OUTPUT, written_columns
+from jobs.engine.answers import OUTPUT, written_axes
 from jobs.settings import JobSettings, ModelFacts
 from vaeserve.rows.noise import ALGORITHM
 
@@ -13,10 +13,16 @@ _OWN = (ROW, SOURCE, SOURCE_ROW, ERROR)
 
 
 def metadata(settings: JobSettings, model: ModelFacts, classes: Sequence[str] = ()) -> dict[str, str]:
-    """Returns the key-value pairs that every file of a job holds, all texts. No time is among them."""
+    """Returns the key-value pairs that every file of a job holds, all texts. No time is among them.
+
+    Args:
+        settings: the job's.
+        model: of the rows of one file, or of many sizes for what all files have in common.
+        classes: of the pictures; empty: there are none.
+    """
     answers = {
-        name: {"dtype": settings.dtype if dtype == "float32" else dtype, "shape": list(shape)}
-        for name, (dtype, shape) in written_columns(settings, model).items()
+        name: {"dtype": settings.dtype if dtype == "float32" else dtype, "shape": list(axes)}
+        for name, (dtype, axes) in written_axes(settings, model).items()
     }
     pairs = {
         "vaeserve.job": settings.verb,
@@ -25,6 +31,8 @@ def metadata(settings: JobSettings, model: ModelFacts, classes: Sequence[str] = 
         "vaeserve.representation": settings.output,
         "vaeserve.answers": json.dumps(answers, separators=(",", ":")),
     }
+    if model.scaling is not None:
+        pairs["vaeserve.scaling"] = model.scaling.model_dump_json()
     if classes:
         pairs["vaeserve.classes"] = json.dumps(classes, ensure_ascii=False)
     if settings.is_drawn:
@@ -47,5 +55,5 @@ def table_columns(model: ModelFacts) -> tuple[str, ...]:
 
 def file_columns(settings: JobSettings, model: ModelFacts) -> set[str]:
     """Returns the names of the columns that a table of answers has, without those that are kept of its source."""
-    answers = set(written_columns(settings, model))
+    answers = set(written_axes(settings, model))
     return {*_OWN, *answers, *(table_columns(model) if OUTPUT in answers else ())}

@@ -3,6 +3,7 @@
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -11,6 +12,9 @@ from jobs.settings import JobSettings, ModelFacts
 from jobs.sinks.layout import ERROR, ROW, SOURCE, SOURCE_ROW, metadata, table_columns
 from jobs.sinks.sink import AnsweredChunk
 from vaeserve.package.row_spec import Array
+
+Missing = npt.NDArray[np.bool_]
+"""Whether a row has no answer: [rows]."""
 
 _COMPRESSION = "zstd"
 
@@ -46,17 +50,18 @@ class ParquetSink:
     def _columns(self, answered: AnsweredChunk) -> dict[str, Any]:
         answers, chunk = answered.answers, answered.chunk
         rows = rows_of(answers)
+        missing = np.zeros(rows, np.bool_)
+        missing[[*answers.errors]] = True
         columns: dict[str, Any] = {ROW: np.arange(answered.first_row, answered.first_row + rows)}
         if chunk is not None:
             columns |= {SOURCE: pa.array(chunk.sources, pa.string()), SOURCE_ROW: chunk.source_rows, **chunk.columns}
-        columns |= self._answers(answers, rows)
+            columns |= {name: _arrow(values, missing, is_fixed=False) for name, values in chunk.crops.items()}
+        columns |= self._answers(answers, missing)
         reasons = [answers.errors.get(row) for row in range(rows)] if answers.errors else None
         columns[ERROR] = pa.nulls(rows, pa.string()) if reasons is None else pa.array(reasons, pa.string())
         return columns
 
-    def _answers(self, answers: Answers, rows: int) -> dict[str, pa.Array]:
-        missing = np.zeros(rows, np.bool_)
-        missing[[*answers.errors]] = True
+    def _answers(self, answers: Answers, missing: Missing) -> dict[str, pa.Array]:
         columns = {name: answers.columns[name] for name in written_columns(self._settings, self._model)}
         if OUTPUT in columns and (names := table_columns(self._model)):
             values = columns.pop(OUTPUT)
@@ -65,7 +70,7 @@ class ParquetSink:
         return {name: _arrow(values, missing, is_fixed=is_fixed) for name, values in columns.items()}
 
 
-def _arrow(values: Array, missing: np.ndarray[Any, np.dtype[np.bool_]], *, is_fixed: bool) -> pa.Array:
+def _arrow(values: Array, missing: Missing, *, is_fixed: bool) -> pa.Array:
     """Returns answers as Arrow holds them: numbers, or lists of numbers; null where a row has none."""
     if values.ndim == 1:
         return pa.array(values, mask=missing if missing.any() else None)

@@ -52,6 +52,8 @@ def check_format(settings: JobSettings, model: ModelFacts) -> None:
     Raises:
         InvalidInput: names the option.
     """
+    if settings.lists == "fixed" and model.data.sizes is not None:
+        raise InvalidInput("--lists", f"is fixed: rows of model {printable(model.name)} have many sizes")
     if settings.format == "parquet":
         if find_spec("pyarrow") is None:
             raise InvalidInput("--format", f"is parquet, which needs pyarrow: {how_to_install('serving,jobs')}")

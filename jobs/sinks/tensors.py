@@ -2,8 +2,12 @@
 
 Keys: `latents` [rows, *latent shape] (and `log_variance`), or `data`; `latents_flip`, of mirror images; `row`, int64
 [rows]: the address of each; `labels`, int64 [rows]: the class of each, of pictures that lie in folders.
+
+Of pictures that had many sizes also `original_size`, `crop_top_left` and `target_size`, int64 [rows, 2]; and the
+metadata has the name of each picture's file.
 """
 
+import json
 from collections.abc import Mapping
 from typing import BinaryIO
 
@@ -17,6 +21,8 @@ from jobs.sinks.tensor_file import write_tensors
 from vaeserve.package.row_spec import Array
 
 LABELS = "labels"
+NAMES = "vaeserve.names"
+"""In the metadata: the file that each picture comes from, as a list in JSON."""
 
 _BEYOND = "the model's answer is beyond the range of float16"
 _KEYS = {LATENT: "latents", OUTPUT: "data"}
@@ -43,6 +49,8 @@ class TensorSink:
         self._columns = written_columns(settings, model)
         names = (*self._columns, ROW, *(LABELS,) * bool(classes))
         self._parts: dict[str, list[Array]] = {name: [] for name in names}
+        self._names: list[str] | None = None
+        """Files of pictures that were cropped; None: none was."""
 
     def add(self, answered: AnsweredChunk) -> None:
         """Takes the next rows."""
@@ -52,8 +60,12 @@ class TensorSink:
         columns = {**answered.answers.columns, ROW: rows}
         if answered.labels is not None:
             columns[LABELS] = answered.labels
+        if answered.chunk is not None and answered.chunk.crops:
+            columns |= answered.chunk.crops
+            self._names = self._names or []
+            self._names += [name for name, is_good in zip(answered.chunk.sources, good, strict=True) if is_good]
         for name, values in columns.items():
-            self._parts[name].append(values if good.all() else values[good])
+            self._parts.setdefault(name, []).append(values if good.all() else values[good])
 
     def finish(self) -> None:
         """Writes the file."""
@@ -62,7 +74,10 @@ class TensorSink:
             key_of(name): as_stored(np.concatenate([blank.get(name, parts[0][:0]), *parts]), self._settings)
             for name, parts in self._parts.items()
         }
-        write_tensors(self._file, tensors, metadata(self._settings, self._model, self._classes))
+        about = metadata(self._settings, self._model, self._classes)
+        if self._names is not None:
+            about[NAMES] = json.dumps(self._names, ensure_ascii=False, separators=(",", ":"))
+        write_tensors(self._file, tensors, about)
 
 
 def beyond_type(columns: Mapping[str, Array], settings: JobSettings) -> dict[int, str]:

@@ -5,6 +5,7 @@
     places            folders and files on this machine or behind a URL
     stores            those behind a URL, through fsspec
     contents          hashes, and whether a file is what it was when the job was planned
+    fit_pictures      one picture -> a row
     pictures          a folder of pictures
     archives          tar archives of pictures
     members           the pictures in one archive, one after another

@@ -1,16 +1,18 @@
 """ArchiveSource: tar archives as WebDataset writes them, whose members that are pictures are rows."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
-from jobs.rows import Chunk, SourceFile, Span
+from jobs.rows import Chunk, SizedRows, SourceFile, Span
 from jobs.sources.chunks import PictureRow, join_pictures
 from jobs.sources.contents import Unchanged, sha256_of
+from jobs.sources.fit_pictures import PictureFit
 from jobs.sources.listing import Listing
 from jobs.sources.members import Member, Members
 from jobs.sources.window import Window
 from vaeserve.errors import InvalidInput
-from vaeserve.package.data_spec import DataSpec
-from vaeserve.sources.pictures import NO_PICTURES, picture_row
+from vaeserve.package.sizes import PictureSize
+from vaeserve.sources.pictures import NO_PICTURES
 
 
 class ArchiveSource:
@@ -18,15 +20,15 @@ class ArchiveSource:
 
     Args:
         listing: the archives.
-        spec: the model's data, which `check_takes_pictures` has accepted.
+        fit: how pictures become rows.
     """
 
     kind = "archives"
     columns: tuple[str, ...] = ()
 
-    def __init__(self, listing: Listing, spec: DataSpec) -> None:
+    def __init__(self, listing: Listing, fit: PictureFit) -> None:
         self._listing = listing
-        self._spec = spec
+        self._fit = fit
         self._window = Window(listing.threads)
         self._unchanged = Unchanged(listing)
         self._open: tuple[Span, Members] | None = None
@@ -39,21 +41,28 @@ class ArchiveSource:
             stamp = self._listing.stamp(name)
             with self._listing.open(name) as file:
                 digest = sha256_of(file, self._listing.called(name))
-                count = Members(file, self._listing.called(name)).count()
+                count, sizes = self._measured(Members(file, self._listing.called(name)))
             rows += count
-            yield SourceFile(name, digest, count, stamp)
+            yield SourceFile(name, digest, count, stamp, sizes)
         if not rows:
             raise InvalidInput(self._listing.title, NO_PICTURES)
 
-    def read(self, spans: Sequence[Span], chunk_rows: int) -> Iterator[Chunk]:
+    def read(self, spans: Sequence[Span], chunk_rows: int, size: PictureSize | None = None) -> Iterator[Chunk]:
         """See RowSource."""
-        pictures = self._window.map(self._decoded, self._members(spans))
-        return join_pictures(pictures, self._spec, chunk_rows)
+        pictures = self._window.map(partial(self._decoded, size), self._members(spans))
+        return join_pictures(pictures, self._fit.spec, chunk_rows, size)
 
     def close(self) -> None:
         """See RowSource."""
         self._window.close()
         self._close_archive()
+
+    def _measured(self, members: Members) -> tuple[int, tuple[SizedRows, ...]]:
+        """Returns how many pictures an archive has, and the size of each where rows may have many sizes."""
+        if not self._fit.has_sizes:
+            return members.count(), ()
+        sizes = [SizedRows(1, self._fit.size_of(member.content)) for member in members.rest()]
+        return len(sizes), tuple(sizes)
 
     def _members(self, spans: Sequence[Span]) -> Iterator[tuple[str, int, Member]]:
         """Yields the members that are rows: their archive, number and content."""
@@ -82,12 +91,12 @@ class ArchiveSource:
             self._open[1].close()
             self._open = None
 
-    def _decoded(self, read: tuple[str, int, Member]) -> PictureRow:
+    def _decoded(self, size: PictureSize | None, read: tuple[str, int, Member]) -> PictureRow:
         file, number, member = read
         source = f"{file}/{member.name}"
         if member.error:
             return PictureRow(source, number, None, member.error)
         try:
-            return PictureRow(source, number, picture_row(member.content, "picture", self._spec))
+            return self._fit.row(member.content, source, number, size)
         except InvalidInput as exc:
             return PictureRow(source, number, None, exc.description)

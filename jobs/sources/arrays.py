@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from jobs.rows import SizedRows
 from jobs.sources.chunks import ReadRows
 from jobs.sources.contents import close_on_error
 from jobs.sources.fitted import check_array, fit_rows
@@ -41,6 +42,8 @@ class ArrayFile:
             self._parts = (_idx if is_idx(path) else _OPENERS[path.suffix.lower()])(self._file, called, spec)
             for part in self._parts:
                 check_array(part.shape, part.dtype, called, spec)
+        self.sizes = tuple(_sized(part, spec) for part in self._parts) if spec.sizes else ()
+        """See RowFile."""
 
     def count(self) -> int:
         """See RowFile."""
@@ -51,25 +54,32 @@ class ArrayFile:
 
     def read(self, start: int, stop: int) -> ReadRows:
         """See RowFile."""
-        pieces, first = [], 0
+        pieces, first, spec = [], 0, self._spec.smallest
         with numpy_errors(self._called):
             for part in self._parts:
                 begin, end = max(start - first, 0), min(stop - first, part.shape[0])
                 if begin < end:
-                    pieces.append(self._rows(part.read(begin, end)))
+                    spec = self._spec.at(self._spec.size_of(part.shape[1:]))
+                    pieces.append(_rows(part.read(begin, end), spec))
                 first += part.shape[0]
-        rows, errors = fit_rows(np.concatenate(pieces or [self._spec.blank(0)]), self._spec)
+        rows, errors = fit_rows(np.concatenate(pieces or [spec.blank(0)]), spec)
         return ReadRows(rows, errors)
 
     def close(self) -> None:
         """See RowFile."""
         self._file.close()
 
-    def _rows(self, values: AnyArray) -> AnyArray:
-        """Returns rows of the model's shape; a table's whole numbers as training takes them, rounded to float32."""
-        if values.dtype.kind in "iu" and len(self._spec.shape) == 1 and self._spec.dtype == "float32":
-            values = values.astype(np.float32)
-        return values.reshape(-1, *self._spec.shape)
+
+def _sized(part: StoredArray, spec: RowSpec) -> SizedRows:
+    """Returns how many rows an array has, and their size."""
+    return SizedRows(part.shape[0], spec.size_of(part.shape[1:]))
+
+
+def _rows(values: AnyArray, spec: RowSpec) -> AnyArray:
+    """Returns rows of the model's shape; a table's whole numbers as training takes them, rounded to float32."""
+    if values.dtype.kind in "iu" and len(spec.shape) == 1 and spec.dtype == "float32":
+        values = values.astype(np.float32)
+    return values.reshape(-1, *spec.shape)
 
 
 def _npy(file: BinaryIO, called: str, _: RowSpec) -> Sequence[StoredArray]:

@@ -4,11 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from jobs.rows import Chunk, Span
 from vaeserve.files import AnyArray
 from vaeserve.package.row_spec import Array, RowSpec
+from vaeserve.package.sizes import PictureSize
 from vaeserve.printable import printable
+
+CROP_COLUMNS = ("original_size", "crop_top_left", "target_size")
+"""How a picture was cropped, as trainers of latent models are told: height and width of the picture; pixels of the
+scaled picture above the row and to the left of it; height and width of the row."""
 
 
 class ReadRows(NamedTuple):
@@ -32,6 +38,8 @@ class PictureRow(NamedTuple):
     row: AnyArray | None
     """[*shape]; None where there is an error."""
     error: str = ""
+    crop: tuple[PictureSize, tuple[int, int]] | None = None
+    """Size of the picture, and pixels above and to the left of the row in the scaled picture; None: not cropped."""
 
 
 def cut(spans: Sequence[Span], chunk_rows: int) -> Iterator[list[Span]]:
@@ -66,16 +74,26 @@ def join_pieces(parts: Sequence[tuple[Span, ReadRows]]) -> Chunk:
     )
 
 
-def join_pictures(pictures: Iterable[PictureRow], spec: RowSpec, chunk_rows: int) -> Iterator[Chunk]:
-    """Yields pictures in chunks."""
+def join_pictures(
+    pictures: Iterable[PictureRow], spec: RowSpec, chunk_rows: int, size: PictureSize | None
+) -> Iterator[Chunk]:
+    """Yields pictures in chunks.
+
+    Args:
+        pictures: as they were read.
+        spec: the model's rows.
+        chunk_rows: rows of a chunk.
+        size: that they were cropped to; None: the model has one size.
+    """
+    blank = spec.at(size).blank(1)[0]
     held = list[PictureRow]()
     for picture in pictures:
         held.append(picture)
         if len(held) == chunk_rows:
-            yield _chunk(held, spec)
+            yield _chunk(held, blank, size)
             held = []
     if held:
-        yield _chunk(held, spec)
+        yield _chunk(held, blank, size)
 
 
 def source_name(name: str) -> str:
@@ -83,15 +101,22 @@ def source_name(name: str) -> str:
     return name if name.isascii() or name.encode("utf-8", "ignore").decode() == name else printable(name)
 
 
-def _chunk(pictures: Sequence[PictureRow], spec: RowSpec) -> Chunk:
-    blank = spec.blank(1)[0]
+def _chunk(pictures: Sequence[PictureRow], blank: Array, size: PictureSize | None) -> Chunk:
     return Chunk(
         rows=np.stack([blank if picture.row is None else picture.row for picture in pictures]),
         errors={place: picture.error for place, picture in enumerate(pictures) if picture.row is None},
         sources=[source_name(picture.source) for picture in pictures],
         source_rows=np.array([picture.number for picture in pictures], np.int64),
         columns={},
+        crops={} if size is None else _crops(pictures, size),
     )
+
+
+def _crops(pictures: Sequence[PictureRow], size: PictureSize) -> dict[str, npt.NDArray[np.int64]]:
+    """Returns how pictures were cropped to a size, [rows, 2] each; zeros for one that has an error."""
+    crops = [picture.crop or (PictureSize(0, 0), (0, 0)) for picture in pictures]
+    columns = ([original for original, _ in crops], [corner for _, corner in crops], [size] * len(crops))
+    return {name: np.array(values, np.int64) for name, values in zip(CROP_COLUMNS, columns, strict=True)}
 
 
 def _joined(arrays: Sequence[Any]) -> Any:  # noqa: ANN401, Arrow ships no types

@@ -39,10 +39,10 @@ def check_array(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str, 
     """
     if dtype.kind not in "biuf":
         raise InvalidInput(name, f"holds {dtype}, must hold numbers")
-    if (not is_grey(shape, spec) and shape[1:] != tuple(spec.shape)) or not shape:
+    if not shape or not (shape[1:] == spec.axes or is_grey(shape, spec) or spec.size_of(shape[1:]) is not None):
         spec.fit(np.broadcast_to(np.zeros((), np.uint8), shape), name)  # raises, and says which shape it must be
 
 
 def is_grey(shape: tuple[int, ...], spec: RowSpec) -> bool:
     """Whether an array is of images without an axis of channels, where the model takes such with one."""
-    return len(spec.shape) == 3 and spec.shape[2] == 1 and shape[1:] == tuple(spec.shape[:2])
+    return len(spec.axes) == 3 and spec.axes[2] == 1 and shape[1:] == spec.axes[:2]

@@ -55,6 +55,16 @@ class Members:
         self._check_end()
         return self.position - first
 
+    def rest(self) -> Iterator[Member]:
+        """Yields the pictures from here on.
+
+        Raises:
+            InvalidInput: as of `count`.
+        """
+        while (info := self._next()) is not None:
+            yield self._content(info)
+        self._check_end()
+
     def read(self, number: int) -> Member:
         """Returns a picture that lies at `position` or after it.
 

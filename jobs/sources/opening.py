@@ -6,9 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from jobs.rows import RowSource
+from jobs.settings import JobSettings
 from jobs.sources.archives import ArchiveSource
 from jobs.sources.arrays import ArrayFile
 from jobs.sources.contents import close_on_error
+from jobs.sources.fit_pictures import PictureFit
 from jobs.sources.listing import Listing
 from jobs.sources.pictures import PictureSource
 from jobs.sources.row_files import RowFile, RowFileSource
@@ -27,6 +29,8 @@ def open_source(
     spec: RowSpec,
     columns: tuple[str, ...] = (),
     keep: tuple[str, ...] = (),
+    *,
+    enlarges: bool = True,
 ) -> RowSource:
     """Returns the source at one address or at several.
 
@@ -35,28 +39,42 @@ def open_source(
         spec: the model's rows.
         columns: of a table, those that become a row, in order, or the one that holds lists. Empty: chosen here.
         keep: of a table, those that travel along.
+        enlarges: whether a picture that is smaller than its row is scaled up, where rows may have many sizes.
 
     Raises:
         InvalidInput: named by the address; nothing is there that can be read, or it cannot be rows of the model.
     """
     listing = Listing(addresses)
     kind = listing.kind
+    if kind == "tables" and spec.sizes is not None:
+        raise InvalidInput(listing.title, "is a table, which does not tell the sizes of its rows: give other files")
     if kind == "tables":
         return _tables(listing, spec, columns, keep)
     if unknown := (*columns, *keep):
         raise InvalidInput(listing.title, f"has no column {quoted(unknown[0])}: it holds {kind}")
     if kind == "arrays":
         return RowFileSource(listing, partial(ArrayFile, spec=spec))
-    pictured = _pictured(listing, spec)
-    return ArchiveSource(listing, pictured) if kind == "archives" else PictureSource(listing, pictured)
+    fit = PictureFit(_pictured(listing, spec), enlarges)
+    return ArchiveSource(listing, fit) if kind == "archives" else PictureSource(listing, fit)
+
+
+def open_planned(addresses: Sequence[str], spec: RowSpec, settings: JobSettings) -> RowSource:
+    """Returns the source of a job. See `open_source`.
+
+    Args:
+        addresses: paths or URLs of folders and files, all of one kind.
+        spec: the model's rows.
+        settings: the job's.
+    """
+    return open_source(addresses, spec, settings.columns, settings.keep, enlarges=settings.small != "refuse")
 
 
 def _pictured(listing: Listing, spec: RowSpec) -> DataSpec:
     """Returns the model's data, of which pictures can be rows."""
-    if isinstance(spec, DataSpec) and takes_images(spec):
+    if isinstance(spec, DataSpec) and takes_images(spec.smallest) and (spec.sizes is None or spec.channels != 4):
         return spec
     what = f"{spec.kind} rows" if isinstance(spec, DataSpec) else "latents"
-    raise InvalidInput(listing.title, f"holds pictures, the model takes {what} of shape {list(spec.shape)}")
+    raise InvalidInput(listing.title, f"holds pictures, the model takes {what} of shape {list(spec.axes)}")
 
 
 def _tables(listing: Listing, spec: RowSpec, columns: tuple[str, ...], keep: tuple[str, ...]) -> RowSource:

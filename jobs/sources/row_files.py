@@ -4,15 +4,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import BinaryIO, Protocol
 
-from jobs.rows import Chunk, SourceFile, Span
+from jobs.rows import Chunk, SizedRows, SourceFile, Span
 from jobs.sources.chunks import ReadRows, cut, join_pieces
 from jobs.sources.contents import Unchanged, sha256_of
 from jobs.sources.listing import Listing
 from vaeserve.errors import InvalidInput
+from vaeserve.package.sizes import PictureSize
 
 
 class RowFile(Protocol):
     """An open file of rows. What it raises is InvalidInput, named by the address."""
+
+    @property
+    def sizes(self) -> tuple[SizedRows, ...]:
+        """Of all rows, where they may have many sizes; else nothing."""
+        ...
 
     def count(self) -> int:
         """Returns the number of rows, after checking what can be checked before any is computed."""
@@ -57,16 +63,16 @@ class RowFileSource:
             with self._listing.open(name) as file:
                 digest = sha256_of(file, self._listing.called(name))
             with closing(self._opened(name)) as rows_of_file:
-                count = rows_of_file.count()
+                count, sizes = rows_of_file.count(), rows_of_file.sizes
             if self._listing.stamp(name) != stamp:
                 raise InvalidInput(self._listing.called(name), "changes while it is read")
             rows += count
-            yield SourceFile(name, digest, count, stamp)
+            yield SourceFile(name, digest, count, stamp, sizes)
         if not rows:
             raise InvalidInput(self._listing.title, "holds no rows")
 
-    def read(self, spans: Sequence[Span], chunk_rows: int) -> Iterator[Chunk]:
-        """See RowSource."""
+    def read(self, spans: Sequence[Span], chunk_rows: int, size: PictureSize | None = None) -> Iterator[Chunk]:
+        """See RowSource. The rows that were planned for a size have it."""
         ends = {(span.file, span.stop) for span in spans}
         for parts in cut(spans, chunk_rows):
             yield join_pieces([(part, self._read(part, is_end=(part.file, part.stop) in ends)) for part in parts])

@@ -61,6 +61,7 @@ class TableRows:
     def __init__(
         self, table: TableFile, called: str, columns: Sequence[str], keep: Sequence[str], spec: RowSpec
     ) -> None:
+        self.sizes = ()
         self._table = table
         self._spec = spec
         self._keep = keep

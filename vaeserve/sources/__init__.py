@@ -5,6 +5,7 @@
     pictures   files and folders -> the pictures in them -> rows that fit a model
     walk       a folder -> the names of all files below it
     picture    one of them -> pixels
+    cropping   a picture of any size -> a row of one size
     idx        one file of the format that MNIST came in -> an array
     arrays     .npy and .npz -> images or a table
     numpy_files .npy and .npz files, opened so that nothing in them is run

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from vaeserve.errors import InvalidInput
 from vaeserve.package.bounded import read_regular
 from vaeserve.package.data_spec import Fit
+from vaeserve.package.sizes import PictureSize
 from vaeserve.printable import printable
 from vaeserve.rows.image_headers import ImageFile, read_image_file
 from vaeserve.rows.images import Pixels, Unfit, open_image, upright
@@ -55,6 +56,19 @@ def read_file(path: Path) -> bytes:
         raise InvalidInput(printable(path), f"cannot be read: {exc.strerror}") from exc
     except ValueError as exc:
         raise InvalidInput(printable(path), str(exc)) from exc
+
+
+def picture_size(content: bytes, name: str) -> PictureSize:
+    """Returns the size of a picture once it is upright, from its header alone.
+
+    Raises:
+        InvalidInput: named by `name`; its header is not that of a PNG, JPEG or WebP that is decoded.
+    """
+    try:
+        width, height = _parse_header(content).upright_size
+    except ValueError as exc:
+        raise InvalidInput(name, str(exc)) from exc
+    return PictureSize(height, width)
 
 
 def parse_picture(content: bytes, name: str, wanted: Wanted) -> Pixels:

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.job import HowToRun
 from jobs.plan.changes import Changes, compare
-from jobs.plan.cutting import cut
+from jobs.plan.cutting import cut, own
 from jobs.plan.folder import JobFolder
 from jobs.plan.plan import Partition, Plan
 from jobs.rows import SourceFile
@@ -24,7 +24,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> tuple[JobF
     run("sample", (), out, tiny, count=16, seed=1)
     folder = JobFolder(out)
     partitions = []
-    for number, spans in enumerate(cut(FILES, 4)):
+    for number, (_, spans) in enumerate(cut(FILES, 4, own)):
         folder.write_spans(str(number), spans)
         rows = sum(span.rows for span in spans)
         partitions.append(

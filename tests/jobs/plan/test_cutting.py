@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from jobs.plan.cutting import SourceDigest, cut
+from jobs.plan.cutting import SourceDigest, cut, own
 from jobs.rows import SourceFile, Span
 
 FILES = [SourceFile("a", "1", 3), SourceFile("b", "2", 0), SourceFile("c", "3", 7, "stamp")]
@@ -12,14 +12,14 @@ FILES = [SourceFile("a", "1", 3), SourceFile("b", "2", 0), SourceFile("c", "3", 
 
 @pytest.mark.parametrize("size", range(1, 12))
 def test_every_row_is_in_one_partition_in_order(size: int) -> None:
-    parts = [*cut(FILES, size)]
+    parts = [each.spans for each in cut(FILES, size, own)]
     assert [sum(span.rows for span in part) for part in parts[:-1]] == [size] * (len(parts) - 1)
     rows = [(span.file, row) for part in parts for span in part for row in range(span.start, span.stop)]
     assert rows == [("a", row) for row in range(3)] + [("c", row) for row in range(7)]
 
 
 def test_spans_keep_what_their_file_was() -> None:
-    assert [*cut(FILES, 4)] == [
+    assert [each.spans for each in cut(FILES, 4, own)] == [
         [Span("a", "1", 0, 3), Span("c", "3", 0, 1, "stamp")],
         [Span("c", "3", 1, 5, "stamp")],
         [Span("c", "3", 5, 7, "stamp")],
