@@ -14,6 +14,7 @@ from jobs.plan.request import JobRequest
 from jobs.refusals import Options
 from jobs.report.summary import Summary, write_summary
 from jobs.run.driver import Crew, run_partitions
+from jobs.run.memory import workers_within_memory
 from jobs.run.messages import Begin
 from jobs.run.progress import Progress, Speaker
 from jobs.run.workers import Workers
@@ -121,7 +122,7 @@ def run_job(
     undone = [partition for partition in mine if not folder.is_done(partition)]
     if undone:
         progress = Progress(plan.rows, folder.markers(plan), speaker.show)
-        crew = _crew(Begin(out=out.absolute(), engine=engine), plan, how, len(undone))
+        crew = _crew(Begin(out=out.absolute(), engine=engine), plan, how, undone)
         allowed = how.allowance.of(plan.rows)
         try:
             run_partitions(folder, plan, undone, crew=crew, maximum_errors=allowed, progress=progress)
@@ -148,13 +149,19 @@ def _check_whole(address: str) -> None:
             )
 
 
-def _crew(begin: Begin, plan: Plan, how: HowToRun, undone: int) -> Crew:
+def _crew(begin: Begin, plan: Plan, how: HowToRun, undone: Sequence[Partition]) -> Crew:
     threads = plan.settings.threads
     if how.ray is not None:
         from jobs.run.cluster import RayCluster
 
         on_gpu = begin.engine.target is None and plan.model.provider == "cuda"
         return RayCluster(how.ray, begin, threads, float(on_gpu))
-    is_elsewhere = begin.engine.target is not None or plan.model.provider == "cuda"
-    count = how.workers or (1 if is_elsewhere else max(1, available_cpus() // threads))
-    return Workers(begin, min(count, undone))
+    return Workers(begin, min(how.workers or _worker_count(begin, plan, undone), len(undone)))
+
+
+def _worker_count(begin: Begin, plan: Plan, undone: Sequence[Partition]) -> int:
+    """Returns how many workers pay: one for each processor, as far as memory allows."""
+    package = begin.engine.package
+    if package is None or plan.model.provider == "cuda":
+        return 1
+    return workers_within_memory(package, plan, undone, max(1, available_cpus() // plan.settings.threads))

@@ -24,7 +24,7 @@ Temperature = Annotated[float, Field(gt=0, le=HIGHEST_TEMPERATURE)]
 Dtype = Literal["float32", "float16"]
 Side = Annotated[int, Field(ge=1, le=65_536)]
 """Of a picture, in pixels."""
-Sizes = tuple[PictureSize, ...]
+BucketSizes = tuple[PictureSize, ...]
 Small = Literal["enlarge", "refuse"]
 
 OUTPUTS: dict[JobVerb, tuple[str, ...]] = {
@@ -70,7 +70,7 @@ class ModelFacts(Record):
 class Bucketing(Record):
     """How pictures of many sizes are brought to a few, where the model takes many. None: not asked, or not needed."""
 
-    buckets: Literal["auto"] | Sizes | None = None
+    buckets: Literal["auto"] | BucketSizes | None = None
     """Sizes that pictures are cropped to; "auto": as the next four options say; None: pictures are not cropped."""
     area: PictureSize | None = None
     """No automatic bucket has more pixels."""

@@ -4,7 +4,7 @@ from math import isqrt
 
 from jobs.plan.buckets import automatic, brief
 from jobs.refusals import option_of
-from jobs.settings import Bucketing, Sizes
+from jobs.settings import Bucketing, BucketSizes
 from vaeserve.errors import InvalidInput
 from vaeserve.package.sizes import PictureSizes
 
@@ -35,7 +35,7 @@ def choose_buckets(asked: Bucketing, sizes: PictureSizes) -> Bucketing:
     return chosen
 
 
-def sizes_of(bucketing: Bucketing) -> Sizes:
+def sizes_of(bucketing: Bucketing) -> BucketSizes:
     """Returns the buckets; nothing where rows have one size, or keep their own."""
     if bucketing.buckets != "auto":
         return bucketing.buckets or ()

@@ -14,7 +14,7 @@ from jobs.sinks.sink import SUFFIXES
 from vaeserve.package.sizes import PictureSize
 
 
-class Planned(NamedTuple):
+class PlannedRows(NamedTuple):
     """What was cut for one partition."""
 
     rows: int
@@ -25,18 +25,18 @@ class Planned(NamedTuple):
 
 def write_spans(
     folder: JobFolder, files: Iterable[SourceFile], settings: JobSettings, update: int, draft: str
-) -> list[Planned]:
+) -> list[PlannedRows]:
     """Writes the spans of each partition as it is cut, and returns the partitions sorted by size."""
     buckets, planned = sizes_of(settings), []
     size_of = Buckets(buckets).of if buckets else own
     for number, (size, spans) in enumerate(cut(files, settings.partition_rows, size_of)):
         name = f"{_key(number, update)}-{draft}"
         folder.write_spans(name, spans)
-        planned.append(Planned(sum(span.rows for span in spans), size, name))
+        planned.append(PlannedRows(sum(span.rows for span in spans), size, name))
     return sorted(planned, key=lambda each: each.size or ())
 
 
-def partitions_of(cuts: list[Planned], settings: JobSettings, update: int, first_row: int) -> tuple[Partition, ...]:
+def partitions_of(cuts: list[PlannedRows], settings: JobSettings, update: int, first_row: int) -> tuple[Partition, ...]:
     """Returns the partitions, with their names and addresses.
 
     Args:

@@ -13,7 +13,7 @@ from jobs.plan.changes import Changes, compare
 from jobs.plan.cutting import SourceDigest
 from jobs.plan.folder import JobFolder
 from jobs.plan.notes import FileNotes
-from jobs.plan.partitions import Planned, partitions_of, write_spans
+from jobs.plan.partitions import PlannedRows, partitions_of, write_spans
 from jobs.plan.plan import Plan, SourceFacts
 from jobs.plan.request import JobRequest
 from jobs.refusals import option_of
@@ -77,7 +77,7 @@ def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice, draf
         rows = settings.count or 0
         size = facts.data.sizes.default if facts.data.sizes else None
         starts = range(0, rows, settings.partition_rows)
-        cuts = [Planned(min(settings.partition_rows, rows - start), size, "") for start in starts]
+        cuts = [PlannedRows(min(settings.partition_rows, rows - start), size, "") for start in starts]
         _check_space(folder, settings, facts, cuts)
         partitions = partitions_of(cuts, settings, 0, 0)
         return folder.publish_plan(
@@ -196,7 +196,7 @@ def _check_apart(folder: JobFolder, addresses: Iterable[str]) -> None:
             )
 
 
-def _check_space(folder: JobFolder, settings: JobSettings, model: ModelFacts, cuts: list[Planned]) -> None:
+def _check_space(folder: JobFolder, settings: JobSettings, model: ModelFacts, cuts: list[PlannedRows]) -> None:
     """Refuses a job whose numbers alone would not fit on the disk, compressed to a half in Parquet."""
     rows, needed = 0, 0
     for cut_rows, size, _ in cuts:

@@ -2,6 +2,7 @@
 
 partition       one partition
 worker          a process that is handed partitions, one after another
+memory          how many workers the memory holds
 messages        what a worker and its driver tell each other
 workers         worker processes on this machine: started, watched, replaced
 progress        what a run shows: rows, rates, time left

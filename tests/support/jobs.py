@@ -1,6 +1,8 @@
 """Jobs that tests run, and what became of them."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,15 @@ from PIL import Image
 from jobs.engine.opening import EngineChoice
 from jobs.job import HowToRun, run_job
 from jobs.plan.folder import JobFolder
+from jobs.plan.plan import Partition
 from jobs.plan.request import JobRequest
 from jobs.python import engine_of
 from jobs.report.summary import Summary
 from jobs.report.verify import problems
+from jobs.run.messages import Begin, Event, PartitionDone
+from jobs.run.partition import run_partition
 from jobs.run.progress import Speaker
+from jobs.run.worker import open_job
 
 PARTITION_ROWS = 150
 
@@ -28,6 +34,24 @@ def run(
     asked = {"partition_rows": PARTITION_ROWS, "batch_rows": 64} | asked
     request = JobRequest.parse(verb=verb, addresses=tuple(map(str, addresses)), **asked)
     return run_job(request, engine(package), out, how or HowToRun(workers=1), Speaker("quiet"))
+
+
+class InProcess:
+    """Computes partitions in the process of the test, in place of `Workers`."""
+
+    def __init__(self, begin: Begin, count: int) -> None:
+        self._begin = begin
+
+    def run(self, partitions: Sequence[Partition]) -> Iterator[Event]:
+        """See Crew."""
+        job = open_job(self._begin)
+        with closing(job.computer), closing(job.source) if job.source else nullcontext():
+            for partition in partitions:
+                run_partition(job, partition, lambda rows, errors: None)
+                yield PartitionDone(key=partition.key)
+
+    def close(self) -> None:
+        """Nothing runs."""
 
 
 def write_picture(path: Path, shade: int) -> None:
