@@ -46,6 +46,7 @@ def describe(served: LoadedModel) -> pb.Model:
         ),
         is_default=served.is_default,
         scaling=None if manifest.scaling is None else _scaling(manifest.scaling),
+        precision=manifest.precision,
     )
 
 

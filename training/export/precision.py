@@ -17,8 +17,9 @@ from training.export.half import halve, is_halved, with_rounding
 from training.export.onnx_runner import open_session, run_in_batches
 from training.export.package import Contents
 from training.export.parity import TOLERANCE, prove
-from training.export.probes import ROWS, Probe, TensorArrays
+from training.export.probes import ROWS, Probe, TensorArrays, graph_of
 from vaeserve.errors import TrainingError
+from vaeserve.files import AnyArray
 from vaeserve.package.contents import PairPrecision, Tolerance
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.probes import Reach, compare, reach_of
@@ -31,8 +32,6 @@ COSINE = 0.999  # minimum, of every row's latent
 RELATIVE = 1e-2  # of a value: about twenty roundings to float16
 ROOM = 2  # times the difference that was seen, because another device rounds other sums
 BEST_MSE = 1e-10  # 100 dB: reconstructions that are better count as this good
-
-Arrays64 = npt.NDArray[np.float64]
 
 
 class InPrecision(NamedTuple):
@@ -57,13 +56,6 @@ class InPrecision(NamedTuple):
             tolerance=self.tolerance,
             metrics={**contents.metrics, **self.figures},
         )
-
-
-class _RoundTrip(NamedTuple):
-    """What rows of data encode to, and what that decodes to: [rows, ...]."""
-
-    mean: Arrays64
-    expectation: Arrays64
 
 
 def in_precision(
@@ -92,30 +84,81 @@ def in_precision(
     if precision == "float32":
         return InPrecision(precision, dict(graphs), {}, tolerance, {})
     pair = {name: graphs[name] for name in HALVED}
-    own = {key: probe for key, probe in probes.items() if key.partition("@")[0] in HALVED}
+    own = {key: probe for key, probe in probes.items() if graph_of(key) in HALVED}
     prove({name: graph.content for name, graph in pair.items()}, own, data, tolerance)
     halved = {name: read_back(name, halve(onnx.load_model_from_string(graph.content))) for name, graph in pair.items()}
     models = {name: onnx.load_model_from_string(graph.content) for name, graph in halved.items()}
     if not any(map(is_halved, models.values())):
         raise TrainingError("precision fp16: there is nothing to halve, because no product is followed by another")
-    rounded = {name: with_rounding(model).SerializeToString() for name, model in models.items()}
-    reach = reach_of(data, probes["encoder"].inputs["data"])
-    measured = _measured_tolerance(rounded, own, reach, tolerance)
-    figures = _judge(pair, rounded, own, reach, real_rows)
-    return InPrecision(precision, {**graphs, **halved}, pair, measured, figures)
+    judged = _Judged(
+        pair, {name: with_rounding(model).SerializeToString() for name, model in models.items()}, own, data
+    )
+    answers = judged.answers()
+    measured = _measured_tolerance(answers, own, judged.reach, tolerance)
+    return InPrecision(precision, {**graphs, **halved}, pair, measured, judged.figures(answers, real_rows))
+
+
+class _Judged(NamedTuple):
+    """A pair in float32 and, rounded, in float16, and the probes that it is judged by."""
+
+    full: Mapping[str, ExportedGraph]
+    rounded: Mapping[str, bytes]
+    probes: Mapping[str, Probe]
+    data: DataSpec
+
+    @property
+    def reach(self) -> Reach:
+        """How far apart values of data lie."""
+        return reach_of(self.data, self.probes["encoder"].inputs["data"])
+
+    def answers(self) -> dict[str, TensorArrays]:
+        """Returns what the rounded graphs answer to each probe. Raises TrainingError if any of it is not finite."""
+        answers = {key: self._run(key, self.rounded, probe.inputs) for key, probe in self.probes.items()}
+        for key, outputs in answers.items():
+            for output, rows in outputs.items():
+                if broken := int((~np.isfinite(rows)).reshape(len(rows), -1).any(1).sum()):
+                    raise TrainingError(
+                        f"precision fp16: {key}.{output} overflows for {broken} of {len(rows)} probe rows"
+                    )
+        return answers
+
+    def figures(self, answers: Mapping[str, TensorArrays], real_rows: int) -> dict[str, float]:
+        """Returns what float16 costs. Raises TrainingError if that is too much."""
+        full = {name: graph.content for name, graph in self.full.items()}
+        losses, cosines = [], []
+        for key, probe in self.probes.items():
+            if graph_of(key) == "encoder":
+                means = probe.outputs["mean"], answers[key]["mean"]
+                cosines.append(_cosines(*means).min())
+                decoder = key.replace("encoder", "decoder", 1)
+                before, after = (
+                    self._run(decoder, graphs, {"latent": mean[:real_rows]})["expectation"]
+                    for graphs, mean in zip((full, self.rounded), means, strict=True)
+                )
+                rows = probe.inputs["data"][:real_rows]
+                losses.append(_psnr(rows, before, self.reach) - _psnr(rows, after, self.reach))
+        loss, cosine = float(max(losses)), float(min(cosines))
+        if loss > PSNR_LOSS or cosine < COSINE:
+            raise TrainingError(
+                f"precision fp16: reconstructions lose {max(0.0, loss):.2f} dB (allowed: {PSNR_LOSS}), and the lowest"
+                f" cosine between a row's latents is {cosine:.5f} (allowed: {COSINE}); no package was written"
+            )
+        return {"fp16_psnr_loss_db": loss, "fp16_cosine": cosine}
+
+    def _run(self, key: str, graphs: Mapping[str, bytes], inputs: TensorArrays) -> TensorArrays:
+        name = graph_of(key)
+        row = self.probes[key.replace(name, "encoder", 1)].inputs["data"].shape[1:]
+        slices = Slices(rows_within(row_bytes(graphs[name], self.data.size_of(row)), ROWS))
+        return run_in_batches(open_session(name, graphs[name]), inputs, slices)
 
 
 def _measured_tolerance(
-    rounded: Mapping[str, bytes], probes: Mapping[str, Probe], reach: Reach, least: Tolerance
+    answers: Mapping[str, TensorArrays], probes: Mapping[str, Probe], reach: Reach, least: Tolerance
 ) -> Tolerance:
-    """Returns a tolerance that all answers keep with room. Raises TrainingError: one is not finite, or far off."""
+    """Returns a tolerance that all answers keep with room. Raises TrainingError if one is far off."""
     absolute = least.absolute
-    for key, probe in probes.items():
-        answers = _run(key, rounded, probe.inputs)
-        for output, rows in answers.items():
-            if broken := int((~np.isfinite(rows)).reshape(len(rows), -1).any(1).sum()):
-                raise TrainingError(f"precision fp16: {key}.{output} overflows for {broken} of {len(rows)} probe rows")
-        while not all(one.passed for one in compare(answers, probe.outputs, reach, _tolerance(absolute))):
+    for key, outputs in answers.items():
+        while not all(one.passed for one in compare(outputs, probes[key].outputs, reach, _tolerance(absolute))):
             absolute *= 2
             if ROOM * absolute > 1:
                 raise TrainingError(f"precision fp16: {key} answers far from what it answers in float32")
@@ -126,53 +169,14 @@ def _tolerance(absolute: float, relative: float = 0.0) -> Tolerance:
     return Tolerance(absolute=absolute, relative=max(RELATIVE, relative))
 
 
-def _judge(
-    pair: Mapping[str, ExportedGraph],
-    rounded: Mapping[str, bytes],
-    probes: Mapping[str, Probe],
-    reach: Reach,
-    real_rows: int,
-) -> dict[str, float]:
-    """Returns what float16 costs. Raises TrainingError if that is too much."""
-    full = {name: graph.content for name, graph in pair.items()}
-    losses, cosines = [], []
-    for key, probe in probes.items():
-        if key.partition("@")[0] == "encoder":
-            rows = probe.inputs["data"].astype(np.float64)
-            one, other = (_reconstruct(graphs, probe.inputs) for graphs in (full, rounded))
-            cosines.append(_cosines(one.mean, other.mean).min())
-            before, after = (_psnr(rows[:real_rows], it.expectation[:real_rows], reach) for it in (one, other))
-            losses.append(before - after)
-    loss, cosine = float(max(losses)), float(min(cosines))
-    if loss > PSNR_LOSS or cosine < COSINE:
-        raise TrainingError(
-            f"precision fp16: reconstructions lose {max(0.0, loss):.2f} dB (allowed: {PSNR_LOSS}), and the lowest"
-            f" cosine between a row's latents is {cosine:.5f} (allowed: {COSINE}); no package was written"
-        )
-    return {"fp16_psnr_loss": loss, "fp16_cosine": cosine}
-
-
-def _reconstruct(graphs: Mapping[str, bytes], inputs: TensorArrays) -> _RoundTrip:
-    mean = _run("encoder", graphs, inputs)["mean"]
-    expectation = _run("decoder", graphs, {"latent": mean})["expectation"]
-    return _RoundTrip(mean.astype(np.float64), expectation.astype(np.float64))
-
-
-def _run(key: str, graphs: Mapping[str, bytes], inputs: TensorArrays) -> TensorArrays:
-    name = key.partition("@")[0]
-    slices = Slices(rows_within(row_bytes(graphs[name]), ROWS))
-    return run_in_batches(open_session(name, graphs[name]), inputs, slices)
-
-
-def _psnr(data: Arrays64, expectation: Arrays64, reach: Reach) -> float:
+def _psnr(data: AnyArray, expectation: AnyArray, reach: Reach) -> float:
     """Returns the peak signal-to-noise ratio over all rows, in dB; a value that is missing, NaN, counts nothing."""
-    mse = float(np.nanmean(((expectation - data) / reach) ** 2))
-    return -10 * log10(max(BEST_MSE, mse))
+    error = (expectation.astype(np.float64) - data) / reach
+    return -10 * log10(max(BEST_MSE, float(np.nanmean(error**2))))
 
 
-def _cosines(one: Arrays64, other: Arrays64) -> Arrays64:
-    """Returns the cosine between each row of one and of the other; 1 for rows that are 0 in both."""
-    left, right = (rows.reshape(len(rows), -1) for rows in (one, other))
+def _cosines(one: AnyArray, other: AnyArray) -> npt.NDArray[np.float64]:
+    """Returns the cosine between each row of one and of the other; 1 for rows that are equal."""
+    left, right = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (one, other))
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    equal = (left == right).all(1)
-    return np.where(equal, 1.0, (left * right).sum(1) / np.where(norms > 0, norms, 1.0))
+    return np.where((left == right).all(1), 1.0, (left * right).sum(1) / np.where(norms > 0, norms, 1.0))

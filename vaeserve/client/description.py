@@ -84,6 +84,8 @@ class Model(BaseModel):
     """None: the server does not say."""
     scaling: LatentScaling | None = None
     """How latents relate to the raw ones of the pair's networks; None: they are the same."""
+    precision: str = "float32"
+    """Of the pair's weights and activations: "float32" or "fp16"."""
     is_default: bool
     """Whether calls that name this model without a version get this version."""
     metrics: dict[str, float]
@@ -126,6 +128,7 @@ def parse_model(message: pb.Model) -> Model:
             exactness=_exactness(message.exactness) if message.HasField("exactness") else None,
             execution=_execution(message.execution) if message.HasField("execution") else None,
             scaling=_scaling(message.scaling) if message.HasField("scaling") else None,
+            precision=message.precision or "float32",
             is_default=message.is_default,
             metrics=dict(sorted(message.metrics.items())),  # a map on the wire has no order
         )

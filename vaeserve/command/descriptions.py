@@ -80,6 +80,7 @@ def _pair_lines(pair: Manifest | Model) -> Lines:
         ("posterior", pair.posterior),
         ("likelihood", f"{likelihood.family} ({constants})" if constants else likelihood.family),
         *([("scaling", _scaling(pair.scaling))] if pair.scaling else []),
+        *([("precision", pair.precision)] if pair.precision != "float32" else []),
         ("priors", ", ".join(_prior(prior, pair.default_prior) for prior in pair.priors) or "none: not for sampling"),
     ]
 

@@ -1143,6 +1143,7 @@ class Model(_message.Message):
     EXECUTION_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     SCALING_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the model."""
     version: _builtins.int
@@ -1161,6 +1162,8 @@ class Model(_message.Message):
     """Whether this is the newest version, which requests get that name the model and no version. On a server with a
     default model, only that model's newest version is marked; requests that name neither model nor version get it.
     """
+    precision: _builtins.str
+    """Of the pair's weights and activations: "float32" or "fp16". Data, latents and scores are the same types in each."""
     @_builtins.property
     def data(self) -> Global___DataSpec:
         """What Encode takes and Decode gives."""
@@ -1219,10 +1222,11 @@ class Model(_message.Message):
         execution: Global___Execution | None = ...,
         is_default: _builtins.bool = ...,
         scaling: Global___LatentScaling | None = ...,
+        precision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "exactness", b"exactness", "execution", b"execution", "likelihood", b"likelihood", "limits", b"limits", "scaling", b"scaling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "default_prior", b"default_prior", "exactness", b"exactness", "execution", b"execution", "fingerprint", b"fingerprint", "is_default", b"is_default", "latent_shape", b"latent_shape", "likelihood", b"likelihood", "limits", b"limits", "metrics", b"metrics", "name", b"name", "noise_algorithm", b"noise_algorithm", "posterior", b"posterior", "priors", b"priors", "provider", b"provider", "scaling", b"scaling", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "default_prior", b"default_prior", "exactness", b"exactness", "execution", b"execution", "fingerprint", b"fingerprint", "is_default", b"is_default", "latent_shape", b"latent_shape", "likelihood", b"likelihood", "limits", b"limits", "metrics", b"metrics", "name", b"name", "noise_algorithm", b"noise_algorithm", "posterior", b"posterior", "precision", b"precision", "priors", b"priors", "provider", b"provider", "scaling", b"scaling", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,9 +59,11 @@ def test_a_row_that_overflows_is_answered_in_float32_and_counted(
     with Client(start_server("--metrics-port", port, package=half.directory).target) as client:
         encoded, decoded = client.encode(data), client.decode(latent, output="expectation")
         reconstructed = client.reconstruct(data)
+        assert client.get_model().precision == "fp16"
     with Client(start_server(package=tiny).target) as client:
         expected, whole = client.encode(data), client.decode(latent, output="expectation")
         scores = client.reconstruct(data)
+        assert client.get_model().precision == "float32"
     np.testing.assert_array_equal(encoded.latent[3], expected.latent[3])
     np.testing.assert_array_equal(decoded.output[1], whole.output[1])
     np.testing.assert_array_equal(reconstructed.squared_error[3], scores.squared_error[3])

@@ -41,7 +41,7 @@ def test_a_trained_pair_passes_and_keeps_its_inputs_and_outputs(
     for name in ("encoder", "decoder"):
         assert half.graphs[name][2:] == graphs[name][2:]
         assert len(half.graphs[name].content) < len(graphs[name].content)
-    assert half.figures["fp16_psnr_loss"] < 0.1
+    assert half.figures["fp16_psnr_loss_db"] < 0.1
     assert half.figures["fp16_cosine"] > 0.9999
     assert 5e-5 < half.tolerance.absolute < 0.1
 

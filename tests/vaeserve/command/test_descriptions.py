@@ -73,6 +73,11 @@ def test_how_batches_run(threads: int, row_seconds: float, said: str) -> None:
     assert lines_of(models_text([model(execution=execution)], "host:1"))["batches"] == said
 
 
+def test_half_precision_is_named_and_float32_is_not() -> None:
+    assert lines_of(models_text([model(precision="fp16")], "host:1"))["precision"] == "fp16"
+    assert "precision" not in lines_of(models_text([model()], "host:1"))
+
+
 def test_the_default_is_marked_among_several_models() -> None:
     assert models_text([], "host:1") == "host:1 serves no models"
     assert models_text([model()], "host:1").startswith("digits, version 1: served at host:1\n")
