@@ -112,7 +112,7 @@ class Line(Generic[R, A]):
         """
         dropped: list[Dropped[R, A]] = []
         first, first_bulk = self._interactive.first_wanted(now, dropped), self._bulk.first
-        if first is None or (first_bulk is not None and first_bulk.key != first.key):
+        if first is None or (first_bulk is not None and self._may_exclude(first_bulk, first)):
             first_bulk = self._bulk.first_wanted(now, dropped)
         lane = self._leader(first, first_bulk)
         if lane is None:
@@ -158,6 +158,10 @@ class Line(Generic[R, A]):
         if first is None or first_bulk is None:
             return first or first_bulk
         return first_bulk if first.key != first_bulk.key and self._share.owes_batch(first_bulk) else first
+
+    def _may_exclude(self, first_bulk: Lane[R, A], first: Lane[R, A]) -> bool:
+        """Whether what is owed to bulk may leave the interactive rows no room in the next batch."""
+        return first_bulk.key != first.key or self._share.rows(first_bulk) == first.batch_rows
 
     def _rows(self, key: Hashable) -> int:
         return self._interactive.rows(key) + self._bulk.rows(key)

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from serving.batching.batcher import Batcher
-from tests.serving.conftest import Doubler, Numbers, hold, joined, play
+from serving.batching.load import Load
+from tests.serving.conftest import Doubler, Keyed, Numbers, hold, joined, play
 from vaeserve.errors import DeadlinePassed, DeadlineUnreachable, Overloaded, ShuttingDown
 
 
@@ -197,6 +198,97 @@ def test_callers_who_leave_at_their_deadline_tell_that_answers_are_late(
         else:
             batcher.enqueue(Numbers([3]), timeout_seconds=0.2).cancel()  # it was accepted
         doubler.free.set()
+        await held
+
+    play(scenario)
+
+
+def test_a_queue_holds_a_weight() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        waiting = batcher.enqueue(Keyed([1, 2], "4 a"))
+        assert batcher.waiting_rows == 8
+        with pytest.raises(Overloaded, match=r"^8 rows are waiting, the limit of 10 leaves no room for 1 more, which"):
+            batcher.enqueue(Keyed([3], "3 b"))
+        with pytest.raises(Overloaded, match=r"leaves no room for 3 more$"):
+            batcher.enqueue(Keyed([4, 5, 6], "1 c"))
+        last = batcher.enqueue(Keyed([7], "2 d"))
+        doubler.free.set()
+        assert [joined(await answer) for answer in (waiting, last)] == [[2, 4], [14]]
+        await held
+
+    assert play(scenario, queue_rows=10).rows_run == [0, 1, 2, 7]
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_an_empty_queue_takes_a_row_that_is_heavier_than_it(bulk: bool) -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        with pytest.raises(Overloaded):
+            batcher.enqueue(Keyed([1, 2], "9 a"), bulk=bulk)
+        heavy = batcher.enqueue(Keyed([3], "9 a"), bulk=bulk)
+        with pytest.raises(Overloaded):
+            batcher.enqueue(Keyed([4], "9 a"), bulk=bulk)
+        patient = batcher.enqueue(Keyed([5], "9 a"), bulk=bulk, patient=True)
+        doubler.free.set()
+        assert [joined(await answer) for answer in (heavy, patient)] == [[6], [10]]
+        await held
+
+    assert play(scenario, queue_rows=6).rows_run == [0, 3, 5]
+
+
+def test_the_time_of_heavy_rows_is_not_expected_from_light_ones() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        await batcher.submit(Keyed([1], "1 a"), 60)
+        doubler.seconds = 0.2
+        assert joined(await batcher.submit(Keyed([2], "4 b"), 60)) == [4]  # a try, because nothing is known of it
+        with pytest.raises(DeadlineUnreachable):
+            batcher.enqueue(Keyed([3], "4 b"), timeout_seconds=0.05)
+        with pytest.raises(DeadlineUnreachable):
+            batcher.enqueue(Keyed([4], "4 other"), timeout_seconds=0.05)
+
+    assert play(scenario).rows_run == [1, 2]
+
+
+def test_a_guess_is_not_taken_for_what_an_answer_is_late_by() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        expect = batcher._admission.expect
+        await batcher.submit(Keyed([1], "1 a"))
+        assert expect(Load(1), "1 a", 60, bulk=False) is not None
+        assert expect(Load(1, 4), "4 b", 60, bulk=False) is None
+        held = await hold(batcher, doubler)
+        heavy = batcher.enqueue(Keyed([2], "4 b"))
+        assert expect(Load(1), "1 a", 60, bulk=False) is None  # a heavy row is before it
+        doubler.free.set()
+        await asyncio.gather(held, heavy)
+        assert expect(Load(1, 4), "4 b", 60, bulk=False) is not None
+
+    play(scenario)
+
+
+def test_how_late_answers_are_is_learned_by_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        weights: list[int] = []
+        monkeypatch.setattr(batcher._admission, "learn_slip", lambda seconds, row_weight: weights.append(row_weight))
+        for _ in range(2):  # nothing was expected of the first one
+            await batcher.submit(Keyed([1], "4 b"), 60)
+            await asyncio.sleep(0)
+        assert weights == [4]
+
+    play(scenario)
+
+
+def test_light_rows_are_not_refused_because_heavy_ones_were_late() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        await batcher.submit(Keyed([1], "1 a"))
+        await batcher.submit(Keyed([2], "4 b"))
+        held = await hold(batcher, doubler)
+        batcher._admission.learn_slip(1000.0, 4)
+        with pytest.raises(DeadlineUnreachable):
+            batcher.enqueue(Keyed([3], "4 c"), timeout_seconds=60)
+        light = batcher.enqueue(Keyed([4], "1 a"), timeout_seconds=60)
+        doubler.free.set()
+        assert joined(await light) == [8]
         await held
 
     play(scenario)

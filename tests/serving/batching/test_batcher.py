@@ -5,6 +5,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Sequence
+from itertools import count
 from typing import Self
 
 import pytest
@@ -16,7 +17,7 @@ from serving.batching.device import Device
 from serving.batching.gathering import QUIET_TURNS
 from serving.interrupt import Interrupt
 from serving.turns import Turns
-from tests.serving.conftest import Doubler, Numbers, hold, joined, play
+from tests.serving.conftest import Doubler, Keyed, Numbers, hold, joined, play, weigh
 from vaeserve.errors import DeadlinePassed, EngineFailure, Overloaded, ShuttingDown, VaeError
 
 
@@ -393,3 +394,171 @@ def test_every_call_gets_its_own_rows_whatever_the_others_do(
     doubler = play(scenario, batch_rows=batch_rows, queue_rows=queue_rows)
     assert all(0 < sum(map(len, batch)) <= batch_rows for batch in doubler.batches)
     assert len(set(doubler.rows_run)) == len(doubler.rows_run)
+
+
+def assert_batches_are_right(doubler: Doubler, batch_rows: int) -> None:
+    """Asserts that no batch holds two keys, or more than it may, and that no row ran twice."""
+    for batch in doubler.batches:
+        [key] = {rows.key for rows in batch}
+        rows = sum(map(len, batch))
+        assert rows == 1 or rows * (1 if key is None else weigh(key)) <= batch_rows
+    assert len(set(doubler.rows_run)) == len(doubler.rows_run)
+
+
+def test_a_caller_of_an_odd_key_waits_for_one_round_of_a_crowd() -> None:
+    keys = [f"{1 + number % 6} of the crowd" for number in range(64)]
+    numbers = count()
+
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        async def eager(key: str) -> None:
+            while not odd.done():
+                await batcher.submit(Keyed([next(numbers)], key))
+
+        async def call_oddly() -> list[int]:
+            waited = []
+            for _ in range(10):
+                before = len(doubler.batches)
+                await batcher.submit(Keyed([next(numbers)], "7 odd"))
+                waited.append(len(doubler.batches) - before)
+            return waited
+
+        odd = asyncio.create_task(call_oddly())
+        await asyncio.gather(*map(eager, keys))
+        in_round = sum(-(-keys.count(key) // (16 // weigh(key))) for key in set(keys))
+        assert max(await odd) <= in_round + 2  # beside its own and the one that ran when it came
+
+    assert_batches_are_right(play(scenario, batch_rows=16, queue_rows=1000), 16)
+
+
+@pytest.mark.parametrize("key", ["1 bulk", "3 bulk", "9 bulk"])
+def test_bulk_of_another_key_keeps_its_share_beside_an_endless_crowd(key: str) -> None:
+    numbers = count(1000)
+
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        async def eager() -> None:
+            while not bulk.done():
+                await batcher.submit(Keyed([next(numbers), next(numbers), next(numbers)], "1 a"))
+
+        bulk = asyncio.create_task(batcher.submit(Keyed(range(20), key), bulk=True))
+        await asyncio.gather(*(eager() for _ in range(12)))
+        assert joined(await bulk) == [2 * number for number in range(20)]
+        last = max(number for number, batch in enumerate(doubler.batches) if batch[0].key == key)
+        interactive = sum(sum(map(len, batch)) for batch in doubler.batches[:last] if batch[0].key != key)
+        assert interactive <= 8 * 20 * weigh(key)  # a row in eight, and up to a batch of it is saved up
+
+    assert_batches_are_right(play(scenario, queue_rows=1000), 4)
+
+
+def test_calls_of_a_key_that_leave_or_are_late_change_nothing_for_the_others() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        gone, late, good, other = (
+            batcher.enqueue(Keyed([1, 2], "2 a")),
+            batcher.enqueue(Keyed([3], "3 b"), timeout_seconds=0),
+            batcher.enqueue(Keyed([4], "2 a")),
+            batcher.enqueue(Keyed([5], "3 c")),
+        )
+        assert batcher.waiting_rows == 12
+        gone.cancel()
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 8
+        doubler.free.set()
+        with pytest.raises(DeadlinePassed):
+            await late
+        assert [joined(await answer) for answer in (good, other)] == [[8], [10]]
+        await held
+        assert (batcher.tally.cancelled_rows, batcher.tally.late_rows, batcher.waiting_rows) == (2, 1, 0)
+
+    assert play(scenario).rows_run == [0, 4, 5]
+
+
+def test_a_batch_that_no_later_row_fits_into_does_not_wait_for_any() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        answer = await asyncio.wait_for(batcher.submit(Keyed([1], "3 a")), 10)
+        assert answer.batch_rows == 1
+        calls = [batcher.enqueue(Keyed([2], "2 b")), batcher.enqueue(Keyed([3], "1 c"))]
+        for _ in range(2 * QUIET_TURNS):
+            await asyncio.sleep(0)
+        assert batcher.waiting_rows == 3  # there is room for one more
+        calls += [batcher.enqueue(Keyed([4], "1 d")), batcher.enqueue(Keyed([5], "3 e"))]
+        await asyncio.wait_for(asyncio.gather(*calls), 10)
+
+    play(scenario, wait_seconds=30)
+
+
+def test_a_batch_knows_whether_a_full_one_waits_behind_it() -> None:
+    async def run() -> None:
+        device = Device()
+        backlogged: list[bool] = []
+
+        def note(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
+            backlogged.extend(running.is_backlogged for running in batcher._executor._running)
+            return [list(rows) for rows in batch]
+
+        batcher: Batcher[Numbers, list[int]] = Batcher(
+            note, device, batch_rows=4, queue_rows=99, weigh=weigh, inline_seconds=0
+        )
+        keys = ("3 a", "3 a", "2 b", "1 c")  # a batch of its own is what no other row fits into
+        await asyncio.gather(*(batcher.submit(Keyed([1], key)) for key in keys))
+        assert backlogged == [True, False, False, False]
+        backlogged.clear()
+        await asyncio.gather(*(batcher.submit(Keyed([1], "3 a")) for _ in range(3)))
+        assert backlogged == [True, True, False]
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
+def test_a_lone_short_call_that_no_batch_holds_is_cut_all_the_same() -> None:
+    async def run() -> None:
+        batches: list[int] = []
+
+        def note(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
+            batches.append(sum(map(len, batch)))
+            return [list(rows) for rows in batch]
+
+        device = Device()
+        batcher: Batcher[Numbers, list[int]] = Batcher(
+            note, device, batch_rows=4, queue_rows=99, weigh=weigh, inline_seconds=10
+        )
+        batcher._executor._times.learn(2, 0.001, 3)
+        for _ in range(60):  # until it seems that calls come alone
+            await batcher.submit(Keyed([1], "3 a"))
+        assert batcher.enqueue(Keyed([1], "3 a")).done()
+        batches.clear()
+        assert joined(await batcher.submit(Keyed([1, 2], "3 a"))) == [1, 2]
+        assert batches == [1, 1]
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
+
+
+KeyedCall = st.tuples(
+    st.sampled_from(["1 a", "1 b", "2 c", "3 d", "9 e"]), st.integers(1, 9), st.booleans(), st.booleans()
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(calls=st.lists(KeyedCall, min_size=1, max_size=25), batch_rows=st.integers(1, 8), queue_rows=st.integers(9, 90))
+def test_every_call_gets_its_own_rows_whatever_keys_the_others_have(
+    calls: list[tuple[str, int, bool, bool]], batch_rows: int, queue_rows: int
+) -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        tasks = []
+        for index, (key, rows, bulk, is_cancelled) in enumerate(calls):
+            numbers = Keyed(range(100 * index, 100 * index + rows), key)
+            tasks.append(asyncio.create_task(batcher.submit(numbers, bulk=bulk, patient=bulk)))
+            await asyncio.sleep(0)
+            if is_cancelled:
+                tasks[-1].cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for index, ((_, rows, _, is_cancelled), result) in enumerate(zip(calls, results, strict=True)):
+            if isinstance(result, BaseException):
+                assert isinstance(result, Overloaded) or (is_cancelled and isinstance(result, asyncio.CancelledError))
+            else:
+                assert joined(result) == [2 * number for number in range(100 * index, 100 * index + rows)]
+        assert batcher.waiting_rows == 0
+
+    assert_batches_are_right(play(scenario, batch_rows=batch_rows, queue_rows=queue_rows), batch_rows)

@@ -13,9 +13,10 @@ from serving.batching.batcher import Batcher
 from serving.batching.call import Call, Piece
 from serving.batching.device import Device
 from serving.batching.executor import Executor, RunBatch
+from serving.batching.load import Load
 from serving.interrupt import Interrupt
 from serving.tally import BatchTally
-from tests.serving.conftest import Doubler, Numbers, hold, joined, play
+from tests.serving.conftest import Doubler, Keyed, Numbers, hold, joined, play
 from vaeserve.errors import (
     DeadlinePassed,
     EngineFailure,
@@ -51,6 +52,10 @@ def execute(
 def call(*numbers: int, left_seconds: float = 60.0) -> NumbersCall:
     now = time.monotonic()
     return Call(Numbers(numbers), asyncio.get_running_loop().create_future(), now, now + left_seconds)
+
+
+def heavy(*numbers: int) -> NumbersCall:
+    return Call(Keyed(numbers, "16 a"), asyncio.get_running_loop().create_future(), time.monotonic(), row_weight=16)
 
 
 def batch_of(*calls: NumbersCall) -> Batch[Numbers, list[int]]:
@@ -200,6 +205,10 @@ def test_executors_run_side_by_side() -> None:
 
         batcher: Batcher[Numbers, list[int]] = Batcher(meet, device, batch_rows=1, queue_rows=9, inline_seconds=0)
         await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(4)))
+        times = batcher._executor._times
+        last = times.seconds_until(1, is_busy=False)
+        assert last
+        assert times.seconds_until(1, is_busy=False, others=[Load(2)]) == pytest.approx(2 * last)
         await batcher.close()
         device.close()
 
@@ -293,7 +302,8 @@ def test_who_stops_the_executor_leaves_no_call_of_the_batch_unanswered(is_in_hal
     execute(run_on, scenario)
 
 
-def test_a_batch_that_begins_puts_off_the_answers_of_those_that_wait() -> None:
+@pytest.mark.parametrize("row_weight", [1, 16])
+def test_a_batch_that_begins_puts_off_the_answers_of_those_that_wait(row_weight: int) -> None:
     began, free = threading.Event(), threading.Event()
 
     def wait(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
@@ -304,13 +314,49 @@ def test_a_batch_that_begins_puts_off_the_answers_of_those_that_wait() -> None:
     async def scenario() -> None:
         device, times = Device(1), BatchTimes(8)
         times.learn(2, 60.0)
+        times.learn(1, 1000.0, 16)
         executor: NumbersExecutor = Executor(wait, device, times, 0.0, BatchTally())
-        running = asyncio.create_task(executor.run(batch_of(call(1, 2))))
+        running = asyncio.create_task(executor.run(batch_of(call(1, 2) if row_weight == 1 else heavy(1))))
         await asyncio.to_thread(began.wait)
         expected = times.seconds_until(1, is_busy=True)
         free.set()
         await running
         device.close()
-        assert expected == pytest.approx(60 + 30, abs=10)  # the batch that runs, and at least half of one
+        # The batch that runs, and at least half of one.
+        assert expected == pytest.approx((60 if row_weight == 1 else 1000) + 30, abs=10)
 
     asyncio.run(scenario())
+
+
+def test_heavy_rows_without_memory_are_tried_one_by_one_and_a_single_one_is_given_up() -> None:
+    doubler = Doubler()
+
+    async def scenario(executor: NumbersExecutor) -> None:
+        doubler.memory_rows = 1
+        pair = heavy(1), heavy(2)
+        await executor.run(batch_of(*pair))
+        assert [answer(each) for each in pair] == [[2], [4]]
+        doubler.memory_rows = 0
+        lost = heavy(3)
+        await executor.run(batch_of(lost))
+        with pytest.raises(OutOfMemory):
+            answer(lost)
+
+    tally = execute(doubler, scenario)
+    assert (tally.halved_batches, tally.failed_batches) == (1, 1)
+    assert tally.batch_rows.total == 2  # rows, not their weight
+
+
+def test_a_heavy_batch_runs_on_the_event_loop_only_once_heavy_ones_are_known_to_be_short() -> None:
+    threads: list[int] = []
+
+    def note(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
+        threads.append(threading.get_ident())
+        return [list(rows) for rows in batch]
+
+    async def scenario(executor: NumbersExecutor) -> None:
+        for each in (call(1), call(2), heavy(3), heavy(4)):
+            await executor.run(batch_of(each))
+        assert [thread == threading.get_ident() for thread in threads] == [False, True, False, True]
+
+    execute(note, scenario, inline_seconds=10)

@@ -234,6 +234,41 @@ def test_bulk_that_fills_batches_up_takes_nothing_from_the_first_of_another_key(
     assert sum(row >= 2000 for row in ran) > 1000
 
 
+def test_batches_that_bulk_could_not_fill_up_are_not_held_against_it() -> None:
+    line: Line[Numbers, list[int]] = Line(8)
+    line.add(keyed("1 b", range(1000, 1100), bulk=True))
+    for _ in range(3):
+        line.add(keyed("1 a", [1]))
+        line.take(NOW, lambda rows, _: rows + 0.9)  # bulk of that key would fill up every second batch
+    line.add(keyed("1 a", [2]))
+    line.add(keyed("1 a", range(2000, 2007), bulk=True))
+    assert rows_of(line.take(NOW, lambda rows, _: rows + 0.9).pieces) == [2]
+
+
+def test_a_late_call_of_bulk_does_not_take_the_batch_from_interactive_rows() -> None:
+    line: Line[Numbers, list[int]] = Line(1)
+    late = call([1000, 1001], bulk=True)
+    line.add(late)
+    for number in range(8):
+        line.add(call([number]))
+    assert [rows_of(line.take(NOW).pieces) for _ in range(7)] == [[number] for number in range(7)]
+    late.deadline = NOW
+    assert line.take(NOW).dropped == [(late, 2)]  # and row 7 ran instead
+    assert line.weight == 0
+
+
+def test_lanes_go_with_their_calls() -> None:
+    line: Line[Numbers, list[int]] = Line(8)
+    for number in range(100):
+        queued = keyed(f"1 {number}", [number])
+        line.add(queued)
+        if number % 2:
+            line.drop(queued)
+        else:
+            line.take(NOW)
+    assert len(list(line._interactive)) == 1
+
+
 def test_interactive_rows_join_a_batch_of_bulk() -> None:
     line: Line[Numbers, list[int]] = Line(8)
     line.add(keyed("1 b", [1000, 1001], bulk=True))
@@ -260,6 +295,9 @@ def test_ahead_of_a_call_are_those_of_other_keys_that_come_first() -> None:
     assert line.ahead(Load(4), "1 b", bulk=False) == (Load(9), [Load(2, 3)])  # its last row does not
     assert line.ahead(Load(1), "1 c", bulk=True) == (Load(4), [Load(2, 3), Load(5, 1)])
     assert sorted(line.loads) == [Load(2, 3), Load(3), Load(5)]
+    line.add(keyed("1 b", [30, 31], bulk=True))
+    assert line.ahead(Load(1, 2), "2 d", bulk=True) == (Load(1, 2), [Load(2, 3), Load(7, 1), Load(3, 1)])
+    assert sorted(line.loads) == [Load(2, 3), Load(3), Load(7)]
 
 
 def test_a_batch_that_bulk_will_be_owed_is_ahead_too() -> None:
