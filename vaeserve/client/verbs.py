@@ -29,9 +29,13 @@ class BlockingVerbs(ABC):
         Args:
             data: [rows, *Model.data.shape], every value in [minimum, maximum]; converted to the model's element type
                 where that loses nothing. Or a sequence of bytes, each a PNG, JPEG or WebP file of the model's size.
+                If the model takes pictures of many sizes, those of one call have one of them.
             output: the posterior's "mean", a "sample" of it, or "moments": mean and log-variance.
             seed: of a sample, in [0, 2^64 - 1]; None: picked at random, and part of the result.
             first_row: number of the first row, in [0, 2^63 - rows]; row k of a sample draws the noise of first_row + k.
+            fit: what is done to images of a size that the model does not take, if it takes many: "exact", they are
+                refused; "crop", the middle is cut out; "pad", the last row and column are repeated. `places` of the
+                result says where each image lies.
             dtype: "float32" or "float16", of floating-point arrays in the result; float16 travels in half the bytes.
             model: name; empty: the only model.
             version: 1 or more; 0: the newest.
@@ -75,6 +79,7 @@ class BlockingVerbs(ABC):
             first_row: in [0, 2^63 - count]. Rows are addressed: (seed, row) gives the same latent in every call.
             temperature: factor on the standard deviation of the noise, in (0, 1e6]; None: 1.
             prior: name; empty: the model's default.
+            size: (height, width) of the pictures, if the model takes many sizes; None: the model's default.
             output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
                 as files.
             include_latent: whether the result has the latents too.
@@ -99,6 +104,7 @@ class BlockingVerbs(ABC):
             latent: which latent to decode: the posterior's "mean", or a "sample" of it.
             seed: of a sample, in [0, 2^64 - 1]; None: picked at random, and part of the result.
             first_row: number of the first row, as in `encode`.
+            fit: as in `encode`.
             output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
                 as files.
             dtype: as in `encode`; the scores are float32.

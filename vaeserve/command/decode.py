@@ -29,6 +29,7 @@ def decode(arguments: list[str]) -> int:
     array, fingerprint = _read_latent(options.input)
     check_cells(out, array.shape[0] if array.ndim else 1)
     from vaeserve.client.caller_rows import as_rows
+    from vaeserve.client.picture_sizes import size_of_latents
     from vaeserve.command.streaming import joined, slices
     from vaeserve.printable import printable
 
@@ -38,14 +39,15 @@ def decode(arguments: list[str]) -> int:
         model = client.get_model(options.model, options.version)
         latent = model.latent.fit(as_rows(array, name), name)
         pieces = client.decode_stream(
-            slices(latent, model),
+            slices(latent, model, size_of_latents(latent, model)),
             output="expectation" if options.expectation else "data",
             fingerprint=fingerprint,
             model=options.model,
             version=options.version,
         )
         decoded = joined(pieces, len(latent))
-    out.write_rows(decoded.output, picture_spec(out, model), fingerprint=decoded.fingerprint)
+    spec = picture_spec(out, model, decoded.output)
+    out.write_rows(decoded.output, spec, fingerprint=decoded.fingerprint)
     out.tell(count_rows(len(decoded.output)))
     return 0
 

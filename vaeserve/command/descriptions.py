@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from vaeserve.client.description import Exactness, Model
+from vaeserve.client.description import Exactness, Limits, Model
 from vaeserve.package.contents import LatentScaling, Prior
 from vaeserve.package.data_spec import ImageFit
 from vaeserve.package.directory import ModelPackage
@@ -45,8 +45,11 @@ def _model_text(model: Model, target: str, remark: str) -> str:
     limits = model.limits
     lines = _pair_lines(model)
     lines.append(("provider", model.provider))
-    lines.append(("calls", f"at most {limits.call_rows:,} rows and {limits.request_bytes:,} bytes each"))
-    batches = f"at most {limits.batch_rows:,} rows each"
+    of = f" of {model.data.sizes.smallest}" if model.data.sizes else ""
+    lines.append(("calls", f"at most {limits.call_rows:,} rows{of} and {limits.request_bytes:,} bytes each"))
+    if limits.encode_pixels or limits.decode_pixels:
+        lines.append(("pixels", _pixels(limits)))
+    batches = f"at most {limits.batch_rows:,} rows{of} each"
     if model.execution:
         executors, threads = model.execution.executors, model.execution.threads
         batches += f"; {executors} at a time, {threads} thread{'s' * (threads > 1)} each ({model.execution.source})"
@@ -58,6 +61,11 @@ def _model_text(model: Model, target: str, remark: str) -> str:
         lines.append(("exactness", _exactness(model.exactness)))
     heading = f"{model.name}, version {model.version}{remark}: served at {target}"
     return "\n\n".join([_section(heading, lines), *_metrics(model.metrics)])
+
+
+def _pixels(limits: Limits) -> str:
+    verbs = {"encode": limits.encode_pixels, "decode": limits.decode_pixels}
+    return ", ".join(f"at most {pixels:,} to {verb}" for verb, pixels in verbs.items() if pixels)
 
 
 def _exactness(exactness: Exactness) -> str:

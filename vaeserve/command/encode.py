@@ -2,8 +2,15 @@
 
 import argparse
 
-from vaeserve.command.options import add_draw_options, add_input_options, add_server_options, check_draw, connect
-from vaeserve.command.outputs import ResultFile, add_output_options, output_of, tell_rows
+from vaeserve.command.options import (
+    add_draw_options,
+    add_fit_option,
+    add_input_options,
+    add_server_options,
+    check_draw,
+    connect,
+)
+from vaeserve.command.outputs import ResultFile, add_output_options, output_of, places_array, tell_rows
 from vaeserve.command.parser import verb_parser
 
 
@@ -11,15 +18,17 @@ def encode(arguments: list[str]) -> int:
     """Encodes rows of an array, or images, on a server."""
     options, out = _encode_options(arguments)
     out.check(*options.input)
+    from vaeserve.client.picture_sizes import size_of_data
     from vaeserve.command.inputs import open_input
     from vaeserve.command.streaming import joined, slices
 
     source = open_input(options.input, options.skip_bad)
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
-        data = source.rows(model.data, options.skip_bad)
+        data = source.rows(model.data, options.skip_bad, options.fit)
         pieces = client.encode_stream(
-            slices(data.rows, model),
+            slices(data.rows, model, size_of_data(data.rows, "data", options.fit, model)),
+            fit=options.fit,
             output=options.output,
             seed=options.seed,
             first_row=options.first_row,
@@ -35,6 +44,7 @@ def encode(arguments: list[str]) -> int:
         first_row=None if encoded.seed is None else options.first_row,
         files=[str(path) for path in data.files] or None,
         rows=data.numbers,
+        places=places_array(encoded.places),
     )
     tell_rows(out, "latents", data, encoded.seed, options.first_row)
     return 0
@@ -46,6 +56,7 @@ def _encode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFil
     )
     add_server_options(parser)
     add_input_options(parser)
+    add_fit_option(parser)
     parser.add_argument(
         "--output",
         choices=("mean", "sample", "moments"),

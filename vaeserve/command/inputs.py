@@ -9,7 +9,10 @@ from vaeserve.command.outputs import STANDARD, parse_standard_input, read_standa
 from vaeserve.errors import InvalidInput
 from vaeserve.files import NPY_MAGIC, AnyArray, parse_array, read_array
 from vaeserve.package.data_spec import DataSpec
+from vaeserve.package.sizes import PictureSize
 from vaeserve.printable import printable
+from vaeserve.rows.image_checks import check_image, takes_images
+from vaeserve.rows.size_fit import SizeFit
 from vaeserve.sources.fitting import fit_table, open_rows, reads_rows
 from vaeserve.sources.pictures import FittedRows, fit_picture, picture_files, read_rows
 from vaeserve.sources.table import Table
@@ -29,25 +32,50 @@ class Input(NamedTuple):
     files: Sequence[Path] = ()
     """Of pictures."""
 
-    def rows(self, spec: DataSpec, skip_bad: bool) -> FittedRows:
+    def rows(self, spec: DataSpec, skip_bad: bool, fit: SizeFit = "exact") -> FittedRows:
         """Returns the rows, fitted as the model's training fitted them. Nothing is sent before all of them fit.
 
         Args:
             spec: the model's data.
             skip_bad: whether to leave out and list the pictures and rows that cannot be used.
+            fit: how pictures are brought to a size that the model takes, if it takes many.
 
         Raises:
-            InvalidInput: named by the path, or by the row; one does not fit the model.
+            InvalidInput: named by the path, or by the row; one does not fit the model, or pictures differ in size.
         """
+        if fit != "exact":
+            self._check_fit(spec)
         if self.array is not None:
             return FittedRows(spec.fit(as_rows(self.array, self.name), self.name))
         if self.table is not None:
             fitted = fit_table(self.table, spec, skip_bad)
             return fitted._replace(rows=spec.fit(as_rows(fitted.rows, self.name), self.name))
         if self.content is None:
-            return read_rows(self.files, spec, skip_bad)
-        row = fit_picture(self.content, _STANDARD_INPUT, spec)
+            return _of_one_size(read_rows(self.files, spec, skip_bad, fit), spec, fit)
+        row = fit_picture(self.content, _STANDARD_INPUT, spec, fit)
         return FittedRows([row] if isinstance(row, bytes) else row[None], (Path(_STANDARD_INPUT),))
+
+    def _check_fit(self, spec: DataSpec) -> None:
+        if spec.sizes is None:
+            raise InvalidInput("--fit", f"is for models of many sizes; this one takes rows of shape {list(spec.shape)}")
+        if self.array is not None or self.table is not None:
+            raise InvalidInput("--fit", f"is for pictures; {self.name} is a file of rows, which are taken as they are")
+
+
+def _of_one_size(pictures: FittedRows, spec: DataSpec, fit: SizeFit) -> FittedRows:
+    """Returns pictures, whose rows one array can hold."""
+    first: PictureSize | None = None
+    if spec.sizes is not None and takes_images(spec):
+        for file, content in zip(pictures.files, pictures.rows, strict=True):
+            name = printable(file)
+            size = check_image(content, name, spec, fit).size
+            if first not in (None, size):
+                others = f"{printable(pictures.files[0])} to {first}"
+                raise InvalidInput(
+                    name, f"comes to {size} pixels, {others}, and one array holds one size: see `vae job encode`"
+                )
+            first = size
+    return pictures
 
 
 def open_input(paths: Sequence[Path], skip_bad: bool) -> Input:

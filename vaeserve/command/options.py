@@ -92,6 +92,30 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="leave out and list bad pictures and rows")
 
 
+def add_fit_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that says how pictures are brought to a size that the model takes."""
+    parser.add_argument(
+        "--fit",
+        choices=("exact", "crop", "pad"),
+        default="exact",
+        help="for a model of many sizes: what is done to pictures of a size that it does not take. exact: they are "
+        "refused; crop: the middle is cut out; pad: the last row and column are repeated; default: exact",
+    )
+
+
+def add_size_option(parser: argparse.ArgumentParser, about: str) -> None:
+    """Adds the option that names a size of pictures: its value is (height, width)."""
+    parser.add_argument("--size", type=picture_size, metavar="WIDTHxHEIGHT", help=f"size {about}")
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """Returns the height and width in the text of a size, which has the width first."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, for example 768x512")
+    return int(height), int(width)
+
+
 def add_draw_options(parser: argparse.ArgumentParser) -> None:
     """Adds the seed and the first row of a sample."""
     parser.add_argument(

@@ -4,7 +4,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vaeserve.files import Value
     from vaeserve.package.data_spec import DataSpec
     from vaeserve.package.row_spec import Array
+    from vaeserve.rows.size_fit import PicturePlace
     from vaeserve.sources.pictures import FittedRows
 
 Parsed = TypeVar("Parsed")
@@ -147,9 +148,16 @@ def check_cells(out: ResultFile, rows: int) -> None:
         )
 
 
-def picture_spec(out: ResultFile, model: "Model") -> "DataSpec | None":
-    """Returns the model's data, in whose range a picture is drawn. None: no picture is drawn."""
-    return model.data if out.suffix == ".png" else None
+def picture_spec(out: ResultFile, model: "Model", rows: "Array") -> "DataSpec | None":
+    """Returns what rows of the model's data are, in whose range a picture is drawn. None: no picture is drawn."""
+    return model.data.at(model.data.size_of(rows.shape[1:])) if out.suffix == ".png" else None
+
+
+def places_array(places: "Sequence[PicturePlace]") -> "Array | None":
+    """Returns where pictures lie in their rows, [rows, 4]: height, width, top, left. None: none was fitted."""
+    import numpy as np
+
+    return np.array([(*place.size, place.top, place.left) for place in places], np.int64) if places else None
 
 
 def read_standard_input() -> bytes:

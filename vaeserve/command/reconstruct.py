@@ -2,7 +2,14 @@
 
 import argparse
 
-from vaeserve.command.options import add_draw_options, add_input_options, add_server_options, check_draw, connect
+from vaeserve.command.options import (
+    add_draw_options,
+    add_fit_option,
+    add_input_options,
+    add_server_options,
+    check_draw,
+    connect,
+)
 from vaeserve.command.outputs import ResultFile, add_output_options, output_of, tell_rows
 from vaeserve.command.parser import verb_parser
 
@@ -11,6 +18,7 @@ def reconstruct(arguments: list[str]) -> int:
     """Encodes rows, decodes them again, and writes how usual each is for the model."""
     options, out = _reconstruct_options(arguments)
     out.check(*options.input)
+    from vaeserve.client.picture_sizes import size_of_data
     from vaeserve.command.inputs import open_input
     from vaeserve.command.scores import check_format, write_scores
     from vaeserve.command.streaming import joined, slices
@@ -19,9 +27,10 @@ def reconstruct(arguments: list[str]) -> int:
     source = open_input(options.input, options.skip_bad)
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
-        data = source.rows(model.data, options.skip_bad)
+        data = source.rows(model.data, options.skip_bad, options.fit)
         pieces = client.reconstruct_stream(
-            slices(data.rows, model),
+            slices(data.rows, model, size_of_data(data.rows, "data", options.fit, model)),
+            fit=options.fit,
             latent=options.latent,
             seed=options.seed,
             first_row=options.first_row,
@@ -42,6 +51,7 @@ def _reconstruct_options(arguments: list[str]) -> tuple[argparse.Namespace, Resu
     )
     add_server_options(parser)
     add_input_options(parser)
+    add_fit_option(parser)
     parser.add_argument(
         "--latent", choices=("mean", "sample"), default="mean", help="which latent of each row to decode; default: mean"
     )

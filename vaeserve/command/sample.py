@@ -2,7 +2,7 @@
 
 import argparse
 
-from vaeserve.command.options import add_decoding_options, add_server_options, connect
+from vaeserve.command.options import add_decoding_options, add_server_options, add_size_option, connect
 from vaeserve.command.outputs import ResultFile, check_cells, count_rows, output_of, picture_spec
 from vaeserve.command.parser import verb_parser
 
@@ -21,13 +21,14 @@ def sample(arguments: list[str]) -> int:
             first_row=options.first_row,
             temperature=options.temperature,
             prior=options.prior,
+            size=options.size,
             output="expectation" if options.expectation else "data",
             include_latent=options.with_latent,
             model=options.model,
             version=options.version,
         )
         sampled = joined(pieces, options.count)
-        spec = picture_spec(out, client.get_model(options.model, options.version))
+        spec = picture_spec(out, client.get_model(options.model, options.version), sampled.output)
     out.write_rows(
         sampled.output,
         spec,
@@ -50,6 +51,7 @@ def _sample_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFil
         "--temperature", type=float, help="factor on the standard deviation of the prior's noise; default 1"
     )
     parser.add_argument("--prior", default="", help="name of the prior; default: the model's default prior")
+    add_size_option(parser, "of the pictures, for a model of many sizes; default: the model's own default")
     parser.add_argument("--with-latent", action="store_true", help="write the latents too; needs a .npz file")
     add_decoding_options(parser)
     options = parser.parse_args(arguments)

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from vaeserve.client.results import Reconstructed
-from vaeserve.command.outputs import ResultFile
+from vaeserve.command.outputs import ResultFile, places_array
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 
@@ -51,6 +51,7 @@ def write_scores(
             first_row=None if scored.seed is None else first_row,
             files=list(files) or None,
             rows=numbers,
+            places=places_array(scored.places),
         )
     named: dict[str, Any] = (
         {"file": list(files)}

@@ -12,11 +12,19 @@ from vaeserve.client.description import Model
 from vaeserve.client.results import one_pair
 from vaeserve.client.stream_messages import MESSAGE_BYTES
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import PictureSize
 
 
-def slices(rows: Array | list[bytes], model: Model) -> Iterator[Array | list[bytes]]:
-    """Returns slices of data or of latents. Each makes a request and a reply of about one message."""
-    step = max(1, MESSAGE_BYTES // max(model.data.bytes_of(1, "float32"), model.latent.bytes_of(1)))
+def slices(rows: Array | list[bytes], model: Model, size: PictureSize | None = None) -> Iterator[Array | list[bytes]]:
+    """Returns slices of data or of latents. Each makes a request and a reply of about one message.
+
+    Args:
+        rows: of data or of latents.
+        model: that they fit.
+        size: of their pictures, where it is free.
+    """
+    data, latent = model.data.at(size), model.latent.at(size)
+    step = max(1, MESSAGE_BYTES // max(data.bytes_of(1, "float32"), latent.bytes_of(1)))
     return (rows[start : start + step] for start in range(0, len(rows), step))
 
 
@@ -33,7 +41,10 @@ def joined(pieces: Iterable[Result], rows: int) -> Result:
             count_rows(_rows_of(piece))
     one_pair(results)
     arrays = {name: [getattr(piece, name) for piece in results] for name in _arrays(results[0])}
-    return cast(Result, results[0]._replace(**{name: np.concatenate(parts) for name, parts in arrays.items()}))
+    whole: dict[str, Any] = {name: np.concatenate(parts) for name, parts in arrays.items()}
+    if hasattr(results[0], "places"):
+        whole["places"] = tuple(place for piece in results for place in piece.places)
+    return cast(Result, results[0]._replace(**whole))
 
 
 def _arrays(piece: Any) -> list[str]:  # noqa: ANN401, any result is a NamedTuple

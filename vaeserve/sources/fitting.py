@@ -58,7 +58,7 @@ def fit_table(table: Table, spec: DataSpec, skip_bad: bool) -> FittedRows:
             where the model or the file names none, or a cell is bad.
     """
     if spec.kind != "table":
-        raise InvalidInput(table.name, f"holds a table, the model takes images of shape {list(spec.shape)}")
+        raise InvalidInput(table.name, f"holds a table, the model takes images of shape {list(spec.axes)}")
     taken = take(table, _places(table, spec), spec)
     bad = bad_cells(taken, spec)
     good: CellMask = np.all(~bad, axis=1)

@@ -12,6 +12,7 @@ from vaeserve.package.data_spec import DataSpec
 from vaeserve.printable import printable
 from vaeserve.rows.image_checks import takes_images
 from vaeserve.rows.images import decode_image, to_rows
+from vaeserve.rows.size_fit import SizeFit
 from vaeserve.sources.picture import Wanted, parse_picture, read_file
 from vaeserve.sources.walk import walk
 
@@ -38,34 +39,39 @@ class FittedRows(NamedTuple):
     """One line for each thing to know about how a file was read."""
 
 
-def read_rows(files: Sequence[Path], spec: DataSpec, skip_bad: bool = False) -> FittedRows:
+def read_rows(files: Sequence[Path], spec: DataSpec, skip_bad: bool = False, fit: SizeFit = "exact") -> FittedRows:
     """Returns pictures as rows, fitted as those that the model was trained on, where it tells how.
 
     Args:
         files: one or more.
         spec: the model's data.
         skip_bad: whether to leave out and list what cannot be used.
+        fit: how each is brought to a size that the model takes, if it takes many. They may come to several.
 
     Raises:
         InvalidInput: named by the path; a picture is bad or does not fit the model, or all are and none is left.
     """
+
+    def read_one(file: Path) -> AnyArray | bytes:
+        return fit_picture(read_file(file), printable(file), spec, fit)
+
     skipped = list[str]()
-    read = list(read_each(files, lambda file: fit_picture(read_file(file), printable(file), spec), skip_bad, skipped))
+    read = list(read_each(files, read_one, skip_bad, skipped))
     if not read:
         raise InvalidInput(printable(files[0]), f"none of {len(files)} pictures can be used: {skipped[0]}")
     usable, rows = zip(*read, strict=True)
-    return FittedRows(np.stack(rows) if spec.image_fit is not None else list(rows), usable, tuple(skipped))
+    return FittedRows(np.stack(rows) if _tells_fit(spec) else list(rows), usable, tuple(skipped))
 
 
-def fit_picture(content: bytes, name: str, spec: DataSpec) -> AnyArray | bytes:
+def fit_picture(content: bytes, name: str, spec: DataSpec, fit: SizeFit = "exact") -> AnyArray | bytes:
     """Returns a picture as a row, fitted as the model tells; as it is, but checked, where the model does not tell.
 
     Raises:
         InvalidInput: named by `name`; the picture is bad or does not fit the model.
     """
-    if spec.image_fit is None:
+    if not _tells_fit(spec):
         if takes_images(spec):
-            decode_image(content, name, spec)
+            decode_image(content, name, spec, fit)
         return content
     return picture_row(content, name, spec)
 
@@ -83,6 +89,11 @@ def picture_row(content: bytes, name: str, spec: DataSpec) -> AnyArray:
     if picture.shape[2] != channels:
         raise InvalidInput(name, f"is in {colours(picture.shape[2])}, must be in {colours(channels)}")
     return to_rows(picture, spec)
+
+
+def _tells_fit(spec: DataSpec) -> bool:
+    """Whether pictures are fitted as in training. A model of many sizes takes them at a size of their own."""
+    return spec.image_fit is not None and spec.sizes is None
 
 
 def read_each(

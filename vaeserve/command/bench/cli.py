@@ -17,7 +17,7 @@ from vaeserve.command.bench.option_values import (
     seed,
 )
 from vaeserve.command.bench.plan import ARRIVALS, RPCS, BenchPlan, ClosedLoop, LoadPoint, OpenLoop
-from vaeserve.command.options import add_server_options, connect
+from vaeserve.command.options import add_server_options, add_size_option, connect
 from vaeserve.command.parser import verb_parser
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def bench(arguments: list[str]) -> int:
     results = []
     with Processes(plan.processes, options) as processes, BenchProgress(plan) as progress:
         if not options.json:
-            progress.print(heading(plan, inputs.model, options.target))
+            progress.print(heading(plan, inputs.model, options.target, inputs.size))
         for result in _results(plan, requests, processes, progress):
             results.append(result)
             if not options.json:
@@ -87,6 +87,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--input", type=Path, metavar="X.npy", help="rows to send in turn; default: random rows from --seed"
     )
+    add_size_option(parser, "of random pictures, for a model of many sizes; default: the model's own default")
     parser.add_argument("--seed", type=seed, default=0, help="of random rows, samples and arrivals; default 0")
     parser.add_argument(
         "--processes",
@@ -101,6 +102,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         parser.error("--arrivals and --outstanding are for --rate")
     if options.rpc == "sample" and options.input:
         parser.error("--input is for --rpc encode, decode and reconstruct")
+    if options.size and options.input:
+        parser.error("--size is for random pictures, not for --input")
     return options
 
 
@@ -164,11 +167,12 @@ def _inputs(options: argparse.Namespace, plan: BenchPlan) -> "BenchInputs":
     to = as_route(options.model, options.version)
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
-    return BenchInputs(plan.rpc, to, model, options.seed, data)
+    return BenchInputs.of(plan.rpc, to, model, seed=options.seed, data=data, size=options.size)
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
     """Returns the settings that are not in the plan."""
     path = None if options.input is None else str(options.input)
     loop = "closed" if options.rate is None else "open"
-    return {"target": options.target, "loop": loop, "input": path, "seed": options.seed}
+    size = None if options.size is None else list(options.size)
+    return {"target": options.target, "loop": loop, "input": path, "seed": options.seed, "size": size}

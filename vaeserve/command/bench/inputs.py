@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from google.protobuf.message import Message
@@ -11,10 +11,12 @@ from vaeserve.client import calls
 from vaeserve.client.call import Route
 from vaeserve.client.description import Model
 from vaeserve.client.options import ModelOptions
+from vaeserve.client.picture_sizes import parse_size, size_of_sample
 from vaeserve.command.bench.plan import RpcName
 from vaeserve.errors import InvalidInput
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import PictureSize
 
 _MAXIMUM_REQUESTS, _MAXIMUM_BYTES = 16, 8 << 20  # enough that no cache helps, few enough to pass between processes
 
@@ -31,6 +33,24 @@ class BenchInputs(NamedTuple):
     """Of random rows, and of samples."""
     data: Array | None
     """Rows to send, in turn. None: random rows."""
+    size: PictureSize | None = None
+    """Of the pictures, where it is free."""
+
+    @classmethod
+    def of(
+        cls, rpc: RpcName, to: Route, model: Model, *, seed: int, data: Array | None, size: tuple[int, int] | None
+    ) -> Self:
+        """Returns the inputs of a run. Rows that are given determine the size; otherwise it is asked for.
+
+        Raises:
+            InvalidInput: the model has no prior to sample from, or does not take the size.
+        """
+        if rpc == "sample" and not model.priors:
+            raise InvalidInput("rpc", f"is sample, and model {model.name} has no prior: choose another --rpc")
+        if data is None:
+            return cls(rpc, to, model, seed, None, size_of_sample(parse_size(size), model))
+        of_rows = model.latent if rpc == "decode" else model.data
+        return cls(rpc, to, model, seed, data, of_rows.size_of(data.shape[1:]))
 
     def serialise(self, rows: int) -> list[bytes]:
         """Returns a few different requests, each of this many rows.
@@ -38,11 +58,12 @@ class BenchInputs(NamedTuple):
         Raises:
             InvalidInput: the rows do not fit the model, or are too many for one call.
         """
-        if rows > self.model.limits.call_rows:
-            limit = self.model.limits.call_rows
-            raise InvalidInput("rows", f"is {rows:,}, the server takes at most {limit:,} per call")
+        limit = max(1, self.model.limits.call_rows // self.model.data.weight(self.size))
+        if rows > limit:
+            of = "" if self.size is None else f" of {self.size}"
+            raise InvalidInput("rows", f"is {rows:,}, the server takes at most {limit:,}{of} per call")
         row = self.model.latent if self.rpc in ("sample", "decode") else self.model.data
-        count = min(_MAXIMUM_REQUESTS, max(1, _MAXIMUM_BYTES // row.bytes_of(rows, "float32")))
+        count = min(_MAXIMUM_REQUESTS, max(1, _MAXIMUM_BYTES // row.at(self.size).bytes_of(rows, "float32")))
         generator = np.random.default_rng(self.seed)
         return [self._request(number * rows, rows, generator) for number in range(count)]
 
@@ -61,8 +82,8 @@ class BenchInputs(NamedTuple):
         if self.data is not None:
             return self.data[np.arange(first, first + rows) % len(self.data)]
         if self.rpc == "decode":
-            return generator.standard_normal((rows, *self.model.latent.smallest.shape), np.float32)
-        return _random(self.model.data, rows, generator)
+            return generator.standard_normal((rows, *self.model.latent.at(self.size).shape), np.float32)
+        return _random(self.model.data.at(self.size), rows, generator)
 
     def _data_requests(self, data: Array) -> Iterable[Message]:
         options: ModelOptions = {"model": self.to.model, "version": self.to.version}
@@ -74,7 +95,8 @@ class BenchInputs(NamedTuple):
 
     def _sample_requests(self, first: int, rows: int) -> Iterable[Message]:
         model, version = self.to
-        return calls.sample(rows, seed=self.seed, first_row=first, model=model, version=version).requests(self.model)
+        call = calls.sample(rows, seed=self.seed, first_row=first, size=self.size, model=model, version=version)
+        return call.requests(self.model)
 
 
 def _random(spec: DataSpec, rows: int, generator: np.random.Generator) -> Array:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from vaeserve.client.description import Model
 from vaeserve.command.bench.figures import Figures, Spread
 from vaeserve.command.bench.plan import BenchPlan, ClosedLoop, LoadPoint, OpenLoop
+from vaeserve.package.sizes import PictureSize
 from vaeserve.printable import printable
 
 _FULL_SHARE = 0.9  # of a core: above it a Python process has no time to spare
@@ -28,9 +29,10 @@ class PointResult(NamedTuple):
     figures: Figures
 
 
-def heading(plan: BenchPlan, model: Model, target: str) -> str:
+def heading(plan: BenchPlan, model: Model, target: str, size: PictureSize | None = None) -> str:
     """Returns what is measured and how, and the head of the table."""
     pair = f"{printable(model.name)}, version {model.version}, on {printable(model.provider)} at {target}"
+    pair += f"; pictures of {size}" if size else ""
     times = f"{plan.duration_seconds:g} s per line after {plan.warmup_seconds:g} s of warm-up"
     groups = "".join(f"  {f' {name} ':-^{width - 2}}" if name else " " * width for name, width in _GROUPS)
     titles = _HEAD.format("callers" if isinstance(plan.points[0].load, ClosedLoop) else "calls/s")
