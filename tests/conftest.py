@@ -69,6 +69,14 @@ def server(tiny: Path) -> Iterator[RunningServer]:
 
 
 @pytest.fixture(scope="session")
+def free_server(free: Path) -> Iterator[RunningServer]:
+    """One server of pictures of any size, for every test that leaves it as it was; it must stop with exit code 0."""
+    running = start(free)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
 def stub(server: RunningServer) -> Iterator[VaeServiceStub]:
     """A bare stub, to send what the client never would."""
     with grpc.insecure_channel(server.target) as channel:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from vaeserve.errors import InvalidInput, PreconditionFailed
 from vaeserve.package.manifest import Manifest
+from vaeserve.package.row_spec import brief
 from vaeserve.package.sizes import PictureSize, PictureSizes
 from vaeserve.rows.image_checks import takes_images
 from vaeserve.rows.noise import HIGHEST_TEMPERATURE, ROW_LIMIT, RowRange
@@ -86,7 +87,8 @@ def _largest_like(size: PictureSize, sizes: PictureSizes, limit_pixels: int) -> 
         most = min(most, sizes.maximum)
         return max(sizes.minimum, min(side, most - most % sizes.multiple))
 
-    height = fitting(size.height, isqrt(limit_pixels * size.height // size.width))
+    tallest = limit_pixels // sizes.minimum  # beside which the smallest width fits
+    height = fitting(size.height, min(tallest, isqrt(limit_pixels * size.height // size.width)))
     return PictureSize(height, fitting(size.width, limit_pixels // height))
 
 
@@ -124,7 +126,7 @@ def check_takes_images(field: str, manifest: Manifest) -> None:
         PreconditionFailed: the model's rows cannot be encoded as images.
     """
     if not takes_images(manifest.data):
-        rows = f"{manifest.data.kind} rows of shape {list(manifest.data.axes)}"
+        rows = f"{manifest.data.kind} rows of shape {brief(manifest.data.axes)}"
         raise PreconditionFailed(
             "NOT_IMAGES", f"{field}: model {manifest.name} has {rows}; encoded images have 1, 3 or 4 channels"
         )

@@ -10,7 +10,7 @@ from vaeserve.client.caller_rows import Frame, as_frame, as_pictures, as_rows
 from vaeserve.client.description import Limits, Model
 from vaeserve.client.picture_sizes import size_of_data
 from vaeserve.errors import InvalidInput
-from vaeserve.package.row_spec import Array
+from vaeserve.package.row_spec import Array, brief
 from vaeserve.package.sizes import PictureSize
 from vaeserve.rows.image_checks import check_image, takes_images
 from vaeserve.rows.size_fit import SizeFit
@@ -138,7 +138,7 @@ def _split_images(
     """Returns parts of as many images as fit. The header of every image is checked before any of them is sent."""
     files, field, fit, size = images
     if not takes_images(model.data):
-        shape = list(model.data.axes)
+        shape = brief(model.data.axes)
         raise InvalidInput(field, f"is images, the model takes arrays: {model.data.kind} rows of shape {shape}")
     room, limits, weight = _room(model.limits, bare_bytes), model.limits, model.data.weight(size)
     call_rows = _call_rows(limits, weight)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaeserve.errors import InvalidInput
-from vaeserve.package.sizes import Axes, PictureSize, PictureSizes, axis_length, size_of_axes
+from vaeserve.package.sizes import Axes, Axis, PictureSize, PictureSizes, axis_length, size_of_axes
 
 Array = npt.NDArray[np.number]
 """uint8, float32 or float16."""
@@ -146,7 +146,7 @@ class LatentSpec(RowSpec):
         return replace(self, axes=shape, sizes=None)
 
 
-def brief(shape: Sequence[int]) -> str:
+def brief(shape: Sequence[Axis]) -> str:
     """Returns a shape as text, shortened because a message may hold a million axes."""
     listed = ", ".join(map(str, shape[:8]))
     return f"[{listed}]" if len(shape) <= 8 else f"[{listed}, ... {len(shape)} axes]"

@@ -8,7 +8,7 @@ import numpy as np
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import DataSpec
-from vaeserve.package.row_spec import RowSpec
+from vaeserve.package.row_spec import RowSpec, brief
 from vaeserve.printable import printable
 from vaeserve.sources.arrays import npz_rows
 from vaeserve.sources.idx import read_idx
@@ -58,7 +58,7 @@ def fit_table(table: Table, spec: DataSpec, skip_bad: bool) -> FittedRows:
             where the model or the file names none, or a cell is bad.
     """
     if spec.kind != "table":
-        raise InvalidInput(table.name, f"holds a table, the model takes images of shape {list(spec.axes)}")
+        raise InvalidInput(table.name, f"holds a table, the model takes images of shape {brief(spec.axes)}")
     taken = take(table, _places(table, spec), spec)
     bad = bad_cells(taken, spec)
     good: CellMask = np.all(~bad, axis=1)

@@ -7,17 +7,23 @@ import pytest
 
 from serving.models.rules import (
     check_fingerprint,
+    check_pixels,
     check_posterior,
     check_rows,
     check_takes_images,
     check_temperature,
+    check_weight,
     choose_prior,
+    choose_size,
     noise_of,
 )
 from vaeserve.errors import InvalidInput, PreconditionFailed
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Manifest
+from vaeserve.package.sizes import PictureSize, PictureSizes
 from vaeserve.rows.noise import RowRange
+
+SIZES = PictureSizes(multiple=8, minimum=16, maximum=256, default=PictureSize(32, 48))
 
 
 @pytest.fixture
@@ -29,6 +35,44 @@ def test_a_call_takes_so_many_rows_and_no_more() -> None:
     check_rows("rows", 8, 8)
     with pytest.raises(InvalidInput, match=r"^rows: asks for 9 rows, one call takes at most 8: split it$"):
         check_rows("rows", 9, 8)
+
+
+def test_rows_of_a_size_count_as_more() -> None:
+    check_weight("rows", 4, PictureSize(32, 32), SIZES, 16)
+    counted = "asks for 5 rows of 32 x 32, which count as 20 of 16 x 16; one call takes at most 16: split it"
+    with pytest.raises(InvalidInput, match=f"^rows: {counted}$"):
+        check_weight("rows", 5, PictureSize(32, 32), SIZES, 16)
+    check_weight("rows", 1, PictureSize(256, 256), SIZES, 16)
+
+
+def test_a_picture_that_there_is_no_memory_for() -> None:
+    def bytes_of(size: PictureSize) -> int:
+        return size.pixels * 2**17
+
+    small, large = PictureSize(64, 128), PictureSize(128, 256)
+    for limit in (0, small.pixels):
+        check_pixels("x", "encoder", small, SIZES, limit_pixels=limit, bytes_of=bytes_of)
+    said = r"^x: is 256 x 128 pixels, which take about 4 GiB in the encoder; there is memory for 9,000 pixels: 136 x 64"
+    with pytest.raises(InvalidInput, match=said + r" would fit in 1.06 GiB$"):
+        check_pixels("x", "encoder", large, SIZES, limit_pixels=9000, bytes_of=bytes_of)
+    with pytest.raises(InvalidInput, match=r"256 x 128 pixels; there is memory for 300 pixels: 16 x 16 would fit$"):
+        check_pixels("x", "decoder", large, SIZES, limit_pixels=300)
+
+
+@pytest.mark.parametrize("limit", [256, 300, 1000, 20_000, 65_000])
+def test_the_size_that_would_fit_fits(limit: int) -> None:
+    for size in (PictureSize(256, 256), PictureSize(256, 16), PictureSize(16, 256), PictureSize(200, 248)):
+        with pytest.raises(InvalidInput, match="would fit") as refused:
+            check_pixels("x", "decoder", size, SIZES, limit_pixels=min(limit, size.pixels - 1))
+        width, height = map(int, refused.value.description.split(": ")[1].split(" would")[0].split(" x "))
+        assert SIZES.takes(PictureSize(height, width))
+        assert height * width <= min(limit, size.pixels - 1)
+
+
+def test_a_size_is_one_of_the_models(manifest: Manifest) -> None:
+    assert choose_size("s", None, manifest) is None
+    with pytest.raises(InvalidInput, match=r"^s: is for models of many sizes; every row of tiny has shape \[4"):
+        choose_size("s", PictureSize(4, 4), manifest)
 
 
 def test_only_a_posterior_can_be_drawn_from(manifest: Manifest) -> None:
@@ -63,6 +107,13 @@ def test_a_prior_is_one_of_the_models(manifest: Manifest) -> None:
     assert choose_prior("p", "", manifest) == choose_prior("p", "standard", manifest) == "standard"
     with pytest.raises(InvalidInput, match=r"^p: '(x{128})' is unknown, must be one of standard$"):
         choose_prior("p", "x" * 1000, manifest)
+
+
+def test_a_model_may_have_no_prior(manifest: Manifest) -> None:
+    for name in ("", "standard"):
+        with pytest.raises(PreconditionFailed, match=r"^model tiny has no prior, so nothing can be sampled") as refused:
+            choose_prior("p", name, manifest.model_copy(update={"priors": (), "default_prior": ""}))
+        assert refused.value.reason == "NO_PRIOR"
 
 
 def test_rows_have_numbers_below_two_to_the_63(manifest: Manifest) -> None:

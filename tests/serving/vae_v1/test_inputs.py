@@ -1,12 +1,18 @@
 """Rows of data in a request: every field of a tensor or of images that can be wrong."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from serving.models.rules import SizedGraph
 from serving.vae_v1.inputs import Undecoded, parse_input
 from tests.serving.vae_v1.conftest import CALL_ROWS, DATA, LIMITS, changed, message_of
 from vaeserve.errors import InvalidInput, PreconditionFailed
+from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
+from vaeserve.rows.images import png
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -49,6 +55,24 @@ def test_what_is_wrong_names_the_field(manifest: Manifest, fields: dict[str, obj
         _parse(manifest, **fields)
     assert refused.value.field == field
     assert said in refused.value.description
+
+
+def test_pictures_that_there_is_no_memory_for_are_refused_unseen(free: Path) -> None:
+    manifest = ModelPackage.open(free).manifest
+    limits = LIMITS._replace(encode_pixels=1024, decode_pixels=2048)
+
+    def refused(graphs: tuple[SizedGraph, ...], **fields: object) -> tuple[str, str]:
+        with pytest.raises(InvalidInput) as refusal:
+            parse_input(pb.EncodeRequest(**fields), manifest, limits, graphs, lambda data, _: data)  # type: ignore[arg-type]
+        return refusal.value.field, refusal.value.description
+
+    said = "is 48 x 32 pixels; there is memory for 1,024 pixels: 40 x 24 would fit"
+    tensor = pb.Tensor(shape=[1, 32, 48, 3])
+    assert refused(("encoder",), data=tensor) == ("data.shape", said)
+    assert refused(("decoder", "encoder"), data=tensor) == ("data.shape", said)
+    image = png(np.zeros((32, 48, 3), np.uint8))
+    assert refused(("encoder",), images=pb.EncodedImages(images=[image])) == ("images.images[0]", said)
+    assert refused(("decoder",), data=tensor) == ("data.dtype", "is DATA_TYPE_UNSPECIFIED, must be DATA_TYPE_UINT8")
 
 
 def test_images_are_refused_where_rows_are_not_pictures(meager: Manifest) -> None:

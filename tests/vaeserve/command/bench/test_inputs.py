@@ -1,3 +1,4 @@
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.servers import RunningServer
 from vaeserve.client.blocking import Client
 from vaeserve.client.call import Route
 from vaeserve.client.description import Model
@@ -72,6 +74,27 @@ def test_rows_of_a_file_are_sent_in_turn(model: Model) -> None:
         for content in (first, second)
     ]
     assert np.concatenate(sent)[:, 0].tolist() == [0, 2, 4, 0]
+
+
+def test_a_size_is_the_models_default_the_one_asked_for_or_that_of_the_rows(free_server: RunningServer) -> None:
+    with Client(free_server.target) as client:
+        free = client.get_model()
+    make = partial(BenchInputs.of, to=Route("free", 1), model=free, seed=0)
+    assert make("sample", data=None, size=None).size == (32, 48)
+    assert make("encode", data=None, size=(16, 24)).size == (16, 24)
+    assert make("decode", data=np.zeros((1, 4, 3, 2), np.float32), size=None).size == (24, 16)
+    encode = pb.EncodeRequest.FromString(make("encode", data=None, size=(16, 24)).serialise(3)[0])
+    assert list(encode.data.shape) == [3, 16, 24, 3]
+    decode = pb.DecodeRequest.FromString(make("decode", data=None, size=(16, 24)).serialise(3)[0])
+    assert list(decode.latent.shape) == [3, 4, 2, 3]
+    sample = pb.SampleRequest.FromString(make("sample", data=None, size=(16, 24)).serialise(3)[0])
+    assert (sample.size.height, sample.size.width) == (16, 24)
+    with pytest.raises(InvalidInput, match="rows: is 257, the server takes at most 256 of 128 x 128 per call"):
+        make("encode", data=None, size=(128, 128)).serialise(257)
+    with pytest.raises(InvalidInput, match="rpc: is sample, and model free has no prior"):
+        make("sample", model=free.model_copy(update={"priors": ()}), data=None, size=None)
+    with pytest.raises(InvalidInput, match=r"size: is 17 x 16 \(width x height\), both must be multiples of 8"):
+        make("encode", data=None, size=(16, 17))
 
 
 def test_what_does_not_fit_is_refused(server: "Server", client: Client) -> None:
