@@ -174,4 +174,5 @@ def facts_of(model: Model, *, has_likelihood: bool) -> ModelFacts:
         default_prior=model.default_prior,
         provider=model.provider,
         is_exact=model.exactness.is_exact if model.exactness else None,
+        scaling=model.scaling,
     )

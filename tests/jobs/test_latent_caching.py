@@ -1,6 +1,7 @@
 """Pictures of many sizes become latents of a few, and every picture can be found again, whatever happens to the job."""
 
 import json
+import runpy
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,11 +13,15 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from jobs.job import Allowance, HowToRun, Shard
+from jobs.job import Allowance, HowToRun, Shard, run_job
 from jobs.plan.folder import JobFolder
+from jobs.plan.request import JobRequest
+from jobs.python import engine_of
+from jobs.run.progress import Speaker
 from jobs.run.workers import Workers
 from tests.support.jobs import InProcess, faults, hashes, run, table_of
 from tests.support.make_free_package import encode
+from tests.support.servers import ROOT, running
 from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
@@ -138,6 +143,16 @@ def test_who_computes_and_when_changes_no_byte(
     assert hashes(tmp_path / "out") == hashes(out)
 
 
+def test_a_service_gives_the_bytes_of_its_package(photos: Path, free: Path, tmp_path: Path) -> None:
+    asked = OPTIONS | {"output": "sample", "seed": 3, "partition_rows": 3}
+    run("encode", photos, tmp_path / "own", free, **asked)
+    with running(free, "--call-rows", "9", "--batch-rows", "7") as server:  # of 16 x 16: one or two of these
+        request = JobRequest.parse(verb="encode", addresses=(str(photos),), **asked)
+        choice = engine_of({"target": server.target})
+        run_job(request, choice, tmp_path / "served", HowToRun(), Speaker("quiet"))
+    assert hashes(tmp_path / "served") == hashes(tmp_path / "own")
+
+
 def test_draws_do_not_depend_on_the_partitions(photos: Path, free: Path, tmp_path: Path) -> None:
     for rows in (1, 3):
         asked = OPTIONS | {"partition_rows": rows, "output": "sample", "seed": 3}
@@ -202,6 +217,21 @@ def test_cached_latents_are_decoded_at_their_own_sizes(out: Path, free: Path, tm
     assert [bucket.size for bucket in summary.buckets] == [(32, 32), (32, 48), (48, 32)]
     run("encode", tmp_path / "decoded", tmp_path / "again", free, partition_rows=2, format="parquet")
     assert table_of(tmp_path / "again").num_rows == 8
+
+
+def test_a_trainer_reads_batches_of_one_size(out: Path) -> None:
+    example = runpy.run_path(str(ROOT / "examples" / "cached_latents.py"))
+    latents = example["CachedLatents"](out)
+    batches = example["BucketBatches"](latents, 2)
+    seen = []
+    for batch in torch.utils.data.DataLoader(latents, batch_sampler=batches):
+        assert batch["latents"].shape[1:] == (4, *(int(side) // 8 for side in batch["target_size"][0]))
+        seen += batch["name"]
+    assert sorted(seen) == [f"{number}.png" for number in range(8)]
+    assert len(batches) == 5
+    orders = [[*batches], [*batches]]
+    batches.epoch = 1
+    assert orders[0] == orders[1] != [*batches]
 
 
 def test_bad_pictures_are_errors_and_the_others_are_cached(free: Path, tmp_path: Path) -> None:
