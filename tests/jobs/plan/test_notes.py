@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 
 from jobs.plan.notes import FileNotes
-from jobs.rows import SourceFile
+from jobs.rows import SizedRows, SourceFile
 from vaeserve.errors import InvalidInput
+from vaeserve.package.sizes import PictureSize
 
-FILES = [SourceFile("a/1.png", "ab", 1), SourceFile(os.fsdecode(b'\xff\n"\xc3\xa9'), "", 0, "5 bytes at 7")]
+FILES = [
+    SourceFile("a/1.png", "ab", 1),
+    SourceFile(os.fsdecode(b'\xff\n"\xc3\xa9'), "", 0, "5 bytes at 7"),
+    SourceFile("b.tar", "cd", 3, "", (SizedRows(1, PictureSize(20, 10)), SizedRows(2, None))),
+]
 
 
 def test_files_pass_and_come_again(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ import fsspec
 import numpy as np
 import pytest
 
+from jobs.rows import SizedRows, Span
 from jobs.sources.opening import open_source
 from tests.jobs.sources.conftest import IMAGES, TABLE, ReadAll, png, read, spans_of
 from vaeserve.errors import InvalidInput
+from vaeserve.package.sizes import PictureSize, PictureSizes
 from vaeserve.rows.images import decode_images
 from vaeserve.sources.pictures import find_pictures, read_rows
 
@@ -121,3 +123,28 @@ def test_stores_read_like_folders(folder: Path, read_all: ReadAll) -> None:
 
 def test_a_file_url_is_a_path(folder: Path, read_all: ReadAll) -> None:
     assert len(read_all(f"file://{folder}", IMAGES).rows) == 6
+
+
+def test_pictures_of_many_sizes_tell_theirs_and_are_cropped_to_one(tmp_path: Path) -> None:
+    sizes = PictureSizes(multiple=8, minimum=8, maximum=64, default=PictureSize(16, 16))
+    spec = IMAGES.model_copy(update={"axes": ("height", "width", 1), "sizes": sizes, "image_fit": None})
+    for name, content in (("a", png(10, (30, 20))), ("b", b"no picture"), ("c", png(20, (9, 9)))):
+        (tmp_path / f"{name}.png").write_bytes(content)
+    (tmp_path / "d.png").symlink_to("nowhere")
+    source = open_source([str(tmp_path)], spec, enlarges=False)
+    files = [*source.files()]
+    known = [PictureSize(20, 30), None, PictureSize(9, 9), None]
+    assert [file.sizes for file in files] == [(SizedRows(1, size),) for size in known]
+    spans = [Span(file.name, file.sha256, 0, 1) for file in files]
+    (chunk,) = source.read(spans, 8, PictureSize(8, 16))
+    assert chunk.rows.shape == (4, 8, 16, 1)
+    assert chunk.errors == {
+        1: "is not a PNG, JPEG or WebP",
+        2: "is 9 x 9 pixels, smaller than its bucket of 16 x 8",
+        3: "cannot be read: No such file or directory",
+    }
+    crops = {name: values.tolist() for name, values in chunk.crops.items()}
+    assert crops["original_size"] == [[20, 30], [0, 0], [0, 0], [0, 0]]
+    assert crops["crop_top_left"][0] == [1, 0]  # 10.67 high once it is 16 wide
+    assert crops["target_size"] == [[8, 16]] * 4
+    source.close()
