@@ -15,6 +15,7 @@
     card/        the model card: pictures and README of a pair, made from its graphs
     study/       what runs came to: measured anew, side by side, as a curve
     bring/       pairs that were made elsewhere -> a model package
+    imports/     autoencoders of image diffusion -> model packages whose pictures have any size
 
 It never serves: nothing here knows gRPC.
 """

@@ -24,6 +24,8 @@ class Verb(NamedTuple):
     extra: str
     """The extra that brings what the verb imports; empty for the base install."""
     summary: str
+    function: str = ""
+    """What it is called in the module; empty: as the verb itself."""
 
 
 VERBS = {
@@ -35,6 +37,12 @@ VERBS = {
     "compare": Verb("training.study.cli", "training,serving", "put the evaluations of several runs side by side"),
     "sweep": Verb("training.study.cli", "training,serving", "train with several KL weights: the rate-distortion curve"),
     "package": Verb("training.bring.cli", "training,serving", "package ONNX graphs that were made elsewhere"),
+    "import": Verb(
+        "training.imports.cli",
+        "training,serving,diffusers",
+        "package an autoencoder of image diffusion: SD, SDXL, SD3, FLUX, Sana, TAESD",
+        "import_pair",
+    ),
     "serve": Verb("serving.cli", "serving", "serve a model package over gRPC"),
     "tune": Verb("serving.tune", "serving", "measure how a model runs fastest on this machine"),
     "health": Verb("vaeserve.command.health", "", "ask a server whether it is ready"),
@@ -111,7 +119,7 @@ def _run(arguments: list[str]) -> int:
         kind = "folder" if other.is_dir() else "file"
         return _fail(f"{other}: hides the package {half}, which `vae {name}` needs: rename the {kind}, or run `vae`", 1)
     try:
-        code: int = getattr(importlib.import_module(verb.module), name)(rest)
+        code: int = getattr(importlib.import_module(verb.module), verb.function or name)(rest)
     except ModuleNotFoundError as exc:
         missing = exc.name or ""
         if missing.partition(".")[0] in _OWN_PACKAGES and missing not in (half, verb.module):

@@ -32,7 +32,7 @@ def _all_verbs() -> argparse.ArgumentParser:
     parts = whole.add_subparsers()
     for name, verb in VERBS.items():
         try:
-            own = [parser_of(getattr(import_module(verb.module), name))]
+            own = [parser_of(getattr(import_module(verb.module), verb.function or name))]
         except ModuleNotFoundError:
             own = []
         parts.add_parser(name, parents=own, add_help=not own, help=verb.summary)

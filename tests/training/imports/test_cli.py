@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from tests.support import autoencoders
+from vaeserve.command.cli import run
+from vaeserve.package.directory import ModelPackage
+
+
+def test_a_pipelines_autoencoder_is_packaged_under_the_pipelines_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    autoencoders.save(tmp_path / "taesd" / "vae", "tiny")
+    flags = ["--minimum", "16", "--maximum", "64", "--default-size", "32,48", "--version", "3"]
+    assert run(["import", str(tmp_path / "taesd" / "vae"), "--out", str(tmp_path / "model"), *flags]) == 0
+    assert "outputs agree with the original" in capsys.readouterr().out
+    manifest = ModelPackage.open(tmp_path / "model").manifest
+    assert (manifest.name, manifest.version) == ("taesd", 3)
+    assert manifest.data.sizes is not None
+    assert manifest.data.sizes.default == (32, 48)
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["--default-size", "512"], "must be height and width, for example 512,768, not '512'"),
+        (["--minimum", "-8"], "must be a number of pixels, not '-8'"),
+        (["--name", "a b"], "'a b' cannot name a model"),
+        (["--latents", "none"], "invalid choice: 'none'"),
+    ],
+)
+def test_wrong_flags_are_usage_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], reason: str
+) -> None:
+    assert run(["import", str(tmp_path), "--out", str(tmp_path / "model"), *flags]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_a_failure_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert run(["import", str(tmp_path / "empty"), "--out", str(tmp_path / "model")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

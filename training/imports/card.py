@@ -1,0 +1,61 @@
+"""The README of an imported package."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from training.imports.pair import Pair
+from vaeserve.package.contents import LatentScaling
+from vaeserve.package.data_spec import DataSpec
+from vaeserve.package.sizes import Axes, PictureSize
+
+RANGE = "The networks take shades 0 to 255 as [-1, 1]; scaling, layout and casts are inside the graphs."
+
+
+class Subject(NamedTuple):
+    """What a README is about."""
+
+    name: str
+    pair: Pair
+    data: DataSpec
+    """A row of data, of free size."""
+    latent: Axes
+    """Of a row."""
+    tried: PictureSize
+    """The largest size that the graphs were proved at."""
+    metrics: Mapping[str, float]
+    prior: str
+    """What there is to sample from, in a sentence."""
+
+
+def card_of(subject: Subject) -> str:
+    """Returns the README, in Markdown."""
+    pair, data, metrics = subject.pair, subject.data, subject.metrics
+    if data.sizes is None:
+        raise AssertionError("an imported pair takes pictures of any size. This is a bug.")
+    posterior = "" if pair.posterior == "gaussian" else ", without a posterior"
+    lines = [
+        f"# {subject.name}",
+        "",
+        f"{pair.origin}, imported by `vae import`.",
+        "",
+        f"- **Data**: pictures of {pair.channels} channels, uint8; height and width are {data.sizes.rule}, "
+        f"{data.sizes.default} (width x height) if none is named.",
+        f"- **Latent**: {' x '.join(map(str, subject.latent))}{posterior}.",
+        f"- **Scaling**: {scaling_text(pair.scaling)}",
+        f"- **Prior**: {subject.prior}",
+        "- **Likelihood**: unknown, so there is no ELBO.",
+        f"- **Graphs**: {RANGE}",
+        f"- **Proof**: against the original at several sizes, up to {subject.tried} pixels: the lowest cosine between "
+        f"two latents is {metrics['parity_cosine']:.7f}, the lowest PSNR of a picture {metrics['parity_psnr']:.0f} dB.",
+    ]
+    if "reconstruction_psnr" in metrics:
+        lines.append(f"- **Trial rows**: reconstructed with a PSNR of {metrics['reconstruction_psnr']:.1f} dB.")
+    lines += [f"- **Note**: {note}." for note in pair.notes]
+    return "\n".join(lines) + "\n\nmanifest.json holds every figure.\n"
+
+
+def scaling_text(scaling: LatentScaling) -> str:
+    """Returns what was done to latents, in a sentence."""
+    if scaling.applied:
+        return f"latents are scaled as its pipeline scales them: `{scaling.formula}`; the decoder takes scaled latents."
+    return f"latents are raw; its pipeline computes `{scaling.formula}`."

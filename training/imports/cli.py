@@ -1,0 +1,111 @@
+"""The verb `vae import`."""
+
+import argparse
+import re
+from pathlib import Path
+
+from training.settings.creation import creation_time
+from training.settings.versions import VERSION_HELP, read_version
+from vaeserve.command.parser import verb_parser
+from vaeserve.errors import TrainingError
+from vaeserve.package.directory import check_place
+from vaeserve.package.sizes import PictureSize
+from vaeserve.printable import printable
+from vaeserve.runtime import prepare_onnxruntime
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def import_pair(arguments: list[str]) -> int:
+    """Runs `vae import`.
+
+    Returns:
+        0 when the package was written; exits with 2 on a usage error.
+
+    Raises:
+        TrainingError: the folder holds no pair that is known, or it cannot be served.
+        InvalidInput: the pictures cannot be read.
+        PackageError: the package's directory exists, or cannot be written.
+        StartupError: there is not exactly one ONNX Runtime.
+    """
+    options = _parser().parse_args(arguments)
+    check_place(options.out)
+    name = options.name or _name_of(options.folder)
+    creation_time()  # a wrong one is refused before any work
+    prepare_onnxruntime("training,serving")
+    from training.imports.importing import Wishes, import_folder
+    from training.run.report import closing
+
+    wishes = Wishes(
+        name=name,
+        version=options.version,
+        latents=options.latents,
+        minimum=options.minimum,
+        maximum=options.maximum,
+        default=options.default_size,
+        rows=options.rows,
+    )
+    proved = import_folder(options.out, options.folder, wishes)
+    print(closing(proved.package, proved.parity, "the original"))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = verb_parser(
+        "import",
+        "Packages an autoencoder of image diffusion (AutoencoderKL, AutoencoderTiny, AutoencoderDC or "
+        "AutoencoderKLFlux2) from a folder of diffusers. The package's pictures have any size. Nothing is downloaded. "
+        "See docs/importing.md.",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="that of the autoencoder, or of a whole pipeline")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the package's directory; it must not exist"
+    )
+    parser.add_argument("--name", type=_name, metavar="NAME", help="the model's name (default: the folder's)")
+    parser.add_argument("--version", type=read_version, default=1, metavar="N", help=f"{VERSION_HELP} (default: 1)")
+    parser.add_argument(
+        "--latents",
+        choices=("scaled", "raw"),
+        default="scaled",
+        help="scaled as its pipeline scales them for the diffusion model, or raw (default: %(default)s)",
+    )
+    parser.add_argument("--minimum", type=_side, metavar="PIXELS", help="minimum of a picture's sides (default: 64)")
+    parser.add_argument("--maximum", type=_side, metavar="PIXELS", help="maximum of a picture's sides (default: 4096)")
+    parser.add_argument(
+        "--default-size",
+        type=_size,
+        metavar="H,W",
+        help="height and width that Sample draws if a call names none (default: those that the pair was trained on)",
+    )
+    parser.add_argument(
+        "--rows", type=Path, metavar="PICTURES", help="folder of pictures or .npy file to try the pair on"
+    )
+    return parser
+
+
+def _side(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= 65536 and len(text) <= 5):
+        raise argparse.ArgumentTypeError(f"must be a number of pixels, not {text!r}")
+    return int(text)
+
+
+def _size(text: str) -> PictureSize:
+    height, comma, width = text.partition(",")
+    if not comma:
+        raise argparse.ArgumentTypeError(f"must be height and width, for example 512,768, not {text!r}")
+    return PictureSize(_side(height), _side(width))
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot name a model: letters, digits, dots, - and _ can")
+    return text
+
+
+def _name_of(folder: Path) -> str:
+    """Returns a model's name from a folder's; from that of the pipeline where the folder is only called vae."""
+    place = folder.resolve()
+    name = place.parent.name if place.name == "vae" else place.name
+    if not _NAME.fullmatch(name):
+        raise TrainingError(f"{printable(name)}: cannot name a model: choose a name by --name")
+    return name

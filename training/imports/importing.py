@@ -1,0 +1,115 @@
+"""Imports a pair of image diffusion: traces its networks, joins them to a package's tensors, proves, writes."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from training.bring.join import join_graph
+from training.export.graphs import ExportedGraph, read_back
+from training.export.package import README, Contents, ProvedPackage, write_package
+from training.imports.borders import decoder_border, encoder_border
+from training.imports.card import RANGE, Subject, card_of, scaling_text
+from training.imports.figures import parity_figures, reconstruction_psnr
+from training.imports.folder import find_folder
+from training.imports.pair import Pair, diffusers_pair
+from training.imports.pictures import open_pictures
+from training.imports.sizes import sizes_of
+from training.imports.trial import try_pair
+from training.run.progress import say
+from training.settings.versions import number_of
+from vaeserve.package.contents import Likelihood, Tolerance
+from vaeserve.package.data_spec import DataSpec
+from vaeserve.package.directory import check_place
+from vaeserve.package.signatures import pair_signatures
+from vaeserve.package.sizes import Axes, PictureSize
+
+# Rounding of float32 in networks of this depth; Optimum allows them a third of it.
+TOLERANCE = Tolerance(absolute=1e-3, relative=1e-2)
+NO_PRIOR = "none. The pair was trained with almost no weight on the KL term, so draws from N(0, I) decode to noise."
+
+
+class Wishes(NamedTuple):
+    """What the importer chooses."""
+
+    name: str
+    version: int | str = 1
+    latents: Literal["scaled", "raw"] = "scaled"
+    minimum: int | None = None
+    """Of a picture's side; None: chosen automatically."""
+    maximum: int | None = None
+    default: PictureSize | None = None
+    rows: Path | None = None
+    """Pictures to try the pair on; None: made ones."""
+
+
+def import_folder(directory: Path, folder: Path, wishes: Wishes) -> ProvedPackage:
+    """Packages the autoencoder that lies in a folder of diffusers, proves it and writes it.
+
+    Args:
+        directory: where the package goes; it must not exist.
+        folder: that of the autoencoder, or of a pipeline that holds one.
+        wishes: the importer's.
+
+    Raises:
+        TrainingError: the pair cannot be loaded, exported or served.
+        InvalidInput: the pictures cannot be read.
+        PackageError: the directory exists, or cannot be written.
+    """
+    check_place(directory)
+    pair = diffusers_pair(find_folder(folder), applied=wishes.latents == "scaled")
+    for note in pair.notes:
+        say(f"note     {note}")
+    data = data_of(pair, wishes)
+    pictures = open_pictures(wishes.rows, pair.channels)
+    graphs = graphs_of(pair, data)
+    trial = try_pair(pair, data, pictures, graphs)
+    metrics = parity_figures(graphs, trial.stored)
+    if pictures.are_real:
+        metrics["reconstruction_psnr"] = reconstruction_psnr(trial.stored)
+    card = card_of(Subject(wishes.name, pair, data, latent_axes(pair), trial.size, metrics, NO_PRIOR))
+    contents = Contents(
+        name=wishes.name,
+        data=data,
+        latent_shape=latent_axes(pair),
+        posterior=pair.posterior,
+        likelihood=Likelihood(family="unknown"),
+        graphs=graphs,
+        probes=trial.stored,
+        card={README: card.encode()},
+        metrics=metrics,
+        preprocessing=f"{RANGE} {scaling_text(pair.scaling)}",
+        provenance=None,
+        default_prior="",
+        version=number_of(wishes.version, directory, wishes.name),
+        tolerance=TOLERANCE,
+        has_standard=False,
+        scaling=pair.scaling,
+        trials=trial.passing,
+    )
+    return write_package(directory, contents, overwrite=False)
+
+
+def data_of(pair: Pair, wishes: Wishes) -> DataSpec:
+    """Returns what a picture is, of any size. Raises TrainingError: the sizes that are wished for cannot be."""
+    sizes = sizes_of(pair.factor, pair.sample_size, wishes.minimum, wishes.maximum, wishes.default)
+    shape = ("height", "width", pair.channels)
+    return DataSpec(kind="image", shape=shape, sizes=sizes, dtype="uint8", minimum=0, maximum=255)
+
+
+def graphs_of(pair: Pair, data: DataSpec) -> dict[str, ExportedGraph]:
+    """Returns encoder and decoder as graphs of a package. Raises TrainingError: they cannot be exported."""
+    signatures = pair_signatures((data.dtype, data.axes), latent_axes(pair), (), pair.posterior)
+    parts = {
+        "encoder": (pair.encoder, encoder_border(pair.latent_channels, pair.moments, pair.scaling)),
+        "decoder": (pair.decoder, decoder_border(data, pair.scaling)),
+    }
+    graphs = {}
+    for name, (component, border) in parts.items():
+        say(f"graph    {name}")
+        graphs[name] = read_back(name, join_graph(component, border, signatures[name]))
+    return graphs
+
+
+def latent_axes(pair: Pair) -> Axes:
+    """Returns the axes of a row's latent."""
+    over = f"/{pair.factor}" if pair.factor > 1 else ""
+    return (pair.latent_channels, f"height{over}", f"width{over}")

@@ -1,0 +1,140 @@
+"""Pair: an encoder and a decoder of image diffusion, with all that packaging them needs to know."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import onnx
+from torch import Tensor, nn
+from torch.export import Dim
+
+from training.bring.component import Component
+from training.export.graphs import trace
+from training.export.probes import GraphModule
+from training.imports.families import FAMILIES, Config, DecoderNet, EncoderNet
+from training.imports.folder import Loaded, load
+from training.imports.reference import DecoderReference, EncoderReference, own_of, pipeline_of
+from training.imports.scaling import missing_note, scaling_of, scaling_of_statistics
+from vaeserve.errors import TrainingError
+from vaeserve.package.contents import LatentScaling
+
+# Rows and sides of the latent that a network is traced with. Larger than AutoencoderDC's attention heads have values:
+# below that it computes the same attention in another order.
+EXAMPLE = (2, 6, 7)
+
+
+class Pair(NamedTuple):
+    """What the graphs are made of and measured by."""
+
+    origin: str
+    """What it is, in a few words."""
+    posterior: Literal["gaussian", "none"]
+    channels: int
+    """Of a picture."""
+    latent_channels: int
+    factor: int
+    """Pixels of a side below each place of the latent."""
+    sample_size: int | None
+    """Sides of the pictures that it was trained on, as far as its configuration says."""
+    scaling: LatentScaling
+    encoder: Component
+    decoder: Component
+    references: dict[str, GraphModule]
+    """By graph: the answers that it must give."""
+    notes: tuple[str, ...]
+    """What whoever imports it should know, one line each."""
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """What the encoder answers."""
+        return ("mean", "log_variance") if self.posterior == "gaussian" else ("mean",)
+
+
+def diffusers_pair(folder: Path, *, applied: bool) -> Pair:
+    """Returns the pair that lies in a folder of diffusers.
+
+    Args:
+        folder: that of the autoencoder.
+        applied: whether its latents are to be scaled as its pipeline scales them.
+
+    Raises:
+        TrainingError: it cannot be loaded, or is not of a kind that is known.
+    """
+    loaded = load(folder)
+    config, family = loaded.config, FAMILIES[loaded.class_name]
+    patch, factor = family.patch(config), family.factor(config)
+    _check(config, patch)
+    channels, latent_channels = int(config["in_channels"]), int(config["latent_channels"]) * patch**2
+    scaling, statistics = _scaling(loaded, latent_channels, applied=applied)
+    own, pipeline = own_of(loaded.module), pipeline_of(config, statistics, scales=applied)
+    moments = ("mean", "log_variance") if family.posterior == "gaussian" else ("mean",)
+    note = missing_note(config, loaded.own, loaded.class_name)
+    return Pair(
+        origin=f"{loaded.class_name} of diffusers {version('diffusers')}",
+        posterior=family.posterior,
+        channels=channels,
+        latent_channels=latent_channels,
+        factor=factor,
+        sample_size=_sample_size(loaded.own),
+        scaling=scaling,
+        encoder=_component(
+            "encoder",
+            EncoderNet(loaded.module, patch),
+            "moments" if family.posterior == "gaussian" else "mean",
+            (EXAMPLE[0], channels, *(factor * side for side in EXAMPLE[1:])),
+            factor,
+        ),
+        decoder=_component(
+            "decoder",
+            DecoderNet(loaded.module, patch),
+            "expectation",
+            (EXAMPLE[0], latent_channels, *EXAMPLE[1:]),
+            1,
+        ),
+        references={
+            "encoder": GraphModule(EncoderReference(own, pipeline), ("data",), moments),
+            "decoder": GraphModule(DecoderReference(own, pipeline), ("latent",), ("data", "expectation")),
+        },
+        notes=(note,) if note else (),
+    )
+
+
+def _check(config: Config, patch: int) -> None:
+    """Refuses what no pipeline of pictures has."""
+    if config["in_channels"] != config["out_channels"] if "out_channels" in config else False:
+        raise TrainingError(
+            f"config.json: takes {config['in_channels']} channels and answers {config['out_channels']}: a package's "
+            "decoder answers what its encoder takes"
+        )
+    if patch not in (1, 2) or list(config.get("patch_size", (patch, patch))) != [patch, patch]:
+        raise TrainingError(f"config.json: patch_size is {config['patch_size']}, pipelines cut latents into 2 x 2")
+
+
+def _scaling(loaded: Loaded, channels: int, *, applied: bool) -> tuple[LatentScaling, nn.BatchNorm2d | None]:
+    """Returns the scaling, and the module that holds its statistics where they are among the weights."""
+    if loaded.class_name != "AutoencoderKLFlux2":
+        return scaling_of(loaded.config, channels, applied=applied), None
+    statistics: nn.BatchNorm2d = loaded.module.bn
+    epsilon = float(loaded.config["batch_norm_eps"])
+    buffers = dict(statistics.named_buffers())
+    return scaling_of_statistics(buffers["running_mean"], buffers["running_var"], epsilon, applied=applied), statistics
+
+
+def _component(label: str, net: nn.Module, role: str, example: tuple[int, ...], multiple: int) -> Component:
+    def run(*rows: Tensor) -> tuple[Tensor, ...]:
+        return (net(*rows),)
+
+    def model() -> onnx.ModelProto:
+        free = {"rows": {axis: multiple * Dim(name) for axis, name in ((2, "high"), (3, "wide"))}}
+        return trace(label, GraphModule(net, ("rows",), (role,)), {"rows": np.zeros(example, np.float32)}, free)
+
+    return Component(label, run, (role,), model)
+
+
+def _sample_size(own: Config) -> int | None:
+    """Returns the side that a configuration names itself: the defaults of the classes mean nothing."""
+    size = own.get("sample_size")
+    if isinstance(size, list) and size:
+        size = size[0]
+    return size if isinstance(size, int) and size > 0 else None

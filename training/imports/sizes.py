@@ -1,0 +1,51 @@
+"""Sizes: those that a package's pictures may have, from what the pair says and what its importer wants."""
+
+from pydantic import ValidationError
+
+from vaeserve.errors import TrainingError
+from vaeserve.package.sizes import PictureSize, PictureSizes
+from vaeserve.records import first_problem
+
+LEAST, DEFAULT, MOST = 64, 512, 4096
+
+
+def sizes_of(
+    factor: int,
+    sample_size: int | None,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    default: PictureSize | None = None,
+) -> PictureSizes:
+    """Returns the sizes of a package.
+
+    Args:
+        factor: pixels of a side below each place of the latent.
+        sample_size: side of the pictures that the pair was trained on; None: it does not say.
+        minimum: of a side; None: 64, or two places of the latent.
+        maximum: of a side; None: 4096.
+        default: what is sampled where no size is named; None: a square of the sample size, or of 512.
+
+    Raises:
+        TrainingError: they are not multiples of the factor, or contradict each other.
+    """
+    low = minimum or max(_up(LEAST, factor), 2 * factor)
+    high = maximum or max(low, MOST // factor * factor)
+    side = min(max(_up(sample_size or DEFAULT, factor), low), high)
+    try:
+        return PictureSizes(multiple=factor, minimum=low, maximum=high, default=default or PictureSize(side, side))
+    except ValidationError as exc:
+        raise TrainingError(
+            f"sizes: {first_problem(exc).message} (this pair's pictures have sides of {factor} pixels times a whole "
+            "number)"
+        ) from exc
+
+
+def trial_sizes(sizes: PictureSizes) -> tuple[PictureSize, ...]:
+    """Returns the sizes that are proved and stored: the smallest, and one that is higher than wide."""
+    smallest = sizes.smallest
+    higher = PictureSize(_up(3 * sizes.minimum // 2, sizes.multiple), sizes.minimum)
+    return (smallest, higher) if higher != smallest and sizes.takes(higher) else (smallest,)
+
+
+def _up(side: int, multiple: int) -> int:
+    return -(-side // multiple) * multiple
