@@ -11,7 +11,7 @@ from vaeserve.package.sizes import Axes, PictureSize
 RANGE = "The networks take shades 0 to 255 as [-1, 1]; scaling, layout and casts are inside the graphs."
 
 
-class Subject(NamedTuple):
+class CardFacts(NamedTuple):
     """What a README is about."""
 
     name: str
@@ -27,25 +27,25 @@ class Subject(NamedTuple):
     """What there is to sample from, in a sentence."""
 
 
-def card_of(subject: Subject) -> str:
+def card_of(facts: CardFacts) -> str:
     """Returns the README, in Markdown."""
-    pair, data, metrics = subject.pair, subject.data, subject.metrics
+    pair, data, metrics = facts.pair, facts.data, facts.metrics
     if data.sizes is None:
         raise AssertionError("an imported pair takes pictures of any size. This is a bug.")
     posterior = "" if pair.posterior == "gaussian" else ", without a posterior"
     lines = [
-        f"# {subject.name}",
+        f"# {facts.name}",
         "",
         f"{pair.origin}, imported by `vae import`.",
         "",
         f"- **Data**: pictures of {pair.channels} channels, uint8; height and width are {data.sizes.rule}, "
         f"{data.sizes.default} (width x height) if none is named.",
-        f"- **Latent**: {' x '.join(map(str, subject.latent))}{posterior}.",
+        f"- **Latent**: {' x '.join(map(str, facts.latent))}{posterior}.",
         f"- **Scaling**: {scaling_text(pair.scaling)}",
-        f"- **Prior**: {subject.prior}",
+        f"- **Prior**: {facts.prior}",
         "- **Likelihood**: unknown, so there is no ELBO.",
         f"- **Graphs**: {RANGE}",
-        f"- **Proof**: against the original at several sizes, up to {subject.tried} pixels: the lowest cosine between "
+        f"- **Proof**: against the original at several sizes, up to {facts.tried} pixels: the lowest cosine between "
         f"two latents is {metrics['parity_cosine']:.7f}, the lowest PSNR of a picture {metrics['parity_psnr']:.0f} dB.",
     ]
     if "reconstruction_psnr" in metrics:

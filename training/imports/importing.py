@@ -7,7 +7,7 @@ from training.bring.join import join_graph
 from training.export.graphs import ExportedGraph, read_back
 from training.export.package import README, Contents, ProvedPackage, write_package
 from training.imports.borders import decoder_border, encoder_border
-from training.imports.card import RANGE, Subject, card_of, scaling_text
+from training.imports.card import RANGE, CardFacts, card_of, scaling_text
 from training.imports.figures import parity_figures, reconstruction_psnr
 from training.imports.folder import find_folder
 from training.imports.pair import Pair, diffusers_pair
@@ -65,7 +65,7 @@ def import_folder(directory: Path, folder: Path, wishes: Wishes) -> ProvedPackag
     metrics = parity_figures(graphs, trial.stored)
     if pictures.are_real:
         metrics["reconstruction_psnr"] = reconstruction_psnr(trial.stored)
-    card = card_of(Subject(wishes.name, pair, data, latent_axes(pair), trial.size, metrics, NO_PRIOR))
+    card = card_of(CardFacts(wishes.name, pair, data, latent_axes(pair), trial.size, metrics, NO_PRIOR))
     contents = Contents(
         name=wishes.name,
         data=data,

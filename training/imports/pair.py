@@ -14,7 +14,7 @@ from training.export.graphs import trace
 from training.export.probes import GraphModule
 from training.imports.families import FAMILIES, Config, DecoderNet, EncoderNet
 from training.imports.folder import Loaded, load
-from training.imports.reference import DecoderReference, EncoderReference, own_of, pipeline_of
+from training.imports.reference import DecoderReference, EncoderReference, Own, Pipeline, own_of, pipeline_of
 from training.imports.scaling import missing_note, scaling_of, scaling_of_statistics
 from vaeserve.errors import TrainingError
 from vaeserve.package.contents import LatentScaling
@@ -24,12 +24,15 @@ from vaeserve.package.contents import LatentScaling
 EXAMPLE = (2, 6, 7)
 
 
+Posterior = Literal["gaussian", "none"]
+
+
 class Pair(NamedTuple):
     """What the graphs are made of and measured by."""
 
     origin: str
     """What it is, in a few words."""
-    posterior: Literal["gaussian", "none"]
+    posterior: Posterior
     channels: int
     """Of a picture."""
     latent_channels: int
@@ -48,7 +51,7 @@ class Pair(NamedTuple):
     @property
     def moments(self) -> tuple[str, ...]:
         """What the encoder answers."""
-        return ("mean", "log_variance") if self.posterior == "gaussian" else ("mean",)
+        return moments_of(self.posterior)
 
 
 def diffusers_pair(folder: Path, *, applied: bool) -> Pair:
@@ -67,9 +70,8 @@ def diffusers_pair(folder: Path, *, applied: bool) -> Pair:
     _check(config, patch)
     channels, latent_channels = int(config["in_channels"]), int(config["latent_channels"]) * patch**2
     scaling, statistics = _scaling(loaded, latent_channels, applied=applied)
-    own, pipeline = own_of(loaded.module), pipeline_of(config, statistics, scales=applied)
-    moments = ("mean", "log_variance") if family.posterior == "gaussian" else ("mean",)
     note = missing_note(config, loaded.own, loaded.class_name)
+    encoder, decoder = _components(loaded, channels, latent_channels, factor, patch)
     return Pair(
         origin=f"{loaded.class_name} of diffusers {version('diffusers')}",
         posterior=family.posterior,
@@ -78,25 +80,37 @@ def diffusers_pair(folder: Path, *, applied: bool) -> Pair:
         factor=factor,
         sample_size=_sample_size(loaded.own),
         scaling=scaling,
-        encoder=_component(
-            "encoder",
-            EncoderNet(loaded.module, patch),
-            "moments" if family.posterior == "gaussian" else "mean",
-            (EXAMPLE[0], channels, *(factor * side for side in EXAMPLE[1:])),
-            factor,
+        encoder=encoder,
+        decoder=decoder,
+        references=references_of(
+            own_of(loaded.module), pipeline_of(config, statistics, scales=applied), family.posterior
         ),
-        decoder=_component(
-            "decoder",
-            DecoderNet(loaded.module, patch),
-            "expectation",
-            (EXAMPLE[0], latent_channels, *EXAMPLE[1:]),
-            1,
-        ),
-        references={
-            "encoder": GraphModule(EncoderReference(own, pipeline), ("data",), moments),
-            "decoder": GraphModule(DecoderReference(own, pipeline), ("latent",), ("data", "expectation")),
-        },
         notes=(note,) if note else (),
+    )
+
+
+def references_of(own: Own, pipeline: Pipeline, posterior: Posterior) -> dict[str, GraphModule]:
+    """Returns the references of both graphs, by name."""
+    return {
+        "encoder": GraphModule(EncoderReference(own, pipeline), ("data",), moments_of(posterior)),
+        "decoder": GraphModule(DecoderReference(own, pipeline), ("latent",), ("data", "expectation")),
+    }
+
+
+def moments_of(posterior: Posterior) -> tuple[str, ...]:
+    """Returns what an encoder answers."""
+    return ("mean", "log_variance") if posterior == "gaussian" else ("mean",)
+
+
+def _components(
+    loaded: Loaded, channels: int, latent_channels: int, factor: int, patch: int
+) -> tuple[Component, Component]:
+    rows, *sides = EXAMPLE
+    answer = "moments" if FAMILIES[loaded.class_name].posterior == "gaussian" else "mean"
+    pictures = (rows, channels, *(factor * side for side in sides))
+    return (
+        _component("encoder", EncoderNet(loaded.module, patch), answer, pictures, factor),
+        _component("decoder", DecoderNet(loaded.module, patch), "expectation", (rows, latent_channels, *sides), 1),
     )
 
 

@@ -22,7 +22,7 @@ MANY_PIXELS = 2**14  # a network of the size of Stable Diffusion's takes a secon
 _FIRST, _OTHER, _LARGE, _ONE = Kinds(3, 1, 2), Kinds(2, 1, 0), Kinds(1, 1, 0), Kinds(1, 0, 0)
 
 
-class Trial(NamedTuple):
+class PairProbes(NamedTuple):
     """What a pair answers, at several sizes: by `graph` for the smallest, else by `graph@size`."""
 
     stored: dict[str, Probe]
@@ -33,7 +33,7 @@ class Trial(NamedTuple):
     """The largest that was tried."""
 
 
-def try_pair(pair: Pair, data: DataSpec, pictures: Pictures, graphs: Mapping[str, ExportedGraph]) -> Trial:
+def try_pair(pair: Pair, data: DataSpec, pictures: Pictures, graphs: Mapping[str, ExportedGraph]) -> PairProbes:
     """Returns what a pair answers for pictures of the smallest size, of one higher than wide, and of a large one.
 
     Raises:
@@ -49,7 +49,7 @@ def try_pair(pair: Pair, data: DataSpec, pictures: Pictures, graphs: Mapping[str
     large = _large_size(data, graphs)
     if large.pixels > sizes[-1].pixels:
         passing = _probes_at(pair, data, pictures, large, _ONE)
-    return Trial(stored, passing, large if passing else sizes[-1])
+    return PairProbes(stored, passing, large if passing else sizes[-1])
 
 
 def _probes_at(pair: Pair, data: DataSpec, pictures: Pictures, size: PictureSize, kinds: Kinds) -> dict[str, Probe]:

@@ -48,10 +48,10 @@ def _incomplete(folder: Path) -> None:
     save_file(tensors, folder / WEIGHTS)
 
 
-REFUSED: dict[str, Callable[[Path], None]] = {
+REFUSED: dict[str, Callable[[Path], object]] = {
     "holds no config.json, and there is none in vae/": _without_config,
-    "config.json: is not JSON": lambda folder: (folder / "config.json").write_text("{") and None,
-    "config.json: is not a JSON object": lambda folder: (folder / "config.json").write_text("[]") and None,
+    "config.json: is not JSON": lambda folder: (folder / "config.json").write_text("{"),
+    "config.json: is not a JSON object": lambda folder: (folder / "config.json").write_text("[]"),
     "config.json: names no _class_name; known are AutoencoderKL, ": lambda folder: _configure(folder, _class_name=None),
     "is of class AutoencoderKLWan; known are AutoencoderKL, AutoencoderTiny": lambda folder: _configure(
         folder, _class_name="AutoencoderKLWan"
