@@ -10,7 +10,6 @@ from vaeserve.rows.image_headers import ImageFile, read_image_file
 from vaeserve.rows.size_fit import PicturePlace, SizeFit, fitted_size, place_in
 
 _METADATA_BYTES = 2**20  # beside twice the pixels' bytes; a longer file is made to cost time
-_DECODED = 4  # times the pixels of the largest picture that a model takes: more is not decoded to cut a part out
 _CHANNELS = (1, 3, 4)
 
 
@@ -71,8 +70,9 @@ def image_places(images: Sequence[bytes], size: PictureSize) -> list[PicturePlac
 
 def _fit(file: ImageFile, field: str, sizes: PictureSizes, fit: SizeFit) -> PictureSize:
     size = _size_of(file)
-    if size.pixels > _DECODED * sizes.maximum**2:
-        raise InvalidInput(field, f"is {size} pixels, far more than {sizes.maximum} x {sizes.maximum}")
+    if fit == "crop" and size.pixels > sizes.maximum**2:  # it would have to be decoded whole
+        largest = PictureSize(sizes.maximum, sizes.maximum)
+        raise InvalidInput(field, f"is {size} pixels, too many to cut out the middle: at most as many as {largest}")
     try:
         return fitted_size(size, sizes, fit)
     except ValueError as exc:

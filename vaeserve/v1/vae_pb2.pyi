@@ -4,9 +4,12 @@ isort:skip_file
 The wire contract of vaeserve.
 
 The unit is the row: every tensor's first axis counts rows, and a call may have as many rows as the model's limits
-allow. Where a model takes pictures of many sizes, all rows of a call have one size, and limits count rows of the
-smallest size: a row of another size counts as its pixels over those of the smallest, rounded up. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
+allow. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
 says when to try again, ErrorInfo gives a machine-readable reason.
+
+Where a model takes pictures of many sizes, all rows of a call have one size, and limits count rows of the smallest
+size: a row of another size counts as its pixels over those of the smallest, rounded up. A call of one row is taken
+whatever it counts as, if its reply fits into a message.
 
 A call's class says which calls give way when the device is busy. Unary calls are interactive and streams are bulk,
 unless the metadata key `vae-class`, `interactive` or `bulk`, says otherwise. Bulk rows run in the room that
@@ -141,7 +144,9 @@ class _PictureFitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PictureFit
     PICTURE_FIT_EXACT: _PictureFit.ValueType  # 1
     """Not at all: an image of another size is refused."""
     PICTURE_FIT_CROP: _PictureFit.ValueType  # 2
-    """Its middle is cut out: each side becomes the next smaller one that the model takes."""
+    """Its middle is cut out: each side becomes the next smaller one that the model takes. Images of more pixels than a
+    square of PictureSizes.maximum are refused.
+    """
     PICTURE_FIT_PAD: _PictureFit.ValueType  # 3
     """Its last row and column are repeated: each side becomes the next larger one that the model takes."""
 
@@ -153,7 +158,9 @@ PICTURE_FIT_UNSPECIFIED: PictureFit.ValueType  # 0
 PICTURE_FIT_EXACT: PictureFit.ValueType  # 1
 """Not at all: an image of another size is refused."""
 PICTURE_FIT_CROP: PictureFit.ValueType  # 2
-"""Its middle is cut out: each side becomes the next smaller one that the model takes."""
+"""Its middle is cut out: each side becomes the next smaller one that the model takes. Images of more pixels than a
+square of PictureSizes.maximum are refused.
+"""
 PICTURE_FIT_PAD: PictureFit.ValueType  # 3
 """Its last row and column are repeated: each side becomes the next larger one that the model takes."""
 Global___PictureFit: _TypeAlias = PictureFit  # noqa: Y015
@@ -581,7 +588,7 @@ class SampleRequest(_message.Message):
     """Element type of the reply's floating-point tensors: FLOAT32, the default, or FLOAT16."""
     @_builtins.property
     def size(self) -> Global___PictureSize:
-        """PictureSize of the pictures, where the model takes many. Default PictureSizes.default_size."""
+        """Size of the pictures, if the model takes many. Default PictureSizes.default_size."""
 
     def __init__(
         self,
@@ -1374,7 +1381,7 @@ class DataSpec(_message.Message):
 
     @_builtins.property
     def sizes(self) -> Global___PictureSizes:
-        """PictureSizes that images may have; unset if all have the same."""
+        """Sizes that images may have; unset if all have the same."""
 
     def __init__(
         self,
@@ -1418,7 +1425,7 @@ class PictureSizes(_message.Message):
     """Pixels of a side for each place of the latent along it."""
     @_builtins.property
     def default_size(self) -> Global___PictureSize:
-        """PictureSize that is sampled if the request names none."""
+        """Size that is sampled if the request names none."""
 
     def __init__(
         self,
@@ -1439,7 +1446,7 @@ Global___PictureSizes: _TypeAlias = PictureSizes  # noqa: Y015
 
 @_typing.final
 class PictureSize(_message.Message):
-    """PictureSize of a picture, in pixels."""
+    """Says how large a picture is, in pixels."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1478,7 +1485,7 @@ class PicturePlace(_message.Message):
     """Column of the encoded picture that the image's first column lies in; negative if columns were cut off."""
     @_builtins.property
     def size(self) -> Global___PictureSize:
-        """PictureSize of the image as it was sent, turned upright."""
+        """Size of the image as it was sent, turned upright."""
 
     def __init__(
         self,
@@ -1713,8 +1720,9 @@ class EncodedImages(_message.Message):
     IMAGES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """PNG, JPEG or WebP files of the model's height, width and channels; see PictureFit where sizes are free. Their range 0 to 255 is rescaled linearly to
-        DataSpec.minimum to DataSpec.maximum, and back in replies, which are PNG.
+        """PNG, JPEG or WebP files of the model's height, width and channels; PictureFit says what becomes of other sizes if
+        the model takes many. Their range 0 to 255 is rescaled linearly to DataSpec.minimum to DataSpec.maximum, and back in
+        replies, which are PNG.
         """
 
     def __init__(

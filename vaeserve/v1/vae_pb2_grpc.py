@@ -113,8 +113,9 @@ class VaeServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Sample(self, request, context):
-        """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number and the model, not on
-        how the rows were spread over calls, batches or servers.
+        """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number, the size of the
+        pictures and the model, not on how the rows were spread over calls, batches or servers.
+        FAILED_PRECONDITION if the model has no prior.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -4,9 +4,12 @@ isort:skip_file
 The wire contract of vaeserve.
 
 The unit is the row: every tensor's first axis counts rows, and a call may have as many rows as the model's limits
-allow. Where a model takes pictures of many sizes, all rows of a call have one size, and limits count rows of the
-smallest size: a row of another size counts as its pixels over those of the smallest, rounded up. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
+allow. Errors use the canonical gRPC codes with google.rpc details: BadRequest names the field at fault, RetryInfo
 says when to try again, ErrorInfo gives a machine-readable reason.
+
+Where a model takes pictures of many sizes, all rows of a call have one size, and limits count rows of the smallest
+size: a row of another size counts as its pixels over those of the smallest, rounded up. A call of one row is taken
+whatever it counts as, if its reply fits into a message.
 
 A call's class says which calls give way when the device is busy. Unary calls are interactive and streams are bulk,
 unless the metadata key `vae-class`, `interactive` or `bulk`, says otherwise. Bulk rows run in the room that
@@ -58,8 +61,9 @@ class VaeServiceStub:
     FAILED_PRECONDITION if a fingerprint is given and is not this model's.
     """
     Sample: _grpc.UnaryUnaryMultiCallable[_vae_pb2.SampleRequest, _vae_pb2.SampleResponse]
-    """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number and the model, not on
-    how the rows were spread over calls, batches or servers.
+    """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number, the size of the
+    pictures and the model, not on how the rows were spread over calls, batches or servers.
+    FAILED_PRECONDITION if the model has no prior.
     """
     Reconstruct: _grpc.UnaryUnaryMultiCallable[_vae_pb2.ReconstructRequest, _vae_pb2.ReconstructResponse]
     """Encodes rows of data, decodes them again, and scores how well that went.
@@ -92,8 +96,9 @@ class VaeServiceAsyncStub(VaeServiceStub):
     FAILED_PRECONDITION if a fingerprint is given and is not this model's.
     """
     Sample: _aio.UnaryUnaryMultiCallable[_vae_pb2.SampleRequest, _vae_pb2.SampleResponse]  # type: ignore[assignment]
-    """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number and the model, not on
-    how the rows were spread over calls, batches or servers.
+    """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number, the size of the
+    pictures and the model, not on how the rows were spread over calls, batches or servers.
+    FAILED_PRECONDITION if the model has no prior.
     """
     Reconstruct: _aio.UnaryUnaryMultiCallable[_vae_pb2.ReconstructRequest, _vae_pb2.ReconstructResponse]  # type: ignore[assignment]
     """Encodes rows of data, decodes them again, and scores how well that went.
@@ -153,8 +158,9 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _vae_pb2.SampleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_vae_pb2.SampleResponse, _abc.Awaitable[_vae_pb2.SampleResponse]]:
-        """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number and the model, not on
-        how the rows were spread over calls, batches or servers.
+        """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number, the size of the
+        pictures and the model, not on how the rows were spread over calls, batches or servers.
+        FAILED_PRECONDITION if the model has no prior.
         """
 
     @_abc_1.abstractmethod

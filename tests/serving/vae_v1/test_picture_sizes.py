@@ -13,6 +13,7 @@ from tests.support.servers import RunningServer, StartServer, status_of
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
 from vaeserve.rows.images import decode_image, png
+from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.rows.tensors import to_array, to_message
 from vaeserve.v1 import vae_pb2 as pb
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -99,6 +100,15 @@ def test_a_rows_bits_do_not_depend_on_how_it_came(stub: VaeServiceStub, size: Pi
     answers = [reply.encode for message in messages for reply in message.replies]
     np.testing.assert_array_equal(array(answers[0].latent), together)
     np.testing.assert_array_equal(array(answers[1].latent), together[4:5])
+
+
+def test_noise_is_addressed_by_row_and_size(stub: VaeServiceStub) -> None:
+    for size, latent in (((24, 40), (4, 3, 5)), ((40, 24), (4, 5, 3)), ((32, 48), (4, 4, 6))):
+        request = pb.SampleRequest(
+            count=3, seed=7, first_row=2, size=size_of(PictureSize(*size)), temperature=0.5, include_latent=True
+        )
+        noise = standard_normals(Purpose.PRIOR, [RowRange(7, 2, 3)], int(np.prod(latent))).reshape(3, *latent)
+        np.testing.assert_array_equal(array(stub.Sample(request).latent), np.float32(0.5) * noise)
 
 
 def test_the_default_size_is_sampled_where_none_is_named(stub: VaeServiceStub) -> None:

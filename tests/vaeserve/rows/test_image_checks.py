@@ -51,9 +51,11 @@ def test_images_of_a_call_come_to_one_size() -> None:
 
 
 def test_a_size_is_refused_before_anything_is_decoded() -> None:
-    assert refusal(claiming(60_000, 60_000)).startswith("is 60000 x 60000 pixels, far more than 64 x 64")
-    assert refusal(claiming(128, 129), "crop").startswith("is 129 x 128 pixels, far more than 64 x 64")
-    assert check_image(claiming(128, 128), "x", SPEC, "crop").size == (64, 64)
+    assert refusal(claiming(60_000, 60_000)).startswith("is 60000 x 60000 pixels, height and width must be")
+    said = "is 129 x 32 pixels, too many to cut out the middle: at most as many as 64 x 64"
+    assert refusal(claiming(32, 129), "crop") == said
+    assert check_image(claiming(32, 128), "x", SPEC, "crop").size == (32, 64)
+    assert refusal(claiming(32, 129), "pad").startswith("is 129 x 32 pixels, too large to be padded")
     assert refusal(claiming(0, 24), "crop").startswith("is 24 x 0 pixels, too small to be cut")
     long = (
         png(picture(16, 16))[:-12] + struct.pack(">I4s", 2**21, b"junk") + bytes(2**21 + 4) + png(picture(16, 16))[-12:]
