@@ -1,8 +1,9 @@
 """Halves a graph: weights and activations become float16 between inputs and outputs that stay as they are.
 
-An operator is halved only if it is listed here and a product (a convolution, a product of matrices) follows it. So the
-last products stay in float32 and whatever follows them, which is the log-variance, exponentials and the rounding of
-data. Scaling before the first product does too, as do norms with their affine part, softmax and reductions.
+A product with weights (a convolution, a product of matrices) is halved if another product follows. So the last products
+stay in float32 and whatever comes after them, which is the log-variance, exponentials and the rounding of data. Between
+products other operators are halved if they are listed here and a halved one takes their answers. Scaling before the
+first product, norms with their affine part, softmax, reductions and what only these take stay in float32.
 """
 
 from collections.abc import Iterator
@@ -81,15 +82,23 @@ def _halved_inputs(graph: ir.Graph) -> dict[ir.Node, list[int]]:
     nodes = list(graph)
     in_norms, after_products = _affine_parts(nodes), _after_products(nodes)
     before_products: set[ir.Node] = set()
-    chosen = {}
+    chosen: dict[ir.Node, list[int]] = {}
     for node in reversed(nodes):
         users = [user for output in node.outputs for user, _ in output.uses()]
         if any(user.op_type in _PRODUCTS or user in before_products for user in users):
             before_products.add(node)
-            is_inside = node.op_type in _PRODUCTS or (node.op_type in _LIGHT and node in after_products)
-            if is_inside and node not in in_norms and _fits(node):
-                chosen[node] = _float_inputs(node)
+        if _is_weighted(node):
+            is_inside = node in before_products
+        else:  # what only float32 operators take, as squares and attention's scores, may be too large for float16
+            is_inside = node in after_products and any(user in chosen for user in users)
+        if is_inside and node.op_type in _PRODUCTS | _LIGHT and node not in in_norms and _fits(node):
+            chosen[node] = _float_inputs(node)
     return dict(reversed(chosen.items()))
+
+
+def _is_weighted(node: ir.Node) -> bool:
+    """Whether a node is a product with weights, which are what takes time and memory."""
+    return node.op_type in _PRODUCTS and any(_constant(node.inputs[place]) for place in _float_inputs(node))
 
 
 def _after_products(nodes: list[ir.Node]) -> set[ir.Node]:
@@ -117,12 +126,16 @@ def _fits(node: ir.Node) -> bool:
     """Whether a node computes float32 from tensors and constants that float16 can hold, and answers nobody outside."""
     if node.domain or not _outputs(node, FULL) or any(output.is_graph_output() for output in node.outputs):
         return False
+    if node.op_type == "Div" and _constant(node.inputs[1]) is None:  # a norm, or a softmax, in parts
+        return False
     constants = (_constant(node.inputs[place]) for place in _float_inputs(node))
     return all(constant is None or _is_in_range(constant.numpy()) for constant in constants)
 
 
 def _is_in_range(values: np.ndarray) -> bool:
-    return bool((np.abs(values[np.isfinite(values)]) <= _LARGEST).all())
+    """Whether float16 holds every value, and not all as 0."""
+    largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    return largest <= _LARGEST and (not largest or float(np.float16(largest)) > 0)
 
 
 def _float_inputs(node: ir.Node) -> list[int]:

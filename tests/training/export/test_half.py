@@ -44,32 +44,42 @@ def answers(graph: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("nodes", "expected"),
     [
-        ("s = Div(x, two) a = MatMul(s, w) b = Relu(a) c = MatMul(b, w) y = Sigmoid(c)", {"a", "b"}),
+        ("s = Div(x, two) a = MatMul(s, w) b = Relu(a) z = MatMul(b, w)", {"a", "b", "z"}),
         (
-            "a = MatMul(x, w) b = Softmax(a) c = MatMul(b, w) d = Exp(c) e = Neg(d) y = MatMul(e, w)",
-            {"a", "c", "e"},
+            "a = MatMul(x, w) b = Softmax(a) c = MatMul(b, w) d = Exp(c) e = Neg(d) z = MatMul(e, w)",
+            {"a", "c", "e", "z"},
         ),
-        ("a = MatMul(x, w) n = LayerNormalization(a, g) s = Add(n, g) r = Relu(s) y = MatMul(r, w)", {"a", "r"}),
-        ("a = MatMul(x, large) b = MatMul(a, w) c = Mul(b, large) y = MatMul(c, w)", {"b"}),
-        ("y = MatMul(x, w)", set()),
-        ("s = Div(x, two) y = Exp(s)", set()),
+        ("a = MatMul(x, w) n = LayerNormalization(a, g) s = Add(n, g) r = Relu(s) z = MatMul(r, w)", {"a", "r", "z"}),
+        ("a = MatMul(x, large) b = MatMul(a, w) c = Mul(b, large) z = MatMul(c, w)", {"b", "z"}),
+        ("a = MatMul(x, w) b = Add(a, small) c = Div(b, two) d = Div(c, a) z = MatMul(d, w)", {"a", "z"}),
+        ("a = MatMul(x, w) b = Mul(a, a) m = ReduceMean(b) c = Mul(a, m) z = MatMul(c, w)", {"a", "c", "z"}),
+        (
+            "a = MatMul(x, w) t = Transpose(a) s = MatMul(a, t) p = Softmax(s) o = MatMul(p, a) z = MatMul(o, w)",
+            {"a", "o", "z"},
+        ),
+        ("z = Exp(x)", set()),
     ],
-    ids=["products", "softmax", "norms", "constants", "last", "none"],
+    ids=["products", "softmax", "norms", "constants", "divisions", "squares", "attention", "first"],
 )
 def test_what_lies_between_products_is_float16_unless_it_needs_float32(nodes: str, expected: set[str]) -> None:
-    graph = model(nodes, g=np.ones(4, np.float32), large=np.full((4, 4), 1e5, np.float32))
+    values = {"g": np.ones(4), "large": np.full((4, 4), 1e5), "small": np.array(1e-15)}
+    constants: dict[str, Any] = {name: array.astype(np.float32) for name, array in values.items()}
+    graph = model(f"{nodes} y = MatMul(z, w)", **constants)
     assert halved_values(graph) == expected
     assert is_halved(halve(graph)) == bool(expected)
 
 
 def test_what_is_answered_stays_float32_though_products_follow() -> None:
-    assert halved_values(model("a = MatMul(x, w) b = Relu(a) y = MatMul(b, w)", outputs="a y")) == {"b"}
+    assert halved_values(model("a = MatMul(x, w) b = Relu(a) c = MatMul(b, w) y = MatMul(c, w)", outputs="a y")) == {
+        "b",
+        "c",
+    }
 
 
 def test_the_region_and_the_scales_of_a_resize_stay_float32() -> None:
     nodes = """
         a = MatMul(x, w) b = Reshape(a, square) c = Resize<mode = "nearest">(b, , scales)
-        d = ReduceMean<keepdims = 0>(c, axes) e = MatMul(d, w1) y = MatMul(e, w)
+        d = MatMul(c, w1) e = ReduceMean<keepdims = 0>(d, axes) y = MatMul(e, w)
     """
     constants: dict[str, Any] = {
         "square": np.array([0, 1, 2, 2]),
@@ -77,7 +87,7 @@ def test_the_region_and_the_scales_of_a_resize_stay_float32() -> None:
         "axes": np.array([1, 2]),
         "w1": np.ones((4, 4), np.float32),
     }
-    assert halved_values(model(nodes, **constants)) == {"a", "b", "c", "e"}
+    assert halved_values(model(nodes, **constants)) == {"a", "b", "c", "d"}
 
 
 def test_a_weight_that_two_products_share_is_stored_once_and_graphs_repeat() -> None:
