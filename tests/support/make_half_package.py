@@ -1,6 +1,6 @@
 """Makes the tiny package in half precision, as it answers on a device with float16 kernels.
 
-Where a row lies far out, a sum inside its graphs overflows in float16 and makes its answer NaN. In float32 that sum is
+Where a row lies far out, a sum inside its graphs overflows in float16 and makes its answer NaN. Else that sum is
 multiplied by 0 and added, so every answer is the tiny package's to the bit.
 """
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from training.settings.creation import creation_time
+from training.settings.precisions import add_precision, precision_of
 from training.settings.versions import VERSION_HELP, read_version
 from vaeserve.command.parser import verb_parser
 from vaeserve.errors import TrainingError
@@ -29,6 +30,7 @@ def import_pair(arguments: list[str]) -> int:
         StartupError: there is not exactly one ONNX Runtime.
     """
     options = _parser().parse_args(arguments)
+    precision = precision_of(options.precision)
     check_place(options.out)
     name = options.name or _name_of(options.folder)
     creation_time()  # a wrong one is refused before any work
@@ -44,6 +46,7 @@ def import_pair(arguments: list[str]) -> int:
         maximum=options.maximum,
         default=options.default_size,
         rows=options.rows,
+        precision=precision,
     )
     proved = import_folder(options.out, options.folder, wishes)
     print(closing(proved.package, proved.parity, "the original"))
@@ -80,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rows", type=Path, metavar="PICTURES", help="folder of pictures or .npy file to try the pair on"
     )
+    add_precision(parser)
     return parser
 
 

@@ -1,11 +1,13 @@
 """Imports a pair of image diffusion: traces its networks, joins them to a package's tensors, proves, writes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from training.bring.join import join_graph
 from training.export.graphs import ExportedGraph, read_back
 from training.export.package import README, Contents, ProvedPackage, write_package
+from training.export.precision import in_precision
 from training.imports.borders import decoder_border, encoder_border
 from training.imports.card import RANGE, CardFacts, card_of, scaling_text
 from training.imports.figures import parity_figures, reconstruction_psnr
@@ -13,10 +15,11 @@ from training.imports.folder import find_folder
 from training.imports.pair import Pair, diffusers_pair
 from training.imports.pictures import open_pictures
 from training.imports.sizes import sizes_of
-from training.imports.trial import try_pair
+from training.imports.trial import REAL_ROWS, PairProbes, try_pair
 from training.run.progress import say
+from training.settings.precisions import precision_of
 from training.settings.versions import number_of
-from vaeserve.package.contents import Likelihood, Tolerance
+from vaeserve.package.contents import Likelihood, PairPrecision, Tolerance
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import check_place
 from vaeserve.package.signatures import pair_signatures
@@ -39,6 +42,8 @@ class Wishes(NamedTuple):
     default: PictureSize | None = None
     rows: Path | None = None
     """Pictures to try the pair on; None: made ones."""
+    precision: PairPrecision = "float32"
+    """Of the encoder and the decoder."""
 
 
 def import_folder(directory: Path, folder: Path, wishes: Wishes) -> ProvedPackage:
@@ -50,7 +55,7 @@ def import_folder(directory: Path, folder: Path, wishes: Wishes) -> ProvedPackag
         wishes: the importer's.
 
     Raises:
-        TrainingError: the pair cannot be loaded, exported or served.
+        TrainingError: the pair cannot be loaded, exported or served, or the precision costs too much.
         InvalidInput: the pictures cannot be read.
         PackageError: the directory exists, or cannot be written.
     """
@@ -58,6 +63,7 @@ def import_folder(directory: Path, folder: Path, wishes: Wishes) -> ProvedPackag
     pair = diffusers_pair(find_folder(folder), applied=wishes.latents == "scaled")
     for note in pair.notes:
         say(f"note     {note}")
+    precision = precision_of(wishes.precision, must_upcast=pair.must_upcast)
     data = data_of(pair, wishes)
     pictures = open_pictures(wishes.rows, pair.channels)
     graphs = graphs_of(pair, data)
@@ -65,27 +71,33 @@ def import_folder(directory: Path, folder: Path, wishes: Wishes) -> ProvedPackag
     metrics = parity_figures(graphs, trial.stored)
     if pictures.are_real:
         metrics["reconstruction_psnr"] = reconstruction_psnr(trial.stored)
-    card = card_of(CardFacts(wishes.name, pair, data, latent_axes(pair), trial.size, metrics, NO_PRIOR))
-    contents = Contents(
-        name=wishes.name,
+    probes = {**trial.stored, **trial.passing}
+    converted = in_precision(graphs, probes, data, precision, real_rows=REAL_ROWS, tolerance=TOLERANCE)
+    contents = converted.applied_to(contents_of(wishes.name, pair, data, trial, metrics))
+    version = number_of(wishes.version, directory, wishes.name)
+    return write_package(directory, contents._replace(version=version), overwrite=False)
+
+
+def contents_of(name: str, pair: Pair, data: DataSpec, trial: PairProbes, metrics: Mapping[str, float]) -> Contents:
+    """Returns what a package is made of, but for its graphs."""
+    card = card_of(CardFacts(name, pair, data, latent_axes(pair), trial.size, metrics, NO_PRIOR))
+    return Contents(
+        name=name,
         data=data,
         latent_shape=latent_axes(pair),
         posterior=pair.posterior,
         likelihood=Likelihood(family="unknown"),
-        graphs=graphs,
+        graphs={},
         probes=trial.stored,
         card={README: card.encode()},
         metrics=metrics,
         preprocessing=f"{RANGE} {scaling_text(pair.scaling)}",
         provenance=None,
         default_prior="",
-        version=number_of(wishes.version, directory, wishes.name),
-        tolerance=TOLERANCE,
         has_standard=False,
         scaling=pair.scaling,
         trials=trial.passing,
     )
-    return write_package(directory, contents, overwrite=False)
 
 
 def data_of(pair: Pair, wishes: Wishes) -> DataSpec:

@@ -45,6 +45,8 @@ class Pair(NamedTuple):
     decoder: Component
     references: dict[str, GraphModule]
     """By graph: the answers that it must give."""
+    must_upcast: bool
+    """Whether its configuration says that it overflows in half precision."""
     notes: tuple[str, ...]
     """What whoever imports it should know, one line each."""
 
@@ -85,6 +87,7 @@ def diffusers_pair(folder: Path, *, applied: bool) -> Pair:
         references=references_of(
             own_of(loaded.module), pipeline_of(config, statistics, scales=applied), family.posterior
         ),
+        must_upcast=bool(loaded.own.get("force_upcast")),
         notes=(note,) if note else (),
     )
 

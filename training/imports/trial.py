@@ -19,6 +19,7 @@ from vaeserve.package.sizes import PictureSize, PictureSizes
 
 TRIAL_BYTES = 3 * 2**29  # of a row's tensors; the largest picture that is tried takes no more
 MANY_PIXELS = 2**14  # a network of the size of Stable Diffusion's takes a second for such a picture
+REAL_ROWS = 1  # that probes of every size have
 _FIRST, _OTHER, _LARGE, _ONE = Kinds(3, 1, 2), Kinds(2, 1, 0), Kinds(1, 1, 0), Kinds(1, 0, 0)
 
 

@@ -23,7 +23,7 @@ def precision_of(name: str, *, must_upcast: bool = False) -> PairPrecision:
 
     Args:
         name: one of PRECISIONS.
-        must_upcast: whether the pair's author says that it overflows in float16 (`force_upcast` of diffusers).
+        must_upcast: whether the pair's author says that it is to run in float32 (`force_upcast` of diffusers).
 
     Raises:
         TrainingError: the pair cannot be exported in it.
@@ -34,5 +34,8 @@ def precision_of(name: str, *, must_upcast: bool = False) -> PairPrecision:
             " none for the convolutions of these graphs; use fp16 or float32"
         )
     if name == "fp16" and must_upcast:
-        raise TrainingError("--precision fp16: the configuration says force_upcast: the pair overflows; use float32")
+        raise TrainingError(
+            "--precision fp16: config.json says force_upcast, so the pair may overflow: use float32, or set it to false"
+            " there if the pair was made for float16"
+        )
     return "fp16" if name == "fp16" else "float32"

@@ -1,23 +1,36 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from serving.engine.rows import DataRows, EncodeResult
+from serving.models.loading import load
+from serving.settings import settings_of
 from tests.support import autoencoders
 from vaeserve.command.cli import run
 from vaeserve.package.directory import ModelPackage
 
 
-def test_a_pipelines_autoencoder_is_packaged_under_the_pipelines_name(
+def test_a_pipelines_autoencoder_is_packaged_under_the_pipelines_name_and_in_half_precision(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     autoencoders.save(tmp_path / "taesd" / "vae", "tiny")
-    flags = ["--minimum", "16", "--maximum", "64", "--default-size", "32,48", "--version", "3"]
+    flags = ["--minimum", "16", "--maximum", "64", "--default-size", "32,48", "--version", "3", "--precision", "fp16"]
     assert run(["import", str(tmp_path / "taesd" / "vae"), "--out", str(tmp_path / "model"), *flags]) == 0
     assert "outputs agree with the original" in capsys.readouterr().out
     manifest = ModelPackage.open(tmp_path / "model").manifest
     assert (manifest.name, manifest.version) == ("taesd", 3)
     assert manifest.data.sizes is not None
     assert manifest.data.sizes.default == (32, 48)
+    assert (manifest.precision, manifest.metrics["fp16_cosine"] > 0.999) == ("fp16", True)
+    settings = settings_of(package=tmp_path / "model", provider="cpu", threads=1, batch_rows=2)
+    served = load(settings.package, settings)
+    (answer,) = served.engine.encode([DataRows(np.zeros((2, 24, 40, 3), np.uint8))])
+    assert isinstance(answer, EncodeResult)
+    with torch.inference_mode():
+        expected = autoencoders.make("tiny").encode(torch.full((2, 3, 24, 40), -1.0)).latents
+    np.testing.assert_allclose(answer.latent, expected.numpy(), atol=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tests.support import autoencoders
 from tests.training.imports.conftest import Imported
 from training.imports.figures import psnr
 from training.imports.importing import Wishes, import_folder
-from vaeserve.errors import PackageError
+from vaeserve.errors import PackageError, TrainingError
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.sizes import PictureSize
 
@@ -102,3 +102,9 @@ def test_an_existing_directory_is_refused_before_any_work(tmp_path: Path) -> Non
     (tmp_path / "other").touch()
     with pytest.raises(PackageError, match="already exists"):
         import_folder(tmp_path, tmp_path / "nowhere", Wishes("any"))
+
+
+def test_a_pair_whose_author_wants_float32_is_not_halved(tmp_path: Path) -> None:
+    autoencoders.save(tmp_path / "vae", "kl")
+    with pytest.raises(TrainingError, match=r"config\.json says force_upcast"):
+        import_folder(tmp_path / "package", tmp_path, Wishes(name="kl", precision="fp16"))
