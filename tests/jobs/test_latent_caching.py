@@ -3,7 +3,7 @@
 import json
 import runpy
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,22 +21,15 @@ from jobs.run.progress import Speaker
 from jobs.run.workers import Workers
 from tests.support.jobs import InProcess, faults, hashes, run, table_of
 from tests.support.make_free_package import encode
+from tests.support.photos import SIZES, write_photo, write_photos
 from tests.support.servers import ROOT, running
 from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
 
-SIZES = ((96, 64), (64, 96), (64, 64), (100, 60), (70, 70), (65, 95), (300, 200), (30, 30))
-"""Width and height of each picture."""
 BUCKETS = "48x32,32x48,32x32"
 OPTIONS: dict[str, Any] = {"buckets": BUCKETS, "partition_rows": 2, "batch_rows": 64}
 ALL_MAY_FAIL = HowToRun(workers=1, allowance=Allowance(10**6))
-
-
-def write_photo(path: Path, width: int, height: int, seed: int) -> None:
-    levels = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(levels.astype(np.uint8)).save(path)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,10 +42,7 @@ def here() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for number, (width, height) in enumerate(SIZES):
-        write_photo(folder / f"{number}.png", width, height, number)
-    return folder
+    return write_photos(tmp_path_factory.mktemp("photos"))
 
 
 class Cached(NamedTuple):
@@ -164,9 +154,7 @@ def test_draws_do_not_depend_on_the_partitions(photos: Path, free: Path, tmp_pat
 
 def test_an_update_computes_the_partitions_that_a_picture_leaves_and_enters(free: Path, tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
-    for number, (width, height) in enumerate(SIZES):
-        write_photo(photos / f"{number}.png", width, height, number)
-    run("encode", photos, out, free, **OPTIONS)
+    run("encode", write_photos(photos), out, free, **OPTIONS)
     before = hashes(out)
     write_photo(photos / "3.png", 100, 60, 99)  # other pixels, the same size
     assert _new_rows(photos, out, free) == {"48x32": ["0.png", "3.png"]}
@@ -261,49 +249,6 @@ def test_bad_pictures_are_errors_and_the_others_are_cached(free: Path, tmp_path:
     run("encode", photos, tmp_path / "table", free, ALL_MAY_FAIL, **asked, format="parquet")
     table = table_of(tmp_path / "table")
     assert table["original_size"].is_null().to_pylist() == [bool(error) for error in table["error"].to_pylist()]
-
-
-@pytest.mark.parametrize(
-    ("asked", "line"),
-    [
-        ({"buckets": "32x32"}, "--buckets: is 32x32, the job in .* was begun with 32x32,48x32,32x48"),
-        ({"small": "refuse"}, "--small: is refuse, the job in .* was begun with enlarge"),
-        ({"area": "64x64"}, "--area: is 64x64, the job in .* was begun with None"),
-    ],
-)
-def test_a_rerun_with_other_buckets_says_so(
-    out: Path, photos: Path, free: Path, asked: dict[str, Any], line: str
-) -> None:
-    with pytest.raises(InvalidInput, match=line):
-        run("encode", photos, out, free, **(OPTIONS | asked))
-
-
-@pytest.mark.parametrize(
-    ("asked", "line"),
-    [
-        ({"buckets": "33x32"}, r"--buckets: asks for 33x32: the model takes multiples of 8 in \[16, 256\]"),
-        ({"lists": "fixed", "format": "parquet"}, "--lists: is fixed: rows of model free have many sizes"),
-    ],
-)
-def test_what_a_model_of_many_sizes_does_not_take(
-    photos: Path, free: Path, tmp_path: Path, asked: dict[str, Any], line: str
-) -> None:
-    with pytest.raises(InvalidInput, match=line):
-        run("encode", photos, tmp_path / "out", free, **asked)
-    assert not (tmp_path / "out").exists()
-
-
-def test_buckets_are_for_pictures_of_many_sizes(photos: Path, free: Path, tiny: Path, tmp_path: Path) -> None:
-    np.save(tmp_path / "rows.npy", np.zeros((3, 32, 32, 3), np.uint8))
-    sources: Sequence[tuple[str, Path, Path, str]] = (
-        ("encode", photos, tiny, "model tiny takes one"),
-        ("decode", photos, free, "this verb reads none"),
-        ("encode", tmp_path / "rows.npy", free, "the source holds arrays"),
-    )
-    for verb, source, package, why in sources:
-        with pytest.raises(InvalidInput, match=f"^--buckets: is for pictures of many sizes: {why}$"):
-            run(verb, source, tmp_path / "out", package, buckets=BUCKETS)
-    assert not (tmp_path / "out").exists()
 
 
 def test_arrays_keep_their_size(free: Path, tmp_path: Path) -> None:
