@@ -55,7 +55,8 @@ class CachedLatents(Dataset[Item]):
         mirrored = "_flip" if "latents_flip" in file.keys() and torch.rand(()) < 0.5 else ""  # noqa: SIM118
         latents = read(f"latents{mirrored}")
         if f"log_variance{mirrored}" in file.keys():  # noqa: SIM118, another draw at every visit
-            latents = latents + (0.5 * read(f"log_variance{mirrored}")).exp() * torch.randn_like(latents)
+            deviation = (0.5 * read(f"log_variance{mirrored}").float()).exp()
+            latents = latents.float() + deviation * torch.randn_like(deviation)
         sizes = {key: read(key) for key in ("original_size", "crop_top_left", "target_size")}
         return {"latents": latents, "name": self.names[number], **sizes}
 
@@ -98,6 +99,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--workers", type=int, default=0, help="processes that read")
     options = parser.parse_args()
+    torch.set_num_threads(1)  # as in the processes of a loader: latents are small
     latents = CachedLatents(options.folder)
     batches = BucketBatches(latents, options.batch)
     statistics = torch.load(options.folder / "latents_stats.pt", weights_only=True)
