@@ -67,7 +67,7 @@ class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, Reconstruc
         """Returns the rows of data and those scores that the model has."""
         parts = answer.parts
         log_likelihood = _score([part.log_likelihood for part in parts])
-        kl = _score([part.kl for part in parts]) if manifest.priors else None
+        kl = _score([part.kl for part in parts])
         elbo = None if log_likelihood is None or kl is None else log_likelihood - kl
         return pb.ReconstructResponse(
             fingerprint=manifest.fingerprint,

@@ -13,6 +13,7 @@ from serving.vae_v1.images import Images
 from serving.vae_v1.stream_queueing import StreamQueueing
 from serving.vae_v1.streams import StreamCall
 from vaeserve.package.row_spec import LatentSpec
+from vaeserve.package.sizes import PictureSize, PictureSizes
 from vaeserve.rows.noise import RowRange
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -62,3 +63,39 @@ def test_a_wait_for_memory_counts_towards_the_deadline() -> None:
 
     left = asyncio.run(run())
     assert 0 < rpc.timeout_seconds <= left
+
+
+class ShortResponses(LongResponses):
+    """An RPC with short responses to large pictures."""
+
+    def parse(self, request: object, manifest: object, limits: object) -> PriorRows:
+        return PriorRows(RowRange(0, 0, 3), 1.0, "data", size=PictureSize(32, 32))
+
+    def takes_bytes(self, request: object, rows: object, manifest: object) -> int:
+        return 1
+
+    def is_long(self, rows: object, manifest: object) -> bool:
+        return False
+
+    def queue(self, served: object) -> Any:  # noqa: ANN401, all that it does is to take rows
+        return SimpleNamespace(enqueue=lambda *_, **__: asyncio.get_running_loop().create_future())
+
+    def render(self) -> None:
+        """Is not asked for."""
+
+
+def test_rows_take_of_the_window_as_much_as_they_count_for() -> None:
+    rpc: Any = ShortResponses()
+    sizes = PictureSizes(multiple=16, minimum=16, maximum=64, default=PictureSize(16, 16))
+    data = LatentSpec(("height", "width"), sizes)
+
+    async def run() -> int:
+        held = Held(LIMIT)
+        call = StreamCall(1, 0, "sample", RequestId(None))
+        served: Any = SimpleNamespace(manifest=SimpleNamespace(data=data), limits=None)
+        StreamQueueing(Images(1), held, FlowWindow(LIMIT, held)).queue(
+            call, rpc, pb.SampleRequest(), served, is_bulk=False
+        )
+        return call.size
+
+    assert asyncio.run(run()) == 3 * 4 * 256

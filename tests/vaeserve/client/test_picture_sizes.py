@@ -16,7 +16,10 @@ from vaeserve import AsyncClient, Client, Local
 from vaeserve.client.calls import decode as decode_call
 from vaeserve.client.calls import encode as encode_call
 from vaeserve.client.calls import sample as sample_call
+from vaeserve.client.conversation import BatchCall, Conversation
 from vaeserve.client.description import Model, parse_model
+from vaeserve.client.failures import Patience
+from vaeserve.client.results import Encoded
 from vaeserve.client.stride import Stride
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.package.sizes import PictureSize
@@ -210,6 +213,19 @@ def test_parts_are_as_large_as_their_pictures_take_time(model: Model) -> None:
     assert [request.count for request in requests][:2] == [7, 7]  # type: ignore[attr-defined]
     stride.learn(28, pb.SampleResponse(timing=pb.Timing(running_microseconds=28_000_000)))
     assert stride.in_time == 15
+
+
+def test_a_stream_has_as_many_pictures_on_their_way_as_their_size_allows(model: Model) -> None:
+    assert model.execution is not None
+    slow = model.model_copy(update={"execution": model.execution.model_copy(update={"row_seconds": 1.0})})
+    talk: Conversation[pb.EncodeResponse, Encoded] = Conversation(lambda *_: None, Patience("host:1", 40.0))  # type: ignore[arg-type]
+    for size in (PictureSize(16, 16), PictureSize(32, 32), PictureSize(32, 32)):  # 8, 32 and 32 of the smallest
+        talk.add(BatchCall(encode_call(pictures(8, size)), slow))
+    sent = []
+    while message := talk.take_message():
+        sent.append([call.encode.data.shape[0] for call in message.calls])
+    assert sent == [[8, 2], [2]]  # a part takes up to 10 seconds, and two of them are on their way
+    assert talk.is_held
 
 
 def test_a_reply_of_another_size_is_found_out(model: Model) -> None:

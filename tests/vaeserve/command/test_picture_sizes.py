@@ -13,6 +13,7 @@ from tests.support.servers import RunningServer, StartServer
 from vaeserve import Client
 from vaeserve.command.cli import run
 from vaeserve.command.descriptions import models_text, package_text
+from vaeserve.errors import CallError
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.sizes import PictureSize
 
@@ -108,6 +109,9 @@ def test_what_needs_a_prior_says_so(start_server: StartServer, tmp_path: Path, c
     assert run(["reconstruct", "--target", server.target, *rows]) == 0
     assert scores.read_text().splitlines()[0] == "row,squared_error"
     with Client(server.target) as client:
+        with pytest.raises(CallError) as unsampled:
+            client.sample(1)
+        assert unsampled.value.reason == "NO_PRIOR"
         scored = client.reconstruct(pictures(2, PictureSize(16, 16)))
         assert (scored.kl, scored.elbo, scored.log_likelihood) == (None, None, None)
         text = models_text(client.list_models(), server.target)
