@@ -85,7 +85,7 @@ def in_precision(
         return InPrecision(precision, dict(graphs), {}, tolerance, {})
     pair = {name: graphs[name] for name in HALVED}
     own = {key: probe for key, probe in probes.items() if graph_of(key) in HALVED}
-    prove({name: graph.content for name, graph in pair.items()}, own, data, tolerance)
+    prove({name: graph.content for name, graph in graphs.items()}, probes, data, tolerance)
     halved = {name: read_back(name, halve(onnx.load_model_from_string(graph.content))) for name, graph in pair.items()}
     models = {name: onnx.load_model_from_string(graph.content) for name, graph in halved.items()}
     if not any(map(is_halved, models.values())):

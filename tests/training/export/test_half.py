@@ -33,7 +33,8 @@ def halved_values(graph: onnx.ModelProto) -> set[str]:
     halved = halve(graph)
     onnx.checker.check_model(halved, full_check=True)
     computed = {name for node in halved.graph.node if node.op_type != "Cast" for name in node.output}
-    return {it.name for it in halved.graph.value_info if it.name in computed and it.type.tensor_type.elem_type == HALF}
+    values = (*halved.graph.value_info, *halved.graph.output)
+    return {it.name for it in values if it.name in computed and it.type.tensor_type.elem_type == HALF}
 
 
 def answers(graph: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
@@ -57,9 +58,10 @@ def answers(graph: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
             "a = MatMul(x, w) t = Transpose(a) s = MatMul(a, t) p = Softmax(s) o = MatMul(p, a) z = MatMul(o, w)",
             {"a", "o", "z"},
         ),
+        ("a = MatMul(x, w) b = Add(a, small) z = MatMul(b, w)", {"a", "z"}),
         ("z = Exp(x)", set()),
     ],
-    ids=["products", "softmax", "norms", "constants", "divisions", "squares", "attention", "first"],
+    ids=["products", "softmax", "norms", "constants", "divisions", "squares", "attention", "underflow", "first"],
 )
 def test_what_lies_between_products_is_float16_unless_it_needs_float32(nodes: str, expected: set[str]) -> None:
     values = {"g": np.ones(4), "large": np.full((4, 4), 1e5), "small": np.array(1e-15)}

@@ -58,12 +58,18 @@ def test_a_pair_that_overflows_is_refused(graphs: Graphs, probes: dict[str, Prob
         converted(large, probes, dataset)
 
 
+@pytest.mark.parametrize("bound", [("PSNR_LOSS", -1.0), ("COSINE", 2.0)])
 def test_a_pair_that_loses_too_much_is_refused_with_the_figures(
-    graphs: Graphs, probes: dict[str, Probe], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    graphs: Graphs,
+    probes: dict[str, Probe],
+    dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    bound: tuple[str, float],
 ) -> None:
-    monkeypatch.setattr(precision, "PSNR_LOSS", -1.0)
-    with pytest.raises(TrainingError, match=r"lose 0\.0\d dB \(allowed: -1\.0\).* is \d\.\d{5} \(allowed: 0\.999\)"):
+    monkeypatch.setattr(precision, *bound)
+    with pytest.raises(TrainingError, match=r"lose 0\.0\d dB \(allowed: .* is \d\.\d{5} \(allowed: .*") as raised:
         converted(graphs, probes, dataset)
+    assert f"(allowed: {bound[1]})" in str(raised.value)
 
 
 def test_graphs_are_proved_before_they_are_halved(graphs: Graphs, probes: dict[str, Probe], dataset: Dataset) -> None:
