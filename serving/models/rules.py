@@ -75,8 +75,8 @@ def check_pixels(
     largest = _largest_like(size, sizes, limit_pixels)
     takes, fits = "", f"{largest} would fit"
     if bytes_of is not None and bytes_of(size):
-        takes = f", which take about {_gibibytes(bytes_of(size))} in the {graph}"
-        fits += f" in {_gibibytes(bytes_of(largest))}"
+        takes = f", which take about {_memory(bytes_of(size))} in the {graph}"
+        fits += f" in {_memory(bytes_of(largest))}"
     raise InvalidInput(field, f"is {size} pixels{takes}; there is memory for {limit_pixels:,} pixels: {fits}")
 
 
@@ -92,8 +92,8 @@ def _largest_like(size: PictureSize, sizes: PictureSizes, limit_pixels: int) -> 
     return PictureSize(height, fitting(size.width, limit_pixels // height))
 
 
-def _gibibytes(count: int) -> str:
-    return f"{count / 2**30:.3g} GiB"
+def _memory(count: int) -> str:
+    return f"{count / 2**30:.3g} GiB" if count >= 2**30 else f"{count / 2**20:.3g} MiB"
 
 
 def check_posterior(manifest: Manifest) -> None:

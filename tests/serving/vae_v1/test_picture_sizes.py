@@ -1,5 +1,6 @@
 """Pictures of any size over a real connection: every verb, streams, limits, and all that can be wrong with a size."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 
 from tests.support.make_free_package import decode, encode, make, pictures
 from tests.support.servers import RunningServer, StartServer, status_of
+from vaeserve.package.directory import ModelPackage
+from vaeserve.package.footprints import Footprint
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
 from vaeserve.rows.images import decode_image, png
@@ -286,6 +289,50 @@ def test_models_of_one_size_take_neither_size_nor_fit(server: RunningServer) -> 
         assert refused(lambda: stub.Encode(fitted)) == ("fit", shape)
         fitted.fit = pb.PICTURE_FIT_EXACT
         assert not stub.Encode(fitted).places
+
+
+def with_footprints(package: ModelPackage) -> Path:
+    """Adds to a package what its graphs are said to take: 100 bytes a pixel."""
+    manifest = package.manifest
+    footprints = tuple(Footprint(pixels=side * side, bytes=100 * side * side) for side in (16, 64, 256))
+    graphs = {
+        name: graph.model_copy(update={"footprints": footprints}) for name, graph in manifest.graphs.by_name.items()
+    }
+    changed = manifest.model_copy(update={"graphs": manifest.graphs.model_copy(update=graphs)})
+    files = {file.file: package.read(file) for file in manifest.files}
+    return ModelPackage.write(package.directory, changed, files, overwrite=True).directory
+
+
+def test_a_picture_that_there_is_no_memory_for_is_refused_before_it_runs(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    server = start_server("--activation-bytes", "3000000", package=with_footprints(make(tmp_path / "free")))
+    large = PictureSize(256, 256)
+    with grpc.insecure_channel(server.target) as channel:
+        stub = VaeServiceStub(channel)
+        limits = stub.GetModel(pb.GetModelRequest()).model.limits
+        for pixels in (limits.encode_pixels, limits.decode_pixels):
+            assert 9000 < pixels <= 30_000  # what is measured may be up to three times what is said
+        sample = pb.SampleRequest(count=1, size=size_of(large))
+        data, latent = to_message(pictures(1, large)), to_message(np.zeros((1, 4, 32, 32), np.float32))
+        calls: dict[str, Callable[[], object]] = {
+            "data.shape": lambda: stub.Encode(pb.EncodeRequest(data=data)),
+            "images.images[0]": lambda: stub.Reconstruct(
+                pb.ReconstructRequest(images=pb.EncodedImages(images=files(large)))
+            ),
+            "latent.shape": lambda: stub.Decode(pb.DecodeRequest(latent=latent)),
+            "size": lambda: list(stub.SampleStream(pb.SampleStreamRequest(request=sample))),
+        }
+        for field, call in calls.items():
+            named, description = refused(call)
+            assert named == field
+            graph = "encoder" if field in ("data.shape", "images.images[0]") else "decoder"
+            said = (
+                rf"is 256 x 256 pixels, which take about [\d.]+ MiB in the {graph}; there is memory for [\d,]+ pixels: "
+            )
+            assert re.fullmatch(said + r"\d+ x \d+ would fit in [\d.]+ MiB", description), description
+        fitting = PictureSize(88, 88)
+        assert len(array(stub.Reconstruct(pb.ReconstructRequest(data=to_message(pictures(2, fitting)))).data)) == 2
 
 
 def test_what_a_model_without_a_prior_answers(start_server: StartServer, tmp_path: Path) -> None:
