@@ -1,6 +1,6 @@
 """The maximum speed of a package's decoder on one core: `session.run` in a loop, one thread, no server.
 
-python -m benchmarks.bare_loop PACKAGE ROWS SECONDS
+python -m benchmarks.bare_loop PACKAGE ROWS SECONDS [HEIGHT WIDTH]
 """
 
 import sys
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vaeserve.package.directory import ModelPackage
+from vaeserve.package.sizes import PictureSize
 from vaeserve.runtime import prepare_onnxruntime
 
 WARM_UP = 5
@@ -17,6 +18,7 @@ WARM_UP = 5
 
 def main() -> None:
     directory, rows, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    size = PictureSize(int(sys.argv[4]), int(sys.argv[5])) if sys.argv[4:] else None
     prepare_onnxruntime()
     import onnxruntime
 
@@ -25,7 +27,7 @@ def main() -> None:
     options.intra_op_num_threads = 1
     graph = package.read(package.manifest.graphs.decoder)
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    latent = np.random.default_rng(0).normal(size=(rows, *package.manifest.latent.shape)).astype(np.float32)
+    latent = np.random.default_rng(0).normal(size=(rows, *package.manifest.latent.at(size).shape)).astype(np.float32)
     for _ in range(WARM_UP):
         session.run(["data"], {"latent": latent})
     times = [time.perf_counter()]

@@ -18,16 +18,17 @@ from benchmarks.h2load import load
 from benchmarks.harness import ROOT, SERVER_CORE, Load, Server, Side, alternate, arguments, serve, start
 from benchmarks.packages import NAMES, package
 from benchmarks.printing import print_loads
+from vaeserve.package.sizes import PictureSize
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 DECODE, SAMPLE = "vae serve, Decode", "vae serve, Sample"
 MINIMAL = {"aio": "minimal grpc.aio", "uvloop": "minimal grpc.aio on uvloop", "threads": "minimal thread pool"}
 
 
-def bare(directory: Path, rows: int, seconds: float) -> Load:
+def bare(directory: Path, rows: int, seconds: float, size: PictureSize | None = None) -> Load:
     """Runs a package's decoder in a loop on the server's core. A run counts as a call, the loop as the server."""
     command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "benchmarks.bare_loop"]
-    command += [str(directory), str(rows), str(seconds)]
+    command += [str(directory), str(rows), str(seconds), *map(str, size or ())]
     before = clock(os.getpid())
     output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     processor, rate, p50, p99 = map(float, output.split())

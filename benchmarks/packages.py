@@ -3,7 +3,7 @@
     python -m benchmarks.packages
 
 digits is the model in `runs/digits`; if there is none, it is trained here with the defaults. mlp and conv have random
-weights (make_package.py).
+weights (make_package.py), and so has pictures, whose rows have any size (make_pictures.py).
 """
 
 import subprocess
@@ -14,6 +14,7 @@ from benchmarks.harness import ROOT
 
 CACHE = ROOT / "benchmarks" / ".packages"
 NAMES = ("digits", "mlp", "conv")
+PICTURES = "pictures"
 
 
 def package(name: str) -> Path:
@@ -34,6 +35,8 @@ def package(name: str) -> Path:
                 "--out",
                 str(directory.parent),
             ]
+        elif name == PICTURES:
+            command = ["-m", "benchmarks.make_pictures", str(directory)]
         subprocess.run([sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return directory
 
