@@ -83,8 +83,13 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
         model.graph.initializer.remove(weight)
         model.graph.input.append(onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims))
     graph = ir.from_proto(model)
-    fold_constants(graph, onnx_shape_inference=True)
+    fold_constants(graph, onnx_shape_inference=True, should_fold=_must_fold)
     return ir.to_proto(graph)
+
+
+def _must_fold(node: ir.Node) -> bool | None:
+    """Whether a node must be folded though onnxscript leaves its operator alone: older exporters pad by it."""
+    return True if node.op_type == "ConstantOfShape" else None
 
 
 def _names(values: Iterable[onnx.ValueInfoProto]) -> set[str]:

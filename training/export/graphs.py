@@ -21,7 +21,7 @@ from vaeserve.package.sizes import free_axes
 OPSET = 18  # PyTorch's operators are written in it; a newer opset would need a converter
 FreeAxes = Mapping[int, Any]
 """Symbols of `torch.export`, which has no type for them, by axis."""
-_RANDOM = ("Random", "Dropout", "Bernoulli", "Multinomial")
+RANDOM = ("Random", "Dropout", "Bernoulli", "Multinomial")
 _DTYPES: dict[int, Literal["uint8", "float32"]] = {
     onnx.TensorProto.UINT8: "uint8",
     onnx.TensorProto.FLOAT: "float32",
@@ -134,7 +134,7 @@ def read_back(name: str, model: onnx.ModelProto) -> ExportedGraph:
 def refuse_random(name: str, model: onnx.ModelProto) -> None:
     """Raises TrainingError if there is a node that draws random numbers, also within a branch or a loop."""
     for operator in sorted({node.op_type for node in nodes_of(model.graph)}):
-        if operator.startswith(_RANDOM):
+        if operator.startswith(RANDOM):
             raise TrainingError(f"{name}: the graph holds {operator}, so its answers would not repeat")
 
 

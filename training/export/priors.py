@@ -37,7 +37,8 @@ class ExportedPrior(NamedTuple):
     """A prior's graphs, with the probes that prove them."""
 
     name: str
-    noise_size: int
+    noise_size: int | None
+    """None: noise has the latent's shape, of which the sides are free."""
     graph: ExportedGraph
     density: ExportedGraph
     probes: dict[str, Probe]

@@ -46,6 +46,7 @@ def import_pair(arguments: list[str]) -> int:
         maximum=options.maximum,
         default=options.default_size,
         rows=options.rows,
+        fit_prior=options.fit_prior,
         precision=precision,
     )
     proved = import_folder(options.out, options.folder, wishes)
@@ -57,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = verb_parser(
         "import",
         "Packages an autoencoder of image diffusion (AutoencoderKL, AutoencoderTiny, AutoencoderDC or "
-        "AutoencoderKLFlux2) from a folder of diffusers. The package's pictures have any size. Nothing is downloaded. "
-        "See docs/importing.md.",
+        "AutoencoderKLFlux2) from a folder of diffusers, or from ONNX graphs as Optimum writes them. The package's "
+        "pictures have any size. Nothing is downloaded. See docs/importing.md.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that of the autoencoder, or of a whole pipeline")
     parser.add_argument(
@@ -82,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--rows", type=Path, metavar="PICTURES", help="folder of pictures or .npy file to try the pair on"
+    )
+    parser.add_argument(
+        "--fit-prior",
+        type=Path,
+        metavar="PICTURES",
+        help="folder of pictures or .npy file to fit a Gaussian for each channel of the latent to; Sample then draws "
+        "textures, not pictures",
     )
     add_precision(parser)
     return parser

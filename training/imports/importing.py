@@ -12,8 +12,10 @@ from training.imports.borders import decoder_border, encoder_border
 from training.imports.card import RANGE, CardFacts, card_of, scaling_text
 from training.imports.figures import parity_figures, reconstruction_psnr
 from training.imports.folder import find_folder
+from training.imports.optimum import is_optimum, optimum_pair
 from training.imports.pair import Pair, diffusers_pair
 from training.imports.pictures import open_pictures
+from training.imports.prior import WORTH, export_channels, fit_channels
 from training.imports.sizes import sizes_of
 from training.imports.trial import REAL_ROWS, PairProbes, try_pair
 from training.run.progress import say
@@ -42,6 +44,8 @@ class Wishes(NamedTuple):
     default: PictureSize | None = None
     rows: Path | None = None
     """Pictures to try the pair on; None: made ones."""
+    fit_prior: Path | None = None
+    """Pictures to fit a prior to; None: the package has none."""
     precision: PairPrecision = "float32"
     """Of the encoder and the decoder."""
 
@@ -60,7 +64,7 @@ def import_folder(directory: Path, folder: Path, wishes: Wishes) -> ProvedPackag
         PackageError: the directory exists, or cannot be written.
     """
     check_place(directory)
-    pair = diffusers_pair(find_folder(folder), applied=wishes.latents == "scaled")
+    pair = pair_of(folder, applied=wishes.latents == "scaled")
     for note in pair.notes:
         say(f"note     {note}")
     precision = precision_of(wishes.precision, must_upcast=pair.must_upcast)
@@ -73,16 +77,21 @@ def import_folder(directory: Path, folder: Path, wishes: Wishes) -> ProvedPackag
         metrics["reconstruction_psnr"] = reconstruction_psnr(trial.stored)
     probes = {**trial.stored, **trial.passing}
     converted = in_precision(graphs, probes, data, precision, real_rows=REAL_ROWS, tolerance=TOLERANCE)
-    contents = converted.applied_to(contents_of(wishes.name, pair, data, trial, metrics))
+    contents = converted.applied_to(contents_of(wishes, pair, data, trial, metrics))
+    if wishes.fit_prior is not None:
+        contents = with_prior(contents, pair, wishes.fit_prior)
     version = number_of(wishes.version, directory, wishes.name)
     return write_package(directory, contents._replace(version=version), overwrite=False)
 
 
-def contents_of(name: str, pair: Pair, data: DataSpec, trial: PairProbes, metrics: Mapping[str, float]) -> Contents:
+def contents_of(
+    wishes: Wishes, pair: Pair, data: DataSpec, trial: PairProbes, metrics: Mapping[str, float]
+) -> Contents:
     """Returns what a package is made of, but for its graphs."""
-    card = card_of(CardFacts(name, pair, data, latent_axes(pair), trial.size, metrics, NO_PRIOR))
+    prior = NO_PRIOR if wishes.fit_prior is None else WORTH
+    card = card_of(CardFacts(wishes.name, pair, data, latent_axes(pair), trial.size, metrics, prior))
     return Contents(
-        name=name,
+        name=wishes.name,
         data=data,
         latent_shape=latent_axes(pair),
         posterior=pair.posterior,
@@ -100,9 +109,30 @@ def contents_of(name: str, pair: Pair, data: DataSpec, trial: PairProbes, metric
     )
 
 
+def pair_of(folder: Path, *, applied: bool) -> Pair:
+    """Returns the pair that lies in a folder of diffusers or of Optimum. Raises TrainingError."""
+    if is_optimum(folder):
+        return optimum_pair(folder, applied=applied)
+    return diffusers_pair(find_folder(folder), applied=applied)
+
+
+def with_prior(contents: Contents, pair: Pair, rows: Path) -> Contents:
+    """Returns a package's contents with a prior that is fitted to pictures.
+
+    Raises:
+        TrainingError: it cannot be fitted.
+        InvalidInput: the pictures cannot be read.
+    """
+    say("prior    a Gaussian for each channel")
+    pictures = open_pictures(rows, pair.channels)
+    prior = export_channels(pair, contents.data, contents.latent_shape, *fit_channels(pair, contents.data, pictures))
+    return contents._replace(priors=(prior,), default_prior=prior.name)
+
+
 def data_of(pair: Pair, wishes: Wishes) -> DataSpec:
     """Returns what a picture is, of any size. Raises TrainingError: the sizes that are wished for cannot be."""
-    sizes = sizes_of(pair.factor, pair.sample_size, wishes.minimum, wishes.maximum, wishes.default)
+    low, high = (pair.only_side or side for side in (wishes.minimum, wishes.maximum))
+    sizes = sizes_of(pair.factor, pair.sample_size, low, high, wishes.default)
     shape = ("height", "width", pair.channels)
     return DataSpec(kind="image", shape=shape, sizes=sizes, dtype="uint8", minimum=0, maximum=255)
 

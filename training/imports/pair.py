@@ -49,6 +49,8 @@ class Pair(NamedTuple):
     """Whether its configuration says that it overflows in half precision."""
     notes: tuple[str, ...]
     """What whoever imports it should know, one line each."""
+    only_side: int | None = None
+    """Of the squares that it was made for alone; None: pictures have any size."""
 
     @property
     def moments(self) -> tuple[str, ...]:
@@ -80,7 +82,7 @@ def diffusers_pair(folder: Path, *, applied: bool) -> Pair:
         channels=channels,
         latent_channels=latent_channels,
         factor=factor,
-        sample_size=_sample_size(loaded.own),
+        sample_size=sample_size_of(loaded.own),
         scaling=scaling,
         encoder=encoder,
         decoder=decoder,
@@ -149,7 +151,7 @@ def _component(label: str, net: nn.Module, role: str, example: tuple[int, ...], 
     return Component(label, run, (role,), model)
 
 
-def _sample_size(own: Config) -> int | None:
+def sample_size_of(own: Config) -> int | None:
     """Returns the side that a configuration names itself: the defaults of the classes mean nothing."""
     size = own.get("sample_size")
     if isinstance(size, list) and size:

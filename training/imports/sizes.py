@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from vaeserve.errors import TrainingError
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.sizes import PictureSize, PictureSizes
 from vaeserve.records import first_problem
 
@@ -45,6 +46,13 @@ def trial_sizes(sizes: PictureSizes) -> tuple[PictureSize, ...]:
     smallest = sizes.smallest
     higher = PictureSize(_up(3 * sizes.minimum // 2, sizes.multiple), sizes.minimum)
     return (smallest, higher) if higher != smallest and sizes.takes(higher) else (smallest,)
+
+
+def sizes_in(data: DataSpec) -> PictureSizes:
+    """Returns the sizes of an imported pair's pictures."""
+    if data.sizes is None:
+        raise AssertionError("an imported pair takes pictures of any size. This is a bug.")
+    return data.sizes
 
 
 def _up(side: int, multiple: int) -> int:

@@ -11,11 +11,11 @@ from training.export.graphs import ExportedGraph
 from training.export.probes import Kinds, Probe, data_rows, graph_of, latent_rows, probe
 from training.imports.pair import Pair
 from training.imports.pictures import Pictures
-from training.imports.sizes import trial_sizes
+from training.imports.sizes import sizes_in, trial_sizes
 from training.run.progress import say
 from vaeserve.errors import TrainingError
 from vaeserve.package.data_spec import DataSpec
-from vaeserve.package.sizes import PictureSize, PictureSizes
+from vaeserve.package.sizes import PictureSize
 
 TRIAL_BYTES = 3 * 2**29  # of a row's tensors; the largest picture that is tried takes no more
 MANY_PIXELS = 2**14  # a network of the size of Stable Diffusion's takes a second for such a picture
@@ -43,7 +43,7 @@ def try_pair(pair: Pair, data: DataSpec, pictures: Pictures, graphs: Mapping[str
         OutOfMemory: there is not enough memory for one row.
     """
     stored, passing = dict[str, Probe](), dict[str, Probe]()
-    sizes = trial_sizes(_sizes(data))
+    sizes = trial_sizes(sizes_in(data))
     for number, size in enumerate(sizes):
         kinds = _LARGE if size.pixels > MANY_PIXELS else _OTHER if number else _FIRST
         stored |= _probes_at(pair, data, pictures, size, kinds)
@@ -60,7 +60,7 @@ def _probes_at(pair: Pair, data: DataSpec, pictures: Pictures, size: PictureSize
     encoded = probe(pair.references["encoder"], {"data": rows}, 1)
     mean = torch.from_numpy(encoded.outputs["mean"])
     decoded = probe(pair.references["decoder"], {"latent": latent_rows(mean, kinds)}, 1)
-    ending = "" if size == _sizes(data).smallest else f"@{size.height}x{size.width}"
+    ending = "" if size == sizes_in(data).smallest else f"@{size.height}x{size.width}"
     probes = {f"encoder{ending}": encoded, f"decoder{ending}": decoded}
     for key, answers in probes.items():
         for name, output in answers.outputs.items():
@@ -71,7 +71,7 @@ def _probes_at(pair: Pair, data: DataSpec, pictures: Pictures, size: PictureSize
 
 def _large_size(data: DataSpec, graphs: Mapping[str, ExportedGraph]) -> PictureSize:
     """Returns the default size, or the half, quarter, ... of it that both graphs have memory for."""
-    sizes = _sizes(data)
+    sizes = sizes_in(data)
     size = sizes.default
     while max(row_bytes(graph.content, size) for graph in graphs.values()) > TRIAL_BYTES:
         half = PictureSize(*(side // 2 // sizes.multiple * sizes.multiple for side in size))
@@ -79,9 +79,3 @@ def _large_size(data: DataSpec, graphs: Mapping[str, ExportedGraph]) -> PictureS
             return sizes.smallest
         size = half
     return size
-
-
-def _sizes(data: DataSpec) -> PictureSizes:
-    if data.sizes is None:
-        raise AssertionError("an imported pair takes pictures of any size. This is a bug.")
-    return data.sizes

@@ -77,7 +77,12 @@ def publish(
     serve = as_served(converted.graphs, pair.likelihood, dataset, config)
     mixture = mixture_of(serve(), rows.train, config.mixture_components, config.seed)
     priors = (*pair.priors, *mixture)
-    served = serve(priors={prior.name: PriorGraph(prior.graph.content, prior.noise_size) for prior in priors})
+    graphs = {
+        prior.name: PriorGraph(prior.graph.content, prior.noise_size)
+        for prior in priors
+        if prior.noise_size is not None
+    }
+    served = serve(priors=graphs)
     evaluation = evaluate_pair(served, rows, budget_of(config), Stages())
     about = about_of(last, dataset, pair.likelihood, default_prior_of(kind, priors))
     files = {**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()}

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from tests.support.autoencoders import make
+from tests.support.optimum_folders import Noisy, Parameters, save_optimum
+from training.imports.importing import Wishes, data_of, import_folder
+from training.imports.optimum import optimum_pair
+from vaeserve.errors import TrainingError
+from vaeserve.package.sizes import PictureSize, PictureSizes
+
+
+@pytest.fixture(scope="module")
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_optimum(tmp_path_factory.mktemp("drawing"))
+
+
+def test_a_draw_within_the_encoder_is_taken_away(drawing: Path, tmp_path: Path) -> None:
+    wishes = Wishes("kl", minimum=16, maximum=64, default=PictureSize(16, 16))
+    package = import_folder(tmp_path / "package", drawing, wishes).package
+    manifest = package.manifest
+    assert manifest.latent_shape == (4, "height/2", "width/2")
+    assert (manifest.posterior, manifest.data.sizes is not None) == ("gaussian", True)
+    first, *_, last = manifest.graphs.encoder.footprints
+    assert last.bytes > 10 * first.bytes
+    session = onnxruntime.InferenceSession(package.read(manifest.graphs.encoder))
+    data = np.random.default_rng(0).integers(0, 256, (3, 48, 20, 3), np.uint8)
+    answers = dict(zip(("mean", "log_variance"), session.run(["mean", "log_variance"], {"data": data}), strict=True))
+    with torch.inference_mode():
+        pixels = torch.from_numpy(data).permute(0, 3, 1, 2).float() / 127.5 - 1
+        posterior = make("kl", mid_block_add_attention=False).encode(pixels).latent_dist
+    np.testing.assert_allclose(answers["mean"], posterior.mean * 0.5, atol=1e-5)
+    np.testing.assert_allclose(answers["log_variance"], posterior.logvar + 2 * np.log(0.5), atol=1e-4)
+
+
+def test_an_encoder_that_answers_parameters_is_taken_as_it_is(tmp_path: Path) -> None:
+    pair = optimum_pair(save_optimum(tmp_path, Parameters), applied=True)
+    assert (pair.posterior, pair.latent_channels, pair.encoder.roles) == ("gaussian", 4, ("moments",))
+    assert (pair.factor, pair.sample_size, pair.scaling.scale) == (2, 48, (0.5,))
+
+
+def test_graphs_for_one_size_keep_it(tmp_path: Path) -> None:
+    pair = optimum_pair(save_optimum(tmp_path, Parameters, side=32), applied=True)
+    sizes = data_of(pair, Wishes("kl")).sizes
+    assert sizes == PictureSizes(multiple=2, minimum=32, maximum=32, default=PictureSize(32, 32))
+
+
+def test_another_way_of_drawing_is_refused(tmp_path: Path) -> None:
+    folder = save_optimum(tmp_path, Noisy)
+    with pytest.raises(TrainingError, match="encoder: draws 2 times"):
+        optimum_pair(folder, applied=True)
