@@ -39,9 +39,13 @@ class RowSpec:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of a row. Rows of free sizes have none."""
+        """Shape of a row.
+
+        Raises:
+            ValueError: rows have many sizes, and so no shape of their own; `axes` and `at(size).shape` are for them.
+        """
         if self.sizes is not None:
-            raise AssertionError("rows of free sizes have no shape; those of one size have. This is a bug.")
+            raise ValueError("rows have many sizes, and so no shape of their own: use axes, or at(size).shape")
         return self.axes  # type: ignore[return-value]  # only rows of free sizes have named axes
 
     @property
