@@ -10,7 +10,6 @@ from typing import TextIO
 
 from jobs.job import run_job
 from jobs.options import job_parser, read_job
-from jobs.plan.buckets import brief
 from jobs.plan.folder import JobFolder
 from jobs.plan.plan import RowError
 from jobs.report.summary import Summary, summarize
@@ -97,7 +96,7 @@ def _status(options: argparse.Namespace) -> int:
     summary = summarize(folder, plan)
     _tell(options.out, summary, is_json=options.json)
     if not options.json and summary.buckets:
-        print("buckets: " + ", ".join(f"{brief(bucket.size)} {bucket.rows:,}" for bucket in summary.buckets))
+        print("buckets: " + ", ".join(f"{bucket.size.label} {bucket.rows:,}" for bucket in summary.buckets))
     if options.errors:
         for marker in folder.markers(plan):
             _list_errors(marker.errors, sys.stderr if options.json else sys.stdout)

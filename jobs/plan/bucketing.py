@@ -2,7 +2,7 @@
 
 from math import isqrt
 
-from jobs.plan.buckets import automatic, brief
+from jobs.plan.buckets import automatic
 from jobs.refusals import option_of
 from jobs.settings import Bucketing, BucketSizes
 from vaeserve.errors import InvalidInput
@@ -70,8 +70,8 @@ def _check(bucketing: Bucketing, sizes: PictureSizes) -> None:
         raise InvalidInput("--bucket-step", f"is {step}, must be a multiple of {sizes.multiple}")
     buckets = sizes_of(bucketing)
     if not buckets:
-        raise InvalidInput("--area", f"is {brief(bucketing.area or sizes.default)}: no bucket of it is allowed")
+        raise InvalidInput("--area", f"is {(bucketing.area or sizes.default).label}: no bucket of it is allowed")
     for size in buckets:
         if not sizes.takes(size):
             option = "--buckets" if step is None else "--bucket-minimum or --bucket-maximum"
-            raise InvalidInput(option, f"asks for {brief(size)}: the model takes {sizes.rule}")
+            raise InvalidInput(option, f"asks for {size.label}: the model takes {sizes.rule}")

@@ -4,7 +4,6 @@ The rules and the words are those of the trainers of latent models: an area, sid
 minimum and a maximum side. Sizes are written WIDTHxHEIGHT, as trainers write them.
 """
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from math import isqrt
@@ -12,7 +11,6 @@ from math import isqrt
 from vaeserve.errors import InvalidInput
 from vaeserve.package.sizes import PictureSize
 
-_MAXIMUM_SIDE = 65_536
 _MAXIMUM_BUCKETS = 4096
 
 
@@ -78,16 +76,10 @@ def parse_size(text: str, option: str) -> PictureSize:
     Raises:
         InvalidInput: names the option.
     """
-    match = re.fullmatch(r"\s*([0-9]{1,6})x([0-9]{1,6})\s*", text)
-    if match is None or not all(0 < int(side) <= _MAXIMUM_SIDE for side in match.groups()):
-        raise InvalidInput(option, f"is {text!r}, must be WIDTHxHEIGHT in pixels, for example 448x576")
-    width, height = map(int, match.groups())
-    return PictureSize(height, width)
-
-
-def brief(size: PictureSize) -> str:
-    """Returns a size as it is written in options and file names: 448x576, width first."""
-    return f"{size.width}x{size.height}"
+    try:
+        return PictureSize.parse(text)
+    except ValueError as exc:
+        raise InvalidInput(option, f"is {text!r}, {exc}") from exc
 
 
 def _distortion(one: PictureSize, other: PictureSize) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from jobs.plan.bucketing import sizes_of
-from jobs.plan.buckets import Buckets, brief
+from jobs.plan.buckets import Buckets
 from jobs.plan.cutting import cut, own
 from jobs.plan.folder import JobFolder
 from jobs.plan.plan import Partition
@@ -48,7 +48,7 @@ def partitions_of(cuts: list[PlannedRows], settings: JobSettings, update: int, f
     partitions = []
     for number, (rows, size, spans) in enumerate(cuts):
         name = f"part-{number:05d}-of-{len(cuts):05d}" + (f"-update-{update:03d}" if update else "")
-        name += f"-{brief(size)}" if size else ""
+        name += f"-{size.label}" if size else ""
         file, key = name + SUFFIXES[settings.format], _key(number, update)
         partitions.append(Partition(key=key, spans=spans, file=file, first_row=first_row, rows=rows, size=size))
         first_row += rows

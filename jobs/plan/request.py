@@ -4,7 +4,7 @@ from pydantic import field_validator
 
 from jobs.engine.answers import check_settings
 from jobs.plan.bucketing import choose_buckets, sizes_of
-from jobs.plan.buckets import brief, parse_size, parse_sizes
+from jobs.plan.buckets import parse_size, parse_sizes
 from jobs.refusals import Options, option_of
 from jobs.settings import (
     OUTPUTS,
@@ -132,7 +132,7 @@ class JobRequest(Bucketing, Options):
 
 def _text(value: object) -> str:
     if isinstance(value, PictureSize):
-        return brief(value)
+        return value.label
     return ",".join(map(_text, value)) or "none" if isinstance(value, tuple) else str(value)
 
 

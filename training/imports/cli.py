@@ -7,10 +7,10 @@ from pathlib import Path
 from training.settings.creation import creation_time
 from training.settings.precisions import add_precision, precision_of
 from training.settings.versions import VERSION_HELP, read_version
+from vaeserve.command.options import picture_size
 from vaeserve.command.parser import verb_parser
 from vaeserve.errors import TrainingError
 from vaeserve.package.directory import check_place
-from vaeserve.package.sizes import PictureSize
 from vaeserve.printable import printable
 from vaeserve.runtime import prepare_onnxruntime
 
@@ -77,9 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--maximum", type=_side, metavar="PIXELS", help="maximum of a picture's sides (default: 4096)")
     parser.add_argument(
         "--default-size",
-        type=_size,
-        metavar="H,W",
-        help="height and width that Sample draws if a call names none (default: those that the pair was trained on)",
+        type=picture_size,
+        metavar="WIDTHxHEIGHT",
+        help="size that Sample draws if a call names none (default: a square of the side that the pair was trained on)",
     )
     parser.add_argument(
         "--rows", type=Path, metavar="PICTURES", help="folder of pictures or .npy file to try the pair on"
@@ -99,13 +99,6 @@ def _side(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= 65536 and len(text) <= 5):
         raise argparse.ArgumentTypeError(f"must be a number of pixels, not {text!r}")
     return int(text)
-
-
-def _size(text: str) -> PictureSize:
-    height, comma, width = text.partition(",")
-    if not comma:
-        raise argparse.ArgumentTypeError(f"must be height and width, for example 512,768, not {text!r}")
-    return PictureSize(_side(height), _side(width))
 
 
 def _name(text: str) -> str:

@@ -10,6 +10,7 @@ from vaeserve.errors import InvalidInput
 
 if TYPE_CHECKING:
     from vaeserve.client.blocking import Client
+    from vaeserve.package.sizes import PictureSize
 
 _TARGET = "127.0.0.1:50051"  # where `vae serve` listens by default
 
@@ -104,16 +105,18 @@ def add_fit_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_size_option(parser: argparse.ArgumentParser, about: str) -> None:
-    """Adds the option that names a size of pictures: its value is (height, width)."""
+    """Adds the option that names a size of pictures."""
     parser.add_argument("--size", type=picture_size, metavar="WIDTHxHEIGHT", help=f"size {about}")
 
 
-def picture_size(text: str) -> tuple[int, int]:
-    """Returns the height and width in the text of a size, which has the width first."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, for example 768x512")
-    return int(height), int(width)
+def picture_size(text: str) -> "PictureSize":
+    """Reads the size that an option names, for argparse."""
+    from vaeserve.package.sizes import PictureSize
+
+    try:
+        return PictureSize.parse(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{exc}, not {text!r}") from exc
 
 
 def add_draw_options(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 """PictureSizes: which heights and widths pictures may have, where they are free. Those of one call are alike."""
 
+import re
 from typing import NamedTuple, Self
 
 from pydantic import PositiveInt, model_validator
@@ -9,6 +10,9 @@ from vaeserve.records import Record
 Axis = int | str
 """Length of an axis of a row. Free: "height" or "width", or one of them over a factor, for example "height/8"."""
 Axes = tuple[Axis, ...]
+
+_LABEL = re.compile(r"\s*([0-9]{1,5})[xX]([0-9]{1,5})\s*")
+_MAXIMUM_SIDE = 65_536  # pixels, of a size that somebody writes
 
 
 class PictureSize(NamedTuple):
@@ -21,6 +25,20 @@ class PictureSize(NamedTuple):
     def pixels(self) -> int:
         """Number of pixels."""
         return self.height * self.width
+
+    @property
+    def label(self) -> str:
+        """The size as options and names of files have it: 448x576, width first."""
+        return f"{self.width}x{self.height}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads a label. Raises ValueError, which says what it must be."""
+        match = _LABEL.fullmatch(text)
+        if match is None or not all(0 < int(side) <= _MAXIMUM_SIDE for side in match.groups()):
+            raise ValueError("must be WIDTHxHEIGHT in pixels, for example 448x576")
+        width, height = map(int, match.groups())
+        return cls(height, width)
 
     def __str__(self) -> str:
         return f"{self.width} x {self.height}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.plan.buckets import Buckets, automatic, brief, parse_sizes
+from jobs.plan.buckets import Buckets, automatic, parse_sizes
 from vaeserve.errors import InvalidInput
 from vaeserve.package.sizes import PictureSize
 
@@ -10,7 +10,7 @@ SQUARE = PictureSize(512, 512)
 
 
 def written(sizes: tuple[PictureSize, ...]) -> str:
-    return ",".join(map(brief, sizes))
+    return ",".join(size.label for size in sizes)
 
 
 def test_automatic_buckets_are_those_of_most_trainers() -> None:
@@ -46,7 +46,7 @@ def test_the_nearest_aspect_ratio_counts_whichever_side_is_longer() -> None:
     ):
         bucket = buckets.of(PictureSize(height, width))
         assert bucket is not None
-        assert brief(bucket) == expected
+        assert bucket.label == expected
 
 
 def test_of_buckets_of_one_ratio_the_largest_is_taken_that_needs_no_enlarging() -> None:

@@ -16,7 +16,7 @@ def test_a_pipelines_autoencoder_is_packaged_under_the_pipelines_name_and_in_hal
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     autoencoders.save(tmp_path / "taesd" / "vae", "tiny")
-    flags = ["--minimum", "16", "--maximum", "64", "--default-size", "32,48", "--version", "3", "--precision", "fp16"]
+    flags = ["--minimum", "16", "--maximum", "64", "--default-size", "48x32", "--version", "3", "--precision", "fp16"]
     assert run(["import", str(tmp_path / "taesd" / "vae"), "--out", str(tmp_path / "model"), *flags]) == 0
     assert "outputs agree with the original" in capsys.readouterr().out
     manifest = ModelPackage.open(tmp_path / "model").manifest
@@ -36,7 +36,7 @@ def test_a_pipelines_autoencoder_is_packaged_under_the_pipelines_name_and_in_hal
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
-        (["--default-size", "512"], "must be height and width, for example 512,768, not '512'"),
+        (["--default-size", "512"], "must be WIDTHxHEIGHT in pixels, for example 448x576, not '512'"),
         (["--minimum", "-8"], "must be a number of pixels, not '-8'"),
         (["--name", "a b"], "'a b' cannot name a model"),
         (["--latents", "none"], "invalid choice: 'none'"),

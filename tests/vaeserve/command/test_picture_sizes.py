@@ -84,7 +84,7 @@ def test_what_is_refused_takes_one_line(free_server: RunningServer, tmp_path: Pa
     sample = ["sample", "--target", free_server.target, "--count", "1", "--out", str(tmp_path / "y.npy")]
     assert refused([*sample, "--size", "40x25"], capsys).startswith("vae: size: is 40 x 25 (width x height), both must")
     for text in ("40", "40x", "x40", "-8x16", "40x24x3"):
-        assert "is not WIDTHxHEIGHT, for example 768x512" in refused([*sample, f"--size={text}"], capsys, 2)
+        assert "must be WIDTHxHEIGHT in pixels, for example 448x576" in refused([*sample, f"--size={text}"], capsys, 2)
 
 
 def test_a_model_of_one_size_takes_neither(server: object, tmp_path: Path, capsys: Streams) -> None:

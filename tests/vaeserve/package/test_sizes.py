@@ -28,6 +28,14 @@ def test_a_row_weighs_as_its_pixels(size: tuple[int, int], weight: int) -> None:
 
 def test_people_say_width_first() -> None:
     assert str(PictureSize(height=32, width=64)) == "64 x 32"
+    assert PictureSize(height=32, width=64).label == "64x32"
+    assert PictureSize.parse(" 64X32 ") == PictureSize(height=32, width=64)
+
+
+@pytest.mark.parametrize("text", ["", "64", "64x", "0x8", "65537x8", "64x64x64", "-8x8", "64,32", "\uff18x8"])
+def test_what_is_not_a_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be WIDTHxHEIGHT in pixels"):
+        PictureSize.parse(text)
 
 
 @pytest.mark.parametrize(
