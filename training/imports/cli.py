@@ -7,8 +7,7 @@ from pathlib import Path
 from training.settings.creation import creation_time
 from training.settings.precisions import add_precision, precision_of
 from training.settings.versions import VERSION_HELP, read_version
-from vaeserve.command.options import picture_size
-from vaeserve.command.parser import verb_parser
+from vaeserve.command.parser import picture_size, verb_parser
 from vaeserve.errors import TrainingError
 from vaeserve.package.directory import check_place
 from vaeserve.printable import printable

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from vaeserve.command.outputs import add_output_options
+from vaeserve.command.parser import picture_size
 from vaeserve.errors import InvalidInput
 
 if TYPE_CHECKING:
     from vaeserve.client.blocking import Client
-    from vaeserve.package.sizes import PictureSize
 
 _TARGET = "127.0.0.1:50051"  # where `vae serve` listens by default
 
@@ -107,16 +107,6 @@ def add_fit_option(parser: argparse.ArgumentParser) -> None:
 def add_size_option(parser: argparse.ArgumentParser, about: str) -> None:
     """Adds the option that names a size of pictures."""
     parser.add_argument("--size", type=picture_size, metavar="WIDTHxHEIGHT", help=f"size {about}")
-
-
-def picture_size(text: str) -> "PictureSize":
-    """Reads the size that an option names, for argparse."""
-    from vaeserve.package.sizes import PictureSize
-
-    try:
-        return PictureSize.parse(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{exc}, not {text!r}") from exc
 
 
 def add_draw_options(parser: argparse.ArgumentParser) -> None:

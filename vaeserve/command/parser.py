@@ -4,9 +4,12 @@ import argparse
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vaeserve.printable import printable
+
+if TYPE_CHECKING:
+    from vaeserve.package.sizes import PictureSize
 
 _ASK = "\0parser"  # no argument of a command line can hold it
 
@@ -85,6 +88,16 @@ def path_text(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("must be a path, not empty")
     return text
+
+
+def picture_size(text: str) -> "PictureSize":
+    """Reads the size that an option names, for argparse."""
+    from vaeserve.package.sizes import PictureSize
+
+    try:
+        return PictureSize.parse(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{exc}, not {text!r}") from exc
 
 
 def _path(text: str) -> Path:
