@@ -13,6 +13,7 @@ from vaeserve.package.sizes import PictureSize, PictureSizes
 
 _LEAST_FACTOR, _HIGHEST_FACTOR = 1.0, 3.0  # what is measured beside other work may be far off
 _UNMEASURED_FACTOR = 1.5
+_NOISE_BYTES = 16 * 2**20  # of a measured peak: a smaller one says little of how memory grows
 
 
 class GraphMemory(NamedTuple):
@@ -69,12 +70,16 @@ def learned(footprints: Sequence[Footprint], peaks: Sequence[tuple[PictureSize, 
 
     Args:
         footprints: the package's; empty: the measured peaks alone count.
-        peaks: what runs of one row took at two sizes, the smaller first; None: the system does not say.
+        peaks: what runs of one row took at two sizes, the smaller first, or twice at the only one; None: the system
+            does not say.
     """
     (small, less), (large, more) = peaks
-    if less is None or more is None or more <= less:
+    if less is None or more is None or more <= less or small == large:
         return GraphMemory(footprints, _UNMEASURED_FACTOR)
     if len(footprints) < 2:
-        return GraphMemory([Footprint(pixels=size.pixels, bytes=max(1, peak or 1)) for size, peak in peaks])
+        share = small.pixels / large.pixels  # memory grows with the pixels at least, and at most with their square
+        least = share if more < _NOISE_BYTES else share**2
+        less = round(min(max(less, more * least, 1), max(more * share, 1)))
+        return GraphMemory([Footprint(pixels=small.pixels, bytes=less), Footprint(pixels=large.pixels, bytes=more)])
     expected = bytes_at(footprints, large.pixels) - bytes_at(footprints, small.pixels)
     return GraphMemory(footprints, min(max((more - less) / max(1, expected), _LEAST_FACTOR), _HIGHEST_FACTOR))

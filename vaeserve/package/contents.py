@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from vaeserve.package.data_spec import FreeAxis
-from vaeserve.package.footprints import Footprint
+from vaeserve.package.footprints import Footprints
 from vaeserve.package.signatures import Signature, Tensors
 from vaeserve.package.sizes import Axes
 from vaeserve.records import Record
@@ -52,7 +52,7 @@ class Graph(File):
     opset: PositiveInt
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    footprints: tuple[Footprint, ...] = ()
+    footprints: Footprints = ()
     """Memory of a row at several sizes, from the smallest to the largest; empty where all rows have one size."""
 
     def check(self, name: str, signature: Signature) -> None:

@@ -2,20 +2,36 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 from math import exp, log
+from typing import Annotated
 
-from pydantic import PositiveInt
+from pydantic import AfterValidator, Field
 
 from vaeserve.records import Record
+
+_HIGHEST = 2**62  # past it nothing fits anyway, and floats that are powers of it overflow
+_Count = Annotated[int, Field(ge=1, le=_HIGHEST)]
 
 
 class Footprint(Record):
     """How much memory a graph's tensors take for one row of a size, weights excluded."""
 
-    pixels: PositiveInt
+    pixels: _Count
     """Of the row's picture."""
-    bytes: PositiveInt
+    bytes: _Count
     """Computed from the shapes of the graph's tensors; temporary memory of operators comes on top."""
+
+
+def _check_growth(footprints: tuple[Footprint, ...]) -> tuple[Footprint, ...]:
+    for one, next_ in pairwise(footprints):
+        if one.pixels >= next_.pixels or one.bytes > next_.bytes:
+            raise ValueError("pixels must grow from each footprint to the next, and bytes must not shrink")
+    return footprints
+
+
+Footprints = Annotated[tuple[Footprint, ...], AfterValidator(_check_growth)]
+"""From the smallest size to the largest."""
 
 
 def bytes_at(footprints: Sequence[Footprint], pixels: int) -> int:
@@ -31,7 +47,7 @@ def bytes_at(footprints: Sequence[Footprint], pixels: int) -> int:
     after = min(max(bisect_left([one.pixels for one in footprints], pixels), 1), len(footprints) - 1)
     low, high = footprints[after - 1], footprints[after]
     share = log(pixels / low.pixels) / log(high.pixels / low.pixels)
-    return round(exp(log(low.bytes) + share * log(high.bytes / low.bytes)))
+    return round(exp(min(log(low.bytes) + share * log(high.bytes / low.bytes), log(_HIGHEST))))
 
 
 def pixels_within(footprints: Sequence[Footprint], budget: int, maximum: int) -> int:

@@ -1,9 +1,9 @@
 """PictureSizes: which heights and widths pictures may have, where they are free. Those of one call are alike."""
 
 import re
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from vaeserve.records import Record
 
@@ -44,14 +44,17 @@ class PictureSize(NamedTuple):
         return f"{self.width} x {self.height}"
 
 
+_Side = Annotated[int, Field(ge=1, le=2**20)]  # more than any format of pictures knows
+
+
 class PictureSizes(Record):
     """The sizes that a pair takes: both sides are multiples of one number, and lie in one range."""
 
-    multiple: PositiveInt
+    multiple: _Side
     """Both sides are multiples of it."""
-    minimum: PositiveInt
+    minimum: _Side
     """Of either side, in pixels."""
-    maximum: PositiveInt
+    maximum: _Side
     """Of either side, in pixels."""
     default: PictureSize
     """What is sampled where no size is named."""

@@ -29,6 +29,19 @@ def test_without_a_list_two_runs_say_how_memory_grows() -> None:
     assert GraphMemory(()).bytes_of(SMALL) == 0
 
 
+@pytest.mark.parametrize(("less", "more", "taken"), [(0, 4096, 4**4), (1, 2**26, 4**8 / 4), (2**25, 2**26, 4**4)])
+def test_memory_grows_with_the_pixels_at_least_and_at_most_with_their_square(
+    less: int, more: int, taken: float
+) -> None:
+    memory = learned((), [(SMALL, less), (LARGE, more)])
+    assert memory.bytes_of(PictureSize(256, 256)) == pytest.approx(more * 4**3 * (taken / 4**4), rel=1e-6)
+
+
+def test_pictures_of_one_size_have_no_growth() -> None:
+    memory = RowMemory(learned((), [(SMALL, 1000), (SMALL, 4000)]), GraphMemory(()), 10**6)
+    assert memory.most_pixels(memory.encoder, SIZES) == 0
+
+
 def test_what_would_not_fit_is_a_limit() -> None:
     memory = RowMemory(GraphMemory(LISTED), GraphMemory(LISTED, 2.0), 10 * 64 * 64)
     assert memory.most_pixels(memory.encoder, SIZES) == pytest.approx(64 * 64, abs=1)
