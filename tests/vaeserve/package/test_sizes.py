@@ -39,7 +39,8 @@ def test_what_is_not_a_size_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"minimum": 72}, {"minimum": 20}, {"maximum": 60}, {"default": (8, 16)}, {"multiple": 0}, {"maximum": 2**62}]
+    "change",
+    [{"minimum": 72}, {"minimum": 20}, {"maximum": 60}, {"default": (8, 16)}, {"multiple": 0}, {"maximum": 2**62}],
 )
 def test_sizes_that_contradict_themselves(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
