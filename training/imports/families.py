@@ -18,6 +18,8 @@ class Family(NamedTuple):
     posterior: Literal["gaussian", "none"]
     blocks: str
     """The configuration's key for the channels of each block; all blocks but one halve the picture."""
+    scaling_factor: float = 1.0
+    """What the class takes where a configuration names none."""
     patch: Callable[[Config], int] = lambda config: 1
     """How many places of the networks' own latent, along a side, make one of the pipeline's."""
 
@@ -27,10 +29,10 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "AutoencoderKL": Family("gaussian", "block_out_channels"),
+    "AutoencoderKL": Family("gaussian", "block_out_channels", 0.18215),
     "AutoencoderTiny": Family("none", "encoder_block_out_channels"),
     "AutoencoderDC": Family("none", "encoder_block_out_channels"),
-    "AutoencoderKLFlux2": Family("gaussian", "block_out_channels", lambda config: int(config["patch_size"][0])),
+    "AutoencoderKLFlux2": Family("gaussian", "block_out_channels", patch=lambda config: int(config["patch_size"][0])),
 }
 """By the name of the class."""
 

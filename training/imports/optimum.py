@@ -5,7 +5,6 @@ outputs, and the draw goes away.
 """
 
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
@@ -15,7 +14,7 @@ from training.bring.component import Component
 from training.bring.files import read_graph, runner_of
 from training.imports.borders import LEAST_LOG_VARIANCE, MOST_LOG_VARIANCE
 from training.imports.draw import check_draw, without_draw
-from training.imports.families import Config
+from training.imports.families import FAMILIES, Config
 from training.imports.folder import CONFIG_FILE, read_config
 from training.imports.pair import Pair, Posterior, references_of, sample_size_of
 from training.imports.pictures import made_picture
@@ -43,7 +42,9 @@ def optimum_pair(folder: Path, *, applied: bool) -> Pair:
     Raises:
         TrainingError: a graph cannot be served, or its draw is not of the kind that can be taken away.
     """
-    config = _config(folder)
+    own_config = _config(folder)
+    class_name = str(own_config.get("_class_name", ""))
+    config = {"scaling_factor": FAMILIES[class_name].scaling_factor if class_name in FAMILIES else 1.0, **own_config}
     original, decoder = (read_graph(folder / part) for part in (ENCODER, DECODER))
     encoder = without_draw(original)
     roles = ("mean", "log_variance") if len(encoder.graph.output) == 2 else ("mean",)
@@ -53,7 +54,7 @@ def optimum_pair(folder: Path, *, applied: bool) -> Pair:
     channels, height = latent.shape[1:3]
     if encoder is not original and len(roles) == 2:
         check_draw(encode(pictures), runner_of(str(ENCODER), original)(pictures)[0])
-    if len(roles) == 1 and config.get("latent_channels") == channels // 2:
+    if len(roles) == 1 and channels == 2 * (_channels(decoder) or config.get("latent_channels", 0)):
         roles, channels = ("moments",), channels // 2
     own = Own(lambda pixels: _moments(encode(pixels), roles), lambda raw: decode(raw)[0].float())
     posterior: Posterior = "none" if roles == ("mean",) else "gaussian"
@@ -70,7 +71,7 @@ def optimum_pair(folder: Path, *, applied: bool) -> Pair:
         decoder=Component(str(DECODER), decode, ("expectation",), lambda: decoder),
         references=references_of(own, pipeline_of(config, None, scales=applied), posterior),
         must_upcast=bool(config.get("force_upcast")),
-        notes=(note,) if (note := missing_note(config, config, "Optimum")) else (),
+        notes=(note,) if (note := missing_note(config, own_config, class_name)) else (),
         only_side=side,
     )
 
@@ -84,11 +85,15 @@ def _moments(answers: tuple[Tensor, ...], roles: tuple[str, ...]) -> tuple[Tenso
 
 def _example(model: onnx.ModelProto) -> Tensor:
     """Returns made pictures as the encoder takes them."""
-    [value] = model.graph.input
-    channels = value.type.tensor_type.shape.dim[1].dim_value or 3
-    side = _fixed_side(model) or SIDE
+    side, channels = _fixed_side(model) or SIDE, _channels(model) or 3
     pictures = [torch.from_numpy(made_picture(PictureSize(side, side), channels, seed)) for seed in range(3)]
     return torch.stack(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _channels(model: onnx.ModelProto) -> int:
+    """Returns how many channels a graph takes; 0: it does not say."""
+    axes = model.graph.input[0].type.tensor_type.shape.dim
+    return int(axes[1].dim_value) if len(axes) > 1 else 0
 
 
 def _fixed_side(model: onnx.ModelProto) -> int | None:
@@ -105,6 +110,5 @@ def _config(folder: Path) -> Config:
     """Returns the configuration beside a graph, or that of `vae/`; empty if there is none."""
     for place in (folder / DECODER.parent, folder / ENCODER.parent, folder / "vae"):
         if (place / CONFIG_FILE).is_file():
-            config: dict[str, Any] = read_config(place)
-            return config
+            return read_config(place)
     return {}

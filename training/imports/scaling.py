@@ -72,7 +72,8 @@ def missing_note(config: Config, own: Config, class_name: str) -> str:
     """Returns what to say where config.json itself has no scaling factor; empty where it has one."""
     if own.get("scaling_factor") is not None or class_name == "AutoencoderKLFlux2":
         return ""
-    return f"config.json has no scaling_factor: {_factor(config):g} is taken, {class_name}'s default"
+    default = f", {class_name}'s default" if class_name else ""
+    return f"config.json has no scaling_factor: {_factor(config):g} is taken{default}"
 
 
 def _factor(config: Config) -> float:

@@ -42,6 +42,19 @@ def test_an_encoder_that_answers_parameters_is_taken_as_it_is(tmp_path: Path) ->
     assert (pair.factor, pair.sample_size, pair.scaling.scale) == (2, 48, (0.5,))
 
 
+def test_stable_diffusions_factor_is_taken_where_its_configuration_names_none(tmp_path: Path) -> None:
+    folder = save_optimum(tmp_path, Parameters)
+    config = folder / "vae_decoder" / "config.json"
+    config.write_text('{"_class_name": "AutoencoderKL", "latent_channels": 4}')
+    pair = optimum_pair(folder, applied=True)
+    assert pair.scaling.scale == (0.18215,)
+    assert pair.notes == ("config.json has no scaling_factor: 0.18215 is taken, AutoencoderKL's default",)
+    config.unlink()
+    pair = optimum_pair(folder, applied=True)
+    assert (pair.scaling.scale, pair.notes) == ((1.0,), ("config.json has no scaling_factor: 1 is taken",))
+    assert (pair.latent_channels, pair.posterior) == (4, "gaussian")
+
+
 def test_graphs_for_one_size_keep_it(tmp_path: Path) -> None:
     pair = optimum_pair(save_optimum(tmp_path, Parameters, side=32), applied=True)
     sizes = data_of(pair, Wishes("kl")).sizes
