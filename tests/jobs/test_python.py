@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.jobs import hashes, run, table_of
+from tests.support.jobs import InProcess, hashes, run, table_of
+from tests.support.photos import write_photos
 from vaeserve import jobs
 from vaeserve.errors import InvalidInput
 
@@ -73,3 +74,16 @@ def test_a_number_of_errors_may_be_a_number(rows_file: Path, tmp_path: Path, tin
 def test_an_array_is_no_source(tmp_path: Path, tiny: Path) -> None:
     with pytest.raises(InvalidInput, match="source: must be a path or URL, or a list of them"):
         jobs.encode(np.zeros((2, 4, 4, 1)), tmp_path / "out", package=tiny)  # type: ignore[arg-type]
+
+
+def test_buckets_are_a_list_or_text(free: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.job.Workers", InProcess)
+    photos = write_photos(tmp_path / "photos")
+    for name, buckets in (("list", ["48x32", "32x32"]), ("text", "32x32,48x32")):
+        summary = jobs.encode(photos, tmp_path / name, package=free, buckets=buckets, small="enlarge")
+        assert [(bucket.size, bucket.rows) for bucket in summary.buckets] == [((32, 32), 5), ((32, 48), 3)]
+    assert hashes(tmp_path / "list") == hashes(tmp_path / "text")
+    with pytest.raises(InvalidInput, match="--area: is '32', must be WIDTHxHEIGHT in pixels, for example 448x576"):
+        jobs.encode(photos, tmp_path / "other", package=free, area="32")
+    with pytest.raises(TypeError, match=r"decode\(\) got an unexpected keyword argument 'area'"):
+        jobs.decode(photos, tmp_path / "other", package=free, area="32x32")  # type: ignore[call-arg]
