@@ -1,3 +1,5 @@
+import re
+import runpy
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,9 +9,11 @@ import pytest
 import torch
 
 from tests.support import autoencoders
+from tests.support.servers import ROOT
 from tests.training.imports.conftest import Imported
 from training.imports.figures import psnr
 from training.imports.importing import Wishes, import_folder
+from vaeserve import Local
 from vaeserve.errors import PackageError, TrainingError
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.sizes import PictureSize
@@ -81,6 +85,17 @@ def test_flux2s_latents_are_patches_with_mean_0_and_variance_1(imported: Importe
         raw = module.encode(_pixels(data)).latent_dist.mean
         scaled = module.bn(torch.nn.functional.pixel_unshuffle(raw, 2))
     np.testing.assert_allclose(_run(imported("flux2"), "encoder", data=data)["mean"], scaled, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["kl_plain", "tiny"])
+def test_the_example_finds_no_difference(imported: Imported, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    example = runpy.run_path(str(ROOT / "examples" / "against_diffusers.py"))
+    with Local(imported(kind).directory) as vae, torch.inference_mode():
+        example["compare"](vae, autoencoders.make(kind), 2, (16, 24))
+    latents, cosine, pictures = map(float, re.findall(r"[\d.]+e-\d+|[01]\.\d{7}", capsys.readouterr().out))
+    assert latents < 1e-4
+    assert cosine > 0.99999
+    assert pictures < 1e-4
 
 
 def test_raw_latents_are_those_of_the_network(tmp_path: Path) -> None:
