@@ -49,7 +49,7 @@ def table_columns(model: ModelFacts) -> tuple[str, ...]:
     """
     if model.data.kind != "table":
         return ()
-    names = model.data.columns or tuple(f"column_{place}" for place in range(model.data.size))
+    names = model.data.columns or tuple(f"column_{place}" for place in range(model.data.value_count))
     return tuple(f"data.{name}" if name in _OWN else name for name in names)
 
 

@@ -50,17 +50,17 @@ def fit_lists(cells: Cells, name: ColumnName, spec: RowSpec) -> tuple[Array, dic
     if (rows := _fit_whole(column, spec)) is not None:
         return rows, {}
     lengths = pyarrow.compute.list_value_length(column).fill_null(-1).to_numpy(zero_copy_only=False)
-    is_whole = lengths == spec.size
+    is_whole = lengths == spec.value_count
     errors = {row: _about_length(int(lengths[row]), name, spec) for row in np.flatnonzero(~is_whole).tolist()}
-    values = np.full((len(cells), spec.size), np.nan, np.float32)
+    values = np.full((len(cells), spec.value_count), np.nan, np.float32)
     flat = column.filter(pa.array(is_whole)).flatten()
-    values[is_whole] = to_float32(numbers_of(pa.chunked_array([flat]))).reshape(-1, spec.size)
+    values[is_whole] = to_float32(numbers_of(pa.chunked_array([flat]))).reshape(-1, spec.value_count)
 
     def problem(row: int, place: int) -> str:
         return problem_of(column[row].values[place])
 
-    table = Table("", (*range(spec.size),), values, np.arange(len(cells)), problem)
-    taken = take(table, range(spec.size), spec)
+    table = Table("", (*range(spec.value_count),), values, np.arange(len(cells)), problem)
+    taken = take(table, range(spec.value_count), spec)
     bad = bad_cells(taken._replace(values=np.where(is_whole[:, None], taken.values, 0)), spec)
     for row in _rows(bad):
         if row not in errors:
@@ -74,10 +74,10 @@ def _fit_whole(column: Any, spec: RowSpec) -> Array | None:  # noqa: ANN401
     flat = column.flatten()
     kind = flat.type
     is_plain = pa.types.is_integer(kind) or pa.types.is_float32(kind)
-    if column.null_count or flat.null_count or not is_plain or len(flat) != len(column) * spec.size:
+    if column.null_count or flat.null_count or not is_plain or len(flat) != len(column) * spec.value_count:
         return None
     offsets = None if pa.types.is_fixed_size_list(column.type) else column.offsets.to_numpy()
-    if offsets is not None and (np.diff(offsets) != spec.size).any():
+    if offsets is not None and (np.diff(offsets) != spec.value_count).any():
         return None
     values = flat.to_numpy()
     if kind != pa.uint8() and not (np.abs(values.astype(np.float32, copy=False)) <= LIMIT).all():
@@ -102,7 +102,7 @@ def is_list(kind: Any) -> bool:  # noqa: ANN401
 
 
 def _about_length(length: int, name: ColumnName, spec: RowSpec) -> str:
-    return f"{column_of(name)} " + ("is missing" if length < 0 else f"holds {length} values, not {spec.size}")
+    return f"{column_of(name)} " + ("is missing" if length < 0 else f"holds {length} values, not {spec.value_count}")
 
 
 def _rows(bad: CellMask) -> list[int]:

@@ -43,8 +43,8 @@ def choose_columns(table: TableFile, called: str, spec: RowSpec, keep: tuple[str
     if isinstance(spec, DataSpec) and spec.kind == "image":
         raise InvalidInput(
             called,
-            f"holds a table, the model takes images of shape {list(spec.shape)}: name the {spec.size} columns of "
-            "pixels by --columns",
+            f"holds a table, the model takes images of shape {list(spec.shape)}: name the {spec.value_count} columns "
+            "of pixels by --columns",
         )
     for name in names if have_names(table.columns) else ():
         if name not in table.columns:
@@ -58,16 +58,16 @@ def _holds_rows(table: TableFile, place: int, first: Cells, spec: RowSpec) -> bo
     if not is_list(table.type_of(place)):
         return False
     lists = first.table.column(place).drop_null()
-    return len(lists) > 0 and len(lists[0].values) == spec.size
+    return len(lists) > 0 and len(lists[0].values) == spec.value_count
 
 
 def _all_numbers(table: TableFile, called: str, first: Cells, spec: RowSpec, keep: tuple[str, ...]) -> tuple[str, ...]:
     places = [place for place, name in enumerate(table.columns) if str(name) not in keep]
-    if len(places) > spec.size:
+    if len(places) > spec.value_count:
         values = np.stack([to_float32(numbers_of(first.table.column(place))) for place in places], axis=1)
         columns = [table.columns[place] for place in places]
         surplus = surplus_columns(columns, values, np.arange(len(first)))
         places = [place for number, place in enumerate(places) if number not in surplus]
-    if len(places) != spec.size:
-        raise InvalidInput(called, f"has {len(places)} columns, the model takes {spec.size}")
+    if len(places) != spec.value_count:
+        raise InvalidInput(called, f"has {len(places)} columns, the model takes {spec.value_count}")
     return tuple(str(table.columns[place]) for place in places)

@@ -70,8 +70,8 @@ class TableRows:
         keep_places = [] if is_empty else [place_of(table, name, called) for name in keep]
         self._names = tuple(table.columns[place] for place in places)
         self._is_list = len(places) == 1 and is_list(table.type_of(places[0]))
-        if not (is_empty or self._is_list) and len(places) != spec.size:
-            raise InvalidInput(called, f"{len(places)} of its columns are taken, the model takes {spec.size}")
+        if not (is_empty or self._is_list) and len(places) != spec.value_count:
+            raise InvalidInput(called, f"{len(places)} of its columns are taken, the model takes {spec.value_count}")
         self.keep_types: dict[str, Any] = dict(zip(keep, map(table.type_of, keep_places), strict=False))
         """Arrow types of the columns that travel along; none in a file of no bytes."""
         self._places = tuple(dict.fromkeys([*places, *keep_places]))

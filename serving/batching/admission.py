@@ -100,8 +100,8 @@ class RowAdmission(Generic[R, A]):
         """
         kind = weight_class(row_weight)
         slip_seconds = self._slip_seconds[kind]
-        weight = _SLIP_RISES if seconds > slip_seconds else _SLIP_FALLS
-        self._slip_seconds[kind] += weight * (max(0.0, seconds) - slip_seconds)
+        newest_share = _SLIP_RISES if seconds > slip_seconds else _SLIP_FALLS
+        self._slip_seconds[kind] += newest_share * (max(0.0, seconds) - slip_seconds)
 
     def wake_waiting(self) -> None:
         """Wakes the first of the calls that wait for room, to see whether there is any."""
@@ -138,8 +138,8 @@ class RowAdmission(Generic[R, A]):
         else:
             limit = self._queue_rows
             waiting = f"{self._line.weight} rows are waiting, the"
-        weight = f", which count as {load.weight}" if load.row_weight > 1 else ""
-        return f"{waiting} limit of {limit} leaves no room for {load.rows} more{weight}"
+        counted = f", which count as {load.weight}" if load.row_weight > 1 else ""
+        return f"{waiting} limit of {limit} leaves no room for {load.rows} more{counted}"
 
     def _need_not_wait(self, load: Load, bulk: bool) -> bool:
         """Whether rows have room, or never will: then they go on, and are refused."""

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from functools import cache
 
 from serving.batching.load import Load, rows_that_fit
-from serving.batching.row_times import RowTimes, size_class
+from serving.batching.row_times import RowTimes, log2_up
 
 
 class BatchTimes:
@@ -95,7 +95,7 @@ class BatchTimes:
 
         Args:
             rows: at least one, or 0 for none.
-            is_busy: Whether a batch runs.
+            is_busy: whether a batch runs.
             row_weight: of each of them.
             others: rows of other keys that run before.
         """
@@ -123,4 +123,4 @@ class BatchTimes:
 @cache
 def weight_class(row_weight: int) -> int:
     """Returns the class of a row's weight: within one, a time that grows as its square at most doubles."""
-    return size_class(row_weight * row_weight)
+    return log2_up(row_weight * row_weight)

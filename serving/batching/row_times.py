@@ -1,6 +1,6 @@
 """RowTimes: how long batches of rows of about one weight take, by the number of rows in powers of two."""
 
-_WEIGHT = 0.1  # of the newest measurement
+_NEWEST_SHARE = 0.1  # of the newest measurement in an average
 _OUTLIER = 3.0  # times the average: what took longer was held up by something else, and counts as this much
 
 
@@ -22,8 +22,8 @@ class RowTimes:
 
     def learn(self, rows: int, seconds: float) -> None:
         """Takes in that a batch of `rows` ran for `seconds`."""
-        size = size_class(rows)
-        self._seconds[size] = _averaged(self._seconds.get(size), seconds)
+        exponent = log2_up(rows)
+        self._seconds[exponent] = _averaged(self._seconds.get(exponent), seconds)
         self._at_least.clear()
 
     def learn_cycle(self, full_rows: int, seconds: float) -> None:
@@ -36,16 +36,16 @@ class RowTimes:
 
     def at_most(self, rows: int) -> float | None:
         """Returns how long a batch of `rows` takes at most; None if none as large has run yet."""
-        larger = [size for size in self._seconds if size >= size_class(rows)]
+        larger = [exponent for exponent in self._seconds if exponent >= log2_up(rows)]
         return self._seconds[min(larger)] if larger else None
 
     def at_least(self, rows: int) -> float | None:
         """Returns how long a batch of `rows` takes at least: as a smaller one, and per row as a larger one."""
-        size = size_class(rows)
-        seconds = self._at_least.get(size)
+        exponent = log2_up(rows)
+        seconds = self._at_least.get(exponent)
         if seconds is None and self._seconds:
-            seconds = max(known * min(1.0, 2.0 ** (size - other)) for other, known in self._seconds.items())
-            self._at_least[size] = seconds
+            seconds = max(average * min(1.0, 2.0 ** (exponent - other)) for other, average in self._seconds.items())
+            self._at_least[exponent] = seconds
         return seconds
 
     def _learned(self, average: float | None, full_rows: int, seconds: float) -> float | None:
@@ -54,10 +54,10 @@ class RowTimes:
         return average if full is None else _averaged(average, min(seconds, _OUTLIER * (average or full)))
 
 
-def size_class(number: int) -> int:
-    """Returns the power of two that a number is rounded up to."""
+def log2_up(number: int) -> int:
+    """Returns the exponent of the power of two that a number is rounded up to."""
     return (number - 1).bit_length()
 
 
 def _averaged(old: float | None, new: float) -> float:
-    return new if old is None else old + _WEIGHT * (min(new, _OUTLIER * old) - old)
+    return new if old is None else old + _NEWEST_SHARE * (min(new, _OUTLIER * old) - old)

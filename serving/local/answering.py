@@ -22,7 +22,6 @@ from serving.vae_v1.verbs import VERBS
 from vaeserve.rows.arrays import join
 from vaeserve.rows.image_checks import image_places
 from vaeserve.rows.images import decode_images, encode_images
-from vaeserve.rows.size_fit import PicturePlace
 from vaeserve.v1 import vae_pb2 as pb
 
 _RPCS: dict[str, AnyRowsRpc] = {rpc.name: rpc for rpc in VERBS.values()}
@@ -87,7 +86,7 @@ class LocalService:
         self._models = Registry()
 
     def _respond(self, rpc: AnyRowsRpc, request: AnyRowsRequest, rows: Any, model: LoadedModel) -> Any:  # noqa: ANN401, of the RPC's types
-        spec, places = model.manifest.data, list[PicturePlace]()
+        spec, places = model.manifest.data, None
         if isinstance(rows, Undecoded):
             data = decode_images(rows.images, rows.field, 0, spec, fit=rows.fit, size=rows.size)
             if rows.size is not None and rows.fit != "exact":
@@ -96,4 +95,5 @@ class LocalService:
         answer = self._batches.run(rpc.runner(model.proved.engine), rows, model.proved.weigher(*rpc.graphs)(rows.size))
         writes_images = rpc.writes_images(request)
         files = encode_images(join(rpc.outputs(answer.parts)), spec) if writes_images else None
-        return add_places(rpc.render(request, rows, answer, model.manifest, files), places)
+        response = rpc.render(request, rows, answer, model.manifest, files)
+        return response if places is None else add_places(response, places)

@@ -92,6 +92,6 @@ def _call_rows(manifest: Manifest, settings: Settings) -> int:
     data, latent = manifest.data.smallest, manifest.latent.smallest
     widest = data.bytes_of(1, "float32")
     if data.kind == "image":  # a small image is longer as a PNG: a byte a line, and what surrounds it
-        widest = max(widest, data.size + data.shape[0] + _PNG_BYTES)
+        widest = max(widest, data.value_count + data.shape[0] + _PNG_BYTES)
     reply_row_bytes = max(widest + latent.bytes_of(1) + _SCORE_BYTES, 2 * latent.bytes_of(1))
     return max(1, min(settings.call_rows, settings.message_bytes // reply_row_bytes))

@@ -33,7 +33,9 @@ class Decode(DecodingRpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeRe
             raise InvalidInput("latent", "is missing")
         size = check_tensor_rows("latent.shape", request.latent, manifest.latent, limits, self.graphs)
         rows = LatentRows(parse_rows(request.latent, "latent", manifest.latent), output, size)
-        return self.fitting_reply(rows, "latent.shape", manifest, limits)
+        if size is not None:
+            self.check_reply(rows, "latent.shape", manifest, limits)
+        return rows
 
     def queue(self, served: Served) -> Batcher[LatentRows | PriorRows, DecodeResult]:
         """Returns the batcher of the decoder."""

@@ -22,18 +22,16 @@ class DecodingRpc(
 ):
     """An RPC whose response holds rows of data, as a tensor or as PNG files."""
 
-    def fitting_reply(self, rows: DecodedRowsT, field: str, manifest: Manifest, limits: CallLimits) -> DecodedRowsT:
-        """Returns rows that were parsed. Where sizes are free, one row alone may be too large for a reply.
+    def check_reply(self, rows: DecodedRowsT, field: str, manifest: Manifest, limits: CallLimits) -> None:
+        """Refuses rows of which one alone is too large for a reply, as pictures of a free size may be.
 
         Raises:
             InvalidInput: named by `field`; the reply to one row would be longer than a message may be.
         """
-        if rows.size is not None:
-            row_bytes = self.reply_bytes(rows, manifest) // len(rows)
-            if row_bytes > limits.request_bytes:
-                most = f"a message takes at most {limits.request_bytes:,}"
-                raise InvalidInput(field, f"is of pictures of {rows.size}: one takes {row_bytes:,} bytes, {most}")
-        return rows
+        row_bytes = self.reply_bytes(rows, manifest) // len(rows)
+        if row_bytes > limits.request_bytes:
+            most = f"a message takes at most {limits.request_bytes:,}"
+            raise InvalidInput(field, f"is of pictures of {rows.size}: one takes {row_bytes:,} bytes, {most}")
 
     def reply_bytes(self, rows: DecodedRowsT, manifest: Manifest) -> int:
         """Returns the length of the rows of data; scores hardly count."""

@@ -79,12 +79,11 @@ def to_tensor(parts: Sequence[Array], field: str, dtype: int) -> pb.Tensor:
 
 def add_places(response: M, places: Sequence[PicturePlace]) -> M:
     """Returns a response, to which is added what was done to each image. Encode and Reconstruct alone take images."""
-    if places:
-        told = cast(pb.EncodeResponse | pb.ReconstructResponse, response)
-        told.places.extend(
-            pb.PicturePlace(size=pb.PictureSize(height=size.height, width=size.width), top=top, left=left)
-            for size, top, left in places
-        )
+    reply = cast(pb.EncodeResponse | pb.ReconstructResponse, response)
+    reply.places.extend(
+        pb.PicturePlace(size=pb.PictureSize(height=size.height, width=size.width), top=top, left=left)
+        for size, top, left in places
+    )
     return response
 
 

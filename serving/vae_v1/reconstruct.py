@@ -44,7 +44,9 @@ class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, Reconstruc
         def make_rows(data: Array, size: PictureSize | None) -> ReconstructRows:
             noise = requested_noise(request, len(data)) if draws else None
             rows = ReconstructRows(data, noise=noise, output=output, size=size)
-            return self.fitting_reply(rows, "data.shape", manifest, limits)
+            if size is not None:
+                self.check_reply(rows, "data.shape", manifest, limits)
+            return rows
 
         return parse_input(request, manifest, limits, self.graphs, make_rows)
 

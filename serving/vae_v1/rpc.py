@@ -109,7 +109,7 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
             VaeError: any that the images or the batcher raise.
         """
         manifest = served.manifest
-        places: list[PicturePlace] = []
+        places: list[PicturePlace] | None = None
         if isinstance(rows, Undecoded):
             began = time.monotonic()
             data = await images.decode(rows.images, rows.field, manifest.data, rows.fit, rows.size)
@@ -123,7 +123,8 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
         else:
             decoded = rows
         answer = await self.queue(served).submit(decoded, timeout_seconds, bulk=bulk, patient=patient)
-        return add_places(await self._finish(request, decoded, answer, manifest, images), places)
+        response = await self._finish(request, decoded, answer, manifest, images)
+        return response if places is None else add_places(response, places)
 
     async def _finish(
         self, request: RequestT, rows: RowsT, answer: Answer[ResultT], manifest: Manifest, images: Images

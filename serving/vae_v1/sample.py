@@ -36,7 +36,9 @@ class Sample(DecodingRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleRes
         noise = requested_noise(request, request.count)
         output = parse_output(request, manifest)
         rows = PriorRows(noise, temperature, output, request.include_latent, prior, size)
-        return self.fitting_reply(rows, "size", manifest, limits)
+        if size is not None:
+            self.check_reply(rows, "size", manifest, limits)
+        return rows
 
     def _parse_count_and_size(
         self, request: pb.SampleRequest, manifest: Manifest, limits: CallLimits

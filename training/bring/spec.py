@@ -105,7 +105,7 @@ class Spec(Record):
     def own_shape(self) -> tuple[int, ...]:
         """Shape of a row as the pair itself takes it."""
         if self.layout == "flat":
-            return (self.data.size,)
+            return (self.data.value_count,)
         if self.layout == "NCHW":
             height, width, channels = self.shape
             return (channels, height, width)

@@ -34,7 +34,7 @@ class Column(NamedTuple):
 
 def names_of(pair: ServedPair) -> list[str]:
     """Returns the names of the columns, or their numbers if they have no names."""
-    return list(pair.data.columns) or [str(number) for number in range(pair.data.size)]
+    return list(pair.data.columns) or [str(number) for number in range(pair.data.value_count)]
 
 
 def columns_of(pair: ServedPair, rows: EvaluationRows, names: list[str]) -> list[Column]:

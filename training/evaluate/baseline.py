@@ -30,8 +30,8 @@ def without_latents(family: str | None, data: DataSpec, train: DataArray, test: 
     parameters = likelihood.fit(rows)
     total = sum(
         float(-likelihood(some, parameters.expand(len(some), *parameters.shape)).double().sum())
-        for some in torch.split(torch.from_numpy(test), rows_within(VALUE_BYTES * data.size, BATCH_ROWS))
+        for some in torch.split(torch.from_numpy(test), rows_within(VALUE_BYTES * data.value_count, BATCH_ROWS))
     )
     levels = 2 if family == "bernoulli" else data.maximum - data.minimum + 1
-    uniform = data.size * log(levels) if data.dtype == "uint8" else inf
+    uniform = data.value_count * log(levels) if data.dtype == "uint8" else inf
     return min(total / len(test), uniform)

@@ -40,7 +40,7 @@ def likelihoods_of(
         reconstruction_nats=elbo.reconstruction,
         kl_nats=elbo.kl,
         kl_per_dimension_nats=tuple(bounds.kl_per_dimension(posterior).mean(0).tolist()),
-        bits_per_dimension=elbo.total.value / (pair.data.size * log(2)),
+        bits_per_dimension=elbo.total.value / (pair.data.value_count * log(2)),
         nll=_nll(pair, test, posterior, budget, partial(report, "importance weights")),
         without_latents_nats=baseline,
     )
@@ -61,7 +61,7 @@ def _nll(
     )
     return Nll(
         nats=weighted.nll,
-        bits_per_dimension=weighted.nll.value / (pair.data.size * log(2)),
+        bits_per_dimension=weighted.nll.value / (pair.data.value_count * log(2)),
         effective_samples=weighted.effective_samples,
         rows=len(some),
         samples=budget.samples,

@@ -84,7 +84,7 @@ class ServedPair:
         return cls(
             graphs,
             manifest.data,
-            manifest.latent.size,
+            manifest.latent.value_count,
             manifest.posterior,
             family=manifest.likelihood.family,
             priors=priors,
@@ -124,7 +124,7 @@ class ServedPair:
             rows: in all.
             copies: how many float64 copies are made of each row of data.
         """
-        return batches(rows, rows_within(8 * copies * self.data.size, max(rows, 1)))
+        return batches(rows, rows_within(8 * copies * self.data.value_count, max(rows, 1)))
 
     def expectation(self, latent: Array32) -> Array32:
         """Returns the expectation [rows, *row_shape] of latents [rows, latent] alone."""

@@ -147,7 +147,7 @@ def libraries() -> dict[str, str]:
 def _priors(contents: Contents) -> Iterator[Prior]:
     sizes = contents.data.sizes
     if contents.has_standard:
-        fixed = LatentSpec(contents.latent_shape).size if sizes is None else None
+        fixed = LatentSpec(contents.latent_shape).value_count if sizes is None else None
         yield Prior(name=STANDARD, noise_size=fixed)
     for prior in contents.priors:
         graph, density = (_graph(name, graph, sizes) for name, graph in prior.graphs.items())

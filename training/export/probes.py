@@ -59,7 +59,7 @@ class Kinds(NamedTuple):
 def kinds_of(data: DataSpec) -> Kinds:
     """Returns the number of rows of each kind: ROWS in all, or fewer if the archive would be too large."""
     # The data and the decoded data, and as float32 the expectation and the parameters.
-    row_bytes = 2 * data.size * (np.dtype(data.dtype).itemsize + np.dtype(np.float32).itemsize)
+    row_bytes = 2 * data.value_count * (np.dtype(data.dtype).itemsize + np.dtype(np.float32).itemsize)
     rows = max(LEAST_ROWS, rows_within(row_bytes, ROWS, ARCHIVE_BYTES))
     random, extreme = rows // 4, max(2, rows // 8)  # the minimum and the maximum value
     return Kinds(rows - random - extreme, random, extreme)
@@ -67,7 +67,7 @@ def kinds_of(data: DataSpec) -> Kinds:
 
 def rows_at_once(data: DataSpec, maximum: int = ROWS) -> int:
     """Returns how many rows of data a module takes at once: the maximum, or fewer if rows are wide."""
-    return rows_within(VALUE_BYTES * data.size, maximum)
+    return rows_within(VALUE_BYTES * data.value_count, maximum)
 
 
 def probe_all(modules: Mapping[str, GraphModule], data: DataSpec, rows: Tensor) -> dict[str, Probe]:

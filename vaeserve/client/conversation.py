@@ -45,7 +45,7 @@ class _PendingBatch(Generic[Reply, Result]):
     def __init__(self) -> None:
         self.join: Callable[[list[Reply]], Result] | None = None
         self.replies: dict[int, Reply] = {}
-        self.parts = self.size = 0
+        self.parts = self.bytes = 0
         self.error: VaeError | None = None
 
     @property
@@ -62,8 +62,8 @@ class _BatchPart(NamedTuple, Generic[Reply, Result]):
     pending: _PendingBatch[Reply, Result]
     number: int
     call: pb.Call
-    rows: int
-    """What its rows count as."""
+    weight: int
+    """How many rows its rows count as."""
 
 
 class Conversation(Generic[Reply, Result]):
@@ -116,8 +116,8 @@ class Conversation(Generic[Reply, Result]):
         pending.join = partial(self._join, prepared.call, prepared.model)
         pending.parts = len(requests)
         data, weight = prepared.model.data.at(size), prepared.model.data.weight(size)
-        pending.size = sum(part_bytes(request, data) for request in requests)
-        self._bytes += pending.size
+        pending.bytes = sum(part_bytes(request, data) for request in requests)
+        self._bytes += pending.bytes
         for number, request in enumerate(requests):
             call = call_of(next(self._ids), request)
             part = _BatchPart(pending, number, call, rows_of(request) * weight)
@@ -135,12 +135,12 @@ class Conversation(Generic[Reply, Result]):
         most_rows = _PARTS_AHEAD * self._stride.in_time - on_their_way if self._stride else ROW_LIMIT
         if on_their_way and most_rows <= 0:
             return None
-        taken = take_calls(self._unsent, most_rows, self._rows_of)
-        self._sent_rows += sum(map(self._rows_of, taken))
+        taken = take_calls(self._unsent, most_rows, self._weight_of)
+        self._sent_rows += sum(map(self._weight_of, taken))
         return pb.CallStreamRequest(calls=taken, any_order=True) if taken else None
 
-    def _rows_of(self, call: pb.Call) -> int:
-        return self._parts[call.id].rows  # a call that is not sent yet has no answer
+    def _weight_of(self, call: pb.Call) -> int:
+        return self._parts[call.id].weight  # a call that is not sent yet has no answer
 
     def receive(self, message: pb.CallStreamResponse) -> None:
         """Takes replies.
@@ -160,7 +160,7 @@ class Conversation(Generic[Reply, Result]):
                 self._settle(part)
                 self._patience.answered()
                 if self._stride is not None:
-                    self._stride.learn(part.rows, answer)
+                    self._stride.learn(part.weight, answer)
             else:
                 failure = StreamFailure.of_reply(reply.error)
                 error = self._patience.error_of(failure)
@@ -175,7 +175,7 @@ class Conversation(Generic[Reply, Result]):
 
     def _settle(self, part: _BatchPart[Reply, Result]) -> None:
         del self._parts[part.call.id]
-        self._answered_rows += part.rows
+        self._answered_rows += part.weight
 
     def resend(self) -> None:
         """Queues every call without an answer for a new stream."""
@@ -191,5 +191,5 @@ class Conversation(Generic[Reply, Result]):
         """
         while self._batches and self._batches[0].is_over:
             pending = self._batches.popleft()
-            self._bytes -= pending.size
+            self._bytes -= pending.bytes
             yield pending.result()

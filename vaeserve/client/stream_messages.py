@@ -55,14 +55,14 @@ def rows_of_call(call: pb.Call) -> int:
 
 
 def take_calls(
-    unsent: deque[pb.Call], most_rows: int = ROW_LIMIT, count_rows: Callable[[pb.Call], int] = rows_of_call
+    unsent: deque[pb.Call], most_rows: int = ROW_LIMIT, weight_of: Callable[[pb.Call], int] = rows_of_call
 ) -> list[pb.Call]:
     """Takes the next calls that fit one message and have few enough rows; at least one call."""
     taken: list[pb.Call] = []
     size = rows = 0
     while unsent:
         size += unsent[0].ByteSize()
-        rows += count_rows(unsent[0])
+        rows += weight_of(unsent[0])
         if taken and (size > MESSAGE_BYTES or rows > most_rows):
             break
         taken.append(unsent.popleft())

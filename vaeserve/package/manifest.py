@@ -157,7 +157,7 @@ class Manifest(Record):
         if (prior.noise_size is None) != (self.data.sizes is not None):
             raise ValueError(f"prior {prior.name!r}: noise_size must be there, except where sizes are free")
         if prior.name == STANDARD:
-            if (prior.noise_size is not None and prior.noise_size != self.latent.size) or prior.graphs:
+            if (prior.noise_size is not None and prior.noise_size != self.latent.value_count) or prior.graphs:
                 raise ValueError(f"prior {STANDARD!r} takes as many normals as a latent has values, and no graph")
         elif prior.graph is None:
             raise ValueError(f"prior {prior.name!r} needs a graph; {STANDARD!r} alone has none")

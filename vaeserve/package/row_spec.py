@@ -49,7 +49,7 @@ class RowSpec:
         return self.axes  # type: ignore[return-value]  # only rows of free sizes have named axes
 
     @property
-    def size(self) -> int:
+    def value_count(self) -> int:
         """Number of values in one row."""
         return prod(self.shape)
 
@@ -81,7 +81,7 @@ class RowSpec:
 
     def bytes_of(self, rows: int, dtype: str | None = None) -> int:
         """Returns how many bytes rows take, in their own element type or in another."""
-        return rows * self.size * np.dtype(dtype or self.dtype).itemsize
+        return rows * self.value_count * np.dtype(dtype or self.dtype).itemsize
 
     def blank(self, rows: int) -> Array:
         """Returns rows of zeros, or of the nearest value allowed: at the ends of a wide range a graph may overflow."""

@@ -60,7 +60,7 @@ def table_spec(columns: tuple[str | int, ...], limit: float) -> DataSpec:
 def describe_rows(rows: int, spec: DataSpec) -> str:
     """Returns "1000 images of 32 x 32 pixels in colour", or "1831 rows of 21 numbers"."""
     if spec.kind == "table":
-        return f"{rows} rows of {spec.size} numbers"
+        return f"{rows} rows of {spec.value_count} numbers"
     height, width, channels = spec.shape
     return f"{rows} images of {width} x {height} pixels in {colours(channels)}"
 

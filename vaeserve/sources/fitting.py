@@ -97,11 +97,11 @@ def _places(table: Table, spec: DataSpec) -> list[int]:
                 )
         return [place_of[name] for name in spec.columns]
     places = [*range(len(table.columns))]
-    if len(places) > spec.size:
+    if len(places) > spec.value_count:
         surplus = surplus_columns(table.columns, table.values, table.numbers)
         places = [place for place in places if place not in surplus]
-    if len(places) != spec.size:
-        raise InvalidInput(table.name, f"has {len(places)} columns, the model takes {spec.size}")
+    if len(places) != spec.value_count:
+        raise InvalidInput(table.name, f"has {len(places)} columns, the model takes {spec.value_count}")
     return places
 
 

@@ -25,7 +25,7 @@ from vaeserve.package.data_spec import DataSpec, ImageFit
 )
 def test_specs_of_no_possible_data(change: dict[str, Any], said: str) -> None:
     digits = {"kind": "image", "shape": (8, 8, 1), "dtype": "uint8", "minimum": 0, "maximum": 16}
-    assert DataSpec.model_validate(digits).size == 64
+    assert DataSpec.model_validate(digits).value_count == 64
     with pytest.raises(ValueError, match=said):
         DataSpec.model_validate({**digits, **change})
 

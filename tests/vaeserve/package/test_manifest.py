@@ -36,8 +36,8 @@ def mixture(name: str = "mixture", **changes: object) -> dict[str, Any]:
 
 def test_round_trip(contents: "Contents") -> None:
     assert Manifest.parse(contents.manifest.to_json()) == contents.manifest
-    assert contents.manifest.latent.size == 2
-    assert contents.manifest.data.size == 64
+    assert contents.manifest.latent.value_count == 2
+    assert contents.manifest.data.value_count == 64
     assert [file.file for file in contents.manifest.files] == ["encoder.onnx", "decoder.onnx", "probes.npz"]
 
 

@@ -18,7 +18,7 @@ TABLE = DataSpec(kind="table", shape=(3,), dtype="float32", minimum=-10, maximum
 
 
 def test_rows_know_their_bytes() -> None:
-    assert (DIGITS.size, DIGITS.bytes_of(5), DIGITS.bytes_of(5, "float32")) == (4, 20, 80)
+    assert (DIGITS.value_count, DIGITS.bytes_of(5), DIGITS.bytes_of(5, "float32")) == (4, 20, 80)
     assert (TABLE.bytes_of(1), LatentSpec((2, 3)).bytes_of(2), TABLE.bytes_of(2, "float16")) == (12, 48, 12)
 
 
