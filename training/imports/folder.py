@@ -71,7 +71,7 @@ def load(folder: Path) -> Loaded:
     """
     own = read_config(folder)
     class_name = own.get("_class_name")
-    if class_name not in FAMILIES:
+    if not isinstance(class_name, str) or class_name not in FAMILIES:
         what = f"is of class {printable(str(class_name))}" if class_name else "names no _class_name"
         raise TrainingError(f"{printable(folder / CONFIG_FILE)}: {what}; known are {', '.join(FAMILIES)}")
     variant = _variant(folder)

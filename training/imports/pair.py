@@ -15,7 +15,7 @@ from training.export.probes import GraphModule
 from training.imports.families import FAMILIES, Config, DecoderNet, EncoderNet
 from training.imports.folder import Loaded, load
 from training.imports.reference import DecoderReference, EncoderReference, Own, Pipeline, own_of, pipeline_of
-from training.imports.scaling import missing_note, scaling_of, scaling_of_statistics
+from training.imports.scaling import batch_norm_epsilon, missing_note, scaling_of, scaling_of_statistics
 from vaeserve.errors import TrainingError
 from vaeserve.package.contents import LatentScaling
 
@@ -135,7 +135,7 @@ def _scaling(loaded: Loaded, channels: int, *, applied: bool) -> tuple[LatentSca
     if loaded.class_name != "AutoencoderKLFlux2":
         return scaling_of(loaded.config, channels, applied=applied), None
     statistics: nn.BatchNorm2d = loaded.module.bn
-    epsilon = float(loaded.config["batch_norm_eps"])
+    epsilon = batch_norm_epsilon(loaded.config)
     buffers = dict(statistics.named_buffers())
     return scaling_of_statistics(buffers["running_mean"], buffers["running_var"], epsilon, applied=applied), statistics
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from training.imports.families import Autoencoder, Config
+from training.imports.scaling import batch_norm_epsilon
 
 Change = Callable[[Tensor], Tensor]
 
@@ -103,7 +104,7 @@ def pipeline_of(config: Config, statistics: nn.BatchNorm2d | None, *, scales: bo
 def _flux2(config: Config, statistics: nn.BatchNorm2d, *, scales: bool) -> Pipeline:
     buffers = dict(statistics.named_buffers())
     mean = buffers["running_mean"].double().view(1, -1, 1, 1)
-    std = (buffers["running_var"].double() + config["batch_norm_eps"]).sqrt().view(1, -1, 1, 1)
+    std = (buffers["running_var"].double() + batch_norm_epsilon(config)).sqrt().view(1, -1, 1, 1)
     if not scales:
         mean, std = torch.zeros_like(mean), torch.ones_like(std)
     return Pipeline(lambda z: (_patches(z) - mean) / std, lambda z: _without_patches(z * std + mean))

@@ -1,7 +1,8 @@
 """Scaling: what a pipeline does to latents before its diffusion model sees them, from a configuration."""
 
+import sys
 from collections.abc import Sequence
-from math import isfinite
+from math import inf
 
 import torch
 
@@ -9,6 +10,7 @@ from training.imports.families import Config
 from vaeserve.errors import TrainingError
 from vaeserve.package.contents import LatentScaling
 
+_LARGEST = sys.float_info.max  # an integer of JSON may be larger
 KEYS = ("scaling_factor", "shift_factor", "latents_mean", "latents_std")
 
 
@@ -31,9 +33,12 @@ def scaling_of(config: Config, channels: int, *, applied: bool) -> LatentScaling
     if mean is not None and std is not None:
         if not all(value > 0 for value in std):
             raise TrainingError("config.json: latents_std holds a value that is not above 0")
+        scale = tuple(factor / value for value in std)
+        if not all(0 < value < inf for value in scale):
+            raise TrainingError("config.json: scaling_factor / latents_std is 0 or infinite for one of the channels")
         return LatentScaling(
             shift=mean,
-            scale=tuple(factor / value for value in std),
+            scale=scale,
             applied=applied,
             formula="latents = (z - latents_mean) * scaling_factor / latents_std",
         )
@@ -76,6 +81,11 @@ def missing_note(config: Config, own: Config, class_name: str) -> str:
     return f"config.json has no scaling_factor: {_factor(config):g} is taken{default}"
 
 
+def batch_norm_epsilon(config: Config) -> float:
+    """Returns what a pair adds to the variance of each channel. Raises TrainingError: it is not a number."""
+    return _number(config, "batch_norm_eps", 1e-4)
+
+
 def _factor(config: Config) -> float:
     factor = _number(config, "scaling_factor", 1.0)
     if factor <= 0:
@@ -87,8 +97,8 @@ def _number(config: Config, key: str, default: float) -> float:
     value = config.get(key)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise TrainingError(f"config.json: {key} is {value!r}, must be a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:  # NaN is neither
+        raise TrainingError(f"config.json: {key} is {value!r:.40}, must be a number")
     return float(value)
 
 

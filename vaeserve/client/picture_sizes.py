@@ -14,7 +14,7 @@ from vaeserve.rows.size_fit import PicturePlace, SizeFit
 from vaeserve.v1 import vae_pb2 as pb
 
 SIZE_FITS = {"exact": pb.PICTURE_FIT_UNSPECIFIED, "crop": pb.PICTURE_FIT_CROP, "pad": pb.PICTURE_FIT_PAD}
-_LONGEST_SIDE = 2**31
+LONGEST_SIDE = 2**31
 
 
 class WithPlaces(Protocol):
@@ -36,7 +36,7 @@ def parse_size(size: tuple[int, int] | None) -> PictureSize | None:
         return None
     if not isinstance(size, Sequence) or len(size) != 2:
         raise InvalidInput("size", f"is {size!r}, must be (height, width)")
-    return PictureSize(*(integer("size", side, _LONGEST_SIDE, minimum=1) for side in size))
+    return PictureSize(*(integer("size", side, LONGEST_SIDE, minimum=1) for side in size))
 
 
 def size_of_sample(size: PictureSize | None, model: Model) -> PictureSize | None:

@@ -17,9 +17,11 @@ import numpy.typing as npt
 
 from vaeserve.client.caller_rows import as_rows
 from vaeserve.client.description import Model
+from vaeserve.client.picture_sizes import LONGEST_SIDE
+from vaeserve.client.scalars import integer
 from vaeserve.client.verbs import BlockingVerbs
 from vaeserve.errors import InvalidInput
-from vaeserve.package.row_spec import Array
+from vaeserve.package.row_spec import Array, brief
 from vaeserve.package.sizes import PictureSize, factor_of
 
 Floats = npt.NDArray[np.float32]
@@ -32,7 +34,8 @@ class TilingDifference(NamedTuple):
     largest: float
     """Largest difference of two values."""
     psnr: float
-    """Peak signal-to-noise ratio, in dB, of the reach of the exact answer; infinite if both are equal."""
+    """Peak signal-to-noise ratio, in dB, of the reach of the exact answer; infinite if both are equal, and minus
+    infinity if only the exact one is the same everywhere."""
 
 
 class Tiles:
@@ -51,6 +54,7 @@ class Tiles:
         sizes = model.data.sizes
         if sizes is None:
             raise InvalidInput("tile", f"is for pictures of many sizes; those of model {model.name} have one")
+        tile = integer("tile", tile, LONGEST_SIDE)
         if not sizes.takes(PictureSize(tile, tile)):
             raise InvalidInput("tile", f"is {tile}, must be one of the {sizes.rule}")
         if not 0 <= overlap <= 0.5:
@@ -91,10 +95,19 @@ class Tiles:
 
 
 def difference(tiled: Array, exact: Array) -> TilingDifference:
-    """Returns how far the tiled answers of some rows are from the exact ones, data or latents."""
+    """Returns how far the tiled answers of some rows are from the exact ones, data or latents.
+
+    Raises:
+        InvalidInput: they are not of the same rows, or there are none.
+    """
+    if tiled.shape != exact.shape or not exact.size:
+        raise InvalidInput("tiled", f"has shape {brief(tiled.shape)}, the exact answer {brief(exact.shape)}")
     wide = exact.astype(np.float64)
-    squared = float(np.mean((tiled - wide) ** 2))
-    psnr = 10 * log10(float(np.ptp(wide)) ** 2 / squared) if squared else inf
+    squared, reach = float(np.mean((tiled - wide) ** 2)), float(np.ptp(wide))
+    if squared:
+        psnr = 10 * log10(reach**2 / squared) if reach else -inf
+    else:
+        psnr = inf
     return TilingDifference(float(np.abs(tiled - wide).max()), psnr)
 
 

@@ -56,6 +56,9 @@ REFUSED: dict[str, Callable[[Path], object]] = {
     "is of class AutoencoderKLWan; known are AutoencoderKL, AutoencoderTiny": lambda folder: _configure(
         folder, _class_name="AutoencoderKLWan"
     ),
+    r"config.json: is of class \['AutoencoderKL'\]; known are": lambda folder: _configure(
+        folder, _class_name=["AutoencoderKL"]
+    ),
     "holds no diffusion_pytorch_model.safetensors$": _without_weights,
     "those in .bin files are pickles, which may run code": _only_pickles,
     "diffusion_pytorch_model.safetensors: is damaged or was cut short": _cut_short,

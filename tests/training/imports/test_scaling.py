@@ -6,7 +6,7 @@ import torch
 
 from tests.support import autoencoders
 from training.imports.reference import pipeline_of
-from training.imports.scaling import missing_note, scaling_of, scaling_of_statistics
+from training.imports.scaling import batch_norm_epsilon, missing_note, scaling_of, scaling_of_statistics
 from vaeserve.errors import TrainingError
 from vaeserve.package.contents import LatentScaling
 
@@ -54,6 +54,8 @@ def test_flux2s_scaling_is_its_normalisation() -> None:
         ({"scaling_factor": 0}, "scaling_factor is 0, must be above 0"),
         ({"scaling_factor": "0.18"}, "scaling_factor is '0.18', must be a number"),
         ({"scaling_factor": float("nan")}, "scaling_factor is nan, must be a number"),
+        ({"scaling_factor": 10**400}, "scaling_factor is 10{39}, must be a number"),
+        ({"latents_mean": [0, 0], "latents_std": [1, 1e-320]}, "scaling_factor / latents_std is 0 or infinite"),
         ({"shift_factor": [1]}, r"shift_factor is \[1\], must be a number"),
         ({"latents_mean": [0, 1]}, "has one of latents_mean and latents_std"),
         ({"latents_mean": [0], "latents_std": [1]}, "latents_mean must hold 2 numbers"),
@@ -76,3 +78,10 @@ def test_a_missing_factor_is_told() -> None:
     expected = "config.json has no scaling_factor: 0.18215 is taken, AutoencoderKL's default"
     assert missing_note(config, {}, "AutoencoderKL") == expected
     assert missing_note({}, {}, "AutoencoderKLFlux2") == ""
+
+
+@pytest.mark.parametrize("value", ["1e-4", [1], 10**400, float("nan")])
+def test_an_epsilon_is_a_number(value: object) -> None:
+    assert batch_norm_epsilon({}) == 1e-4
+    with pytest.raises(TrainingError, match=r"^config\.json: batch_norm_eps is .*, must be a number$"):
+        batch_norm_epsilon({"batch_norm_eps": value})

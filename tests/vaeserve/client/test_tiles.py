@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,15 +60,27 @@ def test_equal_answers_have_no_noise() -> None:
     assert difference(np.ones((1, 2)), np.ones((1, 2))) == (0, inf)
 
 
+def test_what_is_the_same_everywhere_has_no_reach() -> None:
+    assert difference(np.ones((1, 2)), np.zeros((1, 2))) == (1, -inf)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (0, 3)])
+def test_answers_to_other_rows_are_not_compared(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidInput, match=r"^tiled: has shape \[1, 3\], the exact answer \["):
+        difference(np.ones((1, 3)), np.ones(shape))
+
+
 @pytest.mark.parametrize(
     ("tile", "overlap", "said"),
     [
         (60, 0.25, r"tile: is 60, must be one of the multiples of 8 in \[16, 256\]"),
         (512, 0.25, "tile: is 512, must be"),
+        (64.0, 0.25, r"tile: is 64\.0, must be an integer"),
+        ("64", 0.25, "tile: is '64', must be an integer"),
         (64, 0.6, r"overlap: is 0\.6, must lie in \[0, 0\.5\]"),
     ],
 )
-def test_tiles_that_the_model_does_not_take(local: Local, tile: int, overlap: float, said: str) -> None:
+def test_tiles_that_the_model_does_not_take(local: Local, tile: Any, overlap: float, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         Tiles(local.get_model(), tile, overlap)
 
