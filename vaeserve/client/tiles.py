@@ -104,11 +104,13 @@ def difference(tiled: Array, exact: Array) -> TilingDifference:
         raise InvalidInput("tiled", f"has shape {brief(tiled.shape)}, the exact answer {brief(exact.shape)}")
     wide = exact.astype(np.float64)
     squared, reach = float(np.mean((tiled - wide) ** 2)), float(np.ptp(wide))
-    if squared:
-        psnr = 10 * log10(reach**2 / squared) if reach else -inf
-    else:
-        psnr = inf
-    return TilingDifference(float(np.abs(tiled - wide).max()), psnr)
+    return TilingDifference(float(np.abs(tiled - wide).max()), _psnr(squared, reach))
+
+
+def _psnr(squared: float, reach: float) -> float:
+    if not squared:
+        return inf
+    return 10 * log10(reach**2 / squared) if reach else -inf
 
 
 class _Tiling:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +79,7 @@ def test_answers_to_other_rows_are_not_compared(shape: tuple[int, ...]) -> None:
         (64, 0.6, r"overlap: is 0\.6, must lie in \[0, 0\.5\]"),
     ],
 )
-def test_tiles_that_the_model_does_not_take(local: Local, tile: Any, overlap: float, said: str) -> None:
+def test_tiles_that_the_model_does_not_take(local: Local, tile: int, overlap: float, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         Tiles(local.get_model(), tile, overlap)
 
