@@ -10,6 +10,7 @@ from vaeserve.package.row_spec import LatentSpec
 from vaeserve.package.sizes import PictureSize
 from vaeserve.records import Record
 from vaeserve.rows.noise import HIGHEST_TEMPERATURE
+from vaeserve.slices import rows_that_fit
 
 JobVerb = Literal["encode", "decode", "reconstruct", "sample"]
 FileFormat = Literal["parquet", "safetensors", "npy"]
@@ -114,7 +115,7 @@ class JobSettings(Bucketing):
 
     def batch_at(self, model: ModelFacts, size: PictureSize | None) -> int:
         """Returns how many rows of a size run together."""
-        return max(1, self.batch_rows // model.data.weight(size))
+        return rows_that_fit(self.batch_rows, model.data.weight(size))
 
     @property
     def is_drawn(self) -> bool:

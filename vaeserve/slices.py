@@ -16,6 +16,16 @@ def rows_within(row_bytes: int, maximum: int, budget: int = SLICE_BYTES) -> int:
     return max(1, min(maximum, budget // max(1, row_bytes)))
 
 
+def rows_that_fit(limit: int, row_weight: int) -> int:
+    """Returns how many rows fit into a limit: at least 1.
+
+    Args:
+        limit: rows of weight 1.
+        row_weight: how many of these each row counts as.
+    """
+    return max(1, limit // row_weight)
+
+
 class Slices:
     """Runs a function on slices of rows. Slices shrink when memory runs out.
 

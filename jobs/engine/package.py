@@ -35,7 +35,7 @@ from vaeserve.errors import NonFiniteOutput
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
 from vaeserve.rows.noise import RowRange
-from vaeserve.slices import Slices
+from vaeserve.slices import Slices, rows_that_fit
 
 Result = EncodeResult | DecodeResult | ReconstructResult
 
@@ -70,7 +70,7 @@ class PackageComputer:
 
     def _rows_at(self, size: PictureSize | None) -> int:
         """Returns how many rows of a size run together."""
-        return max(1, self._batch_rows // self._model.data.weight(size))
+        return rows_that_fit(self._batch_rows, self._model.data.weight(size))
 
     def _compute_slice(self, piece: Work, part: slice) -> Answers:
         return self._compute(piece.part(part.start, part.stop))

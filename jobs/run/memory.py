@@ -6,12 +6,12 @@ from pathlib import Path
 from jobs.plan.plan import Partition, Plan
 from jobs.settings import JobVerb
 from serving.machine.memory import available_bytes
+from serving.models.row_memory import UNMEASURED_FACTOR, GraphMemory
 from vaeserve.errors import JobError
 from vaeserve.package.directory import read_manifest
-from vaeserve.package.footprints import Footprint, bytes_at
+from vaeserve.package.sizes import PictureSize
 
 _SHARE = 0.8  # of the free memory
-_FACTOR = 1.5  # what ONNX Runtime takes over the tensors of a graph, at a guess
 _GIB = 2**30
 _GRAPHS: dict[JobVerb, tuple[str, ...]] = {
     "encode": ("encoder",),
@@ -38,18 +38,18 @@ def workers_within_memory(package: Path, plan: Plan, partitions: Sequence[Partit
     if not sizes or free is None:
         return count
     graphs = read_manifest(package).graphs
-    footprints = [getattr(graphs, name).footprints for name in _GRAPHS[plan.settings.verb]]
+    memories = [GraphMemory(graphs.by_name[name].footprints) for name in _GRAPHS[plan.settings.verb]]
     largest = max(sizes, key=lambda size: size.pixels)
-    row = _bytes_of(footprints, largest.pixels)
+    row = _bytes_of(memories, largest)
     if row > free:
         raise JobError(
             f"a picture of {largest} pixels takes at least {row / _GIB:.1f} GiB, {free / _GIB:.1f} GiB are free: "
             "begin a job of smaller --buckets or --area"
         )
-    batches = [plan.settings.batch_at(plan.model, size) * _bytes_of(footprints, size.pixels) for size in sizes]
-    return max(1, min(count, int(_SHARE * free / (_FACTOR * max(1, *batches)))))
+    batches = [plan.settings.batch_at(plan.model, size) * _bytes_of(memories, size) for size in sizes]
+    return max(1, min(count, int(_SHARE * free / (UNMEASURED_FACTOR * max(1, *batches)))))
 
 
-def _bytes_of(footprints: Sequence[Sequence[Footprint]], pixels: int) -> int:
+def _bytes_of(memories: Sequence[GraphMemory], size: PictureSize) -> int:
     """Returns how much memory the tensors of a row take in the graph that takes the most; 0: not known."""
-    return max((bytes_at(known, pixels) for known in footprints if len(known) > 1), default=0)
+    return max(memory.bytes_of(size) for memory in memories)

@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from functools import cache
 
-from serving.batching.load import Load, rows_that_fit
+from serving.batching.load import Load
 from serving.batching.row_times import RowTimes, log2_up
+from vaeserve.slices import rows_that_fit
 
 
 class BatchTimes:

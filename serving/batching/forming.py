@@ -11,9 +11,10 @@ from serving.batching.device import Device
 from serving.batching.executor import Executor, fail
 from serving.batching.gathering import Gathering
 from serving.batching.line import Line
-from serving.batching.load import Load, rows_that_fit
+from serving.batching.load import Load
 from serving.tally import BatchTally
 from vaeserve.errors import DeadlinePassed
+from vaeserve.slices import rows_that_fit
 
 
 class Forming(Generic[R, A]):

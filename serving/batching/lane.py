@@ -7,7 +7,8 @@ from itertools import takewhile
 from typing import Generic
 
 from serving.batching.call import A, Call, Dropped, Piece, R
-from serving.batching.load import Load, rows_that_fit
+from serving.batching.load import Load
+from vaeserve.slices import rows_that_fit
 
 _MINIMUM_TURN_WEIGHT = 64  # calls of middling size are done one after the other: in turns all of them would be late
 

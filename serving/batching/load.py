@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from vaeserve.slices import rows_that_fit
+
 
 class Load(NamedTuple):
     """Rows that weigh the same."""
@@ -18,8 +20,3 @@ class Load(NamedTuple):
     def fills(self, batch_rows: int) -> bool:
         """Whether they are a full batch."""
         return self.rows == rows_that_fit(batch_rows, self.row_weight)
-
-
-def rows_that_fit(batch_rows: int, row_weight: int) -> int:
-    """Returns how many rows of a weight a batch holds: at least one, however heavy it is."""
-    return max(1, batch_rows // row_weight)

@@ -12,7 +12,7 @@ from serving.batching.executor import RunBatch
 from serving.models.execution import Execution
 from vaeserve.client.failures import client_closed
 from vaeserve.errors import NonFiniteOutput
-from vaeserve.slices import Slices
+from vaeserve.slices import Slices, rows_that_fit
 
 
 class _BatchRun(NamedTuple, Generic[A]):
@@ -52,7 +52,7 @@ class BatchRunner:
             CallError: CANCELLED, because this was closed.
         """
         arrived = time.perf_counter()
-        runs = list(self._run_all(run, rows, max(1, self._batch_rows // weight)))
+        runs = list(self._run_all(run, rows, rows_that_fit(self._batch_rows, weight)))
         return Answer(
             parts=[one.answer for one in runs],
             queued_seconds=max(one.began for one in runs) - arrived,

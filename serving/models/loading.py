@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from serving.engine.engine import Engine
 from serving.engine.providers import Placement, Provider, ProviderChoice, providers
@@ -17,7 +17,7 @@ from serving.models.exactness import Exactness
 from serving.models.execution import Execution, TuningPlace, decide
 from serving.models.measuring import RunRows
 from serving.models.proof import Proof
-from serving.models.row_memory import RowMemory
+from serving.models.row_memory import RowMemory, SizedGraph
 from serving.settings import Settings
 from vaeserve.errors import OutOfMemory, PackageError, StartupError
 from vaeserve.package.directory import ModelPackage
@@ -43,13 +43,12 @@ class ProvedModel(NamedTuple):
     memory: RowMemory | None = None
     """That rows take, where their size is free."""
 
-    def weigher(self, *graphs: Literal["encoder", "decoder"]) -> Callable[[Hashable], int]:
+    def weigher(self, *graphs: SizedGraph) -> Callable[[Hashable], int]:
         """Returns what weighs a row that these graphs run, by its size: see `RowMemory.weigher`."""
         sizes = self.manifest.data.sizes
         if self.memory is None or sizes is None:
             return lambda size: 1
-        memories = {"encoder": self.memory.encoder, "decoder": self.memory.decoder}
-        return self.memory.weigher([memories[graph] for graph in graphs], sizes, self.execution.batch_rows)
+        return self.memory.weigher([self.memory.of(graph) for graph in graphs], sizes, self.execution.batch_rows)
 
 
 def load(

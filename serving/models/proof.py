@@ -22,6 +22,7 @@ from vaeserve.package.probes import compare, reach_of
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize, axis_length
 from vaeserve.rows.noise import RowRange
+from vaeserve.slices import rows_that_fit
 
 _EXACTNESS_SECONDS = 0.4  # for all graphs of a model; the minimum that is tried may take longer
 _SHORT_SECONDS = 0.5  # a shorter run is repeated, because a first run also allocates memory
@@ -110,7 +111,7 @@ class Proof:
 
     def _at_once(self, size: PictureSize | None, batch_rows: int) -> int:
         """Returns how many rows of a size are as much as a batch of the smallest rows."""
-        return max(1, batch_rows // self._manifest.data.weight(size))
+        return rows_that_fit(batch_rows, self._manifest.data.weight(size))
 
     def _replay(self, name: str, session: Session, probes: ProbeSet, at_once: int, end: float) -> None:
         """Runs a graph on the trainer's inputs, and compares every output with the trainer's answers.

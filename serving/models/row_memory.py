@@ -6,14 +6,17 @@ model is loaded, at two small sizes, and the rest is in proportion.
 
 from collections.abc import Callable, Hashable, Sequence
 from math import ceil
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from vaeserve.package.footprints import Footprint, bytes_at, pixels_within
 from vaeserve.package.sizes import PictureSize, PictureSizes
 
-_LEAST_FACTOR, _HIGHEST_FACTOR = 1.0, 3.0  # what is measured beside other work may be far off
-_UNMEASURED_FACTOR = 1.5
+_MINIMUM_FACTOR, _MAXIMUM_FACTOR = 1.0, 3.0  # what is measured beside other work may be far off
+UNMEASURED_FACTOR = 1.5
 _NOISE_BYTES = 16 * 2**20  # of a measured peak: a smaller one says little of how memory grows
+
+SizedGraph = Literal["encoder", "decoder"]
+"""The graphs whose memory follows the size of pictures."""
 
 
 class GraphMemory(NamedTuple):
@@ -36,6 +39,10 @@ class RowMemory(NamedTuple):
     decoder: GraphMemory
     budget: int
     """Of one batch; 0: not known."""
+
+    def of(self, graph: SizedGraph) -> GraphMemory:
+        """Returns the memory of one of the graphs."""
+        return self.encoder if graph == "encoder" else self.decoder
 
     def most_pixels(self, graph: GraphMemory, sizes: PictureSizes) -> int:
         """Returns the maximum number of pixels of a row; 0: no other limit than that of the sizes."""
@@ -75,11 +82,11 @@ def learned(footprints: Sequence[Footprint], peaks: Sequence[tuple[PictureSize, 
     """
     (small, less), (large, more) = peaks
     if less is None or more is None or more <= less or small == large:
-        return GraphMemory(footprints, _UNMEASURED_FACTOR)
+        return GraphMemory(footprints, UNMEASURED_FACTOR)
     if len(footprints) < 2:
         share = small.pixels / large.pixels  # memory grows with the pixels at least, and at most with their square
         least = share if more < _NOISE_BYTES else share**2
         less = round(min(max(less, more * least, 1), max(more * share, 1)))
         return GraphMemory([Footprint(pixels=small.pixels, bytes=less), Footprint(pixels=large.pixels, bytes=more)])
     expected = bytes_at(footprints, large.pixels) - bytes_at(footprints, small.pixels)
-    return GraphMemory(footprints, min(max((more - less) / max(1, expected), _LEAST_FACTOR), _HIGHEST_FACTOR))
+    return GraphMemory(footprints, min(max((more - less) / max(1, expected), _MINIMUM_FACTOR), _MAXIMUM_FACTOR))

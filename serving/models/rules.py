@@ -6,8 +6,8 @@
 import secrets
 from collections.abc import Callable
 from math import isqrt
-from typing import Literal
 
+from serving.models.row_memory import SizedGraph
 from vaeserve.errors import InvalidInput, PreconditionFailed
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import brief
@@ -43,9 +43,6 @@ def check_weight(field: str, rows: int, size: PictureSize, sizes: PictureSizes, 
     if rows > 1 and weight > call_rows:
         counted = f"asks for {rows} rows of {size}, which count as {weight:,} of {sizes.smallest}"
         raise InvalidInput(field, f"{counted}; one call takes at most {call_rows:,}: split it")
-
-
-SizedGraph = Literal["encoder", "decoder"]
 
 
 def check_pixels(
@@ -155,28 +152,6 @@ def choose_prior(field: str, name: str, manifest: Manifest) -> str:
     if name and name not in names:
         raise InvalidInput(field, f"{name[:128]!r} is unknown, must be one of {', '.join(names)}")
     return name or manifest.default_prior
-
-
-def choose_size(field: str, size: PictureSize | None, manifest: Manifest) -> PictureSize | None:
-    """Returns the size of pictures to sample; None where every row has the same shape.
-
-    Args:
-        field: what the protocol calls the size.
-        size: what the caller asks for; None: the model's default.
-        manifest: the model's.
-
-    Raises:
-        InvalidInput: the model does not take this size, or has only one.
-    """
-    sizes = manifest.data.sizes
-    if sizes is None:
-        if size is not None:
-            shape = list(manifest.data.shape)
-            raise InvalidInput(field, f"is for models of many sizes; every row of {manifest.name} has shape {shape}")
-        return None
-    if size is not None and not sizes.takes(size):
-        raise InvalidInput(field, f"is {size} pixels, height and width must be {sizes.rule}")
-    return size or sizes.default
 
 
 def noise_of(field: str, first_row: int, rows: int, seed: int | None) -> RowRange:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from serving.batching.batcher import Batcher
 from serving.batching.call import A, R
@@ -20,6 +20,7 @@ from serving.engine.rows import (
 )
 from serving.models.loaded import LoadedModel, call_limits
 from serving.models.loading import ProvedModel
+from serving.models.row_memory import SizedGraph
 from serving.settings import Settings
 from vaeserve.package.row_spec import RowSpec
 from vaeserve.package.sizes import PictureSize
@@ -73,7 +74,7 @@ def serve_model(proved: ProvedModel, device: Device, settings: Settings) -> Serv
     manifest, engine, execution = proved.manifest, proved.engine, proved.execution
     limits = call_limits(proved, settings)
 
-    def batcher(run: RunBatch[R, A], spec: RowSpec, *graphs: Literal["encoder", "decoder"]) -> Batcher[R, A]:
+    def batcher(run: RunBatch[R, A], spec: RowSpec, *graphs: SizedGraph) -> Batcher[R, A]:
         weigh, sizes = proved.weigher(*graphs), manifest.data.sizes
         heaviest = 1 if sizes is None else weigh(PictureSize(sizes.maximum, sizes.maximum))
         queue_rows = min(settings.queue_rows, settings.queue_bytes // spec.smallest.bytes_of(1))

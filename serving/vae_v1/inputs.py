@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from serving.models.loaded import CallLimits
-from serving.models.rules import SizedGraph, check_pixels, check_rows, check_takes_images, check_weight, noise_of
+from serving.models.row_memory import SizedGraph
+from serving.models.rules import check_pixels, check_rows, check_takes_images, check_weight, noise_of
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array, RowSpec
@@ -99,7 +100,7 @@ def check_size(
     """Refuses pictures that one of some graphs has no memory for. Raises InvalidInput."""
     for graph in graphs:
         limit_pixels = limits.encode_pixels if graph == "encoder" else limits.decode_pixels
-        memory = limits.memory and getattr(limits.memory, graph)
+        memory = limits.memory and limits.memory.of(graph)
         check_pixels(field, graph, size, sizes, limit_pixels=limit_pixels, bytes_of=memory and memory.bytes_of)
 
 
@@ -107,8 +108,7 @@ def _parse_fit(fit: int, manifest: Manifest) -> SizeFit:
     if fit not in _FITS:
         raise InvalidInput("fit", f"{fit} is not a PictureFit")
     if manifest.data.sizes is None and _FITS[fit] != "exact":
-        shape = list(manifest.data.shape)
-        raise InvalidInput("fit", f"is for models of many sizes; every row of {manifest.name} has shape {shape}")
+        raise manifest.data.needs_sizes("fit", manifest.name)
     return _FITS[fit]
 
 

@@ -15,7 +15,7 @@ from serving.batching.executor import RunBatch
 from serving.engine.engine import Engine
 from serving.engine.rows import DataRows, LatentRows, PriorRows
 from serving.models.loaded import CallLimits
-from serving.models.rules import SizedGraph
+from serving.models.row_memory import SizedGraph
 from serving.models.served import Served
 from serving.vae_v1.images import Images
 from serving.vae_v1.inputs import Undecoded

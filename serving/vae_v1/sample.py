@@ -8,7 +8,7 @@ from serving.batching.executor import RunBatch
 from serving.engine.engine import Engine
 from serving.engine.rows import DecodeResult, LatentRows, PriorRows
 from serving.models.loaded import CallLimits
-from serving.models.rules import check_rows, check_temperature, check_weight, choose_prior, choose_size
+from serving.models.rules import check_rows, check_temperature, check_weight, choose_prior
 from serving.models.served import Served
 from serving.vae_v1.decoding import DecodingRpc
 from serving.vae_v1.inputs import check_size, requested_noise
@@ -45,7 +45,7 @@ class Sample(DecodingRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleRes
     ) -> PictureSize | None:
         check_rows("count", request.count, limits.call_rows)
         named = PictureSize(request.size.height, request.size.width) if request.HasField("size") else None
-        size = choose_size("size", named, manifest)
+        size = manifest.data.size_to_sample(named, "size", manifest.name)
         if size is not None and manifest.data.sizes is not None:
             check_weight("count", request.count, size, manifest.data.sizes, limits.call_rows)
             check_size("size", size, manifest.data.sizes, limits, self.graphs)

@@ -19,6 +19,7 @@ from serving.vae_v1.describe import row_microseconds
 from serving.vae_v1.sample import Sample
 from serving.vae_v1.streams import MESSAGE_BYTES, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
+from vaeserve.slices import rows_that_fit
 from vaeserve.v1 import vae_pb2 as pb
 
 _MESSAGE_MICROSECONDS = 10**6  # so that a caller sees progress while waiting
@@ -126,7 +127,7 @@ def messages(request: pb.SampleStreamRequest, served: LoadedModel) -> Iterator[P
     manifest = served.manifest
     rows = _SAMPLE.parse(request.request, manifest, served.limits._replace(call_rows=_UNLIMITED))
     weight = manifest.data.weight(rows.size)
-    call_rows = max(1, served.limits.call_rows // weight)
+    call_rows = rows_that_fit(served.limits.call_rows, weight)
     if not 0 <= request.message_rows <= call_rows:
         raise InvalidInput("message_rows", f"is {request.message_rows}, must lie in [0, {call_rows}]")
     row_bytes = _SAMPLE.reply_bytes(rows.part(0, 1), manifest)

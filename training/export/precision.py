@@ -129,7 +129,7 @@ class _Judged(NamedTuple):
         for key, probe in self.probes.items():
             if graph_of(key) == "encoder":
                 means = probe.outputs["mean"], answers[key]["mean"]
-                cosines.append(_cosines(*means).min())
+                cosines.append(row_cosines(*means).min())
                 decoder = key.replace("encoder", "decoder", 1)
                 before, after = (
                     self._run(decoder, graphs, {"latent": mean[:real_rows]})["expectation"]
@@ -181,7 +181,7 @@ def _psnr(data: AnyArray, expectation: AnyArray, reach: Reach) -> float:
     return -10 * log10(max(BEST_MSE, float(np.nanmean(error**2))))
 
 
-def _cosines(one: AnyArray, other: AnyArray) -> npt.NDArray[np.float64]:
+def row_cosines(one: AnyArray, other: AnyArray) -> npt.NDArray[np.float64]:
     """Returns the cosine between each row of one and of the other; 1 for rows that are equal."""
     left, right = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (one, other))
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)

@@ -7,13 +7,12 @@ import numpy.typing as npt
 
 from training.export.graphs import ExportedGraph
 from training.export.onnx_runner import open_session, run_in_batches
+from training.export.precision import row_cosines
 from training.export.probes import Probe, graph_of
 from vaeserve.errors import TrainingError
 
 LEAST_COSINE = 0.99999  # of every row's latent
 MOST_DECIBELS = 150.0  # a difference below it is rounding
-
-Wide = npt.NDArray[np.float64]
 
 
 def parity_figures(graphs: Mapping[str, ExportedGraph], probes: Mapping[str, Probe]) -> dict[str, float]:
@@ -27,7 +26,7 @@ def parity_figures(graphs: Mapping[str, ExportedGraph], probes: Mapping[str, Pro
     for key, probe in probes.items():
         answers = run_in_batches(sessions[graph_of(key)], probe.inputs, 1)
         if graph_of(key) == "encoder":
-            cosines.append(_lowest_cosine(answers["mean"], probe.outputs["mean"]))
+            cosines.append(float(row_cosines(answers["mean"], probe.outputs["mean"]).min()))
         else:
             decibels.append(psnr(answers["expectation"], probe.outputs["expectation"]))
     if min(cosines) < LEAST_COSINE:
@@ -47,10 +46,3 @@ def psnr(one: npt.NDArray[np.number], other: npt.NDArray[np.number]) -> float:
     """Returns the peak signal-to-noise ratio between pictures of shades from 0 to 255, in decibels; at most 150."""
     squared = float(((one.astype(np.float64) - other) ** 2).mean())
     return min(MOST_DECIBELS, float(-10 * np.log10(max(squared, 1e-300) / 255**2)))
-
-
-def _lowest_cosine(one: npt.NDArray[np.number], other: npt.NDArray[np.number]) -> float:
-    left, right = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (one, other))
-    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    equal = (left == right).all(1)
-    return float(np.where(equal, 1.0, (left * right).sum(1) / np.where(norms > 0, norms, 1.0)).min())

@@ -15,6 +15,7 @@ from vaeserve.package.sizes import PictureSize
 from vaeserve.rows.image_checks import check_image, takes_images
 from vaeserve.rows.size_fit import SizeFit
 from vaeserve.rows.tensors import to_message
+from vaeserve.slices import rows_that_fit
 from vaeserve.v1 import vae_pb2 as pb
 
 _PART_OVERHEAD = 128  # bytes; an upper bound for the tags, lengths, shape and row number around a part's elements
@@ -78,7 +79,7 @@ def ranges(rows: int, fitting: Callable[[int], int], most_rows: MostRows, weight
 def bounds_of(rows: int, model: Model, size: PictureSize | None, most_rows: MostRows) -> Iterator[tuple[int, int]]:
     """Yields where parts of rows begin and end that are sampled, and so take no bytes of a request."""
     weight = model.data.weight(size)
-    step = _call_rows(model.limits, weight)
+    step = rows_that_fit(model.limits.call_rows, weight)
     return ranges(rows, lambda start: min(start + step, rows), most_rows, weight)
 
 
@@ -112,7 +113,7 @@ def split(
 ) -> Iterator[tuple[int, pb.Tensor]]:
     """Returns the parts of an array, each with its offset, as `split_data` does. Each row counts as `weight` rows."""
     row_bytes = rows[0].nbytes
-    step = min(_call_rows(limits, weight), _room(limits, bare_bytes) // row_bytes)
+    step = min(rows_that_fit(limits.call_rows, weight), _room(limits, bare_bytes) // row_bytes)
     if step < 1:
         raise InvalidInput(
             field, f"takes {row_bytes} bytes per row; the server's limit on a request is {limits.request_bytes}"
@@ -141,7 +142,7 @@ def _split_images(
         shape = brief(model.data.axes)
         raise InvalidInput(field, f"is images, the model takes arrays: {model.data.kind} rows of shape {shape}")
     room, limits, weight = _room(model.limits, bare_bytes), model.limits, model.data.weight(size)
-    call_rows = _call_rows(limits, weight)
+    call_rows = rows_that_fit(limits.call_rows, weight)
     for row, image in enumerate(files):
         check_image(image, f"{field}[{row}]", model.data, fit, size)
         if len(image) + _IMAGE_OVERHEAD > room:
@@ -161,11 +162,6 @@ def _split_images(
 
     bounds = ranges(len(files), fitting, most_rows, weight)
     return ((start, {"images": pb.EncodedImages(images=files[start:stop])}) for start, stop in bounds)
-
-
-def _call_rows(limits: Limits, weight: int) -> int:
-    """Returns how many rows a call takes; one in any case, which the server refuses if it is too large."""
-    return max(1, limits.call_rows // weight)
 
 
 def _room(limits: Limits, bare_bytes: int) -> int:

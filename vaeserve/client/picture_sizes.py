@@ -9,6 +9,7 @@ from vaeserve.client.scalars import integer
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
+from vaeserve.printable import printable
 from vaeserve.rows.image_checks import check_image, takes_images
 from vaeserve.rows.size_fit import PicturePlace, SizeFit
 from vaeserve.v1 import vae_pb2 as pb
@@ -45,15 +46,7 @@ def size_of_sample(size: PictureSize | None, model: Model) -> PictureSize | None
     Raises:
         InvalidInput: the model does not take the size that the caller asks for.
     """
-    sizes = model.data.sizes
-    if sizes is None:
-        if size is not None:
-            shape = list(model.data.shape)
-            raise InvalidInput("size", f"is for models of many sizes; every row of {model.name} has shape {shape}")
-        return None
-    if size is not None and not sizes.takes(size):
-        raise InvalidInput("size", f"is {size} (width x height), both must be {sizes.rule}")
-    return size or sizes.default
+    return model.data.size_to_sample(size, "size", printable(model.name))
 
 
 def size_message(size: PictureSize | None) -> pb.PictureSize | None:
@@ -91,10 +84,9 @@ def size_of_data(rows: Array | Frame | list[bytes], field: str, fit: SizeFit, mo
 
 def _check_fit(fit: SizeFit, rows: Array | Frame | list[bytes], model: Model) -> None:
     if model.data.sizes is None:
-        shape = list(model.data.shape)
-        raise InvalidInput("fit", f"{fit!r} is for models of many sizes; every row of {model.name} has shape {shape}")
+        raise model.data.needs_sizes("fit", printable(model.name))
     if not isinstance(rows, list):
-        raise InvalidInput("fit", f"{fit!r} is for images, arrays are taken as they are")
+        raise InvalidInput("fit", "is for images; the rows of an array are taken as they are")
 
 
 def join_places(replies: Sequence[WithPlaces], rows: int, fit: SizeFit) -> tuple[PicturePlace, ...]:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, FailFast, Field, PositiveInt, StringConstraints, model_validator
 
+from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import RowSpec
-from vaeserve.package.sizes import PictureSizes, free_axes
+from vaeserve.package.sizes import PictureSize, PictureSizes, free_axes
 from vaeserve.records import Record
 
 FreeAxis = Annotated[str, StringConstraints(pattern=r"^(height|width)(/[1-9][0-9]{0,3})?$")]
@@ -68,6 +69,29 @@ class DataSpec(Record, RowSpec):
     def channels(self) -> int:
         """Number of channels of an image."""
         return int(self.axes[-1])
+
+    def size_to_sample(self, size: PictureSize | None, field: str, model: str) -> PictureSize | None:
+        """Returns the size of pictures to sample; None where every row has the same shape.
+
+        Args:
+            size: what the caller asks for; None: the default.
+            field: what to call it in an error.
+            model: name of the model whose data this is.
+
+        Raises:
+            InvalidInput: the model does not take this size, or has only one.
+        """
+        if self.sizes is None:
+            if size is not None:
+                raise self.needs_sizes(field, model)
+            return None
+        if size is not None and not self.sizes.takes(size):
+            raise InvalidInput(field, f"is {size} pixels, height and width must be {self.sizes.rule}")
+        return size or self.sizes.default
+
+    def needs_sizes(self, field: str, model: str) -> InvalidInput:
+        """Returns the error for what only models of many sizes take, where every row of this one has the same shape."""
+        return InvalidInput(field, f"is for models of many sizes; every row of {model} has shape {list(self.shape)}")
 
     def _of_shape(self, shape: tuple[int, ...]) -> Self:
         return self.model_copy(update={"axes": shape, "sizes": None})

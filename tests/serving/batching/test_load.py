@@ -1,6 +1,7 @@
 """How many rows of a weight a batch holds."""
 
-from serving.batching.load import Load, rows_that_fit
+from serving.batching.load import Load
+from vaeserve.slices import rows_that_fit
 
 
 def test_a_batch_holds_whole_rows_and_at_least_one() -> None:

@@ -14,7 +14,6 @@ from serving.models.rules import (
     check_temperature,
     check_weight,
     choose_prior,
-    choose_size,
     noise_of,
 )
 from vaeserve.errors import InvalidInput, PreconditionFailed
@@ -67,12 +66,6 @@ def test_the_size_that_would_fit_fits(limit: int) -> None:
         width, height = map(int, refused.value.description.split(": ")[1].split(" would")[0].split(" x "))
         assert SIZES.takes(PictureSize(height, width))
         assert height * width <= min(limit, size.pixels - 1)
-
-
-def test_a_size_is_one_of_the_models(manifest: Manifest) -> None:
-    assert choose_size("s", None, manifest) is None
-    with pytest.raises(InvalidInput, match=r"^s: is for models of many sizes; every row of tiny has shape \[4"):
-        choose_size("s", PictureSize(4, 4), manifest)
 
 
 def test_only_a_posterior_can_be_drawn_from(manifest: Manifest) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.models.rules import SizedGraph
+from serving.models.row_memory import SizedGraph
 from serving.vae_v1.inputs import Undecoded, parse_input
 from tests.serving.vae_v1.conftest import CALL_ROWS, DATA, LIMITS, changed, message_of
 from vaeserve.errors import InvalidInput, PreconditionFailed

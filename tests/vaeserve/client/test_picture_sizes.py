@@ -144,15 +144,18 @@ REFUSED: list[tuple[Callable[[Client], object], str]] = [
     (lambda c: c.encode(files((16, 24), (24, 16))), "data[1]: is 16 x 24 pixels, the first image 24 x 16: all images"),
     (lambda c: c.encode(files((16, 25))), "data[0]: is 25 x 16 pixels, height and width must be multiples of 8 in"),
     (lambda c: c.encode(files((15, 25)), fit="crop"), "data[0]: is 25 x 15 pixels, too small to be cut"),
-    (lambda c: c.encode(pictures(1, SIZES[0]), fit="pad"), "fit: 'pad' is for images, arrays are taken as they are"),
+    (
+        lambda c: c.encode(pictures(1, SIZES[0]), fit="pad"),
+        "fit: is for images; the rows of an array are taken as",
+    ),
     (lambda c: c.encode(files((16, 16)), fit="tile"), "fit: is 'tile', must be one of exact, crop, pad"),  # type: ignore[arg-type]
     (lambda c: c.decode(np.zeros((1, 4, 2, 33), np.float32)), "latent: has shape [1, 4, 2, 33], must be [rows, 4, "),
     (lambda c: c.decode(np.full((1, 4, 2, 2), np.nan, np.float32)), "latent: nan in row 0 at [0, 0, 0] must be finite"),
-    (lambda c: c.sample(1, size=(16, 17)), "size: is 17 x 16 (width x height), both must be multiples of 8 in"),
+    (lambda c: c.sample(1, size=(16, 17)), "size: is 17 x 16 pixels, height and width must be multiples"),
     (lambda c: c.sample(1, size=16), "size: is 16, must be (height, width)"),  # type: ignore[arg-type]
     (lambda c: c.sample(1, size=(16, 16, 3)), "size: is (16, 16, 3), must be (height, width)"),  # type: ignore[arg-type]
     (lambda c: c.sample(1, size=(16, 16.5)), "size: "),  # type: ignore[arg-type]
-    (lambda c: list(c.sample_stream(1, size=(16, 17))), "size: is 17 x 16 (width x height), both must be"),
+    (lambda c: list(c.sample_stream(1, size=(16, 17))), "size: is 17 x 16 pixels, height and width must be"),
 ]
 
 

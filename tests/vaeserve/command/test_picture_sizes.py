@@ -82,7 +82,9 @@ def test_what_is_refused_takes_one_line(free_server: RunningServer, tmp_path: Pa
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     assert "the model takes images of shape [height, width, 3]" in refused([*encode, str(tmp_path / "t.csv")], capsys)
     sample = ["sample", "--target", free_server.target, "--count", "1", "--out", str(tmp_path / "y.npy")]
-    assert refused([*sample, "--size", "40x25"], capsys).startswith("vae: size: is 40 x 25 (width x height), both must")
+    assert refused([*sample, "--size", "40x25"], capsys).startswith(
+        "vae: size: is 40 x 25 pixels, height and width must"
+    )
     for text in ("40", "40x", "x40", "-8x16", "40x24x3"):
         assert "must be WIDTHxHEIGHT in pixels, for example 448x576" in refused([*sample, f"--size={text}"], capsys, 2)
 

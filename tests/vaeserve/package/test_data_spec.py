@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from vaeserve.errors import InvalidInput
 from vaeserve.package.data_spec import DataSpec, ImageFit
+from vaeserve.package.sizes import PictureSize, PictureSizes
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,16 @@ def test_only_grey_or_coloured_rows_come_from_pictures(shape: tuple[int, ...]) -
     assert spec((8, 8, 3)).image_fit == ImageFit(fit="crop", channels=None)
     with pytest.raises(ValueError, match="image_fit is for images in grey or colour"):
         spec(shape)
+
+
+def test_what_is_sampled_has_one_of_the_models_sizes() -> None:
+    sizes = PictureSizes(multiple=8, minimum=16, maximum=64, default=PictureSize(32, 64))
+    free = DataSpec(kind="image", shape=("height", "width", 3), sizes=sizes, dtype="uint8", minimum=0, maximum=255)
+    assert free.size_to_sample(None, "s", "free") == (32, 64)
+    assert free.size_to_sample(PictureSize(16, 24), "s", "free") == (16, 24)
+    with pytest.raises(InvalidInput, match=r"^s: is 25 x 16 pixels, height and width must be multiples of 8 in"):
+        free.size_to_sample(PictureSize(16, 25), "s", "free")
+    fixed = free.at(PictureSize(16, 24))
+    assert fixed.size_to_sample(None, "s", "fixed") is None
+    with pytest.raises(InvalidInput, match=r"^s: is for models of many sizes; every row of fixed has shape"):
+        fixed.size_to_sample(PictureSize(16, 24), "s", "fixed")

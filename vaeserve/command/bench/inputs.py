@@ -17,6 +17,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
+from vaeserve.slices import rows_that_fit
 
 _MAXIMUM_REQUESTS, _MAXIMUM_BYTES = 16, 8 << 20  # enough that no cache helps, few enough to pass between processes
 
@@ -58,7 +59,7 @@ class BenchInputs(NamedTuple):
         Raises:
             InvalidInput: the rows do not fit the model, or are too many for one call.
         """
-        limit = max(1, self.model.limits.call_rows // self.model.data.weight(self.size))
+        limit = rows_that_fit(self.model.limits.call_rows, self.model.data.weight(self.size))
         if rows > limit:
             of = "" if self.size is None else f" of {self.size}"
             raise InvalidInput("rows", f"is {rows:,}, the server takes at most {limit:,}{of} per call")

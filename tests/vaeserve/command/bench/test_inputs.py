@@ -93,7 +93,7 @@ def test_a_size_is_the_models_default_the_one_asked_for_or_that_of_the_rows(free
         make("encode", data=None, size=(128, 128)).serialise(257)
     with pytest.raises(InvalidInput, match="rpc: is sample, and model free has no prior"):
         make("sample", model=free.model_copy(update={"priors": ()}), data=None, size=None)
-    with pytest.raises(InvalidInput, match=r"size: is 17 x 16 \(width x height\), both must be multiples of 8"):
+    with pytest.raises(InvalidInput, match=r"size: is 17 x 16 pixels, height and width must be multiples of 8"):
         make("encode", data=None, size=(16, 17))
 
 
