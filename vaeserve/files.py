@@ -164,7 +164,7 @@ def _replace(path: Path, fill: Callable[[BinaryIO], object]) -> None:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+            partial.replace(path)  # while it is open: a lock on it holds until it has its name
         sync_directory(path.parent)
     finally:
         with suppress(OSError):  # it would hide the first error

@@ -1,3 +1,4 @@
+import fcntl
 import io
 import os
 import zipfile
@@ -118,6 +119,19 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"x\.npy: cannot be written: No space left"):
         write(tmp_path / "x.npy", fail)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x.npy", b"old")]
+
+
+def test_a_lock_holds_until_the_file_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def checked(partial: Path, path: Path) -> Path:
+        with partial.open("rb") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return replace(partial, path)
+
+    monkeypatch.setattr(Path, "replace", checked)
+    write(tmp_path / "rows", lambda file: fcntl.flock(file, fcntl.LOCK_SH))
+    assert (tmp_path / "rows").exists()
 
 
 def test_the_first_error_is_the_one_that_is_told(tmp_path: Path) -> None:

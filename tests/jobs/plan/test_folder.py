@@ -18,6 +18,8 @@ import sys
 from jobs.plan.folder import hold
 with open(sys.argv[1], "wb") as file:
     hold(file)
+    file.write(b"rows")
+    file.flush()
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -35,6 +37,17 @@ def test_a_file_that_another_run_is_writing_is_left_alone(tmp_path: Path) -> Non
     assert partial.exists()
     writer.kill()
     writer.communicate()
+    JobFolder(tmp_path).remove_partials(partitions)
+    assert not partial.exists()
+
+
+def test_a_file_that_another_run_is_about_to_lock_is_left_alone(tmp_path: Path) -> None:
+    partial = tmp_path / ".part-00000-of-00001.npy.1234abcd.partial"
+    partitions = [Partition(key="00000", file="part-00000-of-00001.npy", first_row=0, rows=1)]
+    partial.touch()
+    JobFolder(tmp_path).remove_partials(partitions)
+    assert partial.exists()
+    os.utime(partial, (0, 0))
     JobFolder(tmp_path).remove_partials(partitions)
     assert not partial.exists()
 
