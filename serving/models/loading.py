@@ -52,14 +52,15 @@ class ProvedModel(NamedTuple):
 
 
 def load(
-    directory: Path, settings: Settings, earlier: Execution | None = None, interrupt: Interrupt | None = None
+    directory: Path, settings: Settings, earlier: ProvedModel | None = None, interrupt: Interrupt | None = None
 ) -> ProvedModel:
     """Opens a package, proves it on the provider that will run it, finds out how to run it best, and warms it up.
 
     Args:
         directory: the package.
         settings: names the provider, and what of the execution is set.
-        earlier: how an earlier version of the model is run.
+        earlier: an earlier version of the model: one with the same rows is run alike, so that its callers are not
+            disturbed by measuring.
         interrupt: what stops it, while it runs graphs.
 
     Raises:
@@ -72,7 +73,7 @@ def load(
     manifest = package.manifest
     graphs = OpenedGraphs(package, settings.provider, interrupt)
     place = TuningPlace.here(manifest.fingerprint, graphs.provider)
-    execution = decide(place, settings, earlier, graphs.open_runner)
+    execution = decide(place, settings, _execution_of(earlier, manifest), graphs.open_runner)
     probes, rows = package.read_probes(), execution.batch_rows
     while True:
         sessions, open_float32 = graphs.settle(execution.threads), partial(graphs.open_float32, execution.threads)
@@ -92,6 +93,21 @@ def load(
     execution = execution._replace(batch_rows=rows)
     memory = None if manifest.data.sizes is None else _memory(proof, graphs.provider, execution, settings)
     return ProvedModel(manifest, proof.engine, graphs.provider, exactness, execution, row_seconds, memory)
+
+
+def _execution_of(earlier: ProvedModel | None, manifest: Manifest) -> Execution | None:
+    """Returns how an earlier version is run, if its rows are like those of the new one.
+
+    Batches of many small rows would be batches of many large ones, for which there may be no memory.
+    """
+    if earlier is None or _rows_of(earlier.manifest) != _rows_of(manifest):
+        return None
+    return earlier.execution
+
+
+def _rows_of(manifest: Manifest) -> tuple[object, ...]:
+    smallest = manifest.data.smallest
+    return smallest.axes, smallest.dtype, manifest.latent.smallest.axes
 
 
 def _memory(proof: Proof, provider: Provider, execution: Execution, settings: Settings) -> RowMemory:

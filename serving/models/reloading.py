@@ -12,7 +12,6 @@ from pathlib import Path
 
 from serving.batching.device import Device
 from serving.engine.providers import providers
-from serving.models.execution import Execution
 from serving.models.limited import run_limited
 from serving.models.loading import ProvedModel, load
 from serving.models.refusals import Refusals
@@ -165,7 +164,7 @@ class Reloader:
 
     async def _load(self, package: Found) -> ProvedModel:
         try:
-            work = partial(load, package.directory, self._settings, self._execution_of(package.key[0]))
+            work = partial(load, package.directory, self._settings, self._newest(package.key[0]))
             proved = await run_limited(f"loading {package.directory}", work, self._settings.load_seconds)
         except VaeError:
             raise
@@ -176,10 +175,10 @@ class Reloader:
             raise PackageError(f"{package.directory} was replaced while it was loaded")
         return proved
 
-    def _execution_of(self, name: str) -> Execution | None:
-        """Returns how the newest served version of a model is run."""
+    def _newest(self, name: str) -> ProvedModel | None:
+        """Returns the newest served version of a model."""
         served = [one for one in self._models if one.key[0] == name]
-        return max(served, key=lambda one: one.key).execution if served else None
+        return max(served, key=lambda one: one.key).proved if served else None
 
     def _put(self, package: Found, proved: ProvedModel) -> None:
         served = serve_model(proved, self._device, self._settings)

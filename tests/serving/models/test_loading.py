@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serving.models.execution import Execution
 from serving.models.loading import load
 from serving.settings import Settings
 from tests.support.make_float_package import make
@@ -120,3 +121,11 @@ def test_refuses_an_altered_graph(tiny: Path, tmp_path: Path, settings: Settings
         file.write(b"\0")
     with pytest.raises(PackageError, match=r"decoder\.onnx: wrong checksum"):
         load(tmp_path / "package", settings)
+
+
+def test_a_successor_with_other_rows_is_measured_anew(tiny: Path, free: Path, settings: Settings) -> None:
+    measured = settings.model_copy(update={"threads": 0, "batch_rows": 0, "executors": 0})
+    earlier = load(tiny, settings)
+    earlier = earlier._replace(execution=Execution(1, 1, 3, "measured"))
+    assert load(tiny, measured, earlier).execution == earlier.execution
+    assert load(free, measured, earlier).execution.batch_rows != 3
