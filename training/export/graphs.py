@@ -12,6 +12,7 @@ import onnxscript  # noqa: F401  PyTorch's exporter needs it; if it is missing, 
 import torch
 from torch.export import Dim
 
+from training.export.norms import sum_in_stages
 from training.export.probes import GraphModule, Probe, TensorArrays
 from training.export.simplify import simplify
 from vaeserve.errors import TrainingError, innermost
@@ -98,6 +99,8 @@ def trace(
     if program is None:
         raise AssertionError("the exporter returned nothing though it was to write no file. This is a bug.")
     simplify(program.model)
+    if free:
+        sum_in_stages(program.model)
     return strip(program.model_proto)
 
 
