@@ -13,6 +13,7 @@ from vaeserve.package.directory import check_place
 from vaeserve.printable import printable
 from vaeserve.runtime import prepare_onnxruntime
 
+_TOLERANCES = 1e-6, 0.01
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -47,6 +48,7 @@ def import_pair(arguments: list[str]) -> int:
         rows=options.rows,
         fit_prior=options.fit_prior,
         precision=precision,
+        tolerance=options.tolerance,
     )
     proved = import_folder(options.out, options.folder, wishes)
     print(closing(proved.package, proved.parity, "the original"))
@@ -90,8 +92,26 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of pictures or .npy file to fit a Gaussian for each channel of the latent to; Sample then draws "
         "textures, not pictures",
     )
+    parser.add_argument(
+        "--tolerance",
+        type=_tolerance,
+        default=1e-3,
+        metavar="T",
+        help="maximum difference between the graphs' answers and those of diffusers, over the range of pictures; the "
+        "relative one is ten times that (default: %(default)g)",
+    )
     add_precision(parser)
     return parser
+
+
+def _tolerance(text: str) -> float:
+    try:
+        tolerance = float(text)
+    except ValueError:
+        tolerance = 0.0
+    if not _TOLERANCES[0] <= tolerance <= _TOLERANCES[1]:
+        raise argparse.ArgumentTypeError(f"must lie in [{_TOLERANCES[0]:g}, {_TOLERANCES[1]:g}], not {text!r}")
+    return tolerance
 
 
 def _side(text: str) -> int:

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from training.bring.join import join_graph
 from training.export.graphs import ExportedGraph, read_back
 from training.export.package import README, Contents, ProvedPackage, write_package
+from training.export.parity import Disagreement
 from training.export.precision import in_precision
 from training.imports.borders import decoder_border, encoder_border
 from training.imports.card import RANGE, CardFacts, card_of, scaling_text
@@ -27,8 +28,6 @@ from vaeserve.package.directory import check_place
 from vaeserve.package.signatures import pair_signatures
 from vaeserve.package.sizes import Axes, PictureSize
 
-# Rounding of float32 in networks of this depth; Optimum allows them a third of it.
-TOLERANCE = Tolerance(absolute=1e-3, relative=1e-2)
 NO_PRIOR = "none. The pair was trained with almost no weight on the KL term, so draws from N(0, I) decode to noise."
 
 
@@ -44,6 +43,8 @@ class Wishes(NamedTuple):
     default: PictureSize | None = None
     rows: Path | None = None
     """Pictures to try the pair on; None: made ones."""
+    tolerance: float = 1e-3  # float32 in networks of this depth; Optimum allows them a third of it
+    """Maximum difference between the graphs' answers and the pair's own; the relative one is ten times that."""
     fit_prior: Path | None = None
     """Pictures to fit a prior to; None: the package has none."""
     precision: PairPrecision = "float32"
@@ -76,12 +77,16 @@ def import_folder(directory: Path, folder: Path, wishes: Wishes) -> ProvedPackag
     if pictures.are_real:
         metrics["reconstruction_psnr"] = reconstruction_psnr(trial.stored)
     probes = {**trial.stored, **trial.passing}
-    converted = in_precision(graphs, probes, data, precision, real_rows=REAL_ROWS, tolerance=TOLERANCE)
+    tolerance = Tolerance(absolute=wishes.tolerance, relative=10 * wishes.tolerance)
+    converted = in_precision(graphs, probes, data, precision, real_rows=REAL_ROWS, tolerance=tolerance)
     contents = converted.applied_to(contents_of(wishes, pair, data, trial, metrics))
     if wishes.fit_prior is not None:
         contents = with_prior(contents, pair, wishes.fit_prior)
     version = number_of(wishes.version, directory, wishes.name)
-    return write_package(directory, contents._replace(version=version), overwrite=False)
+    try:
+        return write_package(directory, contents._replace(version=version), overwrite=False)
+    except Disagreement as exc:
+        raise TrainingError(f"{exc}; --tolerance allows more") from exc
 
 
 def contents_of(

@@ -39,6 +39,7 @@ def test_a_pipelines_autoencoder_is_packaged_under_the_pipelines_name_and_in_hal
         (["--default-size", "512"], "must be WIDTHxHEIGHT in pixels, for example 448x576, not '512'"),
         (["--minimum", "-8"], "must be a number of pixels, not '-8'"),
         (["--name", "a b"], "'a b' cannot name a model"),
+        (["--tolerance", "0.1"], "must lie in [1e-06, 0.01], not '0.1'"),
         (["--latents", "none"], "invalid choice: 'none'"),
     ],
 )
@@ -47,6 +48,16 @@ def test_wrong_flags_are_usage_errors(
 ) -> None:
     assert run(["import", str(tmp_path), "--out", str(tmp_path / "model"), *flags]) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_a_tolerance_that_no_graph_keeps_to_is_named_with_what_allows_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    autoencoders.save(tmp_path / "vae", "tiny")
+    flags = ["--name", "tiny", "--minimum", "16", "--maximum", "16", "--default-size", "16x16", "--tolerance", "1e-6"]
+    assert run(["import", str(tmp_path / "vae"), "--out", str(tmp_path / "model"), *flags]) == 1
+    assert "no package was written; --tolerance allows more" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_failure_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
