@@ -82,6 +82,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WIDTHxHEIGHT",
         help="size that Sample draws if a call names none (default: a square of the side that the pair was trained on)",
     )
+    _add_trial(parser)
+    add_precision(parser)
+    return parser
+
+
+def _add_trial(parser: argparse.ArgumentParser) -> None:
+    """Adds what the pair is tried on, and how closely graphs must agree with it."""
     parser.add_argument(
         "--rows", type=Path, metavar="PICTURES", help="folder of pictures or .npy file to try the pair on"
     )
@@ -100,8 +107,6 @@ def _parser() -> argparse.ArgumentParser:
         help="maximum difference between the graphs' answers and those of diffusers, over the range of pictures; the "
         "relative one is ten times that (default: %(default)g)",
     )
-    add_precision(parser)
-    return parser
 
 
 def _tolerance(text: str) -> float:

@@ -22,6 +22,7 @@ from training.imports.trial import REAL_ROWS, PairProbes, try_pair
 from training.run.progress import say
 from training.settings.precisions import precision_of
 from training.settings.versions import number_of
+from vaeserve.errors import TrainingError
 from vaeserve.package.contents import Likelihood, PairPrecision, Tolerance
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import check_place
