@@ -1,6 +1,7 @@
 """The engine of a pair in half precision: a row that comes out as NaN or infinity is run again in float32."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
@@ -29,12 +30,15 @@ OpenPair = Callable[[], tuple[Session, Session]]
 
 _log = logging.getLogger(__name__)
 
+_PAUSE_SECONDS = 30.0  # between two tries to open the float32 graphs: reading them may take a second
+
 
 class HalfEngine(Engine):
     """Runs a pair in half precision, and the same pair in float32 for rows that overflow.
 
     Such a row runs alone, so that its bits do not depend on its neighbours. The float32 graphs are opened with the
-    first of them. If that fails, or memory is short, the row is answered with the error it would have had anyway.
+    first of them. If that fails, or memory is short, the row is answered with the error it would have had anyway, and
+    so are others for a while.
 
     Args:
         manifest: of the package.
@@ -62,6 +66,7 @@ class HalfEngine(Engine):
 
         self._open_engine = open_engine
         self._float32: Engine | None = None
+        self._next_try = 0.0
         self._lock = Lock()
         self._rerun_rows: Counter[str] = Counter()
 
@@ -108,18 +113,26 @@ class HalfEngine(Engine):
         return NonFiniteOutput(error.graph, failed) if failed else _joined(answers)
 
     def _in_float32(self, verb: "_Attempt", row: Any) -> Sequence[Any]:  # noqa: ANN401, any verb's
+        engine = self._opened()
+        if engine is None:
+            return [NonFiniteOutput(verb.name, [0])]
         with self._lock:
             self._rerun_rows[verb.name] += 1
         try:
-            return verb.float32(self._opened(), [row], verb.interrupt)
-        except (OutOfMemory, PackageError, StartupError) as exc:
+            return verb.float32(engine, [row], verb.interrupt)
+        except OutOfMemory as exc:
             _log.warning("a row that overflowed in half precision could not be run in float32: %s", exc)
             return [NonFiniteOutput(verb.name, [0])]
 
-    def _opened(self) -> Engine:
+    def _opened(self) -> Engine | None:
+        """Returns the engine in float32; None if it cannot be opened, or could not be a short time ago."""
         with self._lock:
-            if self._float32 is None:
-                self._float32 = self._open_engine()
+            if self._float32 is None and time.monotonic() >= self._next_try:
+                try:
+                    self._float32 = self._open_engine()
+                except (OutOfMemory, MemoryError, PackageError, StartupError) as exc:
+                    self._next_try = time.monotonic() + _PAUSE_SECONDS
+                    _log.warning("rows that overflow in half precision cannot be run in float32: %s", exc)
             return self._float32
 
 

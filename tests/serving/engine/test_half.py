@@ -108,11 +108,16 @@ def test_the_float32_pair_is_opened_once_and_only_when_it_is_needed(
     assert (opened, engine.rerun_rows) == ([1], {"reconstructor": 2})
 
 
-@pytest.mark.parametrize("error", [OutOfMemory("no memory"), PackageError("the package is gone")])
+@pytest.mark.parametrize(
+    "error", [OutOfMemory("no memory"), MemoryError("none left"), PackageError("the package is gone")]
+)
 def test_a_row_that_float32_cannot_answer_either_fails_alone(
     half: ModelPackage, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
+    tries: list[int] = []
+
     def fail() -> tuple[Session, Session]:
+        tries.append(1)
         raise error
 
     good, bad = LatentRows(np.zeros((2, 3), np.float32), "data"), LatentRows(np.eye(3, dtype=np.float32) * 99, "data")
@@ -121,6 +126,7 @@ def test_a_row_that_float32_cannot_answer_either_fails_alone(
     assert isinstance(second, NonFiniteOutput)
     assert (second.graph, list(second.rows)) == ("decoder", [0, 1, 2])
     assert str(error) in caplog.text
+    assert (tries, len(caplog.records)) == ([1], 1)  # not once a row
 
 
 def test_a_package_in_half_precision_is_proved_like_any_other(half: ModelPackage) -> None:
