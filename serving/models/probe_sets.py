@@ -3,17 +3,15 @@
 An array is named `graph.tensor`, or `graph@HEIGHTxWIDTH.tensor` for pictures of another size than the smallest.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from vaeserve.errors import PackageError
 from vaeserve.package.contents import BATCH, TensorSpec
 from vaeserve.package.manifest import Manifest
+from vaeserve.package.probes import parse_probe_name
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize, axis_length
-
-_OF_SIZE = re.compile(r"(?P<graph>.+)@(?P<height>[1-9][0-9]{0,5})x(?P<width>[1-9][0-9]{0,5})")
 
 
 class ProbeSet(NamedTuple):
@@ -42,12 +40,13 @@ def probe_sets(manifest: Manifest, probes: Mapping[str, Array]) -> dict[str, lis
 
 def _sets_of(name: str, manifest: Manifest, probes: Mapping[str, Array]) -> Iterator[ProbeSet]:
     graph, sizes = manifest.served_graphs[name], manifest.data.sizes
-    groups = {name: None if sizes is None else sizes.smallest}
+    groups: dict[str, PictureSize | None] = {name: None if sizes is None else sizes.smallest}
     if sizes is not None:
         for key in probes:
-            found = _OF_SIZE.fullmatch(key.rpartition(".")[0])
-            if found and found["graph"] == name:
-                groups[found[0]] = PictureSize(int(found["height"]), int(found["width"]))
+            group = key.rpartition(".")[0]
+            graph_name, size = parse_probe_name(group)
+            if graph_name == name and size is not None:
+                groups[group] = size
     for group, size in groups.items():
         own = [probe for key, probe in probes.items() if key.rpartition(".")[0] == group]
         rows = {len(probe) if probe.ndim else 0 for probe in own}

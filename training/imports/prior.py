@@ -21,6 +21,7 @@ from training.imports.sizes import sizes_in, trial_sizes
 from vaeserve.errors import TrainingError
 from vaeserve.package.contents import BATCH
 from vaeserve.package.data_spec import DataSpec
+from vaeserve.package.probes import probe_suffix
 from vaeserve.package.row_spec import LatentSpec
 from vaeserve.package.signatures import Signature, prior_signatures
 from vaeserve.package.sizes import Axes, PictureSize
@@ -86,8 +87,9 @@ def export_channels(pair: Pair, data: DataSpec, axes: Axes, mean: Tensor, deviat
     }
     signatures, probes = prior_signatures(NAME, None, axes), dict[str, Probe]()
     latent = LatentSpec(axes, data.sizes)
-    for number, size in enumerate(trial_sizes(sizes_in(data))):
-        probes |= _probes(modules, latent.at(size).shape, f"@{size.height}x{size.width}" if number else "")
+    sizes = sizes_in(data)
+    for size in trial_sizes(sizes):
+        probes |= _probes(modules, latent.at(size).shape, probe_suffix(size, sizes))
     graph, density = (_export(name, modules[name], signatures[name], pair) for name in modules)
     return ExportedPrior(NAME, None, graph, density, probes)
 
@@ -104,13 +106,13 @@ def _moments(pair: Pair, data: DataSpec, pictures: Pictures) -> Iterable[tuple[T
         yield mean.mean((0, 2, 3)), (mean**2 + variance).mean((0, 2, 3))
 
 
-def _probes(modules: dict[str, GraphModule], shape: tuple[int, ...], ending: str) -> dict[str, Probe]:
+def _probes(modules: dict[str, GraphModule], shape: tuple[int, ...], suffix: str) -> dict[str, Probe]:
     noise = torch.randn(len(_TEMPERATURES), *shape, generator=torch.Generator().manual_seed(0))
     noise[-1] = LARGE * noise[-1].sign()
     sampler, density = modules
     drawn = probe(modules[sampler], {"noise": noise, "temperature": torch.tensor(_TEMPERATURES)})
     scored = probe(modules[density], {"latent": torch.from_numpy(drawn.outputs["latent"])})
-    return {f"{sampler}{ending}": drawn, f"{density}{ending}": scored}
+    return {f"{sampler}{suffix}": drawn, f"{density}{suffix}": scored}
 
 
 def _export(name: str, module: GraphModule, signature: Signature, pair: Pair) -> ExportedGraph:

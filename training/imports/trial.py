@@ -15,6 +15,7 @@ from training.imports.sizes import sizes_in, trial_sizes
 from training.run.progress import say
 from vaeserve.errors import TrainingError
 from vaeserve.package.data_spec import DataSpec
+from vaeserve.package.probes import probe_suffix
 from vaeserve.package.sizes import PictureSize
 
 TRIAL_BYTES = 3 * 2**29  # of a row's tensors; the largest picture that is tried takes no more
@@ -60,8 +61,8 @@ def _probes_at(pair: Pair, data: DataSpec, pictures: Pictures, size: PictureSize
     encoded = probe(pair.references["encoder"], {"data": rows}, 1)
     mean = torch.from_numpy(encoded.outputs["mean"])
     decoded = probe(pair.references["decoder"], {"latent": latent_rows(mean, kinds)}, 1)
-    ending = "" if size == sizes_in(data).smallest else f"@{size.height}x{size.width}"
-    probes = {f"encoder{ending}": encoded, f"decoder{ending}": decoded}
+    suffix = probe_suffix(size, sizes_in(data))
+    probes = {f"encoder{suffix}": encoded, f"decoder{suffix}": decoded}
     for key, answers in probes.items():
         for name, output in answers.outputs.items():
             if not np.isfinite(output).all():

@@ -1,5 +1,9 @@
-"""Compares a graph's outputs with reference ones: at export with PyTorch's, at load with the package's probes."""
+"""Compares a graph's outputs with reference ones: at export with PyTorch's, at load with the package's probes.
 
+Probes of a graph have its name; those of pictures of another size than the smallest are `graph@HEIGHTxWIDTH`.
+"""
+
+import re
 from collections.abc import Mapping
 from math import ceil
 from typing import NamedTuple
@@ -9,11 +13,13 @@ import numpy.typing as npt
 
 from vaeserve.package.contents import Tolerance
 from vaeserve.package.data_spec import DataSpec
+from vaeserve.package.sizes import PictureSize, PictureSizes
 
 Arrays = Mapping[str, npt.NDArray[np.number]]
 Reach = npt.NDArray[np.float64] | float
 """Width of the range that values of data span: one number, or one a column."""
 
+_OF_SIZE = re.compile(r"(?P<graph>.+)@(?P<height>[1-9][0-9]{0,5})x(?P<width>[1-9][0-9]{0,5})")
 _ROUNDING = 1e-6  # relative: float32's own, which matters where a value is far larger than its column's reach
 
 
@@ -25,6 +31,17 @@ class Comparison(NamedTuple):
     bound: str
     """What was allowed, in words."""
     passed: bool
+
+
+def probe_suffix(size: PictureSize, sizes: PictureSizes) -> str:
+    """Returns what the name of a graph's probes ends with; nothing for those of the smallest pictures."""
+    return "" if size == sizes.smallest else f"@{size.height}x{size.width}"
+
+
+def parse_probe_name(name: str) -> tuple[str, PictureSize | None]:
+    """Returns the graph that probes belong to, and the size of their pictures if the name has one."""
+    match = _OF_SIZE.fullmatch(name)
+    return (match["graph"], PictureSize(int(match["height"]), int(match["width"]))) if match else (name, None)
 
 
 def reach_of(data: DataSpec, rows: npt.NDArray[np.number]) -> Reach:

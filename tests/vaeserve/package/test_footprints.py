@@ -33,3 +33,10 @@ def test_what_does_not_grow_with_the_size_is_refused(listed: list[tuple[int, int
 def test_the_steepest_growth_does_not_overflow() -> None:
     steep = TypeAdapter(Footprints).validate_python([{"pixels": 256, "bytes": 1}, {"pixels": 257, "bytes": 10**18}])
     assert bytes_at(steep, 65_536) == pytest.approx(2**62, rel=1e-9)
+
+
+def test_each_step_of_the_list_grows_in_its_own_way() -> None:
+    listed = [Footprint(pixels=64, bytes=100), Footprint(pixels=256, bytes=400), Footprint(pixels=1024, bytes=6400)]
+    assert [bytes_at(listed, pixels) for pixels in (16, 64, 128, 256, 512, 1024, 2048)] == [
+        25, 100, 200, 400, 1600, 6400, 25_600,
+    ]  # fmt: skip

@@ -3,8 +3,9 @@ import pytest
 
 from vaeserve.package.contents import Tolerance
 from vaeserve.package.data_spec import DataSpec
-from vaeserve.package.probes import Comparison, compare, reach_of
+from vaeserve.package.probes import Comparison, compare, parse_probe_name, probe_suffix, reach_of
 from vaeserve.package.row_spec import Array
+from vaeserve.package.sizes import PictureSize, PictureSizes
 
 DIGITS = DataSpec(kind="image", shape=(1, 1, 1), dtype="uint8", minimum=0, maximum=16)
 TOLERANCE = Tolerance(absolute=1e-3, relative=1e-2)
@@ -92,3 +93,11 @@ def test_another_shape_or_type_is_a_bug() -> None:
         one("mean", float_rows(1, 2), float_rows(1))
     with pytest.raises(AssertionError, match="mean is float64"):
         one("mean", np.ones(1), float_rows(1))
+
+
+def test_probes_are_named_by_the_size_of_their_pictures() -> None:
+    sizes = PictureSizes(multiple=8, minimum=16, maximum=64, default=PictureSize(32, 64))
+    assert [probe_suffix(PictureSize(*size), sizes) for size in ((16, 16), (16, 24))] == ["", "@16x24"]
+    assert parse_probe_name("prior.a@b@16x24") == ("prior.a@b", PictureSize(height=16, width=24))
+    for name in ("encoder", "encoder@16", "encoder@0x8", "@16x24"):
+        assert parse_probe_name(name) == (name, None)
