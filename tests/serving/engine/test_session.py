@@ -2,6 +2,8 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +14,10 @@ from serving.engine.session import Session
 from vaeserve.errors import EngineFailure, PackageError
 from vaeserve.package.contents import Graph, TensorSpec
 from vaeserve.package.directory import ModelPackage
+from vaeserve.package.row_spec import Array
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +73,25 @@ def test_a_session_does_not_keep_the_file(package: ModelPackage) -> None:
     session = Session(content, graph, Placement("cpu"))
     assert sys.getrefcount(content) == before
     assert session.run({"latent": np.zeros((1, 3), np.float32)}, ["data"])[0].shape == (1, 4, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "gives_back"), [((1, 16, 16, 3), False), ((4, 256, 256, 3), False), ((5, 256, 256, 3), True)]
+)
+def test_what_a_large_batch_of_pictures_took_is_given_back(
+    free: Path, shape: tuple[int, ...], gives_back: bool
+) -> None:
+    package = ModelPackage.open(free)
+    graph = package.manifest.graphs.encoder.model_copy(update={"footprints": ()})
+    session = Session(package.read(graph), graph, Placement("cpu"))
+    inner = session._session
+    noted = []
+
+    def run(outputs: list[str], feeds: dict[str, Array], options: "onnxruntime.RunOptions | None") -> list[Array]:
+        noted.append(options is not None and options.get_run_config_entry("memory.enable_memory_arena_shrinkage"))
+        results: list[Array] = inner.run(outputs, feeds, options)
+        return results
+
+    session._session = SimpleNamespace(run=run)
+    session.run({"data": np.zeros(shape, np.uint8)}, ["mean"])
+    assert noted == ["cpu:0" if gives_back else False]

@@ -25,6 +25,7 @@ class _Runs:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, memory_rows: int = 10**6) -> None:
         self.rows: list[int] = []
+        self.shapes: set[tuple[int, ...]] = set()
         self.gives_back: list[bool] = []
         run = Session.run
 
@@ -37,6 +38,7 @@ class _Runs:
             gives_back: bool = False,
         ) -> list[Array]:
             self.rows.append(len(next(iter(feeds.values()))))
+            self.shapes |= {array.shape for array in feeds.values()}
             self.gives_back.append(gives_back)
             if self.rows[-1] > memory_rows:
                 raise OutOfMemory("too many rows")
@@ -106,6 +108,14 @@ def test_pictures_of_many_sizes_are_proved_in_batches_of_one_size(
     assert proved.memory.budget > 0
 
 
+def test_exactness_is_tried_at_the_default_size_too(
+    free: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = _Runs(monkeypatch)
+    load(free, settings.model_copy(update={"batch_rows": 24}))
+    assert {(4, 32, 48, 3), (4, 4, 4, 6)} <= runs.shapes  # a row of 48 x 32 counts as six
+
+
 @pytest.mark.parametrize("ending", ["", "@24x32"])
 def test_an_answer_for_any_of_the_sizes_may_be_wrong(
     tmp_path: Path, free: Path, settings: Settings, ending: str
@@ -132,7 +142,7 @@ def test_rows_of_a_batch_are_counted_by_their_memory(free: Path, settings: Setti
     assert proved.memory is not None
     assert proved.memory.budget == 10**6
     limits = call_limits(proved, limited)
-    assert limits.call_rows < 16_384 * 3  # rows of the smallest size
+    assert limits.call_rows == limited.call_rows  # of the smallest size; of the largest, a reply would hold 85
     footprints = tuple(Footprint(pixels=side**2, bytes=side**2 * 500) for side in (16, 256))
     memory = proved.memory._replace(encoder=GraphMemory(footprints))
     limits = call_limits(proved._replace(memory=memory), limited)

@@ -35,6 +35,20 @@ def test_a_model_in_use_lasts_until_its_last_user_has_left(settings: Settings) -
     asyncio.run(run())
 
 
+def test_a_queue_holds_as_much_as_the_largest_picture(free: Path, settings: Settings) -> None:
+    few = settings.model_copy(update={"queue_rows": 2, "call_rows": 2})
+    latents = {PictureSize(8 * side, 8 * side): np.zeros((1, 4, side, side), np.float32) for side in (2, 16)}
+
+    async def run() -> None:
+        served = serve_model(load(free, few), Device(), few)
+        calls = [LatentRows(latent, "data", size) for size, latent in latents.items()]  # count as 1, and as 64
+        answers = await asyncio.gather(*(served.decoder.submit(rows) for rows in calls))
+        assert [answer.parts[0].output.shape[1] for answer in answers] == [16, 128]
+        await served.close()
+
+    asyncio.run(run())
+
+
 def test_pictures_of_several_sizes_are_answered_side_by_side(free: Path, settings: Settings) -> None:
     sizes = [PictureSize(16, 16), PictureSize(24, 32), PictureSize(256, 256)]
     latents = {size: np.full((3, 4, size.height // 8, size.width // 8), 0.1, np.float32) for size in sizes}
