@@ -22,8 +22,8 @@ def available_bytes(cgroup: Path = CGROUP, membership: Path = MEMBERSHIP, meminf
     """
     left = [one for folder in own_groups(cgroup, membership) if (one := _left(folder)) is not None]
     with suppress(OSError):
-        if found := re.search(r"^MemAvailable: +(\d+) kB", meminfo.read_text(), re.MULTILINE):
-            left.append(int(found[1]) * 1024)
+        if match := re.search(r"^MemAvailable: +(\d+) kB", meminfo.read_text(), re.MULTILINE):
+            left.append(int(match[1]) * 1024)
     return min(left, default=None)
 
 
@@ -63,12 +63,12 @@ def _left(cgroup: Path) -> int | None:
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", r"^total_inactive_file (\d+)"),
     ):
         with suppress(OSError, ValueError):  # ValueError: "max", no limit
-            most, taken = int((cgroup / limit).read_text()), int((cgroup / used).read_text())
-            found = re.search(cached, (cgroup / limit).with_name("memory.stat").read_text(), re.MULTILINE)
-            return max(0, most - taken + (int(found[1]) if found else 0))
+            limit_bytes, used_bytes = int((cgroup / limit).read_text()), int((cgroup / used).read_text())
+            match = re.search(cached, (cgroup / limit).with_name("memory.stat").read_text(), re.MULTILINE)
+            return max(0, limit_bytes - used_bytes + (int(match[1]) if match else 0))
     return None
 
 
 def _resident(process: Path, name: str) -> int | None:
-    found = re.search(rf"^{name}:\s+(\d+) kB", (process / "status").read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    match = re.search(rf"^{name}:\s+(\d+) kB", (process / "status").read_text(), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None

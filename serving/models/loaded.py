@@ -81,8 +81,8 @@ def call_limits(proved: ProvedModel, settings: Settings) -> CallLimits:
     if memory is None or sizes is None:
         return limits
     return limits._replace(
-        encode_pixels=memory.most_pixels(memory.encoder, sizes),
-        decode_pixels=memory.most_pixels(memory.decoder, sizes),
+        encode_pixels=memory.maximum_pixels(memory.encoder, sizes),
+        decode_pixels=memory.maximum_pixels(memory.decoder, sizes),
         memory=memory,
     )
 

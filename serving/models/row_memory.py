@@ -44,13 +44,13 @@ class RowMemory(NamedTuple):
         """Returns the memory of one of the graphs."""
         return self.encoder if graph == "encoder" else self.decoder
 
-    def most_pixels(self, graph: GraphMemory, sizes: PictureSizes) -> int:
+    def maximum_pixels(self, graph: GraphMemory, sizes: PictureSizes) -> int:
         """Returns the maximum number of pixels of a row; 0: no other limit than that of the sizes."""
-        most = sizes.maximum**2
+        unlimited = sizes.maximum**2
         if not self.budget or len(graph.footprints) < 2:
             return 0
-        fitting = pixels_within(graph.footprints, int(self.budget / graph.factor), most)
-        return 0 if fitting == most else max(fitting, sizes.smallest.pixels)
+        fitting = pixels_within(graph.footprints, int(self.budget / graph.factor), unlimited)
+        return 0 if fitting == unlimited else max(fitting, sizes.smallest.pixels)
 
     def weigher(self, graphs: Sequence[GraphMemory], sizes: PictureSizes, batch_rows: int) -> Callable[[Hashable], int]:
         """Returns what weighs a row by its size: how many rows of the smallest size it counts as in a batch.
@@ -66,8 +66,8 @@ class RowMemory(NamedTuple):
         def weigh(size: Hashable) -> int:
             if not isinstance(size, PictureSize):
                 return 1
-            taken = max(graph.bytes_of(size) for graph in graphs)
-            return max(sizes.weight(size), ceil(batch_rows * taken / self.budget) if self.budget else 1)
+            row_bytes = max(graph.bytes_of(size) for graph in graphs)
+            return max(sizes.weight(size), ceil(batch_rows * row_bytes / self.budget) if self.budget else 1)
 
         return weigh
 
@@ -85,8 +85,8 @@ def learned(footprints: Sequence[Footprint], peaks: Sequence[tuple[PictureSize, 
         return GraphMemory(footprints, UNMEASURED_FACTOR)
     if len(footprints) < 2:
         share = small.pixels / large.pixels  # memory grows with the pixels at least, and at most with their square
-        least = share if more < _NOISE_BYTES else share**2
-        less = round(min(max(less, more * least, 1), max(more * share, 1)))
+        lowest = share if more < _NOISE_BYTES else share**2
+        less = round(min(max(less, more * lowest, 1), max(more * share, 1)))
         return GraphMemory([Footprint(pixels=small.pixels, bytes=less), Footprint(pixels=large.pixels, bytes=more)])
     expected = bytes_at(footprints, large.pixels) - bytes_at(footprints, small.pixels)
     return GraphMemory(footprints, min(max((more - less) / max(1, expected), _MINIMUM_FACTOR), _MAXIMUM_FACTOR))

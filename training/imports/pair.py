@@ -121,10 +121,11 @@ def _components(
 
 def _check(config: Config, patch: int) -> None:
     """Refuses what no pipeline of pictures has."""
-    if config["in_channels"] != config["out_channels"] if "out_channels" in config else False:
+    taken, answered = config["in_channels"], config.get("out_channels", config["in_channels"])
+    if taken != answered:
         raise TrainingError(
-            f"config.json: takes {config['in_channels']} channels and answers {config['out_channels']}: a package's "
-            "decoder answers what its encoder takes"
+            f"config.json: takes {taken} channels and answers {answered}: a package's decoder answers what its encoder "
+            "takes"
         )
     if patch not in (1, 2) or list(config.get("patch_size", (patch, patch))) != [patch, patch]:
         raise TrainingError(f"config.json: patch_size is {config['patch_size']}, pipelines cut latents into 2 x 2")

@@ -53,9 +53,11 @@ def check_image(
         fitted = _fit(file, field, spec.sizes, fit)
         _check_bytes(content, field, _size_of(file), spec)
         if size not in (None, fitted):
-            is_, to = ("is", "") if fit == "exact" else ("comes to", "to ")
-            one = f"the first image {to}{size}: all images of a call must have one size"
-            raise InvalidInput(field, f"{is_} {fitted} pixels, {one}")
+            comes_to = "is" if fit == "exact" else "comes to"
+            raise InvalidInput(
+                field,
+                f"{comes_to} {fitted} pixels, not {size} as the first image: all images of a call must have one size",
+            )
     if file.bits > 8:
         raise InvalidInput(field, f"has {file.bits} bits a channel, must have at most 8")
     if file.is_animated:

@@ -39,16 +39,16 @@ def test_memory_grows_with_the_pixels_at_least_and_at_most_with_their_square(
 
 def test_pictures_of_one_size_have_no_growth() -> None:
     memory = RowMemory(learned((), [(SMALL, 1000), (SMALL, 4000)]), GraphMemory(()), 10**6)
-    assert memory.most_pixels(memory.encoder, SIZES) == 0
+    assert memory.maximum_pixels(memory.encoder, SIZES) == 0
 
 
 def test_what_would_not_fit_is_a_limit() -> None:
     memory = RowMemory(GraphMemory(LISTED), GraphMemory(LISTED, 2.0), 10 * 64 * 64)
-    assert memory.most_pixels(memory.encoder, SIZES) == pytest.approx(64 * 64, abs=1)
-    assert memory.most_pixels(memory.decoder, SIZES) == pytest.approx(32 * 64, abs=1)
-    assert memory._replace(budget=10**9).most_pixels(memory.encoder, SIZES) == 0
-    assert memory._replace(budget=0).most_pixels(memory.encoder, SIZES) == 0
-    assert memory._replace(budget=1).most_pixels(memory.encoder, SIZES) == SMALL.pixels  # its start was proved
+    assert memory.maximum_pixels(memory.encoder, SIZES) == pytest.approx(64 * 64, abs=1)
+    assert memory.maximum_pixels(memory.decoder, SIZES) == pytest.approx(32 * 64, abs=1)
+    assert memory._replace(budget=10**9).maximum_pixels(memory.encoder, SIZES) == 0
+    assert memory._replace(budget=0).maximum_pixels(memory.encoder, SIZES) == 0
+    assert memory._replace(budget=1).maximum_pixels(memory.encoder, SIZES) == SMALL.pixels  # its start was proved
 
 
 def test_a_row_weighs_by_its_pixels_or_by_its_memory() -> None:

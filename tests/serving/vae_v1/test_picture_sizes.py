@@ -188,7 +188,7 @@ BAD_DATA: list[tuple[pb.EncodeRequest, str, str]] = [
     (_data(16, 16, 3), "data.shape", RULE),
     (_data(0, 16, 16, 3), "data.shape", "has 0 rows, must have at least 1"),
     (_images(files((16, 17))), "images.images[0]", "is 17 x 16 pixels, height and width must be multiples of 8"),
-    (_images(files((16, 24), (24, 16))), "images.images[1]", "is 16 x 24 pixels, the first image 24 x 16: all images"),
+    (_images(files((16, 24), (24, 16))), "images.images[1]", "is 16 x 24 pixels, not 24 x 16 as the first image"),
     (_images(files((16, 24), (15, 24)), pb.PICTURE_FIT_CROP), "images.images[1]", "is 24 x 15 pixels, too small"),
     (_images(files((16, 300)), pb.PICTURE_FIT_PAD), "images.images[0]", "is 300 x 16 pixels, too large to be padded"),
     (_images(files((16, 16), channels=4)), "images.images[0]", "has transparent pixels"),

@@ -141,7 +141,7 @@ REFUSED: list[tuple[Callable[[Client], object], str]] = [
     (lambda c: c.encode(np.zeros((1, 16, 16, 1), np.uint8)), "data: has shape [1, 16, 16, 1], must be [rows, height"),
     (lambda c: c.encode(np.zeros((1, 16, 264, 3), np.uint8)), "multiples of 8 in [16, 256]"),
     (lambda c: c.encode([[[1.0]], [[1.0, 2.0]]]), "data: is not an array: its rows differ in length"),
-    (lambda c: c.encode(files((16, 24), (24, 16))), "data[1]: is 16 x 24 pixels, the first image 24 x 16: all images"),
+    (lambda c: c.encode(files((16, 24), (24, 16))), "data[1]: is 16 x 24 pixels, not 24 x 16 as the first image"),
     (lambda c: c.encode(files((16, 25))), "data[0]: is 25 x 16 pixels, height and width must be multiples of 8 in"),
     (lambda c: c.encode(files((15, 25)), fit="crop"), "data[0]: is 25 x 15 pixels, too small to be cut"),
     (

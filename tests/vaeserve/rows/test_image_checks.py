@@ -44,9 +44,9 @@ def test_an_image_has_its_own_size() -> None:
 def test_images_of_a_call_come_to_one_size() -> None:
     first = PictureSize(24, 40)
     said = refusal(png(picture(24, 48)), size=first)
-    assert said == "is 48 x 24 pixels, the first image 40 x 24: all images of a call must have one size"
+    assert said == "is 48 x 24 pixels, not 40 x 24 as the first image: all images of a call must have one size"
     said = refusal(png(picture(33, 47)), "crop", first)
-    assert said == "comes to 40 x 32 pixels, the first image to 40 x 24: all images of a call must have one size"
+    assert said == "comes to 40 x 32 pixels, not 40 x 24 as the first image: all images of a call must have one size"
     assert check_image(png(picture(29, 47)), "x", SPEC, "crop", first).size == first
 
 
