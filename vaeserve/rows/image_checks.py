@@ -54,10 +54,8 @@ def check_image(
         _check_bytes(content, field, _size_of(file), spec)
         if size not in (None, fitted):
             comes_to = "is" if fit == "exact" else "comes to"
-            raise InvalidInput(
-                field,
-                f"{comes_to} {fitted} pixels, not {size} as the first image: all images of a call must have one size",
-            )
+            rule = f"not {size} as the first image: all images of a call must have one size"
+            raise InvalidInput(field, f"{comes_to} {fitted} pixels, {rule}")
     if file.bits > 8:
         raise InvalidInput(field, f"has {file.bits} bits a channel, must have at most 8")
     if file.is_animated:
