@@ -219,5 +219,6 @@ def _duplicate(taken: Found, other: Found) -> PackageError:
     name, version = other.key
     return PackageError(
         f"{taken.directory}, which is older, is {name} version {version} already: "
-        "give this one a version of its own (`vae export RUN --out DIR --version next`), or remove one of the two"
+        "give this one a version of its own (`--version next` of `vae export`, `vae import` or `vae package`), or "
+        "remove one of the two"
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from training.imports.pair import Pair
+from training.imports.pair import Pair, Posterior
 from vaeserve.package.contents import LatentScaling
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.sizes import Axes, PictureSize
@@ -48,14 +48,31 @@ def card_of(facts: CardFacts) -> str:
         f"- **Proof**: against the original at several sizes, up to {facts.tried} pixels: the lowest cosine between "
         f"two latents is {metrics['parity_cosine']:.7f}, the lowest PSNR of a picture {metrics['parity_psnr']:.0f} dB.",
     ]
+    if "fp16_cosine" in metrics:
+        lines.append(
+            "- **Precision**: fp16, made of the graphs that were proved. Reconstructions lose "
+            f"{max(0.0, metrics['fp16_psnr_loss_db']):.2f} dB of PSNR; the lowest cosine between a latent and that in "
+            f"float32 is {metrics['fp16_cosine']:.6f}."
+        )
     if "reconstruction_psnr" in metrics:
-        lines.append(f"- **Trial rows**: reconstructed with a PSNR of {metrics['reconstruction_psnr']:.1f} dB.")
+        lines.append(
+            f"- **Reconstruction**: the first picture of the trial, brought to {data.sizes.smallest} pixels, comes "
+            f"back with a PSNR of {metrics['reconstruction_psnr']:.1f} dB."
+        )
     lines += [f"- **Note**: {note}." for note in pair.notes]
     return "\n".join(lines) + "\n\nmanifest.json holds every figure.\n"
 
 
 def scaling_text(scaling: LatentScaling) -> str:
-    """Returns what was done to latents, in a sentence."""
+    """Returns what is done to latents, in a sentence or two."""
+    formula = f"`{scaling.formula}` ({scaling.numbers})"
     if scaling.applied:
-        return f"latents are scaled as its pipeline scales them: `{scaling.formula}`; the decoder takes scaled latents."
-    return f"latents are raw; its pipeline computes `{scaling.formula}`."
+        return f"Latents are scaled as the pair's pipeline scales them: {formula}. The decoder takes scaled latents."
+    return f"Latents are raw. The pair's pipeline computes {formula}."
+
+
+def without_prior(posterior: Posterior) -> str:
+    """Returns why a pair cannot be sampled from, in a few sentences."""
+    if posterior == "none":
+        return "none. The pair has no posterior, and its latents are not distributed as N(0, I)."
+    return "none. Such pairs are trained with almost no weight on the KL term, so draws from N(0, I) decode to noise."

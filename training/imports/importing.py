@@ -10,7 +10,7 @@ from training.export.package import README, Contents, ProvedPackage, write_packa
 from training.export.parity import Disagreement
 from training.export.precision import in_precision
 from training.imports.borders import decoder_border, encoder_border
-from training.imports.card import RANGE, CardFacts, card_of, scaling_text
+from training.imports.card import RANGE, CardFacts, card_of, scaling_text, without_prior
 from training.imports.figures import parity_figures, reconstruction_psnr
 from training.imports.folder import find_folder
 from training.imports.optimum import is_optimum, optimum_pair
@@ -28,8 +28,6 @@ from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.directory import check_place
 from vaeserve.package.signatures import pair_signatures
 from vaeserve.package.sizes import Axes, PictureSize
-
-NO_PRIOR = "none. The pair was trained with almost no weight on the KL term, so draws from N(0, I) decode to noise."
 
 
 class Wishes(NamedTuple):
@@ -80,7 +78,7 @@ def import_folder(directory: Path, folder: Path, wishes: Wishes) -> ProvedPackag
     probes = {**trial.stored, **trial.passing}
     tolerance = Tolerance(absolute=wishes.tolerance, relative=10 * wishes.tolerance)
     converted = in_precision(graphs, probes, data, precision, real_rows=REAL_ROWS, tolerance=tolerance)
-    contents = converted.applied_to(contents_of(wishes, pair, data, trial, metrics))
+    contents = converted.applied_to(contents_of(wishes, pair, data, trial, metrics | converted.figures))
     if wishes.fit_prior is not None:
         contents = with_prior(contents, pair, wishes.fit_prior)
     version = number_of(wishes.version, directory, wishes.name)
@@ -94,7 +92,7 @@ def contents_of(
     wishes: Wishes, pair: Pair, data: DataSpec, trial: PairProbes, metrics: Mapping[str, float]
 ) -> Contents:
     """Returns what a package is made of, but for its graphs."""
-    prior = NO_PRIOR if wishes.fit_prior is None else WORTH
+    prior = without_prior(pair.posterior) if wishes.fit_prior is None else WORTH
     card = card_of(CardFacts(wishes.name, pair, data, latent_axes(pair), trial.size, metrics, prior))
     return Contents(
         name=wishes.name,

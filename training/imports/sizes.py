@@ -1,11 +1,8 @@
 """Sizes: those that a package's pictures may have, from what the pair says and what its importer wants."""
 
-from pydantic import ValidationError
-
 from vaeserve.errors import TrainingError
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.sizes import PictureSize, PictureSizes
-from vaeserve.records import first_problem
 
 LEAST, DEFAULT, MOST = 64, 512, 4096
 
@@ -27,18 +24,22 @@ def sizes_of(
         default: what is sampled where no size is named; None: a square of the sample size, or of 512.
 
     Raises:
-        TrainingError: they are not multiples of the factor, or contradict each other.
+        TrainingError: named by the option; they are not multiples of the factor, or contradict each other.
     """
     low = minimum or max(_up(LEAST, factor), 2 * factor)
     high = maximum or max(low, MOST // factor * factor)
+    for option, limit in (("--minimum", low), ("--maximum", high)):
+        if limit % factor:
+            raise TrainingError(f"{option}: is {limit}, must be a multiple of {factor} for this pair")
+    if low > high:
+        raise TrainingError(f"--maximum: is {high}, must be {low} or more, which is the minimum")
     side = min(max(_up(sample_size or DEFAULT, factor), low), high)
-    try:
-        return PictureSizes(multiple=factor, minimum=low, maximum=high, default=default or PictureSize(side, side))
-    except ValidationError as exc:
-        raise TrainingError(
-            f"sizes: {first_problem(exc).message} (this pair's pictures have sides of {factor} pixels times a whole "
-            "number)"
-        ) from exc
+    sizes = PictureSizes(multiple=factor, minimum=low, maximum=high, default=PictureSize(side, side))
+    if default is None:
+        return sizes
+    if not sizes.takes(default):
+        raise TrainingError(f"--default-size: is {default.label}, both sides must be {sizes.rule} for this pair")
+    return PictureSizes(multiple=factor, minimum=low, maximum=high, default=default)
 
 
 def trial_sizes(sizes: PictureSizes) -> tuple[PictureSize, ...]:

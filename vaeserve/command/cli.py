@@ -101,7 +101,7 @@ def _run(arguments: list[str]) -> int:
         print(usage())
         return 0 if arguments else 2
     if arguments[0] == "help":
-        arguments = [arguments[1], "--help"]
+        arguments = [*arguments[1:], "--help"]
     if any("\udc80" <= char <= "\udcff" for argument in arguments for char in argument):
         return _fail("an argument is not valid UTF-8", 2)
     name, *rest = arguments

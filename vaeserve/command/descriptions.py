@@ -36,8 +36,8 @@ def package_text(package: ModelPackage) -> str:
 
 def models_text(models: Sequence[Model], target: str) -> str:
     """Returns the descriptions of a server's models in aligned lines."""
-    several = len(models) > 1
-    texts = (_model_text(model, target, " (default)" * (several and model.is_default)) for model in models)
+    differ = not all(model.is_default for model in models)
+    texts = (_model_text(model, target, " (default)" * (differ and model.is_default)) for model in models)
     return "\n\n".join(texts) or f"{target} serves no models"
 
 
@@ -102,8 +102,8 @@ def _sizes(sizes: PictureSizes) -> str:
 
 
 def _scaling(scaling: LatentScaling) -> str:
-    formula = f" ({scaling.formula})" if scaling.formula else ""
-    return f"{'latents are scaled' if scaling.applied else 'latents are raw'}{formula}"
+    formula = f"{scaling.formula}; " if scaling.formula else ""
+    return f"{'latents are scaled' if scaling.applied else 'latents are raw'} ({formula}{scaling.numbers})"
 
 
 def _pictures(image_fit: ImageFit) -> str:

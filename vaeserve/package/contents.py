@@ -117,6 +117,13 @@ class LatentScaling(Record):
     formula: str = ""
     """What the pair's own pipeline does, in its own terms."""
 
+    @property
+    def numbers(self) -> str:
+        """Shift and scale in words; where channels have their own, only that they have."""
+        if len(self.shift) == len(self.scale) == 1:
+            return f"shift {self.shift[0]:.7g}, scale {self.scale[0]:.7g}"
+        return "a shift and a scale for each channel"
+
 
 class Likelihood(Record):
     """Distribution of data given a latent."""

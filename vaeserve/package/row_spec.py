@@ -53,15 +53,15 @@ class RowSpec:
         """Number of values in one row."""
         return prod(self.shape)
 
-    def at(self, size: PictureSize | None) -> Self:
+    def at(self, size: tuple[int, int] | None) -> Self:
         """Returns what a row of one size is; this itself where every row has the same shape.
 
         Args:
-            size: of the pictures; None where it is not free.
+            size: height and width of the pictures; None where they are not free.
         """
         if size is None:
             return self
-        return self._of_shape(tuple(axis_length(axis, size) for axis in self.axes))
+        return self._of_shape(tuple(axis_length(axis, PictureSize(*size)) for axis in self.axes))
 
     def size_of(self, shape: Sequence[int]) -> PictureSize | None:
         """Returns the size of pictures whose rows have a shape; None if no rows have it, or the size is not free."""

@@ -142,7 +142,8 @@ def test_of_two_packages_with_one_version_the_older_is_served_now_and_after_a_re
     publish(old, created_at=datetime(2026, 1, 1, tzinfo=UTC))
     said = (
         f"{new} is not taken, what is served stays: {old}, which is older, is tiny version 1 already: give this one a"
-        " version of its own (`vae export RUN --out DIR --version next`), or remove one of the two"
+        " version of its own (`--version next` of `vae export`, `vae import` or `vae package`), or remove one of the"
+        " two"
     )
 
     def told(level: int) -> list[str]:

@@ -24,6 +24,9 @@ def test_a_pipelines_autoencoder_is_packaged_under_the_pipelines_name_and_in_hal
     assert manifest.data.sizes is not None
     assert manifest.data.sizes.default == (32, 48)
     assert (manifest.precision, manifest.metrics["fp16_cosine"] > 0.999) == ("fp16", True)
+    readme = (tmp_path / "model" / "README.md").read_text()
+    assert "**Precision**: fp16, made of the graphs that were proved. Reconstructions lose 0." in readme
+    assert "none. The pair has no posterior, and its latents are not distributed as N(0, I)." in readme
     settings = settings_of(package=tmp_path / "model", provider="cpu", threads=1, batch_rows=2)
     served = load(settings.package, settings)
     (answer,) = served.engine.encode([DataRows(np.zeros((2, 24, 40, 3), np.uint8))])

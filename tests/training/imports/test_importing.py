@@ -98,6 +98,22 @@ def test_the_example_finds_no_difference(imported: Imported, kind: str, capsys: 
     assert pictures < 1e-4
 
 
+def test_the_example_takes_a_pipelines_folder_and_raw_latents(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    autoencoders.save(tmp_path / "vae", "tiny", scaling_factor=0.5, shift_factor=0.25)
+    import_folder(tmp_path / "package", tmp_path, Wishes("raw", latents="raw", minimum=16, maximum=32))
+    example = str(ROOT / "examples" / "against_diffusers.py")
+    monkeypatch.setattr("sys.argv", [example, str(tmp_path), str(tmp_path / "package")])
+    runpy.run_path(example, run_name="__main__")
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert len(lines) == 5
+    assert lines[0].startswith("1 of 32 x 32 (width x height): ")
+    assert all(float(latents) < 1e-4 for latents in re.findall(r"latents differ by up to ([\d.e+-]+),", said.out))
+    assert "accelerate" not in said.err
+
+
 def test_raw_latents_are_those_of_the_network(tmp_path: Path) -> None:
     folder = autoencoders.save(tmp_path / "raw", "tiny", scaling_factor=0.5, shift_factor=0.25)
     wishes = Wishes("raw", latents="raw", minimum=16, maximum=16)
@@ -110,7 +126,7 @@ def test_raw_latents_are_those_of_the_network(tmp_path: Path) -> None:
         raw = autoencoders.make("tiny").encode(_pixels(data)).latents
     np.testing.assert_allclose(_run(package, "encoder", data=data)["mean"], raw, atol=1e-5)
     readme = (package.directory / "README.md").read_text()
-    assert "latents are raw; its pipeline computes `latents = (z - shift_factor) * scaling_factor`" in readme
+    assert "computes `latents = (z - shift_factor) * scaling_factor` (shift 0.25, scale 0.5)" in readme
 
 
 def test_an_existing_directory_is_refused_before_any_work(tmp_path: Path) -> None:

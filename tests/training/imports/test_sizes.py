@@ -29,9 +29,20 @@ def test_an_importer_may_choose_them() -> None:
     assert sizes_of(8, 512, maximum=256).default == PictureSize(256, 256)
 
 
-@pytest.mark.parametrize("wishes", [{"minimum": 20}, {"maximum": 32}, {"default": PictureSize(100, 100)}])
-def test_sizes_that_cannot_be_are_refused(wishes: dict[str, object]) -> None:
-    with pytest.raises(TrainingError, match="8 pixels times a whole number"):
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"minimum": 20}, "^--minimum: is 20, must be a multiple of 8 for this pair$"),
+        ({"maximum": 100}, "^--maximum: is 100, must be a multiple of 8 for this pair$"),
+        ({"maximum": 32}, "^--maximum: is 32, must be 64 or more, which is the minimum$"),
+        (
+            {"default": PictureSize(64, 100)},
+            r"^--default-size: is 100x64, both sides must be multiples of 8 in \[64, 4096\]",
+        ),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused_by_their_option(wishes: dict[str, object], said: str) -> None:
+    with pytest.raises(TrainingError, match=said):
         sizes_of(8, 512, **wishes)  # type: ignore[arg-type]
 
 

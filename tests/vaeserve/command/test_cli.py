@@ -56,6 +56,8 @@ def test_help_of_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert of_a_verb.startswith("usage: vae sample")
     assert run(["sample", "--help"]) == 0
     assert capsys.readouterr().out == of_a_verb
+    assert run(["help", "job", "encode"]) == 0
+    assert capsys.readouterr().out.startswith("usage: vae job encode")
     assert run(["help"]) == 0
     assert capsys.readouterr().out == f"{usage()}\n"
 

@@ -6,7 +6,7 @@ import pytest
 
 from vaeserve.client.description import Execution, Limits, Model
 from vaeserve.command.descriptions import models_text, package_text
-from vaeserve.package.contents import Likelihood, Prior, Provenance
+from vaeserve.package.contents import LatentScaling, Likelihood, Prior, Provenance
 from vaeserve.package.data_spec import DataSpec, ImageFit
 from vaeserve.package.directory import ModelPackage
 
@@ -78,12 +78,28 @@ def test_half_precision_is_named_and_float32_is_not() -> None:
     assert "precision" not in lines_of(models_text([model()], "host:1"))
 
 
+@pytest.mark.parametrize(
+    ("shift", "scale", "applied", "said"),
+    [
+        ((0.0,), (0.18215,), True, "latents are scaled (latents = z * scaling_factor; shift 0, scale 0.18215)"),
+        ((0.5, 1.0), (2.0, 3.0), False, "latents are raw (latents = z * scaling_factor; a shift and a scale for each"),
+    ],
+)
+def test_scaling_is_described_with_its_numbers(
+    shift: tuple[float, ...], scale: tuple[float, ...], applied: bool, said: str
+) -> None:
+    scaling = LatentScaling(shift=shift, scale=scale, applied=applied, formula="latents = z * scaling_factor")
+    text = " ".join(models_text([model(scaling=scaling)], "host:1").split())
+    assert f"scaling {said}" in text
+
+
 def test_the_default_is_marked_among_several_models() -> None:
     assert models_text([], "host:1") == "host:1 serves no models"
     assert models_text([model()], "host:1").startswith("digits, version 1: served at host:1\n")
     several = models_text([model(), model(name="other", is_default=False)], "host:1")
     assert several.startswith("digits, version 1 (default): served at host:1\n")
     assert "\n\nother, version 1: served at host:1\n" in several
+    assert "(default)" not in models_text([model(), model(name="other")], "host:1")
 
 
 @pytest.mark.parametrize(

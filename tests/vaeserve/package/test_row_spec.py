@@ -103,6 +103,7 @@ def test_users_float16_stays_as_it_is() -> None:
 def test_rows_of_many_sizes_are_rows_of_each() -> None:
     size = PictureSize(16, 24)
     assert (PICTURES.at(size).shape, PICTURES.at(size).bytes_of(2), PICTURES.weight(size)) == ((16, 24, 3), 2304, 2)
+    assert PICTURES.at((16, 24)) == PICTURES.at(size)
     assert (PICTURES.smallest.shape, PICTURES.at(size).sizes) == ((16, 16, 3), None)
     assert PICTURES.size_of((16, 24, 3)) == size
     assert LatentSpec((4, "height/8", "width/8"), SIZES).at(size).shape == (4, 2, 3)
