@@ -14,6 +14,7 @@ from vaeserve.package.bounded import read_regular
 from vaeserve.printable import printable
 
 CONFIG_FILE = "config.json"
+_INDEX_FILE = "model_index.json"
 _CONFIG_BYTES = 2**20
 _WEIGHTS = "diffusion_pytorch_model"
 _SUFFIX = ".safetensors"
@@ -34,10 +35,13 @@ class Loaded(NamedTuple):
 def find_folder(folder: Path) -> Path:
     """Returns the folder of an autoencoder: this one, or `vae/` in the folder of a pipeline.
 
+    A pipeline has a model_index.json, and perhaps a config.json that is about something else.
+
     Raises:
         TrainingError: there is no config.json in either.
     """
-    for place in (folder, folder / "vae"):
+    below = folder / "vae"
+    for place in (below, folder) if (folder / _INDEX_FILE).is_file() else (folder, below):
         if (place / CONFIG_FILE).is_file():
             return place
     if not folder.is_dir():

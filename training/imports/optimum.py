@@ -24,6 +24,7 @@ from vaeserve.errors import TrainingError
 from vaeserve.package.sizes import PictureSize
 
 ENCODER, DECODER = (Path(part) / "model.onnx" for part in ("vae_encoder", "vae_decoder"))
+_MOST_CHANNELS, _MOST_SIDE = 64, 8192  # of pictures that are made to try a graph
 SIDE = 64  # of the pictures that a graph is tried with, where it does not name a side itself
 
 
@@ -45,13 +46,13 @@ def optimum_pair(folder: Path, *, applied: bool) -> Pair:
     own_config = _config(folder)
     class_name = str(own_config.get("_class_name", ""))
     config = {"scaling_factor": FAMILIES[class_name].scaling_factor if class_name in FAMILIES else 1.0, **own_config}
-    original, decoder = (read_graph(folder / part) for part in (ENCODER, DECODER))
+    original, decoder = (_read(folder, part) for part in (ENCODER, DECODER))
     encoder = without_draw(original)
     roles = ("mean", "log_variance") if len(encoder.graph.output) == 2 else ("mean",)
     encode, decode = (runner_of(str(name), graph) for name, graph in ((ENCODER, encoder), (DECODER, decoder)))
     pictures = _example(original)
     latent = encode(pictures)[0]
-    channels, height = latent.shape[1:3]
+    factor, channels = _factor(pictures, latent), latent.shape[1]
     if encoder is not original and len(roles) == 2:
         check_draw(encode(pictures), runner_of(str(ENCODER), original)(pictures)[0])
     if len(roles) == 1 and channels == 2 * (_channels(decoder) or config.get("latent_channels", 0)):
@@ -64,7 +65,7 @@ def optimum_pair(folder: Path, *, applied: bool) -> Pair:
         posterior=posterior,
         channels=pictures.shape[1],
         latent_channels=channels,
-        factor=pictures.shape[2] // height,
+        factor=factor,
         sample_size=side or sample_size_of(config),
         scaling=scaling_of(config, channels, applied=applied),
         encoder=Component(str(ENCODER), encode, roles, lambda: encoder),
@@ -74,6 +75,13 @@ def optimum_pair(folder: Path, *, applied: bool) -> Pair:
         notes=(note,) if (note := missing_note(config, own_config, class_name)) else (),
         only_side=side,
     )
+
+
+def _read(folder: Path, part: Path) -> onnx.ModelProto:
+    model = read_graph(folder / part)
+    if not model.graph.output:
+        raise TrainingError(f"{part}: answers nothing")
+    return model
 
 
 def _moments(answers: tuple[Tensor, ...], roles: tuple[str, ...]) -> tuple[Tensor, ...]:
@@ -86,8 +94,19 @@ def _moments(answers: tuple[Tensor, ...], roles: tuple[str, ...]) -> tuple[Tenso
 def _example(model: onnx.ModelProto) -> Tensor:
     """Returns made pictures as the encoder takes them."""
     side, channels = _fixed_side(model) or SIDE, _channels(model) or 3
+    if not (0 < channels <= _MOST_CHANNELS and 0 < side <= _MOST_SIDE):
+        raise TrainingError(f"{ENCODER}: takes {channels} channels of {side} x {side}, which are not pictures")
     pictures = [torch.from_numpy(made_picture(PictureSize(side, side), channels, seed)) for seed in range(3)]
     return torch.stack(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _factor(pictures: Tensor, latent: Tensor) -> int:
+    """Returns the pixels of a side below each place of the latents of some pictures."""
+    factor = pictures.shape[2] // latent.shape[2] if latent.ndim == 4 else 0
+    if not factor or pictures.shape[2:] != tuple(factor * side for side in latent.shape[2:]):
+        answered, taken = (list(each.shape[1:]) for each in (latent, pictures))
+        raise TrainingError(f"{ENCODER}: answers {answered} for pictures of {taken}, which are not their latents")
+    return factor
 
 
 def _channels(model: onnx.ModelProto) -> int:

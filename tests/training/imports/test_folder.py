@@ -78,6 +78,10 @@ def test_a_folder_is_refused_in_one_line(folder: Path, reason: str) -> None:
 def test_the_folder_of_a_pipeline_is_searched(folder: Path) -> None:
     assert find_folder(folder) == folder
     assert find_folder(folder.parent) == folder
+    (folder.parent / "config.json").write_text('{"_class_name": "FluxPipeline"}')
+    assert find_folder(folder.parent) == folder.parent
+    (folder.parent / "model_index.json").write_text("{}")
+    assert find_folder(folder.parent) == folder
 
 
 def test_nothing_is_downloaded(tmp_path: Path) -> None:

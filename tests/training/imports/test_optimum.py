@@ -1,6 +1,8 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -8,7 +10,7 @@ import torch
 from tests.support.autoencoders import make
 from tests.support.optimum_folders import Noisy, Parameters, save_optimum
 from training.imports.importing import Wishes, data_of, import_folder
-from training.imports.optimum import optimum_pair
+from training.imports.optimum import DECODER, ENCODER, optimum_pair
 from vaeserve.errors import TrainingError
 from vaeserve.package.sizes import PictureSize, PictureSizes
 
@@ -65,3 +67,36 @@ def test_another_way_of_drawing_is_refused(tmp_path: Path) -> None:
     folder = save_optimum(tmp_path, Noisy)
     with pytest.raises(TrainingError, match="encoder: draws 2 times"):
         optimum_pair(folder, applied=True)
+
+
+def _swap(encoder: onnx.ModelProto, decoder: onnx.ModelProto) -> onnx.ModelProto:
+    return decoder
+
+
+def _wide(encoder: onnx.ModelProto, decoder: onnx.ModelProto) -> onnx.ModelProto:
+    encoder.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 10**9
+    return encoder
+
+
+def _silent(encoder: onnx.ModelProto, decoder: onnx.ModelProto) -> onnx.ModelProto:
+    del encoder.graph.output[:]
+    return encoder
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_swap, r"answers \[3, 128, 128\] for pictures of \[4, 64, 64\], which are not their latents"),
+        (_wide, "takes 1000000000 channels of 64 x 64, which are not pictures"),
+        (_silent, "model.onnx: answers nothing"),
+    ],
+)
+def test_graphs_that_are_no_encoder_are_refused(
+    tmp_path: Path, change: Callable[[onnx.ModelProto, onnx.ModelProto], onnx.ModelProto], reason: str
+) -> None:
+    folder = save_optimum(tmp_path)
+    changed = change(onnx.load(folder / ENCODER), onnx.load(folder / DECODER))
+    onnx.save(changed, folder / ENCODER)
+    with pytest.raises(TrainingError, match=reason) as refusal:
+        optimum_pair(folder, applied=True)
+    assert "\n" not in str(refusal.value)
