@@ -60,10 +60,13 @@ def test_a_picture_takes_what_its_size_says() -> None:
 
 
 def test_weights_do_not_count() -> None:
-    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["a"]), helper.make_node("MatMul", ["a", "v"], ["y"])]
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "height"])
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 100])
-    weights = helper.make_tensor("w", TensorProto.FLOAT, [100, 100], [0.0] * 10_000)
-    graph = helper.make_graph(nodes, "g", [x], [y], [weights])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 1000])
+    weights = [
+        helper.make_tensor(name, TensorProto.FLOAT, [100, columns], [0.0] * 100 * columns)
+        for name, columns in (("w", 100), ("v", 1000))
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [y], weights)
     content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
-    assert row_bytes(content, PictureSize(100, 8)) == 800
+    assert row_bytes(content, PictureSize(100, 8)) == 400 + 4000

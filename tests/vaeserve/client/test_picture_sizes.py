@@ -18,6 +18,7 @@ from vaeserve.client.calls import encode as encode_call
 from vaeserve.client.calls import sample as sample_call
 from vaeserve.client.conversation import BatchCall, Conversation
 from vaeserve.client.description import Model, parse_model
+from vaeserve.client.endpoint import CallPlan
 from vaeserve.client.failures import Patience
 from vaeserve.client.results import Encoded
 from vaeserve.client.stride import Stride
@@ -214,7 +215,8 @@ def test_parts_are_as_large_as_their_pictures_take_time(model: Model) -> None:
     assert stride.in_time == 30
     requests = sample_call(100, size=(32, 32)).requests(slow, stride.rows)
     assert [request.count for request in requests][:2] == [7, 7]  # type: ignore[attr-defined]
-    stride.learn(28, pb.SampleResponse(timing=pb.Timing(running_microseconds=28_000_000)))
+    plan = CallPlan(slow, stride, (), PictureSize(32, 32))
+    plan.learn(pb.SampleRequest(count=7), pb.SampleResponse(timing=pb.Timing(running_microseconds=28_000_000)))
     assert stride.in_time == 15
 
 
