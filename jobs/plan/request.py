@@ -131,6 +131,8 @@ class JobRequest(Bucketing, Options):
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, PictureSize):
         return value.label
     return ",".join(map(_text, value)) or "none" if isinstance(value, tuple) else str(value)

@@ -3,7 +3,6 @@
 import json
 import runpy
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from jobs.plan.request import JobRequest
 from jobs.python import engine_of
 from jobs.run.progress import Speaker
 from jobs.run.workers import Workers
-from tests.support.jobs import InProcess, faults, hashes, run, table_of
+from tests.support.jobs import faults, hashes, run, table_of
 from tests.support.make_free_package import encode
 from tests.support.photos import SIZES, write_photo, write_photos
 from tests.support.servers import ROOT, running
@@ -29,20 +28,9 @@ from vaeserve.package.sizes import PictureSize
 
 BUCKETS = "48x32,32x48,32x32"
 OPTIONS: dict[str, Any] = {"buckets": BUCKETS, "partition_rows": 2, "batch_rows": 64}
+pytestmark = pytest.mark.usefixtures("in_process")  # workers of other tests are the same for many sizes
+
 ALL_MAY_FAIL = HowToRun(workers=1, allowance=Allowance(10**6))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def here() -> Iterator[None]:
-    """Runs jobs in this process: the workers of other tests are the same for many sizes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jobs.job.Workers", InProcess)
-        yield
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_photos(tmp_path_factory.mktemp("photos"))
 
 
 class Cached(NamedTuple):

@@ -1,30 +1,18 @@
 """What a job cannot be asked for with pictures of many sizes is one line that names the option."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.support.jobs import InProcess, run
-from tests.support.photos import write_photos
+from tests.support.jobs import run
 from vaeserve.errors import InvalidInput
 
 BUCKETS = "48x32,32x48,32x32"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def here() -> Iterator[None]:
-    """Runs jobs in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jobs.job.Workers", InProcess)
-        yield
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_photos(tmp_path_factory.mktemp("photos"))
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +20,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({"buckets": "32x32"}, "--buckets: is 32x32, the job in .* was begun with 32x32,48x32,32x48"),
         ({"small": "refuse"}, "--small: is refuse, the job in .* was begun with enlarge"),
-        ({"area": "64x64"}, "--area: is 64x64, the job in .* was begun with None"),
+        ({"area": "64x64"}, "--area: is 64x64, the job in .* was begun with none"),
     ],
 )
 def test_a_rerun_with_other_buckets_says_so(
