@@ -23,6 +23,7 @@ from vaeserve.client.picture_sizes import (
     join_places,
     parse_size,
     size_message,
+    size_of_answer,
     size_of_data,
     size_of_latents,
     size_of_sample,
@@ -185,6 +186,8 @@ def sample(
 
     def join(description: Model, replies: Sequence[pb.SampleResponse]) -> Sampled:
         fingerprint, row_size = one_pair(replies), size_of(description)
+        if asked is None:
+            row_size = size_of_answer(replies[0], description) or row_size
         joined = join_output(description, replies, output, dtype, rows=rows, size=row_size)
         latents, shape = [reply.latent for reply in replies], latent_shape(description, fingerprint, row_size)
         latent = join_floats("latent", latents, rows, dtype, shape) if include_latent else None

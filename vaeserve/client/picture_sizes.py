@@ -49,6 +49,16 @@ def size_of_sample(size: PictureSize | None, model: Model) -> PictureSize | None
     return model.data.size_to_sample(size, "size", printable(model.name))
 
 
+def size_of_answer(reply: pb.SampleResponse, model: Model) -> PictureSize | None:
+    """Returns the size of the pictures that were sampled; None: it is not free, or the reply does not say it.
+
+    A server's default may be another one than when the model was described.
+    """
+    tensors = ((reply.data, model.data), (reply.expectation, model.data), (reply.latent, model.latent))
+    found = (spec.size_of(tensor.shape[1:]) for tensor, spec in tensors)
+    return next((size for size in found if size is not None), None)
+
+
 def size_message(size: PictureSize | None) -> pb.PictureSize | None:
     """Returns the message that holds a size."""
     return None if size is None else pb.PictureSize(height=size.height, width=size.width)

@@ -4,7 +4,7 @@ import asyncio
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ from vaeserve.errors import CallError, InvalidInput
 from vaeserve.package.sizes import PictureSize
 from vaeserve.rows.images import png
 from vaeserve.rows.size_fit import PicturePlace
+from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
 if TYPE_CHECKING:
@@ -253,3 +254,18 @@ def test_a_description_of_sizes_that_cannot_be_is_refused(client: Client) -> Non
     message = pb.Model(name="free", version=1, fingerprint="f", data=pb.DataSpec(shape=[-1, -1, 3]))
     with pytest.raises(CallError, match="the server describes a model that this client does not understand"):
         parse_model(message)
+
+
+@pytest.mark.parametrize("output", ["data", "expectation"])
+def test_a_default_that_has_changed_on_the_server_is_taken(
+    model: Model, output: Literal["data", "expectation"]
+) -> None:
+    call = sample_call(2, output=output, include_latent=True)
+    rows = to_message(np.zeros((2, 16, 24, 3), np.uint8 if output == "data" else np.float32))
+    latent = to_message(np.zeros((2, 4, 2, 3), np.float32))
+    reply = pb.SampleResponse(fingerprint=model.fingerprint, latent=latent)
+    getattr(reply, output).CopyFrom(rows)
+    sampled = call.join(model, [reply])
+    assert sampled.output.shape == (2, 16, 24, 3)
+    assert sampled.latent is not None
+    assert sampled.latent.shape == (2, 4, 2, 3)
