@@ -96,7 +96,7 @@ def _answer_axes(settings: JobSettings, model: ModelFacts) -> dict[str, tuple[st
         names = (LATENT, LOG_VARIANCE) if settings.output == "moments" else (LATENT,)
         return dict.fromkeys(names, ("float32", model.latent.axes))
     if settings.verb == "reconstruct":
-        has_kl, has_likelihood = model.posterior == "gaussian", model.has_likelihood
+        has_likelihood, has_kl = model.has_likelihood, model.posterior == "gaussian" and bool(model.priors)
         there_are = (has_likelihood, has_kl, has_likelihood and has_kl, True)
         return {name: ("float32", ()) for name, there_is in zip(SCORES, there_are, strict=True) if there_is}
     return {OUTPUT: (model.data.dtype if settings.output == "data" else "float32", model.data.axes)}

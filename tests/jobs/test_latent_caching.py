@@ -19,7 +19,7 @@ from jobs.python import engine_of
 from jobs.run.progress import Speaker
 from jobs.run.workers import Workers
 from tests.support.jobs import faults, hashes, run, table_of
-from tests.support.make_free_package import encode
+from tests.support.make_free_package import encode, make
 from tests.support.photos import SIZES, write_photo, write_photos
 from tests.support.servers import ROOT, running
 from vaeserve.errors import InvalidInput
@@ -178,6 +178,14 @@ def test_archives_give_the_latents_of_their_pictures(out: Path, photos: Path, fr
     unpacked, packed = read(out), read(tmp_path / "out")
     assert [*packed] == [f"photos.tar/{name}" for name in unpacked]
     assert all(one.latent.tobytes() == packed[f"photos.tar/{name}"].latent.tobytes() for name, one in unpacked.items())
+
+
+def test_pictures_are_scored_by_a_pair_without_a_prior_as_imported_ones_are(photos: Path, tmp_path: Path) -> None:
+    package = make(tmp_path / "package", priors=(), default_prior="").directory
+    run("reconstruct", photos, tmp_path / "scores", package, ALL_MAY_FAIL, **OPTIONS)
+    columns = table_of(tmp_path / "scores").column_names
+    assert "squared_error" in columns
+    assert not {"kl", "elbo", "log_likelihood"} & {*columns}
 
 
 def test_cached_latents_are_decoded_at_their_own_sizes(out: Path, free: Path, tmp_path: Path) -> None:
