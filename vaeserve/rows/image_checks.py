@@ -42,7 +42,7 @@ def check_image(
         InvalidInput: it is not a PNG, JPEG or WebP, or has another size, more bits or several frames.
     """
     if spec.sizes is None:
-        _check_bytes(content, field, PictureSize(*spec.shape[:2]), spec)
+        _check_bytes(content, field, spec.shape[:2], spec)
     try:
         file = read_image_file(content)
     except ValueError as exc:
@@ -80,17 +80,21 @@ def _fit(file: ImageFile, field: str, sizes: PictureSizes, fit: SizeFit) -> Pict
 
 
 def _check_size(file: ImageFile, field: str, spec: DataSpec) -> PictureSize:
-    size, expected = _size_of(file), PictureSize(*spec.shape[:2])
-    if size != expected:
+    size = _size_of(file)
+    if size != spec.shape[:2]:
+        expected = PictureSize(*spec.shape[:2])
         turned = " once it is turned upright as its EXIF says" if file.is_sideways else ""
         raise InvalidInput(field, f"is {size} pixels{turned}, must be {expected} (width x height)")
     return size
 
 
-def _check_bytes(content: bytes, field: str, size: PictureSize, spec: DataSpec) -> None:
-    maximum = 2 * size.pixels * spec.channels + _METADATA_BYTES
+def _check_bytes(content: bytes, field: str, size: tuple[int, ...], spec: DataSpec) -> None:
+    """Refuses a file that is longer than pixels of a size (height, width) explain."""
+    height, width = size
+    maximum = 2 * height * width * spec.channels + _METADATA_BYTES
     if len(content) > maximum:
-        raise InvalidInput(field, f"takes {len(content)} bytes; one of {size} pixels takes at most {maximum}")
+        pixels = PictureSize(height, width)
+        raise InvalidInput(field, f"takes {len(content)} bytes; one of {pixels} pixels takes at most {maximum}")
 
 
 def _size_of(file: ImageFile) -> PictureSize:

@@ -49,10 +49,9 @@ def place_in(fitted: PictureSize, size: PictureSize) -> PicturePlace:
 
 def fit_pixels(pixels: npt.NDArray[np.uint8], fitted: PictureSize) -> npt.NDArray[np.uint8]:
     """Returns the pixels [height, width, channels] of a picture that was brought to a size."""
-    size = PictureSize(*pixels.shape[:2])
-    if size == fitted:
+    if pixels.shape[:2] == fitted:
         return pixels
-    _, top, left = place_in(fitted, size)
+    _, top, left = place_in(fitted, PictureSize(*pixels.shape[:2]))
     cut = pixels[-top : fitted.height - top, -left : fitted.width - left]
     missing = [(0, to - side) for to, side in zip(fitted, cut.shape[:2], strict=True)]
     return np.pad(cut, (*missing, (0, 0)), "edge")
