@@ -142,5 +142,7 @@ def check_settings(settings: JobSettings, model: ModelFacts) -> None:
         raise InvalidInput(option, f"is {settings.output}: model {model.name} has no posterior, only a mean")
     if settings.flip and (settings.verb != "encode" or model.data.kind != "image"):
         raise InvalidInput("--flip", "is for encoding pictures")
+    if settings.verb == "sample" and not model.priors:
+        raise InvalidInput("the verb", f"is sample: model {model.name} has no prior, so nothing can be sampled from it")
     if settings.verb == "sample" and settings.prior not in model.priors:
         raise InvalidInput("--prior", f"is {settings.prior!r}, must be one of {', '.join(model.priors)}")

@@ -186,6 +186,8 @@ def test_pictures_are_scored_by_a_pair_without_a_prior_as_imported_ones_are(phot
     columns = table_of(tmp_path / "scores").column_names
     assert "squared_error" in columns
     assert not {"kl", "elbo", "log_likelihood"} & {*columns}
+    with pytest.raises(InvalidInput, match="the verb: is sample: model free has no prior, so nothing"):
+        run("sample", (), tmp_path / "drawn", package, count=2)
 
 
 def test_cached_latents_are_decoded_at_their_own_sizes(out: Path, free: Path, tmp_path: Path) -> None:
