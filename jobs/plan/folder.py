@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import secrets
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,8 +24,6 @@ from vaeserve.errors import InvalidInput
 from vaeserve.files import PARTIAL, read_bytes, write
 from vaeserve.printable import printable
 from vaeserve.records import first_problem
-
-_MOMENT_SECONDS = 1.0  # between opening a file and locking it, on a busy machine
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -164,8 +161,7 @@ class JobFolder:
             for path in self.out.glob(f".{partition.file}.*{PARTIAL}"):
                 with suppress(OSError), path.open("rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if not _is_just_opened(file):
-                        path.unlink()
+                    path.unlink()
 
     def _spans(self, name: str) -> Path:
         return self._job / "spans" / f"{name}.json"
@@ -174,16 +170,20 @@ class JobFolder:
         return self._job / "done" / f"{key}.json"
 
 
+class RemovedFile(Exception):
+    """Another run of the job removed a file after it was opened and before it was locked."""
+
+
 def hold(file: BinaryIO) -> None:
-    """Locks an open file while it is being written, so that another run of the job does not remove it."""
+    """Locks an open file while it is being written, so that another run of the job does not remove it.
+
+    Raises:
+        RemovedFile: it was removed before it could be locked; what is written to it is lost.
+    """
     with suppress(OSError):  # a disk without locks, on which nobody removes partial files either
         fcntl.flock(file, fcntl.LOCK_SH)
-
-
-def _is_just_opened(file: BinaryIO) -> bool:
-    """Whether a file may have been opened a moment ago by a run that is about to lock it."""
-    state = os.fstat(file.fileno())
-    return not state.st_size and time.time() - state.st_mtime < _MOMENT_SECONDS
+    if not os.fstat(file.fileno()).st_nlink:
+        raise RemovedFile(file.name)
 
 
 def _make(folder: Path) -> None:

@@ -4,13 +4,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from jobs.classes import labels_of
 from jobs.engine.answers import FLIP, LATENT, Answers, Computer, Work, rows_of
-from jobs.plan.folder import JobFolder, hold
+from jobs.plan.folder import JobFolder, RemovedFile, hold
 from jobs.plan.moments import merge, moments_of
 from jobs.plan.plan import Marker, Partition, Plan, RowError, RowMoments, Seconds
 from jobs.rows import Chunk, RowSource
@@ -91,7 +92,7 @@ def run_partition(job: Job, partition: Partition, progress: Progress) -> Marker:
         sink.finish()
         written.bytes, written.sha256 = hashing.bytes, hashing.sha256
 
-    write(job.folder.out / partition.file, fill)
+    _write_held(job.folder.out / partition.file, fill)
     if written.rows != partition.rows:
         raise AssertionError(f"partition {partition.key} has {partition.rows} rows, not {written.rows}. This is a bug.")
     marker = Marker(
@@ -108,6 +109,15 @@ def run_partition(job: Job, partition: Partition, progress: Progress) -> Marker:
     )
     job.folder.mark(marker)
     return marker
+
+
+def _write_held(path: Path, fill: Callable[[BinaryIO], None]) -> None:
+    """Writes a file that `fill` locks; again, if another run removed it before that, when no row was computed yet."""
+    while True:
+        try:
+            return write(path, fill)
+        except RemovedFile:
+            continue
 
 
 def chunk_rows(plan: Plan, size: PictureSize | None) -> int:

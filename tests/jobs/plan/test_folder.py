@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.plan.folder import JobFolder
+from jobs.plan.folder import JobFolder, RemovedFile, hold
 from jobs.plan.plan import Partition, Plan
 from tests.support.jobs import faults, run
 from tests.support.servers import ROOT
@@ -41,15 +41,14 @@ def test_a_file_that_another_run_is_writing_is_left_alone(tmp_path: Path) -> Non
     assert not partial.exists()
 
 
-def test_a_file_that_another_run_is_about_to_lock_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_was_removed_before_it_was_locked_is_not_written(tmp_path: Path) -> None:
     partial = tmp_path / ".part-00000-of-00001.npy.1234abcd.partial"
     partitions = [Partition(key="00000", file="part-00000-of-00001.npy", first_row=0, rows=1)]
-    partial.touch()
-    JobFolder(tmp_path).remove_partials(partitions)
-    assert partial.exists()
-    os.utime(partial, (0, 0))
-    JobFolder(tmp_path).remove_partials(partitions)
-    assert not partial.exists()
+    with partial.open("wb") as file:
+        JobFolder(tmp_path).remove_partials(partitions)
+        assert not partial.exists()
+        with pytest.raises(RemovedFile):
+            hold(file)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +14,9 @@ import safetensors.numpy
 import torch
 
 from jobs.job import Allowance, HowToRun
-from jobs.plan.folder import JobFolder
+from jobs.plan.folder import JobFolder, hold
 from jobs.run.driver import TooManyErrors
-from tests.support.jobs import faults, hashes, run, table_of, write_picture
+from tests.support.jobs import InProcess, faults, hashes, run, table_of, write_picture
 from tests.support.make_float_package import make
 from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
@@ -166,6 +167,25 @@ def test_answers_beyond_float16_are_errors_where_it_is_written(tmp_path: Path, n
     values = np.load(part) if name == "npy" else safetensors.numpy.load_file(part)["latents"]
     assert (values.dtype, np.isinf(values).any()) == (np.float16, False)
     assert len(values) == (150 if name == "npy" else 149)
+
+
+def test_a_file_that_another_run_removed_before_it_was_locked_is_written_again(
+    source: Path, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[Path] = []
+
+    def removed_once(file: BinaryIO) -> None:
+        if not removed:
+            removed.append(Path(file.name))
+            removed[0].unlink()
+        hold(file)
+
+    run("encode", source, tmp_path / "whole", tiny, ALL_MAY_FAIL)
+    monkeypatch.setattr("jobs.run.partition.hold", removed_once)
+    monkeypatch.setattr("jobs.job.Workers", InProcess)
+    run("encode", source, tmp_path / "out", tiny, ALL_MAY_FAIL)
+    assert len(removed) == 1
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
 
 
 def test_too_many_errors_end_the_job_and_are_named(source: Path, tmp_path: Path, tiny: Path) -> None:
