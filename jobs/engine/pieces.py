@@ -12,7 +12,7 @@ class Pieces:
 
     Args:
         work: all of it.
-        slice_rows: tells how many rows of a size a message holds.
+        slice_rows: returns how many rows of a size a message holds.
         counts_on: whether a stream numbers its rows, so that it can hold only work whose addresses follow each other.
     """
 

@@ -47,7 +47,7 @@ def open_source(
     listing = Listing(addresses)
     kind = listing.kind
     if kind == "tables" and spec.sizes is not None:
-        raise InvalidInput(listing.title, "is a table, which does not tell the sizes of its rows: give other files")
+        raise InvalidInput(listing.title, "is a table, which does not say what sizes its rows have: give other files")
     if kind == "tables":
         return _tables(listing, spec, columns, keep)
     if unknown := (*columns, *keep):

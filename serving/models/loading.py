@@ -168,7 +168,7 @@ class OpenedGraphs:
         """Returns the encoder and the decoder in float32 that a package in half precision has too.
 
         Raises:
-            PackageError: the package has none, or they cannot be loaded, or it is no longer there.
+            PackageError: the package has no such graphs or was removed, or they cannot be loaded.
             StartupError: the provider does not take them.
         """
         pair = self._package.manifest.float32

@@ -256,7 +256,7 @@ def test_arrays_keep_their_size(free: Path, tmp_path: Path) -> None:
     assert [(bucket.size, bucket.rows) for bucket in summary.buckets] == [(PictureSize(24, 40), 3)]
     with safe_open(next((tmp_path / "out").glob("part-*")), "np") as file:
         np.testing.assert_allclose(file.get_tensor("latents"), encode(rows)[0], atol=1e-4)
-        assert "original_size" not in file.keys()  # noqa: SIM118, it is no dictionary
+        assert "original_size" not in file.keys()  # noqa: SIM118, it is not a dictionary
     np.save(tmp_path / "rows.npy", rows[:, :23])
     with pytest.raises(InvalidInput, match=r"rows.npy: has shape \[3, 23, 40, 3\], must be \[rows, height, width, 3\]"):
         run("encode", tmp_path / "rows.npy", tmp_path / "other", free)

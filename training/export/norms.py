@@ -52,7 +52,7 @@ def _normalised(tape: Tape, node: ir.Node, picture: ir.Value, groups: ir.Value) 
 
 
 def _shaped(node: ir.Node) -> tuple[ir.Value, ir.Value] | None:
-    """Returns the picture of which a norm's input is the groups, and the shape of these; None: there is no picture."""
+    """Returns what a norm's input was reshaped from, and the shape of its groups; None: it was not reshaped."""
     values = node.inputs[0]
     reshape = None if values is None else values.producer()
     if reshape is None or reshape.op_type != "Reshape" or reshape.inputs[0] is None or reshape.inputs[1] is None:

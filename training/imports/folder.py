@@ -38,7 +38,7 @@ def find_folder(folder: Path) -> Path:
     A pipeline has a model_index.json, and perhaps a config.json that is about something else.
 
     Raises:
-        TrainingError: there is no config.json in either.
+        TrainingError: neither has a config.json.
     """
     below = folder / "vae"
     for place in (below, folder) if (folder / _INDEX_FILE).is_file() else (folder, below):
