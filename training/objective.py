@@ -24,6 +24,8 @@ class TermWeights(NamedTuple):
     """A tensor where the step is compiled, because each float would be a constant that is compiled anew."""
     free_bits: float = 0.0
     """Bits of KL in each latent dimension that cost nothing."""
+    progress: Tensor | float = 1.0
+    """The share of the run's steps that are done, in [0, 1]; 1 where rows are measured, not trained on."""
 
 
 LOSS = "loss_nats"

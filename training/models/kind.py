@@ -1,9 +1,9 @@
 """What a kind of model is: all that the training loop and the package ask about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal, NamedTuple
 
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.optim import AdamW
 
 from training.models.optimizers import Rates, one_optimizer
@@ -28,12 +28,21 @@ class Kind(NamedTuple):
     step: Objective | None = None
     """What a gradient step lowers; None if the kind has no steps."""
     takes_samples: bool = False
-    """Whether a step draws `--samples` latents a row; otherwise it draws one."""
+    """Whether a step draws `--samples` latents a row; otherwise it draws `draws`."""
+    draws: int = 1
+    """Number of standard normals that a step draws for each value of a row's latent."""
     networks: Callable[[Blueprint], Networks] = Networks
     """Builds what it is made of: the pair, or a subclass of `Networks` that has more beside it."""
     optimizers: Callable[[Any, Rates], dict[str, AdamW]] = one_optimizer
     """Makes an optimizer for each loss of a step, by the loss's name, from the kind's networks."""
+    lowers: Callable[[float], Collection[str]] | None = None
+    """Returns the names of the losses that are lowered once a share of the steps is done; None: all of them, always."""
+    begin: Callable[[Any, Tensor, Generator], None] | None = None
+    """Sets first weights from the training rows, once, before the first step; the generator draws what is random."""
     fit: Callable[[Networks, Tensor], None] | None = None
     """Sets the networks' weights from all training rows at once, for a kind without steps."""
-    prior: Callable[[Any], PriorModules] | None = None
-    """Returns the prior that the kind learned, from its trained networks; None: it learns none, p(z) is N(0, I)."""
+    prior: Callable[[Any, Tensor], PriorModules] | None = None
+    """Returns the prior that the kind learned, from its trained networks and the training rows.
+
+    None: it learns none, p(z) is N(0, I).
+    """

@@ -117,7 +117,7 @@ def export_pair(kind: Kind, networks: Networks, dataset: Dataset) -> ExportedPai
     modules = modules_of(networks)
     probes = probe_all(modules, dataset.spec, dataset.test)
     graphs, likelihood = export_graphs(modules, probes), networks.decoder.likelihood.describe()
-    priors = () if kind.prior is None else (export_prior(LEARNED, kind.prior(networks)),)
+    priors = () if kind.prior is None else (export_prior(LEARNED, kind.prior(networks, training_rows(dataset))),)
     return ExportedPair(graphs, probes, likelihood, priors)
 
 

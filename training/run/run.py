@@ -60,6 +60,9 @@ def first_state(config: Config, dataset: Dataset) -> State:
         TrainingError: the networks are too large, or the kind cannot be fitted.
     """
     state = start(config, dataset)
+    if state.kind.begin is not None:
+        state.kind.begin(state.networks, training_rows(dataset), state.generator)
+        state.average.load_state_dict(state.networks.state_dict())
     if state.kind.fit is not None:
         state.kind.fit(state.networks, training_rows(dataset))
         state.average.load_state_dict(state.networks.state_dict())

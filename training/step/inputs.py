@@ -32,7 +32,7 @@ class InputSampling(NamedTuple):
     @classmethod
     def of(cls, kind: Kind, config: Config, dataset: Dataset) -> Self:
         """Returns what a run's settings, kind and data ask for."""
-        draws = config.samples if kind.takes_samples else 1
+        draws = config.samples if kind.takes_samples else kind.draws
         return cls(draws, config.latent_size, config.input_noise, dataset.binarised)
 
 

@@ -75,7 +75,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
         for number, batch in enumerate(torch.split(order, config.batch_size), state.epoch * steps):
             schedule = schedule_at(config, state, number, steps * config.epochs)
             inputs = draw_inputs(sampling, likelihood, rows[batch], generator)
-            weights = term_weights(config, torch.tensor(schedule.kl_weight))
+            weights = term_weights(config, torch.tensor(schedule.kl_weight), torch.tensor(schedule.progress))
             with narrowing:
                 step = objective(networks, *inputs, weights)
             if take_step(config, state, step, schedule, guard):
@@ -91,8 +91,21 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
         yield summary(state, *figures, schedule=schedule, skipped=guard.skipped, validated=validated)
 
 
+def lowered_at(state: State, progress: float) -> list[str]:
+    """Returns the names of the losses that a step lowers, in the order of their optimizers.
+
+    Args:
+        state: the run.
+        progress: the share of its steps that are done.
+    """
+    lowers = state.kind.lowers
+    return [name for name in state.optimizers if lowers is None or name in lowers(progress)]
+
+
 def take_step(config: Config, state: State, step: Step, schedule: StepSchedule, guard: Guard) -> bool:
-    """Takes one step of every optimizer, each down its own loss over its own weights; then moves the average.
+    """Takes one step of each optimizer, down its own loss over its own weights; then moves the average.
+
+    Optimizers rest whose losses the kind does not lower at this step.
 
     Returns:
         Whether it was taken: without finite losses and gradients it changes nothing.
@@ -100,14 +113,16 @@ def take_step(config: Config, state: State, step: Step, schedule: StepSchedule, 
     Raises:
         Diverged: several steps in a row were not taken.
     """
-    losses = {name: step.lowered(name) for name in state.optimizers}
+    names = lowered_at(state, schedule.progress)
+    losses = {name: step.lowered(name) for name in names}
     norms = backpropagate(losses, state, config.gradient_norm)
     # In one transfer, because each would wait for the GPU.
     figures: list[float] = torch.stack((sum_of(losses.values()), sum_of(norms), step.kl.mean())).tolist()
     loss_nats, gradient_norm, kl_nats = figures
     if not guard.admits(loss_nats, gradient_norm):
         return False
-    for optimizer in state.optimizers.values():
+    for name in names:
+        optimizer = state.optimizers[name]
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate * group["rate_factor"]
         optimizer.step()

@@ -19,6 +19,8 @@ class StepSchedule(NamedTuple):
     learning_rate: float
     kl_weight: float
     average_decay: float
+    progress: float
+    """The share of the run's steps that are done."""
 
 
 def schedule_at(config: Config, state: State, step: int, steps: int) -> StepSchedule:
@@ -31,12 +33,13 @@ def schedule_at(config: Config, state: State, step: int, steps: int) -> StepSche
         kl_weight=state.kl_weight * (min(1.0, step / kl_steps) if kl_steps else 1.0),
         # Early on the average follows closely, so that it forgets the first weights.
         average_decay=min(config.average_decay, (1 + step) / (10 + step)),
+        progress=step / steps,
     )
 
 
-def term_weights(config: Config, kl_weight: Tensor | float) -> TermWeights:
-    """Returns the weights of a step's terms. Only the KL's changes from step to step."""
-    return TermWeights(kl_weight, config.free_bits)
+def term_weights(config: Config, kl_weight: Tensor | float, progress: Tensor | float = 1.0) -> TermWeights:
+    """Returns the weights of a step's terms, and the share of the steps that are done."""
+    return TermWeights(kl_weight, config.free_bits, progress)
 
 
 def steered(kl_weight: float, kl_nats: float, target_nats: float) -> float:

@@ -45,7 +45,7 @@ def negative_elbo(networks: WithPrior, seen: Tensor, data: Tensor, noise: Tensor
     return Step(reconstruction + weights.kl * kl, reconstruction, kl, posterior.mean)
 
 
-def learned(networks: WithPrior) -> PriorModules:
+def learned(networks: WithPrior, _rows: Tensor) -> PriorModules:
     """Returns the prior of trained networks."""
     with torch.no_grad():
         mean, log_variance = (part.double() for part in networks.components())
