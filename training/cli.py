@@ -34,14 +34,17 @@ def train(arguments: list[str]) -> int:
     """
     parser = _train_parser()
     options = parser.parse_args(arguments)
-    overrides, config = settings_of(parser, options)
+    settings = settings_of(parser, options)
     creation_time()  # a wrong one is refused before any work
     prepare_onnxruntime("training,serving")  # before training, because the export at its end needs it
     from training.run import run
 
     with sigterm_interrupts():
         try:
-            begun = run.resume(config, options.out, overrides) if options.resume else run.begin(config, options.out)
+            if options.resume:
+                begun = run.resume(settings.config, options.out, settings.required, settings.given)
+            else:
+                begun = run.begin(settings.config, options.out, settings.given)
             outcome = run.train_to_package(options.out, *begun)
         except KeyboardInterrupt:
             return _interrupted(options)

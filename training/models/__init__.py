@@ -30,8 +30,17 @@ class Entry(NamedTuple):
 
 
 STEPS = (
-    *("epochs", "batch_size", "learning_rate", "learning_rate_warmup", "weight_decay", "gradient_norm"),
-    *("average_decay", "input_noise", "precision", "compile", "checkpoint_epochs", "tensorboard"),
+    *("epochs", "steps", "keep", "patience", "batch_size", "learning_rate", "learning_rate_warmup"),
+    *(
+        "weight_decay",
+        "gradient_norm",
+        "average_decay",
+        "input_noise",
+        "precision",
+        "compile",
+        "checkpoint_epochs",
+        "tensorboard",
+    ),
 )
 POSTERIOR = ("samples", "beta", "target_rate", "kl_warmup", "evaluation_rows", "evaluation_samples")
 _LINEAR: dict[str, object] = {"network": "linear", "likelihood": "gaussian"}

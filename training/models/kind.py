@@ -31,6 +31,8 @@ class Kind(NamedTuple):
     """Whether a step draws `--samples` latents a row; otherwise it draws `draws`."""
     draws: int = 1
     """Number of standard normals that a step draws for each value of a row's latent."""
+    validates: bool = True
+    """Whether the loss on validation rows says which epoch is the best; otherwise the last is exported."""
     networks: Callable[[Blueprint], Networks] = Networks
     """Builds what it is made of: the pair, or a subclass of `Networks` that has more beside it."""
     optimizers: Callable[[Any, Rates], dict[str, AdamW]] = one_optimizer

@@ -16,12 +16,14 @@ from training.models.kind import Kind
 from training.networks.pair import Networks
 from training.settings.config import Config
 from training.step.guard import ROLLBACKS
-from training.step.state import State, build, start
+from training.step.length import Continuation, is_over
+from training.step.state import Best, State, build, start
 from vaeserve.errors import TrainingError
 from vaeserve.files import write_whole
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 FORMAT = "vaeserve-checkpoint-4"
+AVERAGE, BEST = "average.", "best."
 OTHER_TENSORS = "the checkpoint's tensors are not those of its configuration"
 
 
@@ -40,13 +42,32 @@ class Checkpoint(BaseModel):
     """As in `State`."""
     rollbacks: Annotated[int, Field(ge=0, le=ROLLBACKS)]
     """As in `State`."""
+    best_epoch: Annotated[int, Field(ge=1)] | None = None
+    """The best epoch by validation; None if none was validated."""
+    best_validation_nats: float | None = None
+    """Its loss on validation rows."""
+    continuations: tuple[Continuation, ...] = ()
+    """As in `State`."""
     tensors: Annotated[dict[str, Tensor], Field(exclude=True)] = {}
-    """By name: `networks.*`, `average.*`, `optimizer.<parameter>.*`, `generator`. The rest is JSON in the file."""
+    """By name: `networks.*`, `average.*`, `best.*`, `optimizer.<parameter>.*`, `generator`.
+
+    The rest is JSON in the file.
+    """
 
     @property
     def name(self) -> str:
         """Name of the run's package."""
         return self.config.name or self.data_name
+
+    @property
+    def exported_epoch(self) -> int:
+        """The epoch whose average is exported: the best if its weights were kept, otherwise the last."""
+        keeps_best = self.best_epoch is not None and any(name.startswith(BEST) for name in self.tensors)
+        return self.best_epoch if self.best_epoch is not None and keeps_best else self.epoch
+
+    def is_over(self, rows: int) -> bool:
+        """Whether the run is done, which has so many training rows."""
+        return is_over(self.config, rows, self.epoch, self.best_epoch, self.continuations)
 
 
 def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
@@ -55,7 +76,7 @@ def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
     for name, value in state.networks.state_dict().items():
         tensors[f"networks.{name}"] = value
     for name, value in state.average.state_dict().items():
-        tensors[f"average.{name}"] = value
+        tensors[f"{AVERAGE}{name}"] = value
     for name, (parameter, moments) in state.moments().items():
         for key, value in moments[parameter].items():
             tensors[f"optimizer.{name}.{key}"] = value
@@ -63,6 +84,9 @@ def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
+    best = state.best
+    if best is not None:  # its tensors never change
+        copies |= {f"{BEST}{name}": value for name, value in best.weights.items()}
     return Checkpoint(
         config=config,
         data_name=dataset.name,
@@ -70,6 +94,9 @@ def take(config: Config, dataset: Dataset, state: State) -> Checkpoint:
         epoch=state.epoch,
         kl_weight=state.kl_weight,
         rollbacks=state.rollbacks,
+        best_epoch=None if best is None else best.epoch,
+        best_validation_nats=None if best is None else best.validation_nats,
+        continuations=state.continuations,
         tensors=copies,
     )
 
@@ -87,7 +114,7 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
     if drawn is None or _form(drawn) != _form(state.generator.get_state()):
         raise TrainingError(f"the checkpoint was not taken on {device}, and its random numbers cannot go on there")
     _load(state.networks, checkpoint, "networks.")
-    _load(state.average, checkpoint, "average.")
+    _load(state.average, checkpoint, AVERAGE)
     for name, (parameter, moments) in state.moments().items():
         if saved := _within(checkpoint.tensors, f"optimizer.{name}."):
             moments[parameter] = _moments_of(parameter, saved)
@@ -96,18 +123,21 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
     except RuntimeError as exc:
         raise TrainingError(OTHER_TENSORS) from exc
     state.epoch, state.kl_weight, state.rollbacks = checkpoint.epoch, checkpoint.kl_weight, checkpoint.rollbacks
+    state.best, state.continuations = _best_of(checkpoint), checkpoint.continuations
     return state
 
 
 def average_of(kind: Kind, checkpoint: Checkpoint, dataset: Dataset) -> Networks:
-    """Returns the running average of the weights alone, on the CPU, wherever the run computed.
+    """Returns the running average of the weights alone, on the CPU, wherever the run computed: that of the best epoch.
+
+    It is that of the last epoch if the run did not keep the best.
 
     Raises:
         TrainingError: as `restore` does, but for the device.
     """
     refuse_other_data(checkpoint, dataset)
     networks = build(kind, checkpoint.config, dataset).requires_grad_(False)
-    _load(networks, checkpoint, "average.")
+    _load(networks, checkpoint, AVERAGE if checkpoint.exported_epoch == checkpoint.epoch else BEST)
     return networks
 
 
@@ -155,6 +185,12 @@ def refuse_other_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
     """Raises TrainingError if a checkpoint was trained on other data, or on another split of it."""
     if checkpoint.data_sha256 != dataset.sha256:
         raise TrainingError(f"the checkpoint was trained on other data than this {dataset.name}, or on another split")
+
+
+def _best_of(checkpoint: Checkpoint) -> Best | None:
+    if checkpoint.best_epoch is None or checkpoint.best_validation_nats is None:
+        return None
+    return Best(checkpoint.best_epoch, checkpoint.best_validation_nats, _within(checkpoint.tensors, BEST))
 
 
 def _load(networks: Networks, checkpoint: Checkpoint, prefix: str) -> None:

@@ -1,12 +1,13 @@
 """A run from data to model package. Its directory holds the checkpoint, the journal and the package."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.data import Dataset, load_dataset, training_rows
 from training.evaluate.evaluation import EVALUATION_FILE
+from training.models import kind_named
 from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.run.journal import JOURNAL_FILE, Journal
@@ -18,8 +19,10 @@ from training.settings.config import Config
 from training.settings.directory import PACKAGE_DIRECTORY, holds_nothing
 from training.settings.resolve import refuse_changes
 from training.settings.versions import number_of
+from training.step.best import refuse_without_validation
 from training.step.device import prepare_torch
 from training.step.guard import ROLLBACKS, Diverged
+from training.step.length import in_epochs
 from training.step.loop import Epoch, epochs
 from training.step.memory import lack_of_memory_in_one_line
 from training.step.state import State, start
@@ -31,17 +34,25 @@ if TYPE_CHECKING:
 
 
 @lack_of_memory_in_one_line()
-def begin(config: Config, directory: Path) -> tuple[Checkpoint, Dataset]:
+def begin(config: Config, directory: Path, given: Collection[str] = ()) -> tuple[Checkpoint, Dataset]:
     """Returns the first checkpoint of a new run, which is already on disk, and its data.
 
     For a kind without steps it is the last one.
 
+    Args:
+        config: the run's; a number of steps becomes one of epochs.
+        directory: the run's.
+        given: names of the settings that a file or a flag sets, not those of presets and defaults.
+
     Raises:
-        TrainingError: the directory holds a run, or cannot be written to; or the networks are too large.
+        TrainingError: the directory holds a run, or cannot be written to; a setting has no effect with this data; or
+            the networks are too large.
     """
     _refuse_run(directory)
     prepare_torch(config.threads)
     dataset = load_dataset(config.source)
+    refuse_without_validation(config, kind_named(config.model), dataset, given)
+    config = in_epochs(config, len(dataset.train))
     first = checkpoint.take(config, dataset, first_state(config, dataset))
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -71,19 +82,22 @@ def first_state(config: Config, dataset: Dataset) -> State:
 
 
 @lack_of_memory_in_one_line()
-def resume(config: Config, directory: Path, overrides: dict[str, object]) -> tuple[Checkpoint, Dataset]:
+def resume(
+    config: Config, directory: Path, overrides: dict[str, object], given: Collection[str] = ()
+) -> tuple[Checkpoint, Dataset]:
     """Returns a run's last checkpoint and its data; begins a new run where the directory is missing or empty.
 
     Args:
         config: of a new run.
         directory: the run's.
         overrides: settings of the file and the flags; they must be those that the run was started with.
+        given: names of the settings that a file or a flag sets, for a new run.
 
     Raises:
         TrainingError: there are files but no whole checkpoint, or a setting or the data differs; the message names it.
     """
     if holds_nothing(directory):
-        return begin(config, directory)
+        return begin(config, directory, given)
     if not (directory / CHECKPOINT_FILE).exists():
         raise TrainingError(
             f"{directory} holds files but no {CHECKPOINT_FILE}: no run to go on with; choose another --out"
@@ -137,7 +151,7 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
         TrainingError: it diverged repeatedly, or a file cannot be written.
     """
     config, saved = last.config, last
-    if last.epoch >= config.epochs:  # no need to restore: a GPU's state is restored only on a GPU
+    if last.is_over(len(dataset.train)):  # no need to restore: a GPU's state is restored only on a GPU
         return last
     try:
         with (
@@ -161,7 +175,7 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
 
 
 def whole_epochs(last: Checkpoint, dataset: Dataset) -> Iterator[tuple[Epoch, State, Checkpoint]]:
-    """Trains from a checkpoint to the last epoch; after each it yields figures, the state and a checkpoint of it.
+    """Trains from a checkpoint until the run is over; after each epoch it yields figures, state and a checkpoint.
 
     A run whose gradients are no longer finite goes back to the last whole epoch, and on at half the learning rate.
 
@@ -169,11 +183,13 @@ def whole_epochs(last: Checkpoint, dataset: Dataset) -> Iterator[tuple[Epoch, St
         TrainingError: it diverged repeatedly.
     """
     config, state = last.config, checkpoint.restore(last, dataset)
-    while last.epoch < config.epochs:
+    while not last.is_over(len(dataset.train)):
         try:
             for figures in epochs(config, dataset, state):
                 last = checkpoint.take(config, dataset, state)
                 yield figures, state, last
+                if last.is_over(len(dataset.train)):
+                    return
         except Diverged as exc:
             state = roll_back(last, dataset, state.rollbacks, exc)
 

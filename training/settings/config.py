@@ -15,7 +15,8 @@ from vaeserve.package.contents import Name
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 HiddenSize = Annotated[int, Field(ge=1, le=65_536)]
-Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
+MOST_EPOCHS = 1_000_000
+Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 ModelName = Annotated[str, AfterValidator(lambda name: _one_of(name, MODELS))]
 NetworkName = Annotated[str, AfterValidator(lambda name: _one_of(name, NETWORKS))]
 Family = Annotated[str, AfterValidator(lambda name: _one_of(name, FAMILIES))]
@@ -68,6 +69,12 @@ class Config(Source):
 
     epochs: Epochs = 350
     """Passes over the training rows."""
+    steps: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """Gradient steps of the whole run, in place of epochs; the run ends with the epoch that reaches them."""
+    keep: Literal["auto", "best", "last"] = "auto"
+    """Which epoch is exported: the best on validation rows, the last, or auto, the best where there are such rows."""
+    patience: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    """Steps without a better figure on validation rows, after which a run ends early; 0: never."""
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 128
     """Rows a step."""
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
@@ -101,7 +108,7 @@ class Config(Source):
     def changed(self) -> dict[str, PlainValue | tuple[int, ...]]:
         """Returns the settings that are not the defaults and have an effect, as values of a settings file."""
         default, settings = Config(), self.to_settings()
-        effective = settings.keys() - self.unused(settings).keys()
+        effective = settings.keys() - self.unused(settings).keys() - ({"epochs"} if self.steps is not None else set())
         changed = {key: value for key, value in self if key in effective and value != getattr(default, key)}
         return {key: value if isinstance(value, tuple) else settings[key] for key, value in changed.items()}
 

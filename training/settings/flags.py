@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic.fields import FieldInfo
 
@@ -134,8 +135,19 @@ def _of_presets() -> frozenset[str]:
     return frozenset(key for name in preset_names() for key in read_settings_file(PRESETS / f"{name}.toml"))
 
 
-def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[dict[str, object], Config]:
-    """Returns the settings that a resumed run must have been started with, and the configuration of a new run.
+class RunSettings(NamedTuple):
+    """What a command line says of a run."""
+
+    config: Config
+    """Of a new run."""
+    required: dict[str, object]
+    """The settings that a resumed run must have been started with: the user's, and those of a preset that was named."""
+    given: Collection[str]
+    """Names of the settings that a file or a flag sets."""
+
+
+def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> RunSettings:
+    """Returns a run's settings.
 
     Exits with 2 where a setting is wrong or has no effect; one line names its flag, or its file and key.
     """
@@ -148,7 +160,7 @@ def settings_of(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
             refuse_unused(config, overrides)
     except TrainingError as exc:
         parser.exit(2, f"vae: {exc}\n")
-    return overrides if options.preset is None else completed, config
+    return RunSettings(config, overrides if options.preset is None else completed, overrides.keys())
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, object]:

@@ -78,6 +78,10 @@ def complete(overrides: dict[str, object], preset: str | None) -> dict[str, obje
     for key, value in fixed.items():
         if overrides.get(key, value) != value:
             raise TrainingError(f"{flag_of(key)}: the model {model} is defined with {value}, not {overrides[key]}")
+    if {"epochs", "steps"} <= overrides.keys():
+        raise TrainingError("--steps: takes the place of --epochs: give one of them")
+    if {"epochs", "steps"} & overrides.keys():
+        base = {key: value for key, value in base.items() if key not in {"epochs", "steps"}}
     return {**base, **fixed, **overrides}
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
-from math import ceil
 from typing import NamedTuple
 
 import torch
@@ -12,10 +11,12 @@ from training.data import Dataset
 from training.objective import Step, TermWeights
 from training.settings.config import Config
 from training.step.activity import active_units
+from training.step.best import update_best
 from training.step.compiling import compiled
 from training.step.device import device_of, products
 from training.step.guard import Guard
 from training.step.inputs import InputSampling, draw_inputs, draw_noise
+from training.step.length import steps_of_epoch
 from training.step.schedule import StepSchedule, schedule_at, steered, term_weights
 from training.step.state import State
 
@@ -27,6 +28,8 @@ class Epoch(NamedTuple):
 
     epoch: int
     """Epochs done, this one included."""
+    steps: int
+    """Steps done, those of this epoch included."""
     loss_nats: float
     """The loss: the negative ELBO, or another bound, or a part of one."""
     negative_elbo_nats: float | None
@@ -68,7 +71,7 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
     objective = compiled(kind, config, dataset, rows) if config.compile else kind.step
     sampling, likelihood = InputSampling.of(kind, config, dataset), networks.decoder.likelihood
     narrowing = products(config.precision, device)
-    steps = ceil(len(rows) / config.batch_size)
+    steps = steps_of_epoch(config, len(rows))
     while state.epoch < config.epochs:
         guard, terms, means = Guard(steps), [], []
         order = torch.randperm(len(rows), generator=generator, device=device)
@@ -87,8 +90,9 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
             guard.check_end(float(sum_of(end.lowered(name) for name in state.optimizers)))
         state.epoch += 1
         validated = validate(sampling, term_weights(config, state.kl_weight), held_out, state)
+        update_best(config, state, validated)
         figures = torch.cat(terms, 1), torch.cat(means), step.figures
-        yield summary(state, *figures, schedule=schedule, skipped=guard.skipped, validated=validated)
+        yield summary(state, *figures, steps=number + 1, schedule=schedule, skipped=guard.skipped, validated=validated)
 
 
 def lowered_at(state: State, progress: float) -> list[str]:
@@ -187,6 +191,7 @@ def summary(
     means: Tensor,
     names: Iterable[str] = (),
     *,
+    steps: int,
     schedule: StepSchedule,
     skipped: int,
     validated: float | None,
@@ -198,6 +203,7 @@ def summary(
         terms: every row's loss, reconstruction, KL and own figures [terms, rows].
         means: every row's latent [rows, latent].
         names: of the own figures.
+        steps: done so far.
         schedule: at its last step.
         skipped: steps that were not taken.
         validated: the loss on validation rows.
@@ -207,6 +213,7 @@ def summary(
     has_posterior = state.kind.posterior == "gaussian"
     return Epoch(
         epoch=state.epoch,
+        steps=steps,
         loss_nats=loss,
         negative_elbo_nats=reconstruction + kl if has_posterior else None,
         reconstruction_nats=reconstruction,

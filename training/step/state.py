@@ -1,8 +1,10 @@
 """The state of a run: all that changes while training, between two epochs."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -18,7 +20,18 @@ from training.networks.pair import Blueprint, Networks
 from training.scaling import scaling_of
 from training.settings.config import Config
 from training.step.device import device_of
+from training.step.length import Continuation
 from training.step.memory import check_networks
+
+
+class Best(NamedTuple):
+    """The epoch with the lowest loss on validation rows so far."""
+
+    epoch: int
+    """Epochs done when it was measured."""
+    validation_nats: float
+    weights: Mapping[str, Tensor]
+    """The average's state then, on the CPU; never changed. Empty if the run keeps the last epoch."""
 
 
 @dataclass
@@ -39,6 +52,10 @@ class State:
     """After the warm-up: beta, or what it was steered to so far."""
     rollbacks: int = 0
     """How often the run went back to the last whole epoch, each time at half the learning rate."""
+    best: Best | None = None
+    """The best epoch so far; None where none is validated."""
+    continuations: tuple[Continuation, ...] = ()
+    """Each time that the run was given another number of epochs; the schedules follow the last."""
 
     @cached_property
     def weights(self) -> list[Tensor]:

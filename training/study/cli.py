@@ -100,14 +100,14 @@ def sweep(arguments: list[str]) -> int:
     """
     parser = _sweep_parser()
     options = parser.parse_args(arguments)
-    overrides, config = settings_of(parser, options)
+    settings = settings_of(parser, options)
     prepare_onnxruntime("training,serving")
     from training.run.progress import say
     from training.study.sweep import PICTURE_FILE, sweep_table, train_sweep, write_figures
 
     with sigterm_interrupts():
         try:
-            points = train_sweep(config, overrides, options.betas, options.out)
+            points = train_sweep(settings.config, settings.required, options.betas, options.out, given=settings.given)
         except KeyboardInterrupt:
             say("vae: interrupted; run the same command to continue")
             return 130

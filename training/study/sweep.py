@@ -1,7 +1,7 @@
 """Runs that differ only in the weight of the KL, and their curve of rate and distortion."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +50,8 @@ def train_sweep(
     betas: Iterable[float],
     directory: Path,
     train: Callable[[Path, Checkpoint, Dataset], RunResult] = run.train_to_package,
+    *,
+    given: Collection[str] = (),
 ) -> list[SweepRun]:
     """Trains one run for each beta, in separate directories. Finished runs are kept, unfinished runs are resumed.
 
@@ -59,6 +61,7 @@ def train_sweep(
         betas: weights of the KL.
         directory: parent of the runs' directories.
         train: trains one run.
+        given: names of the settings that a file or a flag sets.
 
     Raises:
         TrainingError: the model has no KL, a run exists with other settings or data, or training failed.
@@ -68,7 +71,7 @@ def train_sweep(
     points = list[SweepRun]()
     for beta in sorted(set(betas)):
         place, changes = directory / f"beta-{_named(beta)}", {**overrides, "beta": beta}
-        last, dataset = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, changes)
+        last, dataset = run.resume(parse_config({**config.model_dump(), "beta": beta}), place, changes, given)
         if (place / EVALUATION_FILE).exists():
             evaluation = Evaluation.read(place / EVALUATION_FILE)
         else:

@@ -21,7 +21,7 @@ class Full(io.StringIO):
 
 
 def figures(epoch: int) -> Epoch:
-    return Epoch(epoch, 99.0, 100.25, 84.0, 16.25, 7, None, 1.0, 1e-3, 0)
+    return Epoch(epoch, 6 * epoch, 99.0, 100.25, 84.0, 16.25, 7, None, 1.0, 1e-3, 0)
 
 
 def show(stream: io.StringIO, epochs: int, done: int = 0) -> str:
@@ -82,7 +82,7 @@ def test_a_stream_that_is_full_or_missing_ends_nothing(monkeypatch: pytest.Monke
 def test_only_what_there_is_is_shown() -> None:
     stream = io.StringIO()
     with EpochProgress(1, 0, 8, 1437, stream) as progress:
-        progress.show(Epoch(1, 84.0, None, 84.0, None, 8, 90.5, 1.0, 1e-3, 2))
+        progress.show(Epoch(1, 6, 84.0, None, 84.0, None, 8, 90.5, 1.0, 1e-3, 2))
     assert "ELBO" not in stream.getvalue()
     assert "KL" not in stream.getvalue()
     assert "validation 90.50" in stream.getvalue()

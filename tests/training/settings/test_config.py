@@ -23,6 +23,10 @@ def test_what_was_changed_could_be_a_file_of_settings() -> None:
     assert Config().changed() == {}
 
 
+def test_epochs_that_follow_from_steps_are_not_what_was_changed() -> None:
+    assert Config(steps=900, epochs=12).changed() == {"steps": 900}
+
+
 def test_what_is_registered_as_used_is_used(dataset: Dataset) -> None:
     fields = Config.model_fields.keys()
     for name, entry in MODELS.items():

@@ -33,18 +33,25 @@ def test_what_flags_say_is_what_a_file_says(parser: argparse.ArgumentParser) -> 
         *("digits", "--hidden-sizes", "64,32", "--mixture-components", "auto", "--gradient-norm", "5"),
         *("--no-tensorboard", "--precision", "float32", "--kl-warmup", "0.5", "--compile"),
     ])  # fmt: skip
-    given, config = settings_of(parser, asked)
+    config, required, given = settings_of(parser, asked)
     said = {"hidden_sizes": [64, 32], "mixture_components": "auto", "gradient_norm": 5.0, "tensorboard": False}
     said |= {"dataset": "digits", "precision": "float32", "kl_warmup": 0.5, "compile": True}
-    assert given == said
+    assert required == said
+    assert given == said.keys()
     assert config == parse_config(said)
 
 
 def test_a_switch_of_a_preset_or_a_file_can_be_turned_off(parser: argparse.ArgumentParser, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text("tensorboard = true\n")
     flags = ["mnist", "--no-binarised", "--config", str(tmp_path / "run.toml"), "--no-tensorboard"]
-    _, config = settings_of(parser, parser.parse_args(flags))
+    config = settings_of(parser, parser.parse_args(flags)).config
     assert (config.binarised, config.tensorboard) == (False, False)
+
+
+def test_the_settings_of_a_preset_that_was_named_are_required_but_not_given(parser: argparse.ArgumentParser) -> None:
+    settings = settings_of(parser, parser.parse_args(["digits", "--preset", "table", "--seed", "1"]))
+    assert settings.required["latent_size"] == 8
+    assert settings.given == {"dataset", "seed"}
 
 
 @pytest.mark.parametrize(
@@ -54,6 +61,7 @@ def test_a_switch_of_a_preset_or_a_file_can_be_turned_off(parser: argparse.Argum
         (["--mixture-components", "many"], "argument --mixture-components: must be a whole number or auto, not 'many'"),
         (["--blocks", "2"], "vae: --blocks: has no effect with the network mlp, only with conv"),
         (["--kl-warmup", "1"], "vae: --kl-warmup: input should be less than 1, not 1.0"),
+        (["--epochs", "3", "--steps", "9"], "vae: --steps: takes the place of --epochs: give one of them"),
         (["--precision", "half"], "argument --precision: invalid choice: 'half'"),
     ],
 )

@@ -167,6 +167,17 @@ def test_flags_override_a_preset_which_overrides_defaults() -> None:
     assert parse_config(complete({"dataset": "mnist"}, "serve")).network == "conv"
 
 
+def test_a_number_of_epochs_beats_steps_of_a_preset_and_the_other_way_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "long.toml").write_text("steps = 900\nseed = 1\n")
+    monkeypatch.setattr("training.settings.resolve.PRESETS", tmp_path)
+    assert complete({}, "long") == {"steps": 900, "seed": 1}
+    assert complete({"epochs": 3}, "long") == {"epochs": 3, "seed": 1}
+    (tmp_path / "long.toml").write_text("epochs = 7\nseed = 1\n")
+    assert complete({"steps": 90}, "long") == {"steps": 90, "seed": 1}
+
+
 def test_a_model_brings_what_it_is_defined_with() -> None:
     config = parse_config(complete({"dataset": "mnist", "model": "pca"}, None))
     assert (config.network, config.likelihood) == ("linear", "gaussian")
