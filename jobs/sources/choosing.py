@@ -8,8 +8,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import LatentSpec, RowSpec
 from vaeserve.sources.cells import numbers_of
-from vaeserve.sources.fitting import listed_columns
-from vaeserve.sources.names import column_of
+from vaeserve.sources.names import column_of, listed_columns
 from vaeserve.sources.surplus import have_names, surplus_columns
 from vaeserve.sources.table import to_float32
 

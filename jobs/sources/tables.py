@@ -11,8 +11,7 @@ from jobs.sources.cursor import Cells, Cursor, TableFile
 from jobs.sources.parquet_tables import ParquetTable
 from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array, RowSpec
-from vaeserve.sources.fitting import listed_columns
-from vaeserve.sources.names import column_of
+from vaeserve.sources.names import column_of, listed_columns
 from vaeserve.sources.table import ColumnName
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-SettingValue = str | int | float | bool | tuple[int, ...] | None
+SettingValue = str | int | float | bool | tuple[int, ...] | tuple[str, ...] | None
 
 
 class About(NamedTuple):

@@ -33,6 +33,4 @@ def cell(text: str) -> str:
 
 def line_of_toml(key: str, value: SettingValue) -> str:
     """Returns a setting as a line of TOML."""
-    if isinstance(value, tuple):
-        return f"{key} = [{', '.join(map(str, value))}]"
     return f"{key} = {json.dumps(value, ensure_ascii=False)}"

@@ -5,6 +5,8 @@
     mnist      MNIST and Fashion-MNIST: original files, or a download
     digits     scikit-learn's digits
     constant   a table -> the table without the columns that do not vary
+    classes    training on some classes alone
+    repeated   held-out rows that are training rows too
     split      content -> which rows to train on, to validate on and to test on; no seed changes it
     binary     grey levels -> black and white, drawn
     naming     the name of a package after that of its data

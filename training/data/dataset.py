@@ -37,5 +37,7 @@ class Dataset(NamedTuple):
     """Whether `train` holds grey levels, which `draw_binary` draws from at every step; other rows were drawn once."""
     classes: tuple[str, ...] = ()
     """Names of the labels 0, 1, ...; empty if the labels are numbers in the data."""
+    trained_classes: tuple[int, ...] = ()
+    """Labels that `train` and `validation` are of; rows of others are anomalies among the test rows. Empty: all."""
     notes: tuple[str, ...] = ()
     """One line for each fact about the data that users should know; without whole paths, like `skipped`."""

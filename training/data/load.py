@@ -7,9 +7,11 @@ import numpy as np
 import torch
 
 from training.data.binary import TEST_SEED, VALIDATION_SEED, draw_once
+from training.data.classes import leave_out_others, numbers_of
 from training.data.constant import leave_out_constant
 from training.data.dataset import Dataset, SplitLabels
 from training.data.naming import fit_name
+from training.data.repeated import repeated
 from training.data.settings import check_settings
 from training.data.split import Split, reorder, split
 from training.settings.source import KNOWN, DataKind, Source, kind_of
@@ -38,12 +40,14 @@ def load_dataset(source: Source) -> Dataset:
 
 def _load(source: Source, kind: DataKind) -> Dataset:
     content, name = _read(source, kind), printable(Path(source.dataset))
-    parts = split(content, source.validation_rows, name)
+    trained = numbers_of(content, source.train_classes, name)
+    content = leave_out_others(content, trained, name)
+    parts = split(content, source.validation_rows, name, trained)
     if content.spec.kind == "table":
         content = leave_out_constant(content, parts.train, name, source.skip_bad)
     if source.dataset not in KNOWN:
         content = content._replace(title=f"{describe_rows(len(content.values), content.spec)} ({content.title})")
-    return _dataset(source, content, parts)
+    return _dataset(source, content, parts)._replace(trained_classes=trained)
 
 
 def _name(dataset: str) -> str:
@@ -69,27 +73,31 @@ def _read(source: Source, kind: DataKind) -> Content:
             from vaeserve.sources.folder import read_folder
             from vaeserve.sources.picture import Wanted
 
-            return read_folder(path, Wanted(source.image_size, source.image_fit, source.channels), source.skip_bad)
+            wanted = Wanted(source.image_size, source.image_fit, source.channels)
+            return read_folder(path, wanted, source.skip_bad, group_folders=source.group_folders)
         case "arrays":
             from vaeserve.sources.arrays import read_npy, read_npz
 
             return (read_npy if path.suffix.lower() == ".npy" else read_npz)(path, source.skip_bad)
         case "columns":
+            from vaeserve.sources.column_roles import ColumnRoles
             from vaeserve.sources.columns import read_csv, read_parquet
 
-            return (read_csv if path.suffix.lower() == ".csv" else read_parquet)(path, source.skip_bad)
+            roles = ColumnRoles(source.target, source.group_column, source.drop)
+            return (read_csv if path.suffix.lower() == ".csv" else read_parquet)(path, source.skip_bad, roles)
 
 
 def _dataset(source: Source, content: Content, parts: Split) -> Dataset:
     if source.binarised and content.spec.dtype != "uint8":
         raise TrainingError(f"--binarised: is for images, not for {printable(source.dataset)}")
+    name = printable(Path(source.dataset))
     folder = f"{printable(Path(source.dataset).parent)}/"
     values = np.ascontiguousarray(content.values)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     sha256 = _digest(values, parts)
     reorder(values, parts.order)
     train, validation, test = np.split(values, ends)
-    notes = [*content.notes, *_look(source, content, train)]
+    notes = [*content.notes, *_look(source, content, train), *repeated(name, train, validation, test)]
     if source.binarised:
         maximum = content.spec.maximum
         validation, test = draw_once(validation, maximum, VALIDATION_SEED), draw_once(test, maximum, TEST_SEED)

@@ -8,6 +8,10 @@ from vaeserve.sources.picture import MOST_PIXELS
 
 _ONLY_FOR: dict[str, tuple[DataKind, ...]] = {
     "data_dir": ("mnist",),
+    "target": ("columns",),
+    "drop": ("columns",),
+    "group_column": ("columns",),
+    "group_folders": ("pictures",),
     "image_size": ("pictures",),
     "image_fit": ("pictures",),
     "channels": ("pictures",),

@@ -105,7 +105,7 @@ class Config(Source):
         """The settings about data."""
         return Source(**{name: getattr(self, name) for name in Source.model_fields})
 
-    def changed(self) -> dict[str, PlainValue | tuple[int, ...]]:
+    def changed(self) -> dict[str, PlainValue | tuple[int, ...] | tuple[str, ...]]:
         """Returns the settings that are not the defaults and have an effect, as values of a settings file."""
         default, settings = Config(), self.to_settings()
         effective = settings.keys() - self.unused(settings).keys() - ({"epochs"} if self.steps is not None else set())
@@ -117,6 +117,8 @@ class Config(Source):
         settings = self.model_dump(exclude={"data_dir"})
         settings["dataset"] = Path(self.dataset).name  # a path says where somebody's files lie
         settings["hidden_sizes"] = "-".join(map(str, self.hidden_sizes))
+        for key in ("drop", "train_classes"):
+            settings[key] = ",".join(settings[key]) or None
         settings["image_size"] = None if self.image_size is None else "x".join(map(str, self.image_size))
         return settings
 

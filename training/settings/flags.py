@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from pydantic.fields import FieldInfo
 
@@ -29,6 +29,11 @@ def _sizes(text: str) -> list[int]:
         return [int(size) for size in text.replace("x", ",").split(",")]
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"must be whole numbers with commas between them, not {text!r}") from exc
+
+
+def _names(text: str) -> list[str]:
+    """Returns the names of "age,height"."""
+    return [name.strip() for name in text.split(",")]
 
 
 def _number_or(word: str, text: str) -> int | str:
@@ -91,7 +96,7 @@ def add_flags(parser: argparse._ActionsContainer, keys: Iterable[str], default: 
         value = default or _default_of(key)
         text = f"{_help_of(key)}{f' (default: {value})' if value else ''}"
         field = Config.model_fields[key]
-        add_setting_flag(parser, key, field, text, read=_reader(key, field), metavar=_metavar(field))
+        add_setting_flag(parser, key, field, text, read=_reader(key, field), metavar=_metavar(key, field))
 
 
 def _reader(key: str, field: FieldInfo) -> Callable[[str], object]:
@@ -101,7 +106,7 @@ def _reader(key: str, field: FieldInfo) -> Callable[[str], object]:
     if key == "version":
         return read_version
     if tuple in kinds:
-        return _sizes
+        return _names if _holds_names(field) else _sizes
     if int in kinds:
         return partial(_number_or, words[0]) if words else int
     if float in kinds:
@@ -109,8 +114,18 @@ def _reader(key: str, field: FieldInfo) -> Callable[[str], object]:
     return path_text if key.endswith("_dir") else str
 
 
-def _metavar(field: FieldInfo) -> str:
-    return "N,N" if tuple in plain_types(field.annotation) else ""
+def _metavar(key: str, field: FieldInfo) -> str:
+    """Returns what stands for the value in the help; empty: the last word of the setting's name."""
+    if key == "target":
+        return "COLUMN"
+    if tuple not in plain_types(field.annotation):
+        return ""
+    return "NAME,NAME" if _holds_names(field) else "N,N"
+
+
+def _holds_names(field: FieldInfo) -> bool:
+    """Whether a setting is a list of names, and not of numbers."""
+    return bool(get_args(field.annotation)) and str in plain_types(get_args(field.annotation)[0])
 
 
 def _help_of(key: str) -> str:
@@ -126,7 +141,7 @@ def _default_of(key: str) -> str:
     if key in _of_presets():
         return "the preset's"
     default = Config.model_fields[key].default
-    return "" if default is None or isinstance(default, bool) else str(default)
+    return "" if default is None or default == () or isinstance(default, bool) else str(default)
 
 
 @cache

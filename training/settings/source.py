@@ -17,6 +17,7 @@ DataKind = Literal["digits", "mnist", "pictures", "arrays", "columns"]
 """Which reader takes the data."""
 KNOWN: dict[str, DataKind] = {"digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist"}
 ImageSide = Annotated[int, Field(ge=1, le=65_536)]
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=1000, strict=False)]
 _SUFFIXES: dict[str, DataKind] = {".npy": "arrays", ".npz": "arrays", ".csv": "columns", ".parquet": "columns"}
 
 
@@ -29,6 +30,16 @@ class Source(Record):
     """digits, mnist, fashion-mnist, or the path of a folder of images or of a .npy, .npz, .csv or .parquet file."""
     data_dir: Annotated[str, Field(min_length=1)] | None = None
     """Folder of the original files of mnist or fashion-mnist; without it they are downloaded."""
+    target: Annotated[str, Field(min_length=1)] | None = None
+    """Column of a .csv or .parquet file that holds each row's class, not data."""
+    drop: Names = ()
+    """Columns of a .csv or .parquet file that are left out, by name."""
+    train_classes: Names = ()
+    """Classes to train on; all rows of the others are held out as anomalies, and the report says how well they show."""
+    group_column: Annotated[str, Field(min_length=1)] | None = None
+    """Column of a .csv or .parquet file that names each row's group; all of a group is in one part of the split."""
+    group_folders: bool = False
+    """Keep the pictures that lie in the same folder in one part of the split; folders above it name classes."""
     validation_rows: Annotated[int, Field(ge=0)] = 0
     """Rows taken from the training rows to choose settings on; no seed changes this split."""
     binarised: bool = False

@@ -12,6 +12,7 @@
     archive    which arrays of a .npz file are rows, and which are the classes of those
     classes    labels, or names of folders -> classes
     columns    .csv and .parquet -> a table
+    column_roles which columns are data, and which are each row's class or group
     cells      a column of Arrow -> numbers, and what is wrong with a cell
     head       what the first lines of a .csv file tell
     table      a table -> float32, without what is missing, infinite, constant or an index

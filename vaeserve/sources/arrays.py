@@ -185,7 +185,7 @@ def _table(path: Path, parts: PartArrays) -> Table:
     for array, start in zip(arrays, starts, strict=False):
         values[start : start + len(array)] = to_float32(array)
     names = tuple(range(values.shape[1]))
-    return Table(printable(path), names, values, np.arange(len(values)), problem, _losses(arrays))
+    return Table(printable(path), names, values, np.arange(len(values)), problem, losses=_losses(arrays))
 
 
 def _losses(arrays: list[AnyArray]) -> dict[int, Loss]:

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
@@ -12,6 +13,7 @@ from vaeserve.sources.names import quoted
 from vaeserve.sources.table import number_problem
 
 _MISSING = frozenset(("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "?"))
+_NO_CLASS = frozenset(("na", "n/a", "#n/a", "nan", "null"))  # "none" and "-" may well be classes
 _SEPARATED = re.compile(r"[+-]?\d[\d.,'\s]*")
 
 
@@ -33,6 +35,19 @@ def numbers_of(column: pa.ChunkedArray) -> AnyArray:
     ):
         return _float64(column)
     return np.full(len(column), np.nan)
+
+
+def texts_of(column: pa.ChunkedArray) -> npt.NDArray[np.str_]:
+    """Returns a column's cells as text, "" for what is missing. Numbers are written in the shortest way."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    texts = [_text_of(value) for value in column.to_pylist()]
+    return np.array(texts, np.str_)
+
+
+def _text_of(value: object) -> str:
+    text = f"{value:.15g}" if isinstance(value, float) else str("" if value is None else value).strip()
+    return "" if text.lower() in _NO_CLASS else text
 
 
 def _float64(column: pa.ChunkedArray) -> AnyArray:

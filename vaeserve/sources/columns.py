@@ -4,7 +4,7 @@ import codecs
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import Protocol
@@ -18,7 +18,8 @@ import pyarrow.parquet
 
 from vaeserve.errors import InvalidInput
 from vaeserve.printable import printable
-from vaeserve.sources.cells import numbers_of, problem_of
+from vaeserve.sources.cells import numbers_of, problem_of, texts_of
+from vaeserve.sources.column_roles import DATA_ALONE, ColumnRoles, assign
 from vaeserve.sources.content import Content, refuse_too_large, room_for
 from vaeserve.sources.head import Head, read_head
 from vaeserve.sources.precision import Loss, loss_of
@@ -37,14 +38,23 @@ class RaggedRow(Protocol):
     actual_columns: int
 
 
-def read_csv(path: Path, skip_bad: bool) -> Content:
-    """Returns the good rows and columns of a `.csv` file, to train on. Raises InvalidInput as `csv_table` does."""
-    return leave_out_bad(csv_table(path, skip_bad), skip_bad).content(printable(path.name))
+def read_csv(path: Path, skip_bad: bool, roles: ColumnRoles = DATA_ALONE) -> Content:
+    """Returns the good rows and columns of a `.csv` file, to train on.
+
+    Args:
+        path: the file.
+        skip_bad: whether to leave out and list what cannot be used.
+        roles: which columns are not data.
+
+    Raises:
+        InvalidInput: as `csv_table` and `column_roles.assign` do.
+    """
+    return _content(csv_table(path, skip_bad), path, skip_bad, roles)
 
 
-def read_parquet(path: Path, skip_bad: bool) -> Content:
-    """Returns the good rows and columns of a `.parquet` file, to train on. Raises InvalidInput as `parquet_table`."""
-    return leave_out_bad(parquet_table(path), skip_bad).content(printable(path.name))
+def read_parquet(path: Path, skip_bad: bool, roles: ColumnRoles = DATA_ALONE) -> Content:
+    """Returns the good rows and columns of a `.parquet` file, to train on, as `read_csv` does."""
+    return _content(parquet_table(path), path, skip_bad, roles)
 
 
 def csv_table(path: Path, skip_bad: bool) -> Table:
@@ -150,11 +160,26 @@ def check_text(chunks: Iterable[bytes], name: str) -> None:
         line += chunk.count(b"\n")
 
 
+def _content(table: Table, path: Path, skip_bad: bool, roles: ColumnRoles) -> Content:
+    assigned = assign(table, roles, skip_bad)
+    good = leave_out_bad(assigned.data, skip_bad)
+    labels, groups = (None if each is None else each[good.rows] for each in (assigned.classes.labels, assigned.groups))
+    about = f": classes {printable(roles.target)}" if roles.target else ""
+    return good.content(printable(path.name) + about)._replace(
+        labels=labels, classes=assigned.classes.names, groups=groups
+    )
+
+
 def _table(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: list[str]) -> Table:
     """Returns cells as numbers; columns go by their number where there are no names."""
 
     def problem(row: int, column: int) -> str:
         return problem_of(cells.column(column)[row])
+
+    @cache
+    def texts(column: int) -> npt.NDArray[np.str_]:
+        with arrow_errors(path):
+            return texts_of(cells.column(column))
 
     if not cells.num_rows or not cells.num_columns:
         raise InvalidInput(printable(path), "holds no rows")
@@ -167,4 +192,4 @@ def _table(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: li
         values[:, place] = to_float32(wide)
         if (loss := loss_of(wide)) is not None:
             losses[place] = loss
-    return Table(printable(path), columns, values, numbers, problem, losses)
+    return Table(printable(path), columns, values, numbers, problem, texts, losses)

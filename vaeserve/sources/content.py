@@ -37,6 +37,8 @@ class Content(NamedTuple):
     """What to call each column of a table."""
     classes: tuple[str, ...] = ()
     """Names of the labels 0, 1, ...; none where they are numbers to begin with."""
+    groups: ClassLabels | None = None
+    """The number of each row's group; all rows of a group go into one part of a split."""
 
 
 def images_spec(shape: tuple[int, ...], maximum: int = 255, image_fit: ImageFit | None = None) -> DataSpec:

@@ -12,13 +12,12 @@ from vaeserve.package.row_spec import RowSpec, brief
 from vaeserve.printable import printable
 from vaeserve.sources.arrays import npz_rows
 from vaeserve.sources.idx import read_idx
-from vaeserve.sources.names import column_of, quoted
+from vaeserve.sources.names import column_of, listed_columns
 from vaeserve.sources.pictures import FittedRows
 from vaeserve.sources.surplus import have_names, surplus_columns
 from vaeserve.sources.table import CellMask, Table, about_row, refusal
 
 _IDX = "idx3-ubyte"  # in the name of a file of images, compressed or not
-_SHOWN_COLUMNS = 8
 
 
 def reads_rows(path: Path) -> bool:
@@ -113,12 +112,6 @@ def bad_cells(table: Table, spec: RowSpec) -> CellMask:
         for row, column in np.argwhere(missing).tolist():
             bad[row, column] = not table.problem(row, column).startswith(("is missing", "is NaN"))
     return bad
-
-
-def listed_columns(columns: Sequence[str | int]) -> str:
-    """Returns the first names of columns, fit for a message."""
-    names = [quoted(name) if isinstance(name, str) else str(name) for name in columns[:_SHOWN_COLUMNS]]
-    return ", ".join(names) + ", ..." * (len(columns) > _SHOWN_COLUMNS)
 
 
 def _read_columns(path: Path, skip_bad: bool) -> Table:

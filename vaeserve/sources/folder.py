@@ -3,12 +3,14 @@
 from math import prod
 from pathlib import Path
 
+import numpy as np
+
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import ImageFit
 from vaeserve.printable import printable
 from vaeserve.sources.classes import classes_of
-from vaeserve.sources.content import Content, images_spec, refuse_too_large, room_for
+from vaeserve.sources.content import ClassLabels, Content, images_spec, refuse_too_large, room_for
 from vaeserve.sources.picture import Wanted, read_picture
 from vaeserve.sources.pictures import colours, find_pictures, read_each
 
@@ -16,16 +18,18 @@ PART_FOLDERS = frozenset(("train", "training", "val", "valid", "validation", "te
 """Folders of these names are parts of a data set, not classes."""
 
 
-def read_folder(directory: Path, wanted: Wanted, skip_bad: bool) -> Content:
+def read_folder(directory: Path, wanted: Wanted, skip_bad: bool, *, group_folders: bool = False) -> Content:
     """Returns a folder's pictures, in the order of their paths. Takes memory for them and one more.
 
     Args:
         directory: the folder.
         wanted: what pictures are brought to.
         skip_bad: whether to leave out and list what cannot be used.
+        group_folders: whether the folder that a picture lies in is its group, and those above it are classes.
 
     Raises:
-        InvalidInput: named by the path; there are none, one is bad, or not all have one shape.
+        InvalidInput: named by the path; there are none, one is bad, or not all have one shape. Or named by the flag;
+            there are no groups.
     """
     files, values, skipped = _read(directory, wanted, skip_bad)
     # Without a wanted size all pictures must have one size, and later ones too.
@@ -37,21 +41,27 @@ def read_folder(directory: Path, wanted: Wanted, skip_bad: bool) -> Content:
         values=values,
         skipped=skipped,
     )
-    names = class_names(directory, files)
+    folders = folders_of(directory, files)
+    if group_folders:
+        content = content._replace(groups=_groups(directory, files, folders))
+        folders = [parts[:-1] for parts in folders]
+    names = class_names(folders)
     if names is None:
         return content
     labels, classes = classes_of(names)
     return content._replace(labels=labels, classes=classes)
 
 
-def class_names(directory: Path, files: list[Path]) -> list[str] | None:
-    """Returns each picture's class: the folder that it lies in right below `directory`, or below its `train` or `test`.
-
-    None where a picture lies in no such folder, or all lie in the same.
-    """
+def folders_of(directory: Path, files: list[Path]) -> list[tuple[str, ...]]:
+    """Returns the folders that each picture lies in, below `directory`, or below its `train` and `test`."""
     folders = [file.relative_to(directory).parent.parts for file in files]
     if all(parts and parts[0].lower() in PART_FOLDERS for parts in folders):
         folders = [parts[1:] for parts in folders]
+    return folders
+
+
+def class_names(folders: list[tuple[str, ...]]) -> list[str] | None:
+    """Returns each picture's class, the first of its folders; None where one has no folder, or all have the same."""
     if not all(folders):
         return None
     names = [parts[0] for parts in folders]
@@ -74,6 +84,17 @@ def _read(directory: Path, wanted: Wanted, skip_bad: bool) -> tuple[list[Path], 
     if values is None:
         raise InvalidInput(printable(directory), f"none of its {len(paths)} pictures can be used: {skipped[0]}")
     return files, values[: len(files)], tuple(skipped)  # what follows was never written to, so takes no memory
+
+
+def _groups(directory: Path, files: list[Path], folders: list[tuple[str, ...]]) -> ClassLabels:
+    """Returns the number of each picture's group, which is the folder that it lies in."""
+    for file, parts in zip(files, folders, strict=True):
+        if not parts:
+            raise InvalidInput("--group-folders", f"{printable(file)} lies in no folder within {printable(directory)}")
+    values, numbers = np.unique(["/".join(parts) for parts in folders], return_inverse=True)
+    if len(values) == 1:
+        raise InvalidInput("--group-folders", f"{printable(directory)}: all pictures lie in one folder")
+    return numbers.astype(np.int64)
 
 
 def _differ(picture: AnyArray, first: Path, other: AnyArray) -> str:

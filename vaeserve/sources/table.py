@@ -31,6 +31,8 @@ class Table(NamedTuple):
     numbers: npt.NDArray[np.intp]  # [rows]: what to call each; the first of the file is 0
     problem: Callable[[int, int], str]
     """What is wrong with the bad cell in the i-th row and j-th column: "is missing", "holds 'abc'"."""
+    texts: Callable[[int], npt.NDArray[np.str_]] = lambda _: np.zeros(0, np.str_)
+    """The cells of the j-th column as text, "" where one is missing; nothing where the file holds numbers alone."""
     losses: Mapping[int, Loss] = {}
     """What float32 lost of the j-th column, where that is worth a line."""
     skipped: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ def test_characters_of_markdown_mean_themselves() -> None:
     assert cell("a|b") == "a\\|b"
 
 
-@pytest.mark.parametrize("value", [3, 0.5, 1e-05, True, 'a "quoted" \\ word', (16, 8)])
+@pytest.mark.parametrize("value", [3, 0.5, 1e-05, True, 'a "quoted" \\ word', (16, 8), ("a", 'b "c"')])
 def test_a_setting_can_be_read_as_toml(value: SettingValue) -> None:
     expected = list(value) if isinstance(value, tuple) else value
     assert tomllib.loads(line_of_toml("key", value)) == {"key": expected}

@@ -126,11 +126,12 @@ def test_images_that_are_all_alike_are_refused(level: int, suffix: str, tmp_path
 
 
 def test_images_of_two_levels_come_with_a_hint(tmp_path: Path) -> None:
-    np.save(tmp_path / "ink.npy", (IMAGES > 99) * np.uint8(255))
+    images = RANDOM.integers(0, 256, (200, 8, 8, 1), np.uint8)  # so large that no two are alike
+    np.save(tmp_path / "ink.npy", (images > 99) * np.uint8(255))
     found = load_dataset(Source(dataset=str(tmp_path / "ink.npy")))
     assert [note.partition(": --binarised")[0] for note in found.notes] == ["ink.npy: every pixel is 0 or 255"]
     assert load_dataset(Source(dataset=str(tmp_path / "ink.npy"), binarised=True)).notes == ()
-    np.save(tmp_path / "ink.npy", IMAGES > 99)
+    np.save(tmp_path / "ink.npy", images > 99)
     assert load_dataset(Source(dataset=str(tmp_path / "ink.npy"))).notes == ()
     np.save(tmp_path / "grey.npy", IMAGES)
     assert load_dataset(Source(dataset=str(tmp_path / "grey.npy"))).notes == ()
@@ -170,3 +171,67 @@ def test_what_is_no_data_is_refused(name: str, said: str, tmp_path: Path, monkey
 def test_a_setting_that_would_have_no_effect_is_refused() -> None:
     with pytest.raises(TrainingError, match="--channels: is for a folder of pictures, not for digits"):
         load_dataset(Source(dataset="digits", channels=1))
+
+
+def write_wards(folder: Path) -> str:
+    """Writes 150 rows of 30 wards, of which every tenth row is ill, and returns the path."""
+    random, lines = np.random.default_rng(0), ["ward,state,a,b"]
+    for number, row in enumerate(random.normal(size=(150, 2))):
+        lines.append(f"w{number // 5},{'ill' if number % 10 == 3 else 'well'},{row[0]},{row[1]}")
+    (folder / "wards.csv").write_text("\n".join(lines))
+    return str(folder / "wards.csv")
+
+
+def test_the_classes_that_are_not_trained_on_are_all_held_out(tmp_path: Path) -> None:
+    path = write_wards(tmp_path)
+    found = load_dataset(
+        Source(dataset=path, target="state", drop=("ward",), train_classes=("well",), validation_rows=20)
+    )
+    assert found.labels is not None
+    assert (found.classes, found.trained_classes) == (("ill", "well"), (1,))
+    assert [len(part) for part in found.labels] == [102, 20, 28]
+    assert [(part == 0).sum().item() for part in found.labels] == [0, 0, 15]
+    both = load_dataset(Source(dataset=path, target="state", drop=("ward",)))
+    assert both.labels is not None
+    assert both.sha256 != found.sha256
+    # Those that are held out anyway are the same rows.
+    assert found.test[:15].tolist() == both.test.tolist()
+
+
+def test_groups_by_column_stay_whole(tmp_path: Path) -> None:
+    source = Source(dataset=write_wards(tmp_path), drop=("state",), group_column="ward", validation_rows=20)
+    found = load_dataset(source)
+    assert [len(part) for part in found[4:7]] == [115, 20, 15]
+    assert found.spec.columns == ("a", "b")
+    assert found.labels is None
+
+
+def test_labels_and_groups_change_nothing_where_they_are_not_asked_for(images: Path) -> None:
+    settings = Source(dataset=str(images), validation_rows=30)
+    assert load_dataset(settings).trained_classes == ()
+    digest = "9acf526359fe8daeb08a77ed5b2f8691b3db5d708eda5d03f9b48fdeed4bdfc1"
+    assert load_dataset(Source(dataset="digits")).sha256 == digest
+
+
+def test_of_data_with_its_own_test_rows_no_row_changes_its_part(tmp_path: Path) -> None:
+    labels = np.arange(200) % 4
+    np.savez(
+        tmp_path / "parts.npz",
+        x_train=IMAGES[:140], y_train=labels[:140], x_val=IMAGES[140:160], y_val=labels[140:160],
+        x_test=IMAGES[160:], y_test=labels[160:],
+    )  # fmt: skip
+    found = load_dataset(Source(dataset=str(tmp_path / "parts.npz"), train_classes=("3", "1")))
+    assert [len(part) for part in found[4:7]] == [70, 10, 40]
+    assert found.trained_classes == (1, 3)
+    assert found.notes[0].endswith("parts.npz: 80 rows to train on of other classes are left out")
+
+
+def test_held_out_rows_that_are_training_rows_are_counted(tmp_path: Path) -> None:
+    np.save(tmp_path / "twice.npy", np.concatenate([IMAGES, IMAGES[:50]]))
+    found = load_dataset(Source(dataset=str(tmp_path / "twice.npy"), validation_rows=25))
+    (note,) = found.notes
+    train = {row.tobytes() for row in found.train.numpy()}
+    counts = [sum(row.tobytes() in train for row in part.numpy()) for part in (found.validation, found.test)]
+    assert note.startswith(
+        f"twice.npy: {counts[0]} of 25 validation rows and {counts[1]} of 25 test rows are equal to a training row: "
+    )

@@ -12,6 +12,10 @@ from vaeserve.errors import TrainingError
         (Source(dataset="digits", image_size=(8, 8)), "--image-size: is for a folder of pictures"),
         (Source(dataset="digits", image_fit="pad"), "--image-fit: is for a folder of pictures"),
         (Source(dataset="digits", channels=3), "--channels: is for a folder of pictures"),
+        (Source(dataset="digits", target="y"), "--target: is for a file of columns, not for digits"),
+        (Source(dataset="digits", drop=("y",)), "--drop: is for a file of columns, not for digits"),
+        (Source(dataset="digits", group_column="y"), "--group-column: is for a file of columns, not for digits"),
+        (Source(dataset="digits", group_folders=True), "--group-folders: is for a folder of pictures, not for digits"),
         (
             Source(dataset="digits", skip_bad=True),
             "--skip-bad: is for a folder of pictures or a file of arrays or a file of columns, not for digits",

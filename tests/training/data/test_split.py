@@ -8,10 +8,18 @@ from vaeserve.errors import TrainingError
 from vaeserve.sources.content import Content, images_spec
 
 
-def content(rows: int, labels: list[int] | None = None, validation_rows: int = 0, test_rows: int = 0) -> Content:
+def content(
+    rows: int,
+    labels: list[int] | None = None,
+    validation_rows: int = 0,
+    test_rows: int = 0,
+    groups: list[int] | None = None,
+) -> Content:
     values = np.zeros((rows, 1, 1, 1), np.uint8)
     found = None if labels is None else np.array(labels, np.int64)
-    return Content("", images_spec((1, 1, 1)), "gaussian", values, found, validation_rows, test_rows)
+    of_rows = None if groups is None else np.array(groups, np.int64)
+    spec = images_spec((1, 1, 1))
+    return Content("", spec, "gaussian", values, found, validation_rows, test_rows, groups=of_rows)
 
 
 def test_a_tenth_is_drawn_for_the_test_and_every_row_has_one_part() -> None:
@@ -72,3 +80,40 @@ def test_rows_are_reordered_in_place(seed: int, rows: int) -> None:
     expected = values[order]
     reorder(values, order)
     np.testing.assert_array_equal(values, expected)
+
+
+@given(st.integers(0, 2**32), st.integers(0, 60))
+def test_no_group_is_in_two_parts(seed: int, validation_rows: int) -> None:
+    groups = np.random.default_rng(seed).integers(0, 40, 400) ** 2
+    parts = split(content(400, groups=groups.tolist()), validation_rows, "x")
+    assert sorted(parts.order) == list(range(400))
+    held = [set(groups[part].tolist()) for part in parts]
+    assert not held[0] & held[1]
+    assert not held[0] & held[2]
+    assert not held[1] & held[2]
+    assert 20 <= len(parts.test) <= 40
+
+
+def test_the_smallest_group_is_held_out_where_none_fits() -> None:
+    parts = split(content(100, groups=[0] * 45 + [1] * 35 + [2] * 20), 0, "x")
+    assert parts.test.tolist() == list(range(80, 100))
+    with pytest.raises(TrainingError, match="x: has 99 rows to train on and 1 to test on"):
+        split(content(100, groups=[0] * 99 + [1]), 0, "x")
+    with pytest.raises(TrainingError, match="--validation-rows: leaves 0 rows to train on, because groups stay whole"):
+        split(content(100, groups=[0] * 80 + [1] * 20), 40, "x")
+
+
+def test_rows_of_other_classes_are_test_rows_and_so_are_their_groups() -> None:
+    labels = [int(row % 20 == 0) for row in range(200)]
+    parts = split(content(200, labels), 30, "x", (0,))
+    assert list(map(len, parts)) == [141, 30, 29]
+    assert set(np.flatnonzero(labels)) <= set(parts.test.tolist())
+    grouped = split(content(200, labels, groups=[row // 10 for row in range(200)]), 30, "x", (0,))
+    assert {row // 10 % 2 for row in grouped.train} == {1}
+    assert list(map(len, grouped)) == [60, 30, 110]
+
+
+def test_too_few_rows_of_the_classes_to_train_on_are_refused() -> None:
+    labels = [0] * 30 + [1] * 170
+    with pytest.raises(TrainingError, match="--train-classes: x: has 27 rows to train on and 173 to test on, at least"):
+        split(content(200, labels), 0, "x", (0,))

@@ -17,8 +17,16 @@ def test_settings_are_plain_values() -> None:
 
 def test_what_was_changed_could_be_a_file_of_settings() -> None:
     settings = {"latent_size": 3, "hidden_sizes": [300, 300], "image_size": [32, 48], "dataset": "some/where/photos"}
-    config = parse_config({**settings, "data_dir": "/home/someone"})
-    assert config.changed() == {**settings, "hidden_sizes": (300, 300), "image_size": (32, 48), "dataset": "photos"}
+    lists = {"drop": ("id", "the, date"), "train_classes": ("usual",)}
+    config = parse_config({**settings, **lists, "data_dir": "/home/someone"})
+    assert (config.to_settings()["drop"], Config().to_settings()["drop"]) == ("id,the, date", None)
+    assert config.changed() == {
+        **settings,
+        **lists,
+        "hidden_sizes": (300, 300),
+        "image_size": (32, 48),
+        "dataset": "photos",
+    }
     assert parse_config(dict(config.changed())).changed() == config.changed()
     assert Config().changed() == {}
 

@@ -32,9 +32,11 @@ def test_what_flags_say_is_what_a_file_says(parser: argparse.ArgumentParser) -> 
     asked = parser.parse_args([
         *("digits", "--hidden-sizes", "64,32", "--mixture-components", "auto", "--gradient-norm", "5"),
         *("--no-tensorboard", "--precision", "float32", "--kl-warmup", "0.5", "--compile"),
+        *("--drop", "id, the date", "--train-classes", "usual"),
     ])  # fmt: skip
     config, required, given = settings_of(parser, asked)
     said = {"hidden_sizes": [64, 32], "mixture_components": "auto", "gradient_norm": 5.0, "tensorboard": False}
+    said |= {"drop": ["id", "the date"], "train_classes": ["usual"]}
     said |= {"dataset": "digits", "precision": "float32", "kl_warmup": 0.5, "compile": True}
     assert required == said
     assert given == said.keys()

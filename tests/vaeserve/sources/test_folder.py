@@ -100,3 +100,29 @@ def test_if_every_picture_is_bad_the_first_is_named(tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(b"broken")
     with pytest.raises(InvalidInput, match=r"none of its 1 pictures can be used: .*0\.png: is not a PNG"):
         read_folder(tmp_path, Wanted(), True)
+
+
+def test_the_innermost_folder_is_a_group_and_those_above_it_are_classes(tmp_path: Path) -> None:
+    names = ["train/sick/anna/1.png", "train/sick/anna/2.png", "train/well/bob/1.png", "test/sick/anna/3.png"]
+    for name, picture in zip(names, PICTURES, strict=False):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / name)
+    content = read_folder(tmp_path, Wanted(), False, group_folders=True)  # test/ comes first
+    assert content.groups is not None
+    assert content.labels is not None
+    assert content.groups.tolist() == [0, 0, 0, 1]
+    assert (content.labels.tolist(), content.classes) == ([0, 0, 0, 1], ("sick", "well"))
+    below = read_folder(tmp_path / "train", Wanted(), False, group_folders=True)
+    assert below.classes == ("sick", "well")
+    with pytest.raises(InvalidInput, match=r"--group-folders: .*: all pictures lie in one folder"):
+        read_folder(tmp_path / "train" / "sick", Wanted(), False, group_folders=True)
+
+
+def test_folders_that_are_groups_are_no_classes(folder: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"--group-folders: .*zz?.* lies in no folder within .*faces"):
+        read_folder(folder, Wanted(), False, group_folders=True)
+    for name in ("z", "zz.png"):
+        (folder / name).unlink()
+    content = read_folder(folder, Wanted(), False, group_folders=True)
+    assert content.groups is not None
+    assert (content.groups.tolist(), content.labels) == ([0, 0, 1, 2], None)
