@@ -138,7 +138,7 @@ def _items(signature: Mapping[str, tuple[str, list[int]]]) -> set[tuple[str, str
 
 
 def _dtype(onnx_type: str) -> str:
-    return {"tensor(uint8)": "uint8", "tensor(float)": "float32"}.get(onnx_type, onnx_type)
+    return {"tensor(uint8)": "uint8", "tensor(uint16)": "uint16", "tensor(float)": "float32"}.get(onnx_type, onnx_type)
 
 
 def _row_shape(shape: Sequence[int | str]) -> list[int]:

@@ -27,7 +27,8 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(directory: Path) -> Iterator[RunningServer]:
     for model in MODELS:
         settings = {key: value for key, value in QUICK.items() if key == "latent_size" or key in MODELS[model].uses}
-        settings["mixture_components"] = MIXTURES.get(model, 0)
+        if "mixture_components" in MODELS[model].uses:
+            settings["mixture_components"] = MIXTURES.get(model, 0)
         quick = directory / f"{model}.toml"
         quick.write_text("\n".join(f"{key} = {value}" for key, value in settings.items()))
         arguments = ["digits", "--out", str(directory / model), "--name", model, "--model", model]
@@ -42,10 +43,11 @@ def served(directory: Path) -> Iterator[RunningServer]:
 def test_a_model_is_trained_served_and_sampled_from(served: RunningServer, model: str) -> None:
     with Client(served.target) as client:
         described = client.get_model(model)
-        priors = ["standard", "mixture"] if model in MIXTURES else ["standard"]
+        learned = kind_named(model).prior is not None
+        priors = ["standard", *["learned"] * learned, *["mixture"] * (model in MIXTURES)]
         assert [prior.name for prior in described.priors] == priors
         assert described.posterior == kind_named(model).posterior
-        assert described.default_prior == ("mixture" if model == "ae" else "standard")
+        assert described.default_prior == ("learned" if learned else "mixture" if model == "ae" else "standard")
         for prior in priors:
             sampled = client.sample(5, seed=1, prior=prior, include_latent=True, model=model)
             assert sampled.output.shape == (5, 8, 8, 1)

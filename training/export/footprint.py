@@ -16,7 +16,13 @@ _ITEM_BYTES: dict[int, int] = {
     kind: onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
     for kind in (
         *(onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BOOL),
-        *(onnx.TensorProto.UINT8, onnx.TensorProto.INT8, onnx.TensorProto.INT32, onnx.TensorProto.INT64),
+        *(
+            onnx.TensorProto.UINT8,
+            onnx.TensorProto.UINT16,
+            onnx.TensorProto.INT8,
+            onnx.TensorProto.INT32,
+            onnx.TensorProto.INT64,
+        ),
     )
 }
 

@@ -23,8 +23,9 @@ OPSET = 18  # PyTorch's operators are written in it; a newer opset would need a 
 FreeAxes = Mapping[int, Any]
 """Symbols of `torch.export`, which has no type for them, by axis."""
 RANDOM = ("Random", "Dropout", "Bernoulli", "Multinomial")
-_DTYPES: dict[int, Literal["uint8", "float32"]] = {
+_DTYPES: dict[int, Literal["uint8", "uint16", "float32"]] = {
     onnx.TensorProto.UINT8: "uint8",
+    onnx.TensorProto.UINT16: "uint16",
     onnx.TensorProto.FLOAT: "float32",
 }
 

@@ -14,6 +14,7 @@ from training.export.priors import ExportedPrior
 from training.export.probes import Probe, to_npz
 from training.settings.creation import creation_time
 from vaeserve.package.contents import (
+    Codes,
     File,
     Graph,
     Graphs,
@@ -71,6 +72,8 @@ class Contents(NamedTuple):
     """Of the encoder and the decoder."""
     float32: Mapping[str, ExportedGraph] = MappingProxyType({})
     """The same encoder and decoder in float32, if they are not: see `training.export.precision`."""
+    levels: tuple[int, ...] = ()
+    """Number of levels of each value of a latent; empty unless latents are codes."""
 
 
 class ProvedPackage(NamedTuple):
@@ -122,6 +125,7 @@ def manifest_of(contents: Contents, files: Mapping[str, bytes], parity: Parity) 
         priors=tuple(_priors(contents)),
         default_prior=contents.default_prior,
         scaling=contents.scaling,
+        codes=Codes(levels=contents.levels) if contents.levels else None,
         graphs=Graphs(**listed),
         probes=Probes(
             file="probes.npz",

@@ -7,6 +7,7 @@
     ae          autoencoder: reconstruction alone; its latents follow no prior
     vae         variational autoencoder: the ELBO
     iwae        the same networks, trained on the importance-weighted bound
+    fsq         autoencoder whose latents are codes: each value is one of a few levels
 
 To add a kind, write a file with a constant `KIND` and add a line to MODELS. The line lists the settings that have an
 effect on this kind but not on every kind; a user who gives one of them to another kind is refused. Formulas that more
@@ -29,7 +30,7 @@ class Entry(NamedTuple):
     """Settings that have an effect on it but not on every kind. Settings that no kind lists affect all of them."""
 
 
-STEPS = (
+_STEPS = (
     *("epochs", "steps", "keep", "patience", "batch_size", "learning_rate", "learning_rate_warmup"),
     *(
         "weight_decay",
@@ -42,15 +43,18 @@ STEPS = (
         "tensorboard",
     ),
 )
+MIXTURE = ("mixture_components",)
+STEPS = (*_STEPS, *MIXTURE)
 POSTERIOR = ("samples", "beta", "target_rate", "kl_warmup", "evaluation_rows", "evaluation_samples")
 _LINEAR: dict[str, object] = {"network": "linear", "likelihood": "gaussian"}
 
 MODELS = {  # each in the file of that name
-    "pca": Entry(_LINEAR, ()),
+    "pca": Entry(_LINEAR, MIXTURE),
     "linear-ae": Entry(_LINEAR, STEPS),
     "ae": Entry({}, STEPS),
     "vae": Entry({}, (*STEPS, *POSTERIOR, "free_bits")),
     "iwae": Entry({}, (*STEPS, *POSTERIOR)),
+    "fsq": Entry({}, (*_STEPS, "levels")),
 }
 
 

@@ -28,6 +28,14 @@ class PointEstimate(NamedTuple):
     mean: Tensor  # [batch, latent]
 
 
+class Quantised(NamedTuple):
+    """A row's latent, and its codes."""
+
+    mean: Tensor  # [batch, latent], float32: the levels' values
+    codes: Tensor  # [batch, latent], uint16: the levels' numbers
+    unrounded: Tensor  # [batch, latent], float32: the codes before they were rounded
+
+
 class DecoderOutput(NamedTuple):
     """What a latent decodes to."""
 
@@ -69,16 +77,23 @@ class Encoder(nn.Module):
         super().__init__()
         self.body = body
         self.standard = standard
+        self.outputs: tuple[str, ...] = (DiagonalGaussian if standard is None else PointEstimate)._fields
+        """Names of what `forward` returns."""
         self.register_buffer("center", scaling.center, persistent=False)
         self.register_buffer("scale", scaling.scale, persistent=False)
 
-    def forward(self, data: Tensor) -> DiagonalGaussian | PointEstimate:
+    def forward(self, data: Tensor) -> DiagonalGaussian | PointEstimate | Quantised:
         """Returns the posterior of rows, which may be fractional because of noise."""
-        answer = self.body(scaled(data, self.center, self.scale)).float()
+        answer = self.answers(data)
         if self.standard is not None:
             return PointEstimate((answer - self.standard.shift) / self.standard.spread)
         mean, log_variance = answer.chunk(2, dim=1)
         return DiagonalGaussian(mean, smooth_clamp(log_variance, *LOG_VARIANCE_RANGE))
+
+    def answers(self, data: Tensor) -> Tensor:
+        """Returns what the layers answer to rows, float32."""
+        answers: Tensor = self.body(scaled(data, self.center, self.scale)).float()
+        return answers
 
 
 class Decoder(nn.Module):
@@ -124,14 +139,19 @@ class Blueprint(NamedTuple):
     """What the decoder answers the parameters of; it knows what a row is."""
     scaling: Scaling
     """How rows are scaled."""
+    levels: int = 8
+    """Number of values that each value of a latent may have, of a kind whose latents are codes."""
 
 
 class Networks(nn.Module):
     """The pair. A kind that needs more networks subclasses it and adds them as attributes."""
 
+    levels: tuple[int, ...] = ()
+    """Number of levels of each value of a latent; empty unless latents are codes."""
+
     def __init__(self, blueprint: Blueprint) -> None:
         super().__init__()
-        network, sizes, latent, posterior, likelihood, scaling = blueprint
+        network, sizes, latent, posterior, likelihood, scaling, _ = blueprint
         layers = network_of(network)
         standard = Standard(latent) if posterior == "none" else None
         outputs = latent if posterior == "none" else 2 * latent

@@ -25,6 +25,8 @@ class ExportedPair(NamedTuple):
     likelihood: Likelihood
     priors: tuple[ExportedPrior, ...]
     """The prior that the kind learned, if it learns one."""
+    levels: tuple[int, ...] = ()
+    """Number of levels of each value of a latent; empty unless latents are codes."""
 
 
 def about_of(last: Checkpoint, dataset: Dataset, likelihood: Likelihood, default_prior: str) -> About:
@@ -86,6 +88,7 @@ def contents_of(
         priors=priors,
         default_prior=about.default_prior,
         version=version,
+        levels=pair.levels,
     )
 
 

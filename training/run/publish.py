@@ -75,7 +75,7 @@ def publish(
     pair = export_pair(kind, networks_to_export(kind, last, dataset), dataset)
     converted = in_precision(pair.graphs, pair.probes, dataset.spec, precision, real_rows=kinds_of(dataset.spec).real)
     serve = as_served(converted.graphs, pair.likelihood, dataset, config)
-    mixture = mixture_of(serve(), rows.train, config.mixture_components, config.seed)
+    mixture = () if pair.levels else mixture_of(serve(), rows.train, config.mixture_components, config.seed)
     priors = (*pair.priors, *mixture)
     graphs = {
         prior.name: PriorGraph(prior.graph.content, prior.noise_size)
@@ -118,7 +118,7 @@ def export_pair(kind: Kind, networks: Networks, dataset: Dataset) -> ExportedPai
     probes = probe_all(modules, dataset.spec, dataset.test)
     graphs, likelihood = export_graphs(modules, probes), networks.decoder.likelihood.describe()
     priors = () if kind.prior is None else (export_prior(LEARNED, kind.prior(networks, training_rows(dataset))),)
-    return ExportedPair(graphs, probes, likelihood, priors)
+    return ExportedPair(graphs, probes, likelihood, priors, networks.levels)
 
 
 def default_prior_of(kind: Kind, priors: Sequence[ExportedPrior]) -> str:
@@ -141,9 +141,8 @@ def networks_to_export(kind: Kind, last: Checkpoint, dataset: Dataset) -> Networ
 
 def modules_of(networks: Networks) -> dict[str, GraphModule]:
     """Returns the modules that become graphs, by graph name."""
-    moments = ("mean",) if networks.encoder.standard is not None else ("mean", "log_variance")
     return {
-        "encoder": GraphModule(networks.encoder, ("data",), moments),
+        "encoder": GraphModule(networks.encoder, ("data",), networks.encoder.outputs),
         "decoder": GraphModule(networks.decoder, ("latent",), ("data", "expectation", "parameters")),
         "likelihood": GraphModule(networks.decoder.likelihood, ("data", "parameters"), ("log_likelihood",)),
     }

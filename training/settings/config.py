@@ -45,6 +45,9 @@ class Config(Source):
     samples: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Latents drawn a row and step, by vae and iwae: the k of the importance-weighted bound."""
 
+    levels: Annotated[int, Field(ge=3, le=4096)] = 8
+    """Number of values that each value of a latent may have, in models whose latents are codes; 5 or more is usual."""
+
     beta: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the KL; 1 is the ELBO."""
     free_bits: Annotated[float, Field(ge=0, le=1e6)] = 0.0

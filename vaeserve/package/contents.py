@@ -30,7 +30,7 @@ class TensorSpec(Record):
     """An input or output of a graph."""
 
     name: str
-    dtype: Literal["uint8", "float32"]
+    dtype: Literal["uint8", "uint16", "float32"]
     shape: tuple[PositiveInt | Literal["batch"] | FreeAxis, ...]
     """The first axis is "batch", and no other."""
 
@@ -74,7 +74,7 @@ class Graphs(Record):
     """The pair, and the likelihood that scores it."""
 
     encoder: Graph
-    """data -> mean (and log_variance, if the posterior is gaussian)."""
+    """data -> mean (and log_variance, if the posterior is gaussian; and codes, if the manifest has such)."""
     decoder: Graph
     """latent -> data, expectation, parameters."""
     likelihood: Graph | None = None
@@ -103,6 +103,16 @@ class Prior(Record):
         """The graphs that exist, by the name that their probes have."""
         graphs = {f"prior.{self.name}": self.graph, f"density.{self.name}": self.density}
         return {name: graph for name, graph in graphs.items() if graph is not None}
+
+
+class Codes(Record):
+    """Latents that are codes: each value is one of a few levels, which the encoder answers by number too.
+
+    Level k of L is the latent value (k - H) / H with H = L // 2 (`vaeserve.rows.codes`).
+    """
+
+    levels: Annotated[tuple[Annotated[int, Field(ge=2, le=65536)], ...], Field(min_length=1, max_length=1024)]
+    """Number of levels of each value of a latent."""
 
 
 class LatentScaling(Record):

@@ -9,6 +9,7 @@ from pydantic_core import from_json
 
 from vaeserve.errors import PackageError
 from vaeserve.package.contents import (
+    Codes,
     File,
     Graph,
     Graphs,
@@ -57,6 +58,8 @@ class Manifest(Record):
     """Name of one of the priors; empty where there are none."""
     scaling: LatentScaling | None = None
     """How latents relate to those of the pair's networks; None: they are the same."""
+    codes: Codes | None = None
+    """What levels a latent's values have; None: they are any numbers."""
     graphs: Graphs
     probes: Probes
     readme: File | None = None
@@ -137,6 +140,15 @@ class Manifest(Record):
             counts = {len(self.scaling.shift), len(self.scaling.scale)}
             if not counts <= {1, self.latent_shape[0]}:
                 raise ValueError(f"scaling: must hold 1 or {self.latent_shape[0]} numbers, one for each channel")
+        self._check_codes()
+
+    def _check_codes(self) -> None:
+        if self.codes is None:
+            return
+        if self.posterior != "none" or self.data.sizes is not None or len(self.latent_shape) != 1:
+            raise ValueError("codes: are for latents of one axis and one size, without a posterior")
+        if len(self.codes.levels) != self.latent.value_count:
+            raise ValueError(f"codes.levels: must hold {self.latent.value_count} numbers, one for each value")
 
     def _check_graphs(self) -> None:
         decoded = {spec.name: spec.row_axes for spec in self.graphs.decoder.outputs}
@@ -145,7 +157,8 @@ class Manifest(Record):
         if (self.precision == "float32") != (self.float32 is None):
             raise ValueError("float32: must be there if the precision is fp16, and only then")
         data, parameters_shape = (self.data.dtype, self.data.axes), decoded.get("parameters", ())
-        signatures = pair_signatures(data, self.latent_shape, parameters_shape, self.posterior)
+        has_codes = self.codes is not None
+        signatures = pair_signatures(data, self.latent_shape, parameters_shape, self.posterior, has_codes=has_codes)
         for prior in self.priors:
             signatures |= prior_signatures(prior.name, prior.noise_size, self.latent_shape)
         for name, graph in self.all_graphs.items():

@@ -13,9 +13,11 @@ import numpy.typing as npt
 
 from vaeserve.package.contents import Tolerance
 from vaeserve.package.data_spec import DataSpec
+from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize, PictureSizes
 
-Arrays = Mapping[str, npt.NDArray[np.number]]
+Arrays = Mapping[str, Array]
+Allowed = npt.NDArray[np.float64] | float
 Reach = npt.NDArray[np.float64] | float
 """Width of the range that values of data span: one number, or one a column."""
 
@@ -68,6 +70,8 @@ def compare(outputs: Arrays, references: Arrays, reach: Reach, tolerance: Tolera
     the expectation itself. Integer `data` must be equal, but a value may be that distance, rounded up, apart where the
     reference expectation lies within the distance of a rounding tie. Everything else may differ by
     absolute + relative * |reference|.
+    `codes` must be equal, but a code may be one level apart where its `unrounded` reference lies within the tolerance
+    of a rounding tie; `mean` may then be that level apart too.
     A value that is not finite never passes.
 
     Args:
@@ -82,23 +86,54 @@ def compare(outputs: Arrays, references: Arrays, reach: Reach, tolerance: Tolera
         if output.shape != reference.shape or output.dtype != reference.dtype:
             raise AssertionError(f"{name} is {output.dtype} {output.shape}, not {reference.dtype} {reference.shape}")
         wide, expected = output.astype(np.float64), reference.astype(np.float64)
-        scaled = tolerance.absolute * reach
-        words = f"{scaled:.0e}" if isinstance(scaled, float) else f"{tolerance.absolute:.0e} of a column's reach"
-        allowed: npt.NDArray[np.float64] | float
-        if name == "data" and reference.dtype == np.uint8:
-            expectation = references["expectation"].astype(np.float64)
-            near_tie = np.abs(expectation - np.floor(expectation) - 0.5) <= scaled
-            steps = max(1, ceil(np.max(scaled)))
-            allowed, bound = np.where(near_tie, steps, 0.0), f"0, or {steps} within {words} of a rounding tie"
-        elif name in ("data", "expectation") or np.array_equal(reference, references.get("expectation", ())):
-            allowed, bound = scaled, words
-            if not isinstance(scaled, float):
-                allowed = scaled + _ROUNDING * np.abs(expected)
+        if name in ("codes", "mean") and "codes" in references:
+            allowed, bound = _allowed_of_codes(name, outputs["codes"], references, tolerance)
         else:
-            allowed = tolerance.absolute + tolerance.relative * np.abs(expected)
-            bound = f"{tolerance.absolute:.0e} + {tolerance.relative:.0e} |reference|"
+            allowed, bound = _allowed(name, references, reach, tolerance)
         with np.errstate(invalid="ignore"):  # infinity less infinity
             difference = np.abs(wide - expected)
         passed = bool((np.isfinite(expected) & (difference <= allowed)).all())  # NaN compares false
         comparisons.append(Comparison(name, float(difference.max(initial=0.0)), bound, passed))
     return comparisons
+
+
+def _allowed(name: str, references: Arrays, reach: Reach, tolerance: Tolerance) -> tuple[Allowed, str]:
+    """Returns by how much an output may differ from its reference, and the same in words."""
+    reference = references[name]
+    expected = reference.astype(np.float64)
+    scaled = tolerance.absolute * reach
+    words = f"{scaled:.0e}" if isinstance(scaled, float) else f"{tolerance.absolute:.0e} of a column's reach"
+    if name == "data" and reference.dtype == np.uint8:
+        near_tie = _from_tie(references["expectation"]) <= scaled
+        steps = max(1, ceil(np.max(scaled)))
+        return np.where(near_tie, steps, 0.0), f"0, or {steps} within {words} of a rounding tie"
+    if name in ("data", "expectation") or np.array_equal(reference, references.get("expectation", ())):
+        return scaled if isinstance(scaled, float) else scaled + _ROUNDING * np.abs(expected), words
+    return _of_value(expected, tolerance), _words(tolerance)
+
+
+def _allowed_of_codes(name: str, codes: Array, references: Arrays, tolerance: Tolerance) -> tuple[Allowed, str]:
+    """Returns by how much codes may differ, or a latent that is made of them, and the same in words."""
+    expected = references["codes"].astype(np.float64)
+    if name == "mean":
+        levels = np.abs(codes - expected)  # one level is at most 1 apart from the next
+        return levels + _of_value(references["mean"].astype(np.float64), tolerance), f"{_words(tolerance)}, or a level"
+    if "unrounded" not in references:
+        return 0.0, "0"
+    unrounded = references["unrounded"].astype(np.float64)
+    near_tie = _from_tie(unrounded) <= _of_value(unrounded, tolerance)
+    return np.where(near_tie, 1.0, 0.0), f"0, or 1 within {_words(tolerance)} of a rounding tie"
+
+
+def _from_tie(values: Array) -> npt.NDArray[np.float64]:
+    """Returns how far values lie from the nearest number that is half-way between two integers."""
+    wide = values.astype(np.float64)
+    return np.abs(wide - np.floor(wide) - 0.5)
+
+
+def _of_value(expected: npt.NDArray[np.float64], tolerance: Tolerance) -> npt.NDArray[np.float64]:
+    return tolerance.absolute + tolerance.relative * np.abs(expected)
+
+
+def _words(tolerance: Tolerance) -> str:
+    return f"{tolerance.absolute:.0e} + {tolerance.relative:.0e} |reference|"

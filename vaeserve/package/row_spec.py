@@ -12,7 +12,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.package.sizes import Axes, Axis, PictureSize, PictureSizes, axis_length, size_of_axes
 
 Array = npt.NDArray[np.number]
-"""uint8, float32 or float16."""
+"""uint8, uint16, float32 or float16."""
 RowType = Literal["uint8", "float32"]
 
 

@@ -23,6 +23,8 @@ def pair_signatures(
     latent_shape: Axes,
     parameters_shape: Axes,
     posterior: Literal["gaussian", "none"],
+    *,
+    has_codes: bool = False,
 ) -> dict[str, Signature]:
     """Returns the signatures of encoder, decoder and likelihood.
 
@@ -31,11 +33,13 @@ def pair_signatures(
         latent_shape: of one row's latent.
         parameters_shape: of the parameters that the decoder gives the likelihood for one row.
         posterior: as the manifest says.
+        has_codes: whether latents are codes.
     """
     latent, expectation, parameters = _floats(latent_shape), _floats(data[1]), _floats(parameters_shape)
     moments = ("mean", "log_variance") if posterior == "gaussian" else ("mean",)
+    codes: Tensors = {"codes": ("uint16", latent_shape)} if has_codes else {}
     return {
-        "encoder": Signature({"data": data}, dict.fromkeys(moments, latent)),
+        "encoder": Signature({"data": data}, {**dict.fromkeys(moments, latent), **codes}),
         "decoder": Signature({"latent": latent}, {"data": data, "expectation": expectation}),
         "likelihood": Signature({"data": data, "parameters": parameters}, {"log_likelihood": _floats()}),
     }

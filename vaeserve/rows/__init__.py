@@ -5,6 +5,7 @@ tensors        Tensor message <-> array; parsing is the validation
 noise          (purpose, seed, row) -> standard normals
 quantiles      quantiles of the standard normal distribution, the same bits everywhere
 posterior      draws from a posterior, and its KL
+codes          level numbers of discrete latents -> latents
 image_headers  what an image's header says, read before anything is decoded
 size_fit       how a picture is brought to a size that a model of many sizes takes
 image_checks   whether an image fits a model, by its header

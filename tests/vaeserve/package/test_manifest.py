@@ -246,3 +246,23 @@ def test_a_likelihood_takes_what_the_decoder_answers(document: dict[str, Any]) -
 def test_versions_fit_the_wire(document: dict[str, Any], version: int) -> None:
     with pytest.raises(PackageError, match="version"):
         parse({**document, "version": version})
+
+
+def test_codes_have_levels_for_each_value_of_a_latent(document: dict[str, Any]) -> None:
+    outputs = document["graphs"]["encoder"]["outputs"]
+    mean = next(tensor for tensor in outputs if tensor["name"] == "mean")
+    encoder = {**document["graphs"]["encoder"], "outputs": [mean, {**mean, "name": "codes", "dtype": "uint16"}]}
+    graphs = {**document["graphs"], "encoder": encoder}
+    coded = {**document, "posterior": "none", "graphs": graphs, "codes": {"levels": [8, 5]}}
+    manifest = parse(coded)
+    assert manifest.codes is not None
+    assert manifest.codes.levels == (8, 5)
+    assert Manifest.parse(manifest.to_json()) == manifest
+    for changes, message in (
+        ({"codes": {"levels": [8]}}, "codes.levels: must hold 2 numbers, one for each value"),
+        ({"codes": {"levels": [8, 1]}}, "levels"),
+        ({"graphs": document["graphs"]}, r"encoder: codes must be uint16 \[batch, 2\]"),
+        ({"posterior": "gaussian"}, "codes: are for latents of one axis and one size, without a posterior"),
+    ):
+        with pytest.raises(PackageError, match=message):
+            parse({**coded, **changes})

@@ -101,3 +101,24 @@ def test_probes_are_named_by_the_size_of_their_pictures() -> None:
     assert parse_probe_name("prior.a@b@16x24") == ("prior.a@b", PictureSize(height=16, width=24))
     for name in ("encoder", "encoder@16", "encoder@0x8", "@16x24"):
         assert parse_probe_name(name) == (name, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "mean", "unrounded", "passed"),
+    [
+        (3, 0.75, 3.0, (True, True, True)),
+        (2, 0.5, 2.49, (False, True, False)),  # far from a tie in both
+        (3, 0.75, 2.5005, (True, True, True)),
+        (2, 0.5, 2.4999, (True, True, True)),  # both near the tie between 2 and 3
+        (2, -0.5, 2.4999, (True, False, True)),  # a latent that is not this code's
+        (1, 0.25, 2.4999, (False, True, True)),
+    ],
+)
+def test_codes_may_differ_by_one_near_a_rounding_tie(
+    code: int, mean: float, unrounded: float, passed: tuple[bool, ...]
+) -> None:
+    tie = unrounded if abs(unrounded - 2.5) < 1e-3 else 3.0
+    references = {"codes": np.array([3], np.uint16), "mean": float_rows(0.75), "unrounded": float_rows(max(tie, 2.5))}
+    outputs = {"codes": np.array([code], np.uint16), "mean": float_rows(mean), "unrounded": float_rows(unrounded)}
+    found = compare(outputs, references, reach_of(DIGITS, np.empty(0)), Tolerance(absolute=1e-3, relative=0))
+    assert tuple(comparison.passed for comparison in found) == passed

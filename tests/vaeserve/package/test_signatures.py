@@ -39,3 +39,8 @@ def test_a_graph_has_the_inputs_of_its_signature_and_at_least_its_outputs(
         return graph.check("prior", signature)
     with pytest.raises(ValueError, match=message):
         graph.check("prior", signature)
+
+
+def test_codes_are_the_latents_numbers() -> None:
+    encoder = pair_signatures(("uint8", (8, 8, 1)), (2,), (), "none", has_codes=True)["encoder"]
+    assert encoder.outputs == {"mean": ("float32", (2,)), "codes": ("uint16", (2,))}
