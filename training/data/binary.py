@@ -6,8 +6,10 @@ from torch import Tensor
 
 from training.data.dataset import Dataset
 from vaeserve.files import AnyArray
+from vaeserve.sources.room import room_for
 
 TEST_SEED, VALIDATION_SEED = 777, 778
+PART_ROWS = 4096  # maximum number of rows that are drawn at once
 
 
 def draw_binary(rows: Tensor, maximum: float, generator: torch.Generator) -> Tensor:
@@ -25,7 +27,7 @@ def draw_binary(rows: Tensor, maximum: float, generator: torch.Generator) -> Ten
 
 def draw_once(rows: AnyArray, maximum: float, seed: int) -> AnyArray:
     """Returns rows of 0 and maximum, drawn as above; the same rows and seed always give the same result."""
-    drawn = np.empty_like(rows)
+    drawn = room_for(rows.shape, rows.dtype, "--binarised")
     stream = np.random.RandomState(seed)  # NumPy promises never to change its stream
     for place, row in enumerate(rows):
         drawn[place] = (stream.random_sample(row.shape) < row / maximum) * int(maximum)
@@ -36,4 +38,8 @@ def training_rows(dataset: Dataset) -> Tensor:
     """Returns the training rows; where data is binarised, drawn once as held-out rows are, the same at every call."""
     if not dataset.binarised:
         return dataset.train
-    return draw_binary(dataset.train, dataset.spec.maximum, torch.Generator().manual_seed(0))
+    generator, maximum = torch.Generator().manual_seed(0), dataset.spec.maximum
+    drawn = torch.from_numpy(room_for(tuple(dataset.train.shape), np.uint8, "--binarised"))
+    for rows, part in zip(drawn.split(PART_ROWS), dataset.train.split(PART_ROWS), strict=True):
+        rows.copy_(draw_binary(part, maximum, generator))
+    return drawn

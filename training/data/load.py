@@ -18,13 +18,17 @@ from training.settings.source import KNOWN, DataKind, Source, kind_of
 from vaeserve.errors import InvalidInput, TrainingError
 from vaeserve.files import AnyArray
 from vaeserve.printable import printable
-from vaeserve.sources.content import Content, describe_rows
+from vaeserve.sources.content import Content, ReportCount, describe_rows
 
 
-def load_dataset(source: Source) -> Dataset:
+def load_dataset(source: Source, report: ReportCount = lambda _, __: None) -> Dataset:
     """Returns a data set, split. The same source and files give the same rows in the same parts, whatever the seed.
 
     The test rows are those that the source itself holds out; otherwise a tenth is drawn, and 360 rows of the digits.
+
+    Args:
+        source: the settings about data.
+        report: called with the number of pictures that were read, and of all.
 
     Raises:
         TrainingError: there is no such data, it is bad, or a setting does not fit it. The message is one line and names
@@ -33,13 +37,13 @@ def load_dataset(source: Source) -> Dataset:
     kind = kind_of(source.dataset)
     check_settings(source, kind)
     try:
-        return _load(source, kind)
+        return _load(source, kind, report)
     except InvalidInput as exc:  # from the readers, which know nothing about training
         raise TrainingError(str(exc)) from exc
 
 
-def _load(source: Source, kind: DataKind) -> Dataset:
-    content, name = _read(source, kind), printable(Path(source.dataset))
+def _load(source: Source, kind: DataKind, report: ReportCount) -> Dataset:
+    content, name = _read(source, kind, report), printable(Path(source.dataset))
     trained = numbers_of(content, source.train_classes, name)
     content = leave_out_others(content, trained, name)
     parts = split(content, source.validation_rows, name, trained)
@@ -57,7 +61,7 @@ def _name(dataset: str) -> str:
     return fit_name(path.name if path.is_dir() else path.stem)
 
 
-def _read(source: Source, kind: DataKind) -> Content:
+def _read(source: Source, kind: DataKind, report: ReportCount) -> Content:
     """Returns what the reader of that kind reads. It is imported on demand, because importing Arrow is slow."""
     path = Path(source.dataset)
     match kind:
@@ -74,7 +78,7 @@ def _read(source: Source, kind: DataKind) -> Content:
             from vaeserve.sources.picture import Wanted
 
             wanted = Wanted(source.image_size, source.image_fit, source.channels)
-            return read_folder(path, wanted, source.skip_bad, group_folders=source.group_folders)
+            return read_folder(path, wanted, source.skip_bad, report, group_folders=source.group_folders)
         case "arrays":
             from vaeserve.sources.arrays import read_npy, read_npz
 

@@ -40,7 +40,8 @@ class Scale:
 
     def flat(self, values: DataArray) -> Array64:
         """Returns values [rows, *row_shape] in units, [rows, values]."""
-        result: Array64 = values.reshape(len(values), -1).astype(np.float64) / self._unit
+        result: Array64 = values.reshape(len(values), -1).astype(np.float64)
+        result /= self._unit
         return result
 
 

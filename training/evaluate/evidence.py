@@ -44,7 +44,7 @@ def evaluate_pair(
     linear = pca(rows.train, rows.test, pair.latent_size)
     return Evaluation(
         rows=len(rows.test),
-        rows_sha256=sha256(np.ascontiguousarray(rows.test).tobytes()).hexdigest(),
+        rows_sha256=sha256(np.ascontiguousarray(rows.test).data).hexdigest(),
         latent_size=pair.latent_size,
         posterior=pair.posterior,
         family=pair.family,

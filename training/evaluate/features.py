@@ -33,7 +33,7 @@ class Features(NamedTuple):
 def value_components(train: DataArray, scale: Scale) -> Features:
     """Returns the principal components of the values themselves."""
     flat = scale.flat(train[evenly(len(train), max(COMPONENTS, min(FITTED_ROWS, FITTED_VALUES // train[0].size)))])
-    pca = PCA(min(COMPONENTS, *flat.shape), random_state=0).fit(flat)
+    pca = PCA(min(COMPONENTS, *flat.shape), copy=False, random_state=0).fit(flat)
     explained = pca.explained_variance_ratio_.sum()
     description = f"{pca.n_components_} principal components of the values, {explained:.0%} of their variance"
 

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.decomposition import PCA
 
-from training.evaluate.rows import Array64, DataArray, evenly
+from training.evaluate.rows import Array32, Array64, DataArray, evenly
 from training.evaluate.served import BATCH_ROWS
 from training.export.onnx_runner import batches
 from vaeserve.slices import rows_within
 
-FITTED_VALUES = 100_000_000  # maximum, as doubles: all of MNIST, and a part of larger sets
+FITTED_VALUES = 100_000_000  # maximum that is fitted on whole, as doubles: all of MNIST
+PART_VALUES = 50_000_000  # of a larger set, as float32: twice 0.2 GB while they are fitted
 DOUBLES = 5  # of each value of a row that is projected and compared
 ROUNDING = 1e-9  # share of the variance: what is left of less is float32's
 
@@ -38,8 +39,8 @@ def pca(train: DataArray, test: DataArray, components: int) -> Reconstruction | 
     if components >= size:
         return None
     units = np.broadcast_to(units_of(train), train.shape[1:]).reshape(size)
-    some = train[evenly(len(train), max(components, FITTED_VALUES // size))]
-    fitted = PCA(min(components, len(some)), random_state=0).fit(some.reshape(-1, size) / units)
+    values = _values_to_fit(train, units, components)
+    fitted = PCA(min(components, len(values)), copy=False, random_state=0).fit(values)
 
     def projected(rows: DataArray) -> Array64:
         again: Array64 = fitted.inverse_transform(fitted.transform(rows.reshape(-1, size) / units)) * units
@@ -48,6 +49,16 @@ def pca(train: DataArray, test: DataArray, components: int) -> Reconstruction | 
     parts = (test[part] for part in batches(len(test), rows_within(DOUBLES * 8 * size, BATCH_ROWS)))
     linear = reconstruction(((projected(rows), rows) for rows in parts), train)
     return None if linear.explained is None or 1 - linear.explained < ROUNDING else linear
+
+
+def _values_to_fit(train: DataArray, units: Array64, minimum_rows: int) -> Array64 | Array32:
+    """Returns the rows that PCA is fitted on, in units: [rows, values]."""
+    if train.size <= FITTED_VALUES:
+        whole: Array64 = train.reshape(len(train), -1) / units
+        return whole
+    some = train[evenly(len(train), max(minimum_rows, PART_VALUES // train[0].size))]
+    part: Array32 = np.divide(some.reshape(len(some), -1), units, dtype=np.float32)
+    return part
 
 
 def units_of(train: DataArray) -> Array64:

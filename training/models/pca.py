@@ -9,9 +9,13 @@ from training.models.kind import Kind
 from training.networks.pair import Networks
 from vaeserve.errors import TrainingError
 
+FITTED_VALUES = 2**28  # maximum; as float32 and as doubles they take 3 GB
+
 
 def fit(networks: Networks, train: Tensor) -> None:
     """Sets a linear pair to the training rows' principal components, and the likelihood's scale to the residual's.
+
+    Of more than FITTED_VALUES values, rows are taken that are spread evenly over all.
 
     The scale is that of probabilistic PCA: the square root of the mean variance in the dropped directions (Tipping and
     Bishop, 1999, eq. 8). The pair's own standardisation whitens the latents.
@@ -27,6 +31,9 @@ def fit(networks: Networks, train: Tensor) -> None:
         raise AssertionError("the network linear is not linear. This is a bug.")
     if not isinstance(likelihood, Gaussian):
         raise TrainingError("--likelihood: pca is the linear model of gaussian data")
+    count = max(1, min(len(train), FITTED_VALUES // train[0].numel()))
+    if count < len(train):
+        train = train[torch.arange(count) * len(train) // count]
     scaled = likelihood.scaled(train.to(likelihood.scale.device)).flatten(1).double().cpu().numpy()
     if encoder.out_features > min(scaled.shape):
         raise TrainingError(f"--latent-size: {min(scaled.shape)} principal components are all there are")

@@ -12,6 +12,7 @@ from training.step.loop import Epoch
 from vaeserve.command.bar import Bar, is_wide
 
 LINES = 10  # over a whole run
+FIRST_SECONDS, NEXT_SECONDS = 5, 60  # until reading says how long it takes, and until it says so again
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
@@ -80,6 +81,49 @@ class EpochProgress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.close()
+
+
+class Reading:
+    """Shows how many pictures were read: a bar on a terminal; elsewhere a line now and then, if it takes long.
+
+    Args:
+        stream: where to print; None: stderr.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._since = monotonic()
+        self._next_line = self._since + FIRST_SECONDS
+        self._bar: Bar | None = None
+
+    def __call__(self, read: int, of: int) -> None:
+        """Takes the number of pictures that were read, and of all."""
+        if self._bar is None:
+            self._bar = Bar(
+                total=of,
+                desc=f"reading {of:,} pictures",
+                file=self._stream,
+                dynamic_ncols=True,
+                leave=False,
+                disable=not is_wide(self._stream or sys.stderr),
+                bar_format="{desc} |{bar}| {remaining}",
+            )
+        self._bar.update(read - self._bar.n)
+        if self._bar.disable and read < of and (now := monotonic()) >= self._next_line:
+            self._next_line = now + NEXT_SECONDS
+            left = (now - self._since) / read * (of - read)
+            say(f"reading {of:,} pictures: {_duration(left)} left", self._stream)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _duration(seconds: float) -> str:
+    return f"{round(seconds / 60):,} min" if seconds >= 90 else f"{round(seconds)} s"
 
 
 class Stages:

@@ -12,7 +12,7 @@ from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.run.journal import JOURNAL_FILE, Journal
 from training.run.lock import alone_in
-from training.run.progress import EpochProgress, say
+from training.run.progress import EpochProgress, Reading, say
 from training.run.publish import RunResult, publish
 from training.run.report import opening
 from training.settings.config import Config
@@ -50,7 +50,7 @@ def begin(config: Config, directory: Path, given: Collection[str] = ()) -> tuple
     """
     _refuse_run(directory)
     prepare_torch(config.threads)
-    dataset = load_dataset(config.source)
+    dataset = read_data(config)
     refuse_without_validation(config, kind_named(config.model), dataset, given)
     config = in_epochs(config, len(dataset.train))
     first = checkpoint.take(config, dataset, first_state(config, dataset))
@@ -119,9 +119,15 @@ def data_of(last: Checkpoint) -> Dataset:
     Raises:
         TrainingError: it is missing or bad, or it is other data now.
     """
-    dataset = load_dataset(last.config.source)
+    dataset = read_data(last.config)
     checkpoint.refuse_other_data(last, dataset)
     return dataset._replace(name=last.data_name)
+
+
+def read_data(config: Config) -> Dataset:
+    """Returns a run's data, and shows how far the reading is. Raises TrainingError as `load_dataset` does."""
+    with Reading() as reading:
+        return load_dataset(config.source, reading)
 
 
 @lack_of_memory_in_one_line()

@@ -21,7 +21,7 @@ LARGEST_DIFFERENCE = (
 NUDGE = 0.01  # times normal noise, added to weights: behind weights of zero there would be no gradient to compare
 
 
-def compiled(kind: Kind, config: Config, dataset: Dataset, rows: Tensor) -> Objective:
+def compiled(kind: Kind, config: Config, dataset: Dataset, device: torch.device) -> Objective:
     """Returns a kind's step, compiled.
 
     It may be wrong without an error: with PyTorch 2.13, most convolutions in bfloat16 on a CPU got no gradient at all.
@@ -31,17 +31,18 @@ def compiled(kind: Kind, config: Config, dataset: Dataset, rows: Tensor) -> Obje
         kind: whose step it is.
         config: the run's.
         dataset: its data.
-        rows: its training rows, on the device that computes.
+        device: that computes.
 
     Raises:
         TrainingError: it cannot be compiled here, or its gradients then differ.
     """
     if kind.step is None:
         raise AssertionError(f"{config.model} is fitted, it has no steps. This is a bug.")
-    networks = build(kind, config, dataset).to(rows.device)
+    networks = build(kind, config, dataset).to(device)
     nudge(networks)
     faster: Objective = torch.compile(kind.step, dynamic=False)
-    for inputs in a_batch_of_every_size(InputSampling.of(kind, config, dataset), config.batch_size, networks, rows):
+    sampling = InputSampling.of(kind, config, dataset)
+    for inputs in a_batch_of_every_size(sampling, config.batch_size, networks, dataset.train, device):
         expected = gradients(kind, kind.step, config, networks, inputs)
         try:
             answer = gradients(kind, faster, config, networks, inputs)
@@ -68,14 +69,13 @@ def nudge(networks: Networks) -> None:
 
 
 def a_batch_of_every_size(
-    sampling: InputSampling, batch_size: int, networks: Networks, rows: Tensor
+    sampling: InputSampling, batch_size: int, networks: Networks, rows: Tensor, device: torch.device
 ) -> list[StepInputs]:
     """Returns a batch, drawn as in training, of every size that the rows are cut into."""
-    generator = Generator(rows.device).manual_seed(0)
+    generator, likelihood = Generator(device).manual_seed(0), networks.decoder.likelihood
     # Indexed as in training, because a slice would get a graph of its own.
-    order = torch.arange(len(rows), device=rows.device)
-    batches = {len(batch): batch for batch in torch.split(order, batch_size)}
-    return [draw_inputs(sampling, networks.decoder.likelihood, rows[batch], generator) for batch in batches.values()]
+    batches = {len(batch): batch for batch in torch.split(torch.arange(len(rows)), batch_size)}
+    return [draw_inputs(sampling, likelihood, rows[batch].to(device), generator) for batch in batches.values()]
 
 
 def gradients(kind: Kind, step: Objective, config: Config, networks: Networks, inputs: StepInputs) -> dict[str, Tensor]:

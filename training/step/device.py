@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from vaeserve.errors import TrainingError, innermost
 
@@ -25,6 +26,13 @@ def device_of(choice: Literal["auto", "cpu", "cuda"]) -> torch.device:
     except RuntimeError as exc:
         raise TrainingError(f"--device: the GPU cannot be used, take --device cpu: {innermost(exc)}") from exc
     return torch.device("cuda")
+
+
+def near(rows: Tensor, device: torch.device) -> Tensor:
+    """Returns rows on a device; where they are, if they would take more than half of its free memory."""
+    if device.type == "cuda" and rows.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
+        return rows
+    return rows.to(device)
 
 
 def products(precision: Precision, device: torch.device) -> torch.autocast:

@@ -1,4 +1,4 @@
-"""The training loop: plain gradient steps over data that stays in memory, epoch by epoch."""
+"""The training loop: plain gradient steps, epoch by epoch."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
@@ -12,8 +12,9 @@ from training.objective import Step, TermWeights
 from training.settings.config import Config
 from training.step.activity import active_units
 from training.step.best import update_best
+from training.step.collected import Collected
 from training.step.compiling import compiled
-from training.step.device import device_of, products
+from training.step.device import device_of, near, products
 from training.step.guard import Guard
 from training.step.inputs import InputSampling, draw_inputs, draw_noise
 from training.step.length import steps_of_epoch
@@ -65,33 +66,33 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
         TrainingError: the step was to be compiled but cannot be, or is then another one.
     """
     device, networks, generator, kind = device_of(config.device), state.networks, state.generator, state.kind
-    rows, held_out = dataset.train.to(device), dataset.validation.to(device)
+    rows, held_out = near(dataset.train, device), near(dataset.validation, device)
     if kind.step is None:
         raise AssertionError(f"{config.model} is fitted, it has no steps. This is a bug.")
-    objective = compiled(kind, config, dataset, rows) if config.compile else kind.step
+    objective = compiled(kind, config, dataset, device) if config.compile else kind.step
     sampling, likelihood = InputSampling.of(kind, config, dataset), networks.decoder.likelihood
     narrowing = products(config.precision, device)
     steps = steps_of_epoch(config, len(rows))
     while state.epoch < config.epochs:
-        guard, terms, means = Guard(steps), [], []
+        guard, terms, means = Guard(steps), Collected(len(rows), axis=1), Collected(len(rows))
         order = torch.randperm(len(rows), generator=generator, device=device)
         for number, batch in enumerate(torch.split(order, config.batch_size), state.epoch * steps):
             schedule = schedule_at(config, state, number, steps * config.epochs)
-            inputs = draw_inputs(sampling, likelihood, rows[batch], generator)
+            inputs = draw_inputs(sampling, likelihood, rows[batch.to(rows.device)].to(device), generator)
             weights = term_weights(config, torch.tensor(schedule.kl_weight), torch.tensor(schedule.progress))
             with narrowing:
                 step = objective(networks, *inputs, weights)
             if take_step(config, state, step, schedule, guard):
                 proof = *inputs, weights
-            terms.append(torch.stack((step.loss, step.reconstruction, step.kl, *step.figures.values())).detach())
-            means.append(step.mean.detach())
+            terms.add(torch.stack((step.loss, step.reconstruction, step.kl, *step.figures.values())).detach())
+            means.add(step.mean.detach())
         with torch.no_grad(), narrowing:  # before the epoch counts, so that no rollback leads to broken weights
             end = kind.step(networks, *proof)
             guard.check_end(float(sum_of(end.lowered(name) for name in state.optimizers)))
         state.epoch += 1
         validated = validate(sampling, term_weights(config, state.kl_weight), held_out, state)
         update_best(config, state, validated)
-        figures = torch.cat(terms, 1), torch.cat(means), step.figures
+        figures = terms.whole, means.whole, step.figures
         yield summary(state, *figures, steps=number + 1, schedule=schedule, skipped=guard.skipped, validated=validated)
 
 
@@ -177,10 +178,11 @@ def validate(sampling: InputSampling, weights: TermWeights, rows: Tensor, state:
     step, generator = state.kind.step, Generator().manual_seed(0)
     if len(rows) == 0 or step is None:
         return None
-    total = torch.zeros((), dtype=torch.float64, device=rows.device)
+    device = state.generator.device
+    total = torch.zeros((), dtype=torch.float64, device=device)
     with torch.inference_mode():
-        for data in torch.split(rows, max(1, VALIDATED // sampling.draws)):
-            noise = draw_noise(sampling, len(data), generator).to(rows.device)
+        for part in torch.split(rows, max(1, VALIDATED // sampling.draws)):
+            data, noise = part.to(device), draw_noise(sampling, len(part), generator).to(device)
             total += step(state.average, data, data, noise, weights).loss.double().sum()
     return float(total) / len(rows)
 

@@ -10,7 +10,7 @@ from torch import nn
 from training.models.kind import Kind
 from training.networks.pair import Blueprint
 from vaeserve.errors import InvalidInput, TrainingError
-from vaeserve.sources.content import refuse_too_large
+from vaeserve.sources.room import refuse_too_large
 
 COPIES = 6  # of every weight: itself, its gradient, AdamW's two moments, the running average, that of the best epoch
 GRAPH_BYTES = 2**31 - 2**24  # an ONNX file is one message of protobuf, below 2 GB; the rest is left for its nodes

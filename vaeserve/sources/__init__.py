@@ -3,6 +3,7 @@
     fitting    a file of rows -> rows that fit a model
     folder     a folder of pictures, all of one shape -> images and their classes
     pictures   files and folders -> the pictures in them -> rows that fit a model
+    ahead      files read by threads, some ahead
     walk       a folder -> the names of all files below it
     picture    one of them -> pixels
     cropping   a picture of any size -> a row of one size
@@ -19,6 +20,7 @@
     surplus    which of its columns hold no data
     precision  what float32 loses of a column
     content    what a reader found, not yet split
+    room       room for rows: in memory, or in a file where they are large
     names      what messages call files and columns
 
 Bad data raises InvalidInput. It is named by the path; the message tells the row or column.

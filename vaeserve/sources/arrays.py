@@ -11,13 +11,10 @@ from vaeserve.files import AnyArray
 from vaeserve.printable import printable
 from vaeserve.sources.archive import choose
 from vaeserve.sources.classes import Classes, classes_of, labels_of
-from vaeserve.sources.content import (
-    Content,
-    images_spec,
-    room_for,
-)
+from vaeserve.sources.content import Content, images_spec
 from vaeserve.sources.numpy_files import check_start, member, numpy_errors, read_header
 from vaeserve.sources.precision import Loss, losses_of
+from vaeserve.sources.room import room_for
 from vaeserve.sources.table import Table, leave_out_bad, number_problem, to_float32
 
 PartArrays = dict[str, AnyArray]  # [rows, ...] each: train; validation and test where the file tells which they are

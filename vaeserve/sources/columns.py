@@ -20,9 +20,10 @@ from vaeserve.errors import InvalidInput
 from vaeserve.printable import printable
 from vaeserve.sources.cells import numbers_of, problem_of, texts_of
 from vaeserve.sources.column_roles import DATA_ALONE, ColumnRoles, assign
-from vaeserve.sources.content import Content, refuse_too_large, room_for
+from vaeserve.sources.content import Content
 from vaeserve.sources.head import Head, read_head
 from vaeserve.sources.precision import Loss, loss_of
+from vaeserve.sources.room import refuse_too_large, room_for
 from vaeserve.sources.table import Table, leave_out_bad, named, refusal, to_float32
 
 CSV_BLOCK = 2**24  # bytes; no line can be longer

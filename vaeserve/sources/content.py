@@ -1,18 +1,18 @@
 """Content: what a reader found, in its original order and not yet split."""
 
-import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import DataSpec, ImageFit
-from vaeserve.printable import printable
 from vaeserve.sources.pictures import colours
 
 ClassLabels = npt.NDArray[np.int64]  # [rows]
+ReportCount = Callable[[int, int], None]
+"""Called with how many rows were read, and how many there are."""
 
 
 class Content(NamedTuple):
@@ -65,26 +65,3 @@ def describe_rows(rows: int, spec: DataSpec) -> str:
         return f"{rows} rows of {spec.value_count} numbers"
     height, width, channels = spec.shape
     return f"{rows} images of {width} x {height} pixels in {colours(channels)}"
-
-
-def room_for(shape: tuple[int, ...], dtype: npt.DTypeLike, name: object) -> AnyArray:
-    """Returns an array that is not filled; a system gives it memory as rows are written.
-
-    Raises:
-        InvalidInput: named by `name`; the array is larger than the machine's memory.
-    """
-    refuse_too_large(int(np.prod([*shape, np.dtype(dtype).itemsize], dtype=object)), name)
-    return np.empty(shape, dtype)
-
-
-def refuse_too_large(size: int, name: object) -> None:
-    """Makes sure that so many bytes fit in the machine's memory.
-
-    Raises:
-        InvalidInput: named by `name`; they do not.
-    """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if size > memory:
-        raise InvalidInput(
-            printable(name), f"needs {size / 2**30:.1f} GiB of memory, this machine has {memory / 2**30:.1f} GiB"
-        )

@@ -1,6 +1,5 @@
 """A folder -> its pictures, all of one shape, and the classes that the folders within name."""
 
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -10,28 +9,37 @@ from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import ImageFit
 from vaeserve.printable import printable
 from vaeserve.sources.classes import classes_of
-from vaeserve.sources.content import ClassLabels, Content, images_spec, refuse_too_large, room_for
+from vaeserve.sources.content import ClassLabels, Content, ReportCount, images_spec
 from vaeserve.sources.picture import Wanted, read_picture
 from vaeserve.sources.pictures import colours, find_pictures, read_each
+from vaeserve.sources.room import room_for
 
 PART_FOLDERS = frozenset(("train", "training", "val", "valid", "validation", "test"))
 """Folders of these names are parts of a data set, not classes."""
 
 
-def read_folder(directory: Path, wanted: Wanted, skip_bad: bool, *, group_folders: bool = False) -> Content:
-    """Returns a folder's pictures, in the order of their paths. Takes memory for them and one more.
+def read_folder(
+    directory: Path,
+    wanted: Wanted,
+    skip_bad: bool,
+    report: ReportCount = lambda _, __: None,
+    *,
+    group_folders: bool = False,
+) -> Content:
+    """Returns a folder's pictures, in the order of their paths.
 
     Args:
         directory: the folder.
         wanted: what pictures are brought to.
         skip_bad: whether to leave out and list what cannot be used.
+        report: called after each picture.
         group_folders: whether the folder that a picture lies in is its group, and those above it are classes.
 
     Raises:
         InvalidInput: named by the path; there are none, one is bad, or not all have one shape. Or named by the flag;
             there are no groups.
     """
-    files, values, skipped = _read(directory, wanted, skip_bad)
+    files, values, skipped = _read(directory, wanted, skip_bad, report)
     # Without a wanted size all pictures must have one size, and later ones too.
     fit = ImageFit(fit=wanted.fit if wanted.size else "exact", channels=wanted.channels)
     content = Content(
@@ -68,10 +76,10 @@ def class_names(folders: list[tuple[str, ...]]) -> list[str] | None:
     return names if len(set(names)) > 1 else None
 
 
-def _read(directory: Path, wanted: Wanted, skip_bad: bool) -> tuple[list[Path], AnyArray, tuple[str, ...]]:
+def _read(
+    directory: Path, wanted: Wanted, skip_bad: bool, report: ReportCount
+) -> tuple[list[Path], AnyArray, tuple[str, ...]]:
     paths, skipped = find_pictures(directory), list[str]()
-    if wanted.size is not None:
-        refuse_too_large(len(paths) * prod(wanted.size) * (wanted.channels or 1), directory)
     values: AnyArray | None = None
     files: list[Path] = []
     for file, picture in read_each(paths, lambda file: read_picture(file, wanted), skip_bad, skipped):
@@ -81,6 +89,7 @@ def _read(directory: Path, wanted: Wanted, skip_bad: bool) -> tuple[list[Path], 
             raise InvalidInput(printable(file), _differ(picture, files[0], values[0]))
         values[len(files)] = picture
         files.append(file)
+        report(len(files) + len(skipped), len(paths))
     if values is None:
         raise InvalidInput(printable(directory), f"none of its {len(paths)} pictures can be used: {skipped[0]}")
     return files, values[: len(files)], tuple(skipped)  # what follows was never written to, so takes no memory

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vaeserve.errors import InvalidInput
 from vaeserve.printable import printable
-from vaeserve.sources.content import refuse_too_large
+from vaeserve.sources.room import refuse_too_large
 
 _UNSIGNED_BYTES = 8
 _GZIP = b"\x1f\x8b"

@@ -12,7 +12,7 @@ import numpy as np
 from vaeserve.errors import InvalidInput
 from vaeserve.files import MALFORMED, AnyArray
 from vaeserve.printable import printable
-from vaeserve.sources.content import refuse_too_large
+from vaeserve.sources.room import refuse_too_large
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from vaeserve.printable import printable
 from vaeserve.rows.image_checks import takes_images
 from vaeserve.rows.images import decode_image, to_rows
 from vaeserve.rows.size_fit import SizeFit
+from vaeserve.sources.ahead import read_ahead
 from vaeserve.sources.picture import Wanted, parse_picture, read_file
 from vaeserve.sources.walk import walk
 
@@ -99,14 +100,16 @@ def _tells_fit(spec: DataSpec) -> bool:
 def read_each(
     files: Iterable[Path], read: Callable[[Path], Read], skip_bad: bool, skipped: list[str]
 ) -> Iterator[tuple[Path, Read]]:
-    """Yields each file with what was read of it; of a bad one, where those are skipped, a line goes to `skipped`.
+    """Yields each file with what was read of it, in order; of a bad one that is skipped, a line goes to `skipped`.
+
+    Some files ahead are read by threads, because Pillow decodes and scales outside Python's lock.
 
     Raises:
         InvalidInput: a file is bad, and `skip_bad` is not set.
     """
-    for file in files:
+    for file, answer in read_ahead(files, read):
         try:
-            yield file, read(file)
+            yield file, answer()
         except InvalidInput as exc:
             if not skip_bad:
                 raise

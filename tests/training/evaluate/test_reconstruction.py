@@ -67,6 +67,7 @@ def test_pca_of_a_set_too_large_for_memory_is_fitted_on_some_of_it(monkeypatch: 
     random = np.random.default_rng(0)
     train, test = (random.normal(size=(rows, 6)).astype(np.float32) for rows in (100, 700))
     monkeypatch.setattr(module, "FITTED_VALUES", 6 * 25)
+    monkeypatch.setattr(module, "PART_VALUES", 6 * 25)
     units = train.std(0, dtype=float)
     fitted = PCA(2).fit(train[::4] / units)
     again = fitted.inverse_transform(fitted.transform(test / units)) * units

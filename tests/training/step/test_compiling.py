@@ -26,7 +26,7 @@ def attempt(tiny: Config, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> 
 
     def tried(step: Objective) -> Objective:
         monkeypatch.setattr(torch, "compile", lambda *_, **__: step)
-        return compiled(VAE, config, dataset, dataset.train[:8])
+        return compiled(VAE, config, dataset._replace(train=dataset.train[:8]), torch.device("cpu"))
 
     return tried
 

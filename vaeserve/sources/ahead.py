@@ -1,0 +1,43 @@
+"""Files read by threads, some ahead of the one that is used."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+MOST_THREADS = 8  # each may hold a picture of 0.4 GB while it is decoded
+_AHEAD = 4  # files a thread, so that a large one does not let the other threads wait
+
+Read = TypeVar("Read")
+
+
+def read_ahead(
+    files: Iterable[Path], read: Callable[[Path], Read], threads: int | None = None
+) -> Iterator[tuple[Path, Callable[[], Read]]]:
+    """Yields each file, in order, with what answers for it: that waits, then returns or raises as `read` did.
+
+    Args:
+        files: what to read.
+        read: called in a thread.
+        threads: number of them; None: a thread for each CPU, at most MOST_THREADS.
+    """
+    threads = threads or min(_cpus(), MOST_THREADS)
+    pending: deque[tuple[Path, Future[Read]]] = deque()
+    pool = ThreadPoolExecutor(threads, "reading")
+    try:
+        for file in files:
+            pending.append((file, pool.submit(read, file)))
+            if len(pending) > _AHEAD * threads:
+                first, future = pending.popleft()
+                yield first, future.result
+        while pending:
+            first, future = pending.popleft()
+            yield first, future.result
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
