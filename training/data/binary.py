@@ -40,6 +40,6 @@ def training_rows(dataset: Dataset) -> Tensor:
         return dataset.train
     generator, maximum = torch.Generator().manual_seed(0), dataset.spec.maximum
     drawn = torch.from_numpy(room_for(tuple(dataset.train.shape), np.uint8, "--binarised"))
-    for rows, part in zip(drawn.split(PART_ROWS), dataset.train.split(PART_ROWS), strict=True):
+    for rows, part in zip(torch.split(drawn, PART_ROWS), torch.split(dataset.train, PART_ROWS), strict=True):
         rows.copy_(draw_binary(part, maximum, generator))
     return drawn

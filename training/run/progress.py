@@ -83,7 +83,7 @@ class EpochProgress:
         self._bar.close()
 
 
-class Reading:
+class ReadingProgress:
     """Shows how many pictures were read: a bar on a terminal; elsewhere a line now and then, if it takes long.
 
     Args:

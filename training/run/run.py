@@ -12,7 +12,7 @@ from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.run.journal import JOURNAL_FILE, Journal
 from training.run.lock import alone_in
-from training.run.progress import EpochProgress, Reading, say
+from training.run.progress import EpochProgress, ReadingProgress, say
 from training.run.publish import RunResult, publish
 from training.run.report import opening
 from training.settings.config import Config
@@ -126,7 +126,7 @@ def data_of(last: Checkpoint) -> Dataset:
 
 def read_data(config: Config) -> Dataset:
     """Returns a run's data, and shows how far the reading is. Raises TrainingError as `load_dataset` does."""
-    with Reading() as reading:
+    with ReadingProgress() as reading:
         return load_dataset(config.source, reading)
 
 

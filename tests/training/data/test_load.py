@@ -6,9 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from training.data import load_dataset
+from training.data import binary, load_dataset, training_rows
 from training.settings.source import Source
 from vaeserve.errors import TrainingError
+from vaeserve.sources import room
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (200, 3, 4, 1), np.uint8)
@@ -54,6 +55,24 @@ def test_binarised_rows_are_held_out_in_black_and_white_and_trained_on_in_grey(i
         assert not ((drawn == 0) & (rows == 255)).any()
     # The test rows that figures are reported on do not depend on what is set aside for validation.
     assert torch.equal(load_dataset(Source(dataset=str(images), binarised=True)).test, found.test)
+
+
+@pytest.mark.parametrize("binarised", [False, True])
+def test_rows_on_disk_are_those_in_memory_bit_for_bit(
+    images: Path, monkeypatch: pytest.MonkeyPatch, binarised: bool
+) -> None:
+    source = Source(dataset=str(images), validation_rows=30, binarised=binarised)
+    in_memory = load_dataset(source)
+    monkeypatch.setattr(room, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(binary, "PART_ROWS", 7)
+    on_disk = load_dataset(source)
+    assert on_disk.sha256 == in_memory.sha256
+    for rows, expected in zip(
+        (on_disk.train, on_disk.validation, on_disk.test, training_rows(on_disk)),
+        (in_memory.train, in_memory.validation, in_memory.test, training_rows(in_memory)),
+        strict=True,
+    ):
+        assert torch.equal(rows, expected)
 
 
 def test_other_rows_another_shape_and_another_split_are_other_data(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import termios
 
 import pytest
 
-from training.run.progress import EpochProgress, say
+from training.run import progress as progress_module
+from training.run.progress import EpochProgress, ReadingProgress, say
 from training.step.loop import Epoch
 
 
@@ -87,3 +88,21 @@ def test_only_what_there_is_is_shown() -> None:
     assert "KL" not in stream.getvalue()
     assert "validation 90.50" in stream.getvalue()
     assert stream.getvalue().endswith("2 steps skipped\n")
+
+
+def test_reading_draws_a_bar_on_a_terminal() -> None:
+    stream = Terminal()
+    with ReadingProgress(stream) as reading:
+        for read in range(1, 4):
+            reading(read, 3)
+    assert "reading 3 pictures |" in stream.getvalue()
+
+
+def test_reading_says_how_long_it_takes_elsewhere_if_that_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 4.0, 10.0, 20.0, 80.0])
+    monkeypatch.setattr(progress_module, "monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    with ReadingProgress(stream) as reading:
+        for read in (2, 100, 200, 1000, 50_000):
+            reading(read, 50_000)
+    assert stream.getvalue() == "reading 50,000 pictures: 83 min left\nreading 50,000 pictures: 65 min left\n"
