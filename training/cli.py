@@ -116,7 +116,9 @@ def _closing(outcome: "RunResult") -> str:
     from training.evaluate.report import evaluation_table
     from training.run.report import closing
 
-    return f"{evaluation_table(outcome.evaluation)}\n\n{closing(outcome.package, outcome.parity)}"
+    return (
+        f"{evaluation_table(outcome.evaluation)}\n\n{closing(outcome.package, outcome.parity, epochs=outcome.epochs)}"
+    )
 
 
 def _interrupted(options: argparse.Namespace) -> int:

@@ -1,3 +1,4 @@
+import json
 import re
 import shlex
 import signal
@@ -11,6 +12,7 @@ from sklearn.datasets import load_digits
 
 from training import cli
 from training.run.checkpoint import CHECKPOINT_FILE
+from training.run.journal import JOURNAL_FILE
 from training.settings.directory import PACKAGE_DIRECTORY
 from vaeserve.command.cli import run as vae
 from vaeserve.package.directory import ModelPackage
@@ -27,7 +29,18 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_one_that_was_not(
     settings = tmp_path / "small.toml"
     settings.write_text(SMALL)
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
-    arguments = ["digits", "--config", str(settings), "--seed", "7", "--epochs", "400", "--out"]
+    arguments = [
+        "digits",
+        "--config",
+        str(settings),
+        "--seed",
+        "7",
+        "--epochs",
+        "400",
+        "--validation-rows",
+        "99",
+        "--out",
+    ]
 
     with subprocess.Popen(
         [*COMMAND, "train", *arguments, str(stopped)],
@@ -49,8 +62,21 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_one_that_was_not(
     assert cli.train([*arguments, str(stopped), "--resume"]) == 0
     assert ", resumed after epoch " in capsys.readouterr().err
     assert cli.train([*arguments, str(whole)]) == 0
-    for name in (CHECKPOINT_FILE, "metrics.jsonl", "model/encoder.onnx", "model/decoder.onnx", "model/probes.npz"):
+    for name in (
+        CHECKPOINT_FILE,
+        JOURNAL_FILE,
+        "model/learning_curve.png",
+        "model/encoder.onnx",
+        "model/decoder.onnx",
+        "model/probes.npz",
+    ):
         assert (stopped / name).read_bytes() == (whole / name).read_bytes()
+
+    best = json.loads((whole / JOURNAL_FILE).read_text().splitlines()[-1])["best_epoch"]
+    assert f"trained  best of 400 epochs: {best}, by validation\n" in capsys.readouterr().out
+    readme = (whole / PACKAGE_DIRECTORY / "README.md").read_text()
+    assert f"- **Training**: best of 400 epochs: {best}, by validation.\n" in readme
+    assert "![Learning curve](learning_curve.png)" in readme
 
 
 def test_a_run_that_learned_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,10 +216,8 @@ def test_what_cannot_be_is_said_on_one_line(
         ("train", "digits", "--out", str(tmp_path), "--resume"): f"{tmp_path} holds files but no {CHECKPOINT_FILE}",
         ("train", "digits", "--out", old): f"{old} holds a run already",
         ("train", "digits", "--out", old, "--resume", "--latent-size", "5"): "--latent-size: the run was started",
-        ("train", "digits", "--out", old, "--resume", "--config", str(fine), "--epochs", "4"): "--epochs: the run was "
-        "started with 3, it cannot be resumed with 4",
-        ("train", "digits", "--out", old, "--resume", "--config", str(fine)): "--epochs: the run was started with 3, "
-        "it cannot be resumed with 2",
+        ("train", "digits", "--out", old, "--resume", "--config", str(fine)): "--epochs: the run has done 3 epochs "
+        "already, it cannot end after 2",
         ("train", "digits", "--out", old, "--resume", "--seed", "5"): "--seed: the run was started with 0",
         (
             "train",

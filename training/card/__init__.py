@@ -9,11 +9,12 @@
     table_pictures  the same for the columns of a table
     plane           the map of the latents
     weights         one bar for each dimension
+    learning_curve  loss by steps
     charts          charts drawn by matplotlib
     sheet           labelled blocks of cells
     tiles           images as cells of one size
     grids           grids for the training log
     picture         pixels with a title, a caption and a file
 
-Everything drawn comes from ONNX Runtime, so a card shows what a caller gets.
+Everything drawn but the learning curve comes from ONNX Runtime, so a card shows what a caller gets.
 """

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from training.card.learning_curve import LearningCurve
+
 SettingValue = str | int | float | bool | tuple[int, ...] | tuple[str, ...] | None
 
 
@@ -29,5 +31,9 @@ class About(NamedTuple):
     """One line for each item that was left out of the data."""
     notes: tuple[str, ...] = ()
     """One line for each fact about the data that users of the model should know."""
+    epochs: str = ""
+    """How long the run was and which epoch is exported; empty for a kind without steps."""
+    curve: LearningCurve | None = None
+    """Its losses; None if they are not known."""
     classes: tuple[str, ...] = ()
     """Names of the labels 0, 1, ...; empty if the data has only numbers."""

@@ -3,6 +3,7 @@
 from training.card import image_pictures, table_pictures
 from training.card.about import About
 from training.card.dimensions import Dimensions, by_kl, by_response, deviations
+from training.card.learning_curve import learning_curve_picture
 from training.card.picture import Picture, to_png
 from training.card.plane import latent_picture
 from training.card.readme import readme_text
@@ -32,6 +33,8 @@ def card(pair: ServedPair, rows: EvaluationRows, evaluation: Evaluation, about: 
         columns = table_pictures.columns_of(pair, rows, names)
     if pair.latent_size > 1:
         pictures += [weights_picture(dimensions), latent_picture(pair, rows, about.classes)]
+    if about.curve is not None:
+        pictures.append(learning_curve_picture(about.curve))
     text = readme_text(pair, evaluation, about, pictures, columns)
     return {README: text.encode(), **{picture.file: to_png(picture.pixels) for picture in pictures}}
 

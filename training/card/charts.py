@@ -2,8 +2,9 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -128,6 +129,49 @@ def weights_chart(values: Array64, names: list[str], informative: int, unit: str
         axes.set_xticks(range(0, len(values), every), names[::every], rotation=90 if len(values) > 20 else 0)
         axes.set(ylabel=unit, xlim=(-0.6, len(values) - 0.4))
     return pixels[0]
+
+
+class ChartLine(NamedTuple):
+    """A line of a chart."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    """(x, y), in order of x."""
+    mark: tuple[float, float] | None = None
+    """A point of it that is marked."""
+
+
+def line_chart(lines: Sequence[ChartLine], x: str, y: str, mark: str) -> Pixels:
+    """Returns lines over one another. What lies far above the rest, as the first steps of a run do, is cut off.
+
+    Args:
+        lines: at least one, each of another colour.
+        x: title of the axis.
+        y: title of the axis.
+        mark: what the marks mean.
+    """
+    with _figure(_WIDTH, 3.4) as (figure, pixels):
+        axes = figure.subplots()
+        colours = (_ACCENT, _SECOND) if len(lines) <= 2 else _colours()
+        for line, colour in zip(lines, cycle(colours), strict=False):
+            xs, ys = zip(*line.points, strict=True)
+            axes.plot(xs, ys, color=colour, linewidth=1.4, label=shortened(line.name, 40))
+            if line.mark is not None:
+                axes.plot(*line.mark, "o", color=colour, markersize=6, markeredgecolor="white")
+                axes.axvline(line.mark[0], color=colour, linewidth=0.8, linestyle=":")
+        if any(line.mark for line in lines):
+            axes.plot([], [], "o", color="0.35", markersize=6, markeredgecolor="white", label=mark)
+        axes.set(xlabel=x, ylabel=y, ylim=_range_of(lines))
+        _legend(figure, axes)
+    return pixels[0]
+
+
+def _range_of(lines: Sequence[ChartLine]) -> tuple[float, float]:
+    """Returns what is shown of the lines: all but what lies above the highest of each line's last nine tenths."""
+    low = min(y for line in lines for _, y in line.points)
+    high = max(y for line in lines for _, y in line.points[len(line.points) // 10 :])
+    room = 0.05 * (high - low) or 1.0
+    return low - room, high + 2 * room
 
 
 def histograms(names: list[str], data: list[Array64], drawn: dict[str, list[Array64]]) -> Pixels:

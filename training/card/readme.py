@@ -15,6 +15,7 @@ from training.evaluate.summary import evaluation_summary
 from vaeserve.package.manifest import STANDARD
 
 _SKIPPED = 20  # maximum number of lines about what was left out of the data
+_PICTURES = "## Pictures\n\nAll of them are made from the graphs in this package."
 _HOLES = 0.05  # a larger share of draws where no row lies is worth a warning
 
 
@@ -34,7 +35,7 @@ def readme_text(
         _opening(pair, about),
         _brief(evaluation),
         _use(pair, about),
-        "## Pictures\n\nAll of them are made from the graphs in this package.",
+        _PICTURES if about.curve is None else _PICTURES.replace("All of them", "All but the last"),
         *(
             f"### {picture.title}\n\n![{picture.title}]({picture.file})\n\n{wrapped(picture.caption)}"
             for picture in pictures
@@ -65,6 +66,7 @@ def _opening(pair: ServedPair, about: About) -> str:
         f"**Latents**: {_latents(pair)}",
         f"**Priors**: {_priors(pair, about)}",
         f"**Networks**: {about.networks}.",
+        *([f"**Training**: {about.epochs}."] if about.epochs else []),
     ]
     return f"# {about.name}\n\n{wrapped(opening)}\n\n" + "\n".join(map(point, points))
 

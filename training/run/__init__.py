@@ -9,5 +9,6 @@ tensorboard  the same figures and pictures, for TensorBoard
 journal      one line of figures an epoch -> metrics.jsonl
 interrupts   SIGTERM ends a run as Ctrl-C does
 lock         one process at a time in a run's directory
+lengthen     more epochs for a run that has begun
 checkpoint   the loop's state <-> one file
 """

@@ -60,10 +60,9 @@ class Checkpoint(BaseModel):
         return self.config.name or self.data_name
 
     @property
-    def exported_epoch(self) -> int:
-        """The epoch whose average is exported: the best if its weights were kept, otherwise the last."""
-        keeps_best = self.best_epoch is not None and any(name.startswith(BEST) for name in self.tensors)
-        return self.best_epoch if self.best_epoch is not None and keeps_best else self.epoch
+    def exported_best(self) -> int | None:
+        """The best epoch, if it holds that epoch's average, which is then exported; None: the last epoch's is."""
+        return self.best_epoch if any(name.startswith(BEST) for name in self.tensors) else None
 
     def is_over(self, rows: int) -> bool:
         """Whether the run is done, which has so many training rows."""
@@ -137,7 +136,7 @@ def average_of(kind: Kind, checkpoint: Checkpoint, dataset: Dataset) -> Networks
     """
     refuse_other_data(checkpoint, dataset)
     networks = build(kind, checkpoint.config, dataset).requires_grad_(False)
-    _load(networks, checkpoint, AVERAGE if checkpoint.exported_epoch == checkpoint.epoch else BEST)
+    _load(networks, checkpoint, AVERAGE if checkpoint.exported_best is None else BEST)
     return networks
 
 

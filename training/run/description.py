@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from training.card.about import About
+from training.card.learning_curve import LearningCurve
 from training.data import Dataset
 from training.export.graphs import ExportedGraph
 from training.export.package import Contents, libraries
@@ -11,7 +12,7 @@ from training.export.priors import ExportedPrior
 from training.export.probes import Probe
 from training.models import kind_named
 from training.run.checkpoint import Checkpoint
-from training.run.report import networks_text, preprocessing_of
+from training.run.report import epochs_text, networks_text, preprocessing_of
 from vaeserve.package.contents import Likelihood, Provenance
 
 
@@ -29,8 +30,18 @@ class ExportedPair(NamedTuple):
     """Number of levels of each value of a latent; empty unless latents are codes."""
 
 
-def about_of(last: Checkpoint, dataset: Dataset, likelihood: Likelihood, default_prior: str) -> About:
-    """Returns what a model card says besides figures."""
+def about_of(
+    last: Checkpoint, dataset: Dataset, likelihood: Likelihood, default_prior: str, curve: LearningCurve | None = None
+) -> About:
+    """Returns what a model card says besides figures.
+
+    Args:
+        last: the run's last checkpoint.
+        dataset: the run's data.
+        likelihood: as the manifest has it.
+        default_prior: its name.
+        curve: the run's losses; None if they are not known.
+    """
     config = last.config
     constants = "".join(f" ({name} {value:g})" for name, value in likelihood.constants.items())
     return About(
@@ -46,6 +57,8 @@ def about_of(last: Checkpoint, dataset: Dataset, likelihood: Likelihood, default
         default_prior=default_prior,
         skipped=dataset.skipped,
         notes=dataset.notes,
+        epochs=epochs_text(last, dataset),
+        curve=curve,
         classes=dataset.classes,
     )
 
@@ -97,6 +110,6 @@ def provenance_of(last: Checkpoint, dataset: Dataset) -> Provenance:
     return Provenance(
         dataset=dataset.name,
         data_sha256=dataset.sha256,
-        config={**last.config.to_settings(), "epochs_done": last.epoch},
+        config={**last.config.to_settings(), "epochs_done": last.epoch, "best_epoch": last.exported_best},
         libraries=libraries(),
     )

@@ -7,10 +7,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from training.card.learning_curve import LearningCurve, Point
+from training.run.checkpoint import Checkpoint
 from vaeserve.errors import TrainingError
 from vaeserve.files import write_whole
 
 JOURNAL_FILE = "metrics.jsonl"
+
+
+def read_curve(path: Path, last: Checkpoint) -> LearningCurve | None:
+    """Returns a run's losses until a checkpoint; None if an epoch is missing, or is the only one.
+
+    Args:
+        path: the journal.
+        last: the checkpoint.
+    """
+    records = [json.loads(line) for line in _lines_until(path, last.epoch)]
+    try:
+        points = tuple(Point(each["steps"], each["loss_nats"], each["validation_nats"]) for each in records)
+    except KeyError:  # an older version wrote it
+        return None
+    if len(points) != last.epoch or sum(point.loss_nats is not None for point in points) < 2:
+        return None
+    return LearningCurve(points, None if last.exported_best is None else last.exported_best - 1)
 
 
 class Journal:

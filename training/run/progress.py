@@ -6,7 +6,7 @@ from contextlib import suppress
 from math import ceil
 from time import monotonic
 from types import TracebackType
-from typing import Self, TextIO
+from typing import NamedTuple, Self, TextIO
 
 from training.step.loop import Epoch
 from vaeserve.command.bar import Bar, is_wide
@@ -23,30 +23,49 @@ def say(text: str, stream: TextIO | None = None) -> None:
             print(text, file=to, flush=True)
 
 
+class Length(NamedTuple):
+    """How long a run is, in the unit in which its user counts."""
+
+    epochs: int
+    steps: int | None = None
+    """Steps of an epoch, if the user counts in steps."""
+
+    @property
+    def unit(self) -> int:
+        """What an epoch adds to the count."""
+        return self.steps or 1
+
+    def at(self, epoch: int) -> str:
+        """Returns how far a run is after an epoch, for example "epoch  7/50"."""
+        every = f"{self.epochs * self.unit}"
+        return f"{'step' if self.steps else 'epoch'} {epoch * self.unit:>{len(every)}}/{every}"
+
+
 class EpochProgress:
     """Shows each epoch when it ends.
 
     Args:
-        epochs: number of epochs of the whole run.
+        length: of the whole run.
         epoch: number of epochs done already.
         latent_size: maximum number of active units.
         rows: number of rows of an epoch.
         stream: where to print; None: stderr. A bar is drawn if it is a terminal and epochs are left.
     """
 
-    def __init__(self, epochs: int, epoch: int, latent_size: int, rows: int, stream: TextIO | None = None) -> None:
-        self._epochs = epochs
+    def __init__(self, length: Length, epoch: int, latent_size: int, rows: int, stream: TextIO | None = None) -> None:
+        self._length = length
+        self._first = epoch + 1
         self._latent_size = latent_size
         self._rows = rows
-        self._since = monotonic()
+        self._begin = self._since = monotonic()
         self._stream = stream
-        self._every = ceil(epochs / LINES)
+        self._every = ceil(length.epochs / LINES)
         self._bar = Bar(
-            total=epochs,
-            initial=epoch,
+            total=length.epochs * length.unit,
+            initial=epoch * length.unit,
             file=stream,
             dynamic_ncols=True,
-            disable=epoch >= epochs or not is_wide(stream or sys.stderr),
+            disable=epoch >= length.epochs or not is_wide(stream or sys.stderr),
             bar_format="{n_fmt}/{total_fmt} |{bar}| {remaining}{postfix}",  # 80 columns hold it
         )
 
@@ -54,11 +73,14 @@ class EpochProgress:
         """Shows one more epoch."""
         terms = "  ".join(self._terms(figures))
         self._bar.set_postfix_str(terms, refresh=False)
-        self._bar.update()
-        is_due = figures.epoch % self._every == 0 or figures.epoch == self._epochs
+        self._bar.update(self._length.unit)
+        is_due = figures.epoch % self._every == 0 or figures.epoch in {self._first, self._length.epochs}
         if self._bar.disable and is_due:
-            done = f"epoch {figures.epoch:>{len(str(self._epochs))}}/{self._epochs}"
-            say(f"{done}  {terms}", self._stream)
+            say(f"{self._length.at(figures.epoch)}  {terms}{self._time_left(figures.epoch)}", self._stream)
+
+    def _time_left(self, epoch: int) -> str:
+        done, left = epoch + 1 - self._first, self._length.epochs - epoch
+        return f"  {about((monotonic() - self._begin) / done * left)} left" if left else ""
 
     def _terms(self, figures: Epoch) -> Iterator[str]:
         if figures.negative_elbo_nats is not None:
@@ -112,7 +134,7 @@ class ReadingProgress:
         if self._bar.disable and read < of and (now := monotonic()) >= self._next_line:
             self._next_line = now + NEXT_SECONDS
             left = (now - self._since) / read * (of - read)
-            say(f"reading {of:,} pictures: {_duration(left)} left", self._stream)
+            say(f"reading {of:,} pictures: {about(left)} left", self._stream)
 
     def __enter__(self) -> Self:
         return self
@@ -122,8 +144,11 @@ class ReadingProgress:
             self._bar.close()
 
 
-def _duration(seconds: float) -> str:
-    return f"{round(seconds / 60):,} min" if seconds >= 90 else f"{round(seconds)} s"
+def about(seconds: float) -> str:
+    """Returns a time as people say it: "about 40 s", "about 12 min", "about 3.5 h"."""
+    if seconds < 90:
+        return f"about {ceil(seconds)} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
 
 
 class Stages:

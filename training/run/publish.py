@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from training.card.card import card
+from training.card.learning_curve import LearningCurve
 from training.data import Dataset, training_rows
 from training.evaluate.bounds import draw_latents
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
@@ -26,6 +27,7 @@ from training.run import checkpoint
 from training.run.checkpoint import Checkpoint
 from training.run.description import ExportedPair, about_of, contents_of
 from training.run.progress import Stages, say
+from training.run.report import epochs_text
 from training.settings.config import Config
 from vaeserve.package.contents import Likelihood, PairPrecision, Parity
 from vaeserve.package.directory import ModelPackage
@@ -44,6 +46,8 @@ class RunResult(NamedTuple):
     evaluation: Evaluation
     dataset: Dataset
     config: Config
+    epochs: str = ""
+    """How long it was and which epoch it exports; empty for a kind without steps."""
 
 
 def publish(
@@ -54,6 +58,7 @@ def publish(
     *,
     overwrite: bool,
     precision: PairPrecision = "float32",
+    curve: LearningCurve | None = None,
 ) -> RunResult:
     """Exports the running average of the weights, evaluates the graphs and writes them, proved, as a model package.
 
@@ -64,6 +69,7 @@ def publish(
         version: of the package.
         overwrite: whether to replace an existing package.
         precision: of the encoder and the decoder.
+        curve: the run's losses, for the card; None if they are not known.
 
     Raises:
         TrainingError: a graph cannot be exported, evaluated or proved, or the precision costs too much.
@@ -77,20 +83,24 @@ def publish(
     serve = as_served(converted.graphs, pair.likelihood, dataset, config)
     mixture = () if pair.levels else mixture_of(serve(), rows.train, config.mixture_components, config.seed)
     priors = (*pair.priors, *mixture)
-    graphs = {
-        prior.name: PriorGraph(prior.graph.content, prior.noise_size)
-        for prior in priors
-        if prior.noise_size is not None
-    }
-    served = serve(priors=graphs)
+    served = serve(priors=prior_graphs(priors))
     evaluation = evaluate_pair(served, rows, budget_of(config), Stages())
-    about = about_of(last, dataset, pair.likelihood, default_prior_of(kind, priors))
+    about = about_of(last, dataset, pair.likelihood, default_prior_of(kind, priors), curve)
     files = {**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()}
     contents = contents_of(
         last, dataset, pair, about, priors=priors, card=files, metrics=evaluation.metrics, version=version
     )
     package, parity = write_package(directory, converted.applied_to(contents), overwrite=overwrite)
-    return RunResult(package, parity, evaluation, dataset, config)
+    return RunResult(package, parity, evaluation, dataset, config, epochs_text(last, dataset))
+
+
+def prior_graphs(priors: Sequence[ExportedPrior]) -> dict[str, PriorGraph]:
+    """Returns the priors to draw from, by name."""
+    return {
+        prior.name: PriorGraph(prior.graph.content, prior.noise_size)
+        for prior in priors
+        if prior.noise_size is not None
+    }
 
 
 def as_served(

@@ -31,6 +31,20 @@ def opening(last: Checkpoint, dataset: Dataset) -> str:
     return "\n".join([start, *dataset.notes, *(left_out if dataset.skipped else [])])
 
 
+def epochs_text(last: Checkpoint, dataset: Dataset) -> str:
+    """Returns how long a run was and which epoch it exports; empty for a kind without steps."""
+    config = last.config
+    if "epochs" not in MODELS[config.model].uses:
+        return ""
+    best = last.exported_best
+    text = f"{last.epoch} epochs" if best is None else f"best of {last.epoch} epochs: {best}, by validation"
+    if last.epoch < config.epochs and last.is_over(len(dataset.train)):
+        text += f"; ended early, of {config.epochs}: none was better for {config.patience} steps"
+    if last.continuations:
+        text += f"; lengthened after {' and '.join(str(each.epoch) for each in last.continuations)}"
+    return text
+
+
 def networks_text(network: str, hidden_sizes: Sequence[int]) -> str:
     """Returns a short description of the encoder and the decoder, for example "mlp 256-128"."""
     return network if network == "linear" else f"{network} {'-'.join(map(str, hidden_sizes))}"
@@ -42,11 +56,18 @@ def proof(parity: Parity, reference: str = "PyTorch's") -> str:
     return f"{len(parity.checks)} outputs agree with {reference} in batches of {sizes} rows"
 
 
-def closing(package: ModelPackage, parity: Parity, reference: str = "PyTorch's") -> str:
-    """Returns the text at the end of a verb that wrote a package: the proof, the package, the next command."""
+def closing(package: ModelPackage, parity: Parity, reference: str = "PyTorch's", epochs: str = "") -> str:
+    """Returns the text at the end of a verb that wrote a package: the proof, the package, the next command.
+
+    Args:
+        package: what was written.
+        parity: the proof.
+        reference: with whose answers the graphs agree.
+        epochs: how long the run was; empty if it had none.
+    """
     directory, manifest = package.directory, package.manifest
     return (
-        f"proved   {proof(parity, reference)}\n"
+        (f"trained  {epochs}\n" if epochs else "") + f"proved   {proof(parity, reference)}\n"
         f"package  {directory}: {manifest.name}, version {manifest.version}\n"
         f"next     vae serve {shlex.quote(str(directory))}"
     )

@@ -10,19 +10,20 @@ from training.evaluate.evaluation import EVALUATION_FILE
 from training.models import kind_named
 from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
-from training.run.journal import JOURNAL_FILE, Journal
+from training.run.journal import JOURNAL_FILE, Journal, read_curve
+from training.run.lengthen import lengthened
 from training.run.lock import alone_in
-from training.run.progress import EpochProgress, ReadingProgress, say
+from training.run.progress import EpochProgress, Length, ReadingProgress, say
 from training.run.publish import RunResult, publish
 from training.run.report import opening
 from training.settings.config import Config
 from training.settings.directory import PACKAGE_DIRECTORY, holds_nothing
-from training.settings.resolve import refuse_changes
+from training.settings.resolve import CHANGEABLE, LENGTH, refuse_changes, refuse_unused
 from training.settings.versions import number_of
 from training.step.best import refuse_without_validation
 from training.step.device import prepare_torch
 from training.step.guard import ROLLBACKS, Diverged
-from training.step.length import in_epochs
+from training.step.length import in_epochs, steps_of_epoch
 from training.step.loop import Epoch, epochs
 from training.step.memory import lack_of_memory_in_one_line
 from training.step.state import State, start
@@ -91,10 +92,12 @@ def resume(
         config: of a new run.
         directory: the run's.
         overrides: settings of the file and the flags; they must be those that the run was started with.
-        given: names of the settings that a file or a flag sets, for a new run.
+        given: names of the settings that a file or a flag sets. With another number of epochs or steps the run goes on
+            to that.
 
     Raises:
-        TrainingError: there are files but no whole checkpoint, or a setting or the data differs; the message names it.
+        TrainingError: there are files but no whole checkpoint, or a setting or the data differs, or the run has done
+            as many epochs already; the message names the setting.
     """
     if holds_nothing(directory):
         return begin(config, directory, given)
@@ -102,14 +105,19 @@ def resume(
         raise TrainingError(
             f"{directory} holds files but no {CHECKPOINT_FILE}: no run to go on with; choose another --out"
         )
-    last = checkpoint.read(directory / CHECKPOINT_FILE)
-    config = refuse_changes(last.config, overrides)
-    has_moved, last = config != last.config, last.model_copy(update={"config": config})
+    saved, length = checkpoint.read(directory / CHECKPOINT_FILE), LENGTH.intersection(given)
+    config = refuse_changes(saved.config, overrides, CHANGEABLE | length)
+    refuse_unused(config, length)
     prepare_torch(config.threads)
-    dataset = data_of(last)
-    if has_moved:
+    dataset = data_of(saved.model_copy(update={"config": config}))
+    last = lengthened(
+        saved, config.model_copy(update={"steps": None}) if "epochs" in length else config, len(dataset.train)
+    )
+    if last.config != saved.config:
         with alone_in(directory):
             checkpoint.write(directory / CHECKPOINT_FILE, last)
+            if last.config.epochs != saved.config.epochs:  # the evaluation is not of what the run comes to
+                (directory / EVALUATION_FILE).unlink(missing_ok=True)
     return last, dataset
 
 
@@ -144,8 +152,10 @@ def train_to_package(directory: Path, last: Checkpoint, dataset: Dataset) -> Run
     with alone_in(directory), Journal(directory / JOURNAL_FILE, last.epoch) as journal:
         last = fit(directory, last, dataset, journal)
         version = number_of(last.config.version, directory, last.name)
-        outcome = publish(directory / PACKAGE_DIRECTORY, last, dataset, version, overwrite=True)
-        journal.write("test", {"epoch": last.epoch, **outcome.evaluation.metrics})
+        curve, best = read_curve(directory / JOURNAL_FILE, last), last.exported_best
+        outcome = publish(directory / PACKAGE_DIRECTORY, last, dataset, version, overwrite=True, curve=curve)
+        epochs_done = {"epoch": last.epoch, **({} if best is None else {"best_epoch": best})}
+        journal.write("test", {**epochs_done, **outcome.evaluation.metrics})
         outcome.evaluation.write(directory / EVALUATION_FILE)
     return outcome
 
@@ -156,12 +166,13 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
     Raises:
         TrainingError: it diverged repeatedly, or a file cannot be written.
     """
-    config, saved = last.config, last
-    if last.is_over(len(dataset.train)):  # no need to restore: a GPU's state is restored only on a GPU
+    config, saved, rows = last.config, last, len(dataset.train)
+    if last.is_over(rows):  # no need to restore: a GPU's state is restored only on a GPU
         return last
+    length = Length(config.epochs, None if config.steps is None else steps_of_epoch(config, rows))
     try:
         with (
-            EpochProgress(config.epochs, last.epoch, config.latent_size, len(dataset.train)) as progress,
+            EpochProgress(length, last.epoch, config.latent_size, rows) as progress,
             tensorboard(directory, last, dataset) if config.tensorboard else nullcontext() as board,
         ):
             for figures, state, taken in whole_epochs(last, dataset):
@@ -177,6 +188,8 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
     finally:
         if saved is not last:
             checkpoint.write(directory / CHECKPOINT_FILE, last)
+    if last.epoch < config.epochs:
+        say(f"no epoch was better than {last.best_epoch} for {config.patience} steps: the run ends early")
     return last
 
 
@@ -253,12 +266,14 @@ def export_checkpoint(
         TrainingError: there is no whole checkpoint, or the graphs do not answer as the networks do.
         PackageError: the directory exists, or the files cannot be written.
     """
-    last = checkpoint.read(source / CHECKPOINT_FILE if source.is_dir() else source)
+    file = source / CHECKPOINT_FILE if source.is_dir() else source
+    last = checkpoint.read(file)
     wanted = last.config.version if version is None else version
     prepare_torch(last.config.threads)
     dataset = data_of(last)
     number = number_of(wanted, directory, last.name)
-    return publish(directory, last, dataset, number, overwrite=False, precision=precision)
+    curve = read_curve(file.with_name(JOURNAL_FILE), last)
+    return publish(directory, last, dataset, number, overwrite=False, precision=precision, curve=curve)
 
 
 def _refuse_run(directory: Path) -> None:

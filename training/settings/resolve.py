@@ -1,7 +1,7 @@
 """From settings to a `Config`: reads a file, lays it and the flags over a preset, and refuses errors in one line."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +18,8 @@ S = TypeVar("S", bound=Source)
 
 PRESETS = Path(__file__).parent / "presets"  # TOML files of settings, which flags and --config override
 # Data may move, because its checksum shows that it is the same. A version affects the package alone.
-CHANGEABLE = ("dataset", "data_dir", "version")
+CHANGEABLE = frozenset({"dataset", "data_dir", "version"})
+LENGTH = frozenset({"epochs", "steps"})  # a run can be given more of them when it is resumed
 _LENGTHS = {"missing": "has too few values", "too_short": "has too few values", "too_long": "has too many values"}
 
 
@@ -78,10 +79,10 @@ def complete(overrides: dict[str, object], preset: str | None) -> dict[str, obje
     for key, value in fixed.items():
         if overrides.get(key, value) != value:
             raise TrainingError(f"{flag_of(key)}: the model {model} is defined with {value}, not {overrides[key]}")
-    if {"epochs", "steps"} <= overrides.keys():
+    if overrides.keys() >= LENGTH:
         raise TrainingError("--steps: takes the place of --epochs: give one of them")
-    if {"epochs", "steps"} & overrides.keys():
-        base = {key: value for key, value in base.items() if key not in {"epochs", "steps"}}
+    if overrides.keys() & LENGTH:
+        base = {key: value for key, value in base.items() if key not in LENGTH}
     return {**base, **fixed, **overrides}
 
 
@@ -149,12 +150,13 @@ def refuse_unused(config: Config, keys: Iterable[str]) -> None:
         raise TrainingError(f"{flag_of(key)}: {reason}")
 
 
-def refuse_changes(saved: Config, overrides: dict[str, object]) -> Config:
+def refuse_changes(saved: Config, overrides: dict[str, object], changeable: Collection[str] = CHANGEABLE) -> Config:
     """Returns the settings of a resumed run: those that it was started with, except where they may change.
 
     Args:
         saved: the settings that it was started with.
         overrides: settings by name, from a file and flags.
+        changeable: names of settings that may change.
 
     Raises:
         TrainingError: a value differs; the message names its flag or key.
@@ -162,7 +164,7 @@ def refuse_changes(saved: Config, overrides: dict[str, object]) -> Config:
     resumed = parse_config({**saved.model_dump(), **overrides})
     for key, value in resumed:
         before = getattr(saved, key)
-        if value != before and key not in CHANGEABLE:
+        if value != before and key not in changeable:
             raise TrainingError(f"{flag_of(key)}: the run was started with {before}, it cannot be resumed with {value}")
     return resumed
 

@@ -9,12 +9,10 @@ from vaeserve.records import Record
 
 
 class Continuation(Record):
-    """A new number of epochs for a run that had done some. Its learning rate then falls once more."""
+    """A new number of epochs for a run that had done some. Its learning rate then begins at its highest again."""
 
     epoch: int
     """Epochs that were done."""
-    rate: float
-    """The learning rate at which it goes on, as a share of the highest."""
     progress: float
     """The share of the run that was done, by its number of epochs until then."""
 

@@ -11,7 +11,6 @@ from training.settings.config import Config
 from training.step.length import Continuation
 from training.step.state import State
 
-LOWEST = 0.01  # learning rate, as a share of the highest
 STEERING = 0.01  # maximum change of the KL weight's logarithm in a step, where the KL misses its target by 100 %
 STEERED = (1e-3, 1e3)  # the range in which the weight stays
 
@@ -42,7 +41,7 @@ def schedule_at(config: Config, state: State, step: int, steps: int) -> StepSche
 
     Args:
         config: the run's.
-        state: of the run; after a continuation the learning rate falls once more.
+        state: of the run; with each continuation the learning rate begins at its highest again.
         step: number of steps before it.
         steps: of the whole run.
     """
@@ -67,16 +66,16 @@ def position_at(config: Config, continuations: Sequence[Continuation], step: int
     """
     if not continuations:
         warmup = min(1.0, (step + 1) / max(1.0, config.learning_rate_warmup * steps))
-        return SchedulePosition(warmup, _cosine(step, steps, 1.0), step / steps)
+        return SchedulePosition(warmup, _cosine(step, steps), step / steps)
     last = continuations[-1]
     before = last.epoch * steps // config.epochs
     done, every = step - before, steps - before
-    return SchedulePosition(1.0, _cosine(done, every, last.rate), last.progress + (1 - last.progress) * done / every)
+    return SchedulePosition(1.0, _cosine(done, every), last.progress + (1 - last.progress) * done / every)
 
 
-def _cosine(step: int, steps: int, first: float) -> float:
-    """Returns a share of the highest learning rate, on its way from the first to the lowest."""
-    return LOWEST + (first - LOWEST) * 0.5 * (1 + cos(pi * step / steps))
+def _cosine(step: int, steps: int) -> float:
+    """Returns the learning rate on its way from the highest to the lowest, as a share of the highest."""
+    return 0.01 + 0.99 * 0.5 * (1 + cos(pi * step / steps))
 
 
 def term_weights(config: Config, kl_weight: Tensor | float, progress: Tensor | float = 1.0) -> TermWeights:

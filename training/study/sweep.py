@@ -55,6 +55,8 @@ def train_sweep(
 ) -> list[SweepRun]:
     """Trains one run for each beta, in separate directories. Finished runs are kept, unfinished runs are resumed.
 
+    With a larger number of epochs or steps, finished runs go on to that.
+
     Args:
         config: configuration of the runs, except for beta.
         overrides: settings of the file and the flags; existing runs must have the same values.

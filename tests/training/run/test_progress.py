@@ -7,7 +7,7 @@ import termios
 import pytest
 
 from training.run import progress as progress_module
-from training.run.progress import EpochProgress, ReadingProgress, say
+from training.run.progress import EpochProgress, Length, ReadingProgress, about, say
 from training.step.loop import Epoch
 
 
@@ -26,7 +26,7 @@ def figures(epoch: int) -> Epoch:
 
 
 def show(stream: io.StringIO, epochs: int, done: int = 0) -> str:
-    with EpochProgress(epochs, done, 8, 1437, stream) as progress:
+    with EpochProgress(Length(epochs), done, 8, 1437, stream) as progress:
         for epoch in range(done + 1, epochs + 1):
             progress.show(figures(epoch))
     return stream.getvalue()
@@ -34,11 +34,31 @@ def show(stream: io.StringIO, epochs: int, done: int = 0) -> str:
 
 def test_about_ten_plain_lines_where_there_is_no_terminal() -> None:
     lines = show(io.StringIO(), 305).splitlines()
-    assert len(lines) == 10
-    assert re.fullmatch(
-        r"epoch  31/305  ELBO -100.2  reconstruction 84.0  KL 16.2  active 7/8  [\d,]+ rows/s", lines[0]
-    )
-    assert lines[-1].startswith("epoch 305/305")
+    assert len(lines) == 11
+    terms = r"ELBO -100\.2  reconstruction 84\.0  KL 16\.2  active 7/8  [\d,]+ rows/s"
+    assert lines[0].startswith("epoch   1/305")
+    assert re.fullmatch(rf"epoch  31/305  {terms}  about \d+ s left", lines[1])
+    assert re.fullmatch(rf"epoch 305/305  {terms}", lines[-1])
+
+
+def test_steps_are_counted_where_steps_were_asked_for() -> None:
+    stream = io.StringIO()
+    with EpochProgress(Length(3, 12), 1, 8, 1437, stream) as progress:
+        progress.show(figures(2))
+        progress.show(figures(3))
+    assert [line.split("  ")[0] for line in stream.getvalue().splitlines()] == ["step 24/36", "step 36/36"]
+    terminal = Terminal()
+    with EpochProgress(Length(3, 12), 1, 8, 1437, terminal) as progress:
+        progress.show(figures(2))
+    assert "24/36 |" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "about 1 s"), (89, "about 89 s"), (90, "about 2 min"), (725, "about 12 min"), (12_700, "about 3.5 h")],
+)
+def test_a_time_is_said_as_people_say_it(seconds: float, text: str) -> None:
+    assert about(seconds) == text
 
 
 def test_a_short_run_shows_every_epoch() -> None:
@@ -46,7 +66,7 @@ def test_a_short_run_shows_every_epoch() -> None:
 
 
 def test_a_resumed_run_shows_what_is_left() -> None:
-    assert len(show(io.StringIO(), 100, done=50).splitlines()) == 5
+    assert len(show(io.StringIO(), 100, done=50).splitlines()) == 6
 
 
 def test_a_bar_on_a_terminal() -> None:
@@ -60,7 +80,7 @@ def test_a_bar_leaves_room_for_the_echo_of_ctrl_c() -> None:
     ours, theirs = os.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen, os.fdopen(theirs, "w") as terminal:
         termios.tcsetwinsize(theirs, (24, 90))
-        with EpochProgress(20, 0, 8, 1437, terminal) as progress:
+        with EpochProgress(Length(20), 0, 8, 1437, terminal) as progress:
             progress.show(figures(20))
         *_, bar = screen.read(4096).decode().strip().split("\r")
     assert len(bar) == 90 - 3
@@ -76,13 +96,13 @@ def test_a_stream_that_is_full_or_missing_ends_nothing(monkeypatch: pytest.Monke
     say("exporting")
     monkeypatch.setattr(sys, "stderr", None)
     say("exporting")
-    with EpochProgress(3, 0, 8, 1437) as progress:
+    with EpochProgress(Length(3), 0, 8, 1437) as progress:
         progress.show(figures(1))
 
 
 def test_only_what_there_is_is_shown() -> None:
     stream = io.StringIO()
-    with EpochProgress(1, 0, 8, 1437, stream) as progress:
+    with EpochProgress(Length(1), 0, 8, 1437, stream) as progress:
         progress.show(Epoch(1, 6, 84.0, None, 84.0, None, 8, 90.5, 1.0, 1e-3, 2))
     assert "ELBO" not in stream.getvalue()
     assert "KL" not in stream.getvalue()
@@ -105,4 +125,6 @@ def test_reading_says_how_long_it_takes_elsewhere_if_that_is_long(monkeypatch: p
     with ReadingProgress(stream) as reading:
         for read in (2, 100, 200, 1000, 50_000):
             reading(read, 50_000)
-    assert stream.getvalue() == "reading 50,000 pictures: 83 min left\nreading 50,000 pictures: 65 min left\n"
+    assert (
+        stream.getvalue() == "reading 50,000 pictures: about 83 min left\nreading 50,000 pictures: about 65 min left\n"
+    )

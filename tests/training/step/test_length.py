@@ -24,7 +24,7 @@ def test_a_run_is_over_when_it_has_its_epochs_or_has_waited_long_enough() -> Non
     config = Config(epochs=10, patience=30, batch_size=100)
 
     def over(epoch: int, best: int | None, *continued: int, settings: Config = config) -> bool:
-        return is_over(settings, 950, epoch, best, [Continuation(epoch=at, rate=0.5, progress=1.0) for at in continued])
+        return is_over(settings, 950, epoch, best, [Continuation(epoch=at, progress=1.0) for at in continued])
 
     assert [over(epoch, 2) for epoch in (3, 4, 5, 10)] == [False, False, True, True]  # 10 steps an epoch
     assert not over(9, None)  # nothing was validated
