@@ -62,6 +62,8 @@ class Engine:
             OutOfMemory: the batch needs more memory than there is.
             EngineFailure: the graph could not be run.
         """
+        if any(rows.codes for rows in batch):
+            return self._encode_codes(batch, interrupt)
         wants_moments = any(rows.log_variance or rows.noise for rows in batch)
         _, moments, latents = self._infer(batch, wants_moments, interrupt)
         log_variances = [None] * len(batch) if moments is None else split(moments.log_variance, batch)
@@ -118,6 +120,18 @@ class Engine:
         decodings = [DecodeResult(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
         answers = refuse_non_finite("decoder", decodings, batch, decoded["expectation"])
         return refuse_non_finite("prior", answers, batch, join(latents)) if self._priors else answers
+
+    def _encode_codes(
+        self, batch: Sequence[DataRows], interrupt: Interrupt | None
+    ) -> Sequence[EncodeResult | NonFiniteOutput]:
+        """Returns what `encode` does where some want codes. A model that has codes has no posterior."""
+        data = join([rows.data for rows in batch])
+        mean, codes = self._encoder.run({"data": data}, ["mean", "codes"], interrupt)
+        answers = [
+            EncodeResult(latent, None, numbers if rows.codes else None)
+            for rows, latent, numbers in zip(batch, split(mean, batch), split(codes, batch), strict=True)
+        ]
+        return refuse_non_finite("encoder", answers, batch, mean)
 
     def _run_decoder(
         self, latents: Sequence[Array], wanted: AbstractSet[str], extra: Sequence[str], interrupt: Interrupt | None

@@ -23,6 +23,8 @@ class DataRows:
     """Addresses of the rows' noise where a draw is wanted instead of the mean."""
     size: PictureSize | None = None
     """Of the pictures, where it is free."""
+    codes: bool = False
+    """Whether the codes are answered too; of a model that has such."""
 
     @property
     def key(self) -> PictureSize | None:
@@ -101,6 +103,8 @@ class EncodeResult(NamedTuple):
     latent: Array
     """[rows, *latent shape]: mean or draw."""
     log_variance: Array | None
+    codes: Array | None = None
+    """uint16 [rows, latent]."""
 
 
 class DecodeResult(NamedTuple):

@@ -103,6 +103,17 @@ def check_posterior(manifest: Manifest) -> None:
         raise PreconditionFailed("NO_POSTERIOR", f"model {manifest.name} has no posterior, only a mean")
 
 
+def levels_of(manifest: Manifest) -> tuple[int, ...]:
+    """Returns the number of levels of each value of a latent.
+
+    Raises:
+        PreconditionFailed: the model has no codes.
+    """
+    if manifest.codes is None:
+        raise PreconditionFailed("NO_CODES", f"model {manifest.name} has no codes, its latents are any numbers")
+    return manifest.codes.levels
+
+
 def check_fingerprint(fingerprint: str, manifest: Manifest) -> None:
     """Refuses latents of another model. An empty fingerprint fits every model.
 

@@ -1,4 +1,4 @@
-"""Decode: latents -> rows of data."""
+"""Decode: latents, or codes -> rows of data."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,16 @@ from serving.batching.batcher import Batcher
 from serving.batching.call import Answer
 from serving.batching.executor import RunBatch
 from serving.engine.engine import Engine
-from serving.engine.rows import DecodeResult, LatentRows, PriorRows
+from serving.engine.rows import DecodeResult, LatentRows, OutputKind, PriorRows
 from serving.models.loaded import CallLimits
-from serving.models.rules import check_fingerprint
+from serving.models.rules import check_fingerprint, levels_of
 from serving.models.served import Served
 from serving.vae_v1.decoding import DecodingRpc
 from serving.vae_v1.inputs import check_tensor_rows
 from serving.vae_v1.outputs import output_field, parse_output, timing_of
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
+from vaeserve.rows.codes import CodesSpec, latents_of
 from vaeserve.rows.tensors import parse_rows
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -29,8 +30,20 @@ class Decode(DecodingRpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeRe
         """Returns the latents to decode."""
         check_fingerprint(request.fingerprint, manifest)
         output = parse_output(request, manifest)
-        if not request.HasField("latent"):
-            raise InvalidInput("latent", "is missing")
+        match request.WhichOneof("input"):
+            case "latent":
+                return self._latents(request, manifest, limits, output)
+            case "codes":
+                spec = CodesSpec(levels_of(manifest))
+                check_tensor_rows("codes.shape", request.codes, spec, limits, self.graphs)
+                codes = parse_rows(request.codes, "codes", spec)
+                return LatentRows(latents_of(codes, spec.levels), output)
+            case _:
+                raise InvalidInput("latent", "is missing")
+
+    def _latents(
+        self, request: pb.DecodeRequest, manifest: Manifest, limits: CallLimits, output: OutputKind
+    ) -> LatentRows:
         size = check_tensor_rows("latent.shape", request.latent, manifest.latent, limits, self.graphs)
         rows = LatentRows(parse_rows(request.latent, "latent", manifest.latent), output, size)
         if size is not None:

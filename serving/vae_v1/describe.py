@@ -47,6 +47,7 @@ def describe(served: LoadedModel) -> pb.Model:
         is_default=served.is_default,
         scaling=None if manifest.scaling is None else _scaling(manifest.scaling),
         precision=manifest.precision,
+        codes=None if manifest.codes is None else pb.Codes(levels=manifest.codes.levels),
     )
 
 

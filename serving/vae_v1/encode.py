@@ -8,7 +8,7 @@ from serving.batching.executor import RunBatch
 from serving.engine.engine import Engine
 from serving.engine.rows import DataRows, EncodeResult
 from serving.models.loaded import CallLimits
-from serving.models.rules import check_posterior
+from serving.models.rules import check_posterior, levels_of
 from serving.models.served import Served
 from serving.vae_v1.inputs import Undecoded, parse_input, requested_noise
 from serving.vae_v1.outputs import check_dtype, timing_of, to_tensor
@@ -17,6 +17,9 @@ from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
+from vaeserve.rows.arrays import join
+from vaeserve.rows.codes import CodesSpec
+from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -34,13 +37,16 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
             raise InvalidInput("output", f"{request.output} is not an EncodeOutput")
         draws = request.output == pb.ENCODE_OUTPUT_SAMPLE
         moments = request.output == pb.ENCODE_OUTPUT_MOMENTS
+        codes = request.output == pb.ENCODE_OUTPUT_CODES
         if draws or moments:
             check_posterior(manifest)
+        if codes:
+            levels_of(manifest)
         check_dtype(request.dtype)
 
         def make_rows(data: Array, size: PictureSize | None) -> DataRows:
             noise = requested_noise(request, len(data)) if draws else None
-            return DataRows(data, log_variance=moments, noise=noise, size=size)
+            return DataRows(data, log_variance=moments, noise=noise, size=size, codes=codes)
 
         return parse_input(request, manifest, limits, self.graphs, make_rows)
 
@@ -60,7 +66,11 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
         manifest: Manifest,
         files: Sequence[bytes] | None = None,
     ) -> pb.EncodeResponse:
-        """Returns the latents, and the log-variance where the request asked for it."""
+        """Returns the latents, and the log-variance where the request asked for it; or the codes."""
+        codes = [part.codes for part in answer.parts if part.codes is not None]
+        if codes:
+            message = to_message(join(codes))
+            return pb.EncodeResponse(fingerprint=manifest.fingerprint, timing=timing_of(answer), codes=message)
         moments = [part.log_variance for part in answer.parts if part.log_variance is not None]
         return pb.EncodeResponse(
             fingerprint=manifest.fingerprint,
@@ -71,5 +81,7 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
         )
 
     def reply_bytes(self, rows: DataRows, manifest: Manifest) -> int:
-        """Returns the length of one or two tensors of latents."""
+        """Returns the length of one or two tensors of latents, or of codes."""
+        if rows.codes:
+            return CodesSpec(levels_of(manifest)).bytes_of(len(rows))
         return manifest.latent.at(rows.size).bytes_of(len(rows)) * (2 if rows.log_variance else 1)

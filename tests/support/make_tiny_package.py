@@ -51,7 +51,7 @@ def graph(
     nodes: list[onnx.NodeProto], inputs: list[TensorSpec], outputs: list[TensorSpec], **constants: np.ndarray
 ) -> bytes:
     """Returns a checked ONNX graph."""
-    kinds = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
+    kinds = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
     sides = [
         [helper.make_tensor_value_info(t.name, kinds[t.dtype], t.shape) for t in side] for side in (inputs, outputs)
     ]

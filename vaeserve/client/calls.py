@@ -33,6 +33,7 @@ from vaeserve.client.results import (
     Encoded,
     Reconstructed,
     Sampled,
+    join_codes,
     join_floats,
     join_output,
     join_rows,
@@ -53,6 +54,7 @@ _ENCODE_OUTPUTS = {
     "mean": pb.ENCODE_OUTPUT_MEAN,
     "sample": pb.ENCODE_OUTPUT_SAMPLE,
     "moments": pb.ENCODE_OUTPUT_MOMENTS,
+    "codes": pb.ENCODE_OUTPUT_CODES,
 }
 _RECONSTRUCT_LATENTS = {"mean": pb.RECONSTRUCT_LATENT_MEAN, "sample": pb.RECONSTRUCT_LATENT_SAMPLE}
 _DECODE_OUTPUTS = {
@@ -98,6 +100,9 @@ def encode(
     def join(description: Model, replies: Sequence[pb.EncodeResponse]) -> Encoded:
         fingerprint, timing = one_pair(replies), total(replies)
         shape = latent_shape(description, fingerprint, size(description))
+        if output == "codes":
+            codes, values = join_codes(description, replies, len(rows))
+            return Encoded(values.astype(dtype, copy=False), None, None, fingerprint, timing, codes=codes)
         latent = join_floats("latent", [reply.latent for reply in replies], len(rows), dtype, shape)
         log_variance = None
         if output == "moments":
@@ -114,18 +119,21 @@ def decode(
     *,
     output: DecodeOutput = "data",
     fingerprint: str | None = None,
+    codes: bool | None = None,
     dtype: FloatType = "float32",
     model: str = "",
     version: int = 0,
 ) -> PreparedCall[pb.DecodeResponse, Decoded]:
-    """Decodes latents, [rows, *Model.latent_shape]; a fingerprint, as an `Encoded` has it, insists on one pair."""
+    """Decodes latents or codes, [rows, *Model.latent_shape]; a fingerprint, as of an `Encoded`, insists on one pair."""
     to = as_route(model, version)
     output_kind = choice("output", output, _DECODE_OUTPUTS)
     if isinstance(latent, Encoded):
         fingerprint = latent.fingerprint if fingerprint is None else fingerprint
-        latent = latent.latent
+        codes = latent.codes is not None if codes is None else codes
+        latent = latent.codes if codes and latent.codes is not None else latent.latent
+    field = "codes" if codes else "latent"
     pair = text("fingerprint", fingerprint or "")
-    rows = as_rows(latent, "latent")
+    rows = as_rows(latent, field)
     request = partial(
         pb.DecodeRequest,
         **to._asdict(),
@@ -137,9 +145,10 @@ def decode(
     size = partial(size_of_latents, rows)
 
     def requests(description: Model, most_rows: MostRows = all_that_is_left) -> Iterator[pb.DecodeRequest]:
-        fitting, weight = description.latent.fit(rows, "latent"), description.latent.weight(size(description))
-        parts = split(fitting, "latent", description.limits, request().ByteSize(), most_rows, weight=weight)
-        return (request(latent=part) for _, part in parts)
+        spec = description.codes_spec(field) if codes else description.latent
+        fitting, weight = spec.fit(rows, field), spec.weight(size(description))
+        parts = split(fitting, field, description.limits, request().ByteSize(), most_rows, weight=weight)
+        return (request(codes=part) if codes else request(latent=part) for _, part in parts)
 
     def join(description: Model, replies: Sequence[pb.DecodeResponse]) -> Decoded:
         answer_pair, timing = one_pair(replies), total(replies)

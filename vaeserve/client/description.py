@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 from google.protobuf.descriptor import EnumDescriptor
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, StringConstraints, ValidationError
 
-from vaeserve.errors import CallError
-from vaeserve.package.contents import LatentScaling, Likelihood, Prior
+from vaeserve.errors import CallError, InvalidInput
+from vaeserve.package.contents import Codes, LatentScaling, Likelihood, Prior
 from vaeserve.package.data_spec import DataSpec, RowAxes
 from vaeserve.package.row_spec import LatentSpec
 from vaeserve.package.sizes import Axes
 from vaeserve.printable import printable
 from vaeserve.records import first_problem
+from vaeserve.rows.codes import CodesSpec
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -84,6 +85,8 @@ class Model(BaseModel):
     """None: the server does not say."""
     scaling: LatentScaling | None = None
     """How latents relate to the raw ones of the pair's networks; None: they are the same."""
+    codes: Codes | None = None
+    """What levels a latent's values have; None: they are any numbers, and there are no codes."""
     precision: str = "float32"
     """Of the pair's weights and activations: "float32" or "fp16"."""
     is_default: bool
@@ -95,6 +98,12 @@ class Model(BaseModel):
     def latent(self) -> LatentSpec:
         """One row's latent."""
         return LatentSpec(self.latent_shape, self.data.sizes)
+
+    def codes_spec(self, field: str) -> CodesSpec:
+        """Returns one row's codes. Raises InvalidInput, named by `field`, if the model has none."""
+        if self.codes is None:
+            raise InvalidInput(field, f"are for models with codes; the latents of {self.name} are any numbers")
+        return CodesSpec(self.codes.levels)
 
 
 def parse_model(message: pb.Model) -> Model:
@@ -128,6 +137,7 @@ def parse_model(message: pb.Model) -> Model:
             exactness=_exactness(message.exactness) if message.HasField("exactness") else None,
             execution=_execution(message.execution) if message.HasField("execution") else None,
             scaling=_scaling(message.scaling) if message.HasField("scaling") else None,
+            codes=Codes(levels=tuple(message.codes.levels)) if message.HasField("codes") else None,
             precision=message.precision or "float32",
             is_default=message.is_default,
             metrics=dict(sorted(message.metrics.items())),  # a map on the wire has no order

@@ -11,7 +11,7 @@ from vaeserve.rows.size_fit import SizeFit
 
 Size = tuple[int, int]
 """Height and width of a picture, in pixels."""
-EncodeOutput = Literal["mean", "sample", "moments"]
+EncodeOutput = Literal["mean", "sample", "moments", "codes"]
 ReconstructLatent = Literal["mean", "sample"]
 DecodeOutput = Literal["data", "expectation", "png"]
 FloatType = Literal["float32", "float16"]
@@ -56,6 +56,7 @@ class DecodeOptions(ModelOptions, total=False):
 
     output: DecodeOutput
     fingerprint: str | None
+    codes: bool | None
 
 
 class DrawOptions(ModelOptions, total=False):

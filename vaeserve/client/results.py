@@ -11,6 +11,7 @@ from vaeserve.client.options import DecodeOutput, FloatType
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
+from vaeserve.rows.codes import latents_of
 from vaeserve.rows.size_fit import PicturePlace
 from vaeserve.rows.tensors import DATA_TYPES, to_array
 from vaeserve.v1 import vae_pb2 as pb
@@ -36,7 +37,7 @@ class Encoded(NamedTuple):
     """Latents of rows of data. Only the pair with this fingerprint can decode them."""
 
     latent: FloatArray
-    """[rows, *latent_shape]: the posterior's mean; for "sample" a draw from it."""
+    """[rows, *latent_shape]: the posterior's mean; for "sample" a draw from it; for "codes" what they stand for."""
     log_variance: FloatArray | None
     """[rows, *latent_shape] for "moments", else None."""
     seed: int | None
@@ -45,6 +46,8 @@ class Encoded(NamedTuple):
     timing: Timing
     places: tuple[PicturePlace, ...] = ()
     """Where each image lies in its row, for the fits "crop" and "pad"; else empty."""
+    codes: npt.NDArray[np.uint16] | None = None
+    """[rows, *latent_shape] for "codes", else None."""
 
 
 class Decoded(NamedTuple):
@@ -113,11 +116,7 @@ def one_pair(replies: Sequence[Costed]) -> str:
     """
     fingerprints = {reply.fingerprint for reply in replies}
     if len(fingerprints) > 1:
-        raise CallError(
-            "ABORTED",
-            "the model was replaced while the parts of the call ran, so they do not belong together: call again",
-            reason="MODEL_REPLACED",
-        )
+        raise _replaced("while the parts of the call ran, so they do not belong together")
     return fingerprints.pop()
 
 
@@ -160,6 +159,24 @@ def join_floats(
 ) -> FloatArray:
     """Returns the floating-point rows of all parts, as `join_rows` does."""
     return join_rows(field, parts, rows, dtype, row_shape).astype(dtype, copy=False)
+
+
+def join_codes(
+    model: Model, replies: Sequence[pb.EncodeResponse], rows: int
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+    """Returns the codes of all parts, and the latents that they stand for.
+
+    Raises:
+        CallError: as `join_rows` does; or ABORTED, because another pair than the described one answered.
+    """
+    if model.codes is None or one_pair(replies) != model.fingerprint:
+        raise _replaced("before the call ran, so the levels of its codes are not known")
+    codes = join_rows("codes", [reply.codes for reply in replies], rows, "uint16", model.latent.shape)
+    return codes.astype(np.uint16, copy=False), latents_of(codes, model.codes.levels)
+
+
+def _replaced(when: str) -> CallError:
+    return CallError("ABORTED", f"the model was replaced {when}: call again", reason="MODEL_REPLACED")
 
 
 def join_output(

@@ -55,6 +55,6 @@ def rows_of(request: Message) -> int:
     if isinstance(request, pb.SampleRequest):
         return request.count
     if isinstance(request, pb.DecodeRequest):
-        return request.latent.shape[0]
+        return (request.codes if request.HasField("codes") else request.latent).shape[0]
     sent = cast(pb.EncodeRequest | pb.ReconstructRequest, request)
     return sent.data.shape[0] if sent.HasField("data") else len(sent.images.images)

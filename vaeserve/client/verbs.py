@@ -30,7 +30,8 @@ class BlockingVerbs(ABC):
             data: [rows, *Model.data.shape], every value in [minimum, maximum]; converted to the model's element type
                 where that loses nothing. Or a sequence of bytes, each a PNG, JPEG or WebP file of the model's size.
                 If the model takes pictures of many sizes, those of one call have one of them.
-            output: the posterior's "mean", a "sample" of it, or "moments": mean and log-variance.
+            output: the posterior's "mean", a "sample" of it, or "moments": mean and log-variance. Or "codes", if the
+                model has such: they are answered alone, and `latent` of the result is made of them here.
             seed: of a sample, in [0, 2^64 - 1]; None: picked at random, and part of the result.
             first_row: number of the first row, in [0, 2^63 - rows]; row k of a sample draws the noise of first_row + k.
             fit: what is done to images of a size that the model does not take, if it takes many: "exact", they are
@@ -54,6 +55,8 @@ class BlockingVerbs(ABC):
 
         Args:
             latent: [rows, *Model.latent_shape], or what `encode` returned; float16 is sent as it is, in half the bytes.
+            codes: whether the rows are codes, whole numbers below `Model.codes.levels`. None: whether an `Encoded` has
+                such; an array's rows are latents.
             output: "data", rounded and clipped to the data's type; the likelihood's "expectation"; or "png", the data
                 as files.
             fingerprint: the pair that must decode. None: for an `Encoded` the pair that it came from, for an array any

@@ -1,4 +1,4 @@
-"""The verb `vae decode`: latents -> rows."""
+"""The verb `vae decode`: latents, or codes -> rows."""
 
 import argparse
 from pathlib import Path
@@ -26,7 +26,7 @@ def decode(arguments: list[str]) -> int:
     """Decodes latents on a server."""
     options, out = _decode_options(arguments)
     out.check(options.input)
-    array, fingerprint = _read_latent(options.input)
+    array, fingerprint, has_codes = _read_latent(options.input)
     check_cells(out, array.shape[0] if array.ndim else 1)
     from vaeserve.client.caller_rows import as_rows
     from vaeserve.client.picture_sizes import size_of_latents
@@ -37,11 +37,13 @@ def decode(arguments: list[str]) -> int:
 
     with connect(options) as client:
         model = client.get_model(options.model, options.version)
-        latent = model.latent.fit(as_rows(array, name), name)
+        row = model.codes_spec(name) if has_codes else model.latent
+        latent = row.fit(as_rows(array, name), name)
         pieces = client.decode_stream(
             slices(latent, model, size_of_latents(latent, model)),
             output="expectation" if options.expectation else "data",
             fingerprint=fingerprint,
+            codes=has_codes,
             model=options.model,
             version=options.version,
         )
@@ -62,29 +64,30 @@ def _decode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFil
         type=Path,
         required=True,
         metavar="Z.npz",
-        help="latents that `vae encode` wrote (.npz), or an array of latents (.npy); -: standard input",
+        help="latents or codes that `vae encode` wrote (.npz), or an array of latents (.npy); -: standard input",
     )
     add_decoding_options(parser)
     options = parser.parse_args(arguments)
     return options, output_of(parser, options)
 
 
-def _read_latent(path: Path) -> "tuple[AnyArray, str | None]":
-    """Returns latents, and the fingerprint that the model must have; None: any model."""
+def _read_latent(path: Path) -> "tuple[AnyArray, str | None, bool]":
+    """Returns latents or codes, the fingerprint that the model must have (None: any model), and whether it is codes."""
     from vaeserve.files import NPY_MAGIC, check_suffix, parse_array, parse_arrays, read_array, read_arrays
 
     if path == STANDARD:
         content = read_standard_input()
         if content.startswith(NPY_MAGIC):
-            return parse_standard_input(content, parse_array), None
+            return parse_standard_input(content, parse_array), None, False
         arrays = parse_standard_input(content, parse_arrays)
     elif check_suffix(path, ".npz", ".npy") == ".npy":
-        return read_array(path), None
+        return read_array(path), None, False
     else:
         arrays = read_arrays(path)
-    for name in ("latent", "fingerprint"):
+    rows = "codes" if "codes" in arrays else "latent"
+    for name in (rows, "fingerprint"):
         if name not in arrays:
             raise InvalidInput(
                 str(path), f"holds no {name}, which `vae encode` writes; latents alone must be in a .npy file"
             )
-    return arrays["latent"], str(arrays["fingerprint"])
+    return arrays[rows], str(arrays["fingerprint"]), rows == "codes"

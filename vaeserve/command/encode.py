@@ -37,7 +37,8 @@ def encode(arguments: list[str]) -> int:
         )
         encoded = joined(pieces, len(data.rows))
     out.write_arrays(
-        latent=encoded.latent,
+        latent=encoded.latent if encoded.codes is None else None,
+        codes=encoded.codes,
         log_variance=encoded.log_variance,
         fingerprint=encoded.fingerprint,
         seed=encoded.seed,
@@ -59,9 +60,9 @@ def _encode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFil
     add_fit_option(parser)
     parser.add_argument(
         "--output",
-        choices=("mean", "sample", "moments"),
+        choices=("mean", "sample", "moments", "codes"),
         default="mean",
-        help="the posterior's mean, a sample from it, or its mean and log-variance; default: mean",
+        help="the posterior's mean, a sample from it, or its mean and log-variance; or codes; default: mean",
     )
     add_draw_options(parser)
     add_output_options(parser, "latents, with the fingerprint of their model (.npz)", "npz")

@@ -13,7 +13,7 @@ from vaeserve.package.sizes import Axes, Axis, PictureSize, PictureSizes, axis_l
 
 Array = npt.NDArray[np.number]
 """uint8, uint16, float32 or float16."""
-RowType = Literal["uint8", "float32"]
+RowType = Literal["uint8", "uint16", "float32"]
 
 
 class RowSpec:

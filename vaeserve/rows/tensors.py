@@ -11,18 +11,29 @@ from vaeserve.v1 import vae_pb2 as pb
 
 _DTYPES: dict[int, np.dtype[np.number]] = {
     pb.DATA_TYPE_UINT8: np.dtype("u1"),
+    pb.DATA_TYPE_UINT16: np.dtype("<u2"),
     pb.DATA_TYPE_FLOAT32: np.dtype("<f4"),
     pb.DATA_TYPE_FLOAT16: np.dtype("<f2"),
 }
-_NUMBERS = {"B": pb.DATA_TYPE_UINT8, "f": pb.DATA_TYPE_FLOAT32, "e": pb.DATA_TYPE_FLOAT16}  # by NumPy's letter
+_NUMBERS = {
+    "B": pb.DATA_TYPE_UINT8,
+    "H": pb.DATA_TYPE_UINT16,
+    "f": pb.DATA_TYPE_FLOAT32,
+    "e": pb.DATA_TYPE_FLOAT16,
+}  # by NumPy's letter
 _ACCEPTED = {"float32": (pb.DATA_TYPE_FLOAT32, pb.DATA_TYPE_FLOAT16)}
 _NAMES = {value.number: value.name for value in pb.DataType.DESCRIPTOR.values}
-DATA_TYPES = {"uint8": pb.DATA_TYPE_UINT8, "float32": pb.DATA_TYPE_FLOAT32, "float16": pb.DATA_TYPE_FLOAT16}
+DATA_TYPES = {
+    "uint8": pb.DATA_TYPE_UINT8,
+    "uint16": pb.DATA_TYPE_UINT16,
+    "float32": pb.DATA_TYPE_FLOAT32,
+    "float16": pb.DATA_TYPE_FLOAT16,
+}
 """Wire type by the name that manifests and NumPy use."""
 
 
 def to_message(array: Array) -> pb.Tensor:
-    """Returns the message that holds an array of uint8, float32 or float16."""
+    """Returns the message that holds an array of uint8, uint16, float32 or float16."""
     number = _NUMBERS[array.dtype.char]
     return pb.Tensor(dtype=number, shape=array.shape, data=array.astype(_DTYPES[number], copy=False).tobytes())
 
@@ -33,7 +44,7 @@ def to_array(message: pb.Tensor, field: str, dtype: str, row_shape: Sequence[int
     Args:
         message: the message.
         field: what to call it in an error.
-        dtype: the element type it must have: "uint8", "float16", or "float32", for which float16 is taken too.
+        dtype: the element type it must have, by NumPy's name; where it is "float32", float16 is taken too.
         row_shape: the shape of one row.
 
     Returns:

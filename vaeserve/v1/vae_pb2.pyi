@@ -71,6 +71,8 @@ class _DataTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataType.Val
     """32-bit IEEE 754 floating point."""
     DATA_TYPE_FLOAT16: _DataType.ValueType  # 3
     """16-bit IEEE 754 floating point; accepted wherever FLOAT32 is, and answered if asked for."""
+    DATA_TYPE_UINT16: _DataType.ValueType  # 4
+    """16-bit unsigned integers, of codes."""
 
 class DataType(_DataType, metaclass=_DataTypeEnumTypeWrapper):
     """Element types."""
@@ -83,6 +85,8 @@ DATA_TYPE_FLOAT32: DataType.ValueType  # 2
 """32-bit IEEE 754 floating point."""
 DATA_TYPE_FLOAT16: DataType.ValueType  # 3
 """16-bit IEEE 754 floating point; accepted wherever FLOAT32 is, and answered if asked for."""
+DATA_TYPE_UINT16: DataType.ValueType  # 4
+"""16-bit unsigned integers, of codes."""
 Global___DataType: _TypeAlias = DataType  # noqa: Y015
 
 class _DataKind:
@@ -179,6 +183,8 @@ class _EncodeOutputEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EncodeOu
     """A seeded draw from the posterior."""
     ENCODE_OUTPUT_MOMENTS: _EncodeOutput.ValueType  # 3
     """The posterior's mean and log-variance."""
+    ENCODE_OUTPUT_CODES: _EncodeOutput.ValueType  # 4
+    """The codes alone, of a model that has such."""
 
 class EncodeOutput(_EncodeOutput, metaclass=_EncodeOutputEnumTypeWrapper):
     """What Encode answers."""
@@ -191,6 +197,8 @@ ENCODE_OUTPUT_SAMPLE: EncodeOutput.ValueType  # 2
 """A seeded draw from the posterior."""
 ENCODE_OUTPUT_MOMENTS: EncodeOutput.ValueType  # 3
 """The posterior's mean and log-variance."""
+ENCODE_OUTPUT_CODES: EncodeOutput.ValueType  # 4
+"""The codes alone, of a model that has such."""
 Global___EncodeOutput: _TypeAlias = EncodeOutput  # noqa: Y015
 
 class _ReconstructLatent:
@@ -415,6 +423,7 @@ class EncodeResponse(_message.Message):
     LOG_VARIANCE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     PLACES_FIELD_NUMBER: _builtins.int
+    CODES_FIELD_NUMBER: _builtins.int
     fingerprint: _builtins.str
     """Fingerprint of the encoder-decoder pair; latents fit only the decoder of this pair."""
     seed: _builtins.int
@@ -425,7 +434,9 @@ class EncodeResponse(_message.Message):
 
     @_builtins.property
     def latent(self) -> Global___Tensor:
-        """Latents, float32 [rows, *Model.latent_shape]: the posterior's mean for MEAN and MOMENTS, a draw for SAMPLE."""
+        """Latents, float32 [rows, *Model.latent_shape]: the posterior's mean for MEAN and MOMENTS, a draw for SAMPLE. Unset for
+        CODES.
+        """
 
     @_builtins.property
     def log_variance(self) -> Global___Tensor:
@@ -434,6 +445,10 @@ class EncodeResponse(_message.Message):
     @_builtins.property
     def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___PicturePlace]:
         """What was done to each image, for CROP and PAD."""
+
+    @_builtins.property
+    def codes(self) -> Global___Tensor:
+        """Codes, uint16 [rows, *Model.latent_shape], for CODES: numbers of the levels that Model.codes describes."""
 
     def __init__(
         self,
@@ -444,10 +459,11 @@ class EncodeResponse(_message.Message):
         log_variance: Global___Tensor | None = ...,
         seed: _builtins.int | None = ...,
         places: _abc.Iterable[Global___PicturePlace] | None = ...,
+        codes: Global___Tensor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "latent", b"latent", "log_variance", b"log_variance", "seed", b"seed", "timing", b"timing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "codes", b"codes", "latent", b"latent", "log_variance", b"log_variance", "seed", b"seed", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "fingerprint", b"fingerprint", "latent", b"latent", "log_variance", b"log_variance", "places", b"places", "seed", b"seed", "timing", b"timing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "codes", b"codes", "fingerprint", b"fingerprint", "latent", b"latent", "log_variance", b"log_variance", "places", b"places", "seed", b"seed", "timing", b"timing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -464,6 +480,7 @@ class DecodeRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     LATENT_FIELD_NUMBER: _builtins.int
+    CODES_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
@@ -481,21 +498,28 @@ class DecodeRequest(_message.Message):
     def latent(self) -> Global___Tensor:
         """Latents: float32 or float16 [rows, *Model.latent_shape], finite."""
 
+    @_builtins.property
+    def codes(self) -> Global___Tensor:
+        """Codes: uint16 [rows, *Model.latent_shape], each below its number of levels."""
+
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         version: _builtins.int = ...,
         latent: Global___Tensor | None = ...,
+        codes: Global___Tensor | None = ...,
         output: Global___DecodeOutput.ValueType = ...,
         fingerprint: _builtins.str = ...,
         dtype: Global___DataType.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["latent", b"latent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["codes", b"codes", "input", b"input", "latent", b"latent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "fingerprint", b"fingerprint", "latent", b"latent", "model", b"model", "output", b"output", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codes", b"codes", "dtype", b"dtype", "fingerprint", b"fingerprint", "input", b"input", "latent", b"latent", "model", b"model", "output", b"output", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["latent", "codes"]  # noqa: Y015
+    _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_input) -> _WhichOneofReturnType_input | None: ...
 
 Global___DecodeRequest: _TypeAlias = DecodeRequest  # noqa: Y015
 
@@ -1151,6 +1175,7 @@ class Model(_message.Message):
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     SCALING_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
+    CODES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the model."""
     version: _builtins.int
@@ -1209,6 +1234,10 @@ class Model(_message.Message):
     def scaling(self) -> Global___LatentScaling:
         """How latents relate to the raw ones of the pair's networks. Unset: they are the same."""
 
+    @_builtins.property
+    def codes(self) -> Global___Codes:
+        """What levels a latent's values have. Unset: they are any numbers, and there are no codes."""
+
     def __init__(
         self,
         *,
@@ -1230,14 +1259,41 @@ class Model(_message.Message):
         is_default: _builtins.bool = ...,
         scaling: Global___LatentScaling | None = ...,
         precision: _builtins.str = ...,
+        codes: Global___Codes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "exactness", b"exactness", "execution", b"execution", "likelihood", b"likelihood", "limits", b"limits", "scaling", b"scaling"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["codes", b"codes", "data", b"data", "exactness", b"exactness", "execution", b"execution", "likelihood", b"likelihood", "limits", b"limits", "scaling", b"scaling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "default_prior", b"default_prior", "exactness", b"exactness", "execution", b"execution", "fingerprint", b"fingerprint", "is_default", b"is_default", "latent_shape", b"latent_shape", "likelihood", b"likelihood", "limits", b"limits", "metrics", b"metrics", "name", b"name", "noise_algorithm", b"noise_algorithm", "posterior", b"posterior", "precision", b"precision", "priors", b"priors", "provider", b"provider", "scaling", b"scaling", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codes", b"codes", "data", b"data", "default_prior", b"default_prior", "exactness", b"exactness", "execution", b"execution", "fingerprint", b"fingerprint", "is_default", b"is_default", "latent_shape", b"latent_shape", "likelihood", b"likelihood", "limits", b"limits", "metrics", b"metrics", "name", b"name", "noise_algorithm", b"noise_algorithm", "posterior", b"posterior", "precision", b"precision", "priors", b"priors", "provider", b"provider", "scaling", b"scaling", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Codes(_message.Message):
+    """Describes latents whose values have a few levels each. Level k of L, a code, stands for the latent value
+    (k - H) / H in float32, with H = L / 2 rounded down.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVELS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def levels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Number of levels of each value of a latent."""
+
+    def __init__(
+        self,
+        *,
+        levels: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["levels", b"levels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Codes: _TypeAlias = Codes  # noqa: Y015
 
 @_typing.final
 class LatentScaling(_message.Message):

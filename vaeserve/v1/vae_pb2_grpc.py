@@ -97,16 +97,16 @@ class VaeServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Encode(self, request, context):
-        """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance.
-        FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior.
+        """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance; or into codes.
+        FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior, or CODES and it has no codes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Decode(self, request, context):
-        """Decodes latents into data.
-        FAILED_PRECONDITION if a fingerprint is given and is not this model's.
+        """Decodes latents, or codes, into data.
+        FAILED_PRECONDITION if a fingerprint is given and is not this model's, or codes are and the model has none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

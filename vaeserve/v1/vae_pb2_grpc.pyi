@@ -53,12 +53,12 @@ class VaeServiceStub:
     ListModels: _grpc.UnaryUnaryMultiCallable[_vae_pb2.ListModelsRequest, _vae_pb2.ListModelsResponse]
     """Describes every model that is served."""
     Encode: _grpc.UnaryUnaryMultiCallable[_vae_pb2.EncodeRequest, _vae_pb2.EncodeResponse]
-    """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance.
-    FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior.
+    """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance; or into codes.
+    FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior, or CODES and it has no codes.
     """
     Decode: _grpc.UnaryUnaryMultiCallable[_vae_pb2.DecodeRequest, _vae_pb2.DecodeResponse]
-    """Decodes latents into data.
-    FAILED_PRECONDITION if a fingerprint is given and is not this model's.
+    """Decodes latents, or codes, into data.
+    FAILED_PRECONDITION if a fingerprint is given and is not this model's, or codes are and the model has none.
     """
     Sample: _grpc.UnaryUnaryMultiCallable[_vae_pb2.SampleRequest, _vae_pb2.SampleResponse]
     """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number, the size of the
@@ -88,12 +88,12 @@ class VaeServiceAsyncStub(VaeServiceStub):
     ListModels: _aio.UnaryUnaryMultiCallable[_vae_pb2.ListModelsRequest, _vae_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Describes every model that is served."""
     Encode: _aio.UnaryUnaryMultiCallable[_vae_pb2.EncodeRequest, _vae_pb2.EncodeResponse]  # type: ignore[assignment]
-    """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance.
-    FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior.
+    """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance; or into codes.
+    FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior, or CODES and it has no codes.
     """
     Decode: _aio.UnaryUnaryMultiCallable[_vae_pb2.DecodeRequest, _vae_pb2.DecodeResponse]  # type: ignore[assignment]
-    """Decodes latents into data.
-    FAILED_PRECONDITION if a fingerprint is given and is not this model's.
+    """Decodes latents, or codes, into data.
+    FAILED_PRECONDITION if a fingerprint is given and is not this model's, or codes are and the model has none.
     """
     Sample: _aio.UnaryUnaryMultiCallable[_vae_pb2.SampleRequest, _vae_pb2.SampleResponse]  # type: ignore[assignment]
     """Draws latents from a prior and decodes them. Row i depends only on the seed, the row's number, the size of the
@@ -138,8 +138,8 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _vae_pb2.EncodeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_vae_pb2.EncodeResponse, _abc.Awaitable[_vae_pb2.EncodeResponse]]:
-        """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance.
-        FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior.
+        """Encodes rows of data into their posterior: its mean, a seeded draw, or mean and log-variance; or into codes.
+        FAILED_PRECONDITION if the output is SAMPLE or MOMENTS and the model has no posterior, or CODES and it has no codes.
         """
 
     @_abc_1.abstractmethod
@@ -148,8 +148,8 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _vae_pb2.DecodeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_vae_pb2.DecodeResponse, _abc.Awaitable[_vae_pb2.DecodeResponse]]:
-        """Decodes latents into data.
-        FAILED_PRECONDITION if a fingerprint is given and is not this model's.
+        """Decodes latents, or codes, into data.
+        FAILED_PRECONDITION if a fingerprint is given and is not this model's, or codes are and the model has none.
         """
 
     @_abc_1.abstractmethod

@@ -12,6 +12,7 @@ from serving.engine.providers import Placement
 from serving.engine.rows import DataRows, DecodeResult, EncodeResult, LatentRows, PriorRows, ReconstructRows
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
+from tests.support.make_coded_package import encode, make
 from tests.support.make_mixture_prior import draw
 from tests.support.packages import publish
 from vaeserve.errors import EngineFailure, NonFiniteOutput
@@ -198,3 +199,16 @@ def test_an_interrupted_run_ends_with_an_error(engine: Engine) -> None:
     interrupt.set()
     with pytest.raises(EngineFailure):
         engine.decode([PriorRows(RowRange(0, 0, 4), 1.0, "data")], interrupt)
+
+
+def test_codes_are_answered_where_they_are_wanted(tmp_path: Path) -> None:
+    package = make(tmp_path / "coded")
+    graphs = package.manifest.graphs
+    encoder, decoder = (Session(package.read(graph), graph, CPU) for graph in (graphs.encoder, graphs.decoder))
+    engine = Engine(package.manifest, encoder, decoder)
+    first, second = good(engine.encode([DataRows(_data(3), codes=True), DataRows(_data(2, 1))]))
+    assert first.codes is not None
+    assert second.codes is None
+    np.testing.assert_array_equal(first.codes, encode(_data(3))["codes"])
+    (alone,) = good(engine.encode([DataRows(_data(2, 1))]))
+    np.testing.assert_array_equal(second.latent, alone.latent)

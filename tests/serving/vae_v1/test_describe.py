@@ -9,7 +9,7 @@ from serving.models.loading import load
 from serving.models.served import serve_model
 from serving.settings import Settings
 from serving.vae_v1.describe import describe
-from vaeserve.package.contents import LatentScaling
+from vaeserve.package.contents import Codes, LatentScaling
 from vaeserve.package.data_spec import ImageFit
 from vaeserve.rows.noise import ALGORITHM
 from vaeserve.v1 import vae_pb2 as pb
@@ -21,7 +21,9 @@ def test_every_field_says_what_is_served(settings: Settings) -> None:
             exactness=Exactness(False, 0.25), execution=Execution(2, 3, 4, "measured"), row_seconds=0.7
         )
         scaling = LatentScaling(shift=(0.5,), scale=(2.0,), applied=True, formula="z * 2")
-        proved = proved._replace(manifest=proved.manifest.model_copy(update={"scaling": scaling}))
+        proved = proved._replace(
+            manifest=proved.manifest.model_copy(update={"scaling": scaling, "codes": Codes(levels=(5, 9, 3))})
+        )
         served = serve_model(proved, Device(), settings)
         served.is_default = True
         return describe(served)
@@ -39,6 +41,7 @@ def test_every_field_says_what_is_served(settings: Settings) -> None:
         kind=pb.DATA_KIND_IMAGE, shape=[4, 4, 1], dtype=pb.DATA_TYPE_UINT8, minimum=0, maximum=16
     )
     assert model.scaling == pb.LatentScaling(shift=[0.5], scale=[2.0], applied=True, formula="z * 2")
+    assert model.codes == pb.Codes(levels=[5, 9, 3])
     assert {field.name for field in pb.Model.DESCRIPTOR.fields} - {"metrics"} == {
         field.name for field, _ in model.ListFields()
     } - {"metrics"}
