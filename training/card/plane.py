@@ -8,7 +8,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from training.card.charts import MOST_CLASSES, Cloud, Map, coloured_classes, latent_map
 from training.card.picture import Picture
 from training.evaluate.bounds import draw_latents
-from training.evaluate.rows import Array64, EvaluationRows, LabelArray, evenly
+from training.evaluate.rows import Array64, DataArray, EvaluationRows, LabelArray, evenly
 from training.evaluate.served import ServedPair
 
 _POINTS = 2000  # maximum number of rows, and of draws from each prior
@@ -32,18 +32,28 @@ def latent_picture(pair: ServedPair, rows: EvaluationRows, classes: tuple[str, .
         rows: data; held-out rows are shown.
         classes: names of the labels 0, 1, ..., if there are any.
     """
-    chosen = evenly(len(rows.test), _POINTS)
-    posterior = pair.encode(rows.test[chosen])
-    labels = None if rows.test_labels is None else np.asarray(rows.test_labels)[chosen]
+    shown, labels = _shown(rows)
+    posterior = pair.encode(shown)
     basis = _basis(posterior.mean.astype(np.float64), labels)
     priors = [
-        Cloud(name, pair.draw_prior(name, _SEED, len(chosen)).astype(np.float64) @ basis.directions)
+        Cloud(name, pair.draw_prior(name, _SEED, len(shown)).astype(np.float64) @ basis.directions)
         for name in pair.priors[:_PRIORS]
     ]
     axes = ("z0", "z1") if basis.choice == "axes" else ("first direction", "second direction")
     plane = Map(draw_latents(posterior, _SEED).astype(np.float64) @ basis.directions, labels, priors, axes, classes)
-    caption = _caption(pair, len(chosen), labels, basis)
+    caption = _caption(pair, len(shown), labels, basis)
     return Picture("Map of the latents", "latents.png", latent_map(plane), caption)
+
+
+def _shown(rows: EvaluationRows) -> tuple[DataArray, LabelArray | None]:
+    """Returns the held-out rows that a map shows, and anomalies with them, in their shares."""
+    if rows.test_labels is None or rows.anomalies is None or rows.anomaly_labels is None:
+        chosen = evenly(len(rows.test), _POINTS)
+        return rows.test[chosen], None if rows.test_labels is None else np.asarray(rows.test_labels)[chosen]
+    chosen = evenly(len(rows.test) + len(rows.anomalies), _POINTS)
+    usual, anomalous = chosen[chosen < len(rows.test)], chosen[chosen >= len(rows.test)] - len(rows.test)
+    labels = np.concatenate([rows.test_labels[usual], rows.anomaly_labels[anomalous]])
+    return np.concatenate([rows.test[usual], rows.anomalies[anomalous]]), labels
 
 
 def _basis(means: Array64, labels: LabelArray | None) -> _Basis:

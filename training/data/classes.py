@@ -4,6 +4,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
+from training.data.dataset import Dataset
 from vaeserve.errors import TrainingError
 from vaeserve.printable import printable
 from vaeserve.sources.content import Content
@@ -57,6 +58,18 @@ def leave_out_others(content: Content, trained: tuple[int, ...], name: str) -> C
         validation_rows=int(stays[end - content.validation_rows : end].sum()),
         notes=(*content.notes, f"{name}: {gone} rows to train on of other classes are left out"),
     )
+
+
+def about_anomalies(dataset: Dataset) -> list[str]:
+    """Returns a line that says what was trained on and how many test rows are anomalies; none without such."""
+    if dataset.are_anomalies is None:
+        return []
+    called = [dataset.classes[label] if dataset.classes else str(label) for label in dataset.trained_classes]
+    count = int(dataset.are_anomalies.sum())
+    return [
+        f"trained on class {', '.join(called)} alone: {count} of {len(dataset.test)} test rows are of other classes, "
+        "the anomalies"
+    ]
 
 
 def _hint(content: Content) -> str:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from vaeserve.package.data_spec import DataSpec
@@ -41,3 +42,10 @@ class Dataset(NamedTuple):
     """Labels that `train` and `validation` are of; rows of others are anomalies among the test rows. Empty: all."""
     notes: tuple[str, ...] = ()
     """One line for each fact about the data that users should know; without whole paths, like `skipped`."""
+
+    @property
+    def are_anomalies(self) -> Tensor | None:
+        """Which test rows are of classes that are not trained on, bool [rows]; None where all classes are."""
+        if not self.trained_classes or self.labels is None:
+            return None
+        return ~torch.isin(self.labels.test, torch.tensor(self.trained_classes))

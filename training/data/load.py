@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from training.data.binary import TEST_SEED, VALIDATION_SEED, draw_once
-from training.data.classes import leave_out_others, numbers_of
+from training.data.classes import about_anomalies, leave_out_others, numbers_of
 from training.data.constant import leave_out_constant
 from training.data.dataset import Dataset, SplitLabels
 from training.data.naming import fit_name
@@ -51,7 +51,8 @@ def _load(source: Source, kind: DataKind, report: ReportCount) -> Dataset:
         content = leave_out_constant(content, parts.train, name, source.skip_bad)
     if source.dataset not in KNOWN:
         content = content._replace(title=f"{describe_rows(len(content.values), content.spec)} ({content.title})")
-    return _dataset(source, content, parts)._replace(trained_classes=trained)
+    dataset = _dataset(source, content, parts)._replace(trained_classes=trained)
+    return dataset._replace(notes=(*about_anomalies(dataset), *dataset.notes))
 
 
 def _name(dataset: str) -> str:

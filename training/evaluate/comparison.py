@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from training.evaluate.alarms import alarms
+from training.evaluate.class_report import SCORES
 from training.evaluate.evaluation import Evaluation
+from training.evaluate.figure_text import number
 from training.evaluate.figures import Drawn, PriorEvidence, prior_title
-from training.evaluate.report import number
 
 WIDTH = 120  # columns that six models fit into
 _BEST = "*"
@@ -83,6 +84,11 @@ def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:
     yield row("active units", "active_units", digits=0)
     yield row("squared error", "squared_error", lower, 1)
     yield row("explained", "explained", higher, 3)
+    if any(each.anomalies for each in evaluations):
+        for score, called in SCORES.items():
+            yield row(f"anomalies: AUROC, {called}", f"anomaly_auroc_{score}", higher, 3)
+            yield row("  standard error", f"anomaly_auroc_standard_error_{score}", None, 3)
+            yield row("  average precision", f"anomaly_average_precision_{score}", higher, 3)
     yield row("aggregate KL", "aggregate_kl_nats", lower)
     yield row("tear index", "tear_index", near_one)
     yield row("largest step", "interpolation_largest_step", near_one)

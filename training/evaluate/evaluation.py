@@ -5,7 +5,15 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
-from training.evaluate.figures import Estimate, FeatureSpace, Likelihoods, PriorEvidence, Smoothness
+from training.evaluate.figures import (
+    AnomalyFigures,
+    ClassFigures,
+    Estimate,
+    FeatureSpace,
+    Likelihoods,
+    PriorEvidence,
+    Smoothness,
+)
 from vaeserve.errors import TrainingError
 from vaeserve.files import write_whole
 from vaeserve.package.contents import Sha256
@@ -64,6 +72,11 @@ class Evaluation(Record):
     features: tuple[FeatureSpace, ...]
     priors: tuple[PriorEvidence, ...]
 
+    classes: tuple[ClassFigures, ...] = ()
+    """Of held-out rows; none where the data has no classes."""
+    anomalies: AnomalyFigures | None = None
+    """None: rows of every class were trained on."""
+
     @property
     def metrics(self) -> dict[str, float]:
         """The figures by name for a manifest: those that the model has."""
@@ -91,6 +104,10 @@ class Evaluation(Record):
                 "nll_effective_samples": likelihoods.nll.effective_samples,
                 "nll_negative_elbo_nats": likelihoods.nll.negative_elbo_nats,
             }
+        for score in self.anomalies.scores if self.anomalies else ():
+            named[f"anomaly_auroc_{score.name}"] = score.auroc.value
+            named[f"anomaly_auroc_standard_error_{score.name}"] = score.auroc.standard_error
+            named[f"anomaly_average_precision_{score.name}"] = score.average_precision
         for prior in self.priors:
             named[f"{prior.name}_hole_fraction"] = prior.hole_fraction
             named[f"{prior.name}_tear_index"] = prior.smoothness.tear_index

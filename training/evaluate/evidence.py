@@ -6,6 +6,7 @@ from hashlib import sha256
 import numpy as np
 
 from training.evaluate import aggregate, continuity
+from training.evaluate.class_evidence import class_evidence
 from training.evaluate.completeness import NEIGHBOURS
 from training.evaluate.evaluation import Budget, Evaluation
 from training.evaluate.figures import PriorEvidence
@@ -35,6 +36,7 @@ def evaluate_pair(
     posterior = pair.encode(rows.test)
     fit = reconstruction(_expectations(pair, rows.test, posterior), rows.train)
     likelihoods = likelihoods_of(pair, rows, posterior, budget, report)
+    classes, anomalies = class_evidence(pair, rows)
     report("continuity", 0)
     references = references_of(pair, rows, posterior, budget)
     starts, ends = _halves(references.test_latents)
@@ -60,6 +62,8 @@ def evaluate_pair(
         interpolation_largest_step=continuity.largest_step(pair, starts, ends, references.scale),
         features=tuple(feature_space(space, midpoints) for space in references.spaces),
         priors=priors,
+        classes=classes,
+        anomalies=anomalies,
     )
 
 

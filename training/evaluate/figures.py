@@ -1,5 +1,7 @@
 """The figures that an evaluation consists of, as frozen records."""
 
+from typing import Literal
+
 from pydantic import PositiveInt
 
 from vaeserve.package.manifest import STANDARD
@@ -93,6 +95,46 @@ class Likelihoods(Record):
     """Negative log-likelihood with one distribution of the same family for all rows, fitted on the training rows; or
     with the uniform distribution, where levels are discrete and that is less. None: the family is unknown.
     """
+
+
+ScoreName = Literal["negative_elbo", "reconstruction", "squared_error"]
+
+
+class ClassFigures(Record):
+    """Figures of the held-out rows of one class, means a row."""
+
+    name: str
+    rows: PositiveInt
+    trained_on: bool
+    """Whether training rows are of this class; if not, its rows are anomalies."""
+    squared_error: float | None
+    """Of the expectation decoded from the posterior mean; a sum over a row's values, in the data's units. This and the
+    others are None too where a row leaves the range of floats, as a far anomaly may.
+    """
+    negative_elbo_nats: Estimate | None = None
+    """At the mean latent, as Reconstruct answers it. None: the model has no posterior, or no likelihood."""
+    reconstruction_nats: Estimate | None = None
+    """-log p(x | mean latent)."""
+
+
+class AnomalyScore(Record):
+    """How well one score tells anomalies from the held-out rows of the classes that were trained on."""
+
+    name: ScoreName
+    """What is scored: as Reconstruct answers it; -log p(x | mean latent); the squared error, columns scaled alike."""
+    auroc: Estimate
+    """The chance that an anomaly has the higher score, with DeLong's standard error."""
+    average_precision: float
+
+
+class AnomalyFigures(Record):
+    """How well anomalies are told from other held-out rows."""
+
+    rows: PositiveInt
+    """Anomalies."""
+    share: float
+    """Of all that were scored: the average precision of a score that tells nothing."""
+    scores: tuple[AnomalyScore, ...]
 
 
 def prior_title(name: str) -> str:

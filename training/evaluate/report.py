@@ -1,28 +1,11 @@
 """An evaluation for people: three lines and a table, on a terminal or in Markdown."""
 
-from typing import NamedTuple
-
 from training.evaluate.alarms import alarms
+from training.evaluate.class_report import anomaly_section, class_section
 from training.evaluate.evaluation import Evaluation
-from training.evaluate.figures import Estimate, Nll, PriorEvidence, prior_title
+from training.evaluate.figure_text import Figure, Section, estimate, number, share
+from training.evaluate.figures import Nll, PriorEvidence, prior_title
 from training.evaluate.summary import evaluation_summary
-
-NONE = "-"
-
-
-class Figure(NamedTuple):
-    """One line of a table."""
-
-    label: str
-    value: str
-    remark: str = ""
-
-
-class Section(NamedTuple):
-    """Figures that belong together."""
-
-    title: str
-    figures: tuple[Figure, ...]
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
@@ -45,7 +28,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     parts = []
     for section in sections(evaluation):
         title = section.title[0].upper() + section.title[1:]
-        figures = "\n".join(f"| {label} | {value} | {remark} |" for label, value, remark in section.figures)
+        figures = "\n".join(f"| {_cell(label)} | {value} | {remark} |" for label, value, remark in section.figures)
         parts.append(f"| {title} | | |\n| --- | ---: | --- |\n{figures}")
     spaces = "\n".join(f"- {space}" for space in _spaces(evaluation))
     return "\n\n".join([*parts, "Rows are compared by:", spaces]) + "\n"
@@ -61,24 +44,16 @@ def sections(evaluation: Evaluation) -> tuple[Section, ...]:
     )
     return (
         Section(f"{evaluation.rows} held-out rows, means a row", (*_likelihoods(evaluation), *latents)),
+        *class_section(evaluation.classes),
+        *anomaly_section(evaluation.anomalies),
         Section("continuity", _continuity(evaluation)),
         *(Section(f"completeness under {prior_title(prior.name)}", _prior(prior)) for prior in evaluation.priors),
     )
 
 
-def number(value: float | None, digits: int = 2) -> str:
-    """Returns a figure as text; "-" where there is none."""
-    return NONE if value is None else f"{value:.{digits}f}"
-
-
-def share(value: float | None) -> str:
-    """Returns a share as text; "-" where there is none."""
-    return NONE if value is None else f"{value:.1%}"
-
-
-def estimate(value: Estimate | None) -> str:
-    """Returns a mean and its standard error as text; "-" where there is none."""
-    return NONE if value is None else f"{value.value:.2f} +- {value.standard_error:.2f}"
+def _cell(text: str) -> str:
+    """Returns a label, which may be a name from the data, as a cell of a table in Markdown."""
+    return "".join(f"\\{letter}" if letter in "\\|`*_<[" else letter for letter in text)
 
 
 def _likelihoods(evaluation: Evaluation) -> tuple[Figure, ...]:

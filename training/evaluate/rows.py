@@ -18,6 +18,14 @@ class EvaluationRows(NamedTuple):
     test: DataArray  # [rows, *row_shape]
     train_labels: LabelArray | None = None  # [rows]
     test_labels: LabelArray | None = None  # [rows]
+    anomalies: DataArray | None = None  # [rows, *row_shape], held out too, of classes that no training row has
+    anomaly_labels: LabelArray | None = None  # [rows]
+    classes: tuple[str, ...] = ()
+    """Names of the labels 0, 1, ...; empty if the labels are numbers in the data."""
+
+    def class_name(self, label: int) -> str:
+        """Returns what a class is called."""
+        return self.classes[label] if self.classes else str(label)
 
 
 class EncodedRows(NamedTuple):

@@ -10,8 +10,8 @@ SPARSE = 0.5  # the density below which most samples lie off the rows
 
 
 def evaluation_summary(evaluation: Evaluation) -> tuple[str, ...]:
-    """Returns three lines that say what the model is good for, and which prior to use."""
-    return (_reconstruction(evaluation), _samples(evaluation), _prior(evaluation))
+    """Returns three lines that say what the model is good for, and which prior to use; a fourth if it saw anomalies."""
+    return (_reconstruction(evaluation), _samples(evaluation), _prior(evaluation), *_anomalies(evaluation))
 
 
 def _reconstruction(evaluation: Evaluation) -> str:
@@ -53,6 +53,14 @@ def _prior(evaluation: Evaluation) -> str:
     if _quality(best) < _quality(standard) + BETTER:
         return f"{others_reach}, which is no better: {prior_title(standard.name)} will do"
     return f"{others_reach}: use --prior {best.name}"
+
+
+def _anomalies(evaluation: Evaluation) -> tuple[str, ...]:
+    if evaluation.anomalies is None:
+        return ()
+    score = evaluation.anomalies.scores[0]
+    by = {"negative_elbo": "ELBO", "reconstruction": "-log p(x | latent)"}.get(score.name, "squared error")
+    return (f"tells anomalies from held-out rows by the {by} with an AUROC of {score.auroc.value:.3f}",)
 
 
 def _cover(coverage: float) -> str:

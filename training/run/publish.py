@@ -171,12 +171,19 @@ def mixture_of(
 
 def evaluation_rows_of(dataset: Dataset) -> EvaluationRows:
     """Returns the rows to evaluate on; where data is binarised, training rows are drawn once, as held-out rows are."""
-    labels = dataset.labels
-    return EvaluationRows(
-        train=training_rows(dataset).numpy(),
-        test=dataset.test.numpy(),
-        train_labels=None if labels is None else labels.train.numpy(),
-        test_labels=None if labels is None else labels.test.numpy(),
+    rows = EvaluationRows(training_rows(dataset).numpy(), dataset.test.numpy(), classes=dataset.classes)
+    if dataset.labels is None:
+        return rows
+    train, test = dataset.labels.train.numpy(), dataset.labels.test.numpy()
+    if dataset.are_anomalies is None:
+        return rows._replace(train_labels=train, test_labels=test)
+    apart = dataset.are_anomalies.numpy()
+    return rows._replace(
+        test=rows.test[~apart],
+        train_labels=train,
+        test_labels=test[~apart],
+        anomalies=rows.test[apart],
+        anomaly_labels=test[apart],
     )
 
 

@@ -87,6 +87,7 @@ class Subject(NamedTuple):
             dataset=provenance.dataset,
             validation_rows=int(settings.get("validation_rows") or 0),
             binarised=bool(settings.get("binarised")),
+            train_classes=tuple(str(settings["train_classes"]).split(",")) if settings.get("train_classes") else (),
         )
 
     def load(self, changes: dict[str, object]) -> Dataset:
@@ -166,7 +167,9 @@ def validation_rows_of(dataset: Dataset) -> EvaluationRows:
     if not len(dataset.validation):
         raise TrainingError(f"{dataset.name}: has no validation rows: set --validation-rows in training")
     labels = None if dataset.labels is None else dataset.labels.validation.numpy()
-    return evaluation_rows_of(dataset)._replace(test=dataset.validation.numpy(), test_labels=labels)
+    return evaluation_rows_of(dataset)._replace(
+        test=dataset.validation.numpy(), test_labels=labels, anomalies=None, anomaly_labels=None
+    )
 
 
 def _type_of(data: DataSpec) -> str:

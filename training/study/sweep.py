@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
+from training.evaluate.figure_text import number
 from training.evaluate.figures import Estimate
-from training.evaluate.report import number
 from training.models import MODELS
 from training.run import run
 from training.run.checkpoint import Checkpoint

@@ -61,3 +61,11 @@ def test_classes_go_by_their_names(images: Subject) -> None:
     numbered, named = (latent_picture(images.served, images.rows, names) for names in ((), ("cat", "dog", "a fox")))
     assert (numbered.pixels.shape, numbered.caption) == (named.pixels.shape, named.caption)
     assert (numbered.pixels != named.pixels).any()
+
+
+def test_anomalies_are_shown_among_held_out_rows(images: Subject) -> None:
+    labels = np.full(30, 7)
+    with_anomalies = images.rows._replace(anomalies=images.rows.test[:30], anomaly_labels=labels)
+    picture = latent_picture(images.served, with_anomalies)
+    assert picture.caption.startswith("110 held-out rows")
+    assert (picture.pixels != latent_picture(images.served, images.rows).pixels).any()

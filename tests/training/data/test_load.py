@@ -210,7 +210,10 @@ def test_the_classes_that_are_not_trained_on_are_all_held_out(tmp_path: Path) ->
     assert (found.classes, found.trained_classes) == (("ill", "well"), (1,))
     assert [len(part) for part in found.labels] == [102, 20, 28]
     assert [(part == 0).sum().item() for part in found.labels] == [0, 0, 15]
+    assert found.are_anomalies is not None
+    assert found.are_anomalies.tolist() == [label == 0 for label in found.labels.test.tolist()]
     both = load_dataset(Source(dataset=path, target="state", drop=("ward",)))
+    assert both.are_anomalies is None
     assert both.labels is not None
     assert both.sha256 != found.sha256
     # Those that are held out anyway are the same rows.
@@ -242,7 +245,8 @@ def test_of_data_with_its_own_test_rows_no_row_changes_its_part(tmp_path: Path) 
     found = load_dataset(Source(dataset=str(tmp_path / "parts.npz"), train_classes=("3", "1")))
     assert [len(part) for part in found[4:7]] == [70, 10, 40]
     assert found.trained_classes == (1, 3)
-    assert found.notes[0].endswith("parts.npz: 80 rows to train on of other classes are left out")
+    assert found.notes[0] == "trained on class 1, 3 alone: 20 of 40 test rows are of other classes, the anomalies"
+    assert found.notes[1].endswith("parts.npz: 80 rows to train on of other classes are left out")
 
 
 def test_held_out_rows_that_are_training_rows_are_counted(tmp_path: Path) -> None:

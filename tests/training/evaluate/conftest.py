@@ -161,7 +161,7 @@ def rows(model: LinearGaussian) -> EvaluationRows:
     """300 rows to train on and 200 held out, labelled by the side of a plane they lie on."""
     train, test = model.draw(300, 3), model.draw(200, 4)
     labels = [(data @ np.ones(FEATURES) > 0).astype(np.int64) for data in (train, test)]
-    return EvaluationRows(train, test, *labels)
+    return EvaluationRows(train, test, labels[0], labels[1])
 
 
 @pytest.fixture(scope="session")
