@@ -79,7 +79,6 @@ def encode(
     """Encodes rows of data, [rows, *Model.data.shape] or encoded images."""
     to = as_route(model, version)
     output_kind = choice("output", output, _ENCODE_OUTPUTS)
-    floats = choice("dtype", dtype, _FLOAT_TYPES)
     rows = as_data(data, "data")
     noise_seed, first = _draw("output", output, seed, first_row, len(rows))
     request = partial(
@@ -88,7 +87,7 @@ def encode(
         version=to.version,
         output=output_kind,
         seed=noise_seed,
-        dtype=floats,
+        dtype=choice("dtype", dtype, _FLOAT_TYPES),
         fit=choice("fit", fit, SIZE_FITS),
     )
     size = partial(size_of_data, rows, "data", fit)
@@ -108,8 +107,7 @@ def encode(
         if output == "moments":
             moments = [reply.log_variance for reply in replies]
             log_variance = join_floats("log_variance", moments, len(rows), dtype, shape)
-        places = join_places(replies, len(rows), fit)
-        return Encoded(latent, log_variance, noise_seed, fingerprint, timing, places)
+        return Encoded(latent, log_variance, noise_seed, fingerprint, timing, join_places(replies, len(rows), fit))
 
     return PreparedCall(to, "Encode", requests, size, join)
 
