@@ -41,9 +41,14 @@ class Row(NamedTuple):
     """Places of the best of them; none where no value is better than another."""
 
 
-def comparison(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
-    """Returns a table for a terminal: a column a model, the best values marked, "-" where there is none."""
-    rows = list(comparison_rows([evaluation for _, evaluation in evaluations]))
+def comparison(evaluations: Sequence[tuple[str, Evaluation]], epochs: Sequence[str] = ()) -> str:
+    """Returns a table for a terminal: a column a model, the best values marked, "-" where there is none.
+
+    Args:
+        evaluations: of each model, with its name.
+        epochs: which epoch each model is of, as text; empty: no row says it.
+    """
+    rows = [*_epoch_row(epochs), *comparison_rows([evaluation for _, evaluation in evaluations])]
     labels = max(len(row.label) for row in rows)
     widest = max(len(cell) for row in rows for cell in row.cells)
     room = (WIDTH - labels) // len(evaluations) - len(_GAP + _BEST)
@@ -55,13 +60,17 @@ def comparison(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
     return "\n".join([*(line.rstrip() for line in lines), *comparison_notes(evaluations, _BEST)])
 
 
-def comparison_markdown(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
+def comparison_markdown(evaluations: Sequence[tuple[str, Evaluation]], epochs: Sequence[str] = ()) -> str:
     """Returns the same table in Markdown; the best values are bold."""
     lines = ["| | " + " | ".join(name for name, _ in evaluations) + " |", "| --- |" + " ---: |" * len(evaluations)]
-    for row in comparison_rows([evaluation for _, evaluation in evaluations]):
+    for row in (*_epoch_row(epochs), *comparison_rows([evaluation for _, evaluation in evaluations])):
         cells = (f"**{cell}**" if place in row.best else cell for place, cell in enumerate(row.cells))
         lines.append(f"| {row.label} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *(f"- {note}" for note in comparison_notes(evaluations, "bold"))]) + "\n"
+
+
+def _epoch_row(epochs: Sequence[str]) -> list[Row]:
+    return [Row("exported epoch", tuple(epochs), frozenset())] if epochs else []
 
 
 def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from math import isfinite
 
+import torch
+
 from training.data import Dataset
 from training.models.kind import Kind
 from training.settings.config import Config
@@ -31,7 +33,10 @@ def update_best(config: Config, state: State, validated: float | None) -> None:
     if state.best is not None and validated >= state.best.validation_nats:
         return
     weights = {} if config.keep == "last" else state.average.state_dict()
-    copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}
+    copies = {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in weights.items()
+    }
     state.best = Best(state.epoch, validated, copies)
 
 

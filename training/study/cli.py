@@ -65,7 +65,7 @@ def compare(arguments: list[str]) -> int:
         0 when the table was printed; exits with 2 on a usage error.
 
     Raises:
-        TrainingError: a pair is missing, or has no evaluation and cannot be evaluated.
+        TrainingError: a pair is missing, or has no evaluation and cannot be evaluated; or no learning curve is there.
         PackageError: a package is damaged.
         StartupError: there is not exactly one ONNX Runtime.
     """
@@ -73,6 +73,7 @@ def compare(arguments: list[str]) -> int:
     prepare_onnxruntime("training,serving")
     from training.evaluate.comparison import comparison, comparison_markdown
     from training.run.progress import Stages
+    from training.study.curves import epoch_text, write_curves
     from training.study.subject import Subject
 
     subjects = [Subject.find(path) for path in options.paths]
@@ -81,10 +82,13 @@ def compare(arguments: list[str]) -> int:
         (name if names.count(name) == 1 else str(subject.directory), subject.evaluation(Stages))
         for name, subject in zip(names, subjects, strict=True)
     ]
+    if options.curves:
+        write_curves(options.curves, [(name, subject) for (name, _), subject in zip(named, subjects, strict=True)])
     if options.json:
         print(json.dumps({name: evaluation.model_dump() for name, evaluation in named}, indent=2))
     else:
-        print((comparison_markdown if options.markdown else comparison)(named).rstrip("\n"))
+        epochs = [epoch_text(*subject.epochs) for subject in subjects]
+        print((comparison_markdown if options.markdown else comparison)(named, epochs).rstrip("\n"))
     return 0
 
 
@@ -150,6 +154,9 @@ def _compare_parser() -> argparse.ArgumentParser:
         "Shows models side by side and marks the best values. Runs without an evaluation are evaluated first.",
     )
     parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="directory of a run, or of a model package")
+    parser.add_argument(
+        "--curves", type=Path, metavar="FILE.png", help="write a picture of the runs' learning curves to this file"
+    )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print JSON")
     shape.add_argument("--markdown", action="store_true", help="print a Markdown table")

@@ -6,13 +6,16 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from training.card.learning_curve import LearningCurve
 from training.data import Dataset, load_dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Budget, Evaluation
 from training.evaluate.evidence import ReportStage, evaluate_pair
 from training.evaluate.rows import EvaluationRows
 from training.evaluate.served import ServedPair
+from training.models import MODELS
 from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE
+from training.run.journal import JOURNAL_FILE, read_curve
 from training.run.publish import budget_of, evaluation_rows_of
 from training.settings.config import Config
 from training.settings.directory import PACKAGE_DIRECTORY
@@ -89,6 +92,27 @@ class Subject(NamedTuple):
             binarised=bool(settings.get("binarised")),
             train_classes=tuple(str(settings["train_classes"]).split(",")) if settings.get("train_classes") else (),
         )
+
+    @property
+    def epochs(self) -> tuple[int | None, int | None]:
+        """The epoch that was exported, and how many the run did; None where the package does not say."""
+        provenance = self.package.manifest.provenance
+        settings = {} if provenance is None else provenance.config
+        if settings.get("model") not in MODELS or "epochs" not in MODELS[str(settings["model"])].uses:
+            return None, None
+        done, best = (settings.get(key) for key in ("epochs_done", "best_epoch"))
+        done = done if isinstance(done, int) else None
+        return (best if isinstance(best, int) else done), done
+
+    def curve(self) -> LearningCurve | None:
+        """Returns the losses of its run; None for a package alone, or if the run's journal does not have them.
+
+        Raises:
+            TrainingError: the checkpoint is damaged.
+        """
+        if self.config is None:
+            return None
+        return read_curve(self.directory / JOURNAL_FILE, checkpoint.read(self.directory / CHECKPOINT_FILE))
 
     def load(self, changes: dict[str, object]) -> Dataset:
         """Returns data to measure on.

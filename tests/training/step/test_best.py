@@ -58,3 +58,14 @@ def test_settings_about_validation_rows_are_refused_where_they_have_no_effect(da
         with pytest.raises(TrainingError, match=rf"^--{key}.*: has no effect, because the loss of vae does not say"):
             refuse_without_validation(config, VAE._replace(validates=False), validated, {key})
     refuse_without_validation(Config(keep="last"), VAE, dataset, {"keep"})
+
+
+def test_the_weights_are_kept_as_a_file_takes_them(tiny: Config, dataset: Dataset) -> None:
+    config = tiny.model_copy(update={"network": "conv", "hidden_sizes": (4,)})
+    state = start(config, dataset)
+    for parameter in state.average.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.to(memory_format=torch.channels_last)
+    best = after(config, state, [7.0]).best
+    assert best is not None
+    assert all(tensor.is_contiguous() for tensor in best.weights.values())

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.support import make_float_package
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
@@ -57,10 +58,25 @@ def test_compare_prints_a_table_markdown_or_json(run: Path, capsys: pytest.Captu
     assert cli.compare(paths) == 0
     table = capsys.readouterr().out
     assert table.split()[:2] == ["copy", "other"]
+    assert " ".join(table.splitlines()[1].split()) == "exported epoch 3 of 3 3 of 3"
     assert cli.compare([*paths, "--markdown"]) == 0
     assert capsys.readouterr().out.startswith("| | copy | other |\n")
     assert cli.compare([*paths, "--json"]) == 0
     assert json.loads(capsys.readouterr().out).keys() == {"copy", "other"}
+
+
+def test_compare_draws_the_learning_curves_of_runs(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = run.with_name("curves.png")
+    assert cli.compare([str(run), "--curves", str(picture)]) == 0
+    assert f"learning curves written to {picture}\n" in capsys.readouterr().err
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+    package = Path(shutil.copytree(run / PACKAGE_DIRECTORY, run.with_name("package")))
+    shutil.copy(run / EVALUATION_FILE, package)
+    assert cli.compare([str(run), str(package), "--curves", str(picture)]) == 0
+    assert "without a learning curve: package\n" in capsys.readouterr().err
+    with pytest.raises(TrainingError, match="--curves: none of these is a run whose metrics"):
+        cli.compare([str(package), "--curves", str(picture)])
 
 
 def test_models_of_one_name_are_told_apart_by_their_paths(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

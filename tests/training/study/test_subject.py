@@ -23,6 +23,10 @@ def never() -> ReportStage:
 def test_a_run_knows_its_data_its_budget_and_its_evaluation(run_directory: Path) -> None:
     run = Subject.find(run_directory)
     assert (run.name, run.source) == ("run", Source(dataset="digits"))
+    assert run.epochs == (3, 3)
+    curve = run.curve()
+    assert curve is not None
+    assert [point.steps for point in curve.points] == [12, 24, 36]
     assert (run.budget.rows, run.budget.samples) == (1000, 10)
     assert run.evaluation(never) == Evaluation.read(run_directory / EVALUATION_FILE)
 
@@ -31,6 +35,7 @@ def test_a_package_of_well_known_data_tells_where_it_is(run_directory: Path) -> 
     package = Subject.find(run_directory / PACKAGE_DIRECTORY)
     assert (package.name, package.config, package.source) == ("run", None, Source(dataset="digits"))
     assert len(package.load({}).test) == 360
+    assert (package.epochs, package.curve()) == ((3, 3), None)
 
 
 def test_what_was_not_evaluated_yet_is_and_keeps_it(run_directory: Path, tmp_path: Path) -> None:
