@@ -53,6 +53,12 @@ def smooth_clamp(values: Tensor, low: float, high: float) -> Tensor:
     return middle + half * torch.tanh((values - middle) / half)
 
 
+def unclamped(values: Tensor, low: float, high: float) -> Tensor:
+    """Returns what `smooth_clamp` squeezes to these values; for one outside of the range, to one just within."""
+    middle, half = (high + low) / 2, (high - low) / 2
+    return middle + half * torch.atanh(((values - middle) / half).clamp(-0.99, 0.99))
+
+
 def as_data(expectation: Tensor, data: DataSpec) -> Tensor:
     """Returns an expectation as data: rounded, for whole numbers, and within the range.
 

@@ -1,6 +1,6 @@
 import torch
 
-from training.scaling import Scaling, as_data, scaling_of
+from training.scaling import Scaling, as_data, scaling_of, smooth_clamp, unclamped
 from vaeserve.package.data_spec import DataSpec
 
 
@@ -20,3 +20,9 @@ def test_values_that_are_on_or_off_are_scaled_to_0_and_1_others_of_images_to_the
     data = DataSpec(kind="image", shape=(2, 3, 1), dtype="uint8", minimum=0, maximum=16)
     assert scaling_of(data, torch.empty(0), "bernoulli") == Scaling(torch.tensor(0), torch.tensor(16))
     assert scaling_of(data, torch.empty(0), "binomial") == Scaling(torch.tensor(8), torch.tensor(8))
+
+
+def test_what_is_squeezed_is_found_again() -> None:
+    values = torch.tensor([-6.5, -3.0, 0.5])
+    torch.testing.assert_close(smooth_clamp(unclamped(values, -7, 1), -7, 1), values)
+    assert bool((smooth_clamp(unclamped(torch.tensor([-90.0, 90.0]), -7, 1), -7, 1).abs() < 7).all())

@@ -44,12 +44,14 @@ def family_of(spec: Spec, decoder_roles: Sequence[str]) -> Likelihood | None:
         raise TrainingError(
             f"likelihood: {spec.likelihood} is not one of {', '.join(FAMILIES)}: provide its graph, or leave it out"
         )
-    if spec.likelihood == "logistic" and "parameters" not in decoder_roles:
-        raise TrainingError("likelihood: logistic needs scales too, and the decoder only answers the expectation")
+    if spec.likelihood.startswith("logistic") and "parameters" not in decoder_roles:
+        raise TrainingError(
+            f"likelihood: {spec.likelihood} needs scales too, and the decoder only answers the expectation"
+        )
     if spec.likelihood == "gaussian" and spec.likelihood_scale is None:
         raise TrainingError("likelihood_scale: must be given for a gaussian likelihood")
     scaling = Scaling(torch.tensor(spec.center), torch.tensor(spec.scale))
-    if spec.likelihood == "logistic":  # its parameters always refer to levels between -1 and 1
+    if spec.likelihood.startswith("logistic"):  # their parameters always refer to levels between -1 and 1
         scaling = scaling_of(spec.data, torch.empty(0), spec.likelihood)
     try:
         likelihood = likelihood_of(spec.likelihood, spec.data, scaling)

@@ -11,7 +11,7 @@ from training.scaling import scaling_of
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.slices import rows_within
 
-VALUE_BYTES = 128  # of memory for each value of a row: a likelihood makes several float32 and float64 of it
+VALUE_BYTES = 512  # of memory for each value of a row: a mixture makes some hundred float32 of it
 
 
 def without_latents(family: str | None, data: DataSpec, train: DataArray, test: DataArray) -> float | None:

@@ -1,10 +1,11 @@
 """How probable a row of data is, given the parameters that the decoder answers: one file a family.
 
-    likelihood  what a family is: loss, expectation, parameters, and the graph, in one class
-    bernoulli   values between 0 and a maximum, each as a probability
-    binomial    counts out of a number of trials
-    gaussian    real numbers, with a learned scale
-    logistic    levels 0 to 255, with a learned scale for every value
+    likelihood        what a family is: loss, expectation, parameters, and the graph, in one class
+    bernoulli         values between 0 and a maximum, each as a probability
+    binomial          counts out of a number of trials
+    gaussian          real numbers, with a learned scale
+    logistic          levels 0 to 255, with a learned scale for every value
+    logistic_mixture  the same levels, by a mixture in which a pixel's colours depend on one another
 
 To add a family, write a file with a subclass of `Likelihood` and add a line to FAMILIES (see docs/extending.md).
 """
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from training.scaling import Scaling
     from vaeserve.package.data_spec import DataSpec
 
-FAMILIES = {  # family: class in the file of that name; imported on demand, because it imports PyTorch
+FAMILIES = {  # family: class in the file of that name, with _ for -; imported on demand, because it imports PyTorch
     "bernoulli": "Bernoulli",
     "binomial": "Binomial",
     "gaussian": "Gaussian",
     "logistic": "Logistic",
+    "logistic-mixture": "LogisticMixture",
 }
 
 
@@ -36,5 +38,6 @@ def likelihood_of(family: str, data: "DataSpec", scaling: "Scaling") -> "Likelih
     Raises:
         TrainingError: the family does not fit the data; the message says what it needs.
     """
-    family_class: type[Likelihood] = getattr(import_module(f"training.likelihoods.{family}"), FAMILIES[family])
+    file = family.replace("-", "_")
+    family_class: type[Likelihood] = getattr(import_module(f"training.likelihoods.{file}"), FAMILIES[family])
     return family_class(data, scaling)

@@ -46,6 +46,11 @@ class Gaussian(Likelihood):
         """Returns the mean row, scaled."""
         return self.scaled(mean_of(train).float())
 
+    def parameters_around(self, mean: Tensor, noise: Tensor) -> Tensor:
+        """Returns the mean, and sets the scale."""
+        self.set_scale(float(noise[0, 0].sqrt()))
+        return mean
+
     def fit(self, train: Tensor) -> Tensor:
         """Returns the mean row and sets the scale to the deviation from it; that of a table's scaled columns is 1."""
         is_image = self.data.kind == "image"

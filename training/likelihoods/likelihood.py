@@ -56,6 +56,20 @@ class Likelihood(nn.Module, ABC):
     def initial_parameters(self, train: Tensor) -> Tensor:
         """Returns the parameters [*parameters_shape] that the decoder starts with: those of the mean row."""
 
+    def noise_like(self, covariance: Tensor) -> Tensor:
+        """Returns the nearest covariance [channels, channels] of a pixel's values that the family can have."""
+        return covariance.diagonal().mean() * torch.eye(len(covariance))
+
+    def parameters_around(self, mean: Tensor, noise: Tensor) -> Tensor:
+        """Returns the parameters of rows with this mean [*row_shape] and `noise_like` covariance, both scaled.
+
+        They are affine in the mean. A scale that the family learns is set.
+
+        Raises:
+            TrainingError: the family's deviation follows from its mean.
+        """
+        raise TrainingError(f"--network: this one begins as probabilistic PCA, which {self.family} cannot be")
+
     def fit(self, train: Tensor) -> Tensor:
         """Returns the one set of parameters [*parameters_shape] that fits all rows best, and sets the learned scales.
 

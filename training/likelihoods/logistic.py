@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from training.likelihoods.likelihood import Likelihood, mean_of, softplus, variance_of
-from training.scaling import flat, smooth_clamp
+from training.scaling import flat, smooth_clamp, unclamped
 from vaeserve.package.data_spec import DataSpec
 
 LEVELS = 256
@@ -46,6 +46,11 @@ class Logistic(Likelihood):
         """Returns the mean row, and a scale of about a sixth of the range."""
         mean = self.scaled(mean_of(train).float())
         return torch.cat((mean, torch.full_like(mean, -1.0)), -1)
+
+    def parameters_around(self, mean: Tensor, noise: Tensor) -> Tensor:
+        """Returns the mean, and the log-scale of that deviation."""
+        log_scale = unclamped(0.5 * torch.log(noise[0, 0] * 3 / pi**2), *LOG_SCALE_RANGE)
+        return torch.cat((mean, log_scale.expand_as(mean)), -1)
 
     def fit(self, train: Tensor) -> Tensor:
         """Returns the mean row, and the scale whose standard deviation is each value's.
