@@ -151,6 +151,8 @@ def _add_answers(parser: argparse.ArgumentParser, verb: str) -> None:
         group.add_argument(
             "--flip", action="store_true", default=None, help="encode the mirror image of each picture too"
         )
+    if verb == "decode":
+        group.add_argument("--codes", action="store_true", default=None, help="the source holds codes, not latents")
     if verb != "decode":
         group.add_argument("--seed", type=int, help="seed of what is drawn; default: chosen at random")
     if verb == "sample":

@@ -79,7 +79,7 @@ def encode(
     Args:
         source: files, folders or URLs, as `vae job encode` takes them.
         out: the job's folder.
-        output: "mean", "sample" or "moments"; None: the mean, or as the job was begun.
+        output: "mean", "sample", "moments" or "codes"; None: the mean, or as the job was begun.
         seed: of a sample.
         **options: `package` or `target`, and all else that `vae job encode --help` lists.
 
@@ -91,20 +91,26 @@ def encode(
 
 
 def decode(
-    source: Address | Sequence[Address], out: Address, *, output: str | None = None, **options: Unpack[SourceOptions]
+    source: Address | Sequence[Address],
+    out: Address,
+    *,
+    output: str | None = None,
+    codes: bool | None = None,
+    **options: Unpack[SourceOptions],
 ) -> Summary:
     """Decodes every latent of a source, for example of an encode job's folder. See `encode`.
 
     Args:
-        source: latents.
+        source: latents, or codes.
         out: the job's folder.
         output: "data" or "expectation".
+        codes: whether the source holds codes; None: latents, or as the job was begun.
         **options: as of `encode`.
 
     Raises:
         VaeError: as `encode` does.
     """
-    return _run("decode", source, out, {"output": output}, options)
+    return _run("decode", source, out, {"output": output, "codes": codes}, options)
 
 
 def reconstruct(

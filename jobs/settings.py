@@ -4,11 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from vaeserve.package.contents import LatentScaling
+from vaeserve.package.contents import Codes, LatentScaling
 from vaeserve.package.data_spec import DataSpec, RowAxes
 from vaeserve.package.row_spec import LatentSpec
 from vaeserve.package.sizes import PictureSize
 from vaeserve.records import Record
+from vaeserve.rows.codes import CodesSpec
 from vaeserve.rows.noise import HIGHEST_TEMPERATURE
 from vaeserve.slices import rows_that_fit
 
@@ -29,7 +30,7 @@ BucketSizes = tuple[PictureSize, ...]
 Small = Literal["enlarge", "refuse"]
 
 OUTPUTS: dict[JobVerb, tuple[str, ...]] = {
-    "encode": ("mean", "sample", "moments"),
+    "encode": ("mean", "sample", "moments", "codes"),
     "decode": ("data", "expectation"),
     "reconstruct": ("mean", "sample"),
     "sample": ("data", "expectation"),
@@ -55,6 +56,8 @@ class ModelFacts(Record):
     """Whether a row's bits are the same in every batch; None: not known."""
     scaling: LatentScaling | None = None
     """How latents relate to those of the pair's networks; None: they are the same."""
+    codes: Codes | None = None
+    """What levels a latent's values have; None: they are any numbers."""
 
     def at(self, size: PictureSize | None) -> Self:
         """Returns what is known of rows of one size; None: the size is not free."""
@@ -107,6 +110,8 @@ class JobSettings(Bucketing):
     """Columns of a table that travel along."""
     flip: bool = False
     """Whether the mirror image of each picture is encoded too."""
+    codes: bool = False
+    """Whether codes are decoded, not latents."""
     partition_rows: Rows
     batch_rows: BatchRows
     """Rows that run together, of the smallest size; out of memory they are halved."""
@@ -123,6 +128,8 @@ class JobSettings(Bucketing):
         return self.verb == "sample" or self.output == "sample"
 
 
-def rows_of_source(verb: JobVerb, model: ModelFacts) -> DataSpec | LatentSpec:
-    """Returns what a row of a verb's source is: a latent for `decode`, data for the others."""
+def rows_of_source(verb: JobVerb, model: ModelFacts, *, codes: bool = False) -> DataSpec | LatentSpec | CodesSpec:
+    """Returns what a row of a verb's source is: a latent for `decode`, or its codes; data for the others."""
+    if codes and model.codes is not None:
+        return CodesSpec(model.codes.levels)
     return model.latent if verb == "decode" else model.data

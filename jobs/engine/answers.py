@@ -10,7 +10,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import Axes, PictureSize
 
-LATENT, LOG_VARIANCE, OUTPUT = "latent", "log_variance", "output"
+LATENT, LOG_VARIANCE, CODES, OUTPUT = "latent", "log_variance", "codes", "output"
 FLIP = "_flip"
 """Ends the names of answers to mirror images."""
 AnswerType = tuple[str, tuple[int, ...]]
@@ -92,6 +92,8 @@ def _lengths(axes: Axes) -> tuple[int, ...]:
 
 
 def _answer_axes(settings: JobSettings, model: ModelFacts) -> dict[str, tuple[str, Axes]]:
+    if settings.verb == "encode" and settings.output == CODES:
+        return {CODES: ("uint16", model.latent.axes)}
     if settings.verb == "encode":
         names = (LATENT, LOG_VARIANCE) if settings.output == "moments" else (LATENT,)
         return dict.fromkeys(names, ("float32", model.latent.axes))
@@ -137,7 +139,11 @@ def check_settings(settings: JobSettings, model: ModelFacts) -> None:
     Raises:
         InvalidInput: names the setting.
     """
-    if model.posterior == "none" and settings.verb in ("encode", "reconstruct") and settings.output != "mean":
+    if model.codes is None and (settings.codes or settings.output == CODES):
+        option = "--codes" if settings.codes else "--output"
+        raise InvalidInput(option, f"is for models with codes; the latents of {model.name} are any numbers")
+    needs_posterior = settings.verb in ("encode", "reconstruct") and settings.output not in ("mean", CODES)
+    if model.posterior == "none" and needs_posterior:
         option = "--latent" if settings.verb == "reconstruct" else "--output"
         raise InvalidInput(option, f"is {settings.output}: model {model.name} has no posterior, only a mean")
     if settings.flip and (settings.verb != "encode" or model.data.kind != "image"):

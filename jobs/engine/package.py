@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobs.engine.answers import (
+    CODES,
     LATENT,
     LOG_VARIANCE,
     NOT_FINITE,
@@ -34,6 +35,7 @@ from serving.settings import settings_of
 from vaeserve.errors import NonFiniteOutput
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
+from vaeserve.rows.codes import latents_of
 from vaeserve.rows.noise import RowRange
 from vaeserve.slices import Slices, rows_that_fit
 
@@ -104,14 +106,18 @@ class PackageComputer:
         if work.rows is None:
             return PriorRows(addresses, settings.temperature or 1.0, self._output, prior=settings.prior, size=size)
         if settings.verb == "encode":
-            return DataRows(work.rows, settings.output == "moments", noise, size)
+            return DataRows(work.rows, settings.output == "moments", noise, size, settings.output == CODES)
         if settings.verb == "reconstruct":
             return ReconstructRows(work.rows, noise=noise, size=size, output="expectation")
+        if settings.codes and self._model.codes is not None:
+            return LatentRows(latents_of(work.rows, self._model.codes.levels), self._output)
         return LatentRows(work.rows, self._output, size)
 
 
 def _named(result: Result) -> dict[str, Array]:
     if isinstance(result, EncodeResult):
+        if result.codes is not None:
+            return {CODES: result.codes}
         named = {LATENT: result.latent, LOG_VARIANCE: result.log_variance}
         return {name: values for name, values in named.items() if values is not None}
     if isinstance(result, ReconstructResult):
@@ -158,4 +164,5 @@ def _facts(proved: ProvedModel) -> ModelFacts:
         provider=proved.provider,
         is_exact=proved.exactness.is_exact,
         scaling=manifest.scaling,
+        codes=manifest.codes,
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jobs.engine.answers import (
+    CODES,
     LATENT,
     LOG_VARIANCE,
     NOT_FINITE,
@@ -121,6 +122,8 @@ class ServiceComputer:
         options = {"latent" if settings.verb == "reconstruct" else "output": settings.output, **self._route}
         if settings.is_drawn:
             options |= {"seed": settings.seed, "first_row": first.first_row}
+        if settings.codes:
+            options |= {"codes": True}
         if settings.verb == "sample":
             options |= {"temperature": settings.temperature, "prior": settings.prior}
         return options
@@ -146,6 +149,8 @@ class ServiceComputer:
                 f"model {self._model.name} is pair {result.fingerprint[:12]}... now, this job began with "
                 f"{self._model.fingerprint[:12]}...: serve that one, or begin another job",
             )
+        if isinstance(result, Encoded) and result.codes is not None:
+            return {CODES: result.codes}
         if isinstance(result, Encoded):
             named = {LATENT: result.latent, LOG_VARIANCE: result.log_variance}
             return {name: np.asarray(values) for name, values in named.items() if values is not None}
@@ -175,4 +180,5 @@ def facts_of(model: Model, *, has_likelihood: bool) -> ModelFacts:
         provider=model.provider,
         is_exact=model.exactness.is_exact if model.exactness else None,
         scaling=model.scaling,
+        codes=model.codes,
     )

@@ -83,7 +83,7 @@ def _new_plan(folder: JobFolder, request: JobRequest, engine: EngineChoice, draf
         return folder.publish_plan(
             Plan(settings=settings, model=facts, source=None, rows=rows, next_row=rows, partitions=partitions)
         )
-    spec = rows_of_source(request.verb, facts)
+    spec = rows_of_source(request.verb, facts, codes=settings.codes)
     with closing(open_planned(request.addresses, spec, settings)) as source:
         settings = _for_kind(settings, request, source.kind)
         listing = SourceDigest(source.files())
@@ -109,7 +109,7 @@ def _compared(folder: JobFolder, plan: Plan, request: JobRequest, *, updates: bo
     """Returns the plan if its source is as it was, or the plan of an update."""
     settings = plan.settings
     addresses = request.addresses or (plan.source.addresses if plan.source else ())
-    spec = rows_of_source(settings.verb, plan.model)
+    spec = rows_of_source(settings.verb, plan.model, codes=settings.codes)
     with (
         closing(open_planned(addresses, spec, settings)) as source,
         closing(FileNotes(folder.out)) as notes,
@@ -212,7 +212,7 @@ def _check_space(folder: JobFolder, settings: JobSettings, model: ModelFacts, cu
 
 def _row_bytes(settings: JobSettings, model: ModelFacts) -> int:
     """Returns how many bytes the answers to a row take."""
-    widths = {"uint8": 1, "float32": 2 if settings.dtype == "float16" else 4}
+    widths = {"uint8": 1, "uint16": 2, "float32": 2 if settings.dtype == "float16" else 4}
     return sum(prod(shape) * widths[dtype] for dtype, shape in written_columns(settings, model).values())
 
 

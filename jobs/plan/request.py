@@ -48,6 +48,7 @@ class JobRequest(Bucketing, Options):
     lists: ListKind | None = None
     dtype: Dtype | None = None
     flip: bool | None = None
+    codes: bool | None = None
     columns: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     partition_rows: Rows | None = None
@@ -88,6 +89,7 @@ class JobRequest(Bucketing, Options):
             lists=self.lists or "plain",
             dtype=self.dtype or "float32",
             flip=bool(self.flip),
+            codes=bool(self.codes),
             columns=self.columns,
             keep=self.keep,
             partition_rows=self.partition_rows or _partition_rows(self.verb, model.at(_largest(bucketing, model))),

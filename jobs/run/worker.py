@@ -33,7 +33,7 @@ def open_job(begin: Begin) -> Job:
     folder = JobFolder(begin.out)
     plan = folder.read_plan()
     settings = plan.settings
-    spec = rows_of_source(settings.verb, plan.model)
+    spec = rows_of_source(settings.verb, plan.model, codes=settings.codes)
     source = None if plan.source is None else open_planned(plan.source.addresses, spec, settings)
     return Job(folder, plan, source, open_computer(begin.engine, plan.model, settings), versions())
 

@@ -14,7 +14,7 @@ import numpy as np
 from vaeserve.package.row_spec import Array
 
 _ALIGNMENT = 8  # of the first tensor; the header is filled up with spaces
-_TYPES = {"float32": "F32", "float16": "F16", "uint8": "U8", "int64": "I64"}
+_TYPES = {"float32": "F32", "float16": "F16", "uint8": "U8", "uint16": "U16", "int64": "I64"}
 
 
 def write_tensors(file: BinaryIO, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
@@ -22,7 +22,7 @@ def write_tensors(file: BinaryIO, tensors: Mapping[str, Array], metadata: Mappin
 
     Args:
         file: open for writing.
-        tensors: by key; float32, float16, uint8 or int64.
+        tensors: by key; float32, float16, uint8, uint16 or int64.
         metadata: texts by key.
     """
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))

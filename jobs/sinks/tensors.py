@@ -1,7 +1,7 @@
 """Safetensors shards, as trainers of latent models read them. Rows that have an error are left out.
 
-Keys: `latents` [rows, *latent shape] (and `log_variance`), or `data`; `latents_flip`, of mirror images; `row`, int64
-[rows]: the address of each; `labels`, int64 [rows]: the class of each, of pictures that lie in folders.
+Keys: `latents` [rows, *latent shape] (and `log_variance`), or `codes`, or `data`; `latents_flip`, of mirror images;
+`row`, int64 [rows]: the address of each; `labels`, int64 [rows]: the class of each, of pictures that lie in folders.
 
 Of pictures that had many sizes also `original_size`, `crop_top_left` and `target_size`, int64 [rows, 2]; and the
 metadata has the name of each picture's file.

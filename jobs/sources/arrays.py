@@ -15,6 +15,7 @@ from jobs.sources.safetensors_files import tensor_layout
 from jobs.sources.stored_arrays import ArrayLayout, StoredArray
 from vaeserve.files import NPY_MAGIC, AnyArray
 from vaeserve.package.row_spec import LatentSpec, RowSpec
+from vaeserve.rows.codes import CodesSpec
 from vaeserve.sources.fitting import is_idx
 from vaeserve.sources.idx import idx_shape, inflated
 from vaeserve.sources.numpy_files import check_start, numpy_errors, read_header
@@ -93,7 +94,7 @@ def _npz(file: BinaryIO, called: str, _: RowSpec) -> Sequence[StoredArray]:
 
 
 def _safetensors(file: BinaryIO, called: str, spec: RowSpec) -> Sequence[StoredArray]:
-    key = "latents" if isinstance(spec, LatentSpec) else "data"
+    key = "latents" if isinstance(spec, LatentSpec) else "codes" if isinstance(spec, CodesSpec) else "data"
     return [StoredArray(file, tensor_layout(file, key, called), called)]
 
 

@@ -7,12 +7,13 @@ from jobs.sources.cursor import Cells, TableFile
 from vaeserve.errors import InvalidInput
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import LatentSpec, RowSpec
+from vaeserve.rows.codes import CodesSpec
 from vaeserve.sources.cells import numbers_of
 from vaeserve.sources.names import column_of, listed_columns
 from vaeserve.sources.surplus import have_names, surplus_columns
 from vaeserve.sources.table import to_float32
 
-_LATENT = "latent"  # as `vae job encode` calls its column
+_WRITTEN: dict[type[RowSpec], str] = {LatentSpec: "latent", CodesSpec: "codes"}  # columns of `vae job encode`
 
 
 def choose_columns(table: TableFile, called: str, spec: RowSpec, keep: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -32,11 +33,13 @@ def choose_columns(table: TableFile, called: str, spec: RowSpec, keep: tuple[str
     if first is None:
         return None
     lists = [place for place in every if _holds_rows(table, place, first, spec)]
-    if isinstance(spec, LatentSpec) and _LATENT in table.columns:
-        lists = [place for place in lists if table.columns[place] == _LATENT] or lists
+    if (written := _WRITTEN.get(type(spec))) in table.columns:
+        lists = [place for place in lists if table.columns[place] == written] or lists
     if len(lists) > 1:
         listed = listed_columns([table.columns[place] for place in lists])
         raise InvalidInput(called, f"cannot tell which column holds the rows: {listed}")
+    if lists and isinstance(spec, LatentSpec) and str(table.columns[lists[0]]) == _WRITTEN[CodesSpec]:
+        raise InvalidInput(called, "holds codes, not latents: decode them by --codes")
     if lists:
         return (str(table.columns[lists[0]]),)
     if isinstance(spec, DataSpec) and spec.kind == "image":

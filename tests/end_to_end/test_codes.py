@@ -5,13 +5,15 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from jobs.python import SourceOptions
 from tests.support.make_coded_package import LEVELS, encode, make
 from tests.support.packages import publish
 from tests.support.servers import RunningServer, run_vae
 from tests.support.servers import start as start_server
-from vaeserve import Client, Local
+from vaeserve import Client, Local, jobs
 from vaeserve.errors import CallError, InvalidInput
 from vaeserve.rows.codes import latents_of
 from vaeserve.rows.tensors import to_message
@@ -122,3 +124,38 @@ def test_the_commands_write_codes_and_decode_them(server: RunningServer, client:
     run_vae("decode", *to, "--input", tmp_path / "z.npz", "--out", tmp_path / "y.npy")
     latent = client.encode(DATA, model="coded").latent
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), client.decode(latent, model="coded").output)
+
+
+def test_a_job_writes_codes_and_another_decodes_them(server: RunningServer, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", DATA)
+    package = make(tmp_path / "package").directory
+    of_rows: SourceOptions = {"partition_rows": 40, "batch_rows": 16, "workers": 1, "progress": False}
+    here: SourceOptions = {**of_rows, "package": package}
+    there: SourceOptions = {**of_rows, "target": server.target, "model": "coded"}
+    tensors: SourceOptions = {**here, "format": "safetensors"}
+    arrays: SourceOptions = {**here, "format": "npy"}
+    arrays_there: SourceOptions = {**there, "format": "npy"}
+    jobs.encode(tmp_path / "x.npy", tmp_path / "here", output="codes", **tensors)
+    jobs.encode(tmp_path / "x.npy", tmp_path / "there", output="codes", **there)
+    table = pq.read_table(sorted((tmp_path / "there").glob("*.parquet")))
+    codes = np.array(table["codes"].to_pylist(), np.uint16)
+    np.testing.assert_array_equal(codes, encode(DATA)["codes"])
+    assert "uint16" in str(table["codes"].type)
+    with pytest.raises(InvalidInput, match="holds codes, not latents: decode them by --codes"):
+        jobs.decode(tmp_path / "there", tmp_path / "wrong", **there)
+    jobs.decode(tmp_path / "here", tmp_path / "a", codes=True, **arrays_there)
+    jobs.decode(tmp_path / "there", tmp_path / "b", codes=True, **arrays)
+    with Local(package, threads=1, batch_rows=16) as local:
+        expected = local.decode(latents_of(codes, LEVELS)).output
+    for out in ("a", "b"):
+        decoded = np.concatenate([np.load(file) for file in sorted((tmp_path / out).glob("*.npy"))])
+        np.testing.assert_array_equal(decoded, expected)
+
+
+def test_a_job_refuses_codes_of_a_model_without_them(server: RunningServer, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", DATA)
+    with pytest.raises(InvalidInput, match=r"^--output: is for models with codes; the latents of tiny are any numbers"):
+        jobs.encode(tmp_path / "x.npy", tmp_path / "z", output="codes", target=server.target, model="tiny")
+    np.save(tmp_path / "z.npy", np.zeros((2, 3), np.uint16))
+    with pytest.raises(InvalidInput, match=r"^--codes: is for models with codes"):
+        jobs.decode(tmp_path / "z.npy", tmp_path / "y", codes=True, target=server.target, model="tiny")
