@@ -7,6 +7,7 @@ import numpy as np
 
 from jobs.settings import JobSettings, ModelFacts
 from vaeserve.errors import InvalidInput
+from vaeserve.package.manifest import STANDARD
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import Axes, PictureSize
 
@@ -98,7 +99,8 @@ def _answer_axes(settings: JobSettings, model: ModelFacts) -> dict[str, tuple[st
         names = (LATENT, LOG_VARIANCE) if settings.output == "moments" else (LATENT,)
         return dict.fromkeys(names, ("float32", model.latent.axes))
     if settings.verb == "reconstruct":
-        has_likelihood, has_kl = model.has_likelihood, model.posterior == "gaussian" and bool(model.priors)
+        has_likelihood = model.has_likelihood
+        has_kl = model.posterior == "gaussian" and model.default_prior == STANDARD
         there_are = (has_likelihood, has_kl, has_likelihood and has_kl, True)
         return {name: ("float32", ()) for name, there_is in zip(SCORES, there_are, strict=True) if there_is}
     return {OUTPUT: (model.data.dtype if settings.output == "data" else "float32", model.data.axes)}

@@ -22,7 +22,7 @@ from serving.engine.session import Session
 from serving.engine.splitting import refuse_non_finite, split
 from serving.interrupt import Interrupt
 from vaeserve.errors import NonFiniteOutput
-from vaeserve.package.manifest import Manifest
+from vaeserve.package.manifest import STANDARD, Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.arrays import join
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
@@ -41,7 +41,7 @@ class Engine:
         priors: Mapping[str, Session] = MappingProxyType({}),
     ) -> None:
         self._latent = manifest.latent
-        self._has_kl = manifest.posterior == "gaussian" and bool(manifest.priors)
+        self._has_kl = manifest.posterior == "gaussian" and manifest.model_prior == STANDARD
         self._noise_sizes = {prior.name: prior.noise_size for prior in manifest.priors if prior.name in priors}
         self._priors = priors
         self._likelihood = likelihood
@@ -159,7 +159,7 @@ class Engine:
         return data, moments, latents
 
     def _kl(self, batch: Sequence[Sized], moments: "_Moments | None") -> Sequence[Array | None]:
-        """Returns the KL divergence of each element from N(0, I), if the model has a posterior and a prior."""
+        """Returns the KL divergence of each element from N(0, I), if that is the model's prior."""
         if moments is None or not self._has_kl:
             return [None] * len(batch)
         return split(_sum_rows(kl_by_dimension(*moments)), batch)

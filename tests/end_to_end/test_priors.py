@@ -52,6 +52,12 @@ def test_rows_are_what_the_graph_makes_of_their_noise(client: Client) -> None:
         client.sample(1, prior="vamp")
 
 
+def test_another_prior_than_the_standard_one_leaves_out_the_kl(client: Client) -> None:
+    scored = client.reconstruct(client.sample(3, seed=SEED).output)
+    assert (scored.kl, scored.elbo) == (None, None)
+    assert scored.log_likelihood is not None
+
+
 def test_the_standard_prior_is_what_it_was(client: Client) -> None:
     sampled = client.sample(20, seed=SEED, first_row=5, temperature=0.5, prior="standard", include_latent=True)
     noise = standard_normals(Purpose.PRIOR, [RowRange(SEED, 5, 20)], 3)

@@ -41,7 +41,7 @@ def columns_of(pair: ServedPair, rows: EvaluationRows, names: list[str]) -> list
     """Returns the figures of each column."""
     data = rows.test[evenly(len(rows.test), _ROWS)]
     again = pair.expectation(pair.encode(data).mean)
-    drawn = pair.expectation(pair.draw_prior(pair.priors[0], _SEED, _ROWS))
+    drawn = pair.expectation(pair.draw_prior(pair.model_prior, _SEED, _ROWS))
     explained = _explained(data, again)
     return [
         Column(name, _moments(data[:, place]), _moments(drawn[:, place]), explained[place])

@@ -6,7 +6,7 @@ Autoencoders", 2016). That estimate is below log p(x) on average and rises with 
 """
 
 from collections.abc import Callable
-from math import log
+from math import log, pi
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from training.evaluate.figures import Estimate
 from training.evaluate.rows import Array32, Array64, DataArray, EncodedRows
 from training.evaluate.served import ServedPair
 from vaeserve.errors import TrainingError
+from vaeserve.package.manifest import STANDARD
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.rows.posterior import kl_by_dimension, reparameterize
 
@@ -45,11 +46,19 @@ class Weighted(NamedTuple):
 def elbo(
     pair: ServedPair, rows: DataArray, posterior: EncodedRows, draws: int, *, seed: int, progress: ReportShare
 ) -> Elbo:
-    """Returns the negative ELBO of rows, estimated from `draws` latents a row."""
-    kl = kl_per_dimension(posterior).sum(1)
+    """Returns the negative ELBO of rows, estimated from `draws` latents a row.
+
+    The KL to N(0, I) is exact; that to another prior is estimated from the same latents.
+    """
+    is_exact = pair.model_prior == STANDARD
+    kl = kl_per_dimension(posterior).sum(1) if is_exact else np.zeros(len(rows))
     reconstruction = np.zeros(len(rows))
     for number in range(draws):
-        reconstruction -= pair.score(rows, draw_latents(posterior, seed + number)) / draws
+        noise = posterior_noise(len(rows), pair.latent_size, seed + number)
+        latent = _shifted(posterior, noise)
+        reconstruction -= pair.score(rows, latent) / draws
+        if not is_exact:
+            kl -= _log_ratio(pair, posterior, noise, latent) / draws
         progress((number + 1) / draws)
     return Elbo(mean_estimate(reconstruction + kl), mean_estimate(reconstruction), mean_estimate(kl))
 
@@ -62,7 +71,7 @@ def weighted_nll(
     for number in range(samples):
         noise = posterior_noise(len(rows), pair.latent_size, seed + number)
         latent = _shifted(posterior, noise)
-        weights.add(pair.score(rows, latent) + _log_ratio(posterior, noise, latent))
+        weights.add(pair.score(rows, latent) + _log_ratio(pair, posterior, noise, latent))
         progress((number + 1) / samples)
     return Weighted(
         mean_estimate(-weights.log_mean), float(weights.effective_samples.mean()), -float(weights.mean.mean())
@@ -144,10 +153,10 @@ def _shifted(posterior: EncodedRows, noise: Array32) -> Array32:
     return reparameterize(posterior.mean, _log_variance(posterior), noise)
 
 
-def _log_ratio(posterior: EncodedRows, noise: Array32, latent: Array32) -> Array64:
-    """Returns log p(z) - log q(z|x) [rows]; the normal distributions' constants cancel."""
-    log_q = noise.astype(np.float64) ** 2 + _log_variance(posterior)
-    ratio: Array64 = 0.5 * (log_q - latent.astype(np.float64) ** 2).sum(1)
+def _log_ratio(pair: ServedPair, posterior: EncodedRows, noise: Array32, latent: Array32) -> Array64:
+    """Returns log p(z) - log q(z|x) [rows]."""
+    spread = (noise.astype(np.float64) ** 2 + _log_variance(posterior)).sum(1)
+    ratio: Array64 = pair.log_prior(latent) + 0.5 * (spread + pair.latent_size * log(2 * pi))
     return ratio
 
 

@@ -8,6 +8,7 @@ from training.evaluate.class_report import SCORES
 from training.evaluate.evaluation import Evaluation
 from training.evaluate.figure_text import number
 from training.evaluate.figures import Drawn, PriorEvidence, prior_title
+from vaeserve.package.manifest import STANDARD
 
 WIDTH = 120  # columns that six models fit into
 _BEST = "*"
@@ -115,6 +116,7 @@ def comparison_notes(evaluations: Sequence[tuple[str, Evaluation]], mark: str) -
         lines.append("not comparable: the models were not measured on the same rows")
     if len(names := families(every)) > 1:
         lines.append(f"ELBO, -log p(x) and bits are not comparable: the likelihoods are {', '.join(sorted(names))}")
+    lines += [f"{name}: ELBO, KL and -log p(x) under its prior {prior}" for name, prior in _other_priors(evaluations)]
     budgets = {(nll.rows, nll.samples) for evaluation in every if (nll := evaluation.likelihoods.nll)}
     if len(budgets) > 1:
         listed = ", ".join(f"{rows} x {samples}" for rows, samples in sorted(budgets))
@@ -126,6 +128,13 @@ def families(evaluations: Sequence[Evaluation]) -> set[str]:
     """Returns the families of the likelihoods that scored the rows, as far as they are recorded."""
     scored = (evaluation for evaluation in evaluations if evaluation.likelihoods.negative_elbo_nats is not None)
     return {evaluation.family for evaluation in scored if evaluation.family is not None}
+
+
+def _other_priors(evaluations: Sequence[tuple[str, Evaluation]]) -> Iterator[tuple[str, str]]:
+    """Yields the models whose prior is not N(0, I), with its name."""
+    for name, evaluation in evaluations:
+        if evaluation.likelihoods.prior != STANDARD:
+            yield name, evaluation.likelihoods.prior
 
 
 def _prior_rows(name: str, priors: Sequence[PriorEvidence | None]) -> Iterator[Row]:

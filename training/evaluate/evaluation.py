@@ -78,6 +78,11 @@ class Evaluation(Record):
     """None: rows of every class were trained on."""
 
     @property
+    def model_prior(self) -> PriorEvidence:
+        """The figures of the prior that is part of the model; of N(0, I) if none is."""
+        return next(prior for prior in self.priors if prior.name == self.likelihoods.prior)
+
+    @property
     def metrics(self) -> dict[str, float]:
         """The figures by name for a manifest: those that the model has."""
         likelihoods = self.likelihoods

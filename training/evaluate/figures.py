@@ -86,8 +86,11 @@ class Likelihoods(Record):
     reconstruction_nats: Estimate | None = None
     """Distortion: expected negative log-likelihood under the posterior; that of the code where there is none."""
     kl_nats: Estimate | None = None
-    """Rate: the information that a latent carries about its row."""
+    """Rate: the information that a latent carries about its row; to the model's prior."""
     kl_per_dimension_nats: tuple[float, ...] | None = None
+    """None also for a prior other than N(0, I), because that KL is not a sum over dimensions."""
+    prior: str = STANDARD
+    """Name of the model's prior, the p(z) of the ELBO, the KL and -log p(x)."""
     bits_per_dimension: float | None = None
     """Negative ELBO / (values in a row * ln 2)."""
     nll: Nll | None = None

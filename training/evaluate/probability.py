@@ -10,6 +10,7 @@ from training.evaluate.evaluation import Budget
 from training.evaluate.figures import Likelihoods, Nll
 from training.evaluate.rows import DataArray, EncodedRows, EvaluationRows, evenly
 from training.evaluate.served import ServedPair
+from vaeserve.package.manifest import STANDARD
 
 
 def likelihoods_of(
@@ -39,7 +40,10 @@ def likelihoods_of(
         negative_elbo_nats=elbo.total,
         reconstruction_nats=elbo.reconstruction,
         kl_nats=elbo.kl,
-        kl_per_dimension_nats=tuple(bounds.kl_per_dimension(posterior).mean(0).tolist()),
+        kl_per_dimension_nats=(
+            tuple(bounds.kl_per_dimension(posterior).mean(0).tolist()) if pair.model_prior == STANDARD else None
+        ),
+        prior=pair.model_prior,
         bits_per_dimension=elbo.total.value / (pair.data.value_count * log(2)),
         nll=_nll(pair, test, posterior, budget, partial(report, "importance weights")),
         without_latents_nats=baseline,

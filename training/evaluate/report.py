@@ -4,8 +4,9 @@ from training.evaluate.alarms import alarms
 from training.evaluate.class_report import anomaly_section, class_section
 from training.evaluate.evaluation import Evaluation
 from training.evaluate.figure_text import Figure, Section, estimate, number, share
-from training.evaluate.figures import Nll, PriorEvidence, prior_title
+from training.evaluate.figures import Likelihoods, Nll, PriorEvidence, prior_title
 from training.evaluate.summary import evaluation_summary
+from vaeserve.package.manifest import STANDARD
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
@@ -64,7 +65,7 @@ def _likelihoods(evaluation: Evaluation) -> tuple[Figure, ...]:
     return (
         Figure("negative ELBO", estimate(figures.negative_elbo_nats), "nats"),
         Figure("reconstruction", estimate(figures.reconstruction_nats), "nats, the distortion"),
-        Figure("KL", estimate(figures.kl_nats), f"nats, the rate{_by_dimension(figures.kl_per_dimension_nats)}"),
+        Figure("KL", estimate(figures.kl_nats), f"nats, the rate{_to(figures)}"),
         Figure("bits per dimension", number(figures.bits_per_dimension, 3), "negative ELBO / (values in a row * ln 2)"),
         Figure("without latents", number(figures.without_latents_nats), "nats, with one distribution for all rows"),
         Figure("-log p(x)", estimate(nll.nats if nll else None), f"nats{effort}"),
@@ -73,8 +74,10 @@ def _likelihoods(evaluation: Evaluation) -> tuple[Figure, ...]:
     )
 
 
-def _by_dimension(kl: tuple[float, ...] | None) -> str:
-    return f"; {min(kl):.2f} to {max(kl):.2f} per latent dimension" if kl else ""
+def _to(figures: Likelihoods) -> str:
+    kl = figures.kl_per_dimension_nats
+    by_dimension = f"; {min(kl):.2f} to {max(kl):.2f} per latent dimension" if kl else ""
+    return f"; to prior {figures.prior}" if figures.prior != STANDARD else by_dimension
 
 
 def _bound_of_some(nll: Nll | None, rows: int) -> tuple[Figure, ...]:

@@ -9,6 +9,7 @@ from training.evaluate.bounds import kl_per_dimension
 from training.evaluate.reconstruction import units_of
 from training.evaluate.rows import Array64, DataArray
 from training.evaluate.served import ServedPair
+from vaeserve.package.manifest import STANDARD
 
 
 class RowScores(NamedTuple):
@@ -21,7 +22,7 @@ class RowScores(NamedTuple):
     reconstruction: Array64 | None
     """-log p(x | mean latent), in nats; None where there is no likelihood."""
     negative_elbo: Array64 | None
-    """The same and the KL; None where there is no posterior either."""
+    """The same and the KL; None where there is no posterior either, or the KL is not that to N(0, I)."""
 
     def of(self, rows: npt.NDArray[np.bool_]) -> "RowScores":
         """Returns the scores of some rows."""
@@ -48,6 +49,6 @@ def row_scores(pair: ServedPair, rows: DataArray, train: DataArray) -> RowScores
         errors[part] = (missed**2).reshape(len(missed), -1).sum(1)
         scaled[part] = ((missed / units) ** 2).reshape(len(missed), -1).sum(1)
     reconstruction = -pair.score(rows, posterior.mean) if pair.scores else None
-    if reconstruction is None or posterior.log_variance is None:
+    if reconstruction is None or posterior.log_variance is None or pair.model_prior != STANDARD:
         return RowScores(errors, scaled, reconstruction, None)
     return RowScores(errors, scaled, reconstruction, reconstruction + kl_per_dimension(posterior).sum(1))

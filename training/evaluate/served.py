@@ -1,6 +1,7 @@
 """A pair as it will be served, so that callers get what is measured."""
 
 from collections.abc import Iterator, Mapping
+from math import log, pi
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from vaeserve.package.manifest import STANDARD
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 from vaeserve.slices import Slices, rows_within
 
+_MODEL_DENSITY = "density of the model's prior"
 BATCH_ROWS = 256  # maximum of one call of a graph: enough to keep a core busy, few enough for its caches
 
 
@@ -24,6 +26,8 @@ class PriorGraph(NamedTuple):
 
     content: bytes
     noise_size: int
+    density: bytes | None = None
+    """Its density as a graph: latent -> log_prior [batch], in nats; None if there is none."""
 
 
 class ServedPair:
@@ -36,6 +40,7 @@ class ServedPair:
         posterior: whether the encoder answers a log_variance.
         family: of the likelihood.
         priors: the priors that are graphs, by name; `standard`, N(0, I), is there without one.
+        model_prior: name of the prior that is part of the model: p(z) in the ELBO and in -log p(x). It has a density.
         threads: CPU threads of one operation.
 
     Raises:
@@ -52,13 +57,17 @@ class ServedPair:
         *,
         family: str | None = None,
         priors: Mapping[str, PriorGraph] | None = None,
+        model_prior: str = STANDARD,
         threads: int = 1,
     ) -> None:
         self.data = data
         self.latent_size = latent_size
         self.posterior = posterior
         self.family = family
+        self.model_prior = model_prior
         every = {**graphs, **{f"prior.{name}": prior.content for name, prior in (priors or {}).items()}}
+        if model_prior != STANDARD:
+            every[_MODEL_DENSITY] = _density_of(model_prior, priors or {})
         self._graphs = {name: open_session(name, content, threads) for name, content in every.items()}
         self._slices = {name: Slices(rows_within(row_bytes(content), BATCH_ROWS)) for name, content in every.items()}
         self._latent_shape = tuple(self._graphs["decoder"].get_inputs()[0].shape[1:])
@@ -77,7 +86,11 @@ class ServedPair:
             raise TrainingError(f"{package.directory}: its pictures have any size; pairs of one size can be evaluated")
         graphs = {name: package.read(graph) for name, graph in manifest.graphs.by_name.items()}
         priors = {
-            prior.name: PriorGraph(package.read(prior.graph), prior.noise_size)
+            prior.name: PriorGraph(
+                package.read(prior.graph),
+                prior.noise_size,
+                None if prior.density is None else package.read(prior.density),
+            )
             for prior in manifest.priors
             if prior.graph is not None and prior.noise_size is not None
         }
@@ -88,6 +101,7 @@ class ServedPair:
             manifest.posterior,
             family=manifest.likelihood.family,
             priors=priors,
+            model_prior=manifest.model_prior or STANDARD,
             threads=threads,
         )
 
@@ -147,6 +161,15 @@ class ServedPair:
 
         return np.concatenate(list(self._slices["decoder"].run(score_part, len(rows))))
 
+    def log_prior(self, latent: Array32) -> Array64:
+        """Returns log p(latent) [rows] under the model's prior, in nats."""
+        if self.model_prior == STANDARD:
+            nats: Array64 = -0.5 * (latent.astype(np.float64) ** 2 + log(2 * pi)).sum(1)
+            return nats
+        log_prior: Array32
+        (log_prior,) = self._run(_MODEL_DENSITY, ["log_prior"], {"latent": self._shaped(latent)})
+        return log_prior.astype(np.float64)
+
     def draw_prior(self, name: str, seed: int, count: int) -> Array32:
         """Returns latents [count, latent] from a prior, the same bits that the server's Sample draws from row 0 on.
 
@@ -173,3 +196,10 @@ class ServedPair:
             return list(run_in_batches(self._graphs[graph], inputs, self._slices[graph], outputs).values())
         except TrainingError as exc:
             raise TrainingError(f"{graph}: {exc}") from exc
+
+
+def _density_of(name: str, priors: Mapping[str, PriorGraph]) -> bytes:
+    density = priors[name].density if name in priors else None
+    if density is None:
+        raise TrainingError(f"prior {name!r}: it is the model's prior, but its density is not there")
+    return density

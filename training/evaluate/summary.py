@@ -32,26 +32,27 @@ def _reconstruction(evaluation: Evaluation) -> str:
 
 
 def _samples(evaluation: Evaluation) -> str:
-    standard = evaluation.priors[0]
-    coverage = _coverage(standard)
+    own = evaluation.model_prior
+    coverage = _coverage(own)
     if coverage is None:
         return "cannot judge samples: even held-out rows lie near no training row"
-    density = min(drawn.density or 0.0 for drawn in standard.samples)
+    density = min(drawn.density or 0.0 for drawn in own.samples)
     sparse = f", but few of them lie among real rows (density {density:.2f})" if density < SPARSE else ""
-    return f"samples from {prior_title(standard.name)} {_cover(coverage)}{sparse}"
+    return f"samples from {prior_title(own.name)} {_cover(coverage)}{sparse}"
 
 
 def _prior(evaluation: Evaluation) -> str:
-    standard, *others = evaluation.priors
-    coverage = _coverage(standard)
+    own = evaluation.model_prior
+    others = [prior for prior in evaluation.priors if prior != own]
+    coverage = _coverage(own)
     if coverage is None:
         return "cannot compare priors, for the same reason"
     if not others:
         return "has no other prior" + ("" if coverage >= ENOUGH else "; a mixture may cover more: --mixture-components")
     best = max(others, key=_quality)
     others_reach = f"samples from prior {best.name} {_cover(_coverage(best) or 0.0)}"
-    if _quality(best) < _quality(standard) + BETTER:
-        return f"{others_reach}, which is no better: {prior_title(standard.name)} will do"
+    if _quality(best) < _quality(own) + BETTER:
+        return f"{others_reach}, which is no better: {prior_title(own.name)} will do"
     return f"{others_reach}: use --prior {best.name}"
 
 

@@ -7,6 +7,7 @@
     ae          autoencoder: reconstruction alone; its latents follow no prior
     vae         variational autoencoder: the ELBO
     iwae        the same networks, trained on the importance-weighted bound
+    vamp_vae    VAE whose prior is the mean of the posteriors of learned rows
     fsq         autoencoder whose latents are codes: each value is one of a few levels
 
 To add a kind, write a file with a constant `KIND` and add a line to MODELS. The line lists the settings that have an
@@ -54,6 +55,7 @@ MODELS = {  # each in the file of that name
     "ae": Entry({}, STEPS),
     "vae": Entry({}, (*STEPS, *POSTERIOR, "free_bits")),
     "iwae": Entry({}, (*STEPS, *POSTERIOR)),
+    "vamp-vae": Entry({}, (*STEPS, *POSTERIOR, "pseudo_inputs")),
     "fsq": Entry({}, (*_STEPS, "levels")),
 }
 

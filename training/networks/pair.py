@@ -141,6 +141,8 @@ class Blueprint(NamedTuple):
     """How rows are scaled."""
     levels: int = 8
     """Number of values that each value of a latent may have, of a kind whose latents are codes."""
+    pseudo_inputs: int = 500
+    """Number of learned rows whose posteriors are the prior, of a kind that has them."""
 
 
 class Networks(nn.Module):
@@ -151,7 +153,7 @@ class Networks(nn.Module):
 
     def __init__(self, blueprint: Blueprint) -> None:
         super().__init__()
-        network, sizes, latent, posterior, likelihood, scaling, _ = blueprint
+        network, sizes, latent, posterior, likelihood, scaling, *_ = blueprint
         layers = network_of(network)
         standard = Standard(latent) if posterior == "none" else None
         outputs = latent if posterior == "none" else 2 * latent

@@ -83,7 +83,7 @@ def publish(
     serve = as_served(converted.graphs, pair.likelihood, dataset, config)
     mixture = () if pair.levels else mixture_of(serve(), rows.train, config.mixture_components, config.seed)
     priors = (*pair.priors, *mixture)
-    served = serve(priors=prior_graphs(priors))
+    served = serve(priors=prior_graphs(priors), model_prior=STANDARD if kind.prior is None else LEARNED)
     evaluation = evaluate_pair(served, rows, budget_of(config), Stages())
     about = about_of(last, dataset, pair.likelihood, default_prior_of(kind, priors), curve)
     files = {**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()}
@@ -97,7 +97,7 @@ def publish(
 def prior_graphs(priors: Sequence[ExportedPrior]) -> dict[str, PriorGraph]:
     """Returns the priors to draw from, by name."""
     return {
-        prior.name: PriorGraph(prior.graph.content, prior.noise_size)
+        prior.name: PriorGraph(prior.graph.content, prior.noise_size, prior.density.content)
         for prior in priors
         if prior.noise_size is not None
     }
@@ -106,7 +106,7 @@ def prior_graphs(priors: Sequence[ExportedPrior]) -> dict[str, PriorGraph]:
 def as_served(
     graphs: Mapping[str, ExportedGraph], likelihood: Likelihood, dataset: Dataset, config: Config
 ) -> Callable[..., ServedPair]:
-    """Returns what opens the graphs as they will be served; it takes the priors that are graphs."""
+    """Returns what opens the graphs as they will be served; it takes the priors that are graphs, and the model's."""
     return partial(
         ServedPair,
         {name: graph.content for name, graph in graphs.items()},

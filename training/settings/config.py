@@ -43,7 +43,9 @@ class Config(Source):
     blocks: Annotated[int, Field(ge=0, le=64)] = 1
     """Residual blocks in each level of a convolution; 0: one convolution and an activation."""
     samples: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Latents drawn a row and step, by vae and iwae: the k of the importance-weighted bound."""
+    """Latents drawn a row and step, by models with a posterior: the k of the importance-weighted bound."""
+    pseudo_inputs: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Rows that vamp-vae learns: the prior is the mean of their posteriors."""
 
     levels: Annotated[int, Field(ge=3, le=4096)] = 8
     """Number of values that each value of a latent may have, in models whose latents are codes; 5 or more is usual."""

@@ -99,7 +99,16 @@ def build(kind: Kind, config: Config, dataset: Dataset) -> Networks:
     scaling = scaling_of(dataset.spec, dataset.train, family)
     likelihood = likelihood_of(family, dataset.spec, scaling)
     sizes = Sizes(config.hidden_sizes, config.blocks)
-    blueprint = Blueprint(config.network, sizes, config.latent_size, kind.posterior, likelihood, scaling, config.levels)
+    blueprint = Blueprint(
+        config.network,
+        sizes,
+        config.latent_size,
+        kind.posterior,
+        likelihood,
+        scaling,
+        config.levels,
+        config.pseudo_inputs,
+    )
     check_networks(kind, blueprint)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

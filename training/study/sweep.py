@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
 from training.evaluate.figure_text import number
-from training.evaluate.figures import Estimate
+from training.evaluate.figures import Estimate, prior_title
 from training.models import MODELS
 from training.run import run
 from training.run.checkpoint import Checkpoint
@@ -103,7 +103,7 @@ def sweep_table(points: Sequence[SweepRun]) -> str:
     lines = ["    beta      rate  distortion  negative ELBO  -log p(x)  active units  holes  coverage"]
     for point in points:
         evaluation = point.evaluation
-        nll, prior = evaluation.likelihoods.nll, evaluation.priors[0]
+        nll, prior = evaluation.likelihoods.nll, evaluation.model_prior
         lines.append(
             f"{point.beta:>8g}  {point.rate:>8.2f}  {point.distortion:>10.2f}  {point.rate + point.distortion:>13.2f}"
             f"  {number(nll.nats.value if nll else None):>9}  {number(evaluation.active_units, 0):>12}"
@@ -111,7 +111,8 @@ def sweep_table(points: Sequence[SweepRun]) -> str:
         )
     some = {(nll.rows, point.evaluation.rows) for point in points if (nll := point.evaluation.likelihoods.nll)}
     of_some = "".join(f"; -log p(x) is of {rows} of the {every} rows" for rows, every in sorted(some) if rows != every)
-    return "\n".join([*lines, f"nats per row on held-out rows; holes and coverage are those of N(0, I){of_some}"])
+    titles = ", ".join(sorted({prior_title(point.evaluation.likelihoods.prior) for point in points}))
+    return "\n".join([*lines, f"nats per row on held-out rows; holes and coverage are those of {titles}{of_some}"])
 
 
 def picture(points: Sequence[SweepRun]) -> bytes:

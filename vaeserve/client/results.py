@@ -77,7 +77,9 @@ class Reconstructed(NamedTuple):
     log_likelihood: npt.NDArray[np.float32] | None
     """Log-likelihood of the data given its latent, in nats; None if the model has no likelihood graph."""
     kl: npt.NDArray[np.float32] | None
-    """KL divergence of the posterior from N(0, I), in nats; None if the model has no posterior, or no prior."""
+    """KL divergence of the posterior from N(0, I), in nats; None if that is not the model's default prior, or the model
+    has no posterior.
+    """
     elbo: npt.NDArray[np.float32] | None
     """log_likelihood - kl; for "sample" an unbiased estimate from one draw. None if either is None."""
     squared_error: npt.NDArray[np.float32]

@@ -81,6 +81,15 @@ class Manifest(Record):
         return LatentSpec(self.latent_shape, self.data.sizes)
 
     @property
+    def model_prior(self) -> str:
+        """Name of the prior that is part of the model, the p(z) of its ELBO; empty if there is none.
+
+        It is the default prior of a model whose latents have a probability. Other latents follow no prior, and are
+        sampled from one that is fitted afterwards.
+        """
+        return self.default_prior if self.posterior == "gaussian" or self.codes is not None else ""
+
+    @property
     def latent_factor(self) -> int:
         """Pixels of a side for each place of the latent along it; 1 where sizes are not free."""
         return factor_of(self.latent_shape)

@@ -814,13 +814,15 @@ class ReconstructResponse(_message.Message):
 
     @_builtins.property
     def kl(self) -> Global___Tensor:
-        """KL divergence of the row's posterior from N(0, I), in nats; if the model has a posterior and a prior."""
+        """KL divergence of the row's posterior from N(0, I), in nats; if the model has a posterior and N(0, I) is its default
+        prior. Not set for a model that learned another prior, because its KL is another one.
+        """
 
     @_builtins.property
     def elbo(self) -> Global___Tensor:
-        """log_likelihood - kl, in nats, if both exist; under N(0, I), whichever prior is the default. For SAMPLE it is an
-        unbiased one-draw estimate of the row's ELBO. For MEAN the posterior's mean takes the place of the draw: that is not
-        a bound, but a score by which rows can be compared.
+        """log_likelihood - kl, in nats, if both exist. For SAMPLE it is an unbiased one-draw estimate of the row's ELBO. For
+        MEAN the posterior's mean takes the place of the draw: that is not a bound, but a score by which rows can be
+        compared.
         """
 
     @_builtins.property

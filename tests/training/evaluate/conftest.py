@@ -14,6 +14,7 @@ from training.evaluate.rows import Array32, Array64, EvaluationRows
 from training.evaluate.served import PriorGraph, ServedPair
 from vaeserve.package.contents import TensorSpec
 from vaeserve.package.data_spec import DataSpec
+from vaeserve.package.manifest import STANDARD
 
 FEATURES, LATENT, SPREAD = 6, 2, 0.5
 DATA, LATENTS = floats("data", FEATURES), floats("latent", LATENT)
@@ -48,7 +49,13 @@ class LinearGaussian(NamedTuple):
         density: Array64 = -0.5 * ((rows * solved).sum(1) + determinant)
         return density
 
-    def served(self, shift: float = 0.0, widen: float = 1.0, priors: dict[str, PriorGraph] | None = None) -> ServedPair:
+    def served(
+        self,
+        shift: float = 0.0,
+        widen: float = 1.0,
+        priors: dict[str, PriorGraph] | None = None,
+        model_prior: str = STANDARD,
+    ) -> ServedPair:
         """Returns the pair; its posterior is the true one's mean + shift, with the true one's marginal variances."""
         covariance = self.posterior_covariance
         encoder = (self.weights.T.astype(float) @ covariance / SPREAD**2).astype(np.float32)
@@ -57,6 +64,7 @@ class LinearGaussian(NamedTuple):
             linear_encoder(encoder, np.full(LATENT, shift, np.float32), log_variance),
             linear_decoder(self.weights),
             priors=priors,
+            model_prior=model_prior,
         )
 
 
@@ -65,10 +73,11 @@ def pair(
     decoder: bytes,
     posterior: Literal["gaussian", "none"] = "gaussian",
     priors: dict[str, PriorGraph] | None = None,
+    model_prior: str = STANDARD,
 ) -> ServedPair:
     """Returns a pair of tables [FEATURES] with Gaussian noise of SPREAD."""
     graphs = {"encoder": encoder, "decoder": decoder, "likelihood": gaussian_likelihood()}
-    return ServedPair(graphs, WIDE, LATENT, posterior, priors=priors)
+    return ServedPair(graphs, WIDE, LATENT, posterior, priors=priors, model_prior=model_prior)
 
 
 def codes(weights: Array32) -> ServedPair:
@@ -134,7 +143,7 @@ def gaussian_likelihood() -> bytes:
 
 
 def affine_prior(scale: float, shift: float, latent: int = LATENT) -> PriorGraph:
-    """Returns the prior N(shift, scale^2 I) as a graph."""
+    """Returns the prior N(shift, scale^2 I) as a graph, with its density."""
     nodes = [
         helper.make_node("Unsqueeze", ["temperature", "axis"], ["column"]),
         helper.make_node("Mul", ["noise", "column"], ["warm"]),
@@ -143,7 +152,21 @@ def affine_prior(scale: float, shift: float, latent: int = LATENT) -> PriorGraph
     ]
     inputs: list[TensorSpec] = [floats("noise", latent), floats("temperature")]
     constants = {"axis": np.array([1]), "scale": scalar(scale), "shift": scalar(shift)}
-    return PriorGraph(graph(nodes, inputs, [floats("latent", latent)], **constants), latent)
+    sampler = graph(nodes, inputs, [floats("latent", latent)], **constants)
+    return PriorGraph(sampler, latent, affine_density(scale, shift, latent))
+
+
+def affine_density(scale: float, shift: float, latent: int) -> bytes:
+    nodes = [
+        helper.make_node("Sub", ["latent", "shift"], ["centred"]),
+        helper.make_node("Div", ["centred", "scale"], ["scaled"]),
+        helper.make_node("ReduceSumSquare", ["scaled", "axis"], ["squares"], keepdims=0),
+        helper.make_node("Mul", ["squares", "half"], ["negative"]),
+        helper.make_node("Sub", ["negative", "normaliser"], ["log_prior"]),
+    ]
+    normaliser = latent * 0.5 * np.log(2 * np.pi * scale**2)
+    constants = {"scale": scalar(scale), "shift": scalar(shift), "half": scalar(-0.5), "normaliser": scalar(normaliser)}
+    return graph(nodes, [floats("latent", latent)], [floats("log_prior")], axis=np.array([1]), **constants)
 
 
 @pytest.fixture(scope="session")
@@ -173,3 +196,11 @@ def evaluation(served: ServedPair, rows: EvaluationRows) -> Evaluation:
 def codes_evaluation(model: LinearGaussian, rows: EvaluationRows) -> Evaluation:
     """That of a pair without a posterior, on rows without labels."""
     return evaluate_pair(codes(model.weights), rows._replace(train_labels=None, test_labels=None), BUDGET)
+
+
+@pytest.fixture(scope="session")
+def learned_evaluation(evaluation: Evaluation) -> Evaluation:
+    """That of a pair whose own prior is `learned`, beside N(0, I)."""
+    likelihoods = evaluation.likelihoods.model_copy(update={"prior": "learned", "kl_per_dimension_nats": None})
+    learned = evaluation.priors[0].model_copy(update={"name": "learned", "hole_fraction": 0.0625})
+    return evaluation.model_copy(update={"likelihoods": likelihoods, "priors": (*evaluation.priors, learned)})

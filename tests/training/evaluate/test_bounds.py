@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from tests.training.evaluate.conftest import LATENT, LinearGaussian, codes
+from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prior, codes
 from training.evaluate.bounds import (
     Weighted,
     WeightSums,
@@ -78,6 +78,30 @@ def test_the_kl_is_what_draws_say(served: ServedPair, rows: Array32) -> None:
         noise, latent = posterior_noise(len(rows), LATENT, seed), draw_latents(posterior, seed)
         total += 0.5 * float((latent**2 - noise**2 - posterior.log_variance).sum(1).mean())
     assert kl_per_dimension(posterior).sum(1).mean() == pytest.approx(total / draws, rel=0.01)
+
+
+def test_under_another_prior_the_estimate_finds_the_density_of_that_model(model: LinearGaussian, rows: Array32) -> None:
+    scale, shift = 0.8, 0.3
+    served = model.served(priors={"other": affine_prior(scale, shift)}, model_prior="other")
+    scaled = LinearGaussian(np.float32(scale) * model.weights)
+    truth = -scaled.log_density(rows - np.float32(shift) * model.weights.sum(0)).mean()
+    found = elbo(served, rows, served.encode(rows), 64, seed=0, progress=lambda _: None)
+    tighter = weighted(served, rows, 300)
+    assert tighter.nll.value == pytest.approx(truth, abs=0.02)
+    assert found.total.value == pytest.approx(tighter.negative_elbo, abs=0.05)
+    assert found.total.value == pytest.approx(found.reconstruction.value + found.kl.value)
+    assert found.total.value > truth + 0.01
+    assert abs(found.kl.value - kl_per_dimension(served.encode(rows)).sum(1).mean()) > 0.1
+
+
+def test_an_estimated_kl_is_near_the_exact_one(model: LinearGaussian, served: ServedPair, rows: Array32) -> None:
+    as_graph = model.served(priors={"same": affine_prior(1.0, 0.0)}, model_prior="same")
+    exact, estimated = (
+        elbo(each, rows, each.encode(rows), 64, seed=0, progress=lambda _: None) for each in (served, as_graph)
+    )
+    assert estimated.kl.value == pytest.approx(exact.kl.value, abs=0.02)
+    assert estimated.reconstruction == exact.reconstruction
+    assert weighted(as_graph, rows, 20).nll.value == pytest.approx(weighted(served, rows, 20).nll.value, abs=1e-4)
 
 
 def test_the_seed_decides_every_draw(served: ServedPair, rows: Array32) -> None:

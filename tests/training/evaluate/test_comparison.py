@@ -95,3 +95,8 @@ def test_likelihoods_of_two_families_have_no_best(evaluation: Evaluation) -> Non
         (row,) = (row for row in comparison_rows(models) if row.label == "negative ELBO")
         assert row.best == best
         assert (said in comparison_notes([("a", models[0]), ("b", models[1])], "*")) == is_said
+
+
+def test_a_prior_other_than_the_standard_one_is_named(evaluation: Evaluation, learned_evaluation: Evaluation) -> None:
+    notes = comparison_notes([("a", evaluation), ("b", learned_evaluation)], "*")
+    assert [note for note in notes if "prior" in note] == ["b: ELBO, KL and -log p(x) under its prior learned"]

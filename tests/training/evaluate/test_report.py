@@ -22,6 +22,11 @@ def test_the_table_is_aligned_and_names_units(evaluation: Evaluation) -> None:
     assert max(map(len, figures)) <= 120
 
 
+def test_the_kl_says_to_which_prior_it_is(learned_evaluation: Evaluation) -> None:
+    (line,) = (line for line in evaluation_table(learned_evaluation).splitlines() if line.startswith("  KL "))
+    assert line.endswith("nats, the rate; to prior learned")
+
+
 def test_what_rows_were_compared_by_is_always_said(evaluation: Evaluation, codes_evaluation: Evaluation) -> None:
     for found in (evaluation, codes_evaluation):
         for space in found.features:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from tests.training.evaluate.conftest import FEATURES, SPREAD, LinearGaussian, codes
+from tests.training.evaluate.conftest import FEATURES, SPREAD, LinearGaussian, affine_prior, codes
 from training.evaluate.bounds import kl_per_dimension
 from training.evaluate.row_scores import row_scores
 from training.evaluate.rows import EvaluationRows
@@ -23,7 +23,9 @@ def test_rows_score_what_their_mean_latents_decode_to(served: ServedPair, rows: 
     np.testing.assert_array_equal(few.negative_elbo, found.negative_elbo[:3])
 
 
-def test_codes_have_no_elbo(model: LinearGaussian, rows: EvaluationRows) -> None:
-    found = row_scores(codes(model.weights), rows.test, rows.train)
-    assert found.negative_elbo is None
-    assert found.reconstruction is not None
+def test_codes_and_pairs_with_another_prior_have_no_elbo(model: LinearGaussian, rows: EvaluationRows) -> None:
+    other = model.served(priors={"learned": affine_prior(0.8, 0.3)}, model_prior="learned")
+    for pair in (codes(model.weights), other):
+        found = row_scores(pair, rows.test, rows.train)
+        assert found.negative_elbo is None
+        assert found.reconstruction is not None

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from onnxruntime import InferenceSession
+from scipy.stats import norm
 
 from tests.support.make_tiny_package import TINY
 from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prior
@@ -116,3 +117,14 @@ def test_an_unknown_prior_is_refused_by_name(served: ServedPair) -> None:
 def test_a_graph_that_fails_is_named(served: ServedPair) -> None:
     with pytest.raises(TrainingError, match=r"^encoder: ONNX Runtime cannot run it on 2 rows: "):
         served.encode(np.zeros((2, 5), np.float32))
+
+
+def test_the_models_prior_needs_a_density(model: LinearGaussian) -> None:
+    latents = np.random.default_rng(0).normal(size=(5, LATENT)).astype(np.float32)
+    shifted = affine_prior(2.0, 3.0)
+    pair = model.served(priors={"shifted": shifted}, model_prior="shifted")
+    np.testing.assert_allclose(pair.log_prior(latents), norm(3, 2).logpdf(latents).sum(1), rtol=1e-5)
+    np.testing.assert_allclose(model.served().log_prior(latents), norm(0, 1).logpdf(latents).sum(1), rtol=1e-6)
+    for priors in ({}, {"shifted": shifted._replace(density=None)}):
+        with pytest.raises(TrainingError, match=r"'shifted'.*its density is not there"):
+            model.served(priors=priors, model_prior="shifted")

@@ -92,3 +92,10 @@ def test_pairs_that_were_measured_have_three_lines(evaluation: Evaluation, codes
         "has no other prior; a mixture may cover more: --mixture-components",
     ]
     assert "% of the variance is lost" in evaluation_summary(codes_evaluation)[0]
+
+
+def test_samples_are_those_of_the_models_own_prior(learned_evaluation: Evaluation) -> None:
+    priors = prior(learned_evaluation, "standard", 0.2), prior(learned_evaluation, "learned", 0.96)
+    found = evaluation_summary(with_priors(learned_evaluation, *priors))
+    assert found[1] == "samples from learned cover 96% of the real rows that held-out rows cover"
+    assert found[2].endswith("which is no better: learned will do")

@@ -50,7 +50,7 @@ def test_settings_override_defaults() -> None:
         ({"learning_rate": float("nan")}, "run.toml: learning_rate: "),
         ({"hidden_sizes": []}, "run.toml: hidden_sizes: "),
         ({"hidden_sizes": [16, "8"]}, "run.toml: hidden_sizes.1: "),
-        ({"model": "gan"}, "run.toml: model: must be one of pca, linear-ae, ae, vae, iwae, fsq, not 'gan'"),
+        ({"model": "lda"}, f"run.toml: model: must be one of {', '.join(MODELS)}, not 'lda'"),
         ({"network": "transformer"}, "run.toml: network: must be one of linear, mlp, gated-mlp, conv, not"),
         ({"likelihood": "cauchy"}, "run.toml: likelihood: must be one of bernoulli, binomial, gaussian, logistic, not"),
         ({"beta": -1}, "run.toml: beta: input should be greater than or equal to 0, not -1"),

@@ -56,7 +56,19 @@ def test_the_table_has_a_line_a_run(points: list[SweepRun]) -> None:
     assert len({len(line) for line in lines[:4]}) == 1
     nll = points[0].evaluation.likelihoods.nll
     assert nll is not None
-    assert lines[4].endswith(f"; -log p(x) is of {nll.rows} of the 7 rows")
+    assert lines[4].endswith(f"those of N(0, I); -log p(x) is of {nll.rows} of the 7 rows")
+
+
+def test_holes_are_those_of_the_models_own_prior(points: list[SweepRun]) -> None:
+    first = points[0].evaluation
+    learned = first.priors[0].model_copy(update={"name": "learned", "hole_fraction": 0.77})
+    update = {
+        "likelihoods": first.likelihoods.model_copy(update={"prior": "learned"}),
+        "priors": (*first.priors, learned),
+    }
+    *_, line, last = sweep_table([points[0]._replace(evaluation=first.model_copy(update=update))]).splitlines()
+    assert "77.0%" in line
+    assert "those of learned" in last
 
 
 def test_figures_and_picture_are_written_and_repeat(points: list[SweepRun], tmp_path: Path) -> None:
