@@ -36,6 +36,8 @@ class Dataset(NamedTuple):
     """One line for each bad row, column or file that was left out; without whole paths, because packages show it."""
     binarised: bool = False
     """Whether `train` holds grey levels, which `draw_binary` draws from at every step; other rows were drawn once."""
+    drawn_validation_rows: int = 0
+    """Number of rows to validate on that were drawn from the training rows; 0 if the data has its own."""
     classes: tuple[str, ...] = ()
     """Names of the labels 0, 1, ...; empty if the labels are numbers in the data."""
     trained_classes: tuple[int, ...] = ()

@@ -1,6 +1,7 @@
 """Source -> Dataset."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,11 @@ from vaeserve.printable import printable
 from vaeserve.sources.content import Content, ReportCount, describe_rows
 
 
-def load_dataset(source: Source, report: ReportCount = lambda _, __: None) -> Dataset:
+def load_dataset(
+    source: Source,
+    report: ReportCount = lambda _, __: None,
+    validation_rows: Callable[[int], int] | None = None,
+) -> Dataset:
     """Returns a data set, split. The same source and files give the same rows in the same parts, whatever the seed.
 
     The test rows are those that the source itself holds out; otherwise a tenth is drawn, and 360 rows of the digits.
@@ -29,6 +34,8 @@ def load_dataset(source: Source, report: ReportCount = lambda _, __: None) -> Da
     Args:
         source: the settings about data.
         report: called with the number of pictures that were read, and of all.
+        validation_rows: returns how many of so many training rows to validate on, if the data has no rows for that;
+            None: as many as the settings say.
 
     Raises:
         TrainingError: there is no such data, it is bad, or a setting does not fit it. The message is one line and names
@@ -37,21 +44,24 @@ def load_dataset(source: Source, report: ReportCount = lambda _, __: None) -> Da
     kind = kind_of(source.dataset)
     check_settings(source, kind)
     try:
-        return _load(source, kind, report)
+        return _load(source, kind, report, validation_rows)
     except InvalidInput as exc:  # from the readers, which know nothing about training
         raise TrainingError(str(exc)) from exc
 
 
-def _load(source: Source, kind: DataKind, report: ReportCount) -> Dataset:
+def _load(source: Source, kind: DataKind, report: ReportCount, validation_rows: Callable[[int], int] | None) -> Dataset:
     content, name = _read(source, kind, report), printable(Path(source.dataset))
     trained = numbers_of(content, source.train_classes, name)
     content = leave_out_others(content, trained, name)
-    parts = split(content, source.validation_rows, name, trained)
+    drawn, parts = source.validation_rows, split(content, source.validation_rows, name, trained)
+    if validation_rows is not None and not len(parts.validation):
+        drawn = validation_rows(len(parts.train))
+        parts = split(content, drawn, name, trained)
     if content.spec.kind == "table":
         content = leave_out_constant(content, parts.train, name, source.skip_bad)
     if source.dataset not in KNOWN:
         content = content._replace(title=f"{describe_rows(len(content.values), content.spec)} ({content.title})")
-    dataset = _dataset(source, content, parts)._replace(trained_classes=trained)
+    dataset = _dataset(source, content, parts)._replace(trained_classes=trained, drawn_validation_rows=drawn)
     return dataset._replace(notes=(*about_anomalies(dataset), *dataset.notes))
 
 

@@ -6,12 +6,17 @@
     mlp        perceptrons with SiLU
     gated_mlp  perceptrons whose layers are gated by a sigmoid
     conv       residual convolutions without norms, nearest-neighbour resizing
+    pca_conv   probabilistic PCA, and convolutions that correct it
 
 To add a network, write a file with these two functions and add a line to NETWORKS. The line lists the settings that
 have an effect on this network but not on every network; a user who gives one of them to another network is refused.
 
     encoder(row_shape, outputs, sizes)         -> module: scaled rows [batch, *row_shape] -> [batch, outputs]
     decoder(latent_size, outputs_shape, sizes) -> module: latent [batch, latent_size] -> [batch, *outputs_shape]
+
+A third function is optional:
+
+    begin(networks, rows)                      sets first weights of a pair from all training rows
 
 They initialise their weights from PyTorch's global generator, which the run's seed sets. A row's answer must depend on
 that row alone, so nothing may normalise over the batch.
@@ -26,6 +31,7 @@ NETWORKS: dict[str, tuple[str, ...]] = {  # each in the file of that name, impor
     "mlp": ("hidden_sizes",),
     "gated-mlp": ("hidden_sizes",),
     "conv": ("hidden_sizes", "blocks"),
+    "pca-conv": ("hidden_sizes", "blocks"),
 }
 
 
@@ -36,6 +42,8 @@ class Sizes(NamedTuple):
     """Widths of the encoder's hidden layers, or of a convolution's levels; a decoder mirrors them."""
     blocks: int = 1
     """Residual blocks a level of a convolution has."""
+    channels: int = 1
+    """Length of a row's last axis; a decoder's outputs may have several for each."""
 
 
 def network_of(name: str) -> ModuleType:

@@ -39,8 +39,8 @@ class ConvEncoder(nn.Module):
     def __init__(self, row_shape: tuple[int, ...], outputs: int, sizes: Sizes) -> None:
         super().__init__()
         widths = sizes.hidden
-        height, width, channels = _image(row_shape)
-        small_height, small_width = _smallest(height, width, len(widths))
+        height, width, channels = image_of(row_shape)
+        small_height, small_width = smallest_level(height, width, len(widths))
         self.padding = (0, (small_width << len(widths)) - width, 0, (small_height << len(widths)) - height)
         layers: list[nn.Module] = []
         for inputs, outputs_here in pairwise((channels, *widths)):
@@ -66,8 +66,8 @@ class ConvDecoder(nn.Module):
     def __init__(self, latent_size: int, outputs_shape: tuple[int, ...], sizes: Sizes) -> None:
         super().__init__()
         widths = tuple(reversed(sizes.hidden))
-        self.height, self.width, channels = _image(outputs_shape)
-        smallest = _smallest(self.height, self.width, len(widths))
+        self.height, self.width, channels = image_of(outputs_shape)
+        smallest = smallest_level(self.height, self.width, len(widths))
         self.first = nn.Sequential(
             nn.Linear(latent_size, widths[0] * smallest[0] * smallest[1]), nn.Unflatten(1, (widths[0], *smallest))
         )
@@ -103,7 +103,7 @@ def _level(channels: int, blocks: int) -> list[nn.Module]:
     return [Residual(channels) for _ in range(blocks)] or [nn.SiLU()]
 
 
-def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
+def image_of(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Returns height, width and channels."""
     if len(shape) != 3:
         raise TrainingError("--network: conv is for images, and this data is a table: choose mlp")
@@ -111,7 +111,7 @@ def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _smallest(height: int, width: int, levels: int) -> tuple[int, int]:
+def smallest_level(height: int, width: int, levels: int) -> tuple[int, int]:
     """Returns the size of the last level, rounded up."""
     if min(height, width) >> (levels - 1) < 2:
         raise TrainingError(

@@ -158,4 +158,8 @@ class Networks(nn.Module):
         standard = Standard(latent) if posterior == "none" else None
         outputs = latent if posterior == "none" else 2 * latent
         self.encoder = Encoder(layers.encoder(likelihood.data.shape, outputs, sizes), scaling, standard)
-        self.decoder = Decoder(layers.decoder(latent, likelihood.parameters_shape, sizes), likelihood, standard)
+        self.decoder = Decoder(
+            layers.decoder(latent, likelihood.parameters_shape, sizes._replace(channels=likelihood.data.shape[-1])),
+            likelihood,
+            standard,
+        )

@@ -1,6 +1,7 @@
 """A run from its start to its package, and the files that it leaves.
 
 run          the steps below, in order
+ruled        the rule for pictures, asked about the data
 publish      a checkpoint -> a model package, by the steps below
 description  what the package says of itself
 report       lines that a run prints

@@ -1,6 +1,6 @@
 """A run from data to model package. Its directory holds the checkpoint, the journal and the package."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from training.data import Dataset, load_dataset, training_rows
 from training.evaluate.evaluation import EVALUATION_FILE
 from training.models import kind_named
+from training.networks import network_of
 from training.run import checkpoint
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.run.journal import JOURNAL_FILE, Journal, read_curve
@@ -16,6 +17,7 @@ from training.run.lock import alone_in
 from training.run.progress import EpochProgress, Length, ReadingProgress, say
 from training.run.publish import RunResult, publish
 from training.run.report import opening
+from training.run.ruled import ruled, validation_rule
 from training.settings.config import Config
 from training.settings.directory import PACKAGE_DIRECTORY, holds_nothing
 from training.settings.resolve import CHANGEABLE, LENGTH, refuse_changes, refuse_unused
@@ -51,7 +53,9 @@ def begin(config: Config, directory: Path, given: Collection[str] = ()) -> tuple
     """
     _refuse_run(directory)
     prepare_torch(config.threads)
-    dataset = read_data(config)
+    dataset = read_data(config, validation_rule(config, given))
+    config = ruled(config, dataset, given)
+    prepare_torch(config.threads)
     refuse_without_validation(config, kind_named(config.model), dataset, given)
     config = in_epochs(config, len(dataset.train))
     first = checkpoint.take(config, dataset, first_state(config, dataset))
@@ -72,6 +76,10 @@ def first_state(config: Config, dataset: Dataset) -> State:
         TrainingError: the networks are too large, or the kind cannot be fitted.
     """
     state = start(config, dataset)
+    begin_network = getattr(network_of(config.network), "begin", None)
+    if begin_network is not None:
+        begin_network(state.networks, training_rows(dataset))
+        state.average.load_state_dict(state.networks.state_dict())
     if state.kind.begin is not None:
         state.kind.begin(state.networks, training_rows(dataset), state.generator)
         state.average.load_state_dict(state.networks.state_dict())
@@ -132,10 +140,10 @@ def data_of(last: Checkpoint) -> Dataset:
     return dataset._replace(name=last.data_name)
 
 
-def read_data(config: Config) -> Dataset:
+def read_data(config: Config, validation_rows: Callable[[int], int] | None = None) -> Dataset:
     """Returns a run's data, and shows how far the reading is. Raises TrainingError as `load_dataset` does."""
     with ReadingProgress() as reading:
-        return load_dataset(config.source, reading)
+        return load_dataset(config.source, reading, validation_rows)
 
 
 @lack_of_memory_in_one_line()

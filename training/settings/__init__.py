@@ -3,6 +3,7 @@
 flags     arguments -> settings
 resolve   a file, flags and a preset (presets/) -> Config, or an error that names the setting
 config    every setting of a run, with its default
+rule      the settings that follow from the size and number of pictures
 source    the settings about data, and which kind of data it is
 creation  when a package says that it was made
 precisions the precision of a package's pair: a flag, and which pairs can have it

@@ -30,6 +30,8 @@ class Config(Source):
     """Name of the package, by which clients ask for it; the default is the name of the data."""
     version: Version = 1
     """Version of the package: a number, or next, one more than the highest of the name beside the run."""
+    rule: Literal["none", "pictures"] = "none"
+    """What chooses the settings that are not given, from the size and number of rows; none: the preset alone."""
     model: ModelName = "vae"
     """What is learned."""
     network: NetworkName = "mlp"

@@ -221,3 +221,43 @@ def test_a_rolled_back_run_ends_well_and_remembers(tmp_path: Path, dataset: Data
     assert (last.epoch, last.rollbacks) == (2, 1)
     rates = [json.loads(line)["learning_rate"] for line in (tmp_path / JOURNAL_FILE).read_text().splitlines()]
     assert max(rates) < config.learning_rate / 2
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    path, generator = tmp_path / "pictures.npy", np.random.default_rng(0)
+    steps = generator.integers(-9, 10, (240, 8, 12, 3)).cumsum(1).cumsum(2)
+    np.save(path, (128 + steps).clip(0, 255).astype(np.uint8))
+    return path
+
+
+def test_the_rule_chooses_what_was_not_given_and_the_checkpoint_holds_it(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Config(dataset=str(pictures), rule="pictures", latent_size=9, threads=1, keep="best")
+    first, dataset = run.begin(config, tmp_path / "run", {"latent_size", "threads"})
+    chosen = first.config
+    assert (chosen.latent_size, chosen.network, chosen.hidden_sizes) == (9, "pca-conv", (128,))
+    assert (chosen.likelihood, chosen.batch_size, chosen.steps) == ("logistic-mixture", 32, 360)
+    assert len(dataset.validation) == chosen.validation_rows == 21
+    assert "chosen for 195 pictures of 8 x 12 x 3 values" in capsys.readouterr().err
+    resumed, again = run.resume(config, tmp_path / "run", {"latent_size": 9})
+    assert resumed.config == chosen
+    assert again.sha256 == dataset.sha256
+
+
+def test_a_run_that_begins_as_pca_resumes_bit_for_bit(tmp_path: Path, pictures: Path) -> None:
+    config = Config(
+        dataset=str(pictures),
+        network="pca-conv",
+        likelihood="logistic",
+        hidden_sizes=(8,),
+        epochs=2,
+        validation_rows=20,
+    )
+    first, dataset = run.begin(config, tmp_path / "run")
+    *_, (_, _, middle), (_, _, straight) = run.whole_epochs(first, dataset)
+    checkpoint.write(tmp_path / "middle", middle)
+    *_, (_, _, resumed) = run.whole_epochs(checkpoint.read(tmp_path / "middle"), dataset)
+    assert resumed.tensors.keys() == straight.tensors.keys()
+    assert all(torch.equal(value, straight.tensors[name]) for name, value in resumed.tensors.items())

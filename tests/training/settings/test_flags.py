@@ -22,7 +22,10 @@ def test_every_setting_has_a_flag_in_its_order_and_is_explained(parser: argparse
     assert all(field.description for field in Config.model_fields.values())
     said = " ".join(parser.format_help().split())
     assert "--average-decay DECAY decay per step of the running average of the weights" in said
-    assert "--network NETWORK kind of encoder and decoder: linear, mlp, gated-mlp, conv (default: the preset's)" in said
+    assert (
+        "--network NETWORK kind of encoder and decoder: linear, mlp, gated-mlp, conv, pca-conv (default: the preset's)"
+        in said
+    )
     assert "a cosine then lowers it to 1 %" in said
     assert "--seed SEED start of the run's random numbers; " in said
     assert "does not depend on it (default: 0)" in said

@@ -3,7 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.likelihoods import FAMILIES
 from training.models import MODELS
+from training.networks import NETWORKS
 from training.settings.config import Config
 from training.settings.resolve import (
     PRESETS,
@@ -51,8 +53,8 @@ def test_settings_override_defaults() -> None:
         ({"hidden_sizes": []}, "run.toml: hidden_sizes: "),
         ({"hidden_sizes": [16, "8"]}, "run.toml: hidden_sizes.1: "),
         ({"model": "lda"}, f"run.toml: model: must be one of {', '.join(MODELS)}, not 'lda'"),
-        ({"network": "transformer"}, "run.toml: network: must be one of linear, mlp, gated-mlp, conv, not"),
-        ({"likelihood": "cauchy"}, "run.toml: likelihood: must be one of bernoulli, binomial, gaussian, logistic, not"),
+        ({"network": "transformer"}, f"run.toml: network: must be one of {', '.join(NETWORKS)}, not 'transformer'"),
+        ({"likelihood": "cauchy"}, f"run.toml: likelihood: must be one of {', '.join(FAMILIES)}, not 'cauchy'"),
         ({"beta": -1}, "run.toml: beta: input should be greater than or equal to 0, not -1"),
         ({"free_bits": 1e300}, "run.toml: free_bits: input should be less than or equal to 1000000, not 1e+300"),
         ({"target_rate": 0}, "run.toml: target_rate: input should be greater than 0, not 0"),

@@ -1,0 +1,37 @@
+"""The rule for pictures, asked about a run's data."""
+
+import os
+from collections.abc import Callable, Collection
+
+from training.data import Dataset
+from training.run.progress import say
+from training.settings.config import Config
+from training.settings.rule import PictureSet, choose, validation_rows
+
+
+def validation_rule(config: Config, given: Collection[str]) -> Callable[[int], int] | None:
+    """Returns what chooses the number of rows to validate on; None where the settings say it."""
+    return validation_rows if config.rule == "pictures" and "validation_rows" not in given else None
+
+
+def ruled(config: Config, dataset: Dataset, given: Collection[str]) -> Config:
+    """Returns a run's settings with what the rule chooses, and prints it; unchanged where there is no rule.
+
+    Args:
+        config: the run's settings.
+        dataset: its data, split.
+        given: names of the settings that a file or a flag sets.
+    """
+    spec = dataset.spec
+    if config.rule != "pictures" or spec.kind != "image":
+        return config
+    pictures = PictureSet(
+        shape=spec.shape,
+        has_levels=(spec.dtype, spec.minimum, spec.maximum) == ("uint8", 0, 255),
+        is_binary=dataset.binarised,
+        rows=len(dataset.train),
+        cores=len(os.sched_getaffinity(0)),
+    )
+    chosen, lines = choose(pictures, config, given)
+    say("\n".join(lines))
+    return chosen.model_copy(update={"validation_rows": dataset.drawn_validation_rows})
