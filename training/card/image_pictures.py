@@ -1,5 +1,7 @@
 """Pictures of an image model: its own images."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,7 @@ from training.card.sheet import Block, fitted, sheet
 from training.card.tiles import Layout, cells, layout
 from training.evaluate.rows import DataArray, EvaluationRows
 from training.evaluate.served import ServedPair
+from vaeserve.rows.codes import latents_of
 from vaeserve.rows.images import Pixels
 
 SEED = 0  # seed of the draws from each prior: `vae sample --seed 0` gives the same
@@ -90,34 +93,53 @@ def traversed(pair: ServedPair, rows: EvaluationRows, dimensions: Dimensions, ro
     selected = dimensions.order[: max(1, min(_DIMENSIONS, dimensions.informative, room.lines))]
     starts = [np.zeros(pair.latent_size, np.float32), pair.encode(rows.test[:1]).mean[0]]
     groups = 2 if 2 * len(_STEPS) <= room.columns + 2 else 1
-    moved = np.concatenate([traversals(pair, start, selected, _STEPS) for start in starts[-groups:]], axis=1)
+    steps, labels, path = _path(pair)
+    moved = np.concatenate([traversals(pair, start, selected, steps) for start in starts[-groups:]], axis=1)
     block = Block(
         cells(moved.reshape(-1, *pair.data.shape), pair.data).reshape(*moved.shape[:2], *_cell_shape(pair)),
         line_labels=tuple(dimensions.label(dimension) for dimension in selected),
-        column_labels=_SIGNED * groups,
-        new_columns=(len(_STEPS),) if groups == 2 else (),
+        column_labels=labels * groups,
+        new_columns=(len(steps),) if groups == 2 else (),
     )
     measure = "KL" if dimensions.unit == "nats" else "their share of the output's variance"
     image = "the first held-out image"
     where = f"the origin (left) and from {image} (right)" if groups == 2 else image
     caption = (
-        f"Each line moves one latent dimension from {_RANGE} standard deviations of N(0, 1), starting from {where}; "
-        f"the other dimensions stay. Shown are the {len(selected)} most informative of {pair.latent_size} dimensions "
-        f"by {measure}."
+        f"Each line moves one latent dimension from {path}, starting from {where}; the other dimensions stay. Shown "
+        f"are the {len(selected)} most informative of {pair.latent_size} dimensions by {measure}."
     )
     return Picture("Traversals", "traversals.png", sheet([block]), caption)
+
+
+class _Path(NamedTuple):
+    """What a dimension moves through."""
+
+    steps: tuple[float, ...]
+    labels: tuple[str, ...]
+    words: str
+
+
+def _path(pair: ServedPair) -> _Path:
+    """Returns what a dimension moves through: standard deviations of N(0, 1), or levels."""
+    if not pair.levels:
+        return _Path(_STEPS, _SIGNED, f"{_RANGE} standard deviations of N(0, 1)")
+    fewest = min(pair.levels)
+    codes = np.unique(np.linspace(0, fewest - 1, min(fewest, len(_STEPS))).round())
+    steps = latents_of(codes[:, np.newaxis], (fewest,))[:, 0]
+    labels = tuple(f"{code:.0f}" for code in codes)
+    return _Path(tuple(steps.tolist()), labels, f"code {labels[0]} to code {labels[-1]}")
 
 
 def _both(pair: ServedPair, room: Layout) -> Picture:
     """Returns a decoded plane of latents."""
     count = min(room.columns, room.lines, _PLANE)
-    steps = np.linspace(-3, 3, count, dtype=np.float32)
+    path = _path(pair).steps
+    steps = np.linspace(path[0], path[-1], count, dtype=np.float32)
     across, up = np.meshgrid(steps, steps[::-1])
     decoded = pair.expectation(np.stack([across.ravel(), up.ravel()], axis=1))
     block = Block(cells(decoded, pair.data).reshape(count, count, *_cell_shape(pair)))
     caption = (
-        f"The decoded plane of latents. z0 goes from {_RANGE} from left to right, and z1 from bottom to top, in "
-        "standard deviations of N(0, 1)."
+        f"The decoded plane of latents. z0 goes from {_path(pair).words} from left to right, and z1 from bottom to top."
     )
     return Picture("Traversals", "traversals.png", sheet([block]), caption)
 

@@ -1,6 +1,7 @@
 """The text of a card: Markdown that reads well on a page and in a terminal."""
 
 from collections.abc import Sequence
+from math import log2
 
 from training.card.about import About
 from training.card.markdown import escaped, line_of_toml, point, wrapped
@@ -79,6 +80,14 @@ def _brief(evaluation: Evaluation) -> str:
 def _latents(pair: ServedPair) -> str:
     if pair.posterior == "gaussian":
         return "a Gaussian posterior with a diagonal covariance for each row."
+    if pair.levels:
+        counts = " to ".join(map(str, dict.fromkeys((min(pair.levels), max(pair.levels)))))
+        bits = sum(map(log2, pair.levels))
+        return (
+            f"codes, without a posterior: each value is one of {counts} levels, so a row takes at most {bits:.1f} bits."
+            " Encode answers codes if asked for them (CODES), and Decode takes them. Calls that need a posterior are "
+            "refused."
+        )
     return (
         "one code for each row and no posterior. Over the training rows each dimension has mean 0 and variance 1. "
         "The server refuses calls that need a posterior: its samples, KL or ELBO."

@@ -32,6 +32,8 @@ def likelihoods_of(
     if not pair.scores:
         return Likelihoods()
     test, baseline = rows.test, without_latents(pair.family, pair.data, rows.train, rows.test)
+    if pair.levels:
+        return _of_codes(pair, test, posterior, baseline)
     if posterior.log_variance is None:
         reconstruction = bounds.mean_estimate(-pair.score(test, posterior.mean))
         return Likelihoods(reconstruction_nats=reconstruction, without_latents_nats=baseline)
@@ -46,6 +48,20 @@ def likelihoods_of(
         prior=pair.model_prior,
         bits_per_dimension=elbo.total.value / (pair.data.value_count * log(2)),
         nll=_nll(pair, test, posterior, budget, partial(report, "importance weights")),
+        without_latents_nats=baseline,
+    )
+
+
+def _of_codes(pair: ServedPair, test: DataArray, posterior: EncodedRows, baseline: float | None) -> Likelihoods:
+    """Returns the log-likelihoods of rows that are encoded into codes: all exact, because nothing is drawn."""
+    distortion, rate = -pair.score(test, posterior.mean), -pair.log_prior(posterior.mean)
+    total = bounds.mean_estimate(distortion + rate)
+    return Likelihoods(
+        negative_elbo_nats=total,
+        reconstruction_nats=bounds.mean_estimate(distortion),
+        kl_nats=bounds.mean_estimate(rate),
+        prior=pair.model_prior,
+        bits_per_dimension=total.value / (pair.data.value_count * log(2)),
         without_latents_nats=baseline,
     )
 

@@ -41,6 +41,7 @@ class ServedPair:
         family: of the likelihood.
         priors: the priors that are graphs, by name; `standard`, N(0, I), is there without one.
         model_prior: name of the prior that is part of the model: p(z) in the ELBO and in -log p(x). It has a density.
+        levels: number of levels of each value of a latent; empty unless latents are codes.
         threads: CPU threads of one operation.
 
     Raises:
@@ -58,6 +59,7 @@ class ServedPair:
         family: str | None = None,
         priors: Mapping[str, PriorGraph] | None = None,
         model_prior: str = STANDARD,
+        levels: tuple[int, ...] = (),
         threads: int = 1,
     ) -> None:
         self.data = data
@@ -65,6 +67,7 @@ class ServedPair:
         self.posterior = posterior
         self.family = family
         self.model_prior = model_prior
+        self.levels = levels
         every = {**graphs, **{f"prior.{name}": prior.content for name, prior in (priors or {}).items()}}
         if model_prior != STANDARD:
             every[_MODEL_DENSITY] = _density_of(model_prior, priors or {})
@@ -102,6 +105,7 @@ class ServedPair:
             family=manifest.likelihood.family,
             priors=priors,
             model_prior=manifest.model_prior or STANDARD,
+            levels=manifest.codes.levels if manifest.codes else (),
             threads=threads,
         )
 

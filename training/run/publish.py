@@ -83,7 +83,7 @@ def publish(
     serve = as_served(converted.graphs, pair.likelihood, dataset, config)
     mixture = () if pair.levels else mixture_of(serve(), rows.train, config.mixture_components, config.seed)
     priors = (*pair.priors, *mixture)
-    served = serve(priors=prior_graphs(priors), model_prior=STANDARD if kind.prior is None else LEARNED)
+    served = serve(priors=prior_graphs(priors), model_prior=model_prior_of(kind), levels=pair.levels)
     evaluation = evaluate_pair(served, rows, budget_of(config), Stages())
     about = about_of(last, dataset, pair.likelihood, default_prior_of(kind, priors), curve)
     files = {**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()}
@@ -92,6 +92,11 @@ def publish(
     )
     package, parity = write_package(directory, converted.applied_to(contents), overwrite=overwrite)
     return RunResult(package, parity, evaluation, dataset, config, epochs_text(last, dataset))
+
+
+def model_prior_of(kind: Kind) -> str:
+    """Returns the name of the prior that is part of the model."""
+    return STANDARD if kind.prior is None else LEARNED
 
 
 def prior_graphs(priors: Sequence[ExportedPrior]) -> dict[str, PriorGraph]:
