@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.exporter import read_operators_once
 from training import cli
 from training.data import Dataset, load_dataset
 from training.export.graphs import ExportedGraph, export_graphs
@@ -17,6 +18,11 @@ from training.settings.config import Config
 from training.settings.directory import PACKAGE_DIRECTORY
 from training.settings.source import Source
 from vaeserve.package.directory import ModelPackage
+
+
+@pytest.fixture(scope="session", autouse=True)
+def exporter() -> None:
+    read_operators_once()
 
 
 @pytest.fixture(scope="session")

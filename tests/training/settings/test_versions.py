@@ -1,8 +1,8 @@
 """Versions of packages, as flags name them and as neighbours have them."""
 
+import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from torch import nn
 
@@ -10,10 +10,14 @@ from tests.support.linear_pair import LATENT, ROW, SPEC, decoder, encoder, save
 from tests.support.packages import publish
 from training import cli
 from training.bring import cli as bring
+from training.data import Dataset
+from training.run.checkpoint import Checkpoint
+from training.run.publish import RunResult
 from training.settings.directory import PACKAGE_DIRECTORY
 from training.settings.versions import number_of
 from vaeserve import export
 from vaeserve.command.cli import run as vae
+from vaeserve.errors import TrainingError
 from vaeserve.package.directory import read_manifest
 
 
@@ -41,23 +45,31 @@ def test_what_is_no_version_is_refused(verb: list[str], version: str, capsys: py
     assert line.startswith("vae: argument --version: must be a whole number from 1 to 2147483647, or next, not ")
 
 
-def test_a_run_and_its_exports_get_the_versions_that_are_asked_for(tmp_path: Path) -> None:
+def test_a_run_and_its_exports_get_the_versions_that_are_asked_for(
+    tmp_path: Path, run_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     brief = tmp_path / "brief.toml"
     brief.write_text("mixture_components = 0\n")
     first, second = tmp_path / "runs" / "first", tmp_path / "runs" / "second"
-    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32))
-    train = [str(tmp_path / "rows.npy"), "--model", "pca", "--latent-size", "2", "--config", str(brief)]
-    assert cli.train([*train, "--out", str(first)]) == 0
-    assert cli.train([*train, "--out", str(second), "--version", "next"]) == 0
+    shutil.copytree(run_directory, first)
+    train = ["digits", "--model", "pca", "--latent-size", "2", "--config", str(brief), "--out", str(second)]
+    assert cli.train([*train, "--version", "next"]) == 0
     manifests = [read_manifest(run / PACKAGE_DIRECTORY) for run in (first, second)]
     assert [manifest.version for manifest in manifests] == [1, 2]
     assert manifests[1].provenance is not None
     assert manifests[1].provenance.config["version"] == 2
-    assert cli.train([*train, "--out", str(second), "--resume", "--version", "5"]) == 0
-    assert read_manifest(second / PACKAGE_DIRECTORY).version == 5
-    assert cli.export([str(first), "--out", str(tmp_path / "runs" / "third"), "--version", "next"]) == 0
-    assert cli.export([str(second), "--out", str(tmp_path / "alone")]) == 0
-    assert [read_manifest(place).version for place in (tmp_path / "runs" / "third", tmp_path / "alone")] == [6, 5]
+
+    asked = list[int]()
+
+    def note(_directory: Path, _last: Checkpoint, _dataset: Dataset, version: int, **_: object) -> RunResult:
+        asked.append(version)
+        raise TrainingError("nothing is to be written")
+
+    monkeypatch.setattr("training.run.run.publish", note)
+    exported = ["export", str(second), "--out", str(tmp_path / "runs" / "third")]
+    for arguments in (["train", *train, "--resume", "--version", "5"], exported, [*exported, "--version", "next"]):
+        assert vae(arguments) == 1
+    assert asked == [5, 5, 3]
 
 
 def test_pairs_that_were_made_elsewhere_get_versions_too(tmp_path: Path) -> None:
