@@ -9,7 +9,7 @@ import numpy as np
 from jobs.rows import SizedRows
 from jobs.sources.chunks import ReadRows
 from jobs.sources.contents import close_on_error
-from jobs.sources.fitted import check_array, fit_rows
+from jobs.sources.fitted import check_array, fit_rows, is_channels_first
 from jobs.sources.npz_members import npz_arrays
 from jobs.sources.safetensors_files import tensor_layout
 from jobs.sources.stored_arrays import ArrayLayout, StoredArray
@@ -80,6 +80,8 @@ def _rows(values: AnyArray, spec: RowSpec) -> AnyArray:
     """Returns rows of the model's shape; a table's whole numbers as training takes them, rounded to float32."""
     if values.dtype.kind in "iu" and len(spec.shape) == 1 and spec.dtype == "float32":
         values = values.astype(np.float32)
+    if is_channels_first(values.shape, spec):
+        return np.moveaxis(values, 1, 3)
     return values.reshape(-1, *spec.shape)
 
 

@@ -4,7 +4,9 @@ import numpy as np
 
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
+from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import Array, RowSpec
+from vaeserve.sources.array_fit import fit_array
 
 
 def fit_rows(rows: AnyArray, spec: RowSpec) -> tuple[Array, dict[int, str]]:
@@ -19,7 +21,7 @@ def fit_rows(rows: AnyArray, spec: RowSpec) -> tuple[Array, dict[int, str]]:
     while waiting:
         part = waiting.pop()
         try:
-            fitted[part] = spec.fit(rows[part], "row")
+            fitted[part] = spec.fit(_as_trained(rows[part], spec), "row")
         except InvalidInput as exc:
             if part.stop - part.start == 1:
                 errors[part.start] = exc.description.replace(" in row 0", "", 1)
@@ -32,17 +34,30 @@ def fit_rows(rows: AnyArray, spec: RowSpec) -> tuple[Array, dict[int, str]]:
 def check_array(shape: tuple[int, ...], dtype: np.dtype[np.generic], name: str, spec: RowSpec) -> None:
     """Makes sure that an array holds rows as the model takes them, before any of it is read.
 
-    Grey images may lack the axis of channels.
+    Grey images may lack the axis of channels, which may come first where it did in training.
 
     Raises:
         InvalidInput: named by `name`; its rows have another shape, or are not numbers.
     """
     if dtype.kind not in "biuf":
         raise InvalidInput(name, f"holds {dtype}, must hold numbers")
-    if not shape or not (shape[1:] == spec.axes or is_grey(shape, spec) or spec.size_of(shape[1:]) is not None):
+    is_moved = is_grey(shape, spec) or is_channels_first(shape, spec)
+    if not shape or not (shape[1:] == spec.axes or is_moved or spec.size_of(shape[1:]) is not None):
         spec.fit(np.broadcast_to(np.zeros((), np.uint8), shape), name)  # raises, and says which shape it must be
 
 
 def is_grey(shape: tuple[int, ...], spec: RowSpec) -> bool:
     """Whether an array is of images without an axis of channels, where the model takes such with one."""
     return len(spec.axes) == 3 and spec.axes[2] == 1 and shape[1:] == spec.axes[:2]
+
+
+def is_channels_first(shape: tuple[int, ...], spec: RowSpec) -> bool:
+    """Whether an array is of images whose channels come first, as in the arrays that the model was trained on."""
+    if not isinstance(spec, DataSpec) or spec.array_fit is None or not spec.array_fit.channels_first:
+        return False
+    height, width, channels = spec.shape
+    return shape[1:] == (channels, height, width)
+
+
+def _as_trained(rows: AnyArray, spec: RowSpec) -> AnyArray:
+    return fit_array(rows, spec, "row") if isinstance(spec, DataSpec) else rows

@@ -17,7 +17,7 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys((".parquet", ".csv"), "tables"),
 }
 _ONE: dict[Kind, str] = {"pictures": "a picture", "archives": "an archive", "arrays": "an array", "tables": "a table"}
-READABLE = "pictures (PNG, JPEG or WebP), .tar, .npy, .npz, .safetensors, IDX, .parquet or .csv"
+READABLE = "pictures (PNG, JPEG, WebP or TIFF), .tar, .npy, .npz, .safetensors, IDX, .parquet or .csv"
 
 
 class Listing:

@@ -2,7 +2,7 @@
 
 from serving.models.loaded import LoadedModel
 from vaeserve.package.contents import LatentScaling
-from vaeserve.package.data_spec import DataSpec, ImageFit
+from vaeserve.package.data_spec import ArrayFit, DataSpec, ImageFit
 from vaeserve.package.sizes import Axes, PictureSizes
 from vaeserve.rows.noise import ALGORITHM
 from vaeserve.rows.tensors import DATA_TYPES
@@ -66,6 +66,7 @@ def _data_spec(data: DataSpec, factor: int) -> pb.DataSpec:
         missing_allowed=data.missing_allowed,
         columns=data.columns,
         image_fit=_image_fit(data.image_fit),
+        array_fit=_array_fit(data.array_fit),
         sizes=None if data.sizes is None else _sizes(data.sizes, factor),
     )
 
@@ -90,4 +91,8 @@ def _scaling(scaling: LatentScaling) -> pb.LatentScaling:
 
 
 def _image_fit(fit: ImageFit | None) -> pb.ImageFit | None:
-    return None if fit is None else pb.ImageFit(fit=fit.fit, channels=fit.channels or 0)
+    return None if fit is None else pb.ImageFit(fit=fit.fit, channels=fit.channels or 0, white=fit.white or 0)
+
+
+def _array_fit(fit: ArrayFit | None) -> pb.ArrayFit | None:
+    return None if fit is None else pb.ArrayFit(white=fit.white or 0, channels_first=fit.channels_first)

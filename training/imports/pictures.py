@@ -45,7 +45,7 @@ class Pictures(NamedTuple):
         """
         if self.files:
             wanted = Wanted(size, "crop", 1 if self.channels == 1 else 3)
-            read = [read_picture(file, wanted) for file in self.files[:rows]]
+            read = [read_picture(file, wanted).pixels for file in self.files[:rows]]
         elif self.array is not None:
             read = [_fitted(row, size) for row in self.array[:rows]]
         else:

@@ -175,6 +175,7 @@ def _data_spec(message: pb.DataSpec) -> DataSpec:
             "missing_allowed": message.missing_allowed,
             "columns": tuple(message.columns),
             "image_fit": _image_fit(message.image_fit) if message.HasField("image_fit") else None,
+            "array_fit": _array_fit(message.array_fit) if message.HasField("array_fit") else None,
         }
     )
 
@@ -202,7 +203,11 @@ def _scaling(message: pb.LatentScaling) -> LatentScaling:
 
 
 def _image_fit(message: pb.ImageFit) -> dict[str, str | int | None]:
-    return {"fit": message.fit, "channels": message.channels or None}
+    return {"fit": message.fit, "channels": message.channels or None, "white": message.white or None}
+
+
+def _array_fit(message: pb.ArrayFit) -> dict[str, float | bool | None]:
+    return {"white": message.white or None, "channels_first": message.channels_first}
 
 
 def _word(enum: EnumDescriptor, number: int) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 
 from vaeserve.client.description import Exactness, Limits, Model
 from vaeserve.package.contents import LatentScaling, Prior
-from vaeserve.package.data_spec import ImageFit
+from vaeserve.package.data_spec import ArrayFit, ImageFit
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.sizes import Axes, PictureSizes
@@ -84,6 +84,7 @@ def _pair_lines(pair: Manifest | Model) -> Lines:
         *([("sizes", _sizes(data.sizes))] if data.sizes else []),
         *([("columns", ", ".join(data.columns))] if data.columns else []),
         *([("pictures", _pictures(data.image_fit))] if data.image_fit else []),
+        *([("arrays", _arrays(data.array_fit, data.maximum))] if data.array_fit else []),
         ("latent", f"float32 {_axes(pair.latent_shape)}"),
         ("posterior", pair.posterior),
         ("likelihood", f"{likelihood.family} ({constants})" if constants else likelihood.family),
@@ -109,7 +110,15 @@ def _scaling(scaling: LatentScaling) -> str:
 def _pictures(image_fit: ImageFit) -> str:
     converted = {None: "", 1: ", converted to grey", 3: ", converted to RGB"}[image_fit.channels]
     size = "refused if of another size" if image_fit.fit == "exact" else f"brought to size by {image_fit.fit}"
-    return f"turned upright, {size}{converted}"
+    scaled = f", {image_fit.white} of 16 bits is white" if image_fit.white else ""
+    return f"turned upright, {size}{converted}{scaled}"
+
+
+def _arrays(array_fit: ArrayFit, maximum: float) -> str:
+    parts = ["channels first"] if array_fit.channels_first else []
+    if array_fit.white:
+        parts.append(f"scaled from [0, {array_fit.white:g}] to [0, {maximum:g}] and rounded, if not uint8")
+    return "; ".join(parts)
 
 
 def _prior(prior: Prior, default: str) -> str:

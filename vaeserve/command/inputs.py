@@ -13,6 +13,7 @@ from vaeserve.package.sizes import PictureSize
 from vaeserve.printable import printable
 from vaeserve.rows.image_checks import check_image, takes_images
 from vaeserve.rows.size_fit import SizeFit
+from vaeserve.sources.array_fit import fit_array
 from vaeserve.sources.fitting import fit_table, open_rows, reads_rows
 from vaeserve.sources.pictures import FittedRows, fit_picture, picture_files, read_rows
 from vaeserve.sources.table import Table
@@ -46,7 +47,7 @@ class Input(NamedTuple):
         if fit != "exact":
             self._check_fit(spec)
         if self.array is not None:
-            return FittedRows(spec.fit(as_rows(self.array, self.name), self.name))
+            return FittedRows(spec.fit(fit_array(as_rows(self.array, self.name), spec, self.name), self.name))
         if self.table is not None:
             fitted = fit_table(self.table, spec, skip_bad)
             return fitted._replace(rows=spec.fit(as_rows(fitted.rows, self.name), self.name))

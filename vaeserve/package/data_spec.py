@@ -24,6 +24,20 @@ class ImageFit(Record):
     """How each is brought to the height and width of a row; exact: other sizes are refused."""
     channels: Literal[1, 3] | None = None
     """Number of channels that colours are converted to; None: no conversion, other pictures are refused."""
+    white: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Value of grey pictures of 9 to 16 bits that becomes 255; None: such pictures are refused."""
+
+
+class ArrayFit(Record):
+    """How files of arrays became images of uint8."""
+
+    white: Annotated[float, Field(gt=0)] | None = None
+    """Value that becomes `maximum`, in arrays of other types than uint8; values between 0 and it are rounded.
+
+    None: such arrays are taken as they are, or refused.
+    """
+    channels_first: bool = False
+    """Whether arrays are [rows, channels, height, width]."""
 
 
 class DataSpec(Record, RowSpec):
@@ -45,6 +59,8 @@ class DataSpec(Record, RowSpec):
     """Names of a table's features, in order; empty if they have none."""
     image_fit: ImageFit | None = None
     """How picture files became rows; None: rows were not picture files, or that is not known."""
+    array_fit: ArrayFit | None = None
+    """How files of arrays became rows; None: such files hold rows as they are."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -63,6 +79,13 @@ class DataSpec(Record, RowSpec):
         if self.columns and (self.kind, (len(self.columns),)) != ("table", self.axes):
             raise ValueError(f"{len(self.columns)} columns cannot name {self.kind} rows of shape {list(self.axes)}")
         self._check_image_fit()
+        if self.array_fit is not None and (self.kind, self.dtype, self.minimum, self.sizes) != (
+            "image",
+            "uint8",
+            0,
+            None,
+        ):
+            raise ValueError("array_fit is for uint8 images of one size whose minimum is 0")
         return self
 
     @property

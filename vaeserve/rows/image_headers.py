@@ -9,7 +9,8 @@ import struct
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-Format = Literal["PNG", "JPEG", "WebP"]
+Format = Literal["PNG", "JPEG", "WebP", "TIFF"]
+"""TIFF is read from a user's own files alone (`vaeserve.sources.tiff`)."""
 
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _START_OF_FRAME = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}  # these three are tables
@@ -50,8 +51,12 @@ class ImageFile(NamedTuple):
         return (self.height, self.width) if self.is_sideways else (self.width, self.height)
 
 
-def read_image_file(content: bytes) -> ImageFile:
+def read_image_file(content: bytes, kinds: str = "PNG, JPEG or WebP") -> ImageFile:
     """Reads the header of an image file.
+
+    Args:
+        content: the file.
+        kinds: what it may be, for errors.
 
     Raises:
         ValueError: it is not a PNG, JPEG or WebP, or its header is cut short or contradicts itself.
@@ -62,7 +67,7 @@ def read_image_file(content: bytes) -> ImageFile:
                 return read(content)
             except (struct.error, IndexError, ValueError) as exc:
                 raise ValueError(f"is not an intact {name}") from exc
-    raise ValueError("is not a PNG, JPEG or WebP")
+    raise ValueError(f"is not a {kinds}")
 
 
 def _starts_as(name: Format, content: bytes) -> bool:
@@ -73,6 +78,8 @@ def _starts_as(name: Format, content: bytes) -> bool:
             return content.startswith(b"\xff\xd8\xff")
         case "WebP":
             return content.startswith(b"RIFF") and content[8:12] == b"WEBP"
+        case "TIFF":
+            return False
 
 
 def _read_png(content: bytes) -> ImageFile:

@@ -6,9 +6,12 @@
     ahead      files read by threads, some ahead
     walk       a folder -> the names of all files below it
     picture    one of them -> pixels
+    tiff       TIFF files of one page, upright
+    bits       pictures of more than 8 bits: which value is white
     cropping   a picture of any size -> a row of one size
     idx        one file of the format that MNIST came in -> an array
     arrays     .npy and .npz -> images or a table
+    array_fit  arrays of pictures that are not uint8, or whose channels come first -> rows of uint8
     numpy_files .npy and .npz files, opened so that nothing in them is run
     archive    which arrays of a .npz file are rows, and which are the classes of those
     classes    labels, or names of folders -> classes

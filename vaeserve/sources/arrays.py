@@ -10,6 +10,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.printable import printable
 from vaeserve.sources.archive import choose
+from vaeserve.sources.array_fit import CHANNELS, channels_last, evidence_of, is_first, parts_of, to_levels
 from vaeserve.sources.classes import Classes, classes_of, labels_of
 from vaeserve.sources.content import Content, images_spec
 from vaeserve.sources.numpy_files import check_start, member, numpy_errors, read_header
@@ -18,7 +19,6 @@ from vaeserve.sources.room import room_for
 from vaeserve.sources.table import Table, leave_out_bad, number_problem, to_float32
 
 PartArrays = dict[str, AnyArray]  # [rows, ...] each: train; validation and test where the file tells which they are
-_CHANNELS = (1, 3, 4)
 
 
 def read_npy(path: Path, skip_bad: bool) -> Content:
@@ -48,7 +48,10 @@ def npz_rows(path: Path) -> AnyArray | Table:
             holds neither images nor rows of numbers.
     """
     parts = _read_npz(path).parts
-    return _table(path, parts) if _row_shape(path, parts)[1:] == () else _images(path, parts)
+    if _row_shape(path, parts)[1:] == ():
+        return _table(path, parts)
+    images = np.concatenate([*parts.values()])
+    return images[..., np.newaxis] if images.ndim == 3 else images
 
 
 class _Archive(NamedTuple):
@@ -92,19 +95,17 @@ def holds_images(path: Path) -> bool:
 
 
 def _rows(array: AnyArray, name: str) -> AnyArray:
-    """Returns images [rows, height, width, channels] of uint8 or bool, or numbers [rows, columns]."""
+    """Returns images [rows, height, width(, channels)], also with channels first, or numbers [rows, columns]."""
     if not array.size:
         raise InvalidInput(name, f"is {array.dtype} {list(array.shape)}: is empty")
-    if array.dtype.kind in "buif" and array.ndim == 2:
-        return array
-    if array.dtype in (np.uint8, np.bool_) and array.ndim == 3:
-        return array[..., np.newaxis]
-    if array.dtype in (np.uint8, np.bool_) and array.ndim == 4 and array.shape[3] in _CHANNELS:
+    is_numbers, is_image = array.dtype.kind in "buif", array.ndim == 3 or is_first(array.shape)
+    if is_numbers and (array.ndim == 2 or is_image or (array.ndim == 4 and array.shape[3] in CHANNELS)):
         return array
     raise InvalidInput(
         name,
-        f"is {array.dtype} {list(array.shape)}; images are uint8 [rows, height, width] or "
-        "[rows, height, width, channels] with 1, 3 or 4 channels, tables are numbers [rows, columns]",
+        f"is {array.dtype} {list(array.shape)}; images are numbers [rows, height, width], "
+        "[rows, height, width, channels] or [rows, channels, height, width] with 1, 3 or 4 channels, "
+        "tables are numbers [rows, columns]",
     )
 
 
@@ -134,27 +135,32 @@ def _row_shape(path: Path, parts: PartArrays) -> tuple[int, ...]:
     return shapes.pop()
 
 
-def _images(path: Path, parts: PartArrays) -> AnyArray:
+def _images(path: Path, parts: PartArrays, maximum: int, white: float) -> AnyArray:
+    """Returns all rows as uint8 from 0 to `maximum`."""
     values = room_for((sum(map(len, parts.values())), *_row_shape(path, parts)), np.uint8, path)
-    np.concatenate([*parts.values()], out=values)
+    ends = np.cumsum([*map(len, parts.values())])[:-1]
+    for rows, array in zip(np.split(values, ends), parts.values(), strict=True):
+        for part in parts_of(array):
+            rows[part] = to_levels(array[part], white, maximum)
     return values
 
 
 def _content(path: Path, parts: PartArrays, classes: Classes, skip_bad: bool, about: str) -> Content:
-    shape = _row_shape(path, parts)
-    if len(shape) == 1:
+    if _row_shape(path, parts)[1:] == ():
         return _table_content(path, parts, classes, skip_bad, about)
-    values = _images(path, parts)
-    maximum = 255 if values.max(initial=0) > 1 else 1
+    evidence = evidence_of([*parts.values()], printable(path))
+    parts = {field: channels_last(array) for field, array in parts.items()}
+    white = evidence.fit.white if evidence.fit else None
     return Content(
         title=printable(path.name) + about,
-        spec=images_spec(shape, maximum),
-        family="gaussian" if maximum > 1 else "bernoulli",
-        values=values,
+        spec=images_spec(_row_shape(path, parts), evidence.maximum, array_fit=evidence.fit),
+        family="gaussian" if evidence.maximum > 1 else "bernoulli",
+        values=_images(path, parts, evidence.maximum, white or evidence.maximum),
         labels=classes.labels,
         classes=classes.names,
         validation_rows=len(parts.get("validation", ())),
         test_rows=len(parts.get("test", ())),
+        notes=evidence.notes,
     )
 
 

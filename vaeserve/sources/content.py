@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaeserve.files import AnyArray
-from vaeserve.package.data_spec import DataSpec, ImageFit
+from vaeserve.package.data_spec import ArrayFit, DataSpec, ImageFit
 from vaeserve.sources.pictures import colours
 
 ClassLabels = npt.NDArray[np.int64]  # [rows]
@@ -41,9 +41,22 @@ class Content(NamedTuple):
     """The number of each row's group; all rows of a group go into one part of a split."""
 
 
-def images_spec(shape: tuple[int, ...], maximum: int = 255, image_fit: ImageFit | None = None) -> DataSpec:
-    """Returns the description of uint8 images [height, width, channels], and of how picture files became such."""
-    return DataSpec(kind="image", shape=shape, dtype="uint8", minimum=0, maximum=maximum, image_fit=image_fit)
+def images_spec(
+    shape: tuple[int, ...],
+    maximum: int = 255,
+    image_fit: ImageFit | None = None,
+    array_fit: ArrayFit | None = None,
+) -> DataSpec:
+    """Returns the description of uint8 images [height, width, channels], and of how files became such."""
+    return DataSpec(
+        kind="image",
+        shape=shape,
+        dtype="uint8",
+        minimum=0,
+        maximum=maximum,
+        image_fit=image_fit,
+        array_fit=array_fit,
+    )
 
 
 def table_spec(columns: tuple[str | int, ...], limit: float) -> DataSpec:

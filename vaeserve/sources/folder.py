@@ -1,6 +1,7 @@
 """A folder -> its pictures, all of one shape, and the classes that the folders within name."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import ImageFit
 from vaeserve.printable import printable
+from vaeserve.sources.bits import WHITES, white_of
 from vaeserve.sources.classes import classes_of
 from vaeserve.sources.content import ClassLabels, Content, ReportCount, images_spec
 from vaeserve.sources.picture import Wanted, read_picture
@@ -39,15 +41,20 @@ def read_folder(
         InvalidInput: named by the path; there are none, one is bad, or not all have one shape. Or named by the flag;
             there are no groups.
     """
-    files, values, skipped = _read(directory, wanted, skip_bad, report)
+    pictures = _read(directory, wanted._replace(white=WHITES[-1]), skip_bad, report)
+    white = white_of(max(pictures.brightest)) if pictures.brightest else None
+    if white not in (None, WHITES[-1]):
+        pictures = _read(directory, wanted._replace(white=white), skip_bad, report)
+    files, values, skipped, _ = pictures
     # Without a wanted size all pictures must have one size, and later ones too.
-    fit = ImageFit(fit=wanted.fit if wanted.size else "exact", channels=wanted.channels)
+    fit = ImageFit(fit=wanted.fit if wanted.size else "exact", channels=wanted.channels, white=white)
     content = Content(
         title=printable(directory.resolve().name),
         spec=images_spec(values.shape[1:], image_fit=fit),
         family="gaussian",
         values=values,
         skipped=skipped,
+        notes=() if white is None else (_about_bits(directory, pictures, white),),
     )
     folders = folders_of(directory, files)
     if group_folders:
@@ -76,23 +83,45 @@ def class_names(folders: list[tuple[str, ...]]) -> list[str] | None:
     return names if len(set(names)) > 1 else None
 
 
-def _read(
-    directory: Path, wanted: Wanted, skip_bad: bool, report: ReportCount
-) -> tuple[list[Path], AnyArray, tuple[str, ...]]:
-    paths, skipped = find_pictures(directory), list[str]()
+class _FolderPictures(NamedTuple):
+    """What was read of a folder."""
+
+    files: list[Path]
+    values: AnyArray
+    """[pictures, height, width, channels]."""
+    skipped: tuple[str, ...]
+    brightest: list[int]
+    """The largest value of each picture of more than 8 bits."""
+
+
+def _read(directory: Path, wanted: Wanted, skip_bad: bool, report: ReportCount) -> _FolderPictures:
+    paths, skipped, brightest = find_pictures(directory), list[str](), list[int]()
     values: AnyArray | None = None
     files: list[Path] = []
     for file, picture in read_each(paths, lambda file: read_picture(file, wanted), skip_bad, skipped):
+        pixels = picture.pixels
         if values is None:
-            values = room_for((len(paths), *picture.shape), picture.dtype, directory)
-        if picture.shape != values.shape[1:]:
-            raise InvalidInput(printable(file), _differ(picture, files[0], values[0]))
-        values[len(files)] = picture
+            values = room_for((len(paths), *pixels.shape), pixels.dtype, directory)
+        if pixels.shape != values.shape[1:]:
+            raise InvalidInput(printable(file), _differ(pixels, files[0], values[0]))
+        values[len(files)] = pixels
         files.append(file)
+        if picture.brightest is not None:
+            brightest.append(picture.brightest)
         report(len(files) + len(skipped), len(paths))
     if values is None:
         raise InvalidInput(printable(directory), f"none of its {len(paths)} pictures can be used: {skipped[0]}")
-    return files, values[: len(files)], tuple(skipped)  # what follows was never written to, so takes no memory
+    # What follows was never written to, so takes no memory.
+    return _FolderPictures(files, values[: len(files)], tuple(skipped), brightest)
+
+
+def _about_bits(directory: Path, pictures: _FolderPictures, white: int) -> str:
+    """Returns a line about pictures of more than 8 bits."""
+    count, of, brightest = len(pictures.brightest), len(pictures.files), max(pictures.brightest)
+    return (
+        f"{printable(directory)}: {count} of {of} pictures have more than 8 bits a channel, with values up to "
+        f"{brightest}: taken as {white.bit_length()} bits, so {white} is white, and scaled to 8"
+    )
 
 
 def _groups(directory: Path, files: list[Path], folders: list[tuple[str, ...]]) -> ClassLabels:

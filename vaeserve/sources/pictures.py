@@ -14,12 +14,13 @@ from vaeserve.rows.image_checks import takes_images
 from vaeserve.rows.images import decode_image, to_rows
 from vaeserve.rows.size_fit import SizeFit
 from vaeserve.sources.ahead import read_ahead
-from vaeserve.sources.picture import Wanted, parse_picture, read_file
+from vaeserve.sources.picture import KINDS, Wanted, parse_picture, read_file
+from vaeserve.sources.tiff import SIGNATURES as TIFF_SIGNATURES
 from vaeserve.sources.walk import walk
 
 _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
-_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
-NO_PICTURES = "holds no pictures (PNG, JPEG or WebP)"
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", *TIFF_SIGNATURES)
+NO_PICTURES = f"holds no pictures ({KINDS})"
 _COLOURS = {1: "grey", 3: "colour"}
 
 Read = TypeVar("Read")
@@ -86,7 +87,8 @@ def picture_row(content: bytes, name: str, spec: DataSpec) -> AnyArray:
     if spec.image_fit is None:
         return to_rows(decode_image(content, name, spec), spec)
     height, width, channels = spec.shape
-    picture = parse_picture(content, name, Wanted((height, width), spec.image_fit.fit, spec.image_fit.channels))
+    fit = spec.image_fit
+    picture = parse_picture(content, name, Wanted((height, width), fit.fit, fit.channels, fit.white))
     if picture.shape[2] != channels:
         raise InvalidInput(name, f"is in {colours(picture.shape[2])}, must be in {colours(channels)}")
     return to_rows(picture, spec)
@@ -147,7 +149,7 @@ def colours(channels: int) -> str:
 def _picture(path: Path) -> Path:
     if is_picture(path):
         return path
-    problem = "must be a picture (PNG, JPEG or WebP), a folder of them, or a file of rows (.npy, .npz, .csv, .parquet)"
+    problem = f"must be a picture ({KINDS}), a folder of them, or a file of rows (.npy, .npz, .csv, .parquet)"
     raise InvalidInput(printable(path), problem)
 
 

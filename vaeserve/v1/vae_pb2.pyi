@@ -1415,6 +1415,7 @@ class DataSpec(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     IMAGE_FIT_FIELD_NUMBER: _builtins.int
     SIZES_FIELD_NUMBER: _builtins.int
+    ARRAY_FIT_FIELD_NUMBER: _builtins.int
     kind: Global___DataKind.ValueType
     """Kind of data."""
     dtype: Global___DataType.ValueType
@@ -1441,6 +1442,10 @@ class DataSpec(_message.Message):
     def sizes(self) -> Global___PictureSizes:
         """Sizes that images may have; unset if all have the same."""
 
+    @_builtins.property
+    def array_fit(self) -> Global___ArrayFit:
+        """How files of arrays became rows; unset if such files hold rows as they are."""
+
     def __init__(
         self,
         *,
@@ -1453,10 +1458,11 @@ class DataSpec(_message.Message):
         columns: _abc.Iterable[_builtins.str] | None = ...,
         image_fit: Global___ImageFit | None = ...,
         sizes: Global___PictureSizes | None = ...,
+        array_fit: Global___ArrayFit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["image_fit", b"image_fit", "sizes", b"sizes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["array_fit", b"array_fit", "image_fit", b"image_fit", "sizes", b"sizes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "dtype", b"dtype", "image_fit", b"image_fit", "kind", b"kind", "maximum", b"maximum", "minimum", b"minimum", "missing_allowed", b"missing_allowed", "shape", b"shape", "sizes", b"sizes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["array_fit", b"array_fit", "columns", b"columns", "dtype", b"dtype", "image_fit", b"image_fit", "kind", b"kind", "maximum", b"maximum", "minimum", b"minimum", "missing_allowed", b"missing_allowed", "shape", b"shape", "sizes", b"sizes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1570,6 +1576,7 @@ class ImageFit(_message.Message):
 
     FIT_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
+    WHITE_FIELD_NUMBER: _builtins.int
     fit: _builtins.str
     """How a picture is brought to the height and width of a row. "crop" scales it to cover them and cuts its middle out,
     "pad" scales it to lie within them, on black, "stretch" scales each side alone, all with a Lanczos filter; "exact"
@@ -1579,19 +1586,50 @@ class ImageFit(_message.Message):
     """Number of channels that colours are converted to: 1, grey, or 3, RGB. 0: no conversion; a picture must have the
     model's own channels.
     """
+    white: _builtins.int
+    """Value of grey pictures of 9 to 16 bits that becomes 255. 0: such pictures are refused."""
     def __init__(
         self,
         *,
         fit: _builtins.str = ...,
         channels: _builtins.int = ...,
+        white: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "fit", b"fit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "fit", b"fit", "white", b"white"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImageFit: _TypeAlias = ImageFit  # noqa: Y015
+
+@_typing.final
+class ArrayFit(_message.Message):
+    """Says how files of arrays become rows of an image model of uint8. The server does none of this."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHITE_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIRST_FIELD_NUMBER: _builtins.int
+    white: _builtins.float
+    """Value that becomes the maximum, in arrays of other types than uint8: x becomes x / white * maximum, rounded to the
+    nearest. 0: such arrays are taken as they are, or refused.
+    """
+    channels_first: _builtins.bool
+    """Whether arrays are [rows, channels, height, width]."""
+    def __init__(
+        self,
+        *,
+        white: _builtins.float = ...,
+        channels_first: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels_first", b"channels_first", "white", b"white"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArrayFit: _TypeAlias = ArrayFit  # noqa: Y015
 
 @_typing.final
 class Likelihood(_message.Message):

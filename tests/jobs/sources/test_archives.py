@@ -59,7 +59,7 @@ def test_bad_members_are_error_rows(tmp_path: Path, read_all: ReadAll) -> None:
         link.type, link.linkname = tarfile.LNKTYPE, "1.png"
         archive.addfile(link)
     assert read_all(path, IMAGES).errors == {
-        1: "is not a PNG, JPEG or WebP",
+        1: "is not a PNG, JPEG, WebP or TIFF",
         2: "is not an intact PNG",
         3: "is a link within the archive, not a picture",
     }

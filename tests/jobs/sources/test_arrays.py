@@ -17,7 +17,7 @@ from tests.jobs.sources.conftest import IMAGES, TABLE, ReadAll, read, spans_of
 from vaeserve.errors import InvalidInput
 from vaeserve.files import read_array
 from vaeserve.package.row_spec import LatentSpec
-from vaeserve.sources.arrays import npz_rows
+from vaeserve.sources.arrays import npz_rows, read_npy
 from vaeserve.sources.idx import read_idx
 from vaeserve.sources.table import Table
 
@@ -229,3 +229,16 @@ def test_a_file_that_changes_while_it_is_read_is_one_line(tmp_path: Path) -> Non
     with pytest.raises(InvalidInput, match="has changed"):
         read(source, spans_of(source), 100)
     source.close()
+
+
+def test_arrays_become_rows_as_those_that_the_model_was_trained_on(tmp_path: Path, read_all: ReadAll) -> None:
+    path, values = tmp_path / "a.npy", NUMBERS.random((23, 3, 4, 5)).astype(np.float32)
+    np.save(path, values)
+    content = read_npy(path, False)
+    np.testing.assert_array_equal(read_all(path, content.spec).rows, content.values)
+    values[7, 1, 2, 3] = 1.5
+    np.save(path, values)
+    errors = read_all(path, content.spec).errors
+    assert errors == {
+        7: "1.5 at [2, 3, 1]: float32 pictures must lie in [0, 1], as in the arrays that the model was trained on"
+    }

@@ -54,7 +54,7 @@ def test_a_bad_picture_is_an_error_row(folder: Path, read_all: ReadAll) -> None:
     (folder / "d.png").symlink_to("nowhere")
     everything = read_all(folder, IMAGES)
     assert everything.errors == {
-        2: "is not a PNG, JPEG or WebP",
+        2: "is not a PNG, JPEG, WebP or TIFF",
         3: "is not an intact PNG",
         5: "is not a regular file",
         6: "cannot be read: No such file or directory",
@@ -139,7 +139,7 @@ def test_pictures_of_many_sizes_tell_theirs_and_are_cropped_to_one(tmp_path: Pat
     (chunk,) = source.read(spans, 8, PictureSize(8, 16))
     assert chunk.rows.shape == (4, 8, 16, 1)
     assert chunk.errors == {
-        1: "is not a PNG, JPEG or WebP",
+        1: "is not a PNG, JPEG, WebP or TIFF",
         2: "is 9 x 9 pixels, smaller than its bucket of 16 x 8",
         3: "cannot be read: No such file or directory",
     }

@@ -9,8 +9,9 @@ from serving.models.loading import load
 from serving.models.served import serve_model
 from serving.settings import Settings
 from serving.vae_v1.describe import describe
+from vaeserve.client.description import parse_model
 from vaeserve.package.contents import Codes, LatentScaling
-from vaeserve.package.data_spec import ImageFit
+from vaeserve.package.data_spec import ArrayFit, ImageFit
 from vaeserve.rows.noise import ALGORITHM
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -58,3 +59,18 @@ def test_how_pictures_were_fitted_is_told_where_it_is_known(settings: Settings) 
     for channels, expected in ((3, 3), (None, 0)):
         model = asyncio.run(run(ImageFit(fit="crop", channels=channels)))
         assert model.data.image_fit == pb.ImageFit(fit="crop", channels=expected)
+
+
+def test_how_arrays_became_rows_is_told_and_read_back(settings: Settings) -> None:
+    async def run(**fits: ArrayFit | ImageFit) -> pb.Model:
+        proved = load(settings.package, settings)
+        data = proved.manifest.data.model_copy(update=fits)
+        return describe(
+            serve_model(proved._replace(manifest=proved.manifest.model_copy(update={"data": data})), Device(), settings)
+        )
+
+    for fit in (ArrayFit(white=4095), ArrayFit(channels_first=True), ArrayFit(white=1, channels_first=True)):
+        model = asyncio.run(run(array_fit=fit, image_fit=ImageFit(fit="exact", white=4095)))
+        assert model.data.array_fit == pb.ArrayFit(white=fit.white or 0, channels_first=fit.channels_first)
+        read = parse_model(model).data
+        assert (read.array_fit, read.image_fit) == (fit, ImageFit(fit="exact", white=4095))

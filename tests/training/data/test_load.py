@@ -162,7 +162,7 @@ def test_what_was_left_out_is_listed_without_the_way_to_it(tmp_path: Path) -> No
         Image.fromarray(row[..., 0]).save(tmp_path / "faces" / f"{number}.png")
     (tmp_path / "faces" / "a" / "b.png").write_text("broken")
     found = load_dataset(Source(dataset=str(tmp_path / "faces"), skip_bad=True))
-    assert found.skipped == ("faces/a/b.png: is not a PNG, JPEG or WebP",)
+    assert found.skipped == ("faces/a/b.png: is not a PNG, JPEG, WebP or TIFF",)
     assert found.title == "50 images of 4 x 3 pixels in grey (faces)"
 
 

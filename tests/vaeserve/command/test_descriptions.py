@@ -7,7 +7,7 @@ import pytest
 from vaeserve.client.description import Execution, Limits, Model
 from vaeserve.command.descriptions import models_text, package_text
 from vaeserve.package.contents import LatentScaling, Likelihood, Prior, Provenance
-from vaeserve.package.data_spec import DataSpec, ImageFit
+from vaeserve.package.data_spec import ArrayFit, DataSpec, ImageFit
 from vaeserve.package.directory import ModelPackage
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def test_the_default_is_marked_among_several_models() -> None:
     [
         (ImageFit(fit="exact"), "turned upright, refused if of another size"),
         (ImageFit(fit="pad", channels=1), "turned upright, brought to size by pad, converted to grey"),
+        (ImageFit(fit="exact", white=4095), "turned upright, refused if of another size, 4095 of 16 bits is white"),
     ],
 )
 def test_what_becomes_of_pictures(fit: ImageFit, said: str) -> None:
@@ -123,3 +124,19 @@ def test_a_package_says_where_it_comes_from(contents: "Contents", package: Model
     assert lines["data set"] == "digits (SHA-256 of rows and split abababababab...)"
     assert lines["trained with"] == "torch 2.9, onnx 1.20"
     assert "\n\nparity with the reference, at batch sizes 1, 7\n" in text
+
+
+@pytest.mark.parametrize(
+    ("fit", "said"),
+    [
+        (ArrayFit(channels_first=True), "channels first"),
+        (ArrayFit(white=1), "scaled from [0, 1] to [0, 16] and rounded, if not uint8"),
+        (
+            ArrayFit(white=4095, channels_first=True),
+            "channels first; scaled from [0, 4095] to [0, 16] and rounded, if not",
+        ),
+    ],
+)
+def test_what_becomes_of_arrays(fit: ArrayFit, said: str) -> None:
+    data = DataSpec(kind="image", shape=(8, 8, 1), dtype="uint8", minimum=0, maximum=16, array_fit=fit)
+    assert lines_of(models_text([model(data=data)], "host:1"))["arrays"].startswith(said)

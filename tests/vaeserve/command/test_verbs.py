@@ -79,7 +79,7 @@ def test_encode_takes_images_and_folders_of_them(server: "Server", tmp_path: Pat
     said = f"vae: {folder / 'd.png'}: is 9 x 8 pixels, must be 8 x 8 (width x height)"
     assert refused([*encode, str(folder)], capsys) == said
     (tmp_path / "empty").mkdir()
-    assert refused([*encode, str(tmp_path / "empty")], capsys).endswith("holds no pictures (PNG, JPEG or WebP)")
+    assert refused([*encode, str(tmp_path / "empty")], capsys).endswith("holds no pictures (PNG, JPEG, WebP or TIFF)")
     np.save(tmp_path / "x.npy", np.zeros((1, 8, 8, 1)))
     said = f"vae: {tmp_path / 'x.npy'}: is a file of rows, which must be the only input"
     for files in (["x.npy", "pictures/b.png"], ["pictures/b.png", "x.npy"]):

@@ -59,7 +59,7 @@ def test_values_are_those_that_the_model_takes() -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "is not a PNG, JPEG or WebP"),
+        (b"", "is not a PNG, JPEG, WebP or TIFF"),
         (encoded(PHOTO)[:2000], "is not an intact PNG"),
         (encoded(PHOTO, "JPEG")[:900], "is not an intact JPEG"),
         (encoded(Image.new("RGBA", (30, 30), (1, 2, 3, 100))), "has transparent pixels: what is behind them is not"),

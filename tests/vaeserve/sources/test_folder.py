@@ -8,6 +8,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.package.data_spec import ImageFit
 from vaeserve.sources.folder import read_folder
 from vaeserve.sources.picture import Wanted
+from vaeserve.sources.pictures import picture_files, read_rows
 
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.integers(0, 256, (6, 4, 5, 3), np.uint8)
@@ -86,12 +87,12 @@ def test_mixed_pictures_are_refused_even_if_bad_ones_are_skipped(folder: Path, p
 def test_bad_pictures_are_refused_or_left_out_and_listed(folder: Path) -> None:
     (folder / "a" / "0.png").write_bytes(b"broken")
     (folder / "m.jpg").symlink_to("/nowhere")
-    with pytest.raises(InvalidInput, match=r"a/0\.png: is not a PNG, JPEG or WebP"):
+    with pytest.raises(InvalidInput, match=r"a/0\.png: is not a PNG, JPEG, WebP or TIFF"):
         read_folder(folder, Wanted(), False)
     content = read_folder(folder, Wanted(), True)
     np.testing.assert_array_equal(content.values, PICTURES)
     assert content.skipped == (
-        f"{folder}/a/0.png: is not a PNG, JPEG or WebP",
+        f"{folder}/a/0.png: is not a PNG, JPEG, WebP or TIFF",
         f"{folder}/m.jpg: cannot be read: No such file or directory",
     )
 
@@ -126,3 +127,23 @@ def test_folders_that_are_groups_are_no_classes(folder: Path) -> None:
     content = read_folder(folder, Wanted(), False, group_folders=True)
     assert content.groups is not None
     assert (content.groups.tolist(), content.labels) == ([0, 0, 1, 2], None)
+
+
+def test_pictures_of_16_bits_are_scaled_by_the_brightest_and_encoded_later_as_in_training(tmp_path: Path) -> None:
+    values = RANDOM.integers(0, 4001, (5, 4, 5)).astype(np.uint16)
+    values[2, 0, 0] = 4000
+    for number, picture in enumerate(values):
+        Image.fromarray(picture).save(tmp_path / f"{number}.{'png' if number % 2 else 'tif'}")
+    Image.fromarray(PICTURES[0, ..., 0]).save(tmp_path / "9.png")
+    content = read_folder(tmp_path, Wanted(), False)
+    np.testing.assert_array_equal(content.values[:5, ..., 0], np.rint(values / 4095 * 255))
+    np.testing.assert_array_equal(content.values[5], PICTURES[0, ..., :1])
+    assert content.spec.image_fit == ImageFit(fit="exact", white=4095)
+    assert content.notes == (
+        f"{tmp_path}: 5 of 6 pictures have more than 8 bits a channel, with values up to 4000: taken as 12 bits, so "
+        "4095 is white, and scaled to 8",
+    )
+    np.testing.assert_array_equal(read_rows(picture_files([tmp_path]), content.spec).rows, content.values)
+    Image.fromarray(values[0] * 8).save(tmp_path / "a.png")
+    with pytest.raises(InvalidInput, match=r"a\.png: holds \d+, must lie in \[0, 4095\]$"):
+        read_rows(picture_files([tmp_path]), content.spec)

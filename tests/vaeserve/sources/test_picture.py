@@ -27,7 +27,7 @@ def encoded(picture: Image.Image, name: str = "PNG", **options: object) -> bytes
 
 def read(content: bytes, folder: Path, wanted: Wanted | None = None) -> np.ndarray:
     (folder / "it.png").write_bytes(content)
-    return read_picture(folder / "it.png", wanted or Wanted())
+    return read_picture(folder / "it.png", wanted or Wanted()).pixels
 
 
 def test_without_wishes_a_picture_stays_as_it_is(tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ ANIMATED = encoded(Image.fromarray(COLOUR), save_all=True, append_images=[Image.
 @pytest.mark.parametrize(
     ("content", "wanted", "said"),
     [
-        (b"", Wanted(), "is not a PNG, JPEG or WebP"),
-        (b"GIF89a", Wanted(), "is not a PNG, JPEG or WebP"),
+        (b"", Wanted(), "is not a PNG, JPEG, WebP or TIFF"),
+        (b"GIF89a", Wanted(), "is not a PNG, JPEG, WebP or TIFF"),
         (PICTURE[:-20], Wanted(), "is not an intact PNG"),
         (
             PICTURE[:33] + header(60_000, 60_000)[8:33] + PICTURE[33:],

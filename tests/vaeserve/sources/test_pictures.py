@@ -85,7 +85,7 @@ def test_colours_are_converted_where_the_model_was_trained_so_and_else_refused(f
 @pytest.mark.parametrize("fit", [None, ImageFit(fit="crop")])
 def test_bad_pictures_are_refused_or_listed(folder: Path, fit: ImageFit | None) -> None:
     (folder / "a" / "0.png").write_bytes(b"broken")
-    line = f"{folder}/a/0.png: is not a PNG, JPEG or WebP"
+    line = f"{folder}/a/0.png: is not a PNG, JPEG{' or WebP' if fit is None else ', WebP or TIFF'}"
     with pytest.raises(InvalidInput, match=f"^{line}$"):
         read_rows(picture_files([folder]), spec(fit=fit))
     found = read_rows(picture_files([folder]), spec(fit=fit), skip_bad=True)
@@ -96,7 +96,7 @@ def test_bad_pictures_are_refused_or_listed(folder: Path, fit: ImageFit | None) 
 
 def test_what_is_given_must_be_pictures(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
-    with pytest.raises(InvalidInput, match=rf"^{tmp_path}: holds no pictures \(PNG, JPEG or WebP\)$"):
+    with pytest.raises(InvalidInput, match=rf"^{tmp_path}: holds no pictures \(PNG, JPEG, WebP or TIFF\)$"):
         picture_files([tmp_path])
     with pytest.raises(InvalidInput, match=r"notes\.txt: must be a picture"):
         picture_files([tmp_path / "notes.txt"])
