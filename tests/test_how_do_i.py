@@ -29,6 +29,7 @@ def test_every_answer_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     np.testing.assert_array_equal(np.load("page.npy"), np.load("samples.npy")[400:500])
     assert len(np.load("latents.npz")["latent"]) == len(Path("scores.csv").read_text().splitlines()) - 1 == 60
+    assert "anomaly_auroc_negative_elbo" in Path("runs/parts/model/manifest.json").read_text()
     assert {path.name for path in Path("models").iterdir()} == {".readings-2", "faces", "readings"}
 
 
@@ -40,3 +41,6 @@ def _make_data() -> None:
         Image.fromarray(pixels).save(Path("pictures") / f"{number}.png")
     readings = random.normal(size=(120, 2)) @ random.normal(size=(2, 4)) + random.normal(size=(120, 4)) / 10
     np.savetxt("readings.csv", readings, delimiter=",", header="a,b,c,d", comments="")
+    states = ["broken" if number % 8 == 0 else "usual" for number in range(120)]
+    lines = [f"{state},{','.join(map(str, row))}" for state, row in zip(states, readings, strict=True)]
+    Path("parts.csv").write_text("\n".join(["state,a,b,c,d", *lines]))

@@ -41,7 +41,8 @@ def latent_picture(pair: ServedPair, rows: EvaluationRows, classes: tuple[str, .
     ]
     axes = ("z0", "z1") if basis.choice == "axes" else ("first direction", "second direction")
     plane = Map(draw_latents(posterior, _SEED).astype(np.float64) @ basis.directions, labels, priors, axes, classes)
-    caption = _caption(pair, len(shown), labels, basis)
+    with_anomalies = "" if rows.anomalies is None else ", anomalies among them"
+    caption = _caption(pair, f"{len(shown)} held-out rows{with_anomalies}", labels, basis)
     return Picture("Map of the latents", "latents.png", latent_map(plane), caption)
 
 
@@ -83,7 +84,7 @@ def _orthonormal(directions: Array64) -> Array64:
     return turned
 
 
-def _caption(pair: ServedPair, count: int, labels: LabelArray | None, basis: _Basis) -> str:
+def _caption(pair: ServedPair, which: str, labels: LabelArray | None, basis: _Basis) -> str:
     what = "one draw from each posterior" if pair.posterior == "gaussian" else "their codes"
     rotation = {
         "axes": "",
@@ -91,7 +92,7 @@ def _caption(pair: ServedPair, count: int, labels: LabelArray | None, basis: _Ba
         "classes": " The map is rotated to the two directions that separate classes most.",
     }
     return (
-        f"{count} held-out rows, {what}{', coloured by class' if coloured_classes(labels) else ''}, over as many draws "
+        f"{which}, {what}{', coloured by class' if coloured_classes(labels) else ''}, over as many draws "
         f"from the prior in grey.{rotation[basis.choice]} Grey without colour: samples come from there, but "
         "no row does. "
         f"{_uncoloured(labels)}Circles hold 50, 90 and 99 % of N(0, I)."

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,9 @@ def _load(source: Source, kind: DataKind, report: ReportCount, validation_rows: 
     content = leave_out_others(content, trained, name)
     drawn, parts = source.validation_rows, split(content, source.validation_rows, name, trained)
     if validation_rows is not None and not len(parts.validation):
-        drawn = validation_rows(len(parts.train))
-        parts = split(content, drawn, name, trained)
+        some = validation_rows(len(parts.train))
+        with suppress(TrainingError):  # groups are so large that too few rows to train on would be left
+            drawn, parts = some, split(content, some, name, trained)
     if content.spec.kind == "table":
         content = leave_out_constant(content, parts.train, name, source.skip_bad)
     if source.dataset not in KNOWN:

@@ -67,5 +67,5 @@ def test_anomalies_are_shown_among_held_out_rows(images: Subject) -> None:
     labels = np.full(30, 7)
     with_anomalies = images.rows._replace(anomalies=images.rows.test[:30], anomaly_labels=labels)
     picture = latent_picture(images.served, with_anomalies)
-    assert picture.caption.startswith("110 held-out rows")
+    assert picture.caption.startswith("110 held-out rows, anomalies among them, one draw from each posterior")
     assert (picture.pixels != latent_picture(images.served, images.rows).pixels).any()

@@ -228,6 +228,18 @@ def test_groups_by_column_stay_whole(tmp_path: Path) -> None:
     assert found.labels is None
 
 
+def test_groups_that_are_too_large_for_it_leave_no_rows_to_validate_on_by_default(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for rows, validated in ((40, 40), (25, 0)):
+        lines = [f"{ward},{value}" for ward in range(3) for value in random.normal(size=rows)]
+        (tmp_path / "wards.csv").write_text("\n".join(["ward,a", *lines]))
+        source = Source(dataset=str(tmp_path / "wards.csv"), group_column="ward")
+        found = load_dataset(source, validation_rows=lambda count: count // 10)
+        assert (len(found.validation), len(found.test)) == (validated, rows)
+        again = load_dataset(source.model_copy(update={"validation_rows": found.drawn_validation_rows}))
+        assert again.sha256 == found.sha256
+
+
 def test_labels_and_groups_change_nothing_where_they_are_not_asked_for(images: Path) -> None:
     settings = Source(dataset=str(images), validation_rows=30)
     assert load_dataset(settings).trained_classes == ()
