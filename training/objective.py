@@ -24,6 +24,10 @@ class TermWeights(NamedTuple):
     """A tensor where the step is compiled, because each float would be a constant that is compiled anew."""
     free_bits: float = 0.0
     """Bits of KL in each latent dimension that cost nothing."""
+    features: float = 0.0
+    """Of a reconstruction in a discriminator's features, against misleading the discriminator."""
+    adversarial_start: float = 0.0
+    """The share of the steps after which a VAE-GAN is adversarial."""
     progress: Tensor | float = 1.0
     """The share of the run's steps that are done, in [0, 1]; 1 where rows are measured, not trained on."""
 

@@ -21,12 +21,14 @@ class About(NamedTuple):
     validation_rows: int
     test_rows: int
     likelihood: str
-    """Family and constants, for example "binomial (trials 16)"."""
+    """Family and constants, for example "binomial (trials 16)"; "none" without one."""
     networks: str
     """A short description of encoder and decoder."""
     settings: Mapping[str, SettingValue]
     """Settings that differ from their defaults, with values as `vae train --config` takes them."""
     default_prior: str = "standard"
+    encoder_afterwards: bool = False
+    """Whether the encoder was trained after the decoder, on what that decodes."""
     skipped: tuple[str, ...] = ()
     """One line for each item that was left out of the data."""
     notes: tuple[str, ...] = ()

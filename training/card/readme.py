@@ -64,7 +64,7 @@ def _opening(pair: ServedPair, about: About) -> str:
     points = [
         f"**Data**: {escaped(about.data)}. {about.train_rows} rows to train on, {held_out}.",
         f"**Likelihood**: {about.likelihood}.",
-        f"**Latents**: {_latents(pair)}",
+        f"**Latents**: {_latents(pair, about)}",
         f"**Priors**: {_priors(pair, about)}",
         f"**Networks**: {about.networks}.",
         *([f"**Training**: {about.epochs}."] if about.epochs else []),
@@ -77,7 +77,7 @@ def _brief(evaluation: Evaluation) -> str:
     return "## In brief\n\n" + "\n".join(map(point, lines))
 
 
-def _latents(pair: ServedPair) -> str:
+def _latents(pair: ServedPair, about: About) -> str:
     if pair.posterior == "gaussian":
         return "a Gaussian posterior with a diagonal covariance for each row."
     if pair.levels:
@@ -88,14 +88,21 @@ def _latents(pair: ServedPair) -> str:
             " Encode answers codes if asked for them (CODES), and Decode takes them. Calls that need a posterior are "
             "refused."
         )
+    refused = "The server refuses calls that need a posterior: its samples, KL or ELBO."
+    if about.encoder_afterwards:
+        return (
+            "one code for each row and no posterior. The decoder was trained first, on draws from N(0, I). The encoder "
+            f"was trained afterwards, to find the draw that a decoded row comes from. {refused}"
+        )
     return (
         "one code for each row and no posterior. Over the training rows each dimension has mean 0 and variance 1. "
-        "The server refuses calls that need a posterior: its samples, KL or ELBO."
+        f"{refused}"
     )
 
 
 def _priors(pair: ServedPair, about: About) -> str:
-    trained = "" if pair.posterior == "gaussian" else ", which the latents need not follow"
+    follows = pair.posterior == "gaussian" or about.encoder_afterwards
+    trained = "" if follows else ", which the latents need not follow"
     names = [f"`{STANDARD}` (N(0, I){trained})", *(f"`{name}`" for name in pair.priors if name != STANDARD)]
     default = f"; `{about.default_prior}` is the default" if len(names) > 1 else ""
     return f"{', '.join(names)}{default}."
@@ -158,8 +165,7 @@ def _limits(pair: ServedPair, evaluation: Evaluation) -> str:
     points = [
         "The model knows only the data that it was trained on. It also encodes other data, but those latents mean "
         "nothing.",
-        "It decodes to expectations, which are rounded if the data is integers. It does not draw "
-        "noise of the likelihood.",
+        _decoded(pair),
         *(f"{alarm[0].upper()}{alarm[1:]}." for alarm in alarms(evaluation)),
         *(_holes(prior) for prior in evaluation.priors if prior.hole_fraction > _HOLES),
     ]
@@ -170,6 +176,18 @@ def _limits(pair: ServedPair, evaluation: Evaluation) -> str:
         "This card does not know the licence of the data, nor which uses of this model it allows. Please add it."
     )
     return "## Limits\n\n" + "\n".join(map(point, points))
+
+
+def _decoded(pair: ServedPair) -> str:
+    if not pair.scores:
+        return (
+            "It says nothing about how probable a row is: there is no likelihood, so `vae reconstruct` answers the "
+            "squared error alone."
+        )
+    return (
+        "It decodes to expectations, which are rounded if the data is integers. It does not draw "
+        "noise of the likelihood."
+    )
 
 
 def _holes(prior: PriorEvidence) -> str:

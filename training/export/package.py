@@ -47,6 +47,7 @@ class Contents(NamedTuple):
     latent_shape: Axes
     posterior: Literal["gaussian", "none"]
     likelihood: Likelihood
+    """Of the family "none" if the pair was trained without one."""
     graphs: Mapping[str, ExportedGraph]
     """Encoder, decoder and, if there is one, likelihood."""
     probes: Mapping[str, Probe]
@@ -56,6 +57,8 @@ class Contents(NamedTuple):
     metrics: Mapping[str, float]
     preprocessing: str
     provenance: Provenance | None
+    encoder_afterwards: bool = False
+    """Whether the encoder was trained after the decoder, on what that decodes."""
     priors: Sequence[ExportedPrior] = ()
     """The priors besides N(0, I)."""
     default_prior: str = STANDARD
@@ -121,6 +124,7 @@ def manifest_of(contents: Contents, files: Mapping[str, bytes], parity: Parity) 
         data=contents.data,
         latent_shape=contents.latent_shape,
         posterior=contents.posterior,
+        encoder_afterwards=contents.encoder_afterwards or None,
         likelihood=contents.likelihood,
         priors=tuple(_priors(contents)),
         default_prior=contents.default_prior,

@@ -9,6 +9,8 @@
     iwae        the same networks, trained on the importance-weighted bound
     vamp_vae    VAE whose prior is the mean of the posteriors of learned rows
     fsq         autoencoder whose latents are codes: each value is one of a few levels
+    vae_gan     a VAE whose decoder also misleads a discriminator, in whose features rows are compared
+    gan         generative adversarial network, with an encoder that is trained afterwards
 
 To add a kind, write a file with a constant `KIND` and add a line to MODELS. The line lists the settings that have an
 effect on this kind but not on every kind; a user who gives one of them to another kind is refused. Formulas that more
@@ -46,7 +48,10 @@ _STEPS = (
 )
 MIXTURE = ("mixture_components",)
 STEPS = (*_STEPS, *MIXTURE)
-POSTERIOR = ("samples", "beta", "target_rate", "kl_warmup", "evaluation_rows", "evaluation_samples")
+_KL = ("beta", "target_rate", "kl_warmup", "evaluation_rows", "evaluation_samples")
+POSTERIOR = ("samples", *_KL)
+# torch.compile takes no second derivative, which the discriminator's penalty needs; no validation rows say what is best.
+_ADVERSARIAL = tuple(name for name in STEPS if name not in ("compile", "input_noise", "keep", "patience"))
 _LINEAR: dict[str, object] = {"network": "linear", "likelihood": "gaussian"}
 
 MODELS = {  # each in the file of that name
@@ -57,6 +62,8 @@ MODELS = {  # each in the file of that name
     "iwae": Entry({}, (*STEPS, *POSTERIOR)),
     "vamp-vae": Entry({}, (*STEPS, *POSTERIOR, "pseudo_inputs")),
     "fsq": Entry({}, (*_STEPS, "levels")),
+    "vae-gan": Entry({"binarised": False}, (*_ADVERSARIAL, *_KL, "input_noise", "feature_weight", "adversarial_start")),
+    "gan": Entry({"binarised": False}, _ADVERSARIAL),
 }
 
 

@@ -33,6 +33,13 @@ class Kind(NamedTuple):
     """Number of standard normals that a step draws for each value of a row's latent."""
     validates: bool = True
     """Whether the loss on validation rows says which epoch is the best; otherwise the last is exported."""
+    likelihood: bool = True
+    """Whether rows are given a likelihood. Without one the decoder answers data and its expectation alone."""
+    encoder_afterwards: bool = False
+    """Whether the decoder is trained first, on draws from N(0, I), and the encoder afterwards: see the manifest.
+
+    Such latents are not standardised, and N(0, I) is the default prior although there is no posterior.
+    """
     networks: Callable[[Blueprint], Networks] = Networks
     """Builds what it is made of: the pair, or a subclass of `Networks` that has more beside it."""
     optimizers: Callable[[Any, Rates], dict[str, AdamW]] = one_optimizer

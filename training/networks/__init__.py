@@ -2,6 +2,7 @@
 
     pair       Encoder, Decoder, and both as Networks: scaling, clamping and casts around the layers
     prior      a prior as modules, and the mixture of Gaussians
+    discriminator  tells rows of data from decoded ones, for adversarial kinds
     linear     one linear map each way
     mlp        perceptrons with SiLU
     gated_mlp  perceptrons whose layers are gated by a sigmoid

@@ -118,12 +118,29 @@ class Decoder(nn.Module):
         expectation = self.likelihood.expectation(parameters)
         return DecoderOutput(as_data(expectation, self.likelihood.data), expectation, parameters)
 
+    def expectation_of(self, latent: Tensor) -> Tensor:
+        """Returns the expectation [batch, *row_shape] alone."""
+        return self.likelihood.expectation(self.parameters_of(latent))
+
     def parameters_of(self, latent: Tensor) -> Tensor:
         """Returns the likelihood's parameters [batch, *parameters_shape] alone."""
         if self.standard is not None:
             latent = latent * self.standard.spread + self.standard.shift
         parameters: Tensor = self.body(latent).float() + self.bias
         return parameters
+
+
+class DecoderOfRows(nn.Module):
+    """A decoder without a likelihood: latent [batch, latent] -> data, expectation."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what latents decode to."""
+        answer: DecoderOutput = self.decoder(latent)
+        return answer.data, answer.expectation
 
 
 class Blueprint(NamedTuple):

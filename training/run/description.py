@@ -20,7 +20,7 @@ class ExportedPair(NamedTuple):
     """The graphs of trained networks, and what goes into a package with them."""
 
     graphs: dict[str, ExportedGraph]
-    """Encoder, decoder and likelihood."""
+    """Encoder, decoder and, if there is one, likelihood."""
     probes: dict[str, Probe]
     """Of each of them."""
     likelihood: Likelihood
@@ -43,15 +43,19 @@ def about_of(
         curve: the run's losses; None if they are not known.
     """
     config = last.config
+def about_of(last: Checkpoint, dataset: Dataset, likelihood: Likelihood, default_prior: str) -> About:
+    """Returns what a model card says besides figures."""
+    config, kind = last.config, kind_named(last.config.model)
     constants = "".join(f" ({name} {value:g})" for name, value in likelihood.constants.items())
     return About(
         name=last.name,
-        model=kind_named(config.model).title,
+        model=kind.title,
         data=dataset.title,
         train_rows=len(dataset.train),
         validation_rows=len(dataset.validation),
         test_rows=len(dataset.test),
         likelihood=f"{likelihood.family}{constants}",
+        encoder_afterwards=kind.encoder_afterwards,
         networks=networks_text(config.network, config.hidden_sizes),
         settings=config.changed(),
         default_prior=default_prior,
@@ -86,17 +90,19 @@ def contents_of(
         metrics: the evaluation's figures, by name.
         version: of the package.
     """
+    kind = kind_named(last.config.model)
     return Contents(
         name=about.name,
         data=dataset.spec,
         latent_shape=(last.config.latent_size,),
-        posterior=kind_named(last.config.model).posterior,
+        posterior=kind.posterior,
+        encoder_afterwards=kind.encoder_afterwards,
         likelihood=pair.likelihood,
         graphs=pair.graphs,
         probes=pair.probes,
         card=card,
         metrics=metrics,
-        preprocessing=preprocessing_of(dataset.spec, pair.likelihood.family),
+        preprocessing=preprocessing_of(dataset.spec, last.config.likelihood or dataset.family),
         provenance=provenance_of(last, dataset),
         priors=priors,
         default_prior=about.default_prior,

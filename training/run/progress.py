@@ -85,7 +85,10 @@ class EpochProgress:
     def _terms(self, figures: Epoch) -> Iterator[str]:
         if figures.negative_elbo_nats is not None:
             yield f"ELBO {-figures.negative_elbo_nats:.1f}"
-        yield f"reconstruction {figures.reconstruction_nats:.1f}"
+        if figures.reconstruction_nats is not None:
+            yield f"reconstruction {figures.reconstruction_nats:.1f}"
+        else:
+            yield f"loss {figures.loss_nats:.2f}"
         if figures.kl_nats is not None:
             yield f"KL {figures.kl_nats:.1f}"
         for name, value in figures.own.items():

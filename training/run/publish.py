@@ -22,14 +22,14 @@ from training.export.priors import LEAST_ROWS, ExportedPrior, export_mixture, ex
 from training.export.probes import GraphModule, kinds_of, probe_all, rows_at_once
 from training.models import kind_named
 from training.models.kind import Kind
-from training.networks.pair import Networks
+from training.networks.pair import DecoderOfRows, Networks
 from training.run import checkpoint
 from training.run.checkpoint import Checkpoint
 from training.run.description import ExportedPair, about_of, contents_of
 from training.run.progress import Stages, say
 from training.run.report import epochs_text
 from training.settings.config import Config
-from vaeserve.package.contents import Likelihood, PairPrecision, Parity
+from vaeserve.package.contents import NO_LIKELIHOOD, Likelihood, PairPrecision, Parity
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import STANDARD
 
@@ -129,9 +129,10 @@ def export_pair(kind: Kind, networks: Networks, dataset: Dataset) -> ExportedPai
     Raises:
         TrainingError: PyTorch could not export a graph.
     """
-    modules = modules_of(networks)
+    modules = modules_of(networks) if kind.likelihood else modules_without_likelihood(networks)
     probes = probe_all(modules, dataset.spec, dataset.test)
-    graphs, likelihood = export_graphs(modules, probes), networks.decoder.likelihood.describe()
+    graphs = export_graphs(modules, probes)
+    likelihood = networks.decoder.likelihood.describe() if kind.likelihood else Likelihood(family=NO_LIKELIHOOD)
     priors = () if kind.prior is None else (export_prior(LEARNED, kind.prior(networks, training_rows(dataset))),)
     return ExportedPair(graphs, probes, likelihood, priors, networks.levels)
 
@@ -140,14 +141,15 @@ def default_prior_of(kind: Kind, priors: Sequence[ExportedPrior]) -> str:
     """Returns the default prior of samples; N(0, I) only if the latents were trained to follow it."""
     if kind.prior is not None:
         return LEARNED
-    return MIXTURE if priors and kind.posterior == "none" else STANDARD
+    follows = kind.posterior == "gaussian" or kind.encoder_afterwards
+    return MIXTURE if priors and not follows else STANDARD
 
 
 def networks_to_export(kind: Kind, last: Checkpoint, dataset: Dataset) -> Networks:
     """Returns the running average of a checkpoint's weights on the CPU, as it is exported."""
     networks = checkpoint.average_of(kind, last, dataset)
     standard = networks.encoder.standard
-    if standard is not None:
+    if standard is not None and not kind.encoder_afterwards:
         with torch.inference_mode():
             parts = torch.split(training_rows(dataset), rows_at_once(dataset.spec, ENCODED_ROWS))
             standard.fit(torch.cat([networks.encoder(rows).mean for rows in parts]))
@@ -160,6 +162,14 @@ def modules_of(networks: Networks) -> dict[str, GraphModule]:
         "encoder": GraphModule(networks.encoder, ("data",), networks.encoder.outputs),
         "decoder": GraphModule(networks.decoder, ("latent",), ("data", "expectation", "parameters")),
         "likelihood": GraphModule(networks.decoder.likelihood, ("data", "parameters"), ("log_likelihood",)),
+    }
+
+
+def modules_without_likelihood(networks: Networks) -> dict[str, GraphModule]:
+    """Returns the modules that become graphs where rows have no likelihood: the pair."""
+    return {
+        "encoder": modules_of(networks)["encoder"],
+        "decoder": GraphModule(DecoderOfRows(networks.decoder), ("latent",), ("data", "expectation")),
     }
 
 

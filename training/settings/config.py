@@ -60,6 +60,10 @@ class Config(Source):
     """KL in nats per row to aim for; the weight of the KL starts at beta and is adjusted to reach it."""
     kl_warmup: Fraction = 0.1
     """Fraction of all steps over which the KL's weight grows linearly from 0."""
+    feature_weight: Annotated[float, Field(ge=0)] = 0.05
+    """Weight of a VAE-GAN's reconstructions, against decoding what looks like data."""
+    adversarial_start: Fraction = 0.3
+    """Fraction of all steps that train a VAE-GAN as a VAE, before the discriminator counts."""
     input_noise: Fraction = 0.4
     """Noise in the encoder's input during training; for counts, the probability that each one is dropped."""
 

@@ -35,7 +35,8 @@ class Epoch(NamedTuple):
     """The loss: the negative ELBO, or another bound, or a part of one."""
     negative_elbo_nats: float | None
     """None for a kind without a posterior."""
-    reconstruction_nats: float
+    reconstruction_nats: float | None
+    """None for a kind without a likelihood."""
     kl_nats: float | None
     """Unweighted."""
     active_units: int
@@ -79,6 +80,8 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
         for number, batch in enumerate(torch.split(order, config.batch_size), state.epoch * steps):
             schedule = schedule_at(config, state, number, steps * config.epochs)
             inputs = draw_inputs(sampling, likelihood, rows[batch.to(rows.device)].to(device), generator)
+            rest(state, max(number - 1, 0) / (steps * config.epochs), schedule.progress)
+            inputs = draw_inputs(sampling, likelihood, rows[batch], generator)
             weights = term_weights(config, torch.tensor(schedule.kl_weight), torch.tensor(schedule.progress))
             with narrowing:
                 step = objective(networks, *inputs, weights)
@@ -105,6 +108,24 @@ def lowered_at(state: State, progress: float) -> list[str]:
     """
     lowers = state.kind.lowers
     return [name for name in state.optimizers if lowers is None or name in lowers(progress)]
+
+
+def rest(state: State, before: float, now: float) -> None:
+    """Sets weights whose loss is no longer lowered to their average: they are exported like that.
+
+    So what is trained from then on is trained for the weights that are exported.
+
+    Args:
+        state: the run.
+        before: the share of its steps that was done at the last step.
+        now: the share that is done.
+    """
+    for name in set(lowered_at(state, before)) - set(lowered_at(state, now)):
+        resting = set(state.lowered_over[name])
+        with torch.no_grad():
+            for weight, average in zip(state.weights, state.averages, strict=True):
+                if weight in resting:
+                    weight.copy_(average)
 
 
 def take_step(config: Config, state: State, step: Step, schedule: StepSchedule, guard: Guard) -> bool:
@@ -218,7 +239,7 @@ def summary(
         steps=steps,
         loss_nats=loss,
         negative_elbo_nats=reconstruction + kl if has_posterior else None,
-        reconstruction_nats=reconstruction,
+        reconstruction_nats=reconstruction if state.kind.likelihood else None,
         kl_nats=kl if has_posterior else None,
         active_units=active_units(means[finite].cpu().numpy()),
         validation_nats=validated,

@@ -80,7 +80,7 @@ def _cosine(step: int, steps: int) -> float:
 
 def term_weights(config: Config, kl_weight: Tensor | float, progress: Tensor | float = 1.0) -> TermWeights:
     """Returns the weights of a step's terms, and the share of the steps that are done."""
-    return TermWeights(kl_weight, config.free_bits, progress)
+    return TermWeights(kl_weight, config.free_bits, config.feature_weight, config.adversarial_start, progress)
 
 
 def steered(kl_weight: float, kl_nats: float, target_nats: float) -> float:

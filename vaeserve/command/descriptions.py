@@ -22,6 +22,8 @@ def package_text(package: ModelPackage) -> str:
     """Returns a package's description in aligned lines."""
     manifest = package.manifest
     lines = _pair_lines(manifest)
+    if manifest.encoder_afterwards:
+        lines.append(("encoder", "trained afterwards, on what the decoder answers to draws from N(0, I)"))
     lines.append(("files", ", ".join(file.file for file in manifest.files) + ": checksums verified"))
     lines.append(("created", f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}".strip()))
     if manifest.preprocessing:

@@ -19,6 +19,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PairPrecision = Literal["float32", "fp16"]
 
 
+NO_LIKELIHOOD = "none"  # the family of a pair that gives rows no likelihood at all
+
+
 class File(Record):
     """A file of the package and its checksum."""
 

@@ -51,7 +51,10 @@ class Manifest(Record):
     latent_shape: RowAxes
     """Of one row; of many sizes for example [4, "height/8", "width/8"]."""
     posterior: Literal["gaussian", "none"]
+    encoder_afterwards: Literal[True] | None = None
+    """Set if the decoder was trained first, and the encoder afterwards on what it decodes, as a GAN's is."""
     likelihood: Likelihood
+    """Of the family "none" where the pair was trained without one."""
     priors: tuple[Prior, ...]
     """Empty: the pair has no prior that anything could be sampled from."""
     default_prior: Name | Literal[""] = STANDARD

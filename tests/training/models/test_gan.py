@@ -1,0 +1,123 @@
+"""A kind without a likelihood, whose encoder is trained afterwards."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.servers import start as start_server
+from training import cli
+from training.data import Dataset
+from training.models import kind_named
+from training.models.gan import GENERATOR_SHARE
+from training.networks.discriminator import Adversaries
+from training.run import checkpoint
+from training.run.checkpoint import CHECKPOINT_FILE
+from training.run.publish import networks_to_export
+from training.run.run import data_of
+from training.settings.config import Config
+from training.settings.resolve import complete
+from training.step.loop import epochs
+from training.step.state import start
+from vaeserve import Client
+from vaeserve.command.descriptions import package_text
+from vaeserve.errors import CallError, TrainingError
+from vaeserve.package.directory import ModelPackage
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("gan") / "run"
+    brief = directory.with_name("brief.toml")
+    brief.write_text("epochs = 5\nbatch_size = 256\nhidden_sizes = [32, 16]\nlatent_size = 3\nmixture_components = 1\n")
+    assert cli.train(["digits", "--out", str(directory), "--model", "gan", "--config", str(brief)]) == 0
+    return directory
+
+
+@pytest.fixture(scope="module")
+def package(directory: Path) -> ModelPackage:
+    return ModelPackage.open(directory / "model")
+
+
+@pytest.fixture(scope="module")
+def client(directory: Path) -> Iterator[Client]:
+    server = start_server(directory / "model")
+    try:
+        with Client(server.target) as client:
+            yield client
+    finally:
+        assert "Traceback" not in server.stop()
+
+
+def test_the_manifest_says_what_there_is_not(package: ModelPackage) -> None:
+    manifest = package.manifest
+    assert (manifest.likelihood.family, manifest.graphs.likelihood, manifest.posterior) == ("none", None, "none")
+    assert manifest.encoder_afterwards
+    assert manifest.default_prior == "standard"
+    assert [output.name for output in manifest.graphs.decoder.outputs] == ["data", "expectation"]
+    assert not {"negative_elbo_nats", "reconstruction_nats", "nll_nats"} & manifest.metrics.keys()
+    assert {"squared_error", "standard_hole_fraction"} <= manifest.metrics.keys()
+    assert re.search("encoder +trained afterwards", package_text(package))
+
+
+def test_the_card_says_what_there_is_not(directory: Path) -> None:
+    card = " ".join((directory / "model" / "README.md").read_text().split())
+    assert "**Likelihood**: none." in card
+    assert "The decoder was trained first, on draws from N(0, I)." in card
+    assert "`standard` (N(0, I)), `mixture`; `standard` is the default" in card
+    assert "there is no likelihood" in card
+
+
+def test_epochs_have_no_reconstruction(directory: Path) -> None:
+    first, *_ = (json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines())
+    assert first["reconstruction_nats"] is None
+    assert first["loss_nats"] > 0
+    assert first["discriminator_nats"] > 0
+
+
+def test_latents_are_not_standardised(directory: Path) -> None:
+    last = checkpoint.read(directory / CHECKPOINT_FILE)
+    standard = networks_to_export(kind_named("gan"), last, data_of(last)).encoder.standard
+    assert standard is not None
+    assert standard.spread.tolist() == [1, 1, 1]
+
+
+def test_every_verb_answers_or_refuses_by_name(client: Client, dataset: Dataset) -> None:
+    rows = dataset.test[:5].numpy()
+    encoded = client.encode(rows)
+    assert encoded.latent.shape == (5, 3)
+    assert client.decode(encoded, output="expectation").output.shape == (5, 8, 8, 1)
+    assert client.sample(2, seed=1).output.shape == (2, 8, 8, 1)
+    again = client.reconstruct(rows)
+    np.testing.assert_array_equal(again.output, client.decode(encoded).output)
+    assert again.squared_error.shape == (5,)
+    assert (again.log_likelihood, again.kl, again.elbo) == (None, None, None)
+    with pytest.raises(CallError) as refused:
+        client.encode(rows, output="sample")
+    assert refused.value.reason == "NO_POSTERIOR"
+    assert client.get_model().likelihood.family == "none"
+
+
+def test_the_generator_rests_at_its_average_while_the_encoder_learns(tiny: Config, dataset: Dataset) -> None:
+    config = tiny.model_copy(update={"model": "gan", "epochs": 5})
+    state = start(config, dataset)
+    networks, average = cast("Adversaries", state.networks), cast("Adversaries", state.average)
+    first = [weight.clone() for weight in networks.encoder.parameters()]
+    for figures in epochs(config, dataset, state):
+        if figures.epoch <= GENERATOR_SHARE * config.epochs:
+            assert all(map(torch.equal, first, networks.encoder.parameters()))
+            assert not all(map(torch.equal, networks.decoder.parameters(), average.decoder.parameters()))
+    assert all(map(torch.equal, networks.decoder.parameters(), average.decoder.parameters()))
+    assert not all(map(torch.equal, first, networks.encoder.parameters()))
+
+
+def test_rows_are_grey_levels_although_the_preset_binarises_them() -> None:
+    """A discriminator would tell expectations from binary rows at once."""
+    assert complete({"dataset": "mnist", "model": "gan"}, None)["binarised"] is False
+    with pytest.raises(TrainingError, match="--binarised: the model gan is defined with False"):
+        complete({"dataset": "mnist", "model": "gan", "binarised": True}, None)
