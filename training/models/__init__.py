@@ -50,7 +50,7 @@ MIXTURE = ("mixture_components",)
 STEPS = (*_STEPS, *MIXTURE)
 _KL = ("beta", "target_rate", "kl_warmup", "evaluation_rows", "evaluation_samples")
 POSTERIOR = ("samples", *_KL)
-# torch.compile takes no second derivative, which the discriminator's penalty needs; no validation rows say what is best.
+# torch.compile takes no second derivative, which the discriminator's penalty needs; validation rows say nothing.
 _ADVERSARIAL = tuple(name for name in STEPS if name not in ("compile", "input_noise", "keep", "patience"))
 _LINEAR: dict[str, object] = {"network": "linear", "likelihood": "gaussian"}
 

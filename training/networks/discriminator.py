@@ -19,7 +19,7 @@ FEATURES = 256  # values of a row's features
 PENALTY = 1.0  # weight of R1 and R2
 
 
-class Judged(NamedTuple):
+class Judgement(NamedTuple):
     """What a discriminator says of rows."""
 
     rows: Tensor  # [batch, *row_shape], scaled; gradients can reach them
@@ -36,7 +36,7 @@ class Losses(NamedTuple):
 
 
 class Discriminator(nn.Module):
-    """Data, or expectations [batch, *row_shape] -> Judged.
+    """Data, or expectations [batch, *row_shape] -> Judgement.
 
     It has the layers of an encoder of the same network. Their outputs are the features of a row. Two linear layers
     follow. Features are normalised over a row, not over the batch, so that their unit is fixed.
@@ -52,13 +52,13 @@ class Discriminator(nn.Module):
         self.register_buffer("center", blueprint.scaling.center, persistent=False)
         self.register_buffer("scale", blueprint.scaling.scale, persistent=False)
 
-    def forward(self, data: Tensor) -> Judged:
+    def forward(self, data: Tensor) -> Judgement:
         """Returns features and log-odds."""
         rows = scaled(data, self.center, self.scale)
         if torch.is_grad_enabled() and not rows.requires_grad:
             rows.requires_grad_()
         features = functional.layer_norm(self.body(rows).float(), (FEATURES,))
-        return Judged(rows, features, self.head(features).squeeze(1).float())
+        return Judgement(rows, features, self.head(features).squeeze(1).float())
 
 
 class Adversaries(Networks):
@@ -69,7 +69,7 @@ class Adversaries(Networks):
         self.discriminator = Discriminator(blueprint)
 
 
-def losses_of(data: Judged, *decoded: Judged) -> Losses:
+def losses_of(data: Judgement, *decoded: Judgement) -> Losses:
     """Returns the losses of the game, in which each row of data is paired with a decoded row of every set."""
     leads = torch.stack([data.log_odds - each.log_odds for each in decoded])
     slopes = squared_slopes(data) + torch.stack([squared_slopes(each) for each in decoded]).mean(0)
@@ -77,7 +77,7 @@ def losses_of(data: Judged, *decoded: Judged) -> Losses:
     return Losses(lost, won + PENALTY / 2 * slopes, (leads > 0).float().mean(0))
 
 
-def squared_slopes(judged: Judged) -> Tensor:
+def squared_slopes(judged: Judgement) -> Tensor:
     """Returns |d log-odds / d row|^2 [batch]; 0 where no gradients are computed."""
     if not torch.is_grad_enabled():
         return torch.zeros_like(judged.log_odds)

@@ -42,9 +42,6 @@ def about_of(
         default_prior: its name.
         curve: the run's losses; None if they are not known.
     """
-    config = last.config
-def about_of(last: Checkpoint, dataset: Dataset, likelihood: Likelihood, default_prior: str) -> About:
-    """Returns what a model card says besides figures."""
     config, kind = last.config, kind_named(last.config.model)
     constants = "".join(f" ({name} {value:g})" for name, value in likelihood.constants.items())
     return About(

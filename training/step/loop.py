@@ -79,9 +79,8 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
         order = torch.randperm(len(rows), generator=generator, device=device)
         for number, batch in enumerate(torch.split(order, config.batch_size), state.epoch * steps):
             schedule = schedule_at(config, state, number, steps * config.epochs)
-            inputs = draw_inputs(sampling, likelihood, rows[batch.to(rows.device)].to(device), generator)
             rest(state, max(number - 1, 0) / (steps * config.epochs), schedule.progress)
-            inputs = draw_inputs(sampling, likelihood, rows[batch], generator)
+            inputs = draw_inputs(sampling, likelihood, rows[batch.to(rows.device)].to(device), generator)
             weights = term_weights(config, torch.tensor(schedule.kl_weight), torch.tensor(schedule.progress))
             with narrowing:
                 step = objective(networks, *inputs, weights)

@@ -1,5 +1,7 @@
 """Which loss changes which weights, before and after a VAE-GAN becomes adversarial."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor
@@ -33,8 +35,8 @@ def step_at(state: State, inputs: StepInputs, progress: float, features: float =
     return KIND.step(state.networks, *inputs, weights)
 
 
-def slopes(loss: Tensor, over: list[Tensor]) -> list[Tensor]:
-    return list(torch.autograd.grad(loss, over, retain_graph=True, materialize_grads=True))
+def slopes(loss: Tensor, over: Sequence[Tensor]) -> list[Tensor]:
+    return list(torch.autograd.grad(loss, list(over), retain_graph=True, materialize_grads=True))
 
 
 def test_every_network_has_an_optimizer_of_its_own(state: State) -> None:
