@@ -131,10 +131,13 @@ def main() -> int:
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw samples of every model")
     parser.add_argument("--data-dir", metavar="DIR", help="folder of the original files: compare on MNIST")
     parser.add_argument("--dataset", choices=("mnist", "fashion-mnist"), default="mnist", help="what DIR holds")
+    parser.add_argument("--epochs", type=int, help="of every model")
     options = parser.parse_args()
     overrides: dict[str, object] = {"dataset": "digits"}
     if options.data_dir:
         overrides = {**ON_MNIST, "dataset": options.dataset, "data_dir": options.data_dir}
+    if options.epochs:
+        overrides["epochs"] = options.epochs
     dataset = load_dataset(parse_config(complete(overrides, None)).source)
     classifier = Classifier(dataset)
     out = options.out / f"adversarial-{overrides['dataset']}"
