@@ -26,6 +26,7 @@ CHECKPOINT_STEPS = 200
 MOST_THREADS = 4
 MOST_COMPONENTS = 10
 BEGINS_AS_PCA = ("vae", "iwae", "ae")
+ADVERSARIAL = ("vae-gan", "gan")
 WITH_A_DEVIATION = ("gaussian", "logistic", "logistic-mixture")
 EVALUATED = {"evaluation_rows": 200, "evaluation_samples": 100}
 
@@ -74,7 +75,7 @@ def choose(pictures: PictureSet, config: Config, given: Collection[str]) -> Choi
 
     config = chosen(
         config,
-        likelihood=_likelihood_of(pictures),
+        likelihood=_likelihood_of(pictures, config.model),
         latent_size=latents_of(pictures),
         hidden_sizes=widths_of(pictures.shape),
         blocks=1,
@@ -127,8 +128,10 @@ def products_of(shape: tuple[int, ...], widths: tuple[int, ...]) -> float:
     return total
 
 
-def _likelihood_of(pictures: PictureSet) -> str | None:
+def _likelihood_of(pictures: PictureSet, model: str) -> str | None:
     """Returns the family for the 256 levels of a byte; None, the data's default, for other values."""
+    if model in ADVERSARIAL:
+        return "gaussian"  # whose scale still follows the residual when the decoder no longer lowers the likelihood
     if not pictures.has_levels or pictures.is_binary:
         return None
     return "logistic-mixture" if pictures.shape[-1] > 1 else "logistic"

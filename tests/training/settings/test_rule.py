@@ -41,6 +41,12 @@ def test_values_choose_the_likelihood_and_how_the_network_begins() -> None:
     assert chosen(is_binary=True) == (None, "conv", 0.1)
 
 
+@pytest.mark.parametrize("model", ["vae-gan", "gan"])
+def test_adversarial_models_have_a_scale_that_follows_the_residual(model: str) -> None:
+    config = choose(CIFAR, Config(model=model), ()).config
+    assert (config.likelihood, config.network) == ("gaussian", "conv")
+
+
 def test_what_the_user_gave_stays_and_the_rest_follows() -> None:
     config = choose(CIFAR, Config(latent_size=16, batch_size=128), {"latent_size", "batch_size"}).config
     assert (config.latent_size, config.batch_size, config.mixture_components) == (16, 128, 10)
