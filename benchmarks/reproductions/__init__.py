@@ -4,6 +4,7 @@
     linear                linear autoencoder = PCA's subspace; linear VAE = probabilistic PCA's likelihood
     completeness          a deep autoencoder's holes, which priors fill them, and the trade-off of beta
     completeness_picture  a picture of that
+    rate_distortion       codes beside a VAE: what they take, and what they lose
     anomalies             AUROC of the per-row score on tables, beside PyOD's VAE and PCA
     pyod_scores           PyOD's side of that, run by the interpreter that has PyOD
 
