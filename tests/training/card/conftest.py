@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from tests.support.make_coded_package import make
 from tests.support.make_tiny_package import TINY
 from tests.training.evaluate.conftest import LATENT, LinearGaussian, affine_prior
 from training.card.about import About
@@ -32,6 +33,13 @@ def images() -> Subject:
     rows = EvaluationRows(train, test, np.arange(90) % 3, np.arange(80) % 3)
     served = ServedPair.from_package(ModelPackage.open(TINY))
     return Subject(served, rows, evaluate_pair(served, rows, BUDGET))
+
+
+@pytest.fixture(scope="session")
+def coded(images: Subject, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """A pair with codes; its figures are those of another."""
+    package = make(tmp_path_factory.mktemp("coded") / "package")
+    return images._replace(served=ServedPair.from_package(package))
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,15 @@ def test_traversals_come_in_the_order_of_the_dimensions(images: Subject) -> None
     assert "2 most informative of 3" in picture.caption
 
 
+def test_traversals_of_codes_go_through_levels(coded: Subject) -> None:
+    picture = image_pictures.traversed(coded.served, coded.rows, by_kl((0.3, 0.5, 0.0)), Layout(14, 6))
+    assert "moves one latent dimension from code 0 to code 2, starting from" in picture.caption
+    (lowest,) = cells(coded.served.expectation(np.array([[0, -1, 0]], np.float32)), coded.served.data)
+    (beyond,) = cells(coded.served.expectation(np.array([[0, -3, 0]], np.float32)), coded.served.data)
+    assert shows(picture, lowest)
+    assert not shows(picture, beyond)
+
+
 def test_interpolations_begin_and_end_at_data_of_different_classes(images: Subject) -> None:
     labels = np.asarray(images.rows.test_labels)
     starts, ends = image_pictures._partners(labels, 80, 6)

@@ -29,6 +29,11 @@ def test_it_says_what_the_model_is(images: Subject, about: About) -> None:
     assert "![Samples](samples.png)" in found
 
 
+def test_it_says_how_many_levels_codes_have(coded: Subject, about: About) -> None:
+    found = " ".join(text(coded, about).split())
+    assert "each value is one of 3 to 9 levels, so a row takes at most 7.1 bits. Encode answers codes" in found
+
+
 def test_prose_fits_a_terminal(images: Subject, about: About) -> None:
     lines = text(images, about._replace(data="a very long title " * 20)).splitlines()
     assert max(len(line) for line in lines if not line.startswith(("|", "    ", "!"))) <= 100
