@@ -239,7 +239,7 @@ def test_bad_pictures_are_errors_and_the_others_are_cached(free: Path, tmp_path:
     reasons = {error.source: error.reason for marker in folder.markers(folder.read_plan()) for error in marker.errors}
     assert reasons == {
         "cut_short.png": "is not an intact PNG",
-        "nothing.png": "is not a PNG, JPEG or WebP",
+        "nothing.png": "is not a PNG, JPEG, WebP or TIFF",
         "seen_through.png": "has transparent pixels: what is behind them is not known; save it without an alpha "
         "channel",
         "small.png": "is 31 x 40 pixels, smaller than its bucket of 32 x 48",
