@@ -81,7 +81,9 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_one_that_was_not(
 def test_a_run_that_learned_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures, settings = tmp_path / "grey.npy", tmp_path / "brief.toml"
     np.save(pictures, np.round(load_digits().images[:100] * 255 / 16).astype(np.uint8))
-    settings.write_text("network = 'mlp'\nhidden_sizes = [16]\nepochs = 1\nlatent_size = 2\n" + BRIEF)
+    settings.write_text(
+        "likelihood = 'gaussian'\nnetwork = 'mlp'\nhidden_sizes = [16]\nepochs = 1\nlatent_size = 2\n" + BRIEF
+    )
     assert cli.train([str(pictures), "--config", str(settings), "--out", str(tmp_path / "run")]) == 0
     said = r"orse than without latents: negative ELBO \d+\.\d+ nats, one distribution for all rows 354\.89: try more"
     assert re.search(rf"^warning: w{said}", capsys.readouterr().out, re.MULTILINE)
