@@ -89,6 +89,8 @@ def comparison_rows(evaluations: Sequence[Evaluation]) -> Iterator[Row]:
     if any((nll := each.likelihoods.nll) and nll.rows != each.rows for each in evaluations):
         yield row("  negative ELBO of its rows", "nll_negative_elbo_nats", likeliest)
     yield row("  bits per dimension", "nll_bits_per_dimension", likeliest, 3)
+    if any(each.likelihoods.ppca_nats is not None for each in evaluations):
+        yield row("  probabilistic PCA's", "ppca_bits_per_dimension", None, 3)
     yield row("rate (KL)", "kl_nats")
     yield row("distortion", "reconstruction_nats")
     yield row("active units", "active_units", digits=0)

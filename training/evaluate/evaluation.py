@@ -96,6 +96,8 @@ class Evaluation(Record):
             "explained": self.explained,
             "pca_squared_error": self.pca_squared_error,
             "pca_explained": self.pca_explained,
+            "ppca_nats": likelihoods.ppca_nats,
+            "ppca_bits_per_dimension": likelihoods.ppca_bits_per_dimension,
             "without_latents_nats": likelihoods.without_latents_nats,
             "aggregate_kl_nats": self.aggregate_kl_nats,
             "tear_index": self.smoothness.tear_index,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from math import log
 
 import numpy as np
 
@@ -9,15 +10,17 @@ from training.evaluate import aggregate, continuity
 from training.evaluate.class_evidence import class_evidence
 from training.evaluate.completeness import NEIGHBOURS
 from training.evaluate.evaluation import Budget, Evaluation
-from training.evaluate.figures import PriorEvidence
+from training.evaluate.figures import Likelihoods, PriorEvidence
 from training.evaluate.prior_evidence import prior_evidence
 from training.evaluate.probability import likelihoods_of
-from training.evaluate.reconstruction import pca, reconstruction
+from training.evaluate.reconstruction import LinearModel, pca, reconstruction
 from training.evaluate.references import References, feature_space, references_of
 from training.evaluate.rows import Array32, Array64, DataArray, EncodedRows, EvaluationRows
 from training.evaluate.served import ServedPair
 from training.step.activity import active_units
 from vaeserve.errors import TrainingError
+
+NOT_OF_LEVELS = (None, "none", "bernoulli")  # families whose nats are not those of the data's levels, or are unknown
 
 ReportStage = Callable[[str, float], None]
 """Called with the name of what is being measured, and the share of it that is done, in [0, 1]."""
@@ -51,7 +54,7 @@ def evaluate_pair(
         posterior=pair.posterior,
         family=pair.family,
         seed=budget.seed,
-        likelihoods=likelihoods,
+        likelihoods=_beside_linear(likelihoods, pair, linear),
         active_units=active_units(posterior.mean) if pair.posterior == "gaussian" else None,
         aggregate_kl_nats=aggregate.gaussian_kl(posterior),
         squared_error=fit.squared_error,
@@ -65,6 +68,14 @@ def evaluate_pair(
         classes=classes,
         anomalies=anomalies,
     )
+
+
+def _beside_linear(likelihoods: Likelihoods, pair: ServedPair, linear: LinearModel | None) -> Likelihoods:
+    """Returns the figures with those of probabilistic PCA beside them, if a density can be compared with them."""
+    if linear is None or pair.family in NOT_OF_LEVELS:
+        return likelihoods
+    bits = linear.nats / (pair.data.value_count * log(2))
+    return likelihoods.model_copy(update={"ppca_nats": linear.nats, "ppca_bits_per_dimension": bits})
 
 
 def _check_counts(rows: EvaluationRows) -> None:

@@ -94,6 +94,12 @@ class Likelihoods(Record):
     bits_per_dimension: float | None = None
     """Negative ELBO / (values in a row * ln 2)."""
     nll: Nll | None = None
+    ppca_nats: float | None = None
+    """Of probabilistic PCA with as many components, fitted on the training rows: a density in the data's units.
+
+    None where PCA loses nothing, and where the family's probabilities are not of the data's levels.
+    """
+    ppca_bits_per_dimension: float | None = None
     without_latents_nats: float | None = None
     """Negative log-likelihood with one distribution of the same family for all rows, fitted on the training rows; or
     with the uniform distribution, where levels are discrete and that is less. None: the family is unknown.

@@ -4,16 +4,17 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 from training.evaluate.rows import Array32, Array64, DataArray, evenly
 from training.evaluate.served import BATCH_ROWS
 from training.export.onnx_runner import batches
+from training.principal import nats_of, principal
 from vaeserve.slices import rows_within
 
 FITTED_VALUES = 100_000_000  # maximum that is fitted on whole, as doubles: all of MNIST
 PART_VALUES = 50_000_000  # of a larger set, as float32: twice 0.2 GB while they are fitted
 DOUBLES = 5  # of each value of a row that is projected and compared
+LEVEL = 1 / 12  # the variance within a level
 ROUNDING = 1e-9  # share of the variance: what is left of less is float32's
 
 
@@ -26,11 +27,21 @@ class Reconstruction(NamedTuple):
     """Share of the variance about the training rows' mean, columns scaled alike; None where there is none."""
 
 
-def pca(train: DataArray, test: DataArray, components: int) -> Reconstruction | None:
+class LinearModel(NamedTuple):
+    """What PCA and probabilistic PCA do on held-out rows."""
+
+    squared_error: float
+    explained: float
+    nats: float
+    """-log p(x) under probabilistic PCA, a density in the data's units; a mean over rows."""
+
+
+def pca(train: DataArray, test: DataArray, components: int) -> LinearModel | None:
     """Returns what PCA with so many components does on held-out rows. In training no linear pair does better.
 
     It is fitted on all training rows, scaled as for the networks; of a set of more than FITTED_VALUES values, on rows
-    spread evenly over it.
+    spread evenly over it. Probabilistic PCA has the same residual variance in every direction that is left, and where
+    data has levels not less than that of a level.
 
     Returns:
         None where PCA loses nothing: it has as many components as there are values, or only rounding is left.
@@ -40,15 +51,21 @@ def pca(train: DataArray, test: DataArray, components: int) -> Reconstruction | 
         return None
     units = np.broadcast_to(units_of(train), train.shape[1:]).reshape(size)
     values = _values_to_fit(train, units, components)
-    fitted = PCA(min(components, len(values)), copy=False, random_state=0).fit(values)
+    fitted = principal(values, components, LEVEL if train.dtype == np.uint8 else 0.0, may_change_rows=True)
+    nats = 0.0
 
     def projected(rows: DataArray) -> Array64:
-        again: Array64 = fitted.inverse_transform(fitted.transform(rows.reshape(-1, size) / units)) * units
+        nonlocal nats
+        scaled = rows.reshape(-1, size) / units
+        nats += float(nats_of(scaled, fitted).sum())
+        again: Array64 = ((scaled - fitted.mean) @ fitted.components.T @ fitted.components + fitted.mean) * units
         return again.reshape(rows.shape)
 
     parts = (test[part] for part in batches(len(test), rows_within(DOUBLES * 8 * size, BATCH_ROWS)))
     linear = reconstruction(((projected(rows), rows) for rows in parts), train)
-    return None if linear.explained is None or 1 - linear.explained < ROUNDING else linear
+    if linear.explained is None or 1 - linear.explained < ROUNDING:
+        return None
+    return LinearModel(linear.squared_error, linear.explained, nats / len(test) + float(np.log(units).sum()))
 
 
 def _values_to_fit(train: DataArray, units: Array64, minimum_rows: int) -> Array64 | Array32:

@@ -67,11 +67,20 @@ def _likelihoods(evaluation: Evaluation) -> tuple[Figure, ...]:
         Figure("reconstruction", estimate(figures.reconstruction_nats), "nats, the distortion"),
         Figure("KL", estimate(figures.kl_nats), f"nats, the rate{_to(figures)}"),
         Figure("bits per dimension", number(figures.bits_per_dimension, 3), "negative ELBO / (values in a row * ln 2)"),
+        *_ppca(evaluation),
         Figure("without latents", number(figures.without_latents_nats), "nats, with one distribution for all rows"),
         Figure("-log p(x)", estimate(nll.nats if nll else None), f"nats{effort}"),
         *_bound_of_some(nll, evaluation.rows),
         Figure("-log p(x) in bits", number(nll.bits_per_dimension if nll else None, 3), "per dimension"),
     )
+
+
+def _ppca(evaluation: Evaluation) -> tuple[Figure, ...]:
+    nats, bits = evaluation.likelihoods.ppca_nats, evaluation.likelihoods.ppca_bits_per_dimension
+    if nats is None:
+        return ()
+    remark = f"nats, {number(bits, 3)} bits per dimension, with {evaluation.latent_size} components"
+    return (Figure("probabilistic PCA", number(nats), remark),)
 
 
 def _to(figures: Likelihoods) -> str:

@@ -50,3 +50,14 @@ def test_terminal_comparison_and_card_say_so(evaluation: Evaluation, served: Ser
     card = " ".join(_limits(served, found).split())
     assert "- No latent is active" in card
     assert "Idle" not in card
+
+
+def test_worse_than_linear_models_of_the_same_size(evaluation: Evaluation) -> None:
+    nats = Estimate(value=365.18, standard_error=0.3)
+    (said,) = alarms(changed(evaluation, negative_elbo_nats=nats, ppca_nats=354.89))
+    assert said == (
+        "worse than probabilistic PCA: negative ELBO 365.18 nats, with 2 components it is 354.89: try more steps"
+    )
+    assert not list(alarms(changed(evaluation, negative_elbo_nats=nats, ppca_nats=365.0)))
+    (said,) = alarms(evaluation.model_copy(update={"explained": 0.7, "pca_explained": 0.8}))
+    assert said.startswith("worse than PCA: 30.0% of the variance is lost, by 2 components 20.0%")

@@ -110,3 +110,16 @@ def test_a_broken_decoder_is_named(model: LinearGaussian, rows: EvaluationRows) 
     decoder = linear_decoder(np.full((LATENT, FEATURES), np.nan, np.float32))
     with pytest.raises(TrainingError, match=r"^decoder\.expectation: .* not finite"):
         evaluate_pair(pair(encoder, decoder, "none"), rows, BUDGET)
+
+
+def test_probabilistic_pca_stands_beside_what_a_density_can_be_compared_with(
+    model: LinearGaussian, rows: EvaluationRows
+) -> None:
+    served = model.served()
+    served.family = "gaussian"
+    likelihoods = evaluate_pair(served, rows, BUDGET).likelihoods
+    best = -model.log_density(rows.test).mean()
+    assert best < (likelihoods.ppca_nats or 0) < best + 0.5  # the noise is alike in the data's units, not in deviations
+    assert likelihoods.ppca_bits_per_dimension == pytest.approx((likelihoods.ppca_nats or 0) / (FEATURES * np.log(2)))
+    served.family = "bernoulli"
+    assert evaluate_pair(served, rows, BUDGET).likelihoods.ppca_nats is None

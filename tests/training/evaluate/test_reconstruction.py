@@ -84,3 +84,27 @@ def test_wide_rows_are_projected_a_few_at_a_time() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.5 * SLICE_BYTES, "all 200 at once would take three times as much"
+
+
+def test_probabilistic_pca_is_scikit_learns_in_the_units_of_the_data() -> None:
+    random = np.random.default_rng(0)
+    plane, units = random.normal(size=(2, 6)), np.array([1.0, 5, 0.2, 1, 30, 1])
+    train, test = (
+        ((random.normal(size=(n, 2)) @ plane + 0.3 * random.normal(size=(n, 6))) * units).astype(np.float32)
+        for n in (2000, 200)
+    )
+    found, deviations = pca(train, test, 2), train.std(0, dtype=float)
+    assert found is not None
+    wanted = np.log(deviations).sum() - PCA(2).fit(train / deviations).score(test / deviations)
+    assert found.nats == pytest.approx(wanted, abs=0.01)
+
+
+def test_probabilistic_pca_of_levels_is_not_narrower_than_a_level() -> None:
+    random = np.random.default_rng(0)
+    train, test = (
+        np.repeat(random.integers(0, 200, (rows, 2, 1, 1)), 3, axis=2).astype(np.uint8) for rows in (100, 30)
+    )
+    test[:, 0, 0] += 1
+    found = pca(train, test, 2)
+    assert found is not None
+    assert 0 < found.nats / 6 < 3
