@@ -69,7 +69,7 @@ def table(runs: Sequence[CodesRun], points: Sequence[SweepRun]) -> str:
 
 
 def draw(runs: Sequence[CodesRun], points: Sequence[SweepRun], path: Path) -> None:
-    """Draws both curves, with lines of equal negative ELBO."""
+    """Draws both curves."""
     figure = Figure(figsize=(6.5, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot(
         title="Codes and a VAE on digits", xlabel="rate, nats per row", ylabel="distortion: -log p(x|z), nats per row"
