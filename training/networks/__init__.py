@@ -8,6 +8,9 @@
     gated_mlp  perceptrons whose layers are gated by a sigmoid
     conv       residual convolutions without norms, nearest-neighbour resizing
     pca_conv   probabilistic PCA, and convolutions that correct it
+    pyramid    a linear code of pictures by a pyramid of means
+    places     how many latents each place of each level has
+    grid       that code, and convolutions that correct it: latents at every place of several levels
 
 To add a network, write a file with these two functions and add a line to NETWORKS. The line lists the settings that
 have an effect on this network but not on every network; a user who gives one of them to another network is refused.
@@ -33,6 +36,7 @@ NETWORKS: dict[str, tuple[str, ...]] = {  # each in the file of that name, impor
     "gated-mlp": ("hidden_sizes",),
     "conv": ("hidden_sizes", "blocks"),
     "pca-conv": ("hidden_sizes", "blocks"),
+    "grid": ("hidden_sizes", "blocks"),
 }
 
 
@@ -45,6 +49,8 @@ class Sizes(NamedTuple):
     """Residual blocks a level of a convolution has."""
     channels: int = 1
     """Length of a row's last axis; a decoder's outputs may have several for each."""
+    latent: int = 1
+    """Values in a latent; an encoder may answer several numbers for each."""
 
 
 def network_of(name: str) -> ModuleType:

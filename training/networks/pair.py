@@ -172,11 +172,8 @@ class Networks(nn.Module):
         super().__init__()
         network, sizes, latent, posterior, likelihood, scaling, *_ = blueprint
         layers = network_of(network)
+        sizes = sizes._replace(channels=likelihood.data.shape[-1], latent=latent)
         standard = Standard(latent) if posterior == "none" else None
         outputs = latent if posterior == "none" else 2 * latent
         self.encoder = Encoder(layers.encoder(likelihood.data.shape, outputs, sizes), scaling, standard)
-        self.decoder = Decoder(
-            layers.decoder(latent, likelihood.parameters_shape, sizes._replace(channels=likelihood.data.shape[-1])),
-            likelihood,
-            standard,
-        )
+        self.decoder = Decoder(layers.decoder(latent, likelihood.parameters_shape, sizes), likelihood, standard)

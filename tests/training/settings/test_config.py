@@ -43,7 +43,7 @@ def test_what_is_registered_as_used_is_used(dataset: Dataset) -> None:
         assert ("beta" in entry.uses) == (kind_named(name).posterior == "gaussian")
         assert ("samples" in entry.uses) == (kind_named(name).takes_samples)
     for name, uses in NETWORKS.items():
-        made = Config(network=name, hidden_sizes=(8, 4), latent_size=2)
+        made = Config(network=name, hidden_sizes=(8, 4), latent_size=4)
         for key, value in {"hidden_sizes": (16, 4), "blocks": 2}.items():
             pair = (build(VAE, made, dataset), build(VAE, made.model_copy(update={key: value}), dataset))
             before, after = ([weights.shape for weights in networks.parameters()] for networks in pair)

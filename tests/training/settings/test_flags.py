@@ -23,8 +23,8 @@ def test_every_setting_has_a_flag_in_its_order_and_is_explained(parser: argparse
     said = " ".join(parser.format_help().split())
     assert "--average-decay DECAY decay per step of the running average of the weights" in said
     assert (
-        "--network NETWORK kind of encoder and decoder: linear, mlp, gated-mlp, conv, pca-conv (default: the preset's)"
-        in said
+        "--network NETWORK kind of encoder and decoder: linear, mlp, gated-mlp, conv, pca-conv, grid "
+        "(default: the preset's)" in said
     )
     assert "a cosine then lowers it to 1 %" in said
     assert "--seed SEED start of the run's random numbers; " in said
