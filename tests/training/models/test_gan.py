@@ -116,6 +116,19 @@ def test_the_generator_rests_at_its_average_while_the_encoder_learns(tiny: Confi
     assert not all(map(torch.equal, first, networks.encoder.parameters()))
 
 
+def test_a_run_resumed_where_the_generator_comes_to_rest_has_the_same_bits(tiny: Config, dataset: Dataset) -> None:
+    config = tiny.model_copy(update={"model": "gan", "epochs": 5})
+    state = start(config, dataset)
+    for figures in epochs(config, dataset, state):
+        if figures.epoch == GENERATOR_SHARE * config.epochs:
+            taken = checkpoint.take(config, dataset, state)
+    resumed = checkpoint.restore(taken, dataset)
+    list(epochs(config, dataset, resumed))
+    expected, found = (checkpoint.take(config, dataset, each).tensors for each in (state, resumed))
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
 def test_rows_are_grey_levels_although_the_preset_binarises_them() -> None:
     """A discriminator would tell expectations from binary rows at once."""
     assert complete({"dataset": "mnist", "model": "gan"}, None)["binarised"] is False
