@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from serving.vae_v1.decode import Decode
 from tests.serving.vae_v1.conftest import LATENT, LIMITS, changed, message_of, refusal
 from vaeserve.errors import PreconditionFailed
+from vaeserve.package.contents import Codes
 from vaeserve.package.manifest import Manifest
 from vaeserve.rows.tensors import to_message
 from vaeserve.v1 import vae_pb2 as pb
@@ -66,3 +68,14 @@ def test_images_of_a_table_are_refused(meager: Manifest) -> None:
     request = pb.DecodeRequest(latent=to_message(LATENT), output=pb.DECODE_OUTPUT_PNG)
     with pytest.raises(PreconditionFailed, match=r"^output: model tiny has table rows"):
         DECODE.parse(request, meager, LIMITS)
+
+
+def test_codes_become_the_latents_that_they_stand_for(manifest: Manifest) -> None:
+    coded = manifest.model_copy(update={"posterior": "none", "codes": Codes(levels=(5, 8, 3))})
+    request = pb.DecodeRequest(codes=to_message(np.array([[0, 4, 2], [4, 7, 1]], np.uint16)))
+    np.testing.assert_array_equal(DECODE.parse(request, coded, LIMITS).latent, [[-1, 0, 1], [1, 0.75, 0]])
+    request.codes.CopyFrom(to_message(np.array([[0, 8, 2]], np.uint16)))
+    field, said = refusal(DECODE, request, coded)
+    assert (field, said) == ("codes.data", "8 in row 0 at [1] must be below 8, the number of levels")
+    request.codes.CopyFrom(message_of(LATENT, dtype=pb.DATA_TYPE_UINT16, shape=[101, 3]))
+    assert refusal(DECODE, request, coded)[0] == "codes.shape"

@@ -7,6 +7,7 @@ from serving.vae_v1.encode import Encode
 from serving.vae_v1.inputs import Undecoded
 from tests.serving.vae_v1.conftest import DATA, LIMITS, refusal
 from vaeserve.errors import PreconditionFailed
+from vaeserve.package.contents import Codes
 from vaeserve.package.manifest import Manifest
 from vaeserve.rows.noise import RowRange
 from vaeserve.rows.tensors import to_message
@@ -81,3 +82,13 @@ def test_a_model_without_a_posterior_has_only_means(meager: Manifest, output: "p
 def test_a_reply_of_moments_is_twice_as_long(manifest: Manifest) -> None:
     assert ENCODE.reply_bytes(_rows(manifest), manifest) == 5 * 3 * 4
     assert ENCODE.reply_bytes(_rows(manifest, output=pb.ENCODE_OUTPUT_MOMENTS), manifest) == 2 * 5 * 3 * 4
+
+
+def test_codes_take_half_the_bytes_of_latents_and_a_model_that_has_them(manifest: Manifest) -> None:
+    coded = manifest.model_copy(update={"posterior": "none", "codes": Codes(levels=(5, 9, 3))})
+    rows = _rows(coded, output=pb.ENCODE_OUTPUT_CODES)
+    assert rows.codes
+    assert ENCODE.reply_bytes(rows, coded) == 5 * 3 * 2
+    with pytest.raises(PreconditionFailed) as refused:
+        _rows(manifest, output=pb.ENCODE_OUTPUT_CODES)
+    assert refused.value.reason == "NO_CODES"
