@@ -1,7 +1,9 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from training.likelihoods import likelihood_of
@@ -79,8 +81,10 @@ def test_the_density_that_is_exported_is_the_prior_of_the_training(networks: Wit
 def test_a_step_trains_every_part(networks: WithPseudoInputs) -> None:
     assert KIND.step is not None
     data, noise = rows_of(PICTURES), torch.randn(2, ROWS, LATENT)
-    step = KIND.step(networks, data, data, noise, TermWeights(0.5))
+    with torch.no_grad():
+        step = KIND.step(networks, data, data, noise, TermWeights(0.5))
     torch.testing.assert_close(step.loss, step.reconstruction + 0.5 * step.kl)
+    step = KIND.step(networks, data, data, noise, TermWeights(0.5))
     weights = dict(networks.named_parameters())
     gradients = torch.autograd.grad(step.loss.sum(), list(weights.values()))
     assert {name for name, each in zip(weights, gradients, strict=True) if not each.any()} == set()
@@ -112,3 +116,21 @@ def test_first_pseudo_inputs_lie_around_the_mean_row_and_never_leave_the_range(d
     low, high = (rows.amin(0), rows.amax(0)) if data.kind == "table" else (torch.tensor(0.0), torch.tensor(16.0))
     torch.testing.assert_close(seen[0][0], high.expand(data.shape))
     torch.testing.assert_close(seen[0][1], low.expand(data.shape))
+
+
+def test_components_without_information_are_drawn_towards_the_standard_normal(networks: WithPseudoInputs) -> None:
+    """All posteriors equal and narrow, and a decoder that ignores latents: the ELBO alone would leave them there."""
+    assert KIND.step is not None
+    moved = deepcopy(networks)
+    last = moved.encoder.body[-1]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([3.0] * LATENT + [-4.0] * LATENT))
+        for weight in moved.decoder.body.parameters():
+            weight.zero_()
+    data, noise = rows_of(PICTURES), torch.randn(1, ROWS, LATENT)
+    loss = KIND.step(moved, data, data, noise, TermWeights(1.0)).loss.mean()
+    (gradient,) = torch.autograd.grad(loss, last.bias)
+    assert (gradient[:LATENT] > 0.02).all()
+    assert (gradient[LATENT:] < -0.004).all()
