@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
     loss: Tensor  # [batch]
     reconstruction: Tensor  # [batch], -log p(x|z), the mean over draws
-    kl: Tensor  # [batch], in closed form and unweighted; 0 for a kind without a posterior
+    kl: Tensor  # [batch], unweighted, in closed form where it has one; 0 for a kind without a posterior
     mean: Tensor  # [batch, latent]
     figures: Mapping[str, Tensor] = {}
     """The kind's own figures by name, [batch] each: further losses, and what else the journal is to show."""
