@@ -101,7 +101,7 @@ def _latents(pair: ServedPair, about: About) -> str:
 
 
 def _priors(pair: ServedPair, about: About) -> str:
-    follows = pair.posterior == "gaussian" or about.encoder_afterwards
+    follows = (pair.posterior == "gaussian" and pair.model_prior == STANDARD) or about.encoder_afterwards
     trained = "" if follows else ", which the latents need not follow"
     names = [f"`{STANDARD}` (N(0, I){trained})", *(f"`{name}`" for name in pair.priors if name != STANDARD)]
     default = f"; `{about.default_prior}` is the default" if len(names) > 1 else ""

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from tests.training.card.conftest import BUDGET, Subject
-from tests.training.evaluate.conftest import LinearGaussian, codes
+from tests.training.evaluate.conftest import LinearGaussian, affine_prior, codes
 from training.card.about import About
 from training.card.card import _dimensions, card
 from training.card.readme import readme_text
@@ -53,3 +53,15 @@ def test_dimensions_are_ordered_by_kl_or_without_a_posterior_by_response(
     text = readme_text(served, evaluation, about, [], [])
     assert "no posterior" in text
     assert "`standard` (N(0, I), which the latents need not follow)." in text
+
+
+def test_a_pair_that_learned_its_prior_does_not_claim_the_standard_one(
+    model: LinearGaussian, table: Subject, about: About
+) -> None:
+    _, rows, _ = table
+    served = model.served(priors={"learned": affine_prior(0.8, 0.3)}, model_prior="learned")
+    evaluation = evaluate_pair(served, rows, BUDGET)
+    assert _dimensions(served, rows, evaluation).unit == "%"
+    learned = about._replace(default_prior="learned")
+    text = readme_text(served, evaluation, learned, [], []).replace("\n  ", " ")
+    assert "`standard` (N(0, I), which the latents need not follow), `learned`; `learned` is the default." in text
