@@ -46,7 +46,7 @@ def finish(directory: Path, overrides: dict[str, object], preset: str | None = N
     from training.run import run
 
     settings, seconds = complete(overrides, preset), None
-    begun = run.resume(parse_config(settings), directory, settings)
+    begun = run.resume(parse_config(settings), directory, settings, overrides.keys())
     if not (directory / EVALUATION_FILE).exists():
         start = time.perf_counter()
         run.train_to_package(directory, *begun)
