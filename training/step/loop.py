@@ -18,7 +18,7 @@ from training.step.device import device_of, near, products
 from training.step.guard import Guard
 from training.step.inputs import InputSampling, draw_inputs, draw_noise
 from training.step.length import steps_of_epoch
-from training.step.schedule import StepSchedule, schedule_at, steered, term_weights
+from training.step.schedule import StepSchedule, position_at, schedule_at, steered, term_weights
 from training.step.state import State
 
 VALIDATED = 1000  # latents at once
@@ -74,12 +74,13 @@ def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
     sampling, likelihood = InputSampling.of(kind, config, dataset), networks.decoder.likelihood
     narrowing = products(config.precision, device)
     steps = steps_of_epoch(config, len(rows))
+    every = steps * config.epochs
     while state.epoch < config.epochs:
         guard, terms, means = Guard(steps), Collected(len(rows), axis=1), Collected(len(rows))
         order = torch.randperm(len(rows), generator=generator, device=device)
         for number, batch in enumerate(torch.split(order, config.batch_size), state.epoch * steps):
-            schedule = schedule_at(config, state, number, steps * config.epochs)
-            rest(state, max(number - 1, 0) / (steps * config.epochs), schedule.progress)
+            schedule = schedule_at(config, state, number, every)
+            rest(state, position_at(config, state.continuations, max(number - 1, 0), every).progress, schedule.progress)
             inputs = draw_inputs(sampling, likelihood, rows[batch.to(rows.device)].to(device), generator)
             weights = term_weights(config, torch.tensor(schedule.kl_weight), torch.tensor(schedule.progress))
             with narrowing:

@@ -22,6 +22,7 @@ from training.run.publish import networks_to_export
 from training.run.run import data_of
 from training.settings.config import Config
 from training.settings.resolve import complete
+from training.step.length import Continuation
 from training.step.loop import epochs
 from training.step.state import start
 from vaeserve import Client
@@ -114,6 +115,15 @@ def test_the_generator_rests_at_its_average_while_the_encoder_learns(tiny: Confi
             assert not all(map(torch.equal, networks.decoder.parameters(), average.decoder.parameters()))
     assert all(map(torch.equal, networks.decoder.parameters(), average.decoder.parameters()))
     assert not all(map(torch.equal, first, networks.encoder.parameters()))
+
+
+def test_the_generator_rests_at_its_average_in_a_run_that_became_shorter(tiny: Config, dataset: Dataset) -> None:
+    config = tiny.model_copy(update={"model": "gan", "epochs": 6})
+    state = start(config, dataset)
+    state.epoch, state.continuations = 2, (Continuation(epoch=2, progress=0.02),)  # of 100
+    list(epochs(config, dataset, state))
+    networks, average = cast("Adversaries", state.networks), cast("Adversaries", state.average)
+    assert all(map(torch.equal, networks.decoder.parameters(), average.decoder.parameters()))
 
 
 def test_a_run_resumed_where_the_generator_comes_to_rest_has_the_same_bits(tiny: Config, dataset: Dataset) -> None:
