@@ -98,7 +98,7 @@ def fit_array(array: AnyArray, spec: DataSpec, name: str) -> AnyArray:
 def to_levels(array: AnyArray, white: float, maximum: int) -> AnyArray:
     """Returns values from 0 to `white` as uint8 from 0 to `maximum`, rounded to the nearest."""
     if array.dtype in _AS_IT_IS:
-        return array.view(np.uint8)
+        return array.astype(np.uint8, copy=False)  # of bool 0 and 1, also where a file holds other bytes
     shares = array.astype(np.float64)
     shares *= maximum
     shares /= white

@@ -17,6 +17,7 @@ from vaeserve.sources.table import Table, refusal
 
 MOST_CLASSES = 100
 """Maximum number of different values of a target: a column of more is a number, not a class."""
+_LARGEST = 2**53
 _TARGET, _GROUP, _DROP = "--target", "--group-column", "--drop"
 
 Texts = npt.NDArray[np.str_]  # [rows]
@@ -132,19 +133,17 @@ def _notes(table: Table, places: dict[int, str]) -> list[str]:
 
 def _classes(texts: Texts, called: str) -> Classes:
     """Returns whole numbers as they are, and names for all else."""
-    values = np.unique(texts)
+    numbers = _numbers(texts)
+    values = np.unique(texts if numbers is None else numbers)
     if len(values) == 1:
-        raise InvalidInput(_TARGET, f"{called} is {quoted(values[0])} in every row: classes must be two or more")
-    numbers = {text: _number(text) for text in values.tolist()}
-    if not all(map(np.isfinite, numbers.values())):
+        raise InvalidInput(_TARGET, f"{called} is {quoted(texts[0])} in every row: classes must be two or more")
+    if numbers is None:
         return _refuse_many(classes_of(texts), len(values), len(texts), called)
-    of_rows = np.array([numbers[text] for text in texts.tolist()])
-    distinct = len(set(numbers.values()))
-    if (of_rows == np.round(of_rows)).all() and np.abs(of_rows).max() < 2**53:
-        return _refuse_many(Classes(of_rows.astype(np.int64)), distinct, len(texts), called)
-    ordered, places = np.unique(of_rows, return_inverse=True)
-    names = tuple(f"{value:.15g}" for value in ordered.tolist())
-    return _refuse_many(Classes(places.astype(np.int64), names), distinct, len(texts), called)
+    if (numbers == np.round(numbers)).all():
+        return _refuse_many(Classes(numbers.astype(np.int64)), len(values), len(texts), called)
+    names = tuple(f"{value:.15g}" for value in values.tolist())
+    places = np.searchsorted(values, numbers)
+    return _refuse_many(Classes(places.astype(np.int64), names), len(values), len(texts), called)
 
 
 def _refuse_many(classes: Classes, count: int, rows: int, called: str) -> Classes:
@@ -158,12 +157,16 @@ def _refuse_many(classes: Classes, count: int, rows: int, called: str) -> Classe
     return classes
 
 
-def _number(text: str) -> float:
-    return np.nan if text.lower() in ("true", "false") else number_of(text)
+def _numbers(texts: Texts) -> npt.NDArray[np.float64] | None:
+    """Returns what texts stand for if all are numbers, none so large that two of them may be one as a float64."""
+    values, places = np.unique(texts, return_inverse=True)
+    numbers = np.array([np.nan if text.lower() in ("true", "false") else number_of(text) for text in values.tolist()])
+    return numbers[places] if (np.abs(numbers) < _LARGEST).all() else None  # False for NaN
 
 
 def _groups(texts: Texts, called: str) -> ClassLabels:
-    values, numbers = np.unique(texts, return_inverse=True)
+    numbers = _numbers(texts)  # 1 and 1.0 are one group
+    values, places = np.unique(texts if numbers is None else numbers, return_inverse=True)
     if len(values) == 1:
-        raise InvalidInput(_GROUP, f"{called} is {quoted(values[0])} in every row: a split needs two groups or more")
-    return numbers.astype(np.int64)
+        raise InvalidInput(_GROUP, f"{called} is {quoted(texts[0])} in every row: a split needs two groups or more")
+    return places.astype(np.int64)

@@ -41,10 +41,7 @@ def read_folder(
         InvalidInput: named by the path; there are none, one is bad, or not all have one shape. Or named by the flag;
             there are no groups.
     """
-    pictures = _read(directory, wanted._replace(white=WHITES[-1]), skip_bad, report)
-    white = white_of(max(pictures.brightest)) if pictures.brightest else None
-    if white not in (None, WHITES[-1]):
-        pictures = _read(directory, wanted._replace(white=white), skip_bad, report)
+    pictures, white = _read_scaled(directory, wanted, skip_bad, report)
     files, values, skipped, _ = pictures
     # Without a wanted size all pictures must have one size, and later ones too.
     fit = ImageFit(fit=wanted.fit if wanted.size else "exact", channels=wanted.channels, white=white)
@@ -92,6 +89,22 @@ class _FolderPictures(NamedTuple):
     skipped: tuple[str, ...]
     brightest: list[int]
     """The largest value of each picture of more than 8 bits."""
+
+
+def _read_scaled(
+    directory: Path, wanted: Wanted, skip_bad: bool, report: ReportCount
+) -> tuple[_FolderPictures, int | None]:
+    """Returns a folder's pictures, and the white of those of more than 8 bits; None where there are none.
+
+    They are read a second time if they turn out to have fewer than 16 bits.
+    """
+    pictures = _read(directory, wanted._replace(white=WHITES[-1]), skip_bad, report)
+    if not pictures.brightest:
+        return pictures, None
+    white = white_of(max(pictures.brightest))
+    if white != WHITES[-1]:
+        pictures = _read(directory, wanted._replace(white=white), skip_bad, report)
+    return pictures, white if pictures.brightest else None  # all of them may be left out now
 
 
 def _read(directory: Path, wanted: Wanted, skip_bad: bool, report: ReportCount) -> _FolderPictures:

@@ -31,13 +31,13 @@ def read_tiff(content: bytes) -> ImageFile:
     """
     try:
         with _opened(content) as image:
-            tags, pages = image.tag_v2, image.n_frames
+            tags, has_more_pages = image.tag_v2, image.is_animated  # not counted, because that may take hours
             width, height = int(tags[_WIDTH]), int(tags[_HEIGHT])
             bits = max(tags.get(_BITS, (1,)))
     except Exception as exc:  # there is no list of what Pillow raises for bytes that were made to mislead
         raise ValueError("is not an intact TIFF") from exc
-    if pages > 1:
-        raise ValueError(f"holds {pages} pages, must be a single picture")
+    if has_more_pages:
+        raise ValueError("holds several pages, must be a single picture")
     if bits > 8 and tags.get(_MEANING) == _WHITE_IS_ZERO:
         raise ValueError(f"stores white as 0 in {bits} bits a channel, which is not read")
     if tags.get(_ORIENTATION) in _SIDEWAYS:
@@ -53,6 +53,9 @@ def open_tiff(file: ImageFile) -> Iterator[Image.Image]:
         Unfit: Pillow reads another size than the header says.
     """
     with _opened(file.content) as image:
+        with _without_warnings():
+            image.getexif()  # and the room for the picture: `load` takes both as they are
+            image.load_prepare()
         image.load()
         upright = ImageOps.exif_transpose(image)  # newer versions of Pillow have done so already
         if upright.size != (file.width, file.height):
@@ -61,9 +64,14 @@ def open_tiff(file: ImageFile) -> Iterator[Image.Image]:
 
 
 def _opened(content: bytes) -> TiffImageFile:
-    """Returns an image of which nothing is decoded yet, without Pillow's warnings about its tags."""
+    """Returns an image of which nothing is decoded yet."""
+    with _without_warnings():
+        return TiffImageFile(io.BytesIO(content))
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Silences Pillow's warnings about tags, and about sizes that are checked here."""
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = TiffImageFile(io.BytesIO(content))
-        _ = image.n_frames  # reads the tags of every page
-        return image
+        yield

@@ -110,3 +110,14 @@ def test_arrays_of_two_types_and_values_beyond_those_of_training_are_refused() -
     ):
         fit_array(REAL + 2 - REAL, taken, "x")
     assert fit_array(LEVELS, taken, "x") is LEVELS
+
+
+def test_bytes_of_bool_that_are_neither_0_nor_1_are_1(tmp_path: Path) -> None:
+    path, bits = tmp_path / "it.npy", RANDOM.random((40, 5, 6)) < 0.5
+    np.save(path, bits)
+    content = path.read_bytes()
+    path.write_bytes(content[: -bits.size] + bytes(7 * bit for bit in content[-bits.size :]))
+    read = read_npy(path, False)
+    np.testing.assert_array_equal(read.values[..., 0], bits)
+    assert read.spec.maximum == 1
+    np.testing.assert_array_equal(open_input([path], False).rows(read.spec, False).rows, read.values)

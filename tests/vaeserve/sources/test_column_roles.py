@@ -52,6 +52,7 @@ def test_columns_of_classes_and_groups_and_dropped_ones_are_not_data(tmp_path: P
         (["0.5", "1.5", "0.50"] * 4, [0, 1, 0] * 4, ("0.5", "1.5")),
         (["True", "False", "True"] * 4, [1, 0, 1] * 4, ("False", "True")),
         (["7", "none", "-"] * 4, [1, 2, 0] * 4, ("-", "7", "none")),
+        (["9007199254740993", "9007199254740992"] * 6, [1, 0] * 6, ("9007199254740992", "9007199254740993")),
     ],
 )
 def test_whole_numbers_stay_and_all_else_are_names(
@@ -135,3 +136,11 @@ def test_a_continuous_target_is_refused_however_many_rows_there_are(tmp_path: Pa
     np.savetxt(table, np.random.default_rng(0).normal(size=(300, 2)), delimiter=",", header="a,price", comments="")
     with pytest.raises(InvalidInput, match="'price' has 300 different values in 300 rows, classes may be at most 100"):
         read(tmp_path, table.getvalue(), ColumnRoles("price"))
+
+
+def test_numbers_that_are_written_in_two_ways_are_one_class_and_one_group(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"^--target: .*column 'kind' is '1' in every row: classes must be"):
+        read(tmp_path, text(["1", "1.0"] * 6), ColumnRoles("kind", None, ("ward",)))
+    found = read(tmp_path, text(["1", "1.0", "02", "2"] * 3), ColumnRoles(None, "kind", ("ward",)))
+    assert found.groups is not None
+    assert found.groups.tolist() == [0, 0, 1, 1] * 3

@@ -1,3 +1,5 @@
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +149,28 @@ def test_pictures_of_16_bits_are_scaled_by_the_brightest_and_encoded_later_as_in
     Image.fromarray(values[0] * 8).save(tmp_path / "a.png")
     with pytest.raises(InvalidInput, match=r"a\.png: holds \d+, must lie in \[0, 4095\]$"):
         read_rows(picture_files([tmp_path]), content.spec)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_of_16_bits(values: np.ndarray) -> bytes:
+    """A PNG in colour, which Pillow cannot write in 16 bits."""
+    height, width, _ = values.shape
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def test_dark_colours_of_16_bits_are_left_out_where_nothing_else_has_as_many(tmp_path: Path) -> None:
+    values = RANDOM.integers(0, 256, (4, 5, 3), np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    (tmp_path / "dark.png").write_bytes(png_of_16_bits(values.astype(np.uint16) * 8))
+    message = "has more than 8 bits a channel and colours, of which the upper 8 are read, but 4095 is white: save it"
+    with pytest.raises(InvalidInput, match=rf"dark\.png: {message} with 8$"):
+        read_folder(tmp_path, Wanted(), skip_bad=False)
+    content = read_folder(tmp_path, Wanted(), skip_bad=True)
+    np.testing.assert_array_equal(content.values, [values])
+    assert (content.spec.image_fit, content.notes) == (ImageFit(fit="exact"), ())
+    assert len(content.skipped) == 1

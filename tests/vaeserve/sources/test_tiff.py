@@ -1,9 +1,11 @@
 import io
+import struct
 import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from vaeserve.errors import InvalidInput
 from vaeserve.sources.picture import Wanted, decode_picture, picture_size
@@ -53,7 +55,7 @@ def test_16_bits_of_grey_are_scaled_where_white_is_known() -> None:
 def test_what_is_refused_is_named() -> None:
     one, whole = Image.fromarray(COLOUR), tiff(Image.fromarray(COLOUR))
     refused = {
-        tiff(one, save_all=True, append_images=[one]): "holds 2 pages, must be a single picture",
+        tiff(one, save_all=True, append_images=[one]): "holds several pages, must be a single picture",
         tiff(Image.fromarray(GREY.astype(np.float32))): "has 32 bits a channel, must have at most 16",
         tiff(Image.fromarray(GREY.astype(np.uint16)), tiffinfo={MEANING: 0}): "stores white as 0 in 16 bits a channel",
         tiff(Image.new("CMYK", (2, 2))): "has colours of mode CMYK",
@@ -67,3 +69,23 @@ def test_what_is_refused_is_named() -> None:
         for content, message in refused.items():
             with pytest.raises(InvalidInput, match=f"^x: {message}"):
                 read(content, Wanted(white=65535))
+
+
+def test_pages_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that Pillow counts is looked for among those before, so a small file of many would take hours."""
+    page = Image.fromarray(GREY)
+    content, seeks = tiff(page, save_all=True, append_images=[page] * 50), list[int]()
+    monkeypatch.setattr(TiffImageFile, "seek", lambda _, number: seeks.append(number))
+    with pytest.raises(InvalidInput, match=r"^x: holds several pages, must be a single picture$"):
+        read(content)
+    assert seeks == []
+
+
+def test_nothing_of_a_bad_tag_or_a_large_size_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", GREY.size - 1)
+    content = bytearray(tiff(Image.fromarray(GREY), tiffinfo={270: "about it"}))
+    at = content.index(struct.pack("<HHI", 270, 2, 9))
+    content[at + 4 : at + 8] = struct.pack("<I", 2**31)  # longer than the file
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(read(bytes(content))[..., 0], GREY)
