@@ -2,6 +2,8 @@
 
 run          the steps below, in order
 ruled        the rule for pictures, asked about the data
+beginning    the state that it begins with
+estimate     how long its steps will take, measured by a few
 publish      a checkpoint -> a model package, by the steps below
 description  what the package says of itself
 report       lines that a run prints

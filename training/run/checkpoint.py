@@ -42,8 +42,8 @@ class Checkpoint(BaseModel):
     """As in `State`."""
     rollbacks: Annotated[int, Field(ge=0, le=ROLLBACKS)]
     """As in `State`."""
-    best_epoch: Annotated[int, Field(ge=1)] | None = None
-    """The best epoch by validation; None if none was validated."""
+    best_epoch: Annotated[int, Field(ge=0)] | None = None
+    """The best epoch by validation, 0 if the first weights were better than any; None if none was validated."""
     best_validation_nats: float | None = None
     """Its loss on validation rows."""
     continuations: tuple[Continuation, ...] = ()

@@ -29,7 +29,7 @@ def read_curve(path: Path, last: Checkpoint) -> LearningCurve | None:
         return None
     if len(points) != last.epoch or sum(point.loss_nats is not None for point in points) < 2:
         return None
-    return LearningCurve(points, None if last.exported_best is None else last.exported_best - 1)
+    return LearningCurve(points, last.exported_best - 1 if last.exported_best else None)
 
 
 class Journal:

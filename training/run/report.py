@@ -37,11 +37,9 @@ def epochs_text(last: Checkpoint, dataset: Dataset) -> str:
     if "epochs" not in MODELS[config.model].uses:
         return ""
     best = last.exported_best
-    text = (
-        f"{last.epoch} epoch{'s' * (last.epoch != 1)}"
-        if best is None
-        else f"best of {last.epoch} epochs: {best}, by validation"
-    )
+    text = f"{last.epoch} epoch{'s' * (last.epoch != 1)}"
+    if best is not None:
+        text = f"best of {text}: {best}, by validation" if best else f"{text}, none better than the first weights"
     if last.epoch < config.epochs and last.is_over(len(dataset.train)):
         text += f"; ended early, of {config.epochs}: none was better for {config.patience} steps"
     if last.continuations:

@@ -5,12 +5,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.data import Dataset, load_dataset, training_rows
+from training.data import Dataset, load_dataset
 from training.evaluate.evaluation import EVALUATION_FILE
 from training.models import kind_named
-from training.networks import network_of
 from training.run import checkpoint
+from training.run.beginning import first_state
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
+from training.run.estimate import time_ahead
 from training.run.journal import JOURNAL_FILE, Journal, read_curve
 from training.run.lengthen import lengthened
 from training.run.lock import alone_in
@@ -28,7 +29,7 @@ from training.step.guard import ROLLBACKS, Diverged
 from training.step.length import in_epochs, steps_of_epoch
 from training.step.loop import Epoch, epochs
 from training.step.memory import lack_of_memory_in_one_line
-from training.step.state import State, start
+from training.step.state import State
 from vaeserve.errors import TrainingError
 from vaeserve.package.contents import PairPrecision
 
@@ -67,27 +68,6 @@ def begin(config: Config, directory: Path, given: Collection[str] = ()) -> tuple
         _refuse_run(directory)  # that another process began meanwhile
         checkpoint.write(directory / CHECKPOINT_FILE, first)
     return first, dataset
-
-
-def first_state(config: Config, dataset: Dataset) -> State:
-    """Returns the state that a run begins with; of a kind without steps, fitted at once, it is the last.
-
-    Raises:
-        TrainingError: the networks are too large, or the kind cannot be fitted.
-    """
-    state = start(config, dataset)
-    begin_network = getattr(network_of(config.network), "begin", None)
-    if begin_network is not None:
-        begin_network(state.networks, training_rows(dataset))
-        state.average.load_state_dict(state.networks.state_dict())
-    if state.kind.begin is not None:
-        state.kind.begin(state.networks, training_rows(dataset), state.generator)
-        state.average.load_state_dict(state.networks.state_dict())
-    if state.kind.fit is not None:
-        state.kind.fit(state.networks, training_rows(dataset))
-        state.average.load_state_dict(state.networks.state_dict())
-        state.epoch = config.epochs
-    return state
 
 
 @lack_of_memory_in_one_line()
@@ -177,6 +157,8 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
     config, saved, rows = last.config, last, len(dataset.train)
     if last.is_over(rows):  # no need to restore: a GPU's state is restored only on a GPU
         return last
+    if (line := time_ahead(last, dataset)) is not None:
+        say(line)
     length = Length(config.epochs, None if config.steps is None else steps_of_epoch(config, rows))
     try:
         with (
@@ -197,7 +179,8 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
         if saved is not last:
             checkpoint.write(directory / CHECKPOINT_FILE, last)
     if last.epoch < config.epochs:
-        say(f"no epoch was better than {last.best_epoch} for {config.patience} steps: the run ends early")
+        best = last.best_epoch or "the first weights"
+        say(f"no epoch was better than {best} for {config.patience} steps: the run ends early")
     return last
 
 

@@ -23,9 +23,11 @@ def is_comparable(config: Config, kind: Kind) -> bool:
 def update_best(config: Config, state: State, validated: float | None) -> None:
     """Makes the epoch that ends the best so far if it is; of two that are equal, the earlier is.
 
+    Epoch 0 stands for first weights that come from data, because training may make those worse.
+
     Args:
         config: the run's.
-        state: at the end of an epoch.
+        state: at the end of an epoch, or before the first.
         validated: the loss of its average on validation rows; None where there are none.
     """
     if validated is None or not isfinite(validated) or not is_comparable(config, state.kind):

@@ -14,7 +14,7 @@ from training.data import Dataset
 from training.evaluate.evaluation import EVALUATION_FILE, Evaluation
 from training.models import MODELS, kind_named
 from training.run import checkpoint
-from training.run.run import first_state
+from training.run.beginning import first_state
 from training.settings.config import Config
 from training.step.loop import epochs
 from vaeserve import Client

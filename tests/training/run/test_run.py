@@ -11,6 +11,7 @@ from training.data import Dataset, training_rows
 from training.evaluate.evaluation import EVALUATION_FILE
 from training.models.pca import KIND as PCA_KIND
 from training.run import checkpoint, run
+from training.run.beginning import first_state
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.run.journal import JOURNAL_FILE, Journal
 from training.run.lock import alone_in
@@ -180,7 +181,7 @@ def test_a_run_that_was_finished_on_a_gpu_is_packaged_again_anywhere(
 def test_what_is_fitted_at_once_is_fitted_on_drawn_rows_where_data_is_binarised(dataset: Dataset) -> None:
     binary = dataset._replace(binarised=True)
     config = Config(model="pca", network="linear", likelihood="gaussian", latent_size=4)
-    networks = networks_to_export(PCA_KIND, checkpoint.take(config, binary, run.first_state(config, binary)), binary)
+    networks = networks_to_export(PCA_KIND, checkpoint.take(config, binary, first_state(config, binary)), binary)
     rows = training_rows(binary).flatten(1).numpy() / 8.0
     left = PCA(4).fit(rows).noise_variance_ ** 0.5
     assert networks.decoder.likelihood.constants["scale"] == pytest.approx(8 * left, rel=1e-3)

@@ -114,6 +114,20 @@ def test_a_run_resumed_after_its_best_epoch_exports_the_same_bits(
     assert_same(resumed, last)
 
 
+def test_first_weights_that_are_better_than_every_epoch_are_exported(dataset: Dataset, tmp_path: Path) -> None:
+    settings = {"network": "pca-conv", "likelihood": "gaussian", "hidden_sizes": (4,), "latent_size": 4}
+    wild = Config(**settings, epochs=2, learning_rate=0.3, validation_rows=100)  # type: ignore[arg-type]
+    first, data = run.begin(wild, tmp_path)
+    *_, (_, _, last) = run.whole_epochs(first, data)
+    assert last.exported_best == 0
+    assert all(
+        torch.equal(weight, first.tensors[name.replace("best.", "average.")])
+        for name, weight in last.tensors.items()
+        if name.startswith("best.")
+    )
+    assert epochs_text(last, data) == "2 epochs, none better than the first weights"
+
+
 def test_a_rolled_back_run_keeps_its_best_epoch(whole: tuple[Checkpoint, list[float]], dataset: Dataset) -> None:
     last, _ = whole
     best = checkpoint.restore(last, dataset).best
