@@ -6,12 +6,17 @@ An array is named `graph.tensor`, or `graph@HEIGHTxWIDTH.tensor` for pictures of
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from vaeserve.errors import PackageError
 from vaeserve.package.contents import BATCH, TensorSpec
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.probes import parse_probe_name
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize, axis_length
+from vaeserve.rows.codes import latents_of
+
+_OF_LEVEL = 1e-6  # of 32768 levels on either side of 0, neighbours are 3e-5 apart
 
 
 class ProbeSet(NamedTuple):
@@ -54,7 +59,16 @@ def _sets_of(name: str, manifest: Manifest, probes: Mapping[str, Array]) -> Iter
             file = manifest.probes.file
             raise PackageError(f"{file}: holds no probes of the {group}, or not as many rows of each tensor")
         inputs, outputs = (_tensors(group, specs, size, manifest, probes) for specs in (graph.inputs, graph.outputs))
+        if manifest.codes is not None and name == "encoder":
+            _check_codes(outputs, manifest.codes.levels, manifest.probes.file)
         yield ProbeSet(size, inputs, outputs)
+
+
+def _check_codes(outputs: Mapping[str, Array], levels: Sequence[int], file: str) -> None:
+    """Makes sure that the manifest's levels are those of the encoder, because codes would decode to other rows."""
+    codes, mean = outputs["codes"], outputs["mean"]
+    if (codes >= np.array(levels)).any() or not np.allclose(latents_of(codes, levels), mean, rtol=0, atol=_OF_LEVEL):
+        raise PackageError(f"{file}: the encoder's codes do not stand for its latents by the manifest's codes.levels")
 
 
 def _tensors(

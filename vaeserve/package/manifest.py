@@ -9,6 +9,7 @@ from pydantic_core import from_json
 
 from vaeserve.errors import PackageError
 from vaeserve.package.contents import (
+    NO_LIKELIHOOD,
     Codes,
     File,
     Graph,
@@ -166,6 +167,8 @@ class Manifest(Record):
         decoded = {spec.name: spec.row_axes for spec in self.graphs.decoder.outputs}
         if self.graphs.likelihood is not None and "parameters" not in decoded:
             raise ValueError("decoder: must answer the parameters that the likelihood takes")
+        if self.graphs.likelihood is not None and self.likelihood.family == NO_LIKELIHOOD:
+            raise ValueError(f'likelihood: there is a graph, so the family cannot be "{NO_LIKELIHOOD}"')
         if (self.precision == "float32") != (self.float32 is None):
             raise ValueError("float32: must be there if the precision is fp16, and only then")
         data, parameters_shape = (self.data.dtype, self.data.axes), decoded.get("parameters", ())

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from serving.models.probe_sets import probe_sets
+from tests.support.make_coded_package import make
 from tests.support.make_free_package import PROBE_SIZES
 from vaeserve.errors import PackageError
+from vaeserve.package.contents import Codes
 from vaeserve.package.directory import ModelPackage
 
 
@@ -47,3 +49,14 @@ def test_probes_that_do_not_belong_together(free: Path, removed: str, added: str
         probes[added] = np.zeros((3, 8), np.float32)
     with pytest.raises(PackageError, match=said):
         probe_sets(package.manifest, probes)
+
+
+def test_codes_stand_for_latents_by_the_levels_of_the_manifest(tmp_path: Path) -> None:
+    package = make(tmp_path / "coded")
+    manifest, probes = package.manifest, package.read_probes()
+    assert "codes" in probe_sets(manifest, probes)["encoder"][0].outputs
+    said = r"^probes\.npz: the encoder's codes do not stand for its latents by the manifest's codes\.levels$"
+    for levels in ((5, 7, 3), (5, 9, 5), (5, 65536, 3), (3, 9, 3)):
+        other = manifest.model_copy(update={"codes": Codes(levels=levels)})
+        with pytest.raises(PackageError, match=said):
+            probe_sets(other, probes)

@@ -237,6 +237,8 @@ def test_a_likelihood_takes_what_the_decoder_answers(document: dict[str, Any]) -
         parse(document)
     document["graphs"]["decoder"]["outputs"][-1]["shape"] = wide
     assert list(parse(document).all_graphs) == ["encoder", "decoder", "likelihood"]
+    with pytest.raises(PackageError, match='likelihood: there is a graph, so the family cannot be "none"'):
+        parse({**document, "likelihood": {"family": "none"}})
     likelihood["outputs"] = []
     with pytest.raises(PackageError, match=r"likelihood: log_likelihood must be float32 \[batch\]"):
         parse(document)
