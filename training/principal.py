@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import PCA
 
-LEAST_SHARE = 1e-10  # of all variance: what is less is rounding
+MINIMUM_SHARE = 1e-10  # of all variance; less than that is rounding
 PART_ROWS = 256
 
 
@@ -22,7 +22,7 @@ class Principal(NamedTuple):
 
 
 def principal(
-    rows: npt.NDArray[np.floating], components: int, least_residual: float = 0.0, *, may_change_rows: bool = False
+    rows: npt.NDArray[np.floating], components: int, minimum_residual: float = 0.0, *, may_change_rows: bool = False
 ) -> Principal:
     """Returns the leading components of rows [rows, values].
 
@@ -30,8 +30,8 @@ def principal(
 
     Args:
         rows: at least two.
-        components: their number.
-        least_residual: what the residual is at least.
+        components: number of them.
+        minimum_residual: lower bound of the residual.
         may_change_rows: whether the rows may be overwritten, which spares a copy.
     """
     count, values = rows.shape
@@ -39,8 +39,8 @@ def principal(
     total = sum(float(np.square(rows[at : at + PART_ROWS] - mean).sum()) for at in range(0, count, PART_ROWS)) / count
     fitted = PCA(min(components, count, values), copy=not may_change_rows, random_state=0).fit(rows)
     variances = fitted.explained_variance_.astype(np.float64) * (count - 1) / count
-    left = max(total - float(variances.sum()), LEAST_SHARE * total)
-    residual = max(left / max(1, values - components), least_residual)
+    left = max(total - float(variances.sum()), MINIMUM_SHARE * total)
+    residual = max(left / max(1, values - components), minimum_residual)
     missing = components - len(variances)
     return Principal(
         fitted.mean_.astype(np.float64),

@@ -85,7 +85,7 @@ def _orthonormal(directions: Array64) -> Array64:
 
 
 def _caption(pair: ServedPair, which: str, labels: LabelArray | None, basis: _Basis) -> str:
-    what = "one draw from each posterior" if pair.posterior == "gaussian" else "their codes"
+    what = "one draw from each posterior" if pair.posterior == "gaussian" else "one latent each"
     rotation = {
         "axes": "",
         "widest": " The map is rotated to the two directions in which rows spread most.",

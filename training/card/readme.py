@@ -91,11 +91,11 @@ def _latents(pair: ServedPair, about: About) -> str:
     refused = "The server refuses calls that need a posterior: its samples, KL or ELBO."
     if about.encoder_afterwards:
         return (
-            "one code for each row and no posterior. The decoder was trained first, on draws from N(0, I). The encoder "
-            f"was trained afterwards, to find the draw that a decoded row comes from. {refused}"
+            "one latent for each row and no posterior. The decoder was trained first, on draws from N(0, I). The "
+            f"encoder was trained afterwards, to find the draw that a decoded row comes from. {refused}"
         )
     return (
-        "one code for each row and no posterior. Over the training rows each dimension has mean 0 and variance 1. "
+        "one latent for each row and no posterior. Over the training rows each dimension has mean 0 and variance 1. "
         f"{refused}"
     )
 

@@ -34,7 +34,7 @@ def split(content: Content, validation_rows: int, name: str, trained: tuple[int,
         content: the data.
         validation_rows: number of rows to draw from the training rows.
         name: of the data, for errors.
-        trained: labels of the classes to train on; the rows of others go into the test. None: all.
+        trained: labels of the classes to train on; the rows of others go into the test. Empty: all.
 
     Raises:
         TrainingError: too few rows would be left in a part.

@@ -84,7 +84,7 @@ class Likelihoods(Record):
 
     negative_elbo_nats: Estimate | None = None
     reconstruction_nats: Estimate | None = None
-    """Distortion: expected negative log-likelihood under the posterior; that of the code where there is none."""
+    """Distortion: expected negative log-likelihood under the posterior; that of the one latent where there is none."""
     kl_nats: Estimate | None = None
     """Rate: the information that a latent carries about its row; to the model's prior."""
     kl_per_dimension_nats: tuple[float, ...] | None = None

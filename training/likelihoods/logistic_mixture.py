@@ -28,6 +28,9 @@ class LogisticMixture(Likelihood):
     With means m and scales s of a component, residuals r = x - m of scaled colours, and coefficients c:
     red ~ L(m0, s0), green ~ L(m1 + c0 r0, s1), blue ~ L(m2 + c1 r0 + c2 r1, s2). The last axis of the parameters has
     the logits of the K components, then K means for each colour, K log-scales for each colour, K of each coefficient.
+
+    PixelCNN++ multiplies the coefficients by the colours x themselves, which shifts m1 and m2, and bounds them by tanh.
+    Here they are not bounded.
     """
 
     family = "logistic-mixture"

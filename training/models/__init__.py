@@ -25,26 +25,22 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """What settings are to a kind."""
+    """What settings are to a kind, and what the rule for pictures asks about it."""
 
     fixed: dict[str, object]
     """Settings that define it: with other values it would be another kind."""
     uses: tuple[str, ...]
     """Settings that have an effect on it but not on every kind. Settings that no kind lists affect all of them."""
+    begins_as_pca: bool = False
+    """Whether it gains by a network that begins as probabilistic PCA: then the rule for pictures chooses one."""
+    picture_likelihood: str | None = None
+    """The likelihood that the rule for pictures chooses; None: by the pictures' values."""
 
 
 _STEPS = (
     *("epochs", "steps", "keep", "patience", "batch_size", "learning_rate", "learning_rate_warmup"),
-    *(
-        "weight_decay",
-        "gradient_norm",
-        "average_decay",
-        "input_noise",
-        "precision",
-        "compile",
-        "checkpoint_epochs",
-        "tensorboard",
-    ),
+    *("weight_decay", "gradient_norm", "average_decay", "input_noise"),
+    *("precision", "compile", "checkpoint_epochs", "tensorboard"),
 )
 MIXTURE = ("mixture_components",)
 STEPS = (*_STEPS, *MIXTURE)
@@ -52,18 +48,23 @@ _KL = ("beta", "target_rate", "kl_warmup", "evaluation_rows", "evaluation_sample
 POSTERIOR = ("samples", *_KL)
 # torch.compile takes no second derivative, which the discriminator's penalty needs; validation rows say nothing.
 _ADVERSARIAL = tuple(name for name in STEPS if name not in ("compile", "input_noise", "keep", "patience"))
+_FOLLOWS_RESIDUAL = "gaussian"  # its scale does, also when the decoder no longer lowers the likelihood
 _LINEAR: dict[str, object] = {"network": "linear", "likelihood": "gaussian"}
 
 MODELS = {  # each in the file of that name
     "pca": Entry(_LINEAR, MIXTURE),
     "linear-ae": Entry(_LINEAR, STEPS),
-    "ae": Entry({}, STEPS),
-    "vae": Entry({}, (*STEPS, *POSTERIOR, "free_bits")),
-    "iwae": Entry({}, (*STEPS, *POSTERIOR)),
+    "ae": Entry({}, STEPS, begins_as_pca=True),
+    "vae": Entry({}, (*STEPS, *POSTERIOR, "free_bits"), begins_as_pca=True),
+    "iwae": Entry({}, (*STEPS, *POSTERIOR), begins_as_pca=True),
     "vamp-vae": Entry({}, (*STEPS, *POSTERIOR, "pseudo_inputs")),
     "fsq": Entry({}, (*_STEPS, "levels")),
-    "vae-gan": Entry({"binarised": False}, (*_ADVERSARIAL, *_KL, "input_noise", "feature_weight", "adversarial_start")),
-    "gan": Entry({"binarised": False}, _ADVERSARIAL),
+    "vae-gan": Entry(
+        {"binarised": False},
+        (*_ADVERSARIAL, *_KL, "input_noise", "feature_weight", "adversarial_start"),
+        picture_likelihood=_FOLLOWS_RESIDUAL,
+    ),
+    "gan": Entry({"binarised": False}, _ADVERSARIAL, picture_likelihood=_FOLLOWS_RESIDUAL),
 }
 
 

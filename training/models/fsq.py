@@ -21,12 +21,12 @@ from training.objective import autoencoder
 from training.scaling import Scaling
 from vaeserve.rows.quantiles import inverse_normal
 
-MARGIN = 1e-3  # how far beyond the outermost levels the bound lies, as a share: so that they are reached
+MARGIN = 1e-3  # share by which the bound lies beyond the outermost levels, so that these are reached
 ENCODED_ROWS = 1000  # maximum number of rows to encode at once
 
 
 class Quantiser(nn.Module):
-    """answers [batch, latent] of any size -> Quantised. For an even number of levels 0 is in the upper half's first."""
+    """answers [batch, latent], any numbers -> Quantised. Of an even number, 0 is the first above the middle."""
 
     def __init__(self, levels: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Quantiser(nn.Module):
     def forward(self, answers: Tensor) -> Quantised:
         """Returns the levels that answers are rounded to; the gradient is that of the unrounded codes."""
         unrounded = torch.tanh(answers + self.shift) * self.reach + (self.middle - self.offset)
-        codes = unrounded + (unrounded.round() - unrounded).detach()  # exact: both differences are
+        codes = unrounded + (unrounded.round() - unrounded).detach()  # exact, because the difference is
         return Quantised((codes - self.middle) / self.middle, codes.detach().to(torch.uint16), unrounded)
 
     def codes_of(self, latent: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class Quantising(Networks):
 
 
 class Frequencies(nn.Module):
-    """noise [batch, latent], temperature [batch] -> latent: in each position a level, as often as it occurs.
+    """noise [batch, latent], temperature [batch] -> latent: a level in each position, drawn as often as it occurs.
 
     A position's normal falls between two thresholds, the quantiles of the levels' shares. The temperature is a factor
     on it, as everywhere: below 1 it favours levels near the position's median, above 1 the outermost ones.
@@ -113,7 +113,7 @@ class LogFrequency(nn.Module):
 
 
 def shares_of(codes: Tensor, levels: int) -> Tensor:
-    """Returns how often each level occurs in each position [latent, levels], float64, as if once more than it did."""
+    """Returns the share of each level in each position [latent, levels], float64, with 1 added to every count."""
     counts = torch.stack([torch.bincount(column, minlength=levels) for column in codes.long().T]) + 1
     return counts.double() / (len(codes) + levels)
 

@@ -19,7 +19,10 @@ DISCRIMINATOR, ENCODER = "discriminator_nats", "encoder_nats"
 
 
 def adversarial(networks: Adversaries, _seen: Tensor, data: Tensor, noise: Tensor, weights: TermWeights) -> Step:
-    """Returns the losses of generator, discriminator and encoder: its is -log N(z; E(G(z)), I) but for a constant."""
+    """Returns the losses of generator, discriminator and encoder.
+
+    The encoder's is -log N(z; E(G(z)), I) without its constant, for a draw z, the generator G and the encoder's mean E.
+    """
     generates, records, latent = float(weights.progress) < GENERATOR_SHARE, torch.is_grad_enabled(), noise[0]
     with torch.set_grad_enabled(records and generates):
         decoded = networks.decoder.expectation_of(latent)

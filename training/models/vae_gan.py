@@ -3,8 +3,9 @@
 A VAE whose decoder is also the generator of a GAN. Reconstructions are compared with their rows in the discriminator's
 features, not value by value. The discriminator tells rows from what is decoded from the posterior and from the prior.
 
-- The encoder lowers KL + L, with L = -log N(features of the row; features of its reconstruction, I).
-- The decoder lowers w L and the generator's loss, w the weight of features. Reconstructions and samples count alike.
+- The encoder lowers KL + L, where L = -log N(features of the row; features of its reconstruction, I).
+- The decoder lowers w L + the generator's loss, where w is the weight of the features. In the generator's loss,
+  reconstructions and samples count alike.
 - The discriminator lowers its own loss.
 
 At first, encoder and decoder lower the negative ELBO, and the discriminator learns beside them. Later only what the

@@ -59,9 +59,9 @@ def log_mixture(latent: Tensor, components: DiagonalGaussian) -> Tensor:
 def negative_elbo(networks: WithPseudoInputs, seen: Tensor, data: Tensor, noise: Tensor, weights: TermWeights) -> Step:
     """Returns the negative ELBO; its KL is estimated by the draws too, because a mixture's has no closed form.
 
-    While training, components are drawn a little towards N(0, I). Nothing else says where a dimension lies that carries
-    no information, or how wide it is: it may shrink until steps overshoot, and the loss explodes (seen on MNIST, after
-    152 epochs). At the optimum, the square of this small weight is what it costs.
+    In training, a small KL pulls the components towards N(0, I). Nothing else says where a dimension without
+    information lies, or how wide it is. It may shrink until steps overshoot and the loss explodes, as on MNIST after
+    152 epochs. At the optimum this costs about the square of the small weight.
     """
     posterior, components = networks.encoder(seen), networks.components()
     latent = draw(posterior, noise)

@@ -157,9 +157,9 @@ class Blueprint(NamedTuple):
     scaling: Scaling
     """How rows are scaled."""
     levels: int = 8
-    """Number of values that each value of a latent may have, of a kind whose latents are codes."""
+    """Number of levels of each value of a latent, for a kind whose latents are codes."""
     pseudo_inputs: int = 500
-    """Number of learned rows whose posteriors are the prior, of a kind that has them."""
+    """Number of learned rows whose posteriors make up the prior, for a kind that has them."""
 
 
 class Networks(nn.Module):

@@ -50,7 +50,7 @@ class Config(Source):
     """Rows that vamp-vae learns: the prior is the mean of their posteriors."""
 
     levels: Annotated[int, Field(ge=3, le=4096)] = 8
-    """Number of values that each value of a latent may have, in models whose latents are codes; 5 or more is usual."""
+    """Number of levels of each value of a latent, in models whose latents are codes; 5 or more is usual."""
 
     beta: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the KL; 1 is the ELBO."""
@@ -61,7 +61,7 @@ class Config(Source):
     kl_warmup: Fraction = 0.1
     """Fraction of all steps over which the KL's weight grows linearly from 0."""
     feature_weight: Annotated[float, Field(ge=0)] = 0.05
-    """Weight of a VAE-GAN's reconstructions, against decoding what looks like data."""
+    """Weight of a VAE-GAN's reconstructions, relative to misleading the discriminator; more: truer, less: sharper."""
     adversarial_start: Fraction = 0.3
     """Fraction of all steps that train a VAE-GAN as a VAE, before the discriminator counts."""
     input_noise: Fraction = 0.4

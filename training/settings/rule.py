@@ -21,12 +21,10 @@ SMALLEST_SIDE = 4  # of the last level
 LEARNING_RATE = 1e-3
 SMALL_SET, SMALL_BATCH, BATCH = 2000, 32, 64
 OPERATIONS = 1e14  # of a run's gradient steps: 20 minutes at 80 GFLOP/s
-LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 300, 20_000, 60
+LEAST_STEPS, MOST_STEPS, MOST_PASSES = 300, 20_000, 60
 CHECKPOINT_STEPS = 200
 MOST_THREADS = 4
 MOST_COMPONENTS = 10
-BEGINS_AS_PCA = ("vae", "iwae", "ae")
-ADVERSARIAL = ("vae-gan", "gan")
 WITH_A_DEVIATION = ("gaussian", "logistic", "logistic-mixture")
 EVALUATED = {"evaluation_rows": 200, "evaluation_samples": 100}
 
@@ -111,10 +109,10 @@ def widths_of(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def steps_of(pictures: PictureSet, config: Config) -> int:
-    """Returns the number of steps that OPERATIONS allow, in not more than MOST_EPOCHS passes over the rows."""
+    """Returns the number of steps that OPERATIONS allow, in not more than MOST_PASSES passes over the rows."""
     batch = min(config.batch_size, pictures.rows)
     operations = 6 * batch * products_of(pictures.shape, config.hidden_sizes)
-    passes = MOST_EPOCHS * (pictures.rows // batch)
+    passes = MOST_PASSES * (pictures.rows // batch)
     return int(max(LEAST_STEPS, min(MOST_STEPS, passes, OPERATIONS / operations)))
 
 
@@ -129,9 +127,9 @@ def products_of(shape: tuple[int, ...], widths: tuple[int, ...]) -> float:
 
 
 def _likelihood_of(pictures: PictureSet, model: str) -> str | None:
-    """Returns the family for the 256 levels of a byte; None, the data's default, for other values."""
-    if model in ADVERSARIAL:
-        return "gaussian"  # whose scale still follows the residual when the decoder no longer lowers the likelihood
+    """Returns the kind's family, or that of the 256 levels of a byte; None: the data's default."""
+    if (family := MODELS[model].picture_likelihood) is not None:
+        return family
     if not pictures.has_levels or pictures.is_binary:
         return None
     return "logistic-mixture" if pictures.shape[-1] > 1 else "logistic"
@@ -140,7 +138,7 @@ def _likelihood_of(pictures: PictureSet, model: str) -> str | None:
 def _begins_as_pca(pictures: PictureSet, config: Config) -> bool:
     """Whether the network can begin as probabilistic PCA, and the kind gains by it."""
     has_deviation = not pictures.is_binary and config.likelihood in (None, *WITH_A_DEVIATION)
-    return config.model in BEGINS_AS_PCA and has_deviation
+    return MODELS[config.model].begins_as_pca and has_deviation
 
 
 def _width(side: float) -> int:

@@ -21,7 +21,7 @@ def is_comparable(config: Config, kind: Kind) -> bool:
 
 
 def update_best(config: Config, state: State, validated: float | None) -> None:
-    """Makes the epoch that ends the best so far if it is; of two that are equal, the earlier is.
+    """Keeps the epoch that just ended if it is the best so far. Of two equal epochs the earlier counts as better.
 
     Epoch 0 stands for first weights that come from data, because training may make those worse.
 

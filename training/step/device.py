@@ -29,7 +29,7 @@ def device_of(choice: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 def near(rows: Tensor, device: torch.device) -> Tensor:
-    """Returns rows on a device; where they are, if they would take more than half of its free memory."""
+    """Returns rows on a device. If they would take more than half of its free memory, they stay where they are."""
     if device.type == "cuda" and rows.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
         return rows
     return rows.to(device)

@@ -16,7 +16,7 @@ Read = TypeVar("Read")
 def read_ahead(
     files: Iterable[Path], read: Callable[[Path], Read], threads: int | None = None
 ) -> Iterator[tuple[Path, Callable[[], Read]]]:
-    """Yields each file, in order, with what answers for it: that waits, then returns or raises as `read` did.
+    """Yields each file, in order, with a function that waits for it, then returns what `read` did, or raises its error.
 
     Args:
         files: what to read.

@@ -23,7 +23,7 @@ _TINY = 1e-3  # of a level: what float32 loses of v / 255
 
 
 class Evidence(NamedTuple):
-    """What arrays of images tell."""
+    """What arrays of images show about how they become rows."""
 
     fit: ArrayFit | None
     """None: they are rows as they are."""
@@ -54,10 +54,10 @@ def channels_last(array: AnyArray) -> AnyArray:
 
 
 def evidence_of(arrays: Sequence[AnyArray], name: str) -> Evidence:
-    """Returns what arrays of images, all of one file, tell about how they become rows.
+    """Returns what arrays of images, all of one file, show about how they become rows.
 
     Raises:
-        InvalidInput: named by `name`; a value is not that of a picture. The message tells its row.
+        InvalidInput: named by `name`; a value is not that of a picture. The message names its row.
     """
     first, kinds = any(is_first(array.shape) for array in arrays), {array.dtype for array in arrays}
     notes = [f"{name}: its channels come first, {list(arrays[0].shape[1:])}: moved behind height and width"] * first

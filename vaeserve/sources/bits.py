@@ -6,6 +6,7 @@ from PIL import Image
 from vaeserve.rows.images import Unfit
 
 WHITES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
+TRANSPARENT = "has transparent pixels: what is behind them is not known; save it without an alpha channel"
 _NARROW = ("L", "LA", "RGB", "RGBA")  # modes in which Pillow keeps the upper 8 of 16 bits
 
 
@@ -27,7 +28,7 @@ def to_8_bits(image: Image.Image, white: int) -> tuple[Image.Image, int]:
         Unfit: it is brighter than white, or has colours although white is not that of 16 bits.
     """
     if "transparency" in image.info:
-        raise Unfit("has transparent pixels: what is behind them is not known; save it without an alpha channel")
+        raise Unfit(TRANSPARENT)
     values = np.asarray(image)
     if image.mode in _NARROW:
         brightest = int(values[..., :3].max()) * 257

@@ -17,7 +17,7 @@ from vaeserve.package.sizes import PictureSize
 from vaeserve.printable import printable
 from vaeserve.rows.image_headers import ImageFile, read_image_file
 from vaeserve.rows.images import Pixels, Unfit, open_image, upright
-from vaeserve.sources.bits import WHITES, to_8_bits
+from vaeserve.sources.bits import TRANSPARENT, WHITES, to_8_bits
 from vaeserve.sources.tiff import is_tiff, open_tiff, read_tiff
 
 MOST_PIXELS = 10**8  # of a picture; one takes 0.4 GB while it is decoded
@@ -145,7 +145,7 @@ def _converted(image: Image.Image, channels: int | None) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
-            raise Unfit("has transparent pixels: what is behind them is not known; save it without an alpha channel")
+            raise Unfit(TRANSPARENT)
     return image if image.mode == _MODES[channels] else image.convert(_MODES[channels])
 
 
