@@ -66,9 +66,9 @@ def about_anomalies(dataset: Dataset) -> list[str]:
         return []
     called = [dataset.classes[label] if dataset.classes else str(label) for label in dataset.trained_classes]
     count = int(dataset.are_anomalies.sum())
+    names = f"class{'es' * (len(called) > 1)} {', '.join(called)}"
     return [
-        f"trained on class {', '.join(called)} alone: {count} of {len(dataset.test)} test rows are of other classes, "
-        "the anomalies"
+        f"trained on {names} alone: {count} of {len(dataset.test)} test rows are of other classes, the anomalies",
     ]
 
 

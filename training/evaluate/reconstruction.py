@@ -14,7 +14,7 @@ from vaeserve.slices import rows_within
 FITTED_VALUES = 100_000_000  # maximum that is fitted on whole, as doubles: all of MNIST
 PART_VALUES = 50_000_000  # of a larger set, as float32: twice 0.2 GB while they are fitted
 DOUBLES = 5  # of each value of a row that is projected and compared
-LEVEL = 1 / 12  # the variance within a level
+LEVEL_VARIANCE = 1 / 12  # of a uniform distribution within a level
 ROUNDING = 1e-9  # share of the variance: what is left of less is float32's
 
 
@@ -51,7 +51,7 @@ def pca(train: DataArray, test: DataArray, components: int) -> LinearModel | Non
         return None
     units = np.broadcast_to(units_of(train), train.shape[1:]).reshape(size)
     values = _values_to_fit(train, units, components)
-    fitted = principal(values, components, LEVEL if train.dtype == np.uint8 else 0.0, may_change_rows=True)
+    fitted = principal(values, components, LEVEL_VARIANCE if train.dtype == np.uint8 else 0.0, may_change_rows=True)
     nats = 0.0
 
     def projected(rows: DataArray) -> Array64:

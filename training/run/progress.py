@@ -8,7 +8,7 @@ from time import monotonic
 from types import TracebackType
 from typing import NamedTuple, Self, TextIO
 
-from training.step.loop import Epoch
+from training.step.epoch import Epoch
 from vaeserve.command.bar import Bar, is_wide
 
 LINES = 10  # over a whole run

@@ -25,9 +25,10 @@ from training.settings.resolve import CHANGEABLE, LENGTH, refuse_changes, refuse
 from training.settings.versions import number_of
 from training.step.best import refuse_without_validation
 from training.step.device import prepare_torch
+from training.step.epoch import Epoch
 from training.step.guard import ROLLBACKS, Diverged
 from training.step.length import in_epochs, steps_of_epoch
-from training.step.loop import Epoch, epochs
+from training.step.loop import epochs
 from training.step.memory import lack_of_memory_in_one_line
 from training.step.state import State
 from vaeserve.errors import TrainingError

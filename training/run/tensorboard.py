@@ -9,7 +9,7 @@ from tensorboardX import SummaryWriter
 
 from training.card.grids import grids
 from training.data import Dataset
-from training.step.loop import Epoch
+from training.step.epoch import Epoch
 from training.step.state import State
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
 

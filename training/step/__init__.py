@@ -1,6 +1,7 @@
 """A gradient step, and what it needs.
 
 loop       gradient steps, epoch by epoch
+epoch      the figures of an epoch
 collected  joins the parts of one tensor
 compiling  compiles a step, and checks its gradients against the original's
 guard      which steps may be taken

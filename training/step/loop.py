@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
-from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -10,11 +9,11 @@ from torch import Generator, Tensor
 from training.data import Dataset
 from training.objective import Step, TermWeights
 from training.settings.config import Config
-from training.step.activity import active_units
 from training.step.best import update_best
 from training.step.collected import Collected
 from training.step.compiling import compiled
 from training.step.device import device_of, near, products
+from training.step.epoch import Epoch, summary
 from training.step.guard import Guard
 from training.step.inputs import InputSampling, draw_inputs, draw_noise
 from training.step.length import steps_of_epoch
@@ -22,39 +21,6 @@ from training.step.schedule import StepSchedule, position_at, schedule_at, steer
 from training.step.state import State
 
 VALIDATED = 1000  # latents at once
-
-
-class Epoch(NamedTuple):
-    """Figures of one epoch: means over its rows, each by the weights of its step."""
-
-    epoch: int
-    """Epochs done, this one included."""
-    steps: int
-    """Steps done, those of this epoch included."""
-    loss_nats: float
-    """The loss: the negative ELBO, or another bound, or a part of one."""
-    negative_elbo_nats: float | None
-    """None for a kind without a posterior."""
-    reconstruction_nats: float | None
-    """None for a kind without a likelihood."""
-    kl_nats: float | None
-    """Unweighted."""
-    active_units: int
-    validation_nats: float | None
-    """The loss of the average of the weights on the validation rows, at the KL's full weight; None without rows."""
-    kl_weight: float
-    """At its last step."""
-    learning_rate: float
-    """At its last step."""
-    skipped_steps: int
-    """Steps without a finite gradient."""
-    own: Mapping[str, float] = {}
-    """The kind's own figures (see `Step`), by name."""
-
-    def by_name(self) -> dict[str, float | None]:
-        """Returns all figures by name, the kind's own among them."""
-        figures = self._asdict()
-        return {**figures.pop("own"), **figures}
 
 
 def epochs(config: Config, dataset: Dataset, state: State) -> Iterator[Epoch]:
@@ -206,45 +172,3 @@ def validate(sampling: InputSampling, weights: TermWeights, rows: Tensor, state:
             data, noise = part.to(device), draw_noise(sampling, len(part), generator).to(device)
             total += step(state.average, data, data, noise, weights).loss.double().sum()
     return float(total) / len(rows)
-
-
-def summary(
-    state: State,
-    terms: Tensor,
-    means: Tensor,
-    names: Iterable[str] = (),
-    *,
-    steps: int,
-    schedule: StepSchedule,
-    skipped: int,
-    validated: float | None,
-) -> Epoch:
-    """Returns an epoch's figures.
-
-    Args:
-        state: at its end.
-        terms: every row's loss, reconstruction, KL and own figures [terms, rows].
-        means: every row's latent [rows, latent].
-        names: of the own figures.
-        steps: done so far.
-        schedule: at its last step.
-        skipped: steps that were not taken.
-        validated: the loss on validation rows.
-    """
-    finite = terms.isfinite().all(0)
-    loss, reconstruction, kl, *own = terms[:, finite].double().mean(1).tolist()
-    has_posterior = state.kind.posterior == "gaussian"
-    return Epoch(
-        epoch=state.epoch,
-        steps=steps,
-        loss_nats=loss,
-        negative_elbo_nats=reconstruction + kl if has_posterior else None,
-        reconstruction_nats=reconstruction if state.kind.likelihood else None,
-        kl_nats=kl if has_posterior else None,
-        active_units=active_units(means[finite].cpu().numpy()),
-        validation_nats=validated,
-        kl_weight=schedule.kl_weight,
-        learning_rate=schedule.learning_rate,
-        skipped_steps=skipped,
-        own=dict(zip(names, own, strict=True)),
-    )

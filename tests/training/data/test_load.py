@@ -257,7 +257,7 @@ def test_of_data_with_its_own_test_rows_no_row_changes_its_part(tmp_path: Path) 
     found = load_dataset(Source(dataset=str(tmp_path / "parts.npz"), train_classes=("3", "1")))
     assert [len(part) for part in found[4:7]] == [70, 10, 40]
     assert found.trained_classes == (1, 3)
-    assert found.notes[0] == "trained on class 1, 3 alone: 20 of 40 test rows are of other classes, the anomalies"
+    assert found.notes[0] == "trained on classes 1, 3 alone: 20 of 40 test rows are of other classes, the anomalies"
     assert found.notes[1].endswith("parts.npz: 80 rows to train on of other classes are left out")
 
 

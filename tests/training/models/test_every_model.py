@@ -96,6 +96,7 @@ def test_a_model_is_trained_served_and_sampled_from(client: Client, model: str) 
         np.testing.assert_array_equal(again, sampled.output)
     means = client.encode(sampled.output, model=model)
     assert means.latent.shape == (5, 3)
+    assert client.decode(means, output="expectation", model=model).output.shape == (5, 8, 8, 1)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -118,6 +119,8 @@ def test_what_a_model_does_not_have_is_refused_by_name_or_left_out(
         assert (raised.value.code, raised.value.reason) == ("FAILED_PRECONDITION", reason)
     scored = client.reconstruct(rows, model=model)
     has_likelihood, has_kl = described.likelihood.family != "none", described.default_prior == "standard"
+    assert has_likelihood == (model != "gan")
+    assert scored.squared_error.shape == (4,)
     there_are = [each is not None for each in (scored.log_likelihood, scored.kl, scored.elbo)]
     assert there_are == [has_likelihood, has_posterior and has_kl, has_likelihood and has_posterior and has_kl]
     np.testing.assert_array_equal(scored.output, client.decode(client.encode(rows, model=model), model=model).output)

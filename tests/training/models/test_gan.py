@@ -2,15 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import pytest
 import torch
 
-from tests.support.servers import start as start_server
 from training import cli
 from training.data import Dataset
 from training.models import kind_named
@@ -25,9 +22,8 @@ from training.settings.resolve import complete
 from training.step.length import Continuation
 from training.step.loop import epochs
 from training.step.state import start
-from vaeserve import Client
 from vaeserve.command.descriptions import package_text
-from vaeserve.errors import CallError, TrainingError
+from vaeserve.errors import TrainingError
 from vaeserve.package.directory import ModelPackage
 
 
@@ -43,16 +39,6 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def package(directory: Path) -> ModelPackage:
     return ModelPackage.open(directory / "model")
-
-
-@pytest.fixture(scope="module")
-def client(directory: Path) -> Iterator[Client]:
-    server = start_server(directory / "model")
-    try:
-        with Client(server.target) as client:
-            yield client
-    finally:
-        assert "Traceback" not in server.stop()
 
 
 def test_the_manifest_says_what_there_is_not(package: ModelPackage) -> None:
@@ -86,22 +72,6 @@ def test_latents_are_not_standardised(directory: Path) -> None:
     standard = networks_to_export(kind_named("gan"), last, data_of(last)).encoder.standard
     assert standard is not None
     assert standard.spread.tolist() == [1, 1, 1]
-
-
-def test_every_verb_answers_or_refuses_by_name(client: Client, dataset: Dataset) -> None:
-    rows = dataset.test[:5].numpy()
-    encoded = client.encode(rows)
-    assert encoded.latent.shape == (5, 3)
-    assert client.decode(encoded, output="expectation").output.shape == (5, 8, 8, 1)
-    assert client.sample(2, seed=1).output.shape == (2, 8, 8, 1)
-    again = client.reconstruct(rows)
-    np.testing.assert_array_equal(again.output, client.decode(encoded).output)
-    assert again.squared_error.shape == (5,)
-    assert (again.log_likelihood, again.kl, again.elbo) == (None, None, None)
-    with pytest.raises(CallError) as refused:
-        client.encode(rows, output="sample")
-    assert refused.value.reason == "NO_POSTERIOR"
-    assert client.get_model().likelihood.family == "none"
 
 
 def test_the_generator_rests_at_its_average_while_the_encoder_learns(tiny: Config, dataset: Dataset) -> None:

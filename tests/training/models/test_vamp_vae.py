@@ -118,7 +118,7 @@ def test_first_pseudo_inputs_lie_around_the_mean_row_and_never_leave_the_range(d
     torch.testing.assert_close(seen[0][1], low.expand(data.shape))
 
 
-def test_components_without_information_are_drawn_towards_the_standard_normal(networks: WithPseudoInputs) -> None:
+def test_components_without_information_are_pulled_towards_the_standard_normal(networks: WithPseudoInputs) -> None:
     """All posteriors equal and narrow, and a decoder that ignores latents: the ELBO alone would leave them there."""
     assert KIND.step is not None
     moved = deepcopy(networks)

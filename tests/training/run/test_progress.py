@@ -8,7 +8,7 @@ import pytest
 
 from training.run import progress as progress_module
 from training.run.progress import EpochProgress, Length, ReadingProgress, about, say
-from training.step.loop import Epoch
+from training.step.epoch import Epoch
 
 
 class Terminal(io.StringIO):

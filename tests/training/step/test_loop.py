@@ -14,8 +14,8 @@ from training.run import checkpoint
 from training.settings.config import Config
 from training.step.guard import Diverged
 from training.step.inputs import InputSampling
-from training.step.loop import epochs, summary, update_average, validate
-from training.step.schedule import StepSchedule, term_weights
+from training.step.loop import epochs, update_average, validate
+from training.step.schedule import term_weights
 from training.step.state import State, start
 
 
@@ -120,13 +120,6 @@ def test_a_single_bad_step_changes_nothing_and_is_counted(tiny: Config, dataset:
     assert figures.skipped_steps == 1
     assert isfinite(figures.loss_nats)
     assert bool(weights(state).isfinite().all())
-
-
-def test_rows_of_a_step_that_was_skipped_do_not_count(tiny: Config, dataset: Dataset) -> None:
-    terms, means = torch.tensor([[1.0, 3.0, torch.nan]] * 3), torch.tensor([[1.0, 0.0], [-1.0, 0.05], [torch.inf, 0.0]])
-    schedule = StepSchedule(learning_rate=1e-3, kl_weight=1.0, average_decay=0.9, progress=0.0)
-    figures = summary(start(tiny, dataset), terms, means, steps=1, schedule=schedule, skipped=1, validated=None)
-    assert (figures.loss_nats, figures.active_units) == (2.0, 1)
 
 
 def test_the_kl_is_steered_to_its_target(dataset: Dataset) -> None:
