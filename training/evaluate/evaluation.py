@@ -20,6 +20,7 @@ from vaeserve.package.contents import Sha256
 from vaeserve.records import Record, first_problem
 
 EVALUATION_FILE = "evaluation.json"
+LEAST_POINTS, POINT_VALUES = 200, 4_000_000  # values of all points together, but at least so many points
 
 
 class Budget(NamedTuple):
@@ -32,10 +33,14 @@ class Budget(NamedTuple):
     draws: int = 16
     """Latents a row for the ELBO, which takes every held-out row."""
     points: int = 1000
-    """Held-out rows, training rows and draws from each prior for continuity and completeness."""
+    """Held-out rows, training rows and draws from each prior for continuity and completeness; fewer of large rows."""
     seed: int = 0
     threads: int = 1
     """CPU threads of one operation, for callers that open the graphs."""
+
+    def of_rows(self, values: int) -> Self:
+        """Returns the budget for rows of so many values: each point is decoded a dozen times for each prior."""
+        return self._replace(points=min(self.points, max(LEAST_POINTS, POINT_VALUES // values)))
 
 
 class Evaluation(Record):

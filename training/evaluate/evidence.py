@@ -34,7 +34,7 @@ def evaluate_pair(
     Raises:
         TrainingError: there are too few rows, or the graphs' answers are not finite.
     """
-    budget, report = budget or Budget(), progress or (lambda _, __: None)
+    budget, report = (budget or Budget()).of_rows(pair.data.value_count), progress or (lambda _, __: None)
     _check_counts(rows)
     posterior = pair.encode(rows.test)
     fit = reconstruction(_expectations(pair, rows.test, posterior), rows.train)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from training.evaluate.evaluation import Evaluation
+from training.evaluate.evaluation import Budget, Evaluation
 from vaeserve.errors import TrainingError
 
 
@@ -48,3 +48,8 @@ def test_a_file_that_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(TrainingError, match=r"evaluation\.json: Invalid JSON"):
         Evaluation.read(path)
+
+
+def test_large_rows_get_fewer_points() -> None:
+    assert [Budget().of_rows(values).points for values in (784, 64 * 64 * 3, 512 * 512 * 3)] == [1000, 325, 200]
+    assert Budget(points=60).of_rows(512 * 512 * 3).points == 60
