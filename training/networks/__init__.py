@@ -8,9 +8,10 @@
     gated_mlp  perceptrons whose layers are gated by a sigmoid
     conv       residual convolutions without norms, nearest-neighbour resizing
     pca_conv   probabilistic PCA, and convolutions that correct it
-    pyramid    a linear code of pictures by a pyramid of means
+    pyramid    linear maps of pictures, a level for each halving
     places     how many latents each place of each level has
-    grid       that code, and convolutions that correct it: latents at every place of several levels
+    grid_levels  one level of the network grid
+    grid       that pyramid, and convolutions that correct it: latents at every place of several levels
 
 To add a network, write a file with these two functions and add a line to NETWORKS. The line lists the settings that
 have an effect on this network but not on every network; a user who gives one of them to another network is refused.

@@ -1,13 +1,13 @@
 """Grids of latents: each level halves the picture and may have latents of its own at each of its places.
 
 All weights are shared between places, so a few thousand pictures are enough to learn them. The pair begins as a linear
-code (see `pyramid`), fitted once: at each level the 2 x 2 pixels of a place are guessed from the means around it, which
-go on to the next level, and the level's latents are principal components of what the guess misses. Corrections by
-convolutions begin at zero and learn what a linear code misses: which details follow from coarser ones, and how wrong
-the decoder may be in each place. The encoder's corrections are in units of a standard deviation of the posterior, the
+pyramid (see `pyramid`), fitted once: at each level the 2 x 2 pixels of a place are guessed from the means around it,
+which go on to the next level, and the level's latents are principal components of what the guess misses. Corrections by
+convolutions begin at zero and learn what linear maps miss: which details follow from coarser ones, and how wrong the
+decoder may be in each place. The encoder's corrections are in units of a standard deviation of the posterior, the
 decoder's in that of the residual. Gates stretch latents where there is much to say. The linear maps stay as fitted.
 
-Latents are dealt from the coarsest level on, at most 4 for each colour and place. Details finer than all latents are
+The coarsest level gets its latents first, at most 4 for each colour and place. Details finer than all latents are
 left to the likelihood, whose scale says how large they are; that costs less than the details themselves. Pictures may
 have any size: the encoder repeats their border until the levels divide them, and the decoder cuts that off.
 """
@@ -21,70 +21,18 @@ from torch.nn import functional
 
 from training.networks import Sizes
 from training.networks.conv import image_of
+from training.networks.grid_levels import LevelDecoder, LevelEncoder, place_blocks, zeroed
 from training.networks.places import Grid
-from training.networks.pyramid import halved, linear_code
-from training.scaling import unclamped
+from training.networks.pyramid import halved, linear_pyramid
 
 if TYPE_CHECKING:
     from training.networks.pair import Networks
 
-FIRST_ROWS = 2000  # maximum number of rows that the linear code is fitted on
-GATE = 3.0  # maximum of the logarithm of a gate's factor
-
-
-class PlaceBlock(nn.Module):
-    """x + conv(silu(conv(silu(x)))), the second within a place: [batch, channels, height, width] -> the same."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = _zeroed(nn.Conv2d(channels, channels, 1))
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Returns the values and what the branch adds to them."""
-        branch: Tensor = self.second(functional.silu(self.first(functional.silu(values))))
-        return values + branch
-
-
-class Code(nn.Module):
-    """A level of the encoder, without its features: detail and correction -> latents' numbers, [batch, ...] each."""
-
-    weight: Tensor  # [latents, 4 * channels, 1, 1]
-    bias: Tensor  # [numbers * latents, 1, 1]
-    unit: Tensor  # [numbers * latents, 1, 1]
-
-    def __init__(self, channels: int, width: int, latents: int, numbers: int) -> None:
-        super().__init__()
-        self.latents = latents
-        self.register_buffer("guess", torch.zeros(4 * channels, channels, 3, 3))
-        self.register_buffer("weight", torch.zeros(latents, 4 * channels, 1, 1))
-        self.register_buffer("bias", torch.zeros(numbers * latents, 1, 1))
-        self.register_buffer("unit", torch.ones(numbers * latents, 1, 1))
-        self.head = _zeroed(nn.Conv2d(width, (1 + numbers) * latents, 1))
-
-    guess: Tensor  # [4 * channels, channels, 3, 3]
-
-    def forward(self, image: Tensor, low: Tensor, features: Tensor) -> Tensor:
-        """Returns means, and log-variances if there are any, [batch, numbers * latents, height, width]."""
-        detail = functional.pixel_unshuffle(image, 2) - functional.conv2d(low, self.guess, padding=1)
-        answer = self.head(functional.silu(features))
-        linear = functional.conv2d(detail, self.weight) * stretched(answer[:, : self.latents])
-        numbers = self.bias + self.unit * answer[:, self.latents :]
-        return torch.cat((numbers[:, : self.latents] + linear, numbers[:, self.latents :]), 1)
-
-    def set(self, guess: Tensor, weight: Tensor, variances: Tensor) -> None:
-        """Sets the linear code; a latent's posterior has the variance 1 / `variances`."""
-        from training.networks.pair import LOG_VARIANCE_RANGE
-
-        self.guess.copy_(guess)
-        self.weight.copy_(weight[:, :, None, None])
-        self.unit[: self.latents] = variances.rsqrt()[:, None, None]
-        if len(self.bias) > self.latents:
-            self.bias[self.latents :] = unclamped(-variances.log(), *LOG_VARIANCE_RANGE)[:, None, None]
+FIRST_ROWS = 2000  # maximum number of rows that the linear pyramid is fitted on
 
 
 class GridEncoder(nn.Module):
-    """Scaled rows [batch, height, width, channels] -> [batch, outputs]: a linear code and a correction."""
+    """Scaled rows [batch, height, width, channels] -> [batch, outputs]: linear maps by level, corrected."""
 
     mean: Tensor  # [channels, 1, 1]
     whitening: Tensor  # [channels, channels, 1, 1]
@@ -98,9 +46,9 @@ class GridEncoder(nn.Module):
         self.register_buffer("whitening", torch.eye(channels)[:, :, None, None])
         self.down = nn.ModuleList([nn.Conv2d(channels, widths[0], 4, stride=2, padding=1)])
         self.down += [nn.Conv2d(finer, coarser, 2, stride=2) for finer, coarser in pairwise(widths)]
-        self.blocks = nn.ModuleList(_blocks(width, sizes.blocks) for width in widths)
-        self.codes = nn.ModuleList(
-            Code(channels, width, latents, self.numbers)
+        self.blocks = nn.ModuleList(place_blocks(width, sizes.blocks) for width in widths)
+        self.levels = nn.ModuleList(
+            LevelEncoder(channels, width, latents, self.numbers)
             for width, latents in zip(widths, self.grid.latents, strict=True)
             if latents
         )
@@ -112,56 +60,22 @@ class GridEncoder(nn.Module):
         for level, (down, blocks) in enumerate(zip(self.down, self.blocks, strict=True)):
             features, low = blocks(down(features)), halved(image)
             if level >= first:
-                numbers = self.code_of(level)(image, low, features)
+                numbers = self.level_encoder(level)(image, low, features)
                 answers.append(numbers.reshape(-1, self.numbers, self.grid.values[level]))
             image = low
         return torch.cat(answers, 2).flatten(1)
 
-    def code_of(self, level: int) -> Code:
-        """Returns the code of a level that has latents."""
-        code = self.codes[level - self.grid.first]
-        if not isinstance(code, Code):
+    def level_encoder(self, level: int) -> LevelEncoder:
+        """Returns what encodes a level that has latents."""
+        found = self.levels[level - self.grid.first]
+        if not isinstance(found, LevelEncoder):
             raise AssertionError("a level has another module. This is a bug.")
-        return code
+        return found
 
     def padded(self, data: Tensor) -> Tensor:
         """Returns rows as pictures [batch, channels, height, width] that the levels divide."""
         image = data.permute(0, 3, 1, 2)
         return functional.pad(image, self.padding, mode="replicate") if any(self.padding) else image
-
-
-class Paint(nn.Module):
-    """A level of the decoder: latents, the picture of the coarser level and its features -> those of this level."""
-
-    weight: Tensor  # [4 * channels, latents, 1, 1]
-    guess: Tensor  # [4 * channels, channels, 3, 3]
-
-    def __init__(self, channels: int, latents: int, widths: tuple[int, ...], blocks: int) -> None:
-        super().__init__()
-        self.latents, self.pixels = latents, 4 * channels
-        self.register_buffer("weight", torch.zeros(self.pixels, latents, 1, 1))
-        self.first = nn.Conv2d(latents + self.pixels, widths[0], 1)
-        self.blocks = _blocks(widths[0], blocks)
-        if len(widths) > 1:
-            self.register_buffer("guess", torch.zeros(self.pixels, channels, 3, 3))
-            self.up = nn.Conv2d(widths[1], widths[0], 1)
-            self.learned = _zeroed(nn.Conv2d(widths[0], latents + self.pixels, 1))
-
-    def coarsest(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the picture, twice the size of the latents' grid, and the features of its places."""
-        code = functional.conv2d(latents, self.weight)
-        return functional.pixel_shuffle(code, 2), self.blocks(self.first(torch.cat((latents, code), 1)))
-
-    def forward(self, latents: Tensor | None, low: Tensor, coarser: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the same, from a picture and features of half that size; None: the level has no latents."""
-        features = functional.interpolate(self.up(coarser), scale_factor=2.0)
-        learned = self.learned(functional.silu(features))
-        code = functional.conv2d(low, self.guess, padding=1) + learned[:, self.latents :]
-        seen = code
-        if latents is not None:
-            code = code + functional.conv2d(latents * stretched(learned[:, : self.latents]), self.weight)
-            seen = torch.cat((latents, code), 1)
-        return functional.pixel_shuffle(code, 2), self.blocks(features + self.first(seen))
 
 
 class GridDecoder(nn.Module):
@@ -177,10 +91,10 @@ class GridDecoder(nn.Module):
         self.register_buffer("place", torch.zeros(sizes.channels, outputs))
         self.register_buffer("unit", torch.ones(outputs))
         self.levels = nn.ModuleList(
-            Paint(sizes.channels, latents, widths[level : level + 2], sizes.blocks)
+            LevelDecoder(sizes.channels, latents, widths[level : level + 2], sizes.blocks)
             for level, latents in enumerate(self.grid.latents)
         )
-        self.last = _zeroed(nn.Conv2d(widths[0], 4 * outputs, 1))
+        self.last = zeroed(nn.Conv2d(widths[0], 4 * outputs, 1))
 
     def forward(self, latent: Tensor) -> Tensor:
         """Returns the change of the parameters from the mean row's, which are the pair's own."""
@@ -189,17 +103,17 @@ class GridDecoder(nn.Module):
         sizes = zip(self.grid.latents[first:], self.grid.levels[first:], strict=True)
         grids: list[Tensor | None] = [None] * first
         grids += [part.reshape(-1, count, *size) for part, (count, size) in zip(parts, sizes, strict=True)]
-        *finer, coarsest = self.paints
+        *finer, coarsest = self.level_decoders
         image, features = coarsest.coarsest(parts[-1].reshape(-1, self.grid.latents[-1], *self.grid.levels[-1]))
-        for paint, grid in zip(reversed(finer), reversed(grids[:-1]), strict=True):
-            image, features = paint(grid, image, features)
+        for level, grid in zip(reversed(finer), reversed(grids[:-1]), strict=True):
+            image, features = level(grid, image, features)
         correction = functional.pixel_shuffle(self.last(functional.silu(features)), 2)
         return self._cut(image) @ self.place + self.unit * self._cut(correction)
 
     @property
-    def paints(self) -> list[Paint]:
+    def level_decoders(self) -> list[LevelDecoder]:
         """The levels, from the finest on."""
-        return [level for level in self.levels if isinstance(level, Paint)]
+        return [level for level in self.levels if isinstance(level, LevelDecoder)]
 
     def _cut(self, image: Tensor) -> Tensor:
         """Returns pictures [batch, height, width, channels] of the rows' size."""
@@ -218,7 +132,7 @@ def decoder(_latent_size: int, outputs_shape: tuple[int, ...], sizes: Sizes) -> 
 
 @torch.no_grad()
 def begin(networks: "Networks", rows: Tensor) -> None:
-    """Sets the linear code from some training rows, spread evenly over them.
+    """Sets the linear pyramid from some training rows, spread evenly over them.
 
     With noise of variance 1 and variances V along components, x = components (V - 1)^(1/2) z + noise; the posterior of
     z has the mean (V - 1)^(1/2) V^-1 components^T x and the variance 1 / V (Tipping and Bishop, 1999).
@@ -230,35 +144,20 @@ def begin(networks: "Networks", rows: Tensor) -> None:
     if not isinstance(encoder, GridEncoder) or not isinstance(decoder, GridDecoder):
         raise AssertionError("the network grid has other layers. This is a bug.")
     image = encoder.padded(likelihood.scaled(rows[:: -(-len(rows) // FIRST_ROWS)]).cpu())
-    fitted = linear_code(image, len(decoder.levels), likelihood.noise_like)
+    fitted = linear_pyramid(image, len(decoder.levels), likelihood.noise_like)
     encoder.mean.copy_(fitted.mean[:, None, None])
     encoder.whitening.copy_(torch.linalg.inv(fitted.colours)[:, :, None, None])
-    for level, (fit, paint) in enumerate(zip(fitted.levels, decoder.paints, strict=True)):
-        components, variances = fit.components[: paint.latents], fit.variances[: paint.latents].clamp_min(1)
+    for level, (fit, decoded) in enumerate(zip(fitted.levels, decoder.level_decoders, strict=True)):
+        components, variances = fit.components[: decoded.latents], fit.variances[: decoded.latents].clamp_min(1)
         stretch = (variances - 1).sqrt()
-        paint.weight.copy_((components * stretch[:, None]).T[:, :, None, None])
+        decoded.weight.copy_((components * stretch[:, None]).T[:, :, None, None])
         if level < len(fitted.levels) - 1:
-            paint.guess.copy_(fit.guess)
-        if paint.latents:
-            encoder.code_of(level).set(fit.guess, components * (stretch / variances)[:, None], variances)
+            decoded.guess.copy_(fit.guess)
+        if decoded.latents:
+            encoder.level_encoder(level).set(fit.guess, components * (stretch / variances)[:, None], variances)
     noise, mean = fitted.colours @ fitted.colours.T, fitted.mean
     first = likelihood.parameters_around(mean.expand(likelihood.data.shape), noise)
     moved = [likelihood.parameters_around(mean + colour, noise) for colour in fitted.colours.T]
     decoder.place.copy_(torch.stack(moved) - first[0, 0])
     decoder.unit.copy_(torch.where(decoder.place.any(0), float(noise.diagonal().mean().sqrt()), 1.0))
     networks.decoder.bias.copy_(first)
-
-
-def stretched(gate: Tensor) -> Tensor:
-    """Returns a factor between exp(-GATE) and exp(GATE), 1 at 0."""
-    return torch.exp(GATE * torch.tanh(gate / GATE))
-
-
-def _blocks(width: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(*[PlaceBlock(width) for _ in range(blocks)])
-
-
-def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer

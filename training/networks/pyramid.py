@@ -1,4 +1,4 @@
-"""A linear code of pictures by a pyramid of means, fitted at once: what the network `grid` begins with.
+"""A linear pyramid of pictures, fitted at once: what the network `grid` begins with.
 
 At each level the 2 x 2 pixels of every place have a mean, which is a pixel of the next level, doubled so that noise has
 the same variance at all levels. The pixels are guessed from the 3 x 3 means around them, by linear regression, and what
@@ -14,23 +14,23 @@ from torch.nn import functional
 
 
 class Level(NamedTuple):
-    """A level of the code."""
+    """A level of the pyramid."""
 
     guess: Tensor  # [4 * channels, channels, 3, 3]
     components: Tensor  # [4 * channels, 4 * channels], orthonormal, each a row, by falling variance
     variances: Tensor  # [4 * channels]
 
 
-class LinearCode(NamedTuple):
-    """The code, of pictures whose colours are whitened: colours^-1 (x - mean) has noise of variance 1."""
+class LinearPyramid(NamedTuple):
+    """The pyramid, of pictures whose colours are whitened: colours^-1 (x - mean) has noise of variance 1."""
 
     mean: Tensor  # [channels]
     colours: Tensor  # [channels, channels], lower triangular
     levels: list[Level]
 
 
-def linear_code(image: Tensor, levels: int, noise_like: Callable[[Tensor], Tensor]) -> LinearCode:
-    """Returns the code of pictures [rows, channels, height, width] that all levels divide.
+def linear_pyramid(image: Tensor, levels: int, noise_like: Callable[[Tensor], Tensor]) -> LinearPyramid:
+    """Returns the pyramid of pictures [rows, channels, height, width] that all levels divide.
 
     The noise is the finest detail that is not guessed, which a finest level without latents leaves to the likelihood.
 
@@ -53,7 +53,7 @@ def linear_code(image: Tensor, levels: int, noise_like: Callable[[Tensor], Tenso
         variances, components = torch.linalg.eigh(missed)
         fitted.append(Level(guess, components.flip(1).T.float(), variances.flip(0).float()))
         image = halved(image)
-    return LinearCode(mean, colours, fitted)
+    return LinearPyramid(mean, colours, fitted)
 
 
 def halved(image: Tensor) -> Tensor:

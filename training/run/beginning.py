@@ -18,20 +18,16 @@ def first_state(config: Config, dataset: Dataset) -> State:
         TrainingError: the networks are too large, or the kind cannot be fitted.
     """
     state = start(config, dataset)
-    begin_network = getattr(network_of(config.network), "begin", None)
+    kind, begin_network = state.kind, getattr(network_of(config.network), "begin", None)
     if begin_network is not None:
         begin_network(state.networks, training_rows(dataset))
-        state.average.load_state_dict(state.networks.state_dict())
-        sampling, held_out = (
-            InputSampling.of(state.kind, config, dataset),
-            near(dataset.validation, state.generator.device),
-        )
-        update_best(config, state, validate(sampling, term_weights(config, state.kl_weight), held_out, state))
-    if state.kind.begin is not None:
-        state.kind.begin(state.networks, training_rows(dataset), state.generator)
-        state.average.load_state_dict(state.networks.state_dict())
-    if state.kind.fit is not None:
-        state.kind.fit(state.networks, training_rows(dataset))
-        state.average.load_state_dict(state.networks.state_dict())
+    if kind.begin is not None:
+        kind.begin(state.networks, training_rows(dataset), state.generator)
+    if kind.fit is not None:
+        kind.fit(state.networks, training_rows(dataset))
         state.epoch = config.epochs
+    state.average.load_state_dict(state.networks.state_dict())
+    if begin_network is not None:
+        sampling, held_out = InputSampling.of(kind, config, dataset), near(dataset.validation, state.generator.device)
+        update_best(config, state, validate(sampling, term_weights(config, state.kl_weight), held_out, state))
     return state
