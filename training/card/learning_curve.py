@@ -39,7 +39,7 @@ def learning_curve_picture(curve: LearningCurve) -> Picture:
     lines = [_line("training rows", curve, [point.loss_nats for point in curve.points])]
     caption = (
         "The loss that training lowers, at the end of each epoch. That of training rows is a mean over the epoch, with "
-        "noise in the input where there is some, and with the KL at its weight of the moment."
+        "noise in the input where there is some, and with the KL, if there is one, at its weight of the moment."
     )
     if curve.is_validated:
         lines.append(_validated("validation rows", curve))

@@ -18,11 +18,11 @@ def alarms(evaluation: Evaluation) -> Iterator[str]:
     if nats is not None and alike is not None and nats.value > alike:
         yield (
             f"worse than without latents: {name} {nats.value:.2f} nats, one distribution for all rows {alike:.2f}: try "
-            "more epochs"
+            "more steps"
         )
     yield from _worse_than_linear(evaluation)
     if evaluation.active_units == 0:
-        yield "no latent is active: latents say nothing about rows; try more epochs, a lower beta, or free bits"
+        yield "no latent is active: latents say nothing about rows; try more steps, a lower beta, or free bits"
     nll = likelihoods.nll
     if nll is not None and nll.effective_samples < LEAST_EFFECTIVE:
         yield (
@@ -44,5 +44,5 @@ def _worse_than_linear(evaluation: Evaluation) -> Iterator[str]:
     if explained is not None and of_pca is not None and 1 - explained > (1 + FAR) * (1 - of_pca):
         yield (
             f"worse than PCA: {1 - explained:.1%} of the variance is lost, by {components} {1 - of_pca:.1%}: "
-            "try more steps, or a lower beta"
+            f"try more steps{'' if evaluation.active_units is None else ', or a lower beta'}"
         )

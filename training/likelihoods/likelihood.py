@@ -68,7 +68,8 @@ class Likelihood(nn.Module, ABC):
         Raises:
             TrainingError: the family's deviation follows from its mean.
         """
-        raise TrainingError(f"--network: this one begins as probabilistic PCA, which {self.family} cannot be")
+        needed = "the likelihood gaussian, logistic or logistic-mixture"
+        raise TrainingError(f"--network: begins as probabilistic PCA, and needs {needed}, not {self.family}")
 
     def fit(self, train: Tensor) -> Tensor:
         """Returns the one set of parameters [*parameters_shape] that fits all rows best, and sets the learned scales.

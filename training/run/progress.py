@@ -94,7 +94,7 @@ class EpochProgress:
         for name, value in figures.own.items():
             yield f"{name.removesuffix('_nats').replace('_', ' ')} {value:.2f}"
         if figures.validation_nats is not None:
-            yield f"validation {figures.validation_nats:.2f}"
+            yield f"validation loss {figures.validation_nats:.2f}"
         yield f"active {figures.active_units}/{self._latent_size}"
         yield f"{self._rows / max(monotonic() - self._since, 1e-9):,.0f} rows/s"
         self._since = monotonic()

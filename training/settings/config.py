@@ -100,7 +100,7 @@ class Config(Source):
     """Decay per step of the running average of the weights; this average is evaluated and exported."""
 
     mixture_components: Annotated[int, Field(ge=0, le=1000)] | Literal["auto"] = 10
-    """Components of the mixture that is fitted to latents as a prior; 0: no mixture, auto: as many as pay."""
+    """Components of the mixture that is fitted to latents as a prior; 0: no mixture, auto: as many as BIC favours."""
     evaluation_rows: Annotated[int, Field(ge=1)] = 1000
     """Held-out rows on which the importance-weighted likelihood is estimated."""
     evaluation_samples: Annotated[int, Field(ge=1)] = 500

@@ -78,6 +78,8 @@ def complete(overrides: dict[str, object], preset: str | None) -> dict[str, obje
     fixed = MODELS[model].fixed if isinstance(model, str) and model in MODELS else {}
     for key, value in fixed.items():
         if overrides.get(key, value) != value:
+            if value is False:
+                raise TrainingError(f"{flag_of(key)}: cannot be used with the model {model}")
             raise TrainingError(f"{flag_of(key)}: the model {model} is defined with {value}, not {overrides[key]}")
     if overrides.keys() >= LENGTH:
         raise TrainingError("--steps: takes the place of --epochs: give one of them")

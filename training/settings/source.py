@@ -4,7 +4,7 @@ import stat
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from vaeserve.command import setting_flags
 from vaeserve.errors import TrainingError
@@ -19,6 +19,11 @@ KNOWN: dict[str, DataKind] = {"digits": "digits", "mnist": "mnist", "fashion-mni
 ImageSide = Annotated[int, Field(ge=1, le=65_536)]
 Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=1000, strict=False)]
 _SUFFIXES: dict[str, DataKind] = {".npy": "arrays", ".npz": "arrays", ".csv": "columns", ".parquet": "columns"}
+
+
+def _square(size: object) -> object:
+    """Returns a size of one number as height and width."""
+    return (*size, *size) if isinstance(size, list | tuple) and len(size) == 1 else size
 
 
 class Source(Record):
@@ -44,8 +49,8 @@ class Source(Record):
     """Rows taken from the training rows to choose settings on; no seed changes this split."""
     binarised: bool = False
     """Draw every pixel as on or off, with its grey level as probability: at every step anew, held-out rows once."""
-    image_size: Annotated[tuple[ImageSide, ImageSide], Field(strict=False)] | None = None
-    """Height and width to which a folder's images are resized."""
+    image_size: Annotated[tuple[ImageSide, ImageSide], Field(strict=False), BeforeValidator(_square)] | None = None
+    """Height and width to which a folder's images are resized; one number: both."""
     image_fit: Fit = "crop"
     """How images are resized: crop, pad, stretch, or exact, which refuses images of another size."""
     channels: Literal[1, 3] | None = None

@@ -151,6 +151,6 @@ def _groups(directory: Path, files: list[Path], folders: list[tuple[str, ...]]) 
 def _differ(picture: AnyArray, first: Path, other: AnyArray) -> str:
     if picture.shape[:2] != other.shape[:2]:
         sizes = [f"{array.shape[1]} x {array.shape[0]} pixels" for array in (picture, other)]
-        return f"is {sizes[0]}, {printable(first)} is {sizes[1]}: bring all to one size by --image-size"
+        return f"is {sizes[0]}, {printable(first)} is {sizes[1]}: bring all to one size, for example by --image-size 64"
     kinds = [colours(array.shape[2]) for array in (picture, other)]
     return f"is in {kinds[0]}, {printable(first)} in {kinds[1]}: bring all to one kind by --channels"

@@ -61,3 +61,9 @@ def test_worse_than_linear_models_of_the_same_size(evaluation: Evaluation) -> No
     assert not list(alarms(changed(evaluation, negative_elbo_nats=nats, ppca_nats=365.0)))
     (said,) = alarms(evaluation.model_copy(update={"explained": 0.7, "pca_explained": 0.8}))
     assert said.startswith("worse than PCA: 30.0% of the variance is lost, by 2 components 20.0%")
+    assert said.endswith(": try more steps, or a lower beta")
+
+
+def test_no_beta_is_advised_to_a_model_without_kl(codes_evaluation: Evaluation) -> None:
+    (said,) = alarms(codes_evaluation.model_copy(update={"explained": 0.7, "pca_explained": 0.8}))
+    assert said.endswith(": try more steps")

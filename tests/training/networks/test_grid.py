@@ -115,5 +115,5 @@ def test_a_graph_answers_as_the_networks_do() -> None:
 
 
 def test_a_likelihood_without_a_scale_is_refused() -> None:
-    with pytest.raises(TrainingError, match="begins as probabilistic PCA, which bernoulli cannot be"):
+    with pytest.raises(TrainingError, match=r"begins as probabilistic PCA, and needs .*, not bernoulli$"):
         pair(pictures(1), "bernoulli", 36)

@@ -106,7 +106,7 @@ def test_only_what_there_is_is_shown() -> None:
         progress.show(Epoch(1, 6, 84.0, None, 84.0, None, 8, 90.5, 1.0, 1e-3, 2))
     assert "ELBO" not in stream.getvalue()
     assert "KL" not in stream.getvalue()
-    assert "validation 90.50" in stream.getvalue()
+    assert "validation loss 90.50" in stream.getvalue()
     assert stream.getvalue().endswith("2 steps skipped\n")
 
 

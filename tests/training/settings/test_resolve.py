@@ -58,7 +58,7 @@ def test_settings_override_defaults() -> None:
         ({"beta": -1}, "run.toml: beta: input should be greater than or equal to 0, not -1"),
         ({"free_bits": 1e300}, "run.toml: free_bits: input should be less than or equal to 1000000, not 1e+300"),
         ({"target_rate": 0}, "run.toml: target_rate: input should be greater than 0, not 0"),
-        ({"image_size": [28]}, "run.toml: image_size.1: has too few values: [28]"),
+        ({"image_size": []}, "run.toml: image_size.0: has too few values: []"),
         ({"image_size": [28, 28, 3]}, "run.toml: image_size: has too many values: [28, 28, 3]"),
         ({"channels": 2}, "run.toml: channels: input should be 1 or 3, not 2"),
     ],
@@ -76,10 +76,14 @@ def test_a_wrong_setting_without_a_file_is_named_by_its_flag() -> None:
         parse_config({"latent_size": 0})
     with pytest.raises(TrainingError, match=r"^--hidden-sizes: input should be greater than or equal to 1, not 0$"):
         parse_config({"hidden_sizes": [8, 0]})
-    with pytest.raises(TrainingError, match=r"^--image-size: has too few values: \[8\]$"):
-        parse_config({"image_size": [8]})
+    with pytest.raises(TrainingError, match=r"^--image-size: has too many values: \[8, 8, 8\]$"):
+        parse_config({"image_size": [8, 8, 8]})
     with pytest.raises(TrainingError, match=r"^DATA: string should have at least 1 character, not ''$"):
         parse_config({"dataset": ""})
+
+
+def test_one_number_is_the_height_and_width_of_pictures() -> None:
+    assert parse_config({"image_size": [28]}).image_size == (28, 28)
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("picture", "said"),
     [
-        (np.zeros((4, 6, 3), np.uint8), r"m\.png: is 6 x 4 pixels, .*1\.png is 5 x 4 pixels: .* --image-size$"),
+        (np.zeros((4, 6, 3), np.uint8), r"m\.png: is 6 x 4 pixels, .*1\.png is 5 x 4 pixels: .* --image-size 64$"),
         (np.zeros((4, 5), np.uint8), r"m\.png: is in grey, .*1\.png in colour: .* --channels$"),
     ],
 )
