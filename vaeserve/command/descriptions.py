@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from vaeserve.client.description import Exactness, Limits, Model
-from vaeserve.package.contents import LatentScaling, Prior
+from vaeserve.package.contents import Codes, LatentScaling, Prior
 from vaeserve.package.data_spec import ArrayFit, ImageFit
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Manifest
@@ -88,12 +88,19 @@ def _pair_lines(pair: Manifest | Model) -> Lines:
         *([("pictures", _pictures(data.image_fit))] if data.image_fit else []),
         *([("arrays", _arrays(data.array_fit, data.maximum))] if data.array_fit else []),
         ("latent", f"float32 {_axes(pair.latent_shape)}"),
+        *([("codes", _codes(pair.codes))] if pair.codes else []),
         ("posterior", pair.posterior),
         ("likelihood", f"{likelihood.family} ({constants})" if constants else likelihood.family),
         *([("scaling", _scaling(pair.scaling))] if pair.scaling else []),
         *([("precision", pair.precision)] if pair.precision != "float32" else []),
         ("priors", ", ".join(_prior(prior, pair.default_prior) for prior in pair.priors) or "none: not for sampling"),
     ]
+
+
+def _codes(codes: Codes) -> str:
+    levels = sorted(set(codes.levels))
+    each = f"{levels[0]}" if len(levels) == 1 else f"{levels[0]} to {levels[-1]}"
+    return f"uint16 [{len(codes.levels)}], {each} levels a value"
 
 
 def _axes(axes: Axes) -> str:

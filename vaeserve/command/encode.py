@@ -47,7 +47,7 @@ def encode(arguments: list[str]) -> int:
         rows=data.numbers,
         places=places_array(encoded.places),
     )
-    tell_rows(out, "latents", data, encoded.seed, options.first_row)
+    tell_rows(out, "latents" if encoded.codes is None else "codes", data, encoded.seed, options.first_row)
     return 0
 
 

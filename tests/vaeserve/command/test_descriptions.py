@@ -6,7 +6,7 @@ import pytest
 
 from vaeserve.client.description import Execution, Limits, Model
 from vaeserve.command.descriptions import models_text, package_text
-from vaeserve.package.contents import LatentScaling, Likelihood, Prior, Provenance
+from vaeserve.package.contents import Codes, LatentScaling, Likelihood, Prior, Provenance
 from vaeserve.package.data_spec import ArrayFit, DataSpec, ImageFit
 from vaeserve.package.directory import ModelPackage
 
@@ -76,6 +76,14 @@ def test_how_batches_run(threads: int, row_seconds: float, said: str) -> None:
 def test_half_precision_is_named_and_float32_is_not() -> None:
     assert lines_of(models_text([model(precision="fp16")], "host:1"))["precision"] == "fp16"
     assert "precision" not in lines_of(models_text([model()], "host:1"))
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"), [((8, 8), "uint16 [2], 8 levels a value"), ((8, 5), "uint16 [2], 5 to 8 levels a value")]
+)
+def test_codes_are_described_where_there_are_some(levels: tuple[int, ...], said: str) -> None:
+    assert lines_of(models_text([model(codes=Codes(levels=levels))], "host:1"))["codes"] == said
+    assert "codes" not in lines_of(models_text([model()], "host:1"))
 
 
 @pytest.mark.parametrize(
