@@ -148,11 +148,12 @@ def _width(side: float) -> int:
 def _lines(pictures: PictureSet, config: Config) -> tuple[str, ...]:
     """Returns what was chosen and why."""
     size = " x ".join(map(str, pictures.shape))
-    widths = "-".join(map(str, config.hidden_sizes))
+    widths = "" if config.network == "linear" else f" {'-'.join(map(str, config.hidden_sizes))}"
     likelihood = config.likelihood or "the default"
     length = f"{config.epochs} epochs" if config.steps is None else f"{config.steps:,} steps"
-    return (
+    lines = (
         f"chosen for {pictures.rows:,} pictures of {size} values (docs/training.md, Pictures; flags override):",
-        f"  {config.latent_size} latent values, {config.network} {widths}, likelihood {likelihood}",
+        f"  {config.latent_size} latent values, {config.network}{widths}, likelihood {likelihood}",
         f"  {length} of {config.batch_size} rows, learning rate {config.learning_rate:g}, {config.threads} threads",
     )
+    return lines if "steps" in MODELS[config.model].uses else lines[:-1]

@@ -68,3 +68,5 @@ def test_lines_say_what_was_chosen() -> None:
     assert lines[0] == "chosen for 4,500 pictures of 32 x 32 x 3 values (docs/training.md, Pictures; flags override):"
     assert lines[1] == "  512 latent values, pca-conv 32-64-128, likelihood logistic-mixture"
     assert "learning rate 0.001, 2 threads" in lines[2]
+    of_pca = RULED.model_copy(update={"model": "pca", "network": "linear", "likelihood": "gaussian"})
+    assert choose(CIFAR, of_pca, ()).lines[1:] == ("  512 latent values, linear, likelihood gaussian",)
