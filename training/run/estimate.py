@@ -35,8 +35,8 @@ def time_ahead(last: Checkpoint, dataset: Dataset) -> str | None:
 def seconds_ahead(last: Checkpoint, dataset: Dataset) -> float | None:
     """Returns how long the steps of a run will take that are not done; None where that cannot be told.
 
-    Validation takes as long as about a third of a step, row by row. Compiled steps are not measured, because compiling
-    takes longer than they do.
+    A row to validate on is taken to cost a third of a row to train on. Compiled steps are not measured, because that
+    would compile them twice.
     """
     config, rows = last.config, len(dataset.train)
     if config.compile:
