@@ -35,6 +35,8 @@ class Entry(NamedTuple):
     """Whether it gains by a network that begins as probabilistic PCA: then the rule for pictures chooses one."""
     picture_likelihood: str | None = None
     """The likelihood that the rule for pictures chooses; None: by the pictures' values."""
+    step_cost: float = 1.0
+    """Operations of a step, as a multiple of those of encoder and decoder alone; the rule for pictures counts them."""
 
 
 _STEPS = (
@@ -63,8 +65,9 @@ MODELS = {  # each in the file of that name
         {"binarised": False},
         (*_ADVERSARIAL, *_KL, "input_noise", "feature_weight", "adversarial_start"),
         picture_likelihood=_FOLLOWS_RESIDUAL,
+        step_cost=5.3,
     ),
-    "gan": Entry({"binarised": False}, _ADVERSARIAL, picture_likelihood=_FOLLOWS_RESIDUAL),
+    "gan": Entry({"binarised": False}, _ADVERSARIAL, picture_likelihood=_FOLLOWS_RESIDUAL, step_cost=2.7),
 }
 
 

@@ -111,7 +111,7 @@ def widths_of(shape: tuple[int, ...]) -> tuple[int, ...]:
 def steps_of(pictures: PictureSet, config: Config) -> int:
     """Returns the number of steps that OPERATIONS allow, in not more than MOST_PASSES passes over the rows."""
     batch = min(config.batch_size, pictures.rows)
-    operations = 6 * batch * products_of(pictures.shape, config.hidden_sizes)
+    operations = 6 * batch * products_of(pictures.shape, config.hidden_sizes) * MODELS[config.model].step_cost
     passes = MOST_PASSES * (pictures.rows // batch)
     return int(max(LEAST_STEPS, min(MOST_STEPS, passes, OPERATIONS / operations)))
 

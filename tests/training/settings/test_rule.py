@@ -63,6 +63,15 @@ def test_larger_pictures_take_fewer_steps_and_a_small_set_fewer_still() -> None:
     assert (choose(CIFAR._replace(rows=300), RULED, ()).config.steps or 0) < steps[0]
 
 
+@pytest.mark.parametrize(("model", "cost"), [("vae-gan", 5.3), ("gan", 2.7)])
+def test_the_discriminator_counts_among_the_operations(model: str, cost: float) -> None:
+    usual, of_model, of_ae = (
+        choose(CIFAR._replace(rows=50_000), Config(model=name), ()).config.steps or 0 for name in ("vae", model, "ae")
+    )
+    assert of_model == pytest.approx(usual / cost, abs=1)
+    assert of_ae == usual
+
+
 def test_lines_say_what_was_chosen() -> None:
     lines = choose(CIFAR, RULED, ()).lines
     assert lines[0] == "chosen for 4,500 pictures of 32 x 32 x 3 values (docs/training.md, Pictures; flags override):"
