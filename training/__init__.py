@@ -5,6 +5,7 @@
     run/         a run from its start to its package, and what it leaves behind
     data/        a source -> training, validation and held-out rows
     principal    the principal components of rows, and the variances of probabilistic PCA
+    symmetry     whether mirrored pictures look like the others
     scaling      data <-> values of about one, inside the graphs
     networks/    data -> posterior; latent -> what the likelihood needs
     likelihoods/ how probable data is, given what the decoder answers

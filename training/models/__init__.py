@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 _STEPS = (
     *("epochs", "steps", "keep", "patience", "batch_size", "learning_rate", "learning_rate_warmup"),
-    *("weight_decay", "gradient_norm", "average_decay", "input_noise"),
+    *("weight_decay", "gradient_norm", "average_decay", "input_noise", "mirror"),
     *("precision", "compile", "checkpoint_epochs", "tensorboard"),
 )
 MIXTURE = ("mixture_components",)

@@ -21,7 +21,7 @@ have an effect on this network but not on every network; a user who gives one of
 
 A third function is optional:
 
-    begin(networks, rows)                      sets first weights of a pair from all training rows
+    begin(networks, rows, mirrors)             sets first weights of a pair from all training rows, and mirrored ones
 
 They initialise their weights from PyTorch's global generator, which the run's seed sets. A row's answer must depend on
 that row alone, so nothing may normalise over the batch.

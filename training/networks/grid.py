@@ -24,6 +24,7 @@ from training.networks.conv import image_of
 from training.networks.grid_levels import LevelDecoder, LevelEncoder, place_blocks, zeroed
 from training.networks.places import Grid
 from training.networks.pyramid import halved, linear_pyramid
+from training.symmetry import with_mirrored
 
 if TYPE_CHECKING:
     from training.networks.pair import Networks
@@ -131,7 +132,7 @@ def decoder(_latent_size: int, outputs_shape: tuple[int, ...], sizes: Sizes) -> 
 
 
 @torch.no_grad()
-def begin(networks: "Networks", rows: Tensor) -> None:
+def begin(networks: "Networks", rows: Tensor, mirrors: bool) -> None:
     """Sets the linear pyramid from some training rows, spread evenly over them.
 
     With noise of variance 1 and variances V along components, x = components (V - 1)^(1/2) z + noise; the posterior of
@@ -143,7 +144,8 @@ def begin(networks: "Networks", rows: Tensor) -> None:
     encoder, decoder, likelihood = networks.encoder.body, networks.decoder.body, networks.decoder.likelihood
     if not isinstance(encoder, GridEncoder) or not isinstance(decoder, GridDecoder):
         raise AssertionError("the network grid has other layers. This is a bug.")
-    image = encoder.padded(likelihood.scaled(rows[:: -(-len(rows) // FIRST_ROWS)]).cpu())
+    some = with_mirrored(rows[:: -(-len(rows) * (1 + mirrors) // FIRST_ROWS)], mirrors)
+    image = encoder.padded(likelihood.scaled(some).cpu())
     fitted = linear_pyramid(image, len(decoder.levels), likelihood.noise_like)
     encoder.mean.copy_(fitted.mean[:, None, None])
     encoder.whitening.copy_(torch.linalg.inv(fitted.colours)[:, :, None, None])

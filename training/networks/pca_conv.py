@@ -22,6 +22,7 @@ from training.networks import Sizes
 from training.networks.conv import ConvEncoder, Residual, image_of, smallest_level
 from training.principal import Principal, principal
 from training.scaling import unclamped
+from training.symmetry import with_mirrored
 
 if TYPE_CHECKING:
     from training.networks.pair import Networks
@@ -120,8 +121,10 @@ def decoder(latent_size: int, outputs_shape: tuple[int, ...], sizes: Sizes) -> n
     return PcaDecoder(latent_size, outputs_shape, sizes).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def begin(networks: "Networks", rows: Tensor) -> None:
+def begin(networks: "Networks", rows: Tensor, mirrors: bool) -> None:
     """Sets the linear maps of a pair to probabilistic PCA of some training rows, spread evenly over them.
+
+    Mirrored rows count too where the run shows them.
 
     x = mean + U (V - s^2)^(1/2) z + noise of variance s^2, with the variances V along the components U; the posterior
     of z has the mean (V - s^2)^(1/2) V^-1 U^T (x - mean) and the variance s^2 / V (Tipping and Bishop, eq. 6 and 7).
@@ -134,7 +137,8 @@ def begin(networks: "Networks", rows: Tensor) -> None:
     encoder, decoder, likelihood = networks.encoder.body, networks.decoder.body, networks.decoder.likelihood
     if not isinstance(encoder, PcaEncoder) or not isinstance(decoder, PcaDecoder):
         raise AssertionError("the network pca-conv has other layers. This is a bug.")
-    some = likelihood.scaled(rows[:: -(-rows.numel() // FIRST_VALUES)]).flatten(1)
+    some = with_mirrored(rows[:: -(-rows.numel() * (1 + mirrors) // FIRST_VALUES)], mirrors)
+    some = likelihood.scaled(some).flatten(1)
     fitted = principal(some.numpy(), decoder.weight.shape[1])
     components, mean = torch.from_numpy(fitted.components), torch.from_numpy(fitted.mean)
     variances, latents = torch.from_numpy(fitted.variances), len(components)

@@ -20,7 +20,7 @@ def first_state(config: Config, dataset: Dataset) -> State:
     state = start(config, dataset)
     kind, begin_network = state.kind, getattr(network_of(config.network), "begin", None)
     if begin_network is not None:
-        begin_network(state.networks, training_rows(dataset))
+        begin_network(state.networks, training_rows(dataset), config.mirror)
     if kind.begin is not None:
         kind.begin(state.networks, training_rows(dataset), state.generator)
     if kind.fit is not None:

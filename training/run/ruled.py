@@ -7,6 +7,8 @@ from training.data import Dataset
 from training.run.progress import say
 from training.settings.config import Config
 from training.settings.rule import PictureSet, choose, validation_rows
+from training.symmetry import looks_symmetric
+from vaeserve.errors import TrainingError
 
 
 def validation_rule(config: Config, given: Collection[str]) -> Callable[[int], int] | None:
@@ -21,14 +23,20 @@ def ruled(config: Config, dataset: Dataset, given: Collection[str]) -> Config:
         config: the run's settings.
         dataset: its data, split.
         given: names of the settings that a file or a flag sets.
+
+    Raises:
+        TrainingError: rows that are not pictures are to be mirrored.
     """
     spec = dataset.spec
+    if config.mirror and spec.kind != "image":
+        raise TrainingError(f"--mirror: is for pictures, not for {dataset.name}")
     if config.rule != "pictures" or spec.kind != "image":
         return config
     pictures = PictureSet(
         shape=spec.shape,
         has_levels=(spec.dtype, spec.minimum, spec.maximum) == ("uint8", 0, 255),
         is_binary=dataset.binarised,
+        is_symmetric="mirror" not in given and looks_symmetric(dataset.train),
         rows=len(dataset.train),
         cores=len(os.sched_getaffinity(0)),
     )

@@ -66,6 +66,8 @@ class Config(Source):
     """Fraction of all steps that train a VAE-GAN as a VAE, before the discriminator counts."""
     input_noise: Fraction = 0.4
     """Noise in the encoder's input during training; for counts, the probability that each one is dropped."""
+    mirror: bool = False
+    """Mirror each picture left to right at every other look, by chance: for pictures that are as likely either way."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Start of the run's random numbers; the split into training and held-out rows does not depend on it."""

@@ -20,7 +20,7 @@ WIDTH_TIMES_SIDE = 512  # of a level: each costs the same, because a coarser one
 SMALLEST_SIDE = 4  # of the last level
 LEARNING_RATE = 1e-3
 SMALL_SET, SMALL_BATCH, BATCH = 2000, 32, 64
-OPERATIONS = 1e14  # of a run's gradient steps: 20 minutes at 80 GFLOP/s
+OPERATIONS = 1e14  # of a run's gradient steps: 20 minutes at 80 GFLOP/s, which one core did
 LEAST_STEPS, MOST_STEPS, MOST_PASSES = 300, 20_000, 60
 CHECKPOINT_STEPS = 200
 MOST_THREADS = 4
@@ -38,6 +38,8 @@ class PictureSet(NamedTuple):
     """Whether values are the 256 levels of a byte."""
     is_binary: bool
     """Whether each value is drawn as on or off."""
+    is_symmetric: bool
+    """Whether mirrored pictures look like the others."""
     rows: int
     """To train on, without those to validate on."""
     cores: int
@@ -80,6 +82,7 @@ def choose(pictures: PictureSet, config: Config, given: Collection[str]) -> Choi
         batch_size=BATCH if pictures.rows >= SMALL_SET else SMALL_BATCH,
         learning_rate=LEARNING_RATE,
         threads=max(1, min(MOST_THREADS, pictures.cores)),
+        mirror=pictures.is_symmetric and "mirror" in MODELS[config.model].uses,
         **EVALUATED,
     )
     config = chosen(
@@ -109,10 +112,13 @@ def widths_of(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def steps_of(pictures: PictureSet, config: Config) -> int:
-    """Returns the number of steps that OPERATIONS allow, in not more than MOST_PASSES passes over the rows."""
+    """Returns the number of steps that OPERATIONS allow, in not more than MOST_PASSES passes over the rows.
+
+    Mirrored rows count as more rows.
+    """
     batch = min(config.batch_size, pictures.rows)
     operations = 6 * batch * products_of(pictures.shape, config.hidden_sizes) * MODELS[config.model].step_cost
-    passes = MOST_PASSES * (pictures.rows // batch)
+    passes = MOST_PASSES * (1 + config.mirror) * (pictures.rows // batch)
     return int(max(LEAST_STEPS, min(MOST_STEPS, passes, OPERATIONS / operations)))
 
 
@@ -156,4 +162,7 @@ def _lines(pictures: PictureSet, config: Config) -> tuple[str, ...]:
         f"  {config.latent_size} latent values, {config.network}{widths}, likelihood {likelihood}",
         f"  {length} of {config.batch_size} rows, learning rate {config.learning_rate:g}, {config.threads} threads",
     )
-    return lines if "steps" in MODELS[config.model].uses else lines[:-1]
+    if "steps" not in MODELS[config.model].uses:
+        return lines[:-1]
+    mirror = "  each picture also mirrored left to right, because mirrored ones look as likely (--no-mirror: never)"
+    return (*lines, mirror) if config.mirror else lines

@@ -37,7 +37,7 @@ def pair(rows: Tensor, family: str, latent: int, *, begins: bool = True, blocks:
     with torch.no_grad():
         networks.decoder.bias.copy_(likelihood.initial_parameters(rows))
     if begins:
-        grid.begin(networks, rows)
+        grid.begin(networks, rows, mirrors=False)
     return networks
 
 

@@ -27,14 +27,22 @@ def rows() -> Tensor:
     return (128 + 8 * factors + noise).round().clamp(0, 255).to(torch.uint8).reshape(200, *SHAPE)
 
 
-def pair(rows: Tensor, family: str, posterior: str = "gaussian") -> Networks:
+def pair(rows: Tensor, family: str, posterior: str = "gaussian", *, mirrors: bool = False) -> Networks:
     spec = images_spec(SHAPE)
     scaling = scaling_of(spec, rows, family)
     likelihood = likelihood_of(family, spec, scaling)
     torch.manual_seed(0)
     networks = Networks(Blueprint("pca-conv", Sizes((8, 8)), LATENTS, posterior, likelihood, scaling))  # type: ignore[arg-type]
-    pca_conv.begin(networks, rows)
+    pca_conv.begin(networks, rows, mirrors)
     return networks
+
+
+def test_mirrored_rows_count_in_the_components(rows: Tensor) -> None:
+    both = torch.cat([rows, rows.flip(2)])
+    kinds = ((rows, True), (both, False), (rows, False))
+    maps = [pair(some, "gaussian", mirrors=mirrors).encoder.body.get_buffer("weight") for some, mirrors in kinds]
+    assert torch.equal(maps[0], maps[1])
+    assert not torch.allclose(maps[0], maps[2])
 
 
 def test_the_first_bound_is_the_likelihood_of_probabilistic_pca(rows: Tensor) -> None:

@@ -3,7 +3,7 @@ import pytest
 from training.settings.config import Config
 from training.settings.rule import PictureSet, choose, latents_of, validation_rows, widths_of
 
-CIFAR = PictureSet((32, 32, 3), has_levels=True, is_binary=False, rows=4500, cores=2)
+CIFAR = PictureSet((32, 32, 3), has_levels=True, is_binary=False, is_symmetric=False, rows=4500, cores=2)
 RULED = Config(rule="pictures")
 
 
@@ -39,6 +39,16 @@ def test_values_choose_the_likelihood_and_how_the_network_begins() -> None:
     assert chosen(shape=(28, 28, 1)) == ("logistic", "pca-conv", 0.0)
     assert chosen(has_levels=False) == (None, "pca-conv", 0.0)
     assert chosen(is_binary=True) == (None, "conv", 0.1)
+
+
+def test_pictures_that_look_alike_when_mirrored_are_mirrored_and_count_twice() -> None:
+    small = CIFAR._replace(rows=300)
+    plain, mirrored = (choose(small._replace(is_symmetric=is_symmetric), RULED, ()) for is_symmetric in (False, True))
+    assert (plain.config.mirror, mirrored.config.mirror) == (False, True)
+    assert mirrored.config.steps == 2 * (plain.config.steps or 0)
+    assert "--no-mirror" in mirrored.lines[-1]
+    pca = Config(model="pca", network="linear", likelihood="gaussian")
+    assert not choose(small._replace(is_symmetric=True), pca, ()).config.mirror
 
 
 @pytest.mark.parametrize("model", ["vae-gan", "gan"])

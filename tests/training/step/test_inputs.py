@@ -20,6 +20,17 @@ def test_the_encoder_alone_sees_noise(tiny: Config, dataset: Dataset) -> None:
     assert inputs.noise.shape == (1, 32, config.latent_size)
 
 
+def test_about_half_of_the_rows_are_mirrored_for_both(tiny: Config, dataset: Dataset) -> None:
+    config = tiny.model_copy(update={"input_noise": 0.0, "mirror": True})
+    rows = dataset.train[:200]
+    likelihood = build(VAE, config, dataset).decoder.likelihood
+    inputs = draw_inputs(InputSampling.of(VAE, config, dataset), likelihood, rows, torch.Generator().manual_seed(0))
+    turned = (inputs.data == rows.flip(2)).flatten(1).all(1)
+    assert 60 < int(turned.sum()) < 140
+    assert torch.equal(inputs.data[~turned], rows[~turned])
+    assert torch.equal(inputs.seen, inputs.data)
+
+
 def test_what_is_drawn_black_and_white_is_so_for_both(tiny: Config, dataset: Dataset) -> None:
     config = tiny.model_copy(update={"input_noise": 0.0, "likelihood": "bernoulli"})
     binary = dataset._replace(binarised=True)
