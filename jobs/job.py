@@ -18,8 +18,8 @@ from jobs.run.memory import workers_within_memory
 from jobs.run.messages import Begin
 from jobs.run.progress import Progress, Speaker
 from jobs.run.workers import Workers
-from serving.machine.cpus import available_cpus
 from vaeserve.errors import InvalidInput
+from vaeserve.machine.cpus import available_cpus
 from vaeserve.printable import printable
 
 

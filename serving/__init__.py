@@ -19,6 +19,5 @@ What all of them use:
     interrupt    how a batch that nobody wants any more is stopped
     turns        how much of a turn of the event loop short pieces of work may take
     tally        what is counted
-    machine      how many processors and how much memory this process may use
     settings     every setting, from flags and VAE_... variables
 """

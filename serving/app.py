@@ -13,7 +13,6 @@ from contextlib import closing, suppress
 from http import HTTPStatus
 
 from serving.batching.device import Device
-from serving.machine.cpus import available_cpus
 from serving.models.registry import Models
 from serving.models.reloading import Reloader
 from serving.models.served import Served
@@ -28,6 +27,7 @@ from serving.turns import Turns
 from serving.vae_v1.images import Images
 from serving.vae_v1.servicer import vae_service
 from vaeserve.errors import EngineFailure
+from vaeserve.machine.cpus import available_cpus
 
 _log = logging.getLogger(__name__)
 

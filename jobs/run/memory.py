@@ -5,9 +5,9 @@ from pathlib import Path
 
 from jobs.plan.plan import Partition, Plan
 from jobs.settings import JobVerb
-from serving.machine.memory import available_bytes
 from serving.models.row_memory import UNMEASURED_FACTOR, GraphMemory
 from vaeserve.errors import JobError
+from vaeserve.machine.memory import available_bytes
 from vaeserve.package.directory import read_manifest
 from vaeserve.package.sizes import PictureSize
 

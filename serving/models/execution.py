@@ -8,10 +8,10 @@ from typing import NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.engine.providers import Provider, runtime_version
-from serving.machine.cpus import available_cpus, processor_name
 from serving.models.measuring import Measurement, OpenRunner, cheapest, measure, thread_counts
 from serving.settings import Settings
 from vaeserve.files import write_whole
+from vaeserve.machine.cpus import available_cpus, processor_name
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ from serving.engine.providers import Placement, Provider, ProviderChoice, provid
 from serving.engine.rows import DataRows, LatentRows
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
-from serving.machine.memory import available_bytes, give_back
 from serving.models.exactness import Exactness
 from serving.models.execution import Execution, TuningPlace, decide
 from serving.models.measuring import RunRows
@@ -20,6 +19,7 @@ from serving.models.proof import Proof
 from serving.models.row_memory import RowMemory, SizedGraph
 from serving.settings import Settings
 from vaeserve.errors import OutOfMemory, PackageError, StartupError
+from vaeserve.machine.memory import available_bytes, give_back
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.manifest import Manifest
 

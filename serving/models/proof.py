@@ -12,11 +12,11 @@ from serving.engine.providers import Provider
 from serving.engine.rows import DataRows, PriorRows, ReconstructRows
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
-from serving.machine.memory import peak_bytes
 from serving.models.exactness import Exactness, probe_exactness
 from serving.models.probe_sets import ProbeSet, probe_sets
 from serving.models.row_memory import GraphMemory, learned
 from vaeserve.errors import PackageError
+from vaeserve.machine.memory import peak_bytes
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.probes import compare, reach_of
 from vaeserve.package.row_spec import Array

@@ -1,6 +1,5 @@
 """The rule for pictures, asked about a run's data."""
 
-import os
 from collections.abc import Callable, Collection
 
 from training.data import Dataset
@@ -9,6 +8,7 @@ from training.settings.config import Config
 from training.settings.rule import PictureSet, choose, validation_rows
 from training.symmetry import looks_symmetric
 from vaeserve.errors import TrainingError
+from vaeserve.machine.cpus import available_cpus
 
 
 def validation_rule(config: Config, given: Collection[str]) -> Callable[[int], int] | None:
@@ -38,7 +38,7 @@ def ruled(config: Config, dataset: Dataset, given: Collection[str]) -> Config:
         is_binary=dataset.binarised,
         is_symmetric="mirror" not in given and looks_symmetric(dataset.train),
         rows=len(dataset.train),
-        cores=len(os.sched_getaffinity(0)),
+        cores=available_cpus(),
     )
     chosen, lines = choose(pictures, config, given)
     say("\n".join(lines))

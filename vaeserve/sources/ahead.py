@@ -1,11 +1,12 @@
 """Files read by threads, some ahead of the one that is used."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
+
+from vaeserve.machine.cpus import available_cpus
 
 MOST_THREADS = 8  # each may hold a picture of 0.4 GB while it is decoded
 _AHEAD = 4  # files a thread, so that a large one does not let the other threads wait
@@ -21,9 +22,9 @@ def read_ahead(
     Args:
         files: what to read.
         read: called in a thread.
-        threads: number of them; None: a thread for each CPU, at most MOST_THREADS.
+        threads: number of them; None: a thread for each available processor, at most MOST_THREADS.
     """
-    threads = threads or min(_cpus(), MOST_THREADS)
+    threads = threads or min(available_cpus(), MOST_THREADS)
     pending: deque[tuple[Path, Future[Read]]] = deque()
     pool = ThreadPoolExecutor(threads, "reading")
     try:
@@ -37,7 +38,3 @@ def read_ahead(
             yield first, future.result
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,6 +10,7 @@ from training.run import run
 from training.run.ruled import ruled
 from training.settings.config import Config
 from vaeserve.errors import TrainingError
+from vaeserve.machine.cpus import available_cpus
 from vaeserve.sources.content import images_spec
 
 
@@ -26,3 +27,12 @@ def test_tables_are_not_mirrored(tmp_path: Path) -> None:
     file.write_text("x,y\n" + "".join(f"{row % 7},{row % 5}.5\n" for row in range(100)))
     with pytest.raises(TrainingError, match=r"^--mirror: is for pictures, not for a"):
         run.begin(Config(dataset=str(file), mirror=True, hidden_sizes=(4,), epochs=2), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("quota", "threads"), [("150000 100000", 2), ("max 100000", 3)])
+def test_threads_are_within_the_quota(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str, threads: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr("training.run.ruled.available_cpus", lambda: available_cpus(tmp_path, range(3)))
+    assert ruled(Config(rule="pictures"), dataset, ()).threads == threads

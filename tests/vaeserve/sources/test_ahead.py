@@ -1,8 +1,9 @@
 from pathlib import Path
-from threading import Event, Lock
+from threading import Barrier, Event, Lock, current_thread
 
 import pytest
 
+from vaeserve.machine.cpus import available_cpus
 from vaeserve.sources.ahead import read_ahead
 
 FILES = [Path(str(number)) for number in range(40)]
@@ -38,3 +39,15 @@ def test_only_some_files_are_read_ahead_and_none_after_an_error() -> None:
 
 def test_no_files() -> None:
     assert list(read_ahead([], str)) == []
+
+
+def test_as_many_threads_read_as_the_quota_allows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("300000 100000")
+    monkeypatch.setattr("vaeserve.sources.ahead.available_cpus", lambda: available_cpus(tmp_path, range(6)))
+    together = Barrier(3)
+
+    def read(_file: Path) -> str:
+        together.wait(10)
+        return current_thread().name
+
+    assert len({thread() for _, thread in read_ahead(FILES[:39], read)}) == 3

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from serving.machine.cgroups import CGROUP, MEMBERSHIP, own_groups
+from vaeserve.machine.cgroups import CGROUP, MEMBERSHIP, own_groups
 
 _PROCESS = Path("/proc/self")
 _MEMINFO = Path("/proc/meminfo")

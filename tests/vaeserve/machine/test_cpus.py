@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.machine.cpus import available_cpus
+from vaeserve.machine.cpus import available_cpus
 
 
 @pytest.mark.parametrize(("quota", "cpus"), [("max 100000", None), ("100000 100000", 1), ("20000 100000", 1)])
@@ -51,3 +51,9 @@ def test_the_smallest_quota_around_the_process_counts(tmp_path: Path, quotas: di
 
 def test_without_a_cgroup_the_affinity_counts(tmp_path: Path) -> None:
     assert available_cpus(tmp_path) == len(os.sched_getaffinity(0))
+
+
+def test_without_an_affinity_all_processors_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    assert available_cpus(tmp_path) == 5

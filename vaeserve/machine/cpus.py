@@ -7,7 +7,7 @@ from contextlib import suppress
 from math import ceil
 from pathlib import Path
 
-from serving.machine.cgroups import CGROUP, MEMBERSHIP, own_groups
+from vaeserve.machine.cgroups import CGROUP, MEMBERSHIP, own_groups
 
 
 def available_cpus(
@@ -20,7 +20,7 @@ def available_cpus(
         affinity: processors that the process may run on; None: the system is asked.
         membership: file that names the process's own cgroup. Quotas limit all below them, so the smallest counts.
     """
-    cpus = len(os.sched_getaffinity(0) if affinity is None else affinity)
+    cpus = len(_affinity() if affinity is None else affinity)
     quotas = [quota for folder in own_groups(cgroup, membership) if (quota := _quota(folder)) is not None]
     return max(1, ceil(min([cpus, *quotas])))
 
@@ -32,6 +32,11 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def _affinity() -> Collection[int]:
+    """Returns the processors that the process may run on; all of the machine's where the system does not say."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
 
 
 def _quota(cgroup: Path) -> float | None:

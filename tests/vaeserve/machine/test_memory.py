@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.machine.memory import available_bytes, peak_bytes
+from vaeserve.machine.memory import available_bytes, peak_bytes
 
 MIB = 2**20
 
