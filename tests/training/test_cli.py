@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from training import cli
 from training.run import checkpoint, run
 from training.run.checkpoint import CHECKPOINT_FILE
+from training.run.fit import fit
 from training.run.journal import JOURNAL_FILE, Journal
 from training.settings.directory import PACKAGE_DIRECTORY
 from vaeserve.command.cli import run as vae
@@ -66,7 +67,7 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_one_that_was_not(
     # The graphs follow from the checkpoint: test_export_makes_the_same_bytes_again_and_says_what_comes_next.
     first, dataset = run.begin(checkpoint.read(stopped / CHECKPOINT_FILE).config, whole)
     with Journal(whole / JOURNAL_FILE, 0) as journal:
-        run.fit(whole, first, dataset, journal)
+        fit(whole, first, dataset, journal)
     assert (stopped / CHECKPOINT_FILE).read_bytes() == (whole / CHECKPOINT_FILE).read_bytes()
     *lines, held_out = (stopped / JOURNAL_FILE).read_text().splitlines()
     assert lines == (whole / JOURNAL_FILE).read_text().splitlines()

@@ -1,8 +1,9 @@
 """A run from its start to its package, and the files that it leaves.
 
-run          the steps below, in order
+run          a run is begun, resumed, trained and packaged, by the steps below
 ruled        the rule for pictures, asked about the data
 beginning    the state that it begins with
+fit          epochs from a checkpoint to the last, and a checkpoint after each
 estimate     how long its steps will take, measured by a few
 publish      a checkpoint -> a model package, by the steps below
 description  what the package says of itself

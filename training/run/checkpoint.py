@@ -109,12 +109,25 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
     """
     refuse_other_data(checkpoint, dataset)
     state = start(checkpoint.config, dataset)
+    set_back(state, checkpoint)
+    return state
+
+
+def set_back(state: State, checkpoint: Checkpoint) -> None:
+    """Makes a state that was built by the checkpoint's configuration the one that the checkpoint is a copy of.
+
+    Weights and random numbers are set where they are, so this takes no second copy of them.
+
+    Raises:
+        TrainingError: as `restore` does.
+    """
     device, drawn = state.generator.device.type, checkpoint.tensors.get("generator")
     if drawn is None or _form(drawn) != _form(state.generator.get_state()):
         raise TrainingError(f"the checkpoint was not taken on {device}, and its random numbers cannot go on there")
     _load(state.networks, checkpoint, "networks.")
     _load(state.average, checkpoint, AVERAGE)
     for name, (parameter, moments) in state.moments().items():
+        moments.pop(parameter, None)
         if saved := _within(checkpoint.tensors, f"optimizer.{name}."):
             moments[parameter] = _moments_of(parameter, saved)
     try:
@@ -123,7 +136,6 @@ def restore(checkpoint: Checkpoint, dataset: Dataset) -> State:
         raise TrainingError(OTHER_TENSORS) from exc
     state.epoch, state.kl_weight, state.rollbacks = checkpoint.epoch, checkpoint.kl_weight, checkpoint.rollbacks
     state.best, state.continuations = _best_of(checkpoint), checkpoint.continuations
-    return state
 
 
 def average_of(kind: Kind, checkpoint: Checkpoint, dataset: Dataset) -> Networks:

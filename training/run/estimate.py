@@ -1,6 +1,5 @@
-"""How long a run will take on this machine, measured by a few of its steps on a copy."""
+"""How long a run will take on this machine, measured by a few of its steps, which are then undone."""
 
-from contextlib import suppress
 from math import ceil
 from time import perf_counter
 
@@ -11,28 +10,28 @@ from training.run.progress import about
 from training.step.guard import Diverged
 from training.step.length import steps_of_epoch
 from training.step.loop import epochs
+from training.step.state import State
 
 STEPS = 3  # that are measured, after as many that are not
 WORTH_A_LINE = 60  # seconds
 
 
-def time_ahead(last: Checkpoint, dataset: Dataset) -> str | None:
+def time_ahead(last: Checkpoint, dataset: Dataset, state: State) -> str | None:
     """Returns a line that says how long the steps of a run will take; None where that is short or cannot be told.
-
-    Changes nothing: the steps are taken by a copy, whose random numbers are its own.
 
     Args:
         last: the run's last checkpoint.
         dataset: its data.
+        state: restored from the checkpoint. It takes the steps, and is then set back.
     """
-    seconds = seconds_ahead(last, dataset)
+    seconds = seconds_ahead(last, dataset, state)
     if seconds is None or seconds < WORTH_A_LINE:
         return None
     threads = last.config.threads
     return f"training will take {about(seconds)} on this machine, with {threads} thread{'s' * (threads != 1)}"
 
 
-def seconds_ahead(last: Checkpoint, dataset: Dataset) -> float | None:
+def seconds_ahead(last: Checkpoint, dataset: Dataset, state: State) -> float | None:
     """Returns how long the steps of a run will take that are not done; None where that cannot be told.
 
     A row to validate on is taken to cost a third of a row to train on. Compiled steps are not measured, because that
@@ -41,17 +40,25 @@ def seconds_ahead(last: Checkpoint, dataset: Dataset) -> float | None:
     config, rows = last.config, len(dataset.train)
     if config.compile:
         return None
-    some = min(rows, STEPS * config.batch_size)
-    copy = dataset._replace(train=dataset.train[:some], validation=dataset.validation[:0])
-    state = checkpoint.restore(last, dataset)
-    going = epochs(config.model_copy(update={"epochs": last.epoch + 2}), copy, state)
-    with suppress(Diverged):
-        next(going)
-        begin = perf_counter()
-        next(going)
-        # Each epoch ends with one more pass over a batch, without gradients.
-        a_row = (perf_counter() - begin) / (some + min(some, config.batch_size) / 3)
-        steps = (config.epochs - last.epoch) * steps_of_epoch(config, rows)
-        of_validation = ceil(len(dataset.validation) / 3) * (config.epochs - last.epoch)
-        return a_row * (steps * min(config.batch_size, rows) + of_validation)
-    return None
+    try:
+        a_row = _seconds_of_a_row(last, dataset, state)
+    except Diverged:
+        return None
+    finally:
+        checkpoint.set_back(state, last)
+    steps = (config.epochs - last.epoch) * steps_of_epoch(config, rows)
+    of_validation = ceil(len(dataset.validation) / 3) * (config.epochs - last.epoch)
+    return a_row * (steps * min(config.batch_size, rows) + of_validation)
+
+
+def _seconds_of_a_row(last: Checkpoint, dataset: Dataset, state: State) -> float:
+    """Trains for two short epochs. Raises Diverged as the training loop does."""
+    size = last.config.batch_size
+    some = min(len(dataset.train), STEPS * size)
+    part = dataset._replace(train=dataset.train[:some], validation=dataset.validation[:0])
+    going = epochs(last.config.model_copy(update={"epochs": last.epoch + 2}), part, state)
+    next(going)
+    begin = perf_counter()
+    next(going)
+    # Each epoch ends with one more pass over a batch, without gradients.
+    return (perf_counter() - begin) / (some + min(some, size) / 3)

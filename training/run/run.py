@@ -1,9 +1,7 @@
 """A run from data to model package. Its directory holds the checkpoint, the journal and the package."""
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from training.data import Dataset, load_dataset
 from training.evaluate.evaluation import EVALUATION_FILE
@@ -11,11 +9,11 @@ from training.models import kind_named
 from training.run import checkpoint
 from training.run.beginning import first_state
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
-from training.run.estimate import time_ahead
+from training.run.fit import fit
 from training.run.journal import JOURNAL_FILE, Journal, read_curve
 from training.run.lengthen import lengthened
 from training.run.lock import alone_in
-from training.run.progress import EpochProgress, Length, ReadingProgress, say
+from training.run.progress import ReadingProgress, say
 from training.run.publish import RunResult, publish
 from training.run.report import opening
 from training.run.ruled import ruled, validation_rule
@@ -25,17 +23,10 @@ from training.settings.resolve import CHANGEABLE, LENGTH, refuse_changes, refuse
 from training.settings.versions import number_of
 from training.step.best import refuse_without_validation
 from training.step.device import prepare_torch
-from training.step.epoch import Epoch
-from training.step.guard import ROLLBACKS, Diverged
-from training.step.length import in_epochs, steps_of_epoch
-from training.step.loop import epochs
+from training.step.length import in_epochs
 from training.step.memory import lack_of_memory_in_one_line
-from training.step.state import State
 from vaeserve.errors import TrainingError
 from vaeserve.package.contents import PairPrecision
-
-if TYPE_CHECKING:
-    from training.run.tensorboard import TensorBoard
 
 
 @lack_of_memory_in_one_line()
@@ -147,99 +138,6 @@ def train_to_package(directory: Path, last: Checkpoint, dataset: Dataset) -> Run
         journal.write("test", {**epochs_done, **outcome.evaluation.metrics})
         outcome.evaluation.write(directory / EVALUATION_FILE)
     return outcome
-
-
-def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -> Checkpoint:
-    """Trains from a checkpoint to the last epoch and returns its checkpoint; figures go to the journal and to stderr.
-
-    Raises:
-        TrainingError: it diverged repeatedly, or a file cannot be written.
-    """
-    config, saved, rows = last.config, last, len(dataset.train)
-    if last.is_over(rows):  # no need to restore: a GPU's state is restored only on a GPU
-        return last
-    if (line := time_ahead(last, dataset)) is not None:
-        say(line)
-    length = Length(config.epochs, None if config.steps is None else steps_of_epoch(config, rows))
-    try:
-        with (
-            EpochProgress(length, last.epoch, config.latent_size, rows) as progress,
-            tensorboard(directory, last, dataset) if config.tensorboard else nullcontext() as board,
-        ):
-            for figures, state, taken in whole_epochs(last, dataset):
-                # First, because a resumed run drops a superfluous line but cannot add a missing one.
-                journal.write("train", figures.by_name())
-                last = taken
-                progress.show(figures)
-                if board is not None:
-                    board.show(figures, state)
-                if last.epoch % config.checkpoint_epochs == 0:
-                    checkpoint.write(directory / CHECKPOINT_FILE, last)
-                    saved = last
-    finally:
-        if saved is not last:
-            checkpoint.write(directory / CHECKPOINT_FILE, last)
-    if last.epoch < config.epochs:
-        best = last.best_epoch or "the first weights"
-        say(f"no epoch was better than {best} for {config.patience} steps: the run ends early")
-    return last
-
-
-def whole_epochs(last: Checkpoint, dataset: Dataset) -> Iterator[tuple[Epoch, State, Checkpoint]]:
-    """Trains from a checkpoint until the run is over; after each epoch it yields figures, state and a checkpoint.
-
-    A run whose gradients are no longer finite goes back to the last whole epoch, and on at half the learning rate.
-
-    Raises:
-        TrainingError: it diverged repeatedly.
-    """
-    config, state = last.config, checkpoint.restore(last, dataset)
-    while not last.is_over(len(dataset.train)):
-        try:
-            for figures in epochs(config, dataset, state):
-                last = checkpoint.take(config, dataset, state)
-                yield figures, state, last
-                if last.is_over(len(dataset.train)):
-                    return
-        except Diverged as exc:
-            state = roll_back(last, dataset, state.rollbacks, exc)
-
-
-def tensorboard(directory: Path, last: Checkpoint, dataset: Dataset) -> "TensorBoard":
-    """Returns the writer of a run's events.
-
-    Raises:
-        TrainingError: tensorboardX is not installed.
-    """
-    try:
-        from training.run.tensorboard import TensorBoard
-    except ModuleNotFoundError as exc:
-        raise TrainingError(f"--tensorboard: {exc.name} is not installed: pip install tensorboardX") from exc
-    return TensorBoard(
-        directory,
-        dataset,
-        last.epoch,
-        epochs=last.config.epochs,
-        picture_epochs=last.config.checkpoint_epochs,
-        seed=last.config.seed,
-    )
-
-
-def roll_back(last: Checkpoint, dataset: Dataset, rollbacks: int, cause: Diverged) -> State:
-    """Returns the state after the last whole epoch, to go on from at half the learning rate.
-
-    Raises:
-        TrainingError: the run was rolled back ROLLBACKS times already.
-    """
-    if rollbacks >= ROLLBACKS:
-        raise TrainingError(
-            f"training diverged in epoch {last.epoch + 1}, also at 1/{2**rollbacks} of the learning rate: "
-            f"try one below {last.config.learning_rate / 2**rollbacks:g}"
-        ) from cause
-    state = checkpoint.restore(last, dataset)
-    state.rollbacks = rollbacks + 1
-    say(f"epoch {last.epoch + 1}: {cause}; back to epoch {last.epoch}, at half the learning rate")
-    return state
 
 
 @lack_of_memory_in_one_line()

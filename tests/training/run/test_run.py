@@ -1,5 +1,4 @@
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,12 @@ from training.models.pca import KIND as PCA_KIND
 from training.run import checkpoint, run
 from training.run.beginning import first_state
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
+from training.run.fit import fit, whole_epochs
 from training.run.journal import JOURNAL_FILE, Journal
 from training.run.lock import alone_in
 from training.run.publish import networks_to_export
 from training.settings.config import Config
 from training.settings.directory import PACKAGE_DIRECTORY
-from training.step.guard import Diverged
 from vaeserve.errors import TrainingError
 from vaeserve.files import PARTIAL
 from vaeserve.package.directory import ModelPackage
@@ -82,39 +81,6 @@ def test_other_things_than_a_run_are_not_resumed(tmp_path: Path, tiny: Config) -
         run.resume(tiny, tmp_path / "thesis.tex", {})
 
 
-class Ended(Journal):
-    """Ends a run as it writes the line of an epoch, before or after the line is on disk."""
-
-    def __init__(self, path: Path, error: BaseException, at: int, after: bool) -> None:
-        super().__init__(path, 0)
-        self.error, self.at, self.after = error, at, after
-
-    def write(self, split: str, figures: Mapping[str, float | None]) -> None:
-        if figures["epoch"] != self.at or self.after:
-            super().write(split, figures)
-        if figures["epoch"] == self.at:
-            raise self.error
-
-
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("error", [TrainingError("No space left on device"), KeyboardInterrupt()])
-def test_a_run_ended_at_any_moment_keeps_every_epoch_and_its_line(
-    tmp_path: Path, dataset: Dataset, error: BaseException, after: bool
-) -> None:
-    config = Config(hidden_sizes=(4,), epochs=3)
-    first, _ = run.begin(config, tmp_path)
-    journal_file = tmp_path / JOURNAL_FILE
-    with Ended(journal_file, error, 2, after) as journal, pytest.raises(type(error)):
-        run.fit(tmp_path, first, dataset, journal)
-
-    last, _ = run.resume(config, tmp_path, {})
-    assert last.epoch == 1
-    with Journal(journal_file, last.epoch) as journal:
-        run.fit(tmp_path, last, dataset, journal)
-    assert [json.loads(line)["epoch"] for line in journal_file.read_text().splitlines()] == [1, 2, 3]
-    assert checkpoint.read(tmp_path / CHECKPOINT_FILE).epoch == 3
-
-
 def test_the_first_state_is_made_as_the_later_ones_are(tmp_path: Path) -> None:
     torch.set_num_threads(2)
     torch.use_deterministic_algorithms(False)
@@ -151,7 +117,7 @@ def test_a_run_goes_on_with_data_that_was_moved_but_not_with_data_that_changed(t
     moved = str((tmp_path / "rows.npy").rename(tmp_path / "moved.npy"))
     last, data = run.resume(config, tmp_path / "run", {"dataset": moved})
     with Journal(tmp_path / "run" / JOURNAL_FILE, 0) as journal:
-        assert run.fit(tmp_path / "run", last, data, journal).epoch == 2
+        assert fit(tmp_path / "run", last, data, journal).epoch == 2
     finished = run.resume(config, tmp_path / "run", {"dataset": moved})
     package = run.train_to_package(tmp_path / "run", *finished).package
     assert last.name == package.manifest.name == "rows"  # what clients call it does not move
@@ -173,9 +139,9 @@ def test_a_run_that_was_finished_on_a_gpu_is_packaged_again_anywhere(
     checkpoint.write(tmp_path / CHECKPOINT_FILE, finished)
     resumed, _ = run.resume(config, tmp_path, {})
     with Journal(tmp_path / JOURNAL_FILE, resumed.epoch) as journal:
-        assert run.fit(tmp_path, resumed, dataset, journal) is resumed
+        assert fit(tmp_path, resumed, dataset, journal) is resumed
         with pytest.raises(TrainingError, match=r"random numbers cannot go on there|PyTorch finds no GPU"):
-            run.fit(tmp_path, resumed.model_copy(update={"epoch": 2}), dataset, journal)
+            fit(tmp_path, resumed.model_copy(update={"epoch": 2}), dataset, journal)
 
 
 def test_what_is_fitted_at_once_is_fitted_on_drawn_rows_where_data_is_binarised(dataset: Dataset) -> None:
@@ -185,37 +151,6 @@ def test_what_is_fitted_at_once_is_fitted_on_drawn_rows_where_data_is_binarised(
     rows = training_rows(binary).flatten(1).numpy() / 8.0
     left = PCA(4).fit(rows).noise_variance_ ** 0.5
     assert networks.decoder.likelihood.constants["scale"] == pytest.approx(8 * left, rel=1e-3)
-
-
-def test_a_run_that_diverges_goes_back_at_half_the_rate_and_gives_up_in_one_line(
-    tmp_path: Path, dataset: Dataset, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = Config(hidden_sizes=(4,), epochs=2, batch_size=64, learning_rate=1e30, learning_rate_warmup=0.0)
-    with pytest.raises(
-        TrainingError, match=r"^training diverged in epoch 1, also at 1/8 of the learning rate: try one"
-    ):
-        run.train_to_package(tmp_path, *run.begin(config, tmp_path))
-    assert capsys.readouterr().err.count("back to epoch 0, at half the learning rate") == 3
-    assert checkpoint.read(tmp_path / CHECKPOINT_FILE).epoch == 0
-
-
-def test_a_run_whose_epochs_are_a_single_step_diverges_as_others_do(tmp_path: Path, dataset: Dataset) -> None:
-    config = Config(hidden_sizes=(4,), epochs=2, batch_size=2000, learning_rate=1e30, learning_rate_warmup=0.0)
-    with pytest.raises(TrainingError, match=r"^training diverged in epoch 1, also at 1/8 of the learning rate"):
-        run.train_to_package(tmp_path, *run.begin(config, tmp_path))
-
-
-def test_a_rolled_back_run_ends_well_and_remembers(tmp_path: Path, dataset: Dataset) -> None:
-    config = Config(hidden_sizes=(4,), epochs=2)
-    first, _ = run.begin(config, tmp_path)
-    state = run.roll_back(first, dataset, 0, Diverged("5 steps"))
-    assert state.rollbacks == 1
-    rolled = checkpoint.take(config, dataset, state)
-    with Journal(tmp_path / JOURNAL_FILE, 0) as journal:
-        last = run.fit(tmp_path, rolled, dataset, journal)
-    assert (last.epoch, last.rollbacks) == (2, 1)
-    rates = [json.loads(line)["learning_rate"] for line in (tmp_path / JOURNAL_FILE).read_text().splitlines()]
-    assert max(rates) < config.learning_rate / 2
 
 
 @pytest.fixture
@@ -251,8 +186,8 @@ def test_a_run_that_begins_as_pca_resumes_bit_for_bit(tmp_path: Path, pictures: 
         validation_rows=20,
     )
     first, dataset = run.begin(config, tmp_path / "run")
-    *_, (_, _, middle), (_, _, straight) = run.whole_epochs(first, dataset)
+    *_, (_, middle), (_, straight) = whole_epochs(first, dataset, checkpoint.restore(first, dataset))
     checkpoint.write(tmp_path / "middle", middle)
-    *_, (_, _, resumed) = run.whole_epochs(checkpoint.read(tmp_path / "middle"), dataset)
+    *_, (_, resumed) = whole_epochs(middle, dataset, checkpoint.restore(checkpoint.read(tmp_path / "middle"), dataset))
     assert resumed.tensors.keys() == straight.tensors.keys()
     assert all(torch.equal(value, straight.tensors[name]) for name, value in resumed.tensors.items())

@@ -1,7 +1,7 @@
 """Runs that overfit: the best epoch is exported, a run ends early if it is patient, and goes on if it is told to."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from training.models.vae import KIND as VAE
 from training.run import checkpoint, run
 from training.run.checkpoint import CHECKPOINT_FILE, Checkpoint
 from training.run.description import provenance_of
+from training.run.fit import fit, whole_epochs
 from training.run.journal import JOURNAL_FILE, Journal, read_curve
 from training.run.publish import networks_to_export
 from training.run.report import epochs_text
@@ -63,9 +64,14 @@ def fitted(config: Config, directory: Path, begun: Checkpoint | None = None) -> 
     """Trains to the end; returns the last checkpoint and every epoch's loss on validation rows."""
     first, data = (begun, load_dataset(config.source)) if begun else run.begin(config, directory, {"patience"})
     with Journal(directory / JOURNAL_FILE, first.epoch) as journal:
-        last = run.fit(directory, first, data, journal)
+        last = fit(directory, first, data, journal)
     lines = (directory / JOURNAL_FILE).read_text().splitlines()
     return last, [json.loads(line)["validation_nats"] for line in lines]
+
+
+def checkpoints(last: Checkpoint, dataset: Dataset) -> Iterator[Checkpoint]:
+    """Trains from a checkpoint; yields the one after each epoch."""
+    return (taken for _, taken in whole_epochs(last, dataset, checkpoint.restore(last, dataset)))
 
 
 def assert_same(one: Checkpoint, other: Checkpoint) -> None:
@@ -105,7 +111,7 @@ def test_a_run_resumed_after_its_best_epoch_exports_the_same_bits(
 ) -> None:
     last, losses = whole
     assert last.best_epoch is not None
-    for _, _, taken in run.whole_epochs(run.begin(config, tmp_path)[0], dataset):
+    for taken in checkpoints(run.begin(config, tmp_path)[0], dataset):
         if taken.epoch == last.best_epoch + 3:
             break
     checkpoint.write(tmp_path / CHECKPOINT_FILE, taken)
@@ -118,7 +124,7 @@ def test_first_weights_that_are_better_than_every_epoch_are_exported(dataset: Da
     settings = {"network": "pca-conv", "likelihood": "gaussian", "hidden_sizes": (4,), "latent_size": 4}
     wild = Config(**settings, epochs=2, learning_rate=0.3, validation_rows=100)  # type: ignore[arg-type]
     first, data = run.begin(wild, tmp_path)
-    *_, (_, _, last) = run.whole_epochs(first, data)
+    *_, last = checkpoints(first, data)
     assert last.exported_best == 0
     assert all(
         torch.equal(weight, first.tensors[name.replace("best.", "average.")])
@@ -173,7 +179,7 @@ def test_a_patient_run_ends_early_and_exports_its_best_epoch(
 def test_a_run_that_ended_early_is_finished(patient: Path) -> None:
     last, dataset = run.resume(Config(), patient, {})
     assert last.is_over(len(dataset.train))
-    assert list(run.whole_epochs(last, dataset)) == []
+    assert list(checkpoints(last, dataset)) == []
 
 
 def test_a_run_that_ended_goes_on_to_more_epochs(patient: Path, tmp_path: Path) -> None:
@@ -188,7 +194,7 @@ def test_a_run_that_ended_goes_on_to_more_epochs(patient: Path, tmp_path: Path) 
     assert not (tmp_path / EVALUATION_FILE).exists()
     assert [each.epoch for each in last.continuations] == [before.epoch]
     with Journal(tmp_path / JOURNAL_FILE, last.epoch) as journal:
-        end = run.fit(tmp_path, last, dataset, journal)
+        end = fit(tmp_path, last, dataset, journal)
     assert end.epoch > before.epoch
     rates = [json.loads(line)["learning_rate"] for line in (tmp_path / JOURNAL_FILE).read_text().splitlines()]
     assert len(rates) == end.epoch
@@ -202,10 +208,10 @@ def test_a_lengthened_run_that_was_interrupted_goes_on_to_the_same_bits(
     checkpoint.write(tmp_path / CHECKPOINT_FILE, whole[0])
     longer, _ = run.resume(Config(), tmp_path, {"steps": STEPS * EPOCHS + 9}, {"steps"})
     assert (longer.config.epochs, longer.config.steps) == (EPOCHS + 3, STEPS * EPOCHS + 9)
-    (_, _, first), *_, (_, _, end) = run.whole_epochs(longer, dataset)
+    first, *_, end = checkpoints(longer, dataset)
     checkpoint.write(tmp_path / CHECKPOINT_FILE, first)
     resumed, _ = run.resume(Config(), tmp_path, {"steps": STEPS * EPOCHS + 9}, {"steps"})
-    *_, (_, _, again) = run.whole_epochs(resumed, dataset)
+    *_, again = checkpoints(resumed, dataset)
     assert_same(again, end)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from training.data import Dataset
 from training.run import run
+from training.run.fit import fit
 from training.run.journal import Journal
 from training.run.tensorboard import TENSORBOARD_DIRECTORY
 from training.settings.config import Config
@@ -15,7 +16,7 @@ def test_figures_and_pictures_are_written_as_a_run_goes(tmp_path: Path, dataset:
     config = Config(hidden_sizes=(4,), epochs=2, tensorboard=True)
     first, _ = run.begin(config, tmp_path)
     with Journal(tmp_path / "metrics.jsonl", 0) as journal:
-        run.fit(tmp_path, first, dataset, journal)
+        fit(tmp_path, first, dataset, journal)
     (events,) = (tmp_path / TENSORBOARD_DIRECTORY).iterdir()
     content = events.read_bytes()
     for tag in (b"negative_elbo_nats", b"kl_nats", b"active_units", b"reconstructions", b"samples", b"PNG"):
@@ -33,5 +34,5 @@ def test_what_is_not_installed_is_said_before_any_step(
         Journal(tmp_path / "metrics.jsonl", 0) as journal,
         pytest.raises(TrainingError, match="--tensorboard: tensorboardX is not installed: pip install tensorboardX"),
     ):
-        run.fit(tmp_path, first, dataset, journal)
+        fit(tmp_path, first, dataset, journal)
     assert (tmp_path / "metrics.jsonl").read_bytes() == b""
