@@ -8,7 +8,7 @@ from training.card.picture import Picture
 from vaeserve.rows.images import Pixels
 
 FILE = "learning_curve.png"
-AXES = ("gradient steps", "loss, nats per row", "best epoch")
+STEPS, BEST = "gradient steps", "best epoch"
 
 
 class Point(NamedTuple):
@@ -27,6 +27,10 @@ class LearningCurve(NamedTuple):
     points: tuple[Point, ...]
     best: int | None = None
     """Place of the best epoch, if it is the one that is exported."""
+    title: str = "loss, nats per row"
+    """Of the loss, with its unit if it has one."""
+    lower_is_better: bool = True
+    """Whether a lower loss means a better model."""
 
     @property
     def is_validated(self) -> bool:
@@ -41,10 +45,15 @@ def learning_curve_picture(curve: LearningCurve) -> Picture:
         "The loss that training lowers, at the end of each epoch. That of training rows is a mean over the epoch, with "
         "noise in the input where there is some, and with the KL, if there is one, at its weight of the moment."
     )
+    if not curve.lower_is_better:
+        caption = (
+            f"The {curve.title}, at the end of each epoch: a mean over its training rows. It depends on the other "
+            "networks, which learn too, so a lower loss is not a better model."
+        )
     if curve.is_validated:
         lines.append(_validated("validation rows", curve))
         caption += " That of validation rows is of the averaged weights, with the KL at its full weight."
-    return Picture("Learning curve", FILE, line_chart(lines, *AXES), caption)
+    return Picture("Learning curve", FILE, line_chart(lines, STEPS, curve.title, BEST), caption)
 
 
 def learning_curves(curves: Sequence[tuple[str, LearningCurve]]) -> Pixels:
@@ -55,7 +64,8 @@ def learning_curves(curves: Sequence[tuple[str, LearningCurve]]) -> Pixels:
         else _line(f"{name} (training rows)", curve, [point.loss_nats for point in curve.points])
         for name, curve in curves
     ]
-    return line_chart(lines, *AXES)
+    titles = {curve.title for _, curve in curves}
+    return line_chart(lines, STEPS, titles.pop() if len(titles) == 1 else "loss", BEST)
 
 
 def _validated(name: str, curve: LearningCurve) -> ChartLine:

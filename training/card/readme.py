@@ -12,7 +12,7 @@ from training.evaluate.evaluation import Evaluation
 from training.evaluate.figures import PriorEvidence
 from training.evaluate.report import evaluation_markdown
 from training.evaluate.served import ServedPair
-from training.evaluate.summary import evaluation_summary
+from training.evaluate.summary import evaluation_summary, recommended_prior
 from vaeserve.package.manifest import STANDARD
 
 _SKIPPED = 20  # maximum number of lines about what was left out of the data
@@ -35,7 +35,7 @@ def readme_text(
     parts = [
         _opening(pair, about),
         _brief(evaluation),
-        _use(pair, about),
+        _use(pair, about, recommended_prior(evaluation)),
         _PICTURES if about.curve is None else _PICTURES.replace("All of them", "All but the last"),
         *(
             f"### {picture.title}\n\n![{picture.title}]({picture.file})\n\n{wrapped(picture.caption)}"
@@ -108,10 +108,10 @@ def _priors(pair: ServedPair, about: About) -> str:
     return f"{', '.join(names)}{default}."
 
 
-def _use(pair: ServedPair, about: About) -> str:
+def _use(pair: ServedPair, about: About, recommended: str | None) -> str:
+    """Returns how to serve the pair, and to draw from the prior that the evidence recommends."""
     out = "samples.png" if pair.data.kind == "image" else "samples.npy"
-    others = [name for name in pair.priors if name != about.default_prior]
-    prior = f" --prior {others[0]}" if others else ""
+    prior = f" --prior {recommended}" if recommended not in (None, about.default_prior) else ""
     example = f"    vae sample --target 127.0.0.1:50051 --model {about.name} --count 64 --seed 0{prior} --out {out}"
     ending = (
         "The same seed gives the same rows. Latents belong to this pair. The client refuses to decode latents of "

@@ -36,6 +36,7 @@ def evaluate_pair(
     """
     budget, report = (budget or Budget()).of_rows(pair.data.value_count), progress or (lambda _, __: None)
     _check_counts(rows)
+    report(f"reconstruction of {len(rows.test):,} rows", 0)
     posterior = pair.encode(rows.test)
     fit = reconstruction(_expectations(pair, rows.test, posterior), rows.train)
     likelihoods = likelihoods_of(pair, rows, posterior, budget, report)
@@ -45,8 +46,9 @@ def evaluate_pair(
     starts, ends = _halves(references.test_latents)
     midpoints = references.comparable(pair, starts + np.float32(0.5) * (ends - starts), budget.seed)
     smoothness = continuity.lipschitz(pair, references.test_latents, references.scale)
-    priors = _priors(pair, references, budget, report)
+    report("PCA", 0)
     linear = pca(rows.train, rows.test, pair.latent_size)
+    priors = _priors(pair, references, budget, report)
     return Evaluation(
         rows=len(rows.test),
         rows_sha256=sha256(np.ascontiguousarray(rows.test).data).hexdigest(),

@@ -37,7 +37,8 @@ def likelihoods_of(
     if posterior.log_variance is None:
         reconstruction = bounds.mean_estimate(-pair.score(test, posterior.mean))
         return Likelihoods(reconstruction_nats=reconstruction, without_latents_nats=baseline)
-    elbo = bounds.elbo(pair, test, posterior, budget.draws, seed=budget.seed, progress=partial(report, "ELBO"))
+    stage = partial(report, f"ELBO of {len(test):,} rows with {budget.draws} samples")
+    elbo = bounds.elbo(pair, test, posterior, budget.draws, seed=budget.seed, progress=stage)
     return Likelihoods(
         negative_elbo_nats=elbo.total,
         reconstruction_nats=elbo.reconstruction,
@@ -47,7 +48,7 @@ def likelihoods_of(
         ),
         prior=pair.model_prior,
         bits_per_dimension=elbo.total.value / (pair.data.value_count * log(2)),
-        nll=_nll(pair, test, posterior, budget, partial(report, "importance weights")),
+        nll=_nll(pair, test, posterior, budget, report),
         without_latents_nats=baseline,
     )
 
@@ -67,7 +68,11 @@ def _of_codes(pair: ServedPair, test: DataArray, posterior: EncodedRows, baselin
 
 
 def _nll(
-    pair: ServedPair, rows: DataArray, posterior: EncodedRows, budget: Budget, progress: bounds.ReportShare
+    pair: ServedPair,
+    rows: DataArray,
+    posterior: EncodedRows,
+    budget: Budget,
+    report: Callable[[str, float], None],
 ) -> Nll:
     some = evenly(len(rows), budget.rows)
     log_variance = posterior.log_variance[some] if posterior.log_variance is not None else None
@@ -77,7 +82,7 @@ def _nll(
         EncodedRows(posterior.mean[some], log_variance),
         budget.samples,
         seed=budget.seed,
-        progress=progress,
+        progress=partial(report, f"-log p(x) of {len(some):,} rows with {budget.samples} samples"),
     )
     return Nll(
         nats=weighted.nll,

@@ -41,17 +41,29 @@ def _samples(evaluation: Evaluation) -> str:
     return f"samples from {prior_title(own.name)} {_cover(coverage)}{sparse}"
 
 
-def _prior(evaluation: Evaluation) -> str:
+def recommended_prior(evaluation: Evaluation) -> str | None:
+    """Returns the name of the prior to draw from, by the evidence; None where priors cannot be compared."""
     own = evaluation.model_prior
-    others = [prior for prior in evaluation.priors if prior != own]
+    if _coverage(own) is None:
+        return None
+    best = _best_other(evaluation)
+    return own.name if best is None or _quality(best) < _quality(own) + BETTER else best.name
+
+
+def _best_other(evaluation: Evaluation) -> PriorEvidence | None:
+    """Returns the best prior besides the model's own; None if it has no other."""
+    return max((prior for prior in evaluation.priors if prior != evaluation.model_prior), key=_quality, default=None)
+
+
+def _prior(evaluation: Evaluation) -> str:
+    own, best = evaluation.model_prior, _best_other(evaluation)
     coverage = _coverage(own)
     if coverage is None:
         return "cannot compare priors, for the same reason"
-    if not others:
+    if best is None:
         return "has no other prior" + ("" if coverage >= ENOUGH else "; a mixture may cover more: --mixture-components")
-    best = max(others, key=_quality)
     others_reach = f"samples from prior {best.name} {_cover(_coverage(best) or 0.0)}"
-    if _quality(best) < _quality(own) + BETTER:
+    if recommended_prior(evaluation) == own.name:
         return f"{others_reach}, which is no better: {prior_title(own.name)} will do"
     return f"{others_reach}: use --prior {best.name}"
 

@@ -31,7 +31,7 @@ def adversarial(networks: Adversaries, _seen: Tensor, data: Tensor, noise: Tenso
         regression = (networks.encoder(decoded).mean - latent).square().sum(1) / 2
     with torch.no_grad():
         mean = networks.encoder(data).mean
-    figures = {DISCRIMINATOR: game.discriminator, ENCODER: regression, "discriminator_is_right": game.is_right}
+    figures = {"discriminator_is_right": game.is_right, DISCRIMINATOR: game.discriminator, ENCODER: regression}
     nothing = torch.zeros_like(regression)
     return Step(game.generator, nothing, nothing, mean, figures)
 
@@ -58,6 +58,7 @@ KIND = Kind(
     optimizers=three,
     lowers=lowers,
     validates=False,
+    loss_title="loss of the generator",
     likelihood=False,
     encoder_afterwards=True,
 )

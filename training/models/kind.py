@@ -32,7 +32,11 @@ class Kind(NamedTuple):
     draws: int = 1
     """Number of standard normals that a step draws for each value of a row's latent."""
     validates: bool = True
-    """Whether the loss on validation rows says which epoch is the best; otherwise the last is exported."""
+    """Whether the loss on validation rows says which epoch is the best; otherwise it is not measured, and the last is
+    exported.
+    """
+    loss_title: str = "loss, nats per row"
+    """Title of the loss's axis in a picture."""
     likelihood: bool = True
     """Whether rows are given a likelihood. Without one the decoder answers data and its expectation alone."""
     encoder_afterwards: bool = False

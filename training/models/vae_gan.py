@@ -39,10 +39,10 @@ def adversarial(networks: Adversaries, seen: Tensor, data: Tensor, noise: Tensor
     scale = -decoder.likelihood(data, parameters.detach())  # its gradient reaches what the likelihood learns, no more
     begun = torch.as_tensor(weights.progress >= weights.adversarial_start)
     figures = {
+        "discriminator_is_right": game.is_right,
         DECODER: torch.where(begun, weights.features * features + game.generator + scale, reconstruction),
         DISCRIMINATOR: game.discriminator,
         "features_nats": features,
-        "discriminator_is_right": game.is_right,
     }
     loss = weights.kl * kl + torch.where(begun, features, reconstruction)
     return Step(loss, reconstruction, kl, posterior.mean, figures)
@@ -63,6 +63,7 @@ KIND = Kind(
     step=adversarial,
     draws=2,
     validates=False,
+    loss_title="loss of the encoder",
     networks=Adversaries,
     optimizers=three,
 )

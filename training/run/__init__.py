@@ -9,6 +9,7 @@ publish      a checkpoint -> a model package, by the steps below
 description  what the package says of itself
 report       lines that a run prints
 progress     the same figures on a terminal, as a bar or in lines
+work         how far reading and evaluating are
 tensorboard  the same figures and pictures, for TensorBoard
 journal      one line of figures an epoch -> metrics.jsonl
 interrupts   SIGTERM ends a run as Ctrl-C does

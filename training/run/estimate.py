@@ -4,6 +4,7 @@ from math import ceil
 from time import perf_counter
 
 from training.data import Dataset
+from training.models import kind_named
 from training.run import checkpoint
 from training.run.checkpoint import Checkpoint
 from training.run.progress import about
@@ -38,6 +39,7 @@ def seconds_ahead(last: Checkpoint, dataset: Dataset, state: State) -> float | N
     would compile them twice.
     """
     config, rows = last.config, len(dataset.train)
+    validation_rows = len(dataset.validation) if kind_named(config.model).validates else 0
     if config.compile:
         return None
     try:
@@ -47,7 +49,7 @@ def seconds_ahead(last: Checkpoint, dataset: Dataset, state: State) -> float | N
     finally:
         checkpoint.set_back(state, last)
     steps = (config.epochs - last.epoch) * steps_of_epoch(config, rows)
-    of_validation = ceil(len(dataset.validation) / 3) * (config.epochs - last.epoch)
+    of_validation = ceil(validation_rows / 3) * (config.epochs - last.epoch)
     return a_row * (steps * min(config.batch_size, rows) + of_validation)
 
 

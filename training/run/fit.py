@@ -34,7 +34,7 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
     state = checkpoint.restore(last, dataset)
     if (line := time_ahead(last, dataset, state)) is not None:
         say(line)
-    length = Length(config.epochs, None if config.steps is None else steps_of_epoch(config, rows))
+    length = Length(config.epochs, config.steps, steps_of_epoch(config, rows))
     try:
         with (
             EpochProgress(length, last.epoch, config.latent_size, rows) as progress,
@@ -46,7 +46,7 @@ def fit(directory: Path, last: Checkpoint, dataset: Dataset, journal: Journal) -
                 last = taken
                 progress.show(figures)
                 if board is not None:
-                    board.show(figures, state)
+                    board.show(figures, state, is_last=last.is_over(rows))
                 if last.epoch % config.checkpoint_epochs == 0:
                     checkpoint.write(directory / CHECKPOINT_FILE, last)
                     saved = last
@@ -115,7 +115,6 @@ def tensorboard(directory: Path, last: Checkpoint, dataset: Dataset) -> "TensorB
         directory,
         dataset,
         last.epoch,
-        epochs=last.config.epochs,
         picture_epochs=last.config.checkpoint_epochs,
         seed=last.config.seed,
     )

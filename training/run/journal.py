@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from training.card.learning_curve import LearningCurve, Point
+from training.models import kind_named
 from training.run.checkpoint import Checkpoint
 from vaeserve.errors import TrainingError
 from vaeserve.files import write_whole
@@ -29,7 +30,9 @@ def read_curve(path: Path, last: Checkpoint) -> LearningCurve | None:
         return None
     if len(points) != last.epoch or sum(point.loss_nats is not None for point in points) < 2:
         return None
-    return LearningCurve(points, last.exported_best - 1 if last.exported_best else None)
+    kind = kind_named(last.config.model)
+    best = last.exported_best - 1 if last.exported_best else None
+    return LearningCurve(points, best, kind.loss_title, kind.validates)
 
 
 class Journal:

@@ -26,8 +26,9 @@ from training.networks.pair import DecoderOfRows, Networks
 from training.run import checkpoint
 from training.run.checkpoint import Checkpoint
 from training.run.description import ExportedPair, about_of, contents_of
-from training.run.progress import Stages, say
+from training.run.progress import say
 from training.run.report import epochs_text
+from training.run.work import Stages
 from training.settings.config import Config
 from vaeserve.package.contents import NO_LIKELIHOOD, Likelihood, PairPrecision, Parity
 from vaeserve.package.directory import ModelPackage
@@ -77,7 +78,7 @@ def publish(
     """
     last = last.model_copy(update={"config": last.config.model_copy(update={"version": version})})
     config, kind, rows = last.config, kind_named(last.config.model), evaluation_rows_of(dataset)
-    say("exporting, and proving the graphs against PyTorch")
+    say("exporting the graphs")
     pair = export_pair(kind, networks_to_export(kind, last, dataset), dataset)
     converted = in_precision(pair.graphs, pair.probes, dataset.spec, precision, real_rows=kinds_of(dataset.spec).real)
     serve = as_served(converted.graphs, pair.likelihood, dataset, config)
@@ -85,11 +86,13 @@ def publish(
     priors = (*pair.priors, *mixture)
     served = serve(priors=prior_graphs(priors), model_prior=model_prior_of(kind), levels=pair.levels)
     evaluation = evaluate_pair(served, rows, budget_of(config), Stages())
+    say("drawing the card's pictures")
     about = about_of(last, dataset, pair.likelihood, default_prior_of(kind, priors), curve)
     files = {**card(served, rows, evaluation, about), EVALUATION_FILE: evaluation.to_json().encode()}
     contents = contents_of(
         last, dataset, pair, about, priors=priors, card=files, metrics=evaluation.metrics, version=version
     )
+    say("proving the graphs against PyTorch, and writing the package")
     package, parity = write_package(directory, converted.applied_to(contents), overwrite=overwrite)
     return RunResult(package, parity, evaluation, dataset, config, epochs_text(last, dataset))
 
@@ -180,6 +183,7 @@ def mixture_of(
     if components == 0:
         return ()
     some = train[evenly(len(train), MIXTURE_ROWS)]
+    say(f"fitting the mixture prior on the latents of {len(some):,} rows")
     count = components if components == "auto" else min(components, max(1, len(some) // LEAST_ROWS))
     return (export_mixture(MIXTURE, fit_mixture(draw_latents(served.encode(some), seed), count, seed)),)
 

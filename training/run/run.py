@@ -13,10 +13,11 @@ from training.run.fit import fit
 from training.run.journal import JOURNAL_FILE, Journal, read_curve
 from training.run.lengthen import lengthened
 from training.run.lock import alone_in
-from training.run.progress import ReadingProgress, say
+from training.run.progress import say
 from training.run.publish import RunResult, publish
 from training.run.report import opening
 from training.run.ruled import ruled, validation_rule
+from training.run.work import ReadingProgress
 from training.settings.config import Config
 from training.settings.directory import PACKAGE_DIRECTORY, holds_nothing
 from training.settings.resolve import CHANGEABLE, LENGTH, refuse_changes, refuse_unused

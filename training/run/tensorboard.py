@@ -24,24 +24,27 @@ class TensorBoard:
         directory: the run's.
         dataset: the run's data; images are shown.
         epoch: epochs that the run has done already.
-        epochs: of the whole run.
         picture_epochs: number of epochs between pictures; the last epoch has pictures too.
         seed: of the latents that are decoded as samples.
     """
 
-    def __init__(
-        self, directory: Path, dataset: Dataset, epoch: int, *, epochs: int, picture_epochs: int, seed: int
-    ) -> None:
-        self._dataset, self._epochs, self._picture_epochs, self._seed = dataset, epochs, picture_epochs, seed
+    def __init__(self, directory: Path, dataset: Dataset, epoch: int, *, picture_epochs: int, seed: int) -> None:
+        self._dataset, self._picture_epochs, self._seed = dataset, picture_epochs, seed
         self._writer = SummaryWriter(str(directory / TENSORBOARD_DIRECTORY), purge_step=epoch + 1)
 
-    def show(self, figures: Epoch, state: State) -> None:
-        """Writes an epoch's figures, and at a checkpoint the pictures that the average of the weights gives."""
+    def show(self, figures: Epoch, state: State, *, is_last: bool) -> None:
+        """Writes an epoch's figures, and at a checkpoint the pictures that the average of the weights gives.
+
+        Args:
+            figures: of the epoch.
+            state: at its end.
+            is_last: whether the run is over, also where it ends early.
+        """
         for name, value in figures.by_name().items():
             if name != "epoch" and value is not None:
                 self._writer.add_scalar(name, value, figures.epoch)
-        is_due = figures.epoch % self._picture_epochs == 0 or figures.epoch == self._epochs
-        if is_due and self._dataset.spec.kind == "image":
+        is_due = figures.epoch % self._picture_epochs == 0
+        if (is_due or is_last) and self._dataset.spec.kind == "image":
             self._show_pictures(figures.epoch, state)
 
     def _show_pictures(self, epoch: int, state: State) -> None:

@@ -27,7 +27,9 @@ class Epoch(NamedTuple):
     """Unweighted."""
     active_units: int
     validation_nats: float | None
-    """The loss of the average of the weights on the validation rows, at the KL's full weight; None without rows."""
+    """The loss of the average of the weights on the validation rows, at the KL's full weight; None without rows, or
+    where it says nothing about which epoch is better.
+    """
     kl_weight: float
     """At its last step."""
     learning_rate: float

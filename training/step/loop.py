@@ -154,7 +154,9 @@ def update_average(state: State, decay: float) -> None:
 
 
 def validate(sampling: InputSampling, weights: TermWeights, rows: Tensor, state: State) -> float | None:
-    """Returns the average's loss on validation rows, with the same noise at every call; None where there are no rows.
+    """Returns the average's loss on validation rows, with the same noise at every call.
+
+    None where there are no rows, or the loss says nothing about which epoch is better.
 
     Args:
         sampling: how a step's inputs are drawn.
@@ -163,7 +165,7 @@ def validate(sampling: InputSampling, weights: TermWeights, rows: Tensor, state:
         state: the run, whose average of the weights is measured.
     """
     step, generator = state.kind.step, Generator().manual_seed(0)
-    if len(rows) == 0 or step is None:
+    if len(rows) == 0 or step is None or not state.kind.validates:
         return None
     device = state.generator.device
     total = torch.zeros((), dtype=torch.float64, device=device)

@@ -30,8 +30,8 @@ def evaluate(arguments: list[str]) -> int:
     options = _evaluate_parser().parse_args(arguments)
     prepare_onnxruntime("training,serving")
     from training.evaluate.report import evaluation_table
-    from training.run.progress import Stages
     from training.run.publish import evaluation_rows_of
+    from training.run.work import Stages
     from training.study.subject import Subject, validation_rows_of
 
     subject = Subject.find(options.path)
@@ -72,7 +72,7 @@ def compare(arguments: list[str]) -> int:
     options = _compare_parser().parse_args(arguments)
     prepare_onnxruntime("training,serving")
     from training.evaluate.comparison import comparison, comparison_markdown
-    from training.run.progress import Stages
+    from training.run.work import Stages
     from training.study.curves import epoch_text, write_curves
     from training.study.subject import Subject
 
@@ -84,11 +84,16 @@ def compare(arguments: list[str]) -> int:
     ]
     if options.curves:
         write_curves(options.curves, [(name, subject) for (name, _), subject in zip(named, subjects, strict=True)])
+    epochs = [subject.epochs for subject in subjects]
     if options.json:
-        print(json.dumps({name: evaluation.model_dump() for name, evaluation in named}, indent=2))
+        figures = {
+            name: {"exported_epoch": exported, "epochs_done": done, **evaluation.model_dump()}
+            for (name, evaluation), (exported, done) in zip(named, epochs, strict=True)
+        }
+        print(json.dumps(figures, indent=2))
     else:
-        epochs = [epoch_text(*subject.epochs) for subject in subjects]
-        print((comparison_markdown if options.markdown else comparison)(named, epochs).rstrip("\n"))
+        texts = [epoch_text(*each) for each in epochs]
+        print((comparison_markdown if options.markdown else comparison)(named, texts).rstrip("\n"))
     return 0
 
 

@@ -25,6 +25,17 @@ def test_equal_curves_give_equal_pixels() -> None:
     np.testing.assert_array_equal(learning_curve_picture(BEST).pixels, learning_curve_picture(BEST).pixels)
 
 
+def test_a_loss_that_is_not_in_nats_says_so() -> None:
+    other = FALLING._replace(title="loss of the generator", lower_is_better=False)
+    nats, generator = learning_curve_picture(FALLING), learning_curve_picture(other)
+    assert (nats.pixels != generator.pixels).any()
+    assert "The loss of the generator" in generator.caption
+    assert "a lower loss is not a better model" in generator.caption
+    assert "KL" not in generator.caption
+    mixed, alike = learning_curves([("a", FALLING), ("b", other)]), learning_curves([("a", FALLING), ("b", FALLING)])
+    assert (mixed != alike).any()  # the axis is just "loss"
+
+
 def test_several_runs_are_drawn_over_one_another() -> None:
     both = learning_curves([("falling", FALLING), ("best", BEST)])
     assert (both != learning_curves([("falling", FALLING), ("best", FALLING)])).any()

@@ -70,10 +70,23 @@ def test_a_table_is_described_by_columns(table: Subject, about: About) -> None:
     assert "Shown are the first 60 of 70 columns." in many
 
 
-def test_priors_are_listed_and_the_example_draws_from_another(table: Subject, about: About) -> None:
+def test_priors_are_listed_and_the_example_draws_from_the_one_that_the_brief_recommends(
+    table: Subject, about: About
+) -> None:
     found = text(table, about._replace(default_prior="narrow"))
     assert "`standard` (N(0, I)), `narrow`; `narrow` is the default." in found
+    assert "N(0, I) will do" in " ".join(found.split())
     assert "--prior standard --out samples.npy" in found
+    assert "--prior" not in text(table, about)
+    standard, narrow = table.evaluation.priors
+    bad = standard.model_copy(
+        update={"samples": tuple(drawn.model_copy(update={"coverage": 0.1}) for drawn in standard.samples)}
+    )
+    better = table._replace(evaluation=table.evaluation.model_copy(update={"priors": (bad, narrow)}))
+    found = text(better, about)
+    assert ": use --prior narrow" in " ".join(found.split())
+    assert "--prior narrow --out samples.npy" in found
+    assert found.count("--prior ") == 2
 
 
 def test_what_was_left_out_is_listed_as_far_as_anyone_reads(images: Subject, about: About) -> None:

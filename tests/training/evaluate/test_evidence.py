@@ -80,7 +80,14 @@ def test_the_same_graphs_and_rows_give_the_same_figures(
 def test_progress_is_reports_in_order(model: LinearGaussian, rows: EvaluationRows) -> None:
     reports: list[tuple[str, float]] = []
     evaluate_pair(model.served(), rows, BUDGET, lambda name, share: reports.append((name, share)))
-    assert list(dict(reports)) == ["ELBO", "importance weights", "continuity", "completeness"]
+    assert list(dict(reports)) == [
+        "reconstruction of 200 rows",
+        f"ELBO of 200 rows with {BUDGET.draws} samples",
+        f"-log p(x) of {min(BUDGET.rows, 200)} rows with {BUDGET.samples} samples",
+        "continuity",
+        "PCA",
+        "completeness",
+    ]
     assert all(0 <= share <= 1 for _, share in reports)
     assert reports[-1] == ("completeness", 1)
 

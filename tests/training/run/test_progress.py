@@ -6,8 +6,7 @@ import termios
 
 import pytest
 
-from training.run import progress as progress_module
-from training.run.progress import EpochProgress, Length, ReadingProgress, about, say
+from training.run.progress import EpochProgress, Length, about, fitting, say
 from training.step.epoch import Epoch
 
 
@@ -41,16 +40,19 @@ def test_about_ten_plain_lines_where_there_is_no_terminal() -> None:
     assert re.fullmatch(rf"epoch 305/305  {terms}", lines[-1])
 
 
-def test_steps_are_counted_where_steps_were_asked_for() -> None:
-    stream = io.StringIO()
-    with EpochProgress(Length(3, 12), 1, 8, 1437, stream) as progress:
+def test_the_steps_that_were_asked_for_are_counted() -> None:
+    """The run ends with the epoch that reaches them, here at step 36."""
+    stream, length = io.StringIO(), Length(3, 35, 12)
+    with EpochProgress(length, 1, 8, 1437, stream) as progress:
         progress.show(figures(2))
         progress.show(figures(3))
-    assert [line.split("  ")[0] for line in stream.getvalue().splitlines()] == ["step 24/36", "step 36/36"]
+    assert [line.split("  ")[0] for line in stream.getvalue().splitlines()] == ["step 24/35", "step 35/35"]
     terminal = Terminal()
-    with EpochProgress(Length(3, 12), 1, 8, 1437, terminal) as progress:
+    with EpochProgress(length, 1, 8, 1437, terminal) as progress:
         progress.show(figures(2))
-    assert "24/36 |" in terminal.getvalue()
+        progress.show(figures(3))
+    assert "12/35 |" in terminal.getvalue()
+    assert "35/35 |" in terminal.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -107,24 +109,20 @@ def test_only_what_there_is_is_shown() -> None:
     assert "ELBO" not in stream.getvalue()
     assert "KL" not in stream.getvalue()
     assert "validation loss 90.50" in stream.getvalue()
-    assert stream.getvalue().endswith("2 steps skipped\n")
+    assert stream.getvalue().startswith("epoch 1/1  2 steps skipped  reconstruction 84.0")
 
 
-def test_reading_draws_a_bar_on_a_terminal() -> None:
-    stream = Terminal()
-    with ReadingProgress(stream) as reading:
-        for read in range(1, 4):
-            reading(read, 3)
-    assert "reading 3 pictures |" in stream.getvalue()
-
-
-def test_reading_says_how_long_it_takes_elsewhere_if_that_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 4.0, 10.0, 20.0, 80.0])
-    monkeypatch.setattr(progress_module, "monotonic", lambda: next(clock))
+def test_a_line_has_the_figures_that_fit_into_it_the_most_useful_first() -> None:
     stream = io.StringIO()
-    with ReadingProgress(stream) as reading:
-        for read in (2, 100, 200, 1000, 50_000):
-            reading(read, 50_000)
-    assert (
-        stream.getvalue() == "reading 50,000 pictures: about 83 min left\nreading 50,000 pictures: about 65 min left\n"
-    )
+    own = dict.fromkeys(("discriminator_is_right", "decoder_nats", "discriminator_nats", "features_nats"), 1234.5)
+    with EpochProgress(Length(5000, 50_000, 10), 0, 64, 45_000, stream) as progress:
+        progress.show(Epoch(1, 10, 99.0, 1000.25, 840.0, 160.25, 32, 999.5, 1.0, 1e-3, 0, own))
+    (line,) = stream.getvalue().splitlines()
+    assert len(line) < 120
+    assert line.startswith("step    10/50000  ELBO -1000.2  reconstruction 840.0  KL 160.2  validation loss 999.50")
+    assert line.endswith(" left")
+
+
+def test_terms_that_are_too_long_make_room_for_those_that_follow() -> None:
+    assert fitting(["one", "a very long one", "two"], 8) == "one  two"
+    assert fitting(["a very long one"], 8) == ""

@@ -162,6 +162,8 @@ def test_a_run_validates_where_there_are_rows_for_it(tiny: Config, dataset: Data
     state = start(tiny, held_out)
     assert next(epochs(tiny, held_out, state)).validation_nats == validated(tiny, dataset, dataset.test, state)
     assert next(epochs(tiny, dataset, start(tiny, dataset))).validation_nats is None
+    silent = replace(state, kind=state.kind._replace(validates=False))
+    assert validated(tiny, dataset, dataset.test, silent) is None
 
 
 def test_long_gradients_are_shortened(tiny: Config, dataset: Dataset) -> None:

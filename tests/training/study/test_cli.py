@@ -62,7 +62,10 @@ def test_compare_prints_a_table_markdown_or_json(run: Path, capsys: pytest.Captu
     assert cli.compare([*paths, "--markdown"]) == 0
     assert capsys.readouterr().out.startswith("| | copy | other |\n")
     assert cli.compare([*paths, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out).keys() == {"copy", "other"}
+    figures = json.loads(capsys.readouterr().out)
+    assert figures.keys() == {"copy", "other"}
+    assert (figures["copy"]["exported_epoch"], figures["copy"]["epochs_done"]) == (3, 3)
+    assert figures["copy"]["rows"] > 0
 
 
 def test_compare_draws_the_learning_curves_of_runs(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
