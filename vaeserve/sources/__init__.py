@@ -7,6 +7,7 @@
     walk       a folder -> the names of all files below it
     picture    one of them -> pixels
     tiff       TIFF files of one page, upright
+    libtiff    what the library that decompresses them finds broken
     bits       pictures of more than 8 bits: which value is white
     cropping   a picture of any size -> a row of one size
     idx        one file of the format that MNIST came in -> an array

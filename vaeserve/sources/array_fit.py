@@ -46,6 +46,11 @@ def is_first(shape: Sequence[int]) -> bool:
     return len(shape) == 4 and shape[1] in CHANNELS and shape[3] not in CHANNELS
 
 
+def is_unclear(shape: Sequence[int]) -> bool:
+    """Whether [rows, ...] are images whose channels may come first as well as last; a last axis of 1 has channels."""
+    return len(shape) == 4 and shape[1] in CHANNELS and shape[3] in CHANNELS[1:]
+
+
 def channels_last(array: AnyArray) -> AnyArray:
     """Returns images [rows, height, width, channels], without a copy."""
     if array.ndim == 3:
@@ -60,7 +65,7 @@ def evidence_of(arrays: Sequence[AnyArray], name: str) -> Evidence:
         InvalidInput: named by `name`; a value is not that of a picture. The message names its row.
     """
     first, kinds = any(is_first(array.shape) for array in arrays), {array.dtype for array in arrays}
-    notes = [f"{name}: its channels come first, {list(arrays[0].shape[1:])}: moved behind height and width"] * first
+    notes = _about_channels(arrays[0].shape, name)
     values = _values_of(arrays, name)
     if kinds <= {*_AS_IT_IS}:
         maximum = 1 if values.are_binary else LEVELS
@@ -111,6 +116,19 @@ def parts_of(array: AnyArray) -> Iterator[slice]:
     step = max(1, _PART_VALUES // prod(array.shape[1:]))
     for start in range(0, len(array), step):
         yield slice(start, start + step)
+
+
+def _about_channels(shape: Sequence[int], name: str) -> list[str]:
+    """Returns a line about channels that come first, or may."""
+    row, size = list(shape[1:]), " x ".join(map(str, shape[2:0:-1]))
+    if is_first(shape):
+        return [f"{name}: its channels come first, {row}: moved behind height and width"]
+    if not is_unclear(shape):
+        return []
+    return [
+        f"{name}: its channels may come first or last, {row}: taken as last, so pictures are {size} pixels; if they "
+        "come first, save numpy.moveaxis(array, 1, 3)"
+    ]
 
 
 def _values_of(arrays: Sequence[AnyArray], name: str) -> _Values:

@@ -75,7 +75,7 @@ def _read_npz(path: Path) -> _Archive:
             if of_part is not None:
                 labels.append(of_part)
                 names.append(f"classes {printable(part.labels)}")
-    classes = classes_of(np.concatenate(labels)) if len(labels) == len(parts) else Classes()
+    classes = classes_of(np.concatenate(labels), printable(path)) if len(labels) == len(parts) else Classes()
     return _Archive(parts, classes, names)
 
 

@@ -5,10 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.printable import printable
 from vaeserve.sources.content import ClassLabels
+from vaeserve.sources.names import quoted
 
+MOST_CHARACTERS = 128
+"""Maximum length of a class's name, as of a package's."""
 _LARGEST = 2**53
 
 
@@ -34,10 +38,25 @@ def labels_of(array: AnyArray) -> AnyArray | None:
     return array if (array.astype(np.int64) == array).all() else None
 
 
-def classes_of(labels: AnyArray | Sequence[str]) -> Classes:
-    """Returns whole numbers as they are, and numbers that stand for names."""
+def classes_of(labels: AnyArray | Sequence[str], name: str) -> Classes:
+    """Returns whole numbers as they are, and numbers that stand for names.
+
+    Args:
+        labels: [rows], numbers or names.
+        name: of what holds them, for errors.
+
+    Raises:
+        InvalidInput: named by `name`; a class has too long a name.
+    """
     labels = np.asarray(labels)
     if labels.dtype.kind != "U":
         return Classes(labels.astype(np.int64))
-    names, numbers = np.unique(labels, return_inverse=True)
-    return Classes(numbers.astype(np.int64), tuple(map(printable, names.tolist())))
+    values, numbers = np.unique(labels, return_inverse=True)
+    names = tuple(map(printable, values.tolist()))
+    longest = max(names, key=len)
+    if len(longest) > MOST_CHARACTERS:
+        raise InvalidInput(
+            name,
+            f"the name of class {quoted(longest)} has {len(longest)} characters, must have at most {MOST_CHARACTERS}",
+        )
+    return Classes(numbers.astype(np.int64), names)

@@ -138,7 +138,7 @@ def _classes(texts: Texts, called: str) -> Classes:
     if len(values) == 1:
         raise InvalidInput(_TARGET, f"{called} is {quoted(texts[0])} in every row: classes must be two or more")
     if numbers is None:
-        return _refuse_many(classes_of(texts), len(values), len(texts), called)
+        return _refuse_many(classes_of(texts, f"{_TARGET}: {called}"), len(values), len(texts), called)
     if (numbers == np.round(numbers)).all():
         return _refuse_many(Classes(numbers.astype(np.int64)), len(values), len(texts), called)
     names = tuple(f"{value:.15g}" for value in values.tolist())

@@ -38,8 +38,8 @@ def read_folder(
         group_folders: whether the folder that a picture lies in is its group, and those above it are classes.
 
     Raises:
-        InvalidInput: named by the path; there are none, one is bad, or not all have one shape. Or named by the flag;
-            there are no groups.
+        InvalidInput: named by the path; there are none, one is bad, not all have one shape, or a class has too long a
+            name. Or named by the flag; there are no groups.
     """
     pictures, white = _read_scaled(directory, wanted, skip_bad, report)
     files, values, skipped, _ = pictures
@@ -60,7 +60,7 @@ def read_folder(
     names = class_names(folders)
     if names is None:
         return content
-    labels, classes = classes_of(names)
+    labels, classes = classes_of(names, printable(directory))
     return content._replace(labels=labels, classes=classes)
 
 

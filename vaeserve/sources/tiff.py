@@ -1,6 +1,7 @@
 """TIFF files of one page -> what their header says, and an image upright; through Pillow."""
 
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,12 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from vaeserve.rows.image_headers import ImageFile
 from vaeserve.rows.images import Unfit
+from vaeserve.sources.libtiff import refusing_what_libtiff_finds_broken
 
 SIGNATURES = (b"II*\0", b"MM\0*")
 _WIDTH, _HEIGHT, _BITS, _MEANING, _ORIENTATION = 256, 257, 258, 262, 274  # tags
 _WHITE_IS_ZERO, _SIDEWAYS = 0, range(5, 9)  # values of two of them
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints what Pillow logs before it raises it
 _OPENING = Lock()  # because which warnings are silenced is one setting for all threads
 
 
@@ -51,12 +54,14 @@ def open_tiff(file: ImageFile) -> Iterator[Image.Image]:
 
     Raises:
         Unfit: Pillow reads another size than the header says.
+        ValueError: libtiff finds it broken.
     """
     with _opened(file.content) as image:
         with _without_warnings():
             image.getexif()  # and the room for the picture: `load` takes both as they are
             image.load_prepare()
-        image.load()
+        with refusing_what_libtiff_finds_broken():
+            image.load()
         upright = ImageOps.exif_transpose(image)  # newer versions of Pillow have done so already
         if upright.size != (file.width, file.height):
             raise Unfit(f"is {upright.width} x {upright.height} pixels, which contradicts its header")

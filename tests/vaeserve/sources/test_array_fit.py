@@ -66,6 +66,22 @@ def test_channels_that_come_first_are_moved(tmp_path: Path) -> None:
     np.testing.assert_array_equal(fit_array(LEVELS, content.spec, "x"), LEVELS)
 
 
+@pytest.mark.parametrize(("shape", "size"), [((3, 8, 3), "8 x 3"), ((1, 6, 4), "6 x 1"), ((4, 2, 3), "2 x 4")])
+def test_channels_that_may_come_first_are_taken_as_last_and_a_line_says_so(
+    shape: tuple[int, ...], size: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "it.npy"
+    array = RANDOM.integers(0, 256, (40, *shape), np.uint8)
+    np.save(path, array)
+    content = read_npy(path, False)
+    np.testing.assert_array_equal(content.values, array)
+    assert content.spec.array_fit is None
+    assert content.notes == (
+        f"{path}: its channels may come first or last, {list(shape)}: taken as last, so pictures are {size} pixels; "
+        "if they come first, save numpy.moveaxis(array, 1, 3)",
+    )
+
+
 def test_plain_rows_stay_as_they_are_and_grey_ones_get_a_channel(tmp_path: Path) -> None:
     np.save(tmp_path / "it.npy", LEVELS[..., 0])
     content = read_npy(tmp_path / "it.npy", False)
