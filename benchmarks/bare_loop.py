@@ -5,6 +5,8 @@ python -m benchmarks.bare_loop PACKAGE ROWS SECONDS [HEIGHT WIDTH]
 
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +30,17 @@ def main() -> None:
     graph = package.read(package.manifest.graphs.decoder)
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     latent = np.random.default_rng(0).normal(size=(rows, *package.manifest.latent.at(size).shape)).astype(np.float32)
+    loop(partial(session.run, ["data"], {"latent": latent}), seconds)
+
+
+def loop(run: Callable[[], object], seconds: float) -> None:
+    """Runs a function again and again; prints its processor microseconds, runs per second, and p50 and p99 in ms."""
     for _ in range(WARM_UP):
-        session.run(["data"], {"latent": latent})
+        run()
     times = [time.perf_counter()]
     before = time.process_time()
     while times[-1] < times[0] + seconds:
-        session.run(["data"], {"latent": latent})
+        run()
         times.append(time.perf_counter())
     processor = (time.process_time() - before) / (len(times) - 1)
     took = np.diff(times)

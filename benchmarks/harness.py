@@ -55,7 +55,9 @@ def arguments(description: str | None, *, seconds: float = 3.0, repeats: int = 3
     os.sched_setaffinity(0, {LOAD_CORE})
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=seconds, help="seconds of load for each point")
-    parser.add_argument("--repeats", type=int, default=repeats, help="repeats of every point; medians are printed")
+    parser.add_argument(
+        "--repeats", "--rounds", type=int, default=repeats, help="repeats of every point; medians are printed"
+    )
     return parser
 
 

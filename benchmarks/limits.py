@@ -27,8 +27,12 @@ MINIMAL = {"aio": "minimal grpc.aio", "uvloop": "minimal grpc.aio on uvloop", "t
 
 def bare(directory: Path, rows: int, seconds: float, size: PictureSize | None = None) -> Load:
     """Runs a package's decoder in a loop on the server's core. A run counts as a call, the loop as the server."""
-    command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "benchmarks.bare_loop"]
-    command += [str(directory), str(rows), str(seconds), *map(str, size or ())]
+    return looped("benchmarks.bare_loop", directory, rows, seconds, *(size or ()))
+
+
+def looped(module: str, *arguments: object) -> Load:
+    """Runs a module that ends with `bare_loop.loop` on the server's core."""
+    command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", module, *map(str, arguments)]
     before = clock(os.getpid())
     output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     processor, rate, p50, p99 = map(float, output.split())

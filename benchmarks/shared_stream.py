@@ -7,6 +7,7 @@ Both sides are `AsyncClient.decode`, unary and with `share_stream=True`, on the 
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import numpy as np
@@ -38,30 +39,34 @@ def main() -> None:
 
 
 def measure(server: Server, share_stream: bool, callers: int, seconds: float) -> Load:
-    """Loads a server from one client, each caller sending its next call when the last is answered."""
-    return asyncio.run(crowd(server, share_stream, callers, seconds))
+    """Loads a server from one client."""
+
+    async def run() -> Load:
+        async with AsyncClient(server.target, share_stream=share_stream) as client:
+            latent = np.zeros((1, *(await client.get_model()).latent.shape), np.float32)
+            return await crowd(server, partial(client.decode, latent), callers, seconds)
+
+    return asyncio.run(run())
 
 
-async def crowd(server: Server, share_stream: bool, callers: int, seconds: float) -> Load:
-    """Warms up, then measures."""
-    async with AsyncClient(server.target, share_stream=share_stream) as client:
-        latent = np.zeros((1, *(await client.get_model()).latent.shape), np.float32)
+async def crowd(server: Server, call: Callable[[], Awaitable[object]], callers: int, seconds: float) -> Load:
+    """Warms a server up, then loads it, each caller sending its next call when the last is answered."""
 
-        async def caller(end: float, took: list[float]) -> None:
-            while (sent := time.perf_counter()) < end:
-                await client.decode(latent)
-                took.append((time.perf_counter() - sent) * 1e3)
+    async def caller(end: float, took: list[float]) -> None:
+        while (sent := time.perf_counter()) < end:
+            await call()
+            took.append((time.perf_counter() - sent) * 1e3)
 
-        async def run(seconds: float) -> list[float]:
-            took: list[float] = []
-            end = time.perf_counter() + seconds
-            await asyncio.gather(*(caller(end, took) for _ in range(callers)))
-            return took
+    async def run(seconds: float) -> list[float]:
+        took: list[float] = []
+        end = time.perf_counter() + seconds
+        await asyncio.gather(*(caller(end, took) for _ in range(callers)))
+        return took
 
-        await run(WARM_UP_SECONDS)
-        before = clock(server.pid)
-        took = await run(seconds)
-        spent = since(server.pid, before)
+    await run(WARM_UP_SECONDS)
+    before = clock(server.pid)
+    took = await run(seconds)
+    spent = since(server.pid, before)
     calls = len(took)
     p50, p99 = percentile(took, 50), percentile(took, 99)
     return Load(spent.processor / calls * 1e6, calls / spent.wall, p50, p99, steal_of(spent))
