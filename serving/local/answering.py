@@ -96,4 +96,4 @@ class LocalService:
         writes_images = rpc.writes_images(request)
         files = encode_images(join(rpc.outputs(answer.parts)), spec) if writes_images else None
         response = rpc.render(request, rows, answer, model.manifest, files)
-        return response if places is None else add_places(response, places)
+        return (response if places is None else add_places(response, places)).whole()

@@ -10,6 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 from serving.transport.context import Context
 from serving.transport.held import CallMemory
 from serving.transport.request_ids import RequestId
+from vaeserve.rows.wire import Serialized, TensorMessage
 
 AnswerUnary = Callable[[Any, Context, CallMemory], Awaitable[Any]]
 """Returns the reply to a message. What it takes beside the message is counted in the call's memory."""
@@ -56,8 +57,14 @@ def protobuf_service(
     return Service(descriptor.full_name, methods)
 
 
-def _serialize_once(reply: Message) -> bytes:
+def _serialize_once(reply: Message | TensorMessage[Message] | Serialized) -> bytes:
     """Returns a reply's bytes, and empties it: gRPC keeps both until the caller has read them."""
-    content = reply.SerializeToString()
-    reply.Clear()
+    if isinstance(reply, Serialized):
+        content = reply.join()
+    elif isinstance(reply, TensorMessage):
+        content = reply.serialize().join()
+        reply.clear()
+    else:
+        content = reply.SerializeToString()
+        reply.Clear()
     return content

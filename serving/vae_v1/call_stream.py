@@ -17,6 +17,7 @@ from serving.vae_v1.flow_window import FlowWindow
 from serving.vae_v1.stream_calls import CALL_BYTES, StreamCalls
 from serving.vae_v1.streams import MESSAGE_BYTES, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
+from vaeserve.rows.wire import serialized
 from vaeserve.v1 import vae_pb2 as pb
 
 _MAXIMUM_CANCELLED = 65_536  # ids in a message: millions would hold up the event loop
@@ -70,9 +71,9 @@ class CallStream:
                 await self._turns.pause()  # replies still to be rendered come first, and share the next message
             batch = self._calls.replies.take_ready()
             if batch:
-                message = pb.CallStreamResponse(replies=[call.reply for call in batch if call.reply is not None])
+                message = serialized([call.reply for call in batch if call.reply is not None])
                 for call in batch:
-                    call.reply = None  # the message holds a copy, and writing may take long
+                    call.reply = None  # writing may take long
                 await self._context.write(message)
                 for call in batch:
                     self._window.remove(call.size)

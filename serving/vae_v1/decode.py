@@ -12,11 +12,12 @@ from serving.models.rules import check_fingerprint, levels_of
 from serving.models.served import Served
 from serving.vae_v1.decoding import DecodingRpc
 from serving.vae_v1.inputs import check_tensor_rows
-from serving.vae_v1.outputs import output_field, parse_output, timing_of
+from serving.vae_v1.outputs import images_of, output_tensors, parse_output, timing_of
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.rows.codes import CodesSpec, latents_of
 from vaeserve.rows.tensors import parse_rows
+from vaeserve.rows.wire import TensorMessage
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -65,10 +66,10 @@ class Decode(DecodingRpc[pb.DecodeRequest, LatentRows, DecodeResult, pb.DecodeRe
         answer: Answer[DecodeResult],
         manifest: Manifest,
         files: Sequence[bytes] | None = None,
-    ) -> pb.DecodeResponse:
+    ) -> TensorMessage[pb.DecodeResponse]:
         """Returns the rows of data."""
-        return pb.DecodeResponse(
-            fingerprint=manifest.fingerprint,
-            timing=timing_of(answer),
-            **output_field(self.outputs(answer.parts), rows.output, request.dtype, files),
+        response = pb.DecodeResponse(
+            fingerprint=manifest.fingerprint, timing=timing_of(answer), images=images_of(files)
         )
+        tensors = output_tensors(self.outputs(answer.parts), rows.output, request.dtype, files)
+        return TensorMessage(response, tensors)

@@ -19,7 +19,7 @@ from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
 from vaeserve.rows.arrays import join
 from vaeserve.rows.codes import CodesSpec
-from vaeserve.rows.tensors import to_message
+from vaeserve.rows.wire import TensorMessage
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -65,20 +65,19 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
         answer: Answer[EncodeResult],
         manifest: Manifest,
         files: Sequence[bytes] | None = None,
-    ) -> pb.EncodeResponse:
+    ) -> TensorMessage[pb.EncodeResponse]:
         """Returns the latents, and the log-variance where the request asked for it; or the codes."""
+        response = pb.EncodeResponse(
+            fingerprint=manifest.fingerprint, timing=timing_of(answer), seed=rows.noise and rows.noise.seed
+        )
         codes = [part.codes for part in answer.parts if part.codes is not None]
         if codes:
-            message = to_message(join(codes))
-            return pb.EncodeResponse(fingerprint=manifest.fingerprint, timing=timing_of(answer), codes=message)
+            return TensorMessage(response, {"codes": join(codes)})
+        tensors = {"latent": to_tensor([part.latent for part in answer.parts], "latent", request.dtype)}
         moments = [part.log_variance for part in answer.parts if part.log_variance is not None]
-        return pb.EncodeResponse(
-            fingerprint=manifest.fingerprint,
-            timing=timing_of(answer),
-            latent=to_tensor([part.latent for part in answer.parts], "latent", request.dtype),
-            log_variance=to_tensor(moments, "log_variance", request.dtype) if moments else None,
-            seed=rows.noise and rows.noise.seed,
-        )
+        if moments:
+            tensors["log_variance"] = to_tensor(moments, "log_variance", request.dtype)
+        return TensorMessage(response, tensors)
 
     def reply_bytes(self, rows: DataRows, manifest: Manifest) -> int:
         """Returns the length of one or two tensors of latents, or of codes."""

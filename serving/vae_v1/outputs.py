@@ -1,7 +1,7 @@
 """What a request may ask for, and the parts of a response that several RPCs share."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -13,7 +13,7 @@ from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.arrays import join, to_float16
 from vaeserve.rows.size_fit import PicturePlace
-from vaeserve.rows.tensors import to_message
+from vaeserve.rows.wire import TensorMessage
 from vaeserve.v1 import vae_pb2 as pb
 
 M = TypeVar("M", bound=Message)
@@ -25,14 +25,6 @@ _OUTPUTS: dict[int, OutputKind] = {
     pb.DECODE_OUTPUT_PNG: "data",
 }
 _FLOATS = (pb.DATA_TYPE_UNSPECIFIED, pb.DATA_TYPE_FLOAT32, pb.DATA_TYPE_FLOAT16)
-
-
-class OutputField(TypedDict, total=False):
-    """The member of the oneof that the caller asked for."""
-
-    data: pb.Tensor
-    expectation: pb.Tensor
-    images: pb.EncodedImages
 
 
 def check_dtype(dtype: int) -> None:
@@ -63,23 +55,27 @@ def parse_output(
     return _OUTPUTS[request.output]
 
 
-def output_field(parts: Sequence[Array], output: OutputKind, dtype: int, files: Sequence[bytes] | None) -> OutputField:
-    """Returns the member of the oneof that the caller asked for: the rows, or the files that they were encoded into."""
-    if files is not None:
-        return {"images": pb.EncodedImages(images=files)}
-    tensor = to_tensor(parts, output, dtype)
-    return {"expectation": tensor} if output == "expectation" else {"data": tensor}
+def images_of(files: Sequence[bytes] | None) -> pb.EncodedImages | None:
+    """Returns the rows as the files that they were encoded into, if they were."""
+    return None if files is None else pb.EncodedImages(images=files)
 
 
-def to_tensor(parts: Sequence[Array], field: str, dtype: int) -> pb.Tensor:
-    """Returns rows as a message; floating-point rows in the element type that the caller asked for."""
+def output_tensors(
+    parts: Sequence[Array], output: OutputKind, dtype: int, files: Sequence[bytes] | None
+) -> dict[str, Array]:
+    """Returns the rows by the field that the caller asked for, unless they were encoded into files."""
+    return {output: to_tensor(parts, output, dtype)} if files is None else {}
+
+
+def to_tensor(parts: Sequence[Array], field: str, dtype: int) -> Array:
+    """Returns all rows; floating-point rows in the element type that the caller asked for."""
     rows = join(parts)
-    return to_message(to_float16(rows, field) if dtype == pb.DATA_TYPE_FLOAT16 else rows)
+    return to_float16(rows, field) if dtype == pb.DATA_TYPE_FLOAT16 else rows
 
 
-def add_places(response: M, places: Sequence[PicturePlace]) -> M:
+def add_places(response: TensorMessage[M], places: Sequence[PicturePlace]) -> TensorMessage[M]:
     """Returns a response, to which is added what was done to each image. Encode and Reconstruct alone take images."""
-    reply = cast(pb.EncodeResponse | pb.ReconstructResponse, response)
+    reply = cast(pb.EncodeResponse | pb.ReconstructResponse, response.message)
     reply.places.extend(
         pb.PicturePlace(size=pb.PictureSize(height=size.height, width=size.width), top=top, left=left)
         for size, top, left in places

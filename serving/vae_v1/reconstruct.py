@@ -14,13 +14,13 @@ from serving.models.rules import check_posterior
 from serving.models.served import Served
 from serving.vae_v1.decoding import DecodingRpc
 from serving.vae_v1.inputs import Undecoded, parse_input, requested_noise
-from serving.vae_v1.outputs import output_field, parse_output, timing_of
+from serving.vae_v1.outputs import images_of, output_tensors, parse_output, timing_of
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
 from vaeserve.rows.arrays import join
-from vaeserve.rows.tensors import to_message
+from vaeserve.rows.wire import TensorMessage
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -65,29 +65,29 @@ class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, Reconstruc
         answer: Answer[ReconstructResult],
         manifest: Manifest,
         files: Sequence[bytes] | None = None,
-    ) -> pb.ReconstructResponse:
+    ) -> TensorMessage[pb.ReconstructResponse]:
         """Returns the rows of data and those scores that the model has."""
         parts = answer.parts
         log_likelihood = _score([part.log_likelihood for part in parts])
         kl = _score([part.kl for part in parts])
         elbo = None if log_likelihood is None or kl is None else log_likelihood - kl
-        return pb.ReconstructResponse(
+        scores = {
+            "log_likelihood": log_likelihood,
+            "kl": kl,
+            "elbo": elbo,
+            "squared_error": join([part.squared_error for part in parts]),
+        }
+        response = pb.ReconstructResponse(
             fingerprint=manifest.fingerprint,
             timing=timing_of(answer),
-            log_likelihood=_tensor(log_likelihood),
-            kl=_tensor(kl),
-            elbo=_tensor(elbo),
-            squared_error=to_message(join([part.squared_error for part in parts])),
             seed=rows.noise and rows.noise.seed,
-            **output_field(self.outputs(parts), rows.output, request.dtype, files),
+            images=images_of(files),
         )
+        tensors = output_tensors(self.outputs(parts), rows.output, request.dtype, files)
+        return TensorMessage(response, tensors | {name: score for name, score in scores.items() if score is not None})
 
 
 def _score(parts: Sequence[Array | None]) -> Array | None:
     """Returns a score of all rows; None where the model has none."""
     scores = [part for part in parts if part is not None]
     return np.concatenate(scores) if scores else None
-
-
-def _tensor(score: Array | None) -> pb.Tensor | None:
-    return None if score is None else to_message(score)

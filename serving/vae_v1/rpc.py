@@ -25,6 +25,7 @@ from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.arrays import join
 from vaeserve.rows.size_fit import PicturePlace
+from vaeserve.rows.wire import TensorMessage
 
 RequestT = TypeVar("RequestT", bound=Message)
 RowsT = TypeVar("RowsT", bound=DataRows | LatentRows | PriorRows)
@@ -67,7 +68,7 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
         answer: Answer[ResultT],
         manifest: Manifest,
         files: Sequence[bytes] | None = None,
-    ) -> ResponseT:
+    ) -> TensorMessage[ResponseT]:
         """Returns the response; `files` are the rows as PNG files, if the request asked for such."""
 
     @abstractmethod
@@ -102,7 +103,7 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
         *,
         bulk: bool,
         patient: bool = False,
-    ) -> ResponseT:
+    ) -> TensorMessage[ResponseT]:
         """Returns the response to a request that was parsed.
 
         Raises:
@@ -128,7 +129,7 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
 
     async def _finish(
         self, request: RequestT, rows: RowsT, answer: Answer[ResultT], manifest: Manifest, images: Images
-    ) -> ResponseT:
+    ) -> TensorMessage[ResponseT]:
         """Returns the response, once its images are encoded if it asked for such."""
         files = None
         if self.writes_images(request):

@@ -12,10 +12,11 @@ from serving.models.rules import check_rows, check_temperature, check_weight, ch
 from serving.models.served import Served
 from serving.vae_v1.decoding import DecodingRpc
 from serving.vae_v1.inputs import check_size, requested_noise
-from serving.vae_v1.outputs import output_field, parse_output, timing_of, to_tensor
+from serving.vae_v1.outputs import images_of, output_tensors, parse_output, timing_of, to_tensor
 from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.sizes import PictureSize
+from vaeserve.rows.wire import TensorMessage
 from vaeserve.v1 import vae_pb2 as pb
 
 
@@ -66,16 +67,18 @@ class Sample(DecodingRpc[pb.SampleRequest, PriorRows, DecodeResult, pb.SampleRes
         answer: Answer[DecodeResult],
         manifest: Manifest,
         files: Sequence[bytes] | None = None,
-    ) -> pb.SampleResponse:
+    ) -> TensorMessage[pb.SampleResponse]:
         """Returns the rows of data, and their latents where the request asked for them."""
-        latents = [part.latent for part in answer.parts]
-        return pb.SampleResponse(
+        response = pb.SampleResponse(
             fingerprint=manifest.fingerprint,
             timing=timing_of(answer),
-            latent=to_tensor(latents, "latent", request.dtype) if rows.include_latent else None,
             seed=rows.noise.seed,
-            **output_field(self.outputs(answer.parts), rows.output, request.dtype, files),
+            images=images_of(files),
         )
+        tensors = output_tensors(self.outputs(answer.parts), rows.output, request.dtype, files)
+        if rows.include_latent:
+            tensors["latent"] = to_tensor([part.latent for part in answer.parts], "latent", request.dtype)
+        return TensorMessage(response, tensors)
 
     def reply_bytes(self, rows: PriorRows, manifest: Manifest) -> int:
         """Returns the length of the rows of data and their latents."""

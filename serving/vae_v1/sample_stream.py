@@ -19,6 +19,7 @@ from serving.vae_v1.describe import row_microseconds
 from serving.vae_v1.sample import Sample
 from serving.vae_v1.streams import MESSAGE_BYTES, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
+from vaeserve.rows.wire import Serialized
 from vaeserve.slices import rows_that_fit
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -33,7 +34,7 @@ class _Begun(NamedTuple):
 
     size: int
     began: float
-    message: asyncio.Task[pb.SampleStreamResponse]
+    message: asyncio.Task[Serialized]
 
 
 async def sample(request: pb.SampleStreamRequest, streams: Streams, context: Context) -> None:
@@ -98,7 +99,7 @@ class _Sampling:
         self._streams.calls.enter()
         self._streams.held.add(size)
 
-    async def _respond(self, rows: PriorRows) -> pb.SampleStreamResponse:
+    async def _respond(self, rows: PriorRows) -> Serialized:
         response = await _SAMPLE.respond(
             self._request,
             rows,
@@ -108,7 +109,8 @@ class _Sampling:
             bulk=self._bulk,
             patient=self._bulk,
         )
-        return pb.SampleStreamResponse(first_row=rows.noise.first_row, response=response)
+        first = pb.SampleStreamResponse(first_row=rows.noise.first_row)
+        return response.serialize().within(first, "response")
 
     def _end(self, code: grpc.StatusCode) -> None:
         begun = self._begun.popleft()

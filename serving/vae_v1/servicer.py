@@ -2,8 +2,6 @@
 
 from functools import partial
 
-from google.protobuf.message import Message
-
 from serving.models.registry import Models
 from serving.tracing.current import current_span
 from serving.transport.answering import Answering
@@ -19,7 +17,7 @@ from serving.vae_v1.describe import describe
 from serving.vae_v1.images import Images
 from serving.vae_v1.rpc import AnyRowsRpc
 from serving.vae_v1.sample_stream import sample
-from serving.vae_v1.streams import SERVICE, AnyRowsRequest, Streams
+from serving.vae_v1.streams import SERVICE, AnyResponse, AnyRowsRequest, Streams
 from serving.vae_v1.verbs import VERBS
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -70,7 +68,7 @@ class _Servicer:
 
     async def answer_rows(
         self, rpc: AnyRowsRpc, request: AnyRowsRequest, context: Context, memory: CallMemory
-    ) -> Message:
+    ) -> AnyResponse:
         """Answers an RPC that takes rows: parse, wait, render."""
         bulk = is_bulk_context(context, default=False)
         with self._models.find(request.model, request.version) as served:
@@ -79,7 +77,7 @@ class _Servicer:
             rows = rpc.parse(request, served.manifest, served.limits)
             memory.take(rpc.takes_bytes(request, rows, served.manifest))
             timeout_seconds = context.time_remaining()
-            response: Message = await rpc.respond(request, rows, served, self._images, timeout_seconds, bulk=bulk)
+            response: AnyResponse = await rpc.respond(request, rows, served, self._images, timeout_seconds, bulk=bulk)
             return response
 
     async def call_stream(self, context: Context, request_id: RequestId) -> None:

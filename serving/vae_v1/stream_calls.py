@@ -18,15 +18,17 @@ from serving.vae_v1.deadlines import DeadlineTimer
 from serving.vae_v1.flow_window import FlowWindow
 from serving.vae_v1.replies import Replies
 from serving.vae_v1.stream_queueing import StreamQueueing
-from serving.vae_v1.streams import SERVICE, StreamCall, Streams
+from serving.vae_v1.streams import SERVICE, AnyResponse, StreamCall, Streams
 from serving.vae_v1.verbs import VERBS
 from vaeserve.errors import DeadlinePassed, InvalidInput
+from vaeserve.rows.wire import Serialized, serialized
 from vaeserve.v1 import vae_pb2 as pb
 
 _log = logging.getLogger(__name__)
 
 CALL_BYTES = 512
 """What a call takes beside its tensors: enough to count for calls that are refused."""
+_NOTHING = pb.CallStreamResponse()
 _CANCELLED = pb.Error(code=grpc.StatusCode.CANCELLED.value[0], message="the caller cancelled the call")
 
 
@@ -162,26 +164,29 @@ class StreamCalls:
         if self._is_settled(call):
             return
         try:
-            response = answer.result() if render is None else render(answer=answer.result())
+            response: AnyResponse = answer.result() if render is None else render(answer=answer.result())
         except Exception as exc:
             return self._refuse(call, exc)
-        arm: dict[str, Any] = {str(call.verb): response}
-        self._settle(call, pb.Reply(id=call.id, **arm), grpc.StatusCode.OK)
+        self._settle(call, response.serialize().within(pb.Reply(id=call.id), str(call.verb)), grpc.StatusCode.OK)
 
     def _refuse(self, call: StreamCall, error: Exception) -> None:
         refusal = refuse(f"{_name(call.verb)} over a stream", error, call.request_id)
         reason = pb.Error(code=refusal.code.value[0], message=refusal.message, details=refusal.details)
-        self._settle(call, pb.Reply(id=call.id, error=reason), refusal.code)
+        self._settle_by(call, reason, refusal.code)
 
     def _settle_cancelled(self, call: StreamCall) -> None:
-        self._settle(call, pb.Reply(id=call.id, error=_CANCELLED), grpc.StatusCode.CANCELLED)
+        self._settle_by(call, _CANCELLED, grpc.StatusCode.CANCELLED)
 
-    def _settle(self, call: StreamCall, reply: pb.Reply, code: grpc.StatusCode) -> None:
+    def _settle_by(self, call: StreamCall, reason: pb.Error, code: grpc.StatusCode) -> None:
+        self._settle(call, serialized([pb.Reply(id=call.id, error=reason).SerializeToString()]), code, reason.message)
+
+    def _settle(self, call: StreamCall, reply: Serialized, code: grpc.StatusCode, error: str = "") -> None:
         """Gives a call its reply, once; whatever its rows still bring is not waited for."""
         if self._is_settled(call):
             return
-        call.reply, call.is_settled = reply, True
-        self._count(call, code)
+        # A copy, because the pieces may be views of whole batches, and the writer may be held up.
+        call.reply, call.is_settled = reply.within(_NOTHING, "replies").join(), True
+        self._count(call, code, error)
         if self._waiting.get(call.id) is call:
             del self._waiting[call.id]
         if call.answer is not None:
@@ -192,11 +197,11 @@ class StreamCalls:
     def _is_settled(self, call: StreamCall) -> bool:
         return call.is_settled or self._window.is_closed
 
-    def _count(self, call: StreamCall, code: grpc.StatusCode) -> None:
+    def _count(self, call: StreamCall, code: grpc.StatusCode, error: str = "") -> None:
         seconds = time.monotonic() - call.arrived
         self._tally.count(_name(call.verb), "stream", code.name, seconds)
         if call.request_id.span is not None:
-            call.request_id.span.end(code.name, call.reply.error.message if call.reply else "")
+            call.request_id.span.end(code.name, error)
         if self._logs_ends:
             line = "%s over a stream %s in %.1f ms"
             _log.debug(line, _name(call.verb), code.name, seconds * 1000, extra={"request_id": call.request_id})

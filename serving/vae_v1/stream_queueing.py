@@ -13,7 +13,7 @@ from serving.vae_v1.flow_window import FlowWindow
 from serving.vae_v1.images import Images
 from serving.vae_v1.inputs import Undecoded
 from serving.vae_v1.rpc import AnyRowsRpc
-from serving.vae_v1.streams import StreamCall
+from serving.vae_v1.streams import AnyResponse, StreamCall
 
 _ROW_BYTES = 256  # minimum for a row of the smallest size, or a stream of small rows would fill the batcher's queue
 
@@ -22,7 +22,7 @@ class Queued(NamedTuple):
     """A call whose rows wait or run."""
 
     answer: "asyncio.Future[Any]"
-    render: Callable[..., Message] | None
+    render: Callable[..., AnyResponse] | None
     """Makes the response of `answer=`; None: the answer is the response."""
 
 
@@ -65,7 +65,9 @@ class StreamQueueing:
         answer = rpc.queue(served).enqueue(rows, call.seconds_left, bulk=is_bulk, patient=is_bulk)
         return Queued(answer, partial(rpc.render, request, rows, manifest=manifest))
 
-    async def _respond(self, call: StreamCall, size: int, respond: Callable[..., Awaitable[Message]]) -> Message:
+    async def _respond(
+        self, call: StreamCall, size: int, respond: Callable[..., Awaitable[AnyResponse]]
+    ) -> AnyResponse:
         """Returns a call's response, once there is memory for it. The wait for memory counts towards the deadline."""
         await self._held.wait_for_room(size, lambda: False)
         self._enlarge(call, size)

@@ -14,6 +14,7 @@ from serving.transport.reading import Reading
 from serving.transport.request_ids import RequestId
 from serving.turns import Turns
 from serving.vae_v1.images import Images
+from vaeserve.rows.wire import TensorMessage
 from vaeserve.v1 import vae_pb2 as pb
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ MESSAGE_BYTES = 2**20
 SERVICE = "vae.v1.VaeService/"
 """What precedes a method's name in its full name."""
 
+AnyResponse = TensorMessage[Any]
 AnyRowsRequest = pb.EncodeRequest | pb.DecodeRequest | pb.SampleRequest | pb.ReconstructRequest
 
 
@@ -57,8 +59,8 @@ class StreamCall:
     arrived: float = field(default_factory=time.monotonic)
     deadline: float = math.inf
     answer: "asyncio.Future[Any] | None" = None
-    reply: pb.Reply | None = None
-    """Ready to be written; None again once its message is made."""
+    reply: bytes | None = None
+    """The field of a CallStreamResponse that holds it, once it is ready; None again once its message is made."""
     is_settled: bool = False
     """Whether it has had its reply, written or not."""
 

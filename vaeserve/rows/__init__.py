@@ -2,6 +2,7 @@
 
 arrays         arrays of rows: joined, and shortened to float16
 tensors        Tensor message <-> array; parsing is the validation
+wire           messages with tensors -> their bytes on the wire, in one copy
 noise          (purpose, seed, row) -> standard normals
 quantiles      quantiles of the standard normal distribution, the same bits everywhere
 posterior      draws from a posterior, and its KL

@@ -34,8 +34,19 @@ DATA_TYPES = {
 
 def to_message(array: Array) -> pb.Tensor:
     """Returns the message that holds an array of uint8, uint16, float32 or float16."""
-    number = _NUMBERS[array.dtype.char]
-    return pb.Tensor(dtype=number, shape=array.shape, data=array.astype(_DTYPES[number], copy=False).tobytes())
+    number, _ = wire_type(array.dtype.char)
+    return pb.Tensor(dtype=number, shape=array.shape, data=little_endian(array).tobytes())
+
+
+def wire_type(letter: str) -> tuple["pb.DataType.ValueType", int]:
+    """Returns the element type and its bytes, by NumPy's letter of uint8, uint16, float32 or float16."""
+    number = _NUMBERS[letter]
+    return number, _DTYPES[number].itemsize
+
+
+def little_endian(array: Array) -> Array:
+    """Returns an array as its values travel: in C order, with the low bytes first."""
+    return np.ascontiguousarray(array, _DTYPES[_NUMBERS[array.dtype.char]])
 
 
 def to_array(message: pb.Tensor, field: str, dtype: str, row_shape: Sequence[int]) -> Array:
