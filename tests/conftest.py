@@ -1,5 +1,6 @@
 """A tiny real package, and real servers of it."""
 
+import gc
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,10 @@ from hypothesis import settings
 
 from tests.support.servers import ROOT, RunningServer, RunVae, StartServer, run_vae, start
 from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
+
+# Python's garbage collector goes through every object whenever there are many more of them. PyTorch has so many that
+# this took a quarter of the time of training's tests.
+gc.set_threshold(50_000, 20, 100)
 
 # No test knows how long an example takes: on a busy machine, any of them may take a second.
 settings.register_profile("shared", deadline=None)

@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.collector import collector_paused
 from training.run.interrupts import sigterm_interrupts
 from training.settings.creation import creation_time
 from training.settings.flags import add_settings, settings_of
@@ -37,7 +38,8 @@ def train(arguments: list[str]) -> int:
     settings = settings_of(parser, options)
     creation_time()  # a wrong one is refused before any work
     prepare_onnxruntime("training,serving")  # before training, because the export at its end needs it
-    from training.run import run
+    with collector_paused():
+        from training.run import run
 
     with sigterm_interrupts():
         try:
@@ -68,7 +70,8 @@ def export(arguments: list[str]) -> int:
     check_place(options.out)
     creation_time()  # a wrong one is refused before any work
     prepare_onnxruntime("training,serving")
-    from training.run import run
+    with collector_paused():
+        from training.run import run
 
     print(_closing(run.export_checkpoint(options.checkpoint, options.out, options.version, precision)))
     return 0

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from training.bring.spec import parse_spec
+from training.collector import collector_paused
 from training.settings.creation import creation_time
 from training.settings.resolve import read_settings_file
 from training.settings.versions import VERSION_HELP, read_version
@@ -32,8 +33,9 @@ def package(arguments: list[str]) -> int:
         spec = spec.model_copy(update={"version": options.version})
     creation_time()  # a wrong one is refused before any work
     prepare_onnxruntime("training,serving")
-    from training.bring.bring import package_files
-    from training.run.report import closing
+    with collector_paused():
+        from training.bring.bring import package_files
+        from training.run.report import closing
 
     proved = package_files(
         options.out,

@@ -12,6 +12,7 @@ import onnxscript  # noqa: F401  PyTorch's exporter needs it; if it is missing, 
 import torch
 from torch.export import Dim
 
+from training.collector import collector_paused
 from training.export.norms import sum_in_stages
 from training.export.probes import GraphModule, Probe, TensorArrays
 from training.export.simplify import simplify
@@ -82,7 +83,7 @@ def trace(
     """
     batch = Dim(BATCH)
     try:
-        with quiet(), torch.inference_mode():
+        with quiet(), collector_paused(), torch.inference_mode():
             program = torch.onnx.export(
                 module.module.eval(),
                 tuple(torch.from_numpy(example[tensor][:2]) for tensor in module.inputs),

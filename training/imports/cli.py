@@ -4,6 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
+from training.collector import collector_paused
 from training.settings.creation import creation_time
 from training.settings.precisions import add_precision, precision_of
 from training.settings.versions import VERSION_HELP, read_version
@@ -35,8 +36,9 @@ def import_pair(arguments: list[str]) -> int:
     name = options.name or _name_of(options.folder)
     creation_time()  # a wrong one is refused before any work
     prepare_onnxruntime("training,serving")
-    from training.imports.importing import Wishes, import_folder
-    from training.run.report import closing
+    with collector_paused():
+        from training.imports.importing import Wishes, import_folder
+        from training.run.report import closing
 
     wishes = Wishes(
         name=name,

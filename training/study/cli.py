@@ -8,6 +8,7 @@ import json
 from math import inf
 from pathlib import Path
 
+from training.collector import collector_paused
 from training.run.interrupts import sigterm_interrupts
 from training.settings.flags import add_flags, add_settings, settings_of
 from training.settings.source import Source
@@ -29,10 +30,11 @@ def evaluate(arguments: list[str]) -> int:
     """
     options = _evaluate_parser().parse_args(arguments)
     prepare_onnxruntime("training,serving")
-    from training.evaluate.report import evaluation_table
-    from training.run.publish import evaluation_rows_of
-    from training.run.work import Stages
-    from training.study.subject import Subject, validation_rows_of
+    with collector_paused():
+        from training.evaluate.report import evaluation_table
+        from training.run.publish import evaluation_rows_of
+        from training.run.work import Stages
+        from training.study.subject import Subject, validation_rows_of
 
     subject = Subject.find(options.path)
     for key in ("rows", "samples"):
@@ -71,10 +73,11 @@ def compare(arguments: list[str]) -> int:
     """
     options = _compare_parser().parse_args(arguments)
     prepare_onnxruntime("training,serving")
-    from training.evaluate.comparison import comparison, comparison_markdown
-    from training.run.work import Stages
-    from training.study.curves import epoch_text, write_curves
-    from training.study.subject import Subject
+    with collector_paused():
+        from training.evaluate.comparison import comparison, comparison_markdown
+        from training.run.work import Stages
+        from training.study.curves import epoch_text, write_curves
+        from training.study.subject import Subject
 
     subjects = [Subject.find(path) for path in options.paths]
     names = [subject.name for subject in subjects]
@@ -111,8 +114,9 @@ def sweep(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     settings = settings_of(parser, options)
     prepare_onnxruntime("training,serving")
-    from training.run.progress import say
-    from training.study.sweep import PICTURE_FILE, sweep_table, train_sweep, write_figures
+    with collector_paused():
+        from training.run.progress import say
+        from training.study.sweep import PICTURE_FILE, sweep_table, train_sweep, write_figures
 
     with sigterm_interrupts():
         try:
