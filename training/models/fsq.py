@@ -66,12 +66,12 @@ class Quantising(Networks):
 
     encoder: QuantisingEncoder
 
-    def __init__(self, blueprint: Blueprint) -> None:
+    def __init__(self, blueprint: Blueprint, levels: int) -> None:
         super().__init__(blueprint)
-        quantiser = Quantiser(blueprint.levels)
+        quantiser = Quantiser(levels)
         self.encoder = QuantisingEncoder(self.encoder.body, blueprint.scaling, quantiser)
         self.decoder.standard = None
-        self.levels = (quantiser.levels,) * blueprint.latent_size
+        self.levels = (levels,) * blueprint.latent_size
 
 
 class Frequencies(nn.Module):
@@ -132,5 +132,6 @@ KIND = Kind(
     posterior="none",
     step=autoencoder,
     networks=Quantising,
+    network_settings=("levels",),
     prior=learned,
 )

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 from torch.optim import AdamW
 
 from training.models.optimizers import Rates, one_optimizer
-from training.networks.pair import Blueprint, Networks
+from training.networks.pair import Networks
 from training.networks.prior import PriorModules
 from training.objective import Step, TermWeights
 
@@ -44,8 +44,10 @@ class Kind(NamedTuple):
 
     Such latents are not standardised, and N(0, I) is the default prior although there is no posterior.
     """
-    networks: Callable[[Blueprint], Networks] = Networks
-    """Builds what it is made of: the pair, or a subclass of `Networks` that has more beside it."""
+    networks: Callable[..., Networks] = Networks
+    """Builds what it is made of from a `Blueprint`: the pair, or a subclass of `Networks` that has more beside it."""
+    network_settings: tuple[str, ...] = ()
+    """Names of the settings that `networks` takes as arguments too."""
     optimizers: Callable[[Any, Rates], dict[str, AdamW]] = one_optimizer
     """Makes an optimizer for each loss of a step, by the loss's name, from the kind's networks."""
     lowers: Callable[[float], Collection[str]] | None = None

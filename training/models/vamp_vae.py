@@ -24,11 +24,11 @@ class WithPseudoInputs(Networks):
     low: Tensor
     high: Tensor
 
-    def __init__(self, blueprint: Blueprint) -> None:
+    def __init__(self, blueprint: Blueprint, pseudo_inputs: int) -> None:
         super().__init__(blueprint)
         data = blueprint.likelihood.data
         bounds_shape = data.shape if data.kind == "table" else ()
-        self.pseudo_inputs = nn.Parameter(torch.zeros(blueprint.pseudo_inputs, *data.shape))
+        self.pseudo_inputs = nn.Parameter(torch.zeros(pseudo_inputs, *data.shape))
         self.register_buffer("low", torch.full(bounds_shape, data.minimum))
         self.register_buffer("high", torch.full(bounds_shape, data.maximum))
 
@@ -98,6 +98,7 @@ KIND = Kind(
     step=negative_elbo,
     takes_samples=True,
     networks=WithPseudoInputs,
+    network_settings=("pseudo_inputs",),
     begin=begin,
     prior=learned,
 )

@@ -156,10 +156,6 @@ class Blueprint(NamedTuple):
     """What the decoder answers the parameters of; it knows what a row is."""
     scaling: Scaling
     """How rows are scaled."""
-    levels: int = 8
-    """Number of levels of each value of a latent, for a kind whose latents are codes."""
-    pseudo_inputs: int = 500
-    """Number of learned rows whose posteriors make up the prior, for a kind that has them."""
 
 
 class Networks(nn.Module):
@@ -170,7 +166,7 @@ class Networks(nn.Module):
 
     def __init__(self, blueprint: Blueprint) -> None:
         super().__init__()
-        network, sizes, latent, posterior, likelihood, scaling, *_ = blueprint
+        network, sizes, latent, posterior, likelihood, scaling = blueprint
         layers = network_of(network)
         sizes = sizes._replace(channels=likelihood.data.shape[-1], latent=latent)
         standard = Standard(latent) if posterior == "none" else None

@@ -1,14 +1,13 @@
 """Memory: networks that do not fit in memory or into a package are refused before they are built."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
-from training.models.kind import Kind
-from training.networks.pair import Blueprint
+from training.networks.pair import Networks
 from vaeserve.errors import InvalidInput, TrainingError
 from vaeserve.sources.room import refuse_too_large
 
@@ -17,14 +16,14 @@ GRAPH_BYTES = 2**31 - 2**24  # an ONNX file is one message of protobuf, below 2 
 _REFUSED = re.compile(r"allocate memory|out of memory|ALLOC_FAILED")  # in untyped errors of PyTorch's CPU, CUDA, cuBLAS
 
 
-def check_networks(kind: Kind, blueprint: Blueprint) -> None:
-    """Makes sure that a kind's networks fit in memory, and the pair into ONNX files. Takes no memory itself.
+def check_networks(build: Callable[[], Networks]) -> None:
+    """Makes sure that networks fit in memory, and the pair into ONNX files. Takes no memory itself.
 
     Raises:
         TrainingError: they do not.
     """
     with torch.device("meta"):
-        networks = kind.networks(blueprint)
+        networks = build()
     for name, part in (("encoder", networks.encoder), ("decoder", networks.decoder)):
         size = _bytes_of(part.body)
         if size > GRAPH_BYTES:

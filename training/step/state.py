@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import torch
@@ -99,20 +99,14 @@ def build(kind: Kind, config: Config, dataset: Dataset) -> Networks:
     scaling = scaling_of(dataset.spec, dataset.train, family)
     likelihood = likelihood_of(family, dataset.spec, scaling)
     sizes = Sizes(config.hidden_sizes, config.blocks)
-    blueprint = Blueprint(
-        config.network,
-        sizes,
-        config.latent_size,
-        kind.posterior,
-        likelihood,
-        scaling,
-        config.levels,
-        config.pseudo_inputs,
+    blueprint = Blueprint(config.network, sizes, config.latent_size, kind.posterior, likelihood, scaling)
+    build_networks = partial(
+        kind.networks, blueprint, **{name: getattr(config, name) for name in kind.network_settings}
     )
-    check_networks(kind, blueprint)
+    check_networks(build_networks)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        networks = kind.networks(blueprint)
+        networks = build_networks()
     with torch.no_grad():
         networks.decoder.bias.copy_(likelihood.initial_parameters(dataset.train))
     return networks

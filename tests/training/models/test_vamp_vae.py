@@ -31,8 +31,8 @@ def networks_of(data: DataSpec, family: str) -> WithPseudoInputs:
     scaling = scaling_of(data, rows, family)
     likelihood = likelihood_of(family, data, scaling)
     torch.manual_seed(0)
-    blueprint = Blueprint("mlp", Sizes((8,)), LATENT, "gaussian", likelihood, scaling, pseudo_inputs=COMPONENTS)
-    networks = WithPseudoInputs(blueprint)
+    blueprint = Blueprint("mlp", Sizes((8,)), LATENT, "gaussian", likelihood, scaling)
+    networks = WithPseudoInputs(blueprint, COMPONENTS)
     assert KIND.begin is not None
     KIND.begin(networks, rows, torch.Generator().manual_seed(0))
     return networks
