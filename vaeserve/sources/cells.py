@@ -3,14 +3,13 @@
 import re
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
 from vaeserve.files import AnyArray
 from vaeserve.sources.head import number_of
 from vaeserve.sources.names import quoted
-from vaeserve.sources.table import number_problem
+from vaeserve.sources.table import Texts, number_problem
 
 _MISSING = frozenset(("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "?"))
 _NO_CLASS = frozenset(("na", "n/a", "#n/a", "nan", "null"))  # "none" and "-" may well be classes
@@ -37,12 +36,11 @@ def numbers_of(column: pa.ChunkedArray) -> AnyArray:
     return np.full(len(column), np.nan)
 
 
-def texts_of(column: pa.ChunkedArray) -> npt.NDArray[np.str_]:
+def texts_of(column: pa.ChunkedArray) -> Texts:
     """Returns a column's cells as text, "" for what is missing. Numbers are written in the shortest way."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    texts = [_text_of(value) for value in column.to_pylist()]
-    return np.array(texts, np.str_)
+    return np.array([_text_of(value) for value in column.to_pylist()], np.object_)
 
 
 def _text_of(value: object) -> str:

@@ -48,15 +48,14 @@ def classes_of(labels: AnyArray | Sequence[str], name: str) -> Classes:
     Raises:
         InvalidInput: named by `name`; a class has too long a name.
     """
-    labels = np.asarray(labels)
-    if labels.dtype.kind != "U":
+    if isinstance(labels, np.ndarray) and labels.dtype.kind not in "UO":
         return Classes(labels.astype(np.int64))
-    values, numbers = np.unique(labels, return_inverse=True)
-    names = tuple(map(printable, values.tolist()))
+    numbers = {value: number for number, value in enumerate(sorted(set(labels)))}
+    names = tuple(map(printable, numbers))
     longest = max(names, key=len)
     if len(longest) > MOST_CHARACTERS:
         raise InvalidInput(
             name,
             f"the name of class {quoted(longest)} has {len(longest)} characters, must have at most {MOST_CHARACTERS}",
         )
-    return Classes(numbers.astype(np.int64), names)
+    return Classes(np.array([numbers[label] for label in labels], np.int64), names)

@@ -13,14 +13,12 @@ from vaeserve.sources.content import ClassLabels
 from vaeserve.sources.head import number_of
 from vaeserve.sources.names import column_of, listed_columns, quoted
 from vaeserve.sources.surplus import have_names
-from vaeserve.sources.table import Table, refusal
+from vaeserve.sources.table import Table, Texts, refusal
 
 MOST_CLASSES = 100
 """Maximum number of different values of a target: a column of more is a number, not a class."""
 _LARGEST = 2**53
 _TARGET, _GROUP, _DROP = "--target", "--group-column", "--drop"
-
-Texts = npt.NDArray[np.str_]  # [rows]
 
 
 class ColumnRoles(NamedTuple):

@@ -24,7 +24,7 @@ from vaeserve.sources.content import Content
 from vaeserve.sources.head import Head, read_head
 from vaeserve.sources.precision import Loss, loss_of
 from vaeserve.sources.room import refuse_too_large, room_for
-from vaeserve.sources.table import Table, leave_out_bad, named, refusal, to_float32
+from vaeserve.sources.table import Table, Texts, leave_out_bad, named, refusal, to_float32
 
 CSV_BLOCK = 2**24  # bytes; no line can be longer
 _CHUNK = 2**20
@@ -178,7 +178,7 @@ def _table(path: Path, cells: pa.Table, numbers: npt.NDArray[np.intp], names: li
         return problem_of(cells.column(column)[row])
 
     @cache
-    def texts(column: int) -> npt.NDArray[np.str_]:
+    def texts(column: int) -> Texts:
         with arrow_errors(path):
             return texts_of(cells.column(column))
 

@@ -17,6 +17,8 @@ MOSTLY = 0.5  # a column of which a larger share is bad is itself bad
 _TOLD = 8  # columns that a summary names
 
 CellMask = npt.NDArray[np.bool_]
+Texts = npt.NDArray[np.object_]
+"""[rows] of str: an array of NumPy's own strings would have room for the longest of them in every row."""
 ColumnName = str | int
 """What to call a column: "column 'age'", "column 3"."""
 
@@ -31,7 +33,7 @@ class Table(NamedTuple):
     numbers: npt.NDArray[np.intp]  # [rows]: what to call each; the first of the file is 0
     problem: Callable[[int, int], str]
     """What is wrong with the bad cell in the i-th row and j-th column: "is missing", "holds 'abc'"."""
-    texts: Callable[[int], npt.NDArray[np.str_]] = lambda _: np.zeros(0, np.str_)
+    texts: Callable[[int], Texts] = lambda _: np.zeros(0, np.object_)
     """The cells of the j-th column as text, "" where one is missing; nothing where the file holds numbers alone."""
     losses: Mapping[int, Loss] = {}
     """What float32 lost of the j-th column, where that is worth a line."""

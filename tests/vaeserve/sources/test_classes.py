@@ -40,3 +40,14 @@ def test_too_long_a_name_is_refused_wherever_it_comes_from(tmp_path: Path) -> No
     (tmp_path / "x.csv").write_text(f"n,kind\n1,a\n2,{LONGER}\n3,a\n4,a\n")
     with pytest.raises(InvalidInput, match=rf"^--target: .*x\.csv: column 'kind': {REFUSED}"):
         read_csv(tmp_path / "x.csv", False, ColumnRoles(target="kind"))
+
+
+def test_a_long_text_takes_no_room_in_other_rows(tmp_path: Path) -> None:
+    long = "b" * 10**7
+    path = tmp_path / "x.csv"
+    path.write_text("n,kind\n" + "".join(f"{row * row},{row % 2}k\n" for row in range(20_000)) + f"3,{long}\n")
+    with pytest.raises(InvalidInput, match="has 10000000 characters, must have at most 128"):
+        read_csv(path, False, ColumnRoles(target="kind"))
+    groups = read_csv(path, False, ColumnRoles(group="kind")).groups
+    assert groups is not None
+    assert set(groups.tolist()) == {0, 1, 2}
