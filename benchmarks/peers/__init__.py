@@ -2,6 +2,7 @@
 
     environments   a Python environment of each peer, made once
     graphs         the two decoders as plain ONNX files, and as packages
+    make_graphs    exports them with random weights
     joined         runs a decoder on the rows of several calls at once, in the peers' processes
     bare           runs it in a loop, with no server
     dialects       how a server is asked, and what it answers
