@@ -37,13 +37,32 @@ def job_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, (summary, description) in _VERBS.items():
         of_verb = verbs.add_parser(
-            verb, help=summary, description=description, epilog=_EPILOG if verb in OUTPUTS else "", allow_abbrev=False
+            verb,
+            help=summary,
+            description=description,
+            epilog=_EPILOG if verb in OUTPUTS else "",
+            allow_abbrev=False,
+            slips=_slips_of(verb),
         )
         if verb in OUTPUTS:
             _add_computing(of_verb, verb)
         else:
             _add_looking(of_verb, verb)
     return parser
+
+
+def _slips_of(verb: str) -> dict[str, str]:
+    """Returns what to say of options that the verb of the same name has outside `vae job`."""
+    if verb not in OUTPUTS:
+        return {}
+    if verb == "sample":
+        return {"--expectation": "it is --output expectation"}
+    source = f"the source has no option: `vae job {verb} SOURCE --out DIR`"
+    slips = {"--input": source, "--source": source}
+    if verb == "decode":
+        return {**slips, "--expectation": "it is --output expectation"}
+    bad = "rows with an error are left out and listed, up to --max-errors"
+    return {**slips, "--skip-bad": bad, "--fit": "pictures are cropped: see --buckets"}
 
 
 def _add_looking(parser: argparse.ArgumentParser, verb: str) -> None:

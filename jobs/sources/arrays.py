@@ -91,8 +91,9 @@ def _npy(file: BinaryIO, called: str, _: RowSpec) -> Sequence[StoredArray]:
     return [StoredArray(file, ArrayLayout(header.shape, header.dtype, file.tell(), header.is_fortran), called)]
 
 
-def _npz(file: BinaryIO, called: str, _: RowSpec) -> Sequence[StoredArray]:
-    return npz_arrays(file, called)
+def _npz(file: BinaryIO, called: str, spec: RowSpec) -> Sequence[StoredArray]:
+    own = "latent" if isinstance(spec, LatentSpec) else "codes" if isinstance(spec, CodesSpec) else "output"
+    return npz_arrays(file, called, own)
 
 
 def _safetensors(file: BinaryIO, called: str, spec: RowSpec) -> Sequence[StoredArray]:

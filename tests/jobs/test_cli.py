@@ -1,5 +1,6 @@
 """`vae job` as a user calls it."""
 
+import argparse
 import json
 import os
 import signal
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from jobs.options import job_parser
 from tests.support.commands import Streams, refused
 from tests.support.jobs import hashes, write_picture
 from tests.support.servers import ROOT, VAE, RunVae, until
 from vaeserve.command.cli import run
+from vaeserve.command.options import slips_of
 
 
 def test_a_job_is_run_looked_at_and_verified(rows_file: Path, tmp_path: Path, tiny: Path, vae: RunVae) -> None:
@@ -138,6 +141,40 @@ def test_misspelt_options_of_verbs_within_are_named(capsys: Streams) -> None:
     assert "no such option: --pakage (did you mean --package?)" in refused(
         ["job", "encode", "x", "--out", "y", "--pakage", "z"], capsys, 2
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["encode", "--input", "x.npy"],
+            "--input (the source has no option: `vae job encode SOURCE --out DIR`); `vae job",
+        ),
+        (
+            ["decode", "z.npz", "--expectation"],
+            "--expectation (it is --output expectation); `vae job decode --help` lists",
+        ),
+        (["reconstruct", "x.npy", "--skip-bad"], "--skip-bad (rows with an error are left out and listed, up to --max"),
+        (
+            ["encode", "x.npy", "--count", "5"],
+            "--count (did you mean --out?); `vae job encode --help` lists the options",
+        ),
+    ],
+)
+def test_options_of_the_verbs_outside_jobs_are_told_apart(arguments: list[str], said: str, capsys: Streams) -> None:
+    assert refused(["job", *arguments, "--out", "d", "--package", "p"], capsys, code=2).startswith(
+        f"vae: no such option: {said}"
+    )
+
+
+@pytest.mark.parametrize("verb", ["encode", "decode", "reconstruct", "sample"])
+def test_verbs_outside_jobs_know_which_options_only_jobs_have(verb: str, capsys: Streams) -> None:
+    (verbs,) = (action for action in job_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    of_job = verbs.choices[verb]._option_string_actions
+    for option in slips_of(verb).keys() - {"--source"}:
+        assert option in of_job
+        said = f"vae: no such option: {option} (it is an option of `vae job {verb}`)"
+        assert refused([verb, option, "1", "--out", "x.npz"], capsys, code=2).startswith(said)
 
 
 def test_a_job_elsewhere_is_no_job(tmp_path: Path, capsys: Streams) -> None:

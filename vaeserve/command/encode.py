@@ -9,6 +9,7 @@ from vaeserve.command.options import (
     add_server_options,
     check_draw,
     connect,
+    slips_of,
 )
 from vaeserve.command.outputs import ResultFile, add_output_options, output_of, places_array, tell_rows
 from vaeserve.command.parser import verb_parser
@@ -53,7 +54,9 @@ def encode(arguments: list[str]) -> int:
 
 def _encode_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFile]:
     parser = verb_parser(
-        "encode", "Encodes rows of data on a server. The result holds the fingerprint of the model that encoded it."
+        "encode",
+        "Encodes rows of data on a server. The result holds the fingerprint of the model that encoded it.",
+        slips=slips_of("encode"),
     )
     add_server_options(parser)
     add_input_options(parser)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from vaeserve.client.caller_rows import as_rows
 from vaeserve.command.outputs import STANDARD, parse_standard_input, read_standard_input
 from vaeserve.errors import InvalidInput
-from vaeserve.files import NPY_MAGIC, AnyArray, parse_array, read_array
+from vaeserve.files import NPY_MAGIC, AnyArray, parse_array
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.sizes import PictureSize
 from vaeserve.printable import printable
@@ -15,6 +15,7 @@ from vaeserve.rows.image_checks import check_image, takes_images
 from vaeserve.rows.size_fit import SizeFit
 from vaeserve.sources.array_fit import fit_array
 from vaeserve.sources.fitting import fit_table, open_rows, reads_rows
+from vaeserve.sources.numpy_files import npy_array
 from vaeserve.sources.pictures import FittedRows, fit_picture, picture_files, read_rows
 from vaeserve.sources.table import Table
 
@@ -22,7 +23,7 @@ _STANDARD_INPUT = "standard input"
 
 
 class Input(NamedTuple):
-    """An input, read as far as possible before the model is known: its name, and one of the four other fields."""
+    """An input, read as far as possible before the model is known: its name, and one of array to files."""
 
     name: str
     """What errors call the file of rows."""
@@ -32,6 +33,8 @@ class Input(NamedTuple):
     """Of a picture."""
     files: Sequence[Path] = ()
     """Of pictures."""
+    notes: tuple[str, ...] = ()
+    """One line for each thing to know about how the file was read."""
 
     def rows(self, spec: DataSpec, skip_bad: bool, fit: SizeFit = "exact") -> FittedRows:
         """Returns the rows, fitted as the model's training fitted them. Nothing is sent before all of them fit.
@@ -47,10 +50,12 @@ class Input(NamedTuple):
         if fit != "exact":
             self._check_fit(spec)
         if self.array is not None:
-            return FittedRows(spec.fit(fit_array(as_rows(self.array, self.name), spec, self.name), self.name))
+            rows = fit_array(as_rows(self.array, self.name), spec, self.name)
+            return FittedRows(spec.fit(rows, self.name), notes=self.notes)
         if self.table is not None:
             fitted = fit_table(self.table, spec, skip_bad)
-            return fitted._replace(rows=spec.fit(as_rows(fitted.rows, self.name), self.name))
+            rows = spec.fit(as_rows(fitted.rows, self.name), self.name)
+            return fitted._replace(rows=rows, notes=(*self.notes, *fitted.notes))
         if self.content is None:
             return _of_one_size(read_rows(self.files, spec, skip_bad, fit), spec, fit)
         row = fit_picture(self.content, _STANDARD_INPUT, spec, fit)
@@ -97,10 +102,12 @@ def open_input(paths: Sequence[Path], skip_bad: bool) -> Input:
         return Input(_STANDARD_INPUT, content=content)
     name = printable(paths[0])
     if len(paths) == 1 and paths[0].suffix == ".npy":
-        return Input(name, read_array(paths[0]))
+        return Input(name, npy_array(paths[0]))
     if len(paths) == 1 and reads_rows(paths[0]):
-        rows = open_rows(paths[0], skip_bad)
-        return Input(name, table=rows) if isinstance(rows, Table) else Input(name, rows)
+        rows, notes = open_rows(paths[0], skip_bad)
+        if isinstance(rows, Table):
+            return Input(name, table=rows, notes=notes)
+        return Input(name, rows, notes=notes)
     for path in paths[1:] and paths:
         if path.suffix == ".npy" or reads_rows(path):
             raise InvalidInput(printable(path), "is a file of rows, which must be the only input")

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from vaeserve.client.blocking import Client
 
 _TARGET = "127.0.0.1:50051"  # where `vae serve` listens by default
+_OF_JOBS = (
+    *("--package", "--provider", "--threads", "--batch-rows", "--lists", "--dtype"),
+    *("--partition-rows", "--workers", "--ray", "--shard", "--update", "--max-errors", "--json"),
+)
+_OF_SOURCES = ("--columns", "--keep")
+
+
+def slips_of(verb: str) -> dict[str, str]:
+    """Returns what to say of options that the job of the same name has, and this verb does not."""
+    names = _OF_JOBS if verb == "sample" else (*_OF_JOBS, *_OF_SOURCES)
+    slips = dict.fromkeys(names, f"it is an option of `vae job {verb}`")
+    return slips if verb == "sample" else {"--source": "it is --input", **slips}
 
 
 def add_server_options(parser: argparse.ArgumentParser, *, has_default: bool = True) -> None:

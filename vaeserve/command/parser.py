@@ -2,7 +2,7 @@
 
 import argparse
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,12 +23,18 @@ class _Carrier(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints what is wrong on one line, and which option was probably meant."""
+    """Prints what is wrong on one line, and which option was probably meant.
+
+    Args:
+        slips: what to say of options that a related verb has, by name.
+        **options: argparse's own.
+    """
 
     _arguments: Sequence[str] = ()
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401, argparse's own
+    def __init__(self, slips: Mapping[str, str] | None = None, **options: Any) -> None:  # noqa: ANN401
         super().__init__(**options)
+        self._slips = slips or {}
         self.register("type", Path, _path)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401, argparse's own types
@@ -38,8 +44,18 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        if (within := self._verb_within()) is not None:
+            within.error(message)
         problem = printable(self._unknown_option() or message)
         self.exit(2, f"vae: {problem}; `{self.prog} --help` lists the options\n")
+
+    def _verb_within(self) -> argparse.ArgumentParser | None:
+        """Returns the parser of the verb within this one that was called; it knows more about what is wrong."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction) and self._arguments:
+                within: argparse.ArgumentParser | None = action.choices.get(self._arguments[0])
+                return within
+        return None
 
     def _unknown_option(self) -> str:
         """Returns what to say of the first option that does not exist: argparse would name what is missing instead."""
@@ -49,7 +65,8 @@ class _Parser(argparse.ArgumentParser):
             if name == "--":
                 break
             if name.startswith("--") and name not in options:
-                return f"no such option: {name}{did_you_mean(name, options)}"
+                slip = self._slips.get(name)
+                return f"no such option: {name}{f' ({slip})' if slip else did_you_mean(name, options)}"
         return ""
 
     def _known_options(self) -> list[str]:
@@ -59,9 +76,18 @@ class _Parser(argparse.ArgumentParser):
         return [option for parser in parsers for option in parser._option_string_actions]
 
 
-def verb_parser(verb: str, summary: str, epilog: str = "") -> argparse.ArgumentParser:
-    """Returns the parser of a verb, without options. Paths must not be empty."""
-    return _Parser(prog=f"vae {verb}", description=summary, epilog=epilog, allow_abbrev=False)
+def verb_parser(
+    verb: str, summary: str, epilog: str = "", slips: Mapping[str, str] | None = None
+) -> argparse.ArgumentParser:
+    """Returns the parser of a verb, without options. Paths must not be empty.
+
+    Args:
+        verb: its name.
+        summary: the first lines of its help.
+        epilog: the last ones.
+        slips: what to say of options that a related verb has, by name.
+    """
+    return _Parser(prog=f"vae {verb}", description=summary, epilog=epilog, allow_abbrev=False, slips=slips)
 
 
 def parser_of(verb: Callable[[list[str]], int]) -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from vaeserve.command.options import (
     add_server_options,
     check_draw,
     connect,
+    slips_of,
 )
 from vaeserve.command.outputs import ResultFile, add_output_options, output_of, tell_rows
 from vaeserve.command.parser import verb_parser
@@ -48,6 +49,7 @@ def _reconstruct_options(arguments: list[str]) -> tuple[argparse.Namespace, Resu
         "reconstruct",
         "Encodes rows of data on a server, decodes them again, and scores each: log-likelihood, KL and ELBO in nats, "
         "if the model defines them, and the squared error.",
+        slips=slips_of("reconstruct"),
     )
     add_server_options(parser)
     add_input_options(parser)

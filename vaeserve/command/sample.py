@@ -2,7 +2,7 @@
 
 import argparse
 
-from vaeserve.command.options import add_decoding_options, add_server_options, add_size_option, connect
+from vaeserve.command.options import add_decoding_options, add_server_options, add_size_option, connect, slips_of
 from vaeserve.command.outputs import ResultFile, check_cells, count_rows, output_of, picture_spec
 from vaeserve.command.parser import verb_parser
 
@@ -42,7 +42,7 @@ def sample(arguments: list[str]) -> int:
 
 
 def _sample_options(arguments: list[str]) -> tuple[argparse.Namespace, ResultFile]:
-    parser = verb_parser("sample", "Draws rows from a prior on a server and decodes them.")
+    parser = verb_parser("sample", "Draws rows from a prior on a server and decodes them.", slips=slips_of("sample"))
     add_server_options(parser)
     parser.add_argument("--count", type=int, required=True, help="number of rows")
     parser.add_argument("--seed", type=int, help="0 to 2^64 - 1; default: chosen at random and printed")

@@ -14,6 +14,7 @@
     arrays     .npy and .npz -> images or a table
     array_fit  arrays of pictures that are not uint8, or whose channels come first -> rows of uint8
     numpy_files .npy and .npz files, opened so that nothing in them is run
+    npz        the arrays of a .npz file that are rows, and their classes
     archive    which arrays of a .npz file are rows, and which are the classes of those
     classes    labels, or names of folders -> classes
     columns    .csv and .parquet -> a table

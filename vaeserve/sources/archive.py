@@ -10,6 +10,7 @@ _TRAIN = ("train", "x_train", "train_images")
 _VALIDATION = ("valid", "validation", "val", "x_valid", "x_val", "val_images")
 _TEST = ("test", "x_test", "test_images")
 _ALL = ("x", "data", "images")
+_FINGERPRINT = "fingerprint"  # of a model, in files that the commands write
 _LABELS = {
     _TRAIN: ("train_labels", "y_train"),
     _VALIDATION: ("valid_labels", "validation_labels", "val_labels", "y_valid", "y_val"),
@@ -38,12 +39,19 @@ class ChosenArrays(NamedTuple):
         return {field: part for field, part in self._asdict().items() if part}
 
 
-def choose(keys: list[str], name: str) -> ChosenArrays:
+def choose(keys: list[str], name: str, own: str = "output") -> ChosenArrays:
     """Returns `train`, and `valid` and `test` where there are such; else `X`; else the only array that is no labels.
+
+    Args:
+        keys: names of the file's arrays.
+        name: what errors call the file.
+        own: what the commands call such rows in files that they write, which also hold a model's fingerprint.
 
     Raises:
         InvalidInput: named by `name`; there is none of these, or more than one.
     """
+    if {own, _FINGERPRINT} <= {*keys}:
+        return ChosenArrays(RowArray(own, None))
     if train := _part(keys, _TRAIN, name):
         return ChosenArrays(train, _part(keys, _VALIDATION, name), _part(keys, _TEST, name))
     if rows := _part(keys, _ALL, name):

@@ -14,6 +14,7 @@ from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import ArrayFit, DataSpec
 from vaeserve.sources.bits import white_of
+from vaeserve.sources.room import room_for
 
 LEVELS = 255
 CHANNELS = (1, 3, 4)
@@ -96,8 +97,11 @@ def fit_array(array: AnyArray, spec: DataSpec, name: str) -> AnyArray:
         array = np.moveaxis(array, 1, 3)
     if fit.white is None or array.dtype in _AS_IT_IS or array.dtype.kind not in "iuf":
         return array
-    _refuse_outside(array, fit.white, name)
-    return to_levels(array, fit.white, int(spec.maximum))
+    levels = room_for(array.shape, np.uint8, name)
+    for part in parts_of(array):
+        _refuse_outside(array[part], fit.white, name, part.start)
+        levels[part] = to_levels(array[part], fit.white, int(spec.maximum))
+    return levels
 
 
 def to_levels(array: AnyArray, white: float, maximum: int) -> AnyArray:

@@ -10,15 +10,14 @@ from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
 from vaeserve.printable import printable
 from vaeserve.sources.archive import choose
-from vaeserve.sources.array_fit import CHANNELS, channels_last, evidence_of, is_first, parts_of, to_levels
-from vaeserve.sources.classes import Classes, classes_of, labels_of
+from vaeserve.sources.array_fit import channels_last, evidence_of, parts_of, to_levels
+from vaeserve.sources.classes import Classes
 from vaeserve.sources.content import Content, images_spec
-from vaeserve.sources.numpy_files import check_start, member, numpy_errors, read_header
+from vaeserve.sources.npz import PartArrays, checked_rows, read_npz_rows
+from vaeserve.sources.numpy_files import mapped_npy, numpy_errors, read_header
 from vaeserve.sources.precision import Loss, losses_of
 from vaeserve.sources.room import room_for
 from vaeserve.sources.table import Table, leave_out_bad, number_problem, to_float32
-
-PartArrays = dict[str, AnyArray]  # [rows, ...] each: train; validation and test where the file tells which they are
 
 
 def read_npy(path: Path, skip_bad: bool) -> Content:
@@ -27,56 +26,44 @@ def read_npy(path: Path, skip_bad: bool) -> Content:
     Raises:
         InvalidInput: named by the path; the file cannot be read, or holds neither images nor rows of numbers.
     """
-    with numpy_errors(path):
-        with path.open("rb") as file:
-            check_start(file, np.lib.format.MAGIC_PREFIX)
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies costs no memory
-    return _content(path, {"train": _rows(array, printable(path))}, Classes(), skip_bad, "")
+    return _content(path, {"train": checked_rows(mapped_npy(path), printable(path))}, Classes(), skip_bad, "")
 
 
 def read_npz(path: Path, skip_bad: bool) -> Content:
     """Returns the rows of a `.npz` file, to train on. Raises InvalidInput as `npz_rows` does."""
-    read = _read_npz(path)
+    read = read_npz_rows(path)
     return _content(path, read.parts, read.classes, skip_bad, f": {', '.join(read.names)}")
 
 
-def npz_rows(path: Path) -> AnyArray | Table:
+class OpenedRows(NamedTuple):
+    """Rows of a file, as far as they can be read without a model."""
+
+    rows: AnyArray | Table
+    notes: tuple[str, ...] = ()
+    """One line for each thing to know about how the file was read."""
+
+
+def npz_rows(path: Path) -> OpenedRows:
     """Returns all rows of a `.npz` file: images, or a table. `archive.choose` tells which of its arrays they are.
 
     Raises:
         InvalidInput: named by the path; the file cannot be read, it is not clear which array to take, or that one
             holds neither images nor rows of numbers.
     """
-    parts = _read_npz(path).parts
-    if _row_shape(path, parts)[1:] == ():
-        return _table(path, parts)
-    images = np.concatenate([*parts.values()])
-    return images[..., np.newaxis] if images.ndim == 3 else images
+    read = read_npz_rows(path)
+    if _row_shape(path, read.parts)[1:] == ():
+        return OpenedRows(_table(path, read.parts), read.notes)
+    images = _joined(path, read.parts)
+    return OpenedRows(images[..., np.newaxis] if images.ndim == 3 else images, read.notes)
 
 
-class _Archive(NamedTuple):
-    """What a `.npz` file holds."""
-
-    parts: PartArrays
-    classes: Classes
-    names: list[str]
-    """What to call the arrays that were taken."""
-
-
-def _read_npz(path: Path) -> _Archive:
-    parts, labels, names = PartArrays(), list[AnyArray](), list[str]()
-    with numpy_errors(path), path.open("rb") as file:
-        check_start(file, b"PK")
-        archive = np.load(file, allow_pickle=False)
-        for field, part in choose(archive.files, printable(path)).taken.items():
-            parts[field] = _rows(member(archive, part.rows, path), f"{printable(path)}: {printable(part.rows)}")
-            names.append(printable(part.rows))
-            of_part = _labels(archive, part.labels, path, len(parts[field])) if part.labels else None
-            if of_part is not None:
-                labels.append(of_part)
-                names.append(f"classes {printable(part.labels)}")
-    classes = classes_of(np.concatenate(labels), printable(path)) if len(labels) == len(parts) else Classes()
-    return _Archive(parts, classes, names)
+def _joined(path: Path, parts: PartArrays) -> AnyArray:
+    """Returns the rows of all parts in one array; those of a single part as they are."""
+    first, *others = arrays = [*parts.values()]
+    if not others:
+        return first
+    shape, dtype = (sum(map(len, arrays)), *_row_shape(path, parts)), np.result_type(*arrays)
+    return np.concatenate(arrays, out=room_for(shape, dtype, path))
 
 
 def holds_images(path: Path) -> bool:
@@ -92,33 +79,6 @@ def holds_images(path: Path) -> bool:
                     return len(read_header(array).shape) > 2
     except InvalidInput:
         return False
-
-
-def _rows(array: AnyArray, name: str) -> AnyArray:
-    """Returns images [rows, height, width(, channels)], also with channels first, or numbers [rows, columns]."""
-    if not array.size:
-        raise InvalidInput(name, f"is {array.dtype} {list(array.shape)}: is empty")
-    is_numbers, is_image = array.dtype.kind in "buif", array.ndim == 3 or is_first(array.shape)
-    if is_numbers and (array.ndim == 2 or is_image or (array.ndim == 4 and array.shape[3] in CHANNELS)):
-        return array
-    raise InvalidInput(
-        name,
-        f"is {array.dtype} {list(array.shape)}; images are numbers [rows, height, width], "
-        "[rows, height, width, channels] or [rows, channels, height, width] with 1, 3 or 4 channels, "
-        "tables are numbers [rows, columns]",
-    )
-
-
-def _labels(archive: np.lib.npyio.NpzFile, key: str, path: Path, rows: int) -> AnyArray | None:
-    """Returns names or whole numbers, [rows]; None for what holds no classes."""
-    labels = member(archive, key, path)
-    if not labels.ndim or len(labels) != rows:
-        raise InvalidInput(
-            printable(path), f"{printable(key)} is {list(labels.shape)}, must hold a label for each of {rows} rows"
-        )
-    if labels.size != rows:
-        return None
-    return labels_of(labels.reshape(rows))
 
 
 def _row_shape(path: Path, parts: PartArrays) -> tuple[int, ...]:
@@ -186,7 +146,8 @@ def _table(path: Path, parts: PartArrays) -> Table:
 
     values = room_for((int(starts[-1]), arrays[0].shape[1]), np.float32, path)
     for array, start in zip(arrays, starts, strict=False):
-        values[start : start + len(array)] = to_float32(array)
+        for part in parts_of(array):
+            values[start : start + len(array)][part] = to_float32(array[part])
     names = tuple(range(values.shape[1]))
     return Table(printable(path), names, values, np.arange(len(values)), problem, losses=_losses(arrays))
 

@@ -6,11 +6,10 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from vaeserve.errors import InvalidInput
-from vaeserve.files import AnyArray
 from vaeserve.package.data_spec import DataSpec
 from vaeserve.package.row_spec import RowSpec, brief
 from vaeserve.printable import printable
-from vaeserve.sources.arrays import npz_rows
+from vaeserve.sources.arrays import OpenedRows, npz_rows
 from vaeserve.sources.idx import read_idx
 from vaeserve.sources.names import column_of, listed_columns
 from vaeserve.sources.pictures import FittedRows
@@ -30,7 +29,7 @@ def is_idx(path: PurePath) -> bool:
     return _IDX in path.name
 
 
-def open_rows(path: Path, skip_bad: bool) -> AnyArray | Table:
+def open_rows(path: Path, skip_bad: bool) -> OpenedRows:
     """Returns the rows of a `.csv`, `.parquet`, `.npz` or IDX file, as far as they can be read without a model.
 
     Args:
@@ -41,7 +40,7 @@ def open_rows(path: Path, skip_bad: bool) -> AnyArray | Table:
         InvalidInput: named by the path; the file cannot be read.
     """
     read = _READERS.get(path.suffix.lower())
-    return read(path, skip_bad) if read else read_idx(path, 3)[..., np.newaxis]
+    return read(path, skip_bad) if read else OpenedRows(read_idx(path, 3)[..., np.newaxis])
 
 
 def fit_table(table: Table, spec: DataSpec, skip_bad: bool) -> FittedRows:
@@ -114,17 +113,17 @@ def bad_cells(table: Table, spec: RowSpec) -> CellMask:
     return bad
 
 
-def _read_columns(path: Path, skip_bad: bool) -> Table:
+def _read_columns(path: Path, skip_bad: bool) -> OpenedRows:
     try:
         from vaeserve.sources.columns import csv_table, parquet_table
     except ModuleNotFoundError as exc:  # the base install has no Arrow
         raise InvalidInput(
             printable(path), f"needs {exc.name}: pip install pyarrow, or give a .npy or .npz file"
         ) from exc
-    return csv_table(path, skip_bad) if path.suffix.lower() == ".csv" else parquet_table(path)
+    return OpenedRows(csv_table(path, skip_bad) if path.suffix.lower() == ".csv" else parquet_table(path))
 
 
-_READERS: dict[str, Callable[[Path, bool], AnyArray | Table]] = {
+_READERS: dict[str, Callable[[Path, bool], OpenedRows]] = {
     ".csv": _read_columns,
     ".parquet": _read_columns,
     ".npz": lambda path, _: npz_rows(path),

@@ -48,15 +48,22 @@ def test_spatial_rows_in_fortran_order_keep_their_axes(tmp_path: Path, read_all:
 def test_npz_rows_are_those_of_all_parts(tmp_path: Path, read_all: ReadAll, save: object) -> None:
     path = tmp_path / "a.npz"
     save(path, test=ROWS[20:], train=ROWS[:12], valid=ROWS[12:20], y_train=np.arange(12))  # type: ignore[operator]
-    whole = npz_rows(path)
+    whole = npz_rows(path).rows
     assert isinstance(whole, Table)
     np.testing.assert_array_equal(read_all(path, TABLE).rows, whole.values)
+
+
+def test_files_that_the_commands_write_are_known(tmp_path: Path, read_all: ReadAll) -> None:
+    latents = ROWS.astype(np.float32)
+    np.savez(tmp_path / "a.npz", output=PICTURES, latent=latents, seed=7, fingerprint="f" * 64)
+    np.testing.assert_array_equal(read_all(tmp_path / "a.npz", IMAGES).rows[..., 0], PICTURES)
+    np.testing.assert_array_equal(read_all(tmp_path / "a.npz", LatentSpec((2,))).rows, latents)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_images_may_lack_the_axis_of_channels(tmp_path: Path, read_all: ReadAll, save: object) -> None:
     save(tmp_path / "a.npz", X=PICTURES)  # type: ignore[operator]
-    np.testing.assert_array_equal(read_all(tmp_path / "a.npz", IMAGES).rows, npz_rows(tmp_path / "a.npz"))
+    np.testing.assert_array_equal(read_all(tmp_path / "a.npz", IMAGES).rows, npz_rows(tmp_path / "a.npz").rows)
 
 
 def test_whole_numbers_of_a_table_are_rounded_as_in_training(tmp_path: Path, read_all: ReadAll) -> None:

@@ -59,6 +59,23 @@ def test_encode_then_decode(server: "Server", tmp_path: Path, capsys: Streams) -
     assert request.fingerprint == server.script.model.fingerprint
 
 
+def test_encode_and_decode_take_what_sample_and_decode_write(server: "Server", tmp_path: Path, capsys: Streams) -> None:
+    samples, latents, again = (str(tmp_path / name) for name in ("x.npz", "z.npz", "y.npz"))
+    to = ["--target", server.target]
+    assert run(["sample", *to, "--count", "20", "--with-latent", "--seed", "7", "--out", samples]) == 0
+    capsys.readouterr()
+    assert run(["encode", *to, "--input", samples, "--out", latents]) == 0
+    assert capsys.readouterr().err == f"{samples}: took output, of fingerprint, first_row, latent, output, seed\n"
+    with np.load(latents) as archive:
+        assert archive["latent"].shape == (20, 2)
+    assert run(["decode", *to, "--input", samples, "--out", again]) == 0
+    assert capsys.readouterr().err == f"{samples}: took latent, of fingerprint, first_row, latent, output, seed\n"
+    assert run(["encode", *to, "--input", again, "--out", latents]) == 0
+    assert capsys.readouterr().err == f"{again}: took output, of fingerprint, output\n"
+    assert run(["decode", *to, "--input", latents, "--out", again]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_encode_takes_images_and_folders_of_them(server: "Server", tmp_path: Path, capsys: Streams) -> None:
     folder, out = tmp_path / "pictures", tmp_path / "z.npz"
     folder.mkdir()

@@ -12,7 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vaeserve.errors import InvalidInput
-from vaeserve.sources.arrays import holds_images, read_npy, read_npz
+from vaeserve.sources import room
+from vaeserve.sources.arrays import holds_images, npz_rows, read_npy, read_npz
+from vaeserve.sources.numpy_files import member, npy_array
+from vaeserve.sources.table import Table
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (50, 4, 5), np.uint8)
@@ -214,3 +217,56 @@ def test_altered_files_raise_nothing_else(packed: bool, place: int, put: bytes, 
     path.write_bytes(content[:place] + put + content[place + cut :])
     with suppress(InvalidInput):
         read(path, True)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("rows", [IMAGES, TABLE.astype(np.float32)])
+def test_large_arrays_that_are_not_compressed_are_mapped(
+    rows: np.ndarray, order: str, npz: Path, npy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "IN_MEMORY_BYTES", 400)
+    rows = np.asarray(rows, order=order)  # type: ignore[call-overload]
+    np.savez(npz, first=np.zeros(3), X=rows)
+    with npz.open("rb") as file, np.load(file) as archive:
+        mapped = member(archive, "X", npz)
+        assert isinstance(mapped.base, np.memmap)
+        assert not isinstance(member(archive, "first", npz).base, np.memmap)
+    np.testing.assert_array_equal(mapped, rows, strict=True)
+    np.save(npy, rows)
+    assert isinstance(npy_array(npy), np.memmap)
+    opened = npz_rows(npz)
+    found = opened.rows.values if isinstance(opened.rows, Table) else opened.rows[..., 0]
+    np.testing.assert_array_equal(found, rows)
+    assert opened.notes == (f"{npz}: took X, of X, first",)
+
+
+def test_large_arrays_that_are_compressed_are_held_in_memory_and_a_line_says_so(
+    npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "IN_MEMORY_BYTES", 100)
+    np.savez_compressed(npz, train=IMAGES[:30], test=IMAGES[30:])
+    rows, notes = npz_rows(npz)
+    np.testing.assert_array_equal(rows[..., 0], IMAGES)  # type: ignore[call-overload]
+    assert notes == (
+        f"{npz}: is compressed, so 0.0 GiB were held in memory: what np.save or np.savez writes is mapped",
+    )
+    monkeypatch.undo()
+    assert npz_rows(npz).notes == ()
+
+
+def test_a_large_array_that_is_cut_short_is_refused(npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "IN_MEMORY_BYTES", 100)
+    with zipfile.ZipFile(npz, "w") as archive:
+        archive.writestr("X.npy", header("(1000, 10)") + bytes(500))
+    with pytest.raises(InvalidInput, match=rf"^{npz}: is not an intact \.npz file of plain values$"):
+        npz_rows(npz)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@given(place=st.integers(0, 500), put=st.binary(max_size=6), cut=st.integers(0, 6))
+def test_altered_large_archives_raise_nothing_else(place: int, put: bytes, cut: int, npz: Path) -> None:
+    content = archive_of(TABLE[:4])
+    npz.write_bytes(content[:place] + put + content[place + cut :])
+    with pytest.MonkeyPatch.context() as patch, suppress(InvalidInput):
+        patch.setattr(room, "IN_MEMORY_BYTES", 10)
+        read_npz(npz, True)

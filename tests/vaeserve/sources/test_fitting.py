@@ -20,7 +20,7 @@ GAPPY = NAMED.model_copy(update={"missing_allowed": True})
 
 
 def fit(path: Path, spec: DataSpec, skip_bad: bool = False) -> FittedRows:
-    rows = open_rows(path, skip_bad)
+    rows = open_rows(path, skip_bad).rows
     assert isinstance(rows, Table)
     return fit_table(rows, spec, skip_bad)
 
@@ -108,7 +108,7 @@ def test_a_table_does_not_fit_a_model_of_images(tmp_path: Path) -> None:
 def test_archives_hold_images_or_a_table_all_parts_in_order(tmp_path: Path) -> None:
     path = tmp_path / "it.npz"
     np.savez(path, test=np.full((1, 2, 2), 2, np.uint8), train=np.ones((3, 2, 2), np.uint8))
-    images = open_rows(path, False)
+    images = open_rows(path, False).rows
     assert isinstance(images, np.ndarray)
     assert images[:, 0, 0, 0].tolist() == [1, 1, 1, 2]
     assert images.shape == (4, 2, 2, 1)
@@ -120,7 +120,7 @@ def test_images_of_mnists_format_get_a_channel(tmp_path: Path) -> None:
     content = bytes((0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4))
     path = tmp_path / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(content))
-    images = open_rows(path, False)
+    images = open_rows(path, False).rows
     assert isinstance(images, np.ndarray)
     assert images.tolist() == [[[[1], [2]], [[3], [4]]]]
 
