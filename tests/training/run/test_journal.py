@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from training.run.journal import Journal
+from training.run.checkpoint import Checkpoint
+from training.run.journal import Journal, read_curve
+from training.settings.config import Config
 from vaeserve.errors import TrainingError
 
 
@@ -86,3 +88,20 @@ def test_resuming_never_shortens_the_file_that_is_there(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"metrics\.jsonl: cannot be written: No such file"):
         Journal(tmp_path / "none" / "metrics.jsonl", 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "title", "lower_is_better"),
+    [("vae", "loss, nats per row", True), ("gan", "loss of the generator", False)],
+)
+def test_a_curve_knows_what_the_loss_of_its_kind_is(
+    tmp_path: Path, model: str, title: str, lower_is_better: bool
+) -> None:
+    path, config = tmp_path / "metrics.jsonl", Config(model=model)
+    last = Checkpoint(config=config, data_name="x", data_sha256="", epoch=2, kl_weight=1.0, rollbacks=0)
+    with Journal(path, 0) as journal:
+        for epoch in (1, 2):
+            journal.write("train", {"epoch": epoch, "steps": 6 * epoch, "loss_nats": 0.7, "validation_nats": None})
+    curve = read_curve(path, last)
+    assert curve is not None
+    assert (curve.title, curve.lower_is_better, curve.is_validated) == (title, lower_is_better, False)
