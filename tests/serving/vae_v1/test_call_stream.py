@@ -4,7 +4,6 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -213,19 +212,6 @@ def test_lines_about_a_call_have_its_id_or_that_of_its_stream(start_server: Star
         r"CallStream OK in \d+\.\d ms \[whole\]",
     ):
         assert len(re.findall(f"DEBUG   {line}\n", log)) == 1, (line, log)
-
-
-def test_cancelled_calls_are_answered_at_once_and_never_run(start_server: StartServer) -> None:
-    server = start_server("--wait-milliseconds", "1000", "--batch-rows", "3")  # the batch is full when the last comes
-    with grpc.insecure_channel(server.target) as channel:
-        talk = Talk(VaeServiceStub(channel), any_order=True)
-        talk.send(decode(1), decode(2))
-        talk.send(decode(3), decode(4), decode(5), cancelled_ids=[1, 3, 99])
-        replies = list(islice(talk.replies(), 5))
-        assert sorted(reply.id for reply in replies[:2]) == [1, 3]
-        assert {reply.error.code for reply in replies[:2]} == {CANCELLED}
-        assert {reply.id: reply.decode.timing.batch_rows for reply in replies[2:]} == {2: 3, 4: 3, 5: 3}
-        talk.call.cancel()
 
 
 def test_a_late_call_is_answered_when_its_time_is_over(start_server: StartServer) -> None:

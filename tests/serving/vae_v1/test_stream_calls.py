@@ -21,6 +21,9 @@ from vaeserve.v1.vae_pb2_grpc import VaeServiceStub
 if TYPE_CHECKING:
     from vaeserve.v1.vae_pb2_grpc import VaeServiceAsyncStub
 
+    Stream = grpc.aio.StreamStreamCall[pb.CallStreamRequest, pb.CallStreamResponse]
+
+CANCELLED = grpc.StatusCode.CANCELLED.value[0]
 LATENT = to_message(np.zeros((1, 3), np.float32))
 
 
@@ -80,3 +83,41 @@ def test_a_call_whose_deadline_passes_while_its_answer_waits_to_be_rendered_is_a
             await scenario(answering, turns, VaeServiceStub(channel))
 
     asyncio.run(run())
+
+
+def test_cancelled_calls_are_answered_at_once_and_never_run(settings: Settings) -> None:
+    async def scenario(stub: "VaeServiceAsyncStub", device: Device, waiting: Callable[[], int]) -> None:
+        await device.take(1)  # nothing runs until it is given back
+        stream = stub.CallStream()
+        calls = {number: pb.Call(id=number, decode=pb.DecodeRequest(latent=LATENT)) for number in range(1, 6)}
+        await stream.write(pb.CallStreamRequest(calls=[calls[1], calls[2]], any_order=True))
+        await eventually(lambda: waiting() == 2)
+        await stream.write(
+            pb.CallStreamRequest(calls=[calls[3], calls[4], calls[5]], cancelled_ids=[1, 3, 99], any_order=True)
+        )
+        cancelled = await _replies(stream, 2)
+        assert {reply.id: reply.error.code for reply in cancelled} == dict.fromkeys((1, 3), CANCELLED)
+        await eventually(lambda: waiting() == 3)
+        device.give(1)
+        run = await _replies(stream, 3)
+        assert {reply.id: reply.decode.timing.batch_rows for reply in run} == {2: 3, 4: 3, 5: 3}
+        stream.cancel()
+
+    async def run() -> None:
+        models, device = Models(), Device(1, Turns())
+        await Reloader(settings, models, device).start()
+        server, _ = server_of(models, settings, device.turns)
+        async with server, grpc.aio.insecure_channel(server.address) as channel:
+            await scenario(VaeServiceStub(channel), device, lambda: models.find("", 0).decoder.waiting_rows)
+
+    asyncio.run(run())
+
+
+async def _replies(stream: "Stream", count: int) -> list[pb.Reply]:
+    """Reads messages until there are so many replies."""
+    replies: list[pb.Reply] = []
+    while len(replies) < count:
+        message = await stream.read()
+        assert isinstance(message, pb.CallStreamResponse)
+        replies.extend(message.replies)
+    return replies
