@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.support.exporter import read_operators_once
 from tests.support.servers import ROOT, RunningServer
 from training.bring import cli
 from training.export.graphs import quiet
@@ -67,6 +68,7 @@ def test_commands_name_servers_with_target(page: Path) -> None:
 
 def test_pairs_are_brought_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    read_operators_once()
     whole, wrapping = _snippets(BRING)
     brought = _run(whole)
     package = ModelPackage.open(tmp_path / "packages" / "faces")

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.servers import RunningServer, RunVae, running
 from vaeserve import Client
+from vaeserve.command.cli import run
 from vaeserve.package.directory import ModelPackage
 from vaeserve.package.probes import compare, reach_of
 from vaeserve.package.row_spec import Array
@@ -14,11 +15,11 @@ from vaeserve.package.row_spec import Array
 
 @pytest.fixture(scope="module")
 def package(vae: RunVae, tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
-    run = tmp_path_factory.mktemp("digits") / "run"
-    done = vae("train", "digits", "--out", run, "--epochs", "3", "--resume")
+    directory = tmp_path_factory.mktemp("digits") / "run"
+    done = vae("train", "digits", "--out", directory, "--epochs", "3", "--resume")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == f"next     vae serve {run / 'model'}"
-    return ModelPackage.open(run / "model")
+    assert done.stdout.splitlines()[-1] == f"next     vae serve {directory / 'model'}"
+    return ModelPackage.open(directory / "model")
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +88,9 @@ def test_info_describes_the_package_and_its_server_alike(
     assert of_server.stdout.startswith(f"digits, version 1: served at {server.target}\n")
 
 
-def test_the_job_goes_on_where_there_is_a_run(vae: RunVae, package: ModelPackage) -> None:
-    done = vae("train", "digits", "--out", package.directory.parent, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert ", resumed after epoch 3" in done.stderr
+def test_the_job_goes_on_where_there_is_a_run(package: ModelPackage, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "digits", "--out", str(package.directory.parent), "--resume"]) == 0
+    assert ", resumed after epoch 3" in capsys.readouterr().err
     assert ModelPackage.open(package.directory).manifest.fingerprint == package.manifest.fingerprint
     assert {path.name for path in package.directory.parent.iterdir()} == {
         "checkpoint.safetensors",

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.support.servers import RunningServer, RunVae, running
 from vaeserve import Client
+from vaeserve.command.cli import run
 from vaeserve.package.data_spec import ImageFit
 from vaeserve.package.directory import ModelPackage
 from vaeserve.sources.folder import read_folder
@@ -16,6 +17,7 @@ from vaeserve.sources.picture import Wanted
 
 CLASSES = ("cat", "dog", "fox")
 FLAGS = ("--image-size", "8,12", "--image-fit", "pad", "--channels", "1", "--skip-bad", "--epochs", "1")
+SMALL = ("--hidden-sizes", "8", "--latent-size", "3")
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +37,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def package(vae: RunVae, folder: Path) -> ModelPackage:
-    run = folder.parent / "run"
-    done = vae("train", folder, "--out", run, *FLAGS, "--hidden-sizes", "8", "--latent-size", "3")
-    assert done.returncode == 0, done.stderr
-    return ModelPackage.open(run / "model")
+def package(folder: Path) -> ModelPackage:
+    directory = folder.parent / "run"
+    assert (
+        run(["train", str(folder), "--out", str(directory), *FLAGS, "--hidden-sizes", "8", "--latent-size", "3"]) == 0
+    )
+    return ModelPackage.open(directory / "model")
 
 
 @pytest.fixture(scope="module")

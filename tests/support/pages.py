@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,13 +19,14 @@ from tests.support.servers import ROOT, VAE
 from vaeserve.command.cli import main
 
 _SHORT = " --epochs 1 --mixture-components 2"
+_SMALL = " --hidden-sizes 8,8"  # of pictures
 _FEW = " --evaluation-rows 10 --evaluation-samples 5"
 _BRIEF = {"vae bench": " --duration 0.3 --warmup 0.1", "vae tune": " --seconds 1"}
 
-# PyTorch and what exports graphs take seconds to import, so the verbs that need them are forked from one process.
+# PyTorch and what exports graphs take seconds to import and to warm up, so what needs them is forked from one process.
 _TRAINING = ("vae train ", "vae export ", "vae compare ")
 _FORKS = multiprocessing.get_context("forkserver")
-_PRELOAD = ["training.cli", "training.run.run", "torch._dynamo", "torch._inductor", "onnxscript", "onnxruntime"]
+_PRELOAD = ["tests.support.trainer"]
 
 
 class Terminal:
@@ -64,9 +66,9 @@ class Terminal:
                 self._stop()
                 self._serve(line)
             elif line.startswith("vae train"):
-                self._fork(line + _SHORT + _FEW * ("--model ae" not in line))
+                self._train(line + _SHORT + _FEW * ("--model ae" not in line) + _SMALL * ("pictures" in line))
             elif line.startswith(_TRAINING):
-                self._fork(line)
+                self._train(line)
             elif line.startswith(tuple(_BRIEF)):
                 self._run(line + _BRIEF[" ".join(line.split()[:2])])
             elif shutil.which(line.split()[0], path=self._environment["PATH"]):
@@ -74,7 +76,13 @@ class Terminal:
 
     def run_python(self, snippet: str) -> None:
         """Runs a snippet of Python in a process of its own."""
-        self._run(shlex.join([sys.executable, "-c", self._with_ports(snippet)]))
+        code = self._with_ports(snippet)
+        self._fork(code, _run_snippet, code) if "import export" in code else self._run(
+            shlex.join([sys.executable, "-c", code])
+        )
+
+    def _train(self, line: str) -> None:
+        self._fork(line, _run_main, shlex.split(line))
 
     def _with_ports(self, text: str) -> str:
         for written, port in self._ports.items():
@@ -87,11 +95,10 @@ class Terminal:
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
 
-    def _fork(self, line: str) -> None:
+    def _fork(self, line: str, run: Callable[..., None], what: object) -> None:
         """Runs a line as `_run` does, in a process that has imported what training needs."""
         output = self._directory / ".output"
-        arguments = (shlex.split(line), self._directory, self._environment, output)
-        process = _FORKS.Process(target=_run_main, args=arguments)
+        process = _FORKS.Process(target=run, args=(what, self._directory, self._environment, output))
         process.start()
         process.join()
         assert process.exitcode == 0, f"{line}\n{output.read_text()}"
@@ -123,14 +130,24 @@ class Terminal:
 
 def _run_main(arguments: list[str], directory: Path, environment: dict[str, str], output: Path) -> None:
     """Runs the `vae` command of this process, which is a fork, as a terminal would."""
+    _be_terminal(directory, environment, output)
+    warnings.simplefilter("error")  # as in `VAE`
+    sys.argv = arguments
+    main()
+
+
+def _run_snippet(code: str, directory: Path, environment: dict[str, str], output: Path) -> None:
+    """Runs a snippet in this process, which is a fork, as `python -c` would."""
+    _be_terminal(directory, environment, output)
+    exec(compile(code, "snippet", "exec"), {"__name__": "__main__"})
+
+
+def _be_terminal(directory: Path, environment: dict[str, str], output: Path) -> None:
     os.chdir(directory)
     os.environ.update(environment)
     with output.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    warnings.simplefilter("error")  # as in `VAE`
-    sys.argv = arguments
-    main()
 
 
 def _write_script(path: Path, command: list[str]) -> None:
