@@ -14,6 +14,7 @@
     mosec_rig      mosec, and how it is asked
     mosec_server   what its worker runs
     check          answers beside ONNX Runtime's
+    served         a server that is started again where it ended by itself
     cases          which calls are compared, and their loads
     unary          one-row calls from one Python process
     results        tables, ratios and targets

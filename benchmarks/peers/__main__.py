@@ -16,7 +16,7 @@ from benchmarks.harness import alternate, arguments
 from benchmarks.limits import minimal
 from benchmarks.packages import CACHE
 from benchmarks.peers import unary
-from benchmarks.peers.cases import BUSY, CASES, Case, Running, latent_of, sides_of
+from benchmarks.peers.cases import BUSY, CASES, LEAST, Case, latent_of, sides_of
 from benchmarks.peers.check import difference
 from benchmarks.peers.dialects import Peer
 from benchmarks.peers.environments import MissingPeer
@@ -24,6 +24,7 @@ from benchmarks.peers.graphs import SIZES, Graph, graph_of
 from benchmarks.peers.mosec_rig import MOSEC
 from benchmarks.peers.ours import OURS
 from benchmarks.peers.results import Loads, judge, show
+from benchmarks.peers.served import Served
 from benchmarks.peers.triton import TRITON
 
 PEERS = (OURS, TRITON, MOSEC)
@@ -41,7 +42,8 @@ def main() -> None:
         graph = graph_of(name, options.work.resolve() / "graphs")
         with ExitStack() as stack:
             servers = dict(start(peers, graph, options.work.resolve(), stack))
-            results |= measure(servers, graph, options, stack)
+            least = stack.enter_context(least_of(servers[OURS.name], graph))
+            results |= measure(servers, least, graph, options)
     judge(results)
 
 
@@ -52,25 +54,29 @@ def _models(text: str) -> list[str]:
     return names
 
 
-def start(peers: list[Peer], graph: Graph, work: Path, stack: ExitStack) -> Iterable[tuple[str, Running]]:
+def start(peers: list[Peer], graph: Graph, work: Path, stack: ExitStack) -> Iterable[tuple[str, Served]]:
     """Starts and checks every server; one that cannot be had is taken from the list."""
     for peer in list(peers):
         try:
-            server = stack.enter_context(peer.start(graph, work))
+            served = stack.enter_context(Served(peer, graph, work))
         except MissingPeer as exc:
             peers.remove(peer)
             print(f"{peer.name} is left out: {exc}", flush=True)
             continue
-        largest = difference(server, peer.dialect, graph)
+        largest = difference(served.server, peer.dialect, graph)
         print(f"{peer.name}, {graph.directory.name}: answers differ from ONNX Runtime's by {largest:.2g} at most")
-        yield peer.name, Running(server, peer.dialect)
+        yield peer.name, served
 
 
-def measure(servers: dict[str, Running], graph: Graph, options: Namespace, stack: ExitStack) -> dict[Case, Loads]:
+def least_of(ours: Served, graph: Graph) -> Served:
+    """Returns a minimal server that answers one row as ours does."""
+    reply = ours.dialect.ask(ours.server, ours.dialect.request(latent_of(graph, 1)))
+    return Served(Peer(LEAST, lambda *_: minimal("uvloop", reply), ours.dialect), graph, Path())
+
+
+def measure(servers: dict[str, Served], least: Served, graph: Graph, options: Namespace) -> dict[Case, Loads]:
     """Loads the servers by turns, case by case; prints and returns the medians."""
     ours, results = servers[OURS.name], dict[Case, Loads]()
-    reply = OURS.dialect.ask(ours.server, OURS.dialect.request(latent_of(graph, 1)))
-    least = stack.enter_context(minimal("uvloop", reply))
     for case in (case for case in CASES if case.model == graph.directory.name):
         sides = sides_of(case, graph, servers, least, options.seconds)
         loads = alternate(sides, options.repeats)

@@ -1,4 +1,4 @@
-"""Which calls are compared, and their loads: every caller has a connection of its own."""
+"""Which calls are compared, and their loads."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -6,13 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.h2load import repeat
-from benchmarks.harness import Server, Side
+from benchmarks.harness import Side
 from benchmarks.limits import MINIMAL, looped
-from benchmarks.peers.dialects import Dialect
 from benchmarks.peers.graphs import Graph
 from benchmarks.peers.joined import Rows
-from benchmarks.peers.ours import OURS
+from benchmarks.peers.served import Served
 
 BARE, LEAST = "session.run", MINIMAL["uvloop"]
 
@@ -34,21 +32,12 @@ BUSY_CONV, BULK_CONV = Case("conv", 1, 64), Case("conv", 64, 1)
 CASES = (LONE, Case("mlp", 1, 16), BUSY, BULK, Case("conv", 1, 1), BUSY_CONV, BULK_CONV)
 
 
-class Running(NamedTuple):
-    """A running server, and how it is asked."""
-
-    server: Server
-    dialect: Dialect
-
-
 def latent_of(graph: Graph, rows: int) -> Rows:
     """Returns the latents that every call of a case decodes."""
     return np.random.default_rng(0).normal(size=(rows, graph.latent_size)).astype(np.float32)
 
 
-def sides_of(
-    case: Case, graph: Graph, servers: Mapping[str, Running], least: Server, seconds: float
-) -> dict[str, Side]:
+def sides_of(case: Case, graph: Graph, servers: Mapping[str, Served], least: Served, seconds: float) -> dict[str, Side]:
     """Returns the servers of a case, and what bounds them: a minimal server for small calls, a bare loop for large.
 
     Args:
@@ -59,17 +48,11 @@ def sides_of(
         seconds: about how long one load takes.
     """
     latent = latent_of(graph, case.rows)
-    sides = {name: load_of(running, latent, case.callers, seconds) for name, running in servers.items()}
+    sides: dict[str, Side] = {
+        name: partial(served.load, latent, case.callers, seconds) for name, served in servers.items()
+    }
     if case.rows == 1:
-        sides[LEAST] = load_of(Running(least, OURS.dialect), latent, case.callers, seconds)
+        sides[LEAST] = partial(least.load, latent, case.callers, seconds)
     else:
         sides[BARE] = partial(looped, "benchmarks.peers.bare", graph.file, graph.latent_size, case.rows, seconds)
     return sides
-
-
-def load_of(running: Running, latent: Rows, callers: int, seconds: float) -> Side:
-    """Returns a load of a server."""
-    server, dialect = running
-    request = dialect.request(latent)
-    ask = partial(dialect.ask, server, request)
-    return partial(repeat, server, request, ask, callers=callers, seconds=seconds, connections=callers)

@@ -42,7 +42,7 @@ def start(graph: Graph, work: Path) -> Iterator[Server]:
     directory = work / "triton"
     python = environment(directory / "environment", WHEEL, RUNTIME)
     packages = python.parents[1] / "lib" / f"python{PYTHON}" / "site-packages"
-    backends = write_backend(packages / "pytriton" / "tritonserver", directory / "backends")
+    backends = write_backend(packages / "pytriton" / "tritonserver", python.parents[1] / "backends")
     repository = write_repository(graph, directory / graph.directory.name)
     port = free_port()
     command = [str(packages / "pytriton" / "tritonserver" / "bin" / "tritonserver")]
@@ -62,13 +62,19 @@ def start(graph: Graph, work: Path) -> Iterator[Server]:
 
 
 def write_backend(wheel: Path, backends: Path) -> Path:
-    """Puts the Python backend together, with the process that fits this Python; returns the directory of backends."""
-    stub = wheel / "python_backend_stubs" / PYTHON / "triton_python_backend_stub"
-    if not stub.exists():
+    """Puts the Python backend together once, with the program that fits this Python; returns the directory of backends.
+
+    Raises:
+        MissingPeer: there is no such program.
+    """
+    program = wheel / "python_backend_stubs" / PYTHON / "triton_python_backend_stub"
+    if not program.exists():
         raise MissingPeer(f"{WHEEL} has no backend for Python {PYTHON}")
-    shutil.copytree(wheel / "backends" / "python", backends / "python", dirs_exist_ok=True)
-    shutil.copy(stub, backends / "python")
-    (backends / "python" / stub.name).chmod(0o755)
+    copy = backends / "python" / program.name
+    if not copy.exists():  # files that another server runs must stay as they are
+        shutil.copytree(wheel / "backends" / "python", backends / "python", dirs_exist_ok=True)
+        shutil.copy(program, copy)
+        copy.chmod(0o755)
     return backends
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmarks.h2load import FRAME_BYTES
 from benchmarks.harness import Load, Side
-from benchmarks.peers.cases import Running, load_of
 from benchmarks.peers.joined import Rows
+from benchmarks.peers.served import Served
 from benchmarks.shared_stream import crowd
 from vaeserve import AsyncClient
 
@@ -17,16 +17,16 @@ SHARED = "vae serve, shared stream, one process"
 UNARY, UNARY_H2LOAD = "Triton, unary, one process", "Triton, unary, h2load"
 
 
-def sides_of(ours: Running, triton: Running, latent: Rows, callers: int, seconds: float) -> dict[str, Side]:
+def sides_of(ours: Served, triton: Served, latent: Rows, callers: int, seconds: float) -> dict[str, Side]:
     """Returns the stream, and Triton's unary calls from one process and from h2load."""
     return {
         SHARED: lambda: asyncio.run(share(ours, latent, callers, seconds)),
-        UNARY: lambda: asyncio.run(call(triton, latent, callers, seconds)),
-        UNARY_H2LOAD: load_of(triton, latent, callers, seconds),
+        UNARY: lambda: triton.once_more(lambda: asyncio.run(call(triton, latent, callers, seconds))),
+        UNARY_H2LOAD: partial(triton.load, latent, callers, seconds),
     }
 
 
-async def share(ours: Running, latent: Rows, callers: int, seconds: float) -> Load:
+async def share(ours: Served, latent: Rows, callers: int, seconds: float) -> Load:
     """Loads `vae serve` through one stream of one client."""
     async with AsyncClient(ours.server.target, share_stream=True) as client:
         decode = partial(client.decode, latent, output="expectation")
@@ -36,7 +36,7 @@ async def share(ours: Running, latent: Rows, callers: int, seconds: float) -> Lo
         return await crowd(ours.server, decode, callers, seconds)
 
 
-async def call(triton: Running, latent: Rows, callers: int, seconds: float) -> Load:
+async def call(triton: Served, latent: Rows, callers: int, seconds: float) -> Load:
     """Loads Triton with unary calls over one channel. They are serialised beforehand, and answers are not parsed."""
     request = triton.dialect.request(latent)
     async with grpc.aio.insecure_channel(triton.server.target) as channel:

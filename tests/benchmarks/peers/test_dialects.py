@@ -49,3 +49,16 @@ def test_triton_gets_the_shapes_of_the_graph(tmp_path: Path) -> None:
 def test_triton_needs_a_backend_for_this_python(tmp_path: Path) -> None:
     with pytest.raises(MissingPeer, match=f"has no backend for Python {PYTHON}"):
         write_backend(tmp_path / "wheel", tmp_path / "backends")
+
+
+def test_tritons_backend_is_put_together_once_and_its_program_can_be_run(tmp_path: Path) -> None:
+    wheel, program = tmp_path / "wheel", "triton_python_backend_stub"
+    for file in ("backends/python/library.so", f"python_backend_stubs/{PYTHON}/{program}"):
+        (wheel / file).parent.mkdir(parents=True)
+        (wheel / file).write_text(file)
+    copy = write_backend(wheel, tmp_path / "backends") / "python" / program
+    assert copy.stat().st_mode & 0o111
+    assert (copy.parent / "library.so").exists()
+    made = copy.stat().st_mtime_ns
+    write_backend(wheel, tmp_path / "backends")
+    assert copy.stat().st_mtime_ns == made
