@@ -14,6 +14,7 @@ from training.step.loop import epochs
 from training.step.state import State
 
 STEPS = 3  # that are measured, after as many that are not
+FEW_STEPS = 10 * 2 * STEPS  # a run of fewer is not measured
 WORTH_A_LINE = 60  # seconds
 
 
@@ -36,11 +37,12 @@ def seconds_ahead(last: Checkpoint, dataset: Dataset, state: State) -> float | N
     """Returns how long the steps of a run will take that are not done; None where that cannot be told.
 
     A row to validate on is taken to cost a third of a row to train on. Compiled steps are not measured, because that
-    would compile them twice.
+    would compile them twice. Nor are a run's that has few, because measuring would take more than a tenth of it.
     """
     config, rows = last.config, len(dataset.train)
     validation_rows = len(dataset.validation) if kind_named(config.model).validates else 0
-    if config.compile:
+    steps = (config.epochs - last.epoch) * steps_of_epoch(config, rows)
+    if config.compile or steps < FEW_STEPS:
         return None
     try:
         a_row = _seconds_of_a_row(last, dataset, state)
@@ -48,7 +50,6 @@ def seconds_ahead(last: Checkpoint, dataset: Dataset, state: State) -> float | N
         return None
     finally:
         checkpoint.set_back(state, last)
-    steps = (config.epochs - last.epoch) * steps_of_epoch(config, rows)
     of_validation = ceil(validation_rows / 3) * (config.epochs - last.epoch)
     return a_row * (steps * min(config.batch_size, rows) + of_validation)
 

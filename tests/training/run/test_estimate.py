@@ -8,6 +8,7 @@ from training.run import checkpoint, estimate, run
 from training.run.estimate import seconds_ahead, time_ahead
 from training.run.fit import whole_epochs
 from training.settings.config import Config
+from training.step.length import steps_of_epoch
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
@@ -37,7 +38,17 @@ def test_only_long_runs_get_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_run_whose_first_steps_diverge_has_no_time(tmp_path: Path) -> None:
-    first, dataset = run.begin(Config(hidden_sizes=(4,), epochs=2, learning_rate=1e30, gradient_norm=0.0), tmp_path)
+    first, dataset = run.begin(Config(hidden_sizes=(4,), epochs=40, learning_rate=1e30, gradient_norm=0.0), tmp_path)
     state = checkpoint.restore(first, dataset)
     assert seconds_ahead(first, dataset, state) is None
     assert all(weight.isfinite().all() for weight in state.weights)
+
+
+def test_a_run_of_few_steps_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, dataset = run.begin(Config(hidden_sizes=(4,), epochs=6, batch_size=128), tmp_path)
+    steps = 6 * steps_of_epoch(first.config, len(dataset.train))
+    state = checkpoint.restore(first, dataset)
+    monkeypatch.setattr(estimate, "FEW_STEPS", steps + 1)
+    assert seconds_ahead(first, dataset, state) is None
+    monkeypatch.setattr(estimate, "FEW_STEPS", steps)
+    assert seconds_ahead(first, dataset, state) is not None
