@@ -14,6 +14,8 @@ from jobs.rows import SourceFile
 from tests.support.jobs import faults, run, table_of
 from vaeserve.package.row_spec import Array
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 FILES = [SourceFile("a", "1", 4), SourceFile("b", "2", 3), SourceFile("c", "3", 6), SourceFile("d", "4", 3)]
 
 

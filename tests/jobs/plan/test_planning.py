@@ -18,6 +18,8 @@ from tests.support.servers import ROOT, VAE
 from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 
 @pytest.fixture
 def begun(rows_file: Path, tmp_path: Path, tiny: Path) -> Path:

@@ -16,10 +16,13 @@ import torch
 from jobs.job import Allowance, HowToRun
 from jobs.plan.folder import JobFolder, hold
 from jobs.run.driver import TooManyErrors
+from jobs.run.workers import Workers
 from tests.support.jobs import InProcess, faults, hashes, run, table_of, write_picture
 from tests.support.make_float_package import make
 from vaeserve.errors import InvalidInput
 from vaeserve.package.row_spec import Array
+
+pytestmark = pytest.mark.usefixtures("in_process")
 
 ALL_MAY_FAIL = HowToRun(workers=1, allowance=Allowance(10**6))
 
@@ -188,7 +191,10 @@ def test_a_file_that_another_run_removed_before_it_was_locked_is_written_again(
     assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
 
 
-def test_too_many_errors_end_the_job_and_are_named(source: Path, tmp_path: Path, tiny: Path) -> None:
+def test_too_many_errors_end_the_job_and_are_named(
+    source: Path, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.job.Workers", Workers)  # who tells of errors before a partition is whole
     with pytest.raises(TooManyErrors, match="2 of 12 rows have an error, --max-errors allows 1") as failed:
         run("encode", source, tmp_path / "out", tiny, partition_rows=5)
     assert [(error.row, error.source) for error in failed.value.errors] == [(2, "a/02.png"), (11, "b/11.png")]
