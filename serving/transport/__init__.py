@@ -6,6 +6,7 @@ answering    what surrounds every method: reading, counting, request ids, held m
 listening    the port, or the Unix socket
 reflection   which services there are, for tools that ask
 methods      tells gRPC which methods there are, and answers calls of others
+accepting    takes calls over from gRPC, several of a method in one turn of the event loop
 credentials  TLS: certificates shown and asked for
 admission    what every call passes before its method: request id, token, number of calls
 tokens       who may call

@@ -14,6 +14,7 @@ from typing import Any, Never
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs do not have it
 
+from serving.transport.accepting import server_class
 from serving.transport.admission import CallAdmission
 
 _log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def known_methods_only(
         break_down: called when the loop that accepts calls has failed: nobody is served any more.
     """
 
-    class KnownMethods(cygrpc.AioServer):  # type: ignore[misc]
+    class KnownMethods(server_class()):  # type: ignore[misc]
         async def _request_call(self) -> Never:
             """Answers the calls of unknown methods, and hands none to gRPC's loop."""
             answering = set()
