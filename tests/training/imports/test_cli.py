@@ -56,7 +56,7 @@ def test_wrong_flags_are_usage_errors(
 def test_a_tolerance_that_no_graph_keeps_to_is_named_with_what_allows_more(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    autoencoders.save(tmp_path / "vae", "kl", norm_num_groups=4)
+    autoencoders.save(tmp_path / "vae", "kl", norm_num_groups=4, mid_block_add_attention=False)
     flags = ["--name", "kl", "--minimum", "16", "--maximum", "16", "--default-size", "16x16", "--tolerance", "1e-6"]
     assert run(["import", str(tmp_path / "vae"), "--out", str(tmp_path / "model"), *flags]) == 1
     assert "no package was written; --tolerance allows more" in capsys.readouterr().err
