@@ -177,7 +177,8 @@ class Batcher(Generic[R, A]):
         now = time.monotonic()
         if call.expected_seconds is not None and (now >= call.deadline or not call.future.cancelled()):
             self._admission.learn_slip(now - call.arrived - call.expected_seconds, call.row_weight)
-        self._forming.drop(call)
+        if call.waiting or call.future.cancelled():  # of most calls nothing is left
+            self._forming.drop(call)
         self._admission.wake_waiting()
 
     async def _work_side_by_side(self, executors: int) -> None:

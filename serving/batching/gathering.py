@@ -47,14 +47,27 @@ class Gathering:
         if self.skips_waiting:
             self.count_skip()
             return
-        self._skips = quiet = 0
-        counted = self._calls
-        for _ in range(_MAXIMUM_TURNS):
-            if quiet == self._quiet_turns or not may_wait():
-                return
-            await asyncio.sleep(0)
+        self._skips = 0
+        await self._quiet(may_wait)
+
+    def _quiet(self, may_wait: Callable[[], bool]) -> "asyncio.Future[None]":
+        """Returns the end of the wait. It counts turns by a callback, because a task would take longer for each."""
+        loop = asyncio.get_running_loop()
+        end: asyncio.Future[None] = loop.create_future()
+        counted, quiet = self._calls, -1  # the first look is no turn yet
+
+        def look(turns: int) -> None:
+            nonlocal counted, quiet
             quiet = quiet + 1 if self._calls == counted else 0
             counted = self._calls
+            if not end.done():
+                if quiet == self._quiet_turns or turns == _MAXIMUM_TURNS or not may_wait():
+                    end.set_result(None)
+                else:
+                    loop.call_soon(look, turns + 1)
+
+        look(0)
+        return end
 
     def learn(self, calls: int) -> None:
         """Learns from a batch how many calls it holds, unless it started without a wait."""

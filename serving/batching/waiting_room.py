@@ -41,6 +41,5 @@ class WaitingRoom:
 
     def wake_first(self) -> None:
         """Wakes the first call, which goes on if there is room, and then wakes the next one."""
-        first = next(iter(self._waiting.values()), None)
-        if first is not None and not first.done():
+        if self._waiting and not (first := next(iter(self._waiting.values()))).done():
             first.set_result(None)

@@ -75,9 +75,12 @@ class Answering:
             self.calls.open += 1
             memory = None
             try:
-                with self.calls.reading():
+                self.calls.begin_reading()
+                try:
                     request, size = await self.reading.read(context, request_id) or await _no_message()
                     self.calls.enter()
+                finally:
+                    self.calls.end_reading()
                 started = time.monotonic()
                 memory = CallMemory(self.held, self.calls.close_one)
                 context.add_done_callback(memory.give_back)  # type: ignore[arg-type]  # the stub wants a class, gRPC any callable

@@ -1,8 +1,8 @@
 """Calls in flight, so that a server can stop when the last has left."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 from vaeserve.errors import ShuttingDown
 
@@ -33,9 +33,8 @@ class Calls:
         self.open -= 1
         self.leave()
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Lets a call finish whose request is being read, however slowly it comes.
+    def begin_reading(self) -> None:
+        """Lets a call finish whose request is being read, however slowly it comes, until `end_reading`.
 
         Raises:
             ShuttingDown: new calls are refused.
@@ -45,11 +44,11 @@ class Calls:
             raise ShuttingDown()
         self._reading += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._reading -= 1
-            self._rest()
+
+    def end_reading(self) -> None:
+        """Counts a call whose request is here, or will not come. It has entered before, if it goes on."""
+        self._reading -= 1
+        self._rest()
 
     def enter(self) -> None:
         """Counts a call that arrived."""

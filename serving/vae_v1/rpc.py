@@ -4,7 +4,6 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -123,20 +122,15 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
                     raise DeadlinePassed("the deadline passed while the images were decoded")
         else:
             decoded = rows
-        answer = await self.queue(served).submit(decoded, timeout_seconds, bulk=bulk, patient=patient)
-        response = await self._finish(request, decoded, answer, manifest, images)
-        return response if places is None else add_places(response, places)
-
-    async def _finish(
-        self, request: RequestT, rows: RowsT, answer: Answer[ResultT], manifest: Manifest, images: Images
-    ) -> TensorMessage[ResponseT]:
-        """Returns the response, once its images are encoded if it asked for such."""
+        answer = await self.queue(served).enqueue(decoded, timeout_seconds, bulk=bulk, patient=patient)
         files = None
         if self.writes_images(request):
             files = await images.encode(await asyncio.to_thread(join, self.outputs(answer.parts)), manifest.data)
-        render = partial(self.render, request, rows, answer, manifest, files)
-        takes_long = self.is_long(rows, manifest) or len(answer.parts) > _MANY_PARTS
-        return await asyncio.to_thread(render) if takes_long else render()
+        if self.is_long(decoded, manifest) or len(answer.parts) > _MANY_PARTS:
+            response = await asyncio.to_thread(self.render, request, decoded, answer, manifest, files)
+        else:
+            response = self.render(request, decoded, answer, manifest, files)
+        return response if places is None else add_places(response, places)
 
 
 AnyRowsRpc = RowsRpc[Any, Any, Any, Any]

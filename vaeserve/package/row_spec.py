@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import inf, prod
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -81,7 +82,7 @@ class RowSpec:
 
     def bytes_of(self, rows: int, dtype: str | None = None) -> int:
         """Returns how many bytes rows take, in their own element type or in another."""
-        return rows * self.value_count * np.dtype(dtype or self.dtype).itemsize
+        return rows * self.value_count * _item_bytes(dtype or self.dtype)
 
     def blank(self, rows: int) -> Array:
         """Returns rows of zeros, or of the nearest value allowed: at the ends of a wide range a graph may overflow."""
@@ -159,6 +160,11 @@ def brief(shape: Sequence[Axis]) -> str:
 def place(rows: Array, index: Sequence[np.intp]) -> str:
     """Returns a value and its position as text."""
     return f"{rows[tuple(index)]} in row {index[0]} at [{', '.join(map(str, index[1:]))}]"
+
+
+@cache
+def _item_bytes(dtype: str) -> int:
+    return np.dtype(dtype).itemsize
 
 
 def _convert(array: Array, field: str, dtype: np.dtype[np.number]) -> Array:
