@@ -28,8 +28,8 @@ from vaeserve.errors import ShuttingDown
 
 _log = logging.getLogger(__name__)
 
-# Shorter batches run on the event loop itself, because handing one to a thread and back takes about as long.
-_INLINE_SECONDS = 0.0003
+INLINE_SECONDS = 0.0003
+"""Shorter batches run on the event loop itself, because handing one to a thread and back takes about as long."""
 
 
 class Batcher(Generic[R, A]):
@@ -44,7 +44,8 @@ class Batcher(Generic[R, A]):
         width: slots of the device that one batch takes.
         wait_seconds: maximum time that a free device waits for a batch to fill, from the oldest row's arrival.
         quiet_turns: turns of the event loop without a new call after which a free device starts.
-        inline_seconds: batches that are likely to be shorter run on the event loop.
+        inline_seconds: batches that are likely to be shorter run on the event loop; those of a lone caller if they are
+            likely to be shorter than a few times that.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Batcher(Generic[R, A]):
         width: int = 1,
         wait_seconds: float = 0.0,
         quiet_turns: int = QUIET_TURNS,
-        inline_seconds: float = _INLINE_SECONDS,
+        inline_seconds: float = INLINE_SECONDS,
     ) -> None:
         self._device = device
         self._width = width = min(width, device.slots)

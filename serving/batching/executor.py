@@ -17,6 +17,8 @@ from vaeserve.errors import DeadlinePassed, EngineFailure, NonFiniteOutput, OutO
 
 _log = logging.getLogger(__name__)
 
+_ALONE = 6  # times longer a batch may be that runs on the event loop while no other call is there
+
 RunBatch = Callable[[Sequence[R], Interrupt | None], Sequence[A | NonFiniteOutput]]
 E = TypeVar("E", bound=VaeError)
 
@@ -54,10 +56,14 @@ class Executor(Generic[R, A]):
             if all(piece.call.future.done() for piece in batch.wanted):
                 batch.interrupt.set()
 
-    def is_short(self, rows: int, row_weight: int = 1) -> bool:
-        """Whether a batch of so many rows is likely to end before a thread could have taken it over."""
+    def is_short(self, rows: int, row_weight: int = 1, *, is_alone: bool = False) -> bool:
+        """Whether a batch of so many rows is to run on the event loop.
+
+        It is if a thread would hardly have taken it over before it ends; or, where its caller is alone and nothing else
+        is to be done meanwhile, if it holds up the next caller by little.
+        """
         expected = self._times.at_most(rows, row_weight)
-        return expected is not None and expected < self._inline_seconds
+        return expected is not None and expected < self._inline_seconds * (_ALONE if is_alone else 1)
 
     def run_now(self, batch: Batch[R, A]) -> None:
         """Runs a short batch on the event loop, where nothing could interrupt it."""

@@ -74,7 +74,7 @@ class Forming(Generic[R, A]):
             and not self._wait_seconds
             and not self._executor.is_busy
             and load.rows <= rows_that_fit(self._batch_rows, load.row_weight)
-            and self._executor.is_short(*load)
+            and self._executor.is_short(*load, is_alone=True)
             and not self._device.turns.is_spent()
             and self._device.take_now(self._width)
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from serving.batching.batcher import Batcher
+from serving.batching.batcher import INLINE_SECONDS, Batcher
 from serving.batching.call import A, R
 from serving.batching.device import Device
 from serving.batching.executor import RunBatch
@@ -22,8 +22,11 @@ from serving.models.loaded import LoadedModel, call_limits
 from serving.models.loading import ProvedModel
 from serving.models.row_memory import SizedGraph
 from serving.settings import Settings
+from vaeserve.machine.cpus import available_cpus
 from vaeserve.package.row_spec import RowSpec
 from vaeserve.package.sizes import PictureSize
+
+_ONE_PROCESSOR = 6  # times longer batches that run on the event loop where a thread would have no processor of its own
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -86,6 +89,7 @@ def serve_model(proved: ProvedModel, device: Device, settings: Settings) -> Serv
             weigh=weigh,
             width=max(1, device.slots // execution.executors),
             wait_seconds=settings.wait_milliseconds / 1000,
+            inline_seconds=INLINE_SECONDS * (_ONE_PROCESSOR if available_cpus() == 1 else 1),
         )
 
     return Served(
