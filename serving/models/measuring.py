@@ -14,8 +14,9 @@ from vaeserve.errors import OutOfMemory
 
 HIGHEST_BATCH_ROWS = 256
 _POINT_SECONDS = 0.002  # of runs at one batch size, at least
-_SERVER_SECONDS = 0.0003  # processor time that the server itself spends on a batch, about
-_AS_GOOD = 1.05  # times the minimum processor time a row: within it, costs count as equal
+_SERVER_SECONDS = 0.0001  # processor time that the server itself spends on one more batch, about
+_AS_GOOD = 1.05  # times the minimum processor time a row: within it, numbers of threads count as equal
+_BATCH_AS_GOOD = 1.02  # and batches
 _LONGEST_BATCH_SECONDS = 0.025  # so that no caller waits long behind one batch
 
 RunRows = Callable[[int], object]
@@ -86,7 +87,7 @@ def _largest(points: list[Measurement]) -> Measurement:
     """Returns the largest batch that is as good as the best, of those that keep nobody waiting for long."""
     short = [point for point in points if point.batch_seconds <= _LONGEST_BATCH_SECONDS] or points[:1]
     least = min(map(_cost, short))
-    return [point for point in short if _cost(point) <= _AS_GOOD * least][-1]
+    return [point for point in short if _cost(point) <= _BATCH_AS_GOOD * least][-1]
 
 
 def _cost(point: Measurement) -> float:
