@@ -37,6 +37,7 @@ def main() -> None:
         }
         ours, bare = list(sides), bare_sides(directory, BATCHES, min(seconds, 2.0))
         loads = alternate({**sides, **bare}, options.repeats)
+    print(server.announced)
     print_loads(loads, [ROWS] * len(ours) + list(BATCHES))
     best = min(loads[name].server_microseconds / rows for name, rows in zip(bare, BATCHES, strict=True))
     for name in ours:
