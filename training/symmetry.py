@@ -1,5 +1,7 @@
 """Whether mirrored pictures look like the others: by how well principal components of some describe others."""
 
+from math import ceil, sqrt
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor
 from training.principal import Principal, principal
 
 ROWS = 2000  # maximum number of rows that are looked at, spread evenly
+VALUES = 64 * 64 * 3  # of a picture, about the maximum that is looked at
 LEAST_ROWS = 64  # of fewer too little could be said
 COMPONENTS, ROWS_OF_A_COMPONENT, VALUES_OF_A_COMPONENT = 64, 8, 8
 MOST_ADDED = 1.05  # to the squared error by mirroring
@@ -33,7 +36,8 @@ def looks_symmetric(rows: Tensor) -> bool:
     Args:
         rows: pictures [rows, height, width, channels].
     """
-    some = rows[:: -(-len(rows) // ROWS)].float()
+    every = ceil(sqrt(rows[0].numel() / VALUES))  # of large pictures so many pixels are enough
+    some = rows[:: -(-len(rows) // ROWS), ::every, ::every].float()
     if len(some) < LEAST_ROWS:
         return False
     fitted_on, others = some[::2], some[1::2]

@@ -44,8 +44,8 @@ class Batcher(Generic[R, A]):
         width: slots of the device that one batch takes.
         wait_seconds: maximum time that a free device waits for a batch to fill, from the oldest row's arrival.
         quiet_turns: turns of the event loop without a new call after which a free device starts.
-        inline_seconds: batches that are likely to be shorter run on the event loop; those of a lone caller if they are
-            likely to be shorter than a few times that.
+        inline_seconds: batches that are likely to be shorter run on the event loop, as do some longer ones of a lone
+            caller; 0: none does.
     """
 
     def __init__(

@@ -17,7 +17,8 @@ from vaeserve.errors import DeadlinePassed, EngineFailure, NonFiniteOutput, OutO
 
 _log = logging.getLogger(__name__)
 
-_ALONE = 6  # times longer a batch may be that runs on the event loop while no other call is there
+ALONE_SECONDS = 0.0018
+"""Shorter batches run on the event loop where nothing is gained by a thread: a caller is alone, or a processor."""
 
 RunBatch = Callable[[Sequence[R], Interrupt | None], Sequence[A | NonFiniteOutput]]
 E = TypeVar("E", bound=VaeError)
@@ -59,11 +60,13 @@ class Executor(Generic[R, A]):
     def is_short(self, rows: int, row_weight: int = 1, *, is_alone: bool = False) -> bool:
         """Whether a batch of so many rows is to run on the event loop.
 
-        It is if a thread would hardly have taken it over before it ends; or, where its caller is alone and nothing else
-        is to be done meanwhile, if it holds up the next caller by little.
+        Short batches are: a thread would hardly have taken them over before they end. While a caller is alone, batches
+        may be longer, because nothing else is to be done meanwhile.
         """
-        expected = self._times.at_most(rows, row_weight)
-        return expected is not None and expected < self._inline_seconds * (_ALONE if is_alone else 1)
+        expected, limit = self._times.at_most(rows, row_weight), self._inline_seconds
+        if is_alone and limit:
+            limit = max(limit, ALONE_SECONDS)
+        return expected is not None and expected < limit
 
     def run_now(self, batch: Batch[R, A]) -> None:
         """Runs a short batch on the event loop, where nothing could interrupt it."""

@@ -8,7 +8,7 @@ from typing import Any, Self
 from serving.batching.batcher import INLINE_SECONDS, Batcher
 from serving.batching.call import A, R
 from serving.batching.device import Device
-from serving.batching.executor import RunBatch
+from serving.batching.executor import ALONE_SECONDS, RunBatch
 from serving.engine.rows import (
     DataRows,
     DecodeResult,
@@ -25,8 +25,6 @@ from serving.settings import Settings
 from vaeserve.machine.cpus import available_cpus
 from vaeserve.package.row_spec import RowSpec
 from vaeserve.package.sizes import PictureSize
-
-_ONE_PROCESSOR = 6  # times longer batches that run on the event loop where a thread would have no processor of its own
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -89,7 +87,7 @@ def serve_model(proved: ProvedModel, device: Device, settings: Settings) -> Serv
             weigh=weigh,
             width=max(1, device.slots // execution.executors),
             wait_seconds=settings.wait_milliseconds / 1000,
-            inline_seconds=INLINE_SECONDS * (_ONE_PROCESSOR if available_cpus() == 1 else 1),
+            inline_seconds=ALONE_SECONDS if available_cpus() == 1 else INLINE_SECONDS,
         )
 
     return Served(

@@ -8,11 +8,14 @@ What it is made of is not public, and may be another in another version of grpci
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Never
 
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs do not have it
+
+_log = logging.getLogger(__name__)
 
 _CALLS = 8  # of a method, that gRPC may hand over in one turn; with 1 there was no gain, 16 were no better
 _PARTS = {
@@ -28,6 +31,8 @@ def server_class() -> type[cygrpc.AioServer]:
     """Returns the class of a server that takes several calls over at once; gRPC's own where grpcio has other parts."""
     are_there = hasattr(cygrpc.AioServer, "_make_request_call_future") and hasattr(cygrpc, "_MethodResolver")
     is_known = are_there and all(_parameters(name) == parameters for name, parameters in _PARTS.items())
+    if not is_known:
+        _log.info("grpcio %s has other parts: calls are taken over one at a time", grpc.__version__)
     return AcceptingServer if is_known else cygrpc.AioServer
 
 

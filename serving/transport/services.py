@@ -61,6 +61,7 @@ def _serialize_once(reply: Message | TensorMessage[Message] | Serialized) -> byt
     """Returns a reply's bytes, and empties it: gRPC keeps both until the caller has read them."""
     if isinstance(reply, Serialized):
         content = reply.join()
+        reply.pieces.clear()
     elif isinstance(reply, TensorMessage):
         content = reply.serialize().join()
         reply.clear()

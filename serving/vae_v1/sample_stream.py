@@ -19,7 +19,7 @@ from serving.vae_v1.describe import row_microseconds
 from serving.vae_v1.sample import Sample
 from serving.vae_v1.streams import MESSAGE_BYTES, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
-from vaeserve.rows.wire import Serialized
+from vaeserve.rows.wire import Serialized, serialized
 from vaeserve.slices import rows_that_fit
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -110,7 +110,8 @@ class _Sampling:
             patient=self._bulk,
         )
         first = pb.SampleStreamResponse(first_row=rows.noise.first_row)
-        return response.serialize().within(first, "response")
+        # A copy, because the rows may be a view of a whole batch, and the message may wait for a slow reader.
+        return serialized([response.serialize().within(first, "response").join()])
 
     def _end(self, code: grpc.StatusCode) -> None:
         begun = self._begun.popleft()

@@ -191,6 +191,7 @@ class StreamCalls:
             del self._waiting[call.id]
         if call.answer is not None:
             call.answer.cancel()
+            call.answer = None  # which may hold views of whole batches
         self.replies.add(call)
         self._wake()
 

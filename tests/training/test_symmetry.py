@@ -32,5 +32,12 @@ def test_pictures_that_are_as_likely_either_way_round_are_told_from_others() -> 
     assert not looks_symmetric(load_dataset(Source()).train.unsqueeze(-1).reshape(-1, 8, 8, 1))
 
 
+def test_large_pictures_are_looked_at_with_fewer_pixels() -> None:
+    for left_alone in (False, True):
+        small = blobs(200, left_alone=left_alone)
+        large = small.repeat_interleave(16, 1).repeat_interleave(16, 2)
+        assert looks_symmetric(large) is (not left_alone)
+
+
 def test_of_few_pictures_nothing_is_said() -> None:
     assert not looks_symmetric(blobs(40, left_alone=False))

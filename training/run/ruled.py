@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 
 from training.data import Dataset
+from training.models import MODELS
 from training.run.progress import say
 from training.settings.config import Config
 from training.settings.rule import PictureSet, choose, validation_rows
@@ -32,11 +33,12 @@ def ruled(config: Config, dataset: Dataset, given: Collection[str]) -> Config:
         raise TrainingError(f"--mirror: is for pictures, not for {dataset.name}")
     if config.rule != "pictures" or spec.kind != "image":
         return config
+    may_mirror = "mirror" not in given and "mirror" in MODELS[config.model].uses
     pictures = PictureSet(
         shape=spec.shape,
         has_levels=(spec.dtype, spec.minimum, spec.maximum) == ("uint8", 0, 255),
         is_binary=dataset.binarised,
-        is_symmetric="mirror" not in given and looks_symmetric(dataset.train),
+        is_symmetric=may_mirror and looks_symmetric(dataset.train),
         rows=len(dataset.train),
         cores=available_cpus(),
     )

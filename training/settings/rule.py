@@ -82,7 +82,7 @@ def choose(pictures: PictureSet, config: Config, given: Collection[str]) -> Choi
         batch_size=BATCH if pictures.rows >= SMALL_SET else SMALL_BATCH,
         learning_rate=LEARNING_RATE,
         threads=max(1, min(MOST_THREADS, pictures.cores)),
-        mirror=pictures.is_symmetric and "mirror" in MODELS[config.model].uses,
+        mirror=pictures.is_symmetric,
         **EVALUATED,
     )
     config = chosen(
@@ -165,4 +165,4 @@ def _lines(pictures: PictureSet, config: Config) -> tuple[str, ...]:
     if "steps" not in MODELS[config.model].uses:
         return lines[:-1]
     mirror = "  each picture also mirrored left to right, because mirrored ones look as likely (--no-mirror: never)"
-    return (*lines, mirror) if config.mirror else lines
+    return (*lines, mirror) if pictures.is_symmetric else lines

@@ -23,7 +23,7 @@ _LENGTH_DELIMITED = 2  # the wire type of bytes and of messages
 class Serialized(NamedTuple):
     """The bytes of a message in pieces, which nothing has joined yet."""
 
-    pieces: Sequence[bytes | Array]
+    pieces: list[bytes | Array]
     size: int
     """Bytes in all of them."""
 
@@ -39,7 +39,7 @@ class Serialized(NamedTuple):
 
 def serialized(contents: Sequence[bytes]) -> Serialized:
     """Returns pieces that have no tensors in them, or copies."""
-    return Serialized(contents, sum(map(len, contents)))
+    return Serialized([*contents], sum(map(len, contents)))
 
 
 class TensorMessage(NamedTuple, Generic[M]):

@@ -544,16 +544,16 @@ def test_a_lone_call_runs_on_the_event_loop_although_it_would_be_too_long_beside
             return [list(rows) for rows in batch]
 
         device = Device()
-        batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=4, queue_rows=99, inline_seconds=1.0)
+        batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=4, queue_rows=99, inline_seconds=1e-9)
         for _ in range(60):  # until it seems that calls come alone
             await batcher.submit(Numbers([1]))
         batcher._executor._times.learn = lambda *_: None  # type: ignore[method-assign]  # what it knows stays
-        for seconds, is_inline in ((0.9, True), (3.0, True), (9.0, False)):
+        for seconds, is_inline in ((0.0009, True), (0.0017, True), (0.002, False)):
             batcher._executor._times._classes[0]._seconds = {0: seconds}
             threads.clear()
             await batcher.submit(Numbers([1]))
             assert [thread == threading.get_ident() for thread in threads] == [is_inline]
-        batcher._executor._times._classes[0]._seconds = {0: 3.0}
+        batcher._executor._times._classes[0]._seconds = {0: 0.0009}
         assert not batcher._executor.is_short(1)
         await batcher.close()
         device.close()

@@ -19,6 +19,8 @@ def test_mirroring_follows_from_the_rows_and_not_where_the_user_said(dataset: Da
     config = Config(rule="pictures")
     assert ruled(config, pictures, ()).mirror
     assert not ruled(config, pictures, {"mirror"}).mirror
+    pca = config.model_copy(update={"model": "pca", "network": "linear", "likelihood": "gaussian"})
+    assert not ruled(pca, pictures, ()).mirror
     assert not ruled(config, pictures._replace(train=blobs(400, left_alone=True)), ()).mirror
 
 

@@ -47,8 +47,6 @@ def test_pictures_that_look_alike_when_mirrored_are_mirrored_and_count_twice() -
     assert (plain.config.mirror, mirrored.config.mirror) == (False, True)
     assert mirrored.config.steps == 2 * (plain.config.steps or 0)
     assert "--no-mirror" in mirrored.lines[-1]
-    pca = Config(model="pca", network="linear", likelihood="gaussian")
-    assert not choose(small._replace(is_symmetric=True), pca, ()).config.mirror
 
 
 @pytest.mark.parametrize("model", ["vae-gan", "gan"])
