@@ -17,7 +17,6 @@ from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
-from vaeserve.rows.arrays import join
 from vaeserve.rows.codes import CodesSpec
 from vaeserve.rows.wire import TensorMessage
 from vaeserve.v1 import vae_pb2 as pb
@@ -72,7 +71,7 @@ class Encode(RowsRpc[pb.EncodeRequest, DataRows, EncodeResult, pb.EncodeResponse
         )
         codes = [part.codes for part in answer.parts if part.codes is not None]
         if codes:
-            return TensorMessage(response, {"codes": join(codes)})
+            return TensorMessage(response, {"codes": codes})
         tensors = {"latent": to_tensor([part.latent for part in answer.parts], "latent", request.dtype)}
         moments = [part.log_variance for part in answer.parts if part.log_variance is not None]
         if moments:

@@ -62,15 +62,14 @@ def images_of(files: Sequence[bytes] | None) -> pb.EncodedImages | None:
 
 def output_tensors(
     parts: Sequence[Array], output: OutputKind, dtype: int, files: Sequence[bytes] | None
-) -> dict[str, Array]:
+) -> dict[str, Sequence[Array]]:
     """Returns the rows by the field that the caller asked for, unless they were encoded into files."""
     return {output: to_tensor(parts, output, dtype)} if files is None else {}
 
 
-def to_tensor(parts: Sequence[Array], field: str, dtype: int) -> Array:
+def to_tensor(parts: Sequence[Array], field: str, dtype: int) -> Sequence[Array]:
     """Returns all rows; floating-point rows in the element type that the caller asked for."""
-    rows = join(parts)
-    return to_float16(rows, field) if dtype == pb.DATA_TYPE_FLOAT16 else rows
+    return [to_float16(join(parts), field)] if dtype == pb.DATA_TYPE_FLOAT16 else parts
 
 
 def add_places(response: TensorMessage[M], places: Sequence[PicturePlace]) -> TensorMessage[M]:

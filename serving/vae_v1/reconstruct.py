@@ -19,7 +19,6 @@ from vaeserve.errors import InvalidInput
 from vaeserve.package.manifest import Manifest
 from vaeserve.package.row_spec import Array
 from vaeserve.package.sizes import PictureSize
-from vaeserve.rows.arrays import join
 from vaeserve.rows.wire import TensorMessage
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -71,12 +70,7 @@ class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, Reconstruc
         log_likelihood = _score([part.log_likelihood for part in parts])
         kl = _score([part.kl for part in parts])
         elbo = None if log_likelihood is None or kl is None else log_likelihood - kl
-        scores = {
-            "log_likelihood": log_likelihood,
-            "kl": kl,
-            "elbo": elbo,
-            "squared_error": join([part.squared_error for part in parts]),
-        }
+        scores = {"log_likelihood": log_likelihood, "kl": kl, "elbo": elbo}
         response = pb.ReconstructResponse(
             fingerprint=manifest.fingerprint,
             timing=timing_of(answer),
@@ -84,7 +78,8 @@ class Reconstruct(DecodingRpc[pb.ReconstructRequest, ReconstructRows, Reconstruc
             images=images_of(files),
         )
         tensors = output_tensors(self.outputs(parts), rows.output, request.dtype, files)
-        return TensorMessage(response, tensors | {name: score for name, score in scores.items() if score is not None})
+        tensors |= {name: [score] for name, score in scores.items() if score is not None}
+        return TensorMessage(response, tensors | {"squared_error": [part.squared_error for part in parts]})
 
 
 def _score(parts: Sequence[Array | None]) -> Array | None:

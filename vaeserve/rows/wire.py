@@ -12,6 +12,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from vaeserve.package.row_spec import Array
+from vaeserve.rows.arrays import join
 from vaeserve.rows.tensors import little_endian, to_message, wire_type
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -47,17 +48,23 @@ class TensorMessage(NamedTuple, Generic[M]):
 
     message: M
     """All but the tensors."""
-    tensors: dict[str, Array]
-    """Array [rows, ...] of uint8, uint16, float32 or float16, by the field of the type Tensor that will hold it."""
+    tensors: dict[str, Sequence[Array]]
+    """Arrays [rows, ...] of uint8, uint16, float32 or float16, by the field of type Tensor that will hold their rows.
+
+    A call that ran in several batches has several, which need not be joined before.
+    """
 
     def serialize(self) -> Serialized:
         """Returns the bytes of the whole message; they may change if an array does."""
         pieces: list[bytes | Array] = [self.message.SerializeToString()]
         size = len(pieces[0])
-        for field, array in self.tensors.items():
-            head = _tensor_head(cast(Descriptor, self.message.DESCRIPTOR), field, array.dtype.char, array.shape)
-            pieces += (head, little_endian(array))
-            size += len(head) + array.nbytes
+        for field, parts in self.tensors.items():
+            rows, first = sum(map(len, parts)), parts[0]
+            shape = (rows, *first.shape[1:])
+            head = _tensor_head(cast(Descriptor, self.message.DESCRIPTOR), field, first.dtype.char, shape)
+            pieces.append(head)
+            pieces += map(little_endian, parts)
+            size += len(head) + sum(part.nbytes for part in parts)
         return Serialized(pieces, size)
 
     def clear(self) -> None:
@@ -67,8 +74,8 @@ class TensorMessage(NamedTuple, Generic[M]):
 
     def whole(self) -> M:
         """Returns the message with copies of the tensors."""
-        for field, array in self.tensors.items():
-            getattr(self.message, field).CopyFrom(to_message(array))
+        for field, parts in self.tensors.items():
+            getattr(self.message, field).CopyFrom(to_message(join(parts)))
         return self.message
 
 
