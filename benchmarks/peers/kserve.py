@@ -42,9 +42,9 @@ def message(name: str) -> type[Any]:
 
 def request(model: str, name: str, rows: Rows) -> bytes:
     """Returns a serialised request for a model, with one input."""
-    made = message("ModelInferRequest")(model_name=model, raw_input_contents=[rows.tobytes()])
-    made.inputs.add(name=name, datatype="FP32", shape=rows.shape)
-    content: bytes = made.SerializeToString()
+    infer = message("ModelInferRequest")(model_name=model, raw_input_contents=[rows.tobytes()])
+    infer.inputs.add(name=name, datatype="FP32", shape=rows.shape)
+    content: bytes = infer.SerializeToString()
     return content
 
 

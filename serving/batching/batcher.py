@@ -178,7 +178,7 @@ class Batcher(Generic[R, A]):
         now = time.monotonic()
         if call.expected_seconds is not None and (now >= call.deadline or not call.future.cancelled()):
             self._admission.learn_slip(now - call.arrived - call.expected_seconds, call.row_weight)
-        if call.waiting or call.future.cancelled():  # of most calls nothing is left
+        if call.waiting or call.future.cancelled():  # most calls have no rows left to drop
             self._forming.drop(call)
         self._admission.wake_waiting()
 

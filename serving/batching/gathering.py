@@ -54,7 +54,7 @@ class Gathering:
         """Returns the end of the wait. It counts turns by a callback, because a task would take longer for each."""
         loop = asyncio.get_running_loop()
         end: asyncio.Future[None] = loop.create_future()
-        counted, quiet = self._calls, -1  # the first look is no turn yet
+        counted, quiet = self._calls, -1  # the first look comes before any turn
 
         def look(turns: int) -> None:
             nonlocal counted, quiet

@@ -3,7 +3,7 @@
 grpc.aio by itself asks for one call of each method at a time, and after each call it waits anew for all methods. With
 64 callers that took a fifth of a small call's time, and calls that had come together reached the batcher one by one.
 
-What it is made of is not public, and may be another in another version of grpcio. Then gRPC's own loop is used.
+It uses parts of grpcio that are not public. Where a version of grpcio has other parts, gRPC's own loop is used.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class Accepting:
         self._resolver = cygrpc._MethodResolver(handlers, {})
         self._tasks = set[asyncio.Task[None]]()
         self.end: asyncio.Future[Never] = self._loop.create_future()
-        """Fails when no more calls are taken over: with what gRPC's loop takes for its end, or with what went wrong."""
+        """Fails when no more calls are taken over: with the error that ends gRPC's loop, or with what went wrong."""
 
     def begin(self, method: bytes | None) -> None:
         """Begins to take over calls of a method; of all unknown ones if that is None."""

@@ -134,7 +134,7 @@ def _info_of(archive: np.lib.npyio.NpzFile, key: str) -> zipfile.ZipInfo | None:
 
 
 def _mapped_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> AnyArray:
-    """Returns an array as it lies in its archive."""
+    """Returns an array mapped from its place in the archive, without reading it."""
     with archive.open(info) as content:
         header = read_header(content)
         start = content.tell()

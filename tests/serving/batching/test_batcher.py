@@ -525,6 +525,8 @@ def test_a_lone_short_call_that_no_batch_holds_is_cut_all_the_same() -> None:
         batcher._executor._times.learn(2, 0.001, 3)
         for _ in range(60):  # until it seems that calls come alone
             await batcher.submit(Keyed([1], "3 a"))
+        batcher._forming._gathering._skips = 0  # no occasional wait now
+        await asyncio.sleep(0)  # a new turn, whose share is not used up
         assert batcher.enqueue(Keyed([1], "3 a")).done()
         batches.clear()
         assert joined(await batcher.submit(Keyed([1, 2], "3 a"))) == [1, 2]
@@ -551,6 +553,8 @@ def test_a_lone_call_runs_on_the_event_loop_although_it_would_be_too_long_beside
         for seconds, is_inline in ((0.0009, True), (0.0017, True), (0.002, False)):
             batcher._executor._times._classes[0]._seconds = {0: seconds}
             threads.clear()
+            batcher._forming._gathering._skips = 0  # no occasional wait now
+            await asyncio.sleep(0)  # a new turn, whose share is not used up
             await batcher.submit(Numbers([1]))
             assert [thread == threading.get_ident() for thread in threads] == [is_inline]
         batcher._executor._times._classes[0]._seconds = {0: 0.0009}
