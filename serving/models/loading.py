@@ -25,8 +25,8 @@ from vaeserve.package.manifest import Manifest
 
 _log = logging.getLogger(__name__)
 
-# Opening a session stops the whole process, callers of other models included: they catch up before the next.
-_BREATH_SECONDS = 0.02
+BREATH_SECONDS = 0.02
+"""Opening a session stops the whole process, callers of other models included: they catch up before the next."""
 _MEMORY_SHARE = 0.8  # of what is free when a model is loaded may be taken by its rows
 
 
@@ -52,7 +52,12 @@ class ProvedModel(NamedTuple):
 
 
 def load(
-    directory: Path, settings: Settings, earlier: ProvedModel | None = None, interrupt: Interrupt | None = None
+    directory: Path,
+    settings: Settings,
+    earlier: ProvedModel | None = None,
+    interrupt: Interrupt | None = None,
+    *,
+    breath_seconds: float = 0.0,
 ) -> ProvedModel:
     """Opens a package, proves it on the provider that will run it, finds out how to run it best, and warms it up.
 
@@ -62,6 +67,7 @@ def load(
         earlier: an earlier version of the model: one with the same rows is run alike, so that its callers are not
             disturbed by measuring.
         interrupt: what stops it, while it runs graphs.
+        breath_seconds: how long to wait before each session is opened, if other models have callers.
 
     Raises:
         PackageError: the package is damaged, or its graphs do not answer as the trainer's did.
@@ -69,30 +75,43 @@ def load(
         EngineFailure: a graph could not be run, or was interrupted.
         StartupError: ONNX Runtime is not installed as it should be, or the provider is not available.
     """
-    package = ModelPackage.open(directory)
-    manifest = package.manifest
-    graphs = OpenedGraphs(package, settings.provider, interrupt)
+    package = ModelPackage.open_to_run(directory)
+    manifest, probes = package.manifest, package.read_probes()
+    graphs = OpenedGraphs(package, settings.provider, interrupt, breath_seconds=breath_seconds)
     place = TuningPlace.here(manifest.fingerprint, graphs.provider)
     execution = decide(place, settings, _execution_of(earlier, manifest), graphs.open_runner)
-    probes, rows = package.read_probes(), execution.batch_rows
-    while True:
+
+    def open_proof() -> Proof:
         sessions, open_float32 = graphs.settle(execution.threads), partial(graphs.open_float32, execution.threads)
-        proof = Proof(manifest, probes, graphs.provider, sessions, interrupt, open_float32=open_float32)
+        return Proof(manifest, probes, graphs.provider, sessions, interrupt, open_float32=open_float32)
+
+    proof, (exactness, row_seconds), rows = _in_batches(open_proof, graphs.close, execution.batch_rows, directory)
+    proof.give_back_memory()
+    give_back()  # opening graphs took twice their weights for a moment
+    execution = execution._replace(batch_rows=rows)
+    memory = None if manifest.data.sizes is None else _memory(proof, graphs.provider, execution, settings)
+    return ProvedModel(manifest, proof.engine, graphs.provider, exactness, execution, row_seconds, memory)
+
+
+def _in_batches(
+    open_proof: Callable[[], Proof], close_graphs: Callable[[], None], rows: int, directory: Path
+) -> tuple[Proof, tuple[Exactness, float], int]:
+    """Proves graphs in batches of so many rows, or of fewer where memory runs out.
+
+    Returns:
+        The proof, its outcome, and the rows of its batches.
+    """
+    while True:
+        proof = open_proof()
         try:
-            exactness, row_seconds = proof.in_batches(rows)
-            break
+            return proof, proof.in_batches(rows), rows
         except (OutOfMemory, MemoryError) as exc:
             if rows < 2:
                 raise OutOfMemory(f"{directory}: there is not enough memory for a batch of one row") from exc
         _log.warning("%s: a batch of %d rows ran out of memory, trying half as many", directory, rows)
         rows //= 2
         del proof
-        graphs.close()  # with what ONNX Runtime took for the larger batch
-    proof.give_back_memory()
-    give_back()  # opening graphs took twice their weights for a moment
-    execution = execution._replace(batch_rows=rows)
-    memory = None if manifest.data.sizes is None else _memory(proof, graphs.provider, execution, settings)
-    return ProvedModel(manifest, proof.engine, graphs.provider, exactness, execution, row_seconds, memory)
+        close_graphs()  # with what ONNX Runtime took for the larger batch
 
 
 def _execution_of(earlier: ProvedModel | None, manifest: Manifest) -> Execution | None:
@@ -121,14 +140,28 @@ def _memory(proof: Proof, provider: Provider, execution: Execution, settings: Se
 class OpenedGraphs:
     """A package's graphs on the first provider that takes them; providers that were passed over are logged.
 
+    Args:
+        package: that holds them.
+        wanted: which provider.
+        interrupt: what stops the runs of `open_runner`.
+        breath_seconds: how long to wait before each session is opened.
+
     Raises:
         PackageError: a graph cannot be loaded, or is not what the manifest says.
         StartupError: ONNX Runtime is not installed as it should be, or the provider is not available.
     """
 
-    def __init__(self, package: ModelPackage, wanted: ProviderChoice, interrupt: Interrupt | None = None) -> None:
+    def __init__(
+        self,
+        package: ModelPackage,
+        wanted: ProviderChoice,
+        interrupt: Interrupt | None = None,
+        *,
+        breath_seconds: float = 0.0,
+    ) -> None:
         self._package = package
         self._interrupt = interrupt
+        self._breath_seconds = breath_seconds
         self._opened: dict[Placement, dict[str, Session]] = {}
         *preferred, self.provider = providers(wanted)
         for provider in preferred:
@@ -185,6 +218,6 @@ class OpenedGraphs:
     def _sessions(self, placement: Placement) -> dict[str, Session]:
         sessions = {}
         for name, graph in self._package.manifest.served_graphs.items():
-            time.sleep(_BREATH_SECONDS)
+            time.sleep(self._breath_seconds)
             sessions[name] = Session(self._package.read(graph), graph, placement)
         return sessions

@@ -64,7 +64,7 @@ def measure(
             break
         if count not in runners:
             runners[count] = open_runner(count)
-        for point in _measure_sizes(runners[count], count, max(1, cpus // count), end):
+        for point in _measure_sizes(runners[count], count, max(1, cpus // count), end, is_first=not seen):
             key = point.threads, point.batch_rows
             seen[key] = _least(seen.get(key, point), point)
     return list(seen.values())
@@ -99,13 +99,18 @@ def _least(one: Measurement, other: Measurement) -> Measurement:
     return Measurement(*one[:3], *map(min, one[3:], other[3:]))
 
 
-def _measure_sizes(run_rows: RunRows, threads: int, executors: int, end: float) -> list[Measurement]:
+def _measure_sizes(run_rows: RunRows, threads: int, executors: int, end: float, *, is_first: bool) -> list[Measurement]:
     points: list[Measurement] = []
     with ThreadPoolExecutor(executors) as pool:
         rows = 1
         while rows <= HIGHEST_BATCH_ROWS and (not points or time.perf_counter() < end):
             try:
+                before = _now()
                 run_rows(rows)  # the first run of a size lays out its memory
+                used, took = (now - then for now, then in zip(_now(), before, strict=True))
+                if is_first and not points and time.perf_counter() + took > end:
+                    # There is no time to run another row, so nothing is compared with this measurement.
+                    return [Measurement(threads, executors, rows, used, took / executors, took)]
                 points.append(_measure_point(pool, run_rows, threads, executors, rows))
             except OutOfMemory:
                 if not points:
@@ -126,8 +131,13 @@ def _measure_point(pool: ThreadPoolExecutor, run_rows: RunRows, threads: int, ex
             runs += 1
         return runs
 
-    before, began = time.process_time(), time.perf_counter()
+    before = _now()
     runs = [task.result() for task in [pool.submit(run_for_a_while) for _ in range(executors)]]
-    used, took = time.process_time() - before, time.perf_counter() - began
+    used, took = (now - then for now, then in zip(_now(), before, strict=True))
     done = sum(runs) * rows
     return Measurement(threads, executors, rows, used / done, took / done, took * executors / sum(runs))
+
+
+def _now() -> tuple[float, float]:
+    """Returns the process's processor time and the time on the clock, in seconds from arbitrary starts."""
+    return time.process_time(), time.perf_counter()

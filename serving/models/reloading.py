@@ -13,7 +13,7 @@ from pathlib import Path
 from serving.batching.device import Device
 from serving.engine.providers import providers
 from serving.models.limited import run_limited
-from serving.models.loading import ProvedModel, load
+from serving.models.loading import BREATH_SECONDS, ProvedModel, load
 from serving.models.refusals import Refusals
 from serving.models.registry import Models
 from serving.models.repository import Found, ModelKey, Repository
@@ -164,7 +164,9 @@ class Reloader:
 
     async def _load(self, package: Found) -> ProvedModel:
         try:
-            work = partial(load, package.directory, self._settings, self._newest(package.key[0]))
+            breath_seconds = BREATH_SECONDS if any(self._models) else 0.0
+            earlier = self._newest(package.key[0])
+            work = partial(load, package.directory, self._settings, earlier, breath_seconds=breath_seconds)
             proved = await run_limited(f"loading {package.directory}", work, self._settings.load_seconds)
         except VaeError:
             raise

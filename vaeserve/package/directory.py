@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple, Self
@@ -23,7 +23,7 @@ _OTHER_BYTES = 64 * 2**20
 
 
 class ModelPackage(NamedTuple):
-    """A model package on disk. Every checksum was verified when it was opened."""
+    """A model package on disk. Every file is verified when the package is opened, or when it is read."""
 
     directory: Path
     manifest: Manifest
@@ -36,12 +36,31 @@ class ModelPackage(NamedTuple):
             PackageError: a file is missing or altered, or the manifest is not understood.
         """
         package = cls(directory, read_manifest(directory))
-        for file in package.manifest.files:
-            package.read(file)
+        package._verify(package.manifest.files)
         return package
 
+    @classmethod
+    def open_to_run(cls, directory: Path) -> Self:
+        """Opens a package to run its graphs: whoever opens it reads the served graphs and the probes next.
+
+        Those are verified when they are read, because to read and hash large graphs twice takes a second or more. Every
+        other file is verified here.
+
+        Raises:
+            PackageError: a file is missing or altered, or the manifest is not understood.
+        """
+        package = cls(directory, read_manifest(directory))
+        manifest = package.manifest
+        read_next = {manifest.probes.file, *(graph.file for graph in manifest.served_graphs.values())}
+        package._verify([file for file in manifest.files if file.file not in read_next])
+        return package
+
+    def _verify(self, files: Iterable[File]) -> None:
+        for file in files:
+            self.read(file)
+
     def read(self, file: File) -> bytes:
-        """Returns a file's bytes, verified once more, so that what runs is what was checked.
+        """Returns a file's bytes, verified at every reading, so that what runs is what was checked.
 
         Raises:
             PackageError: the file is missing, altered, too long, or not a regular file.

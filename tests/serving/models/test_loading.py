@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from serving.settings import Settings
 from tests.support.make_float_package import make
 from tests.support.packages import publish
 from vaeserve.errors import PackageError
+from vaeserve.package.bounded import read_regular
 from vaeserve.package.directory import sha256_of
 
 Edit = Callable[[dict[str, np.ndarray]], None]
@@ -121,6 +123,18 @@ def test_refuses_an_altered_graph(tiny: Path, tmp_path: Path, settings: Settings
         file.write(b"\0")
     with pytest.raises(PackageError, match=r"decoder\.onnx: wrong checksum"):
         load(tmp_path / "package", settings)
+
+
+def test_every_file_is_read_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: Counter[str] = Counter()
+
+    def noted(path: Path, maximum_bytes: int) -> bytes:
+        reads[path.name] += 1
+        return read_regular(path, maximum_bytes)
+
+    monkeypatch.setattr("vaeserve.package.directory.read_regular", noted)
+    manifest = load(settings.package, settings).manifest
+    assert reads == dict.fromkeys(["manifest.json", *(file.file for file in manifest.files)], 1)
 
 
 def test_a_successor_with_other_rows_is_measured_anew(tiny: Path, free: Path, settings: Settings) -> None:

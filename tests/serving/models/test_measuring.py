@@ -56,3 +56,10 @@ def test_measures_growing_sizes_with_each_number_of_threads() -> None:
 def test_the_budget_ends_it_but_something_is_always_measured() -> None:
     points = measure(lambda threads: lambda rows: None, [1, 2], cpus=2, budget_seconds=-1)
     assert [(point.threads, point.batch_rows) for point in points] == [(1, 1)]
+
+
+def test_a_row_that_takes_the_whole_budget_is_run_once() -> None:
+    ran: list[int] = []
+    (point,) = measure(lambda threads: ran.append, [1, 2], cpus=2, budget_seconds=-1)
+    assert ran == [1]
+    assert (point.threads, point.executors, point.batch_rows) == (1, 2, 1)

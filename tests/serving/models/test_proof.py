@@ -1,12 +1,14 @@
 """Proofs run in the batches that will be served, and no larger ones."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from serving.engine.engine import Engine
 from serving.engine.session import Session
 from serving.interrupt import Interrupt
 from serving.models.loaded import call_limits
@@ -62,6 +64,28 @@ def test_what_a_proof_took_is_given_back_at_its_end(settings: Settings, monkeypa
     runs = _Runs(monkeypatch)
     load(settings.package, settings)
     assert runs.gives_back == [False] * (len(runs.gives_back) - 3) + [True] * 3  # encoder, decoder, likelihood
+
+
+@pytest.mark.parametrize(("batch_rows", "encoded"), [(1, []), (4, [4])])
+def test_a_single_row_is_not_run_again_to_warm_up(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, batch_rows: int, encoded: list[int]
+) -> None:
+    rows: dict[str, list[int]] = {"encode": [], "reconstruct": []}
+    for verb, noted in rows.items():
+        monkeypatch.setattr(Engine, verb, _noted(getattr(Engine, verb), noted))
+    load(settings.package, settings.model_copy(update={"batch_rows": batch_rows}))
+    assert rows["encode"] == encoded
+    assert rows["reconstruct"].count(1) == 1
+
+
+def _noted(run: Callable[..., Any], rows: list[int]) -> Callable[..., Any]:
+    """Returns a verb of an engine that notes the rows of its batches."""
+
+    def noted(engine: Engine, batch: Sequence[Any], interrupt: Interrupt | None) -> Any:  # noqa: ANN401, any verb's
+        rows.append(sum(map(len, batch)))
+        return run(engine, batch, interrupt)
+
+    return noted
 
 
 def test_batches_without_memory_are_halved_and_served_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

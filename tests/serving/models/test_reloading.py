@@ -9,13 +9,14 @@ import weakref
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Never
+from typing import Any, Never
 
 import numpy as np
 import pytest
 
 from serving.batching.device import Device
 from serving.engine.rows import LatentRows
+from serving.models.loading import BREATH_SECONDS, ProvedModel, load
 from serving.models.registry import Models
 from serving.models.reloading import Reloader
 from serving.models.repository import Look, Repository
@@ -96,6 +97,26 @@ def test_a_package_that_did_not_change_is_not_loaded_again(tmp_path: Path) -> No
         await running.look()
         assert running.models.find("", 0) is not before
         assert running.reloader.reloads.ok == {"tiny": 2}
+
+    _run(tmp_path, use)
+
+
+def test_sessions_are_opened_with_pauses_once_there_are_callers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def noted(*place: Any, breath_seconds: float) -> ProvedModel:  # noqa: ANN401, handed on
+        pauses.append(breath_seconds)
+        return load(*place, breath_seconds=breath_seconds)
+
+    monkeypatch.setattr("serving.models.reloading.load", noted)
+    publish(tmp_path / "1", version=1)
+
+    async def use(running: _Running) -> None:
+        publish(tmp_path / "2", version=2)
+        await running.look()
+        assert pauses == [0.0, BREATH_SECONDS]
 
     _run(tmp_path, use)
 
@@ -245,7 +266,7 @@ def test_a_start_may_wait_for_a_good_package(tmp_path: Path, caplog: pytest.LogC
 
 
 def test_no_start_waits_for_what_no_package_brings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_gpu(*_: object) -> Never:
+    def no_gpu(*_: object, **__: object) -> Never:
         raise StartupError("CUDA was asked for, but its driver finds no GPU here")
 
     start = _Running(tmp_path, wait_for_package="true").reloader.start

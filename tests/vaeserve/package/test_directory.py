@@ -8,6 +8,7 @@ import pytest
 
 from vaeserve.errors import PackageError
 from vaeserve.files import exchange
+from vaeserve.package.contents import File
 from vaeserve.package.directory import ModelPackage, check_place, sha256_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,23 @@ def test_file_altered_after_opening(package: ModelPackage) -> None:
     (package.directory / "encoder.onnx").write_bytes(b"other")
     with pytest.raises(PackageError, match="wrong checksum"):
         package.read(package.manifest.graphs.encoder)
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "probes.npz", "notes.txt"])
+def test_a_package_that_will_run_is_verified_where_nobody_reads_next(
+    contents: "Contents", tmp_path: Path, name: str
+) -> None:
+    notes = File(file="notes.txt", sha256=sha256_of(b"notes"))
+    manifest = contents.manifest.model_copy(update={"assets": (notes,)})
+    written = ModelPackage.write(tmp_path / "noted", manifest, {**contents.files, notes.file: b"notes"})
+    (written.directory / name).write_bytes(b"other")
+    if name == notes.file:
+        with pytest.raises(PackageError, match=r"notes\.txt: wrong checksum"):
+            ModelPackage.open_to_run(written.directory)
+        return
+    opened = ModelPackage.open_to_run(written.directory)
+    with pytest.raises(PackageError, match=f"{name}: wrong checksum"):
+        opened.read_probes() if name == "probes.npz" else opened.read(manifest.graphs.encoder)
 
 
 def test_no_package_at_all(tmp_path: Path) -> None:
