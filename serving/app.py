@@ -6,20 +6,15 @@ import logging
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from http import HTTPStatus
 
 from serving.batching.device import Device
 from serving.models.registry import Models
 from serving.models.reloading import Reloader
 from serving.models.served import Served
 from serving.settings import Settings
-from serving.telemetry.http_port import Page, serve_http
 from serving.telemetry.logs import announce
-from serving.telemetry.metrics import Sources, metrics_page
 from serving.tracing.starting import start_spans
 from serving.transport.answering import Answering
 from serving.transport.server import Server
@@ -32,7 +27,6 @@ from vaeserve.machine.cpus import available_cpus
 _log = logging.getLogger(__name__)
 
 _EXPORT_SECONDS = 2.0  # at the end, for the spans that are left
-_TURN_SECONDS = 5.0  # opening a large graph holds up the event loop for a fraction of a second
 
 
 async def run(settings: Settings) -> None:
@@ -80,6 +74,15 @@ async def run(settings: Settings) -> None:
     _exit_now()
 
 
+def _serve_http(settings: Settings, server: Server, models: Models, answering: Answering, reloader: Reloader) -> None:
+    """Answers monitoring, if there is a port for it."""
+    if settings.metrics_port is not None:
+        # Late, because it brings Prometheus's client and an HTTP server.
+        from serving.telemetry.monitoring import serve_pages
+
+        serve_pages(settings, server, models, answering, reloader)
+
+
 async def _keep_going(stop: asyncio.Event, reloader: Reloader, server: Server, answering: Answering) -> None:
     """Runs the tasks that last as long as the server, until it is to stop.
 
@@ -101,45 +104,6 @@ async def _keep_going(stop: asyncio.Event, reloader: Reloader, server: Server, a
         _exit_now(1)  # gRPC can no longer be stopped in an orderly way
     if not stop.is_set():
         raise EngineFailure("a task that must not end has ended, the log says why. This is a bug.")
-
-
-def _serve_http(settings: Settings, server: Server, models: Models, answering: Answering, reloader: Reloader) -> None:
-    """Answers Prometheus and health checks until the process ends, also while calls finish."""
-    if settings.metrics_port is None:
-        return
-    loop = asyncio.get_running_loop()
-    sources = Sources(
-        models,
-        answering.calls,
-        answering.held,
-        answering.tally,
-        reloader.reloads,
-        is_ready=lambda: server.is_ready,
-        turn_seconds=lambda: _turn_seconds(loop),
-    )
-    pages = {
-        "/metrics": metrics_page(sources),
-        "/healthz": lambda _: _health_page(_turn_seconds(loop) < _TURN_SECONDS, "alive"),
-        "/readyz": lambda _: _health_page(server.is_ready, "ready"),
-    }
-    _log.info("metrics on http://%s/metrics", serve_http(settings.host, settings.metrics_port, pages))
-
-
-def _health_page(is_true: bool, state: str) -> Page:
-    if is_true:
-        return Page(HTTPStatus.OK, f"{state}\n".encode())
-    return Page(HTTPStatus.SERVICE_UNAVAILABLE, f"not {state}\n".encode())
-
-
-def _turn_seconds(loop: asyncio.AbstractEventLoop) -> float:
-    """Returns how long the event loop takes to come to a new task. No call is answered meanwhile.
-
-    After 5 s it gives up, and returns those.
-    """
-    turned = threading.Event()
-    asked = time.monotonic()
-    loop.call_soon_threadsafe(turned.set)
-    return time.monotonic() - asked if turned.wait(_TURN_SECONDS) else _TURN_SECONDS
 
 
 def _check_default(models: Models, name: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from vaeserve.command.parser import verb_parser
 from vaeserve.command.setting_flags import add_setting_flag
 from vaeserve.errors import VaeError
+from vaeserve.machine.collector import collector_paused
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -53,13 +54,15 @@ def serve(arguments: list[str]) -> int:
 
 
 def _serve(flags: dict[str, str]) -> None:
-    from serving.settings import misspelt, read_settings
+    with collector_paused():
+        from serving.settings import misspelt, read_settings
 
     settings = read_settings(flags)
-    import uvloop
+    with collector_paused():
+        import uvloop
 
-    from serving.app import run
-    from serving.telemetry.logs import set_up_logs
+        from serving.app import run
+        from serving.telemetry.logs import set_up_logs
 
     set_up_logs(settings.log_level, settings.log_format)
     for line in misspelt(os.environ):
@@ -88,7 +91,8 @@ def _fail_in_json(message: str, code: int, error: Exception | None = None) -> in
 
 def _parse(arguments: list[str]) -> dict[str, str]:
     """Returns the settings that the command line sets; its flags are made from the settings."""
-    from serving.settings import GROUPS, Settings
+    with collector_paused():
+        from serving.settings import GROUPS, Settings
 
     parser = verb_parser(
         "serve",

@@ -8,8 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vaeserve.addresses import is_loopback
 from vaeserve.errors import InvalidInput, StartupError
@@ -40,10 +39,10 @@ def _default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "vaeserve"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """How to serve. A flag of `vae serve` wins over the variable, the variable over the default."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     package: Path = Field(description="a model package, or a directory with packages below it")
     versions: int = Field(
@@ -208,8 +207,11 @@ def read_settings(flags: dict[str, str]) -> Settings:
     Raises:
         StartupError: a value is missing or out of range; names the setting.
     """
+    variables = {name.lower(): value for name, value in os.environ.items()}
+    named = {name: variables.get(f"{_PREFIX}{name}".lower()) for name in Settings.model_fields}
+    values = {name: value for name, value in named.items() if value is not None}
     try:
-        return Settings(**flags)  # type: ignore[arg-type]  # flags are text, which pydantic parses
+        return Settings.model_validate({**values, **flags})  # all of it is text, which pydantic parses
     except ValidationError as exc:
         name, message, *_ = first_problem(exc)
         raise (wrong(name, message) if name else StartupError(message)) from exc
@@ -222,25 +224,10 @@ def settings_of(**arguments: object) -> Settings:
         InvalidInput: an argument is out of range; names it.
     """
     try:
-        return _Arguments(**arguments)  # type: ignore[arg-type]  # pydantic checks them
+        return Settings.model_validate(arguments)
     except ValidationError as exc:
         name, message, *_ = first_problem(exc)
         raise InvalidInput(name, message) from exc
-
-
-class _Arguments(Settings):
-    """Settings that no environment variable changes."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
 
 
 def misspelt(variables: Mapping[str, str]) -> Iterator[str]:

@@ -6,7 +6,6 @@
     data/        a source -> training, validation and held-out rows
     principal    the principal components of rows, and the variances of probabilistic PCA
     symmetry     whether mirrored pictures look like the others
-    collector    Python's garbage collector, paused where it would only cost time
     scaling      data <-> values of about one, inside the graphs
     networks/    data -> posterior; latent -> what the likelihood needs
     likelihoods/ how probable data is, given what the decoder answers

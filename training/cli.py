@@ -8,13 +8,13 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.collector import collector_paused
 from training.run.interrupts import sigterm_interrupts
 from training.settings.creation import creation_time
 from training.settings.flags import add_settings, settings_of
 from training.settings.precisions import add_precision, precision_of
 from training.settings.versions import VERSION_HELP, read_version
 from vaeserve.command.parser import verb_parser
+from vaeserve.machine.collector import collector_paused
 from vaeserve.package.directory import check_place
 from vaeserve.runtime import prepare_onnxruntime
 

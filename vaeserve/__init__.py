@@ -11,7 +11,7 @@ What all of them use:
     files       arrays in files, read safely and written whole
     runtime     checks that exactly one ONNX Runtime is installed; recognises when it runs out of memory
     slices      many rows, as many at once as there is memory for
-    machine     how many processors and how much memory this process may use
+    machine     how many processors and how much memory this process may use, and its garbage collector
     addresses   what a gRPC target names, and whether that is this machine
     records     frozen values that are read from files, and the first problem of one that is not valid
     printable   text from outside, fit for one line

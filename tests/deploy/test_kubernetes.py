@@ -12,7 +12,7 @@ import yaml
 from deploy.kubernetes.generate import HERE, build
 from jobs import cli
 from jobs.options import job_parser
-from serving.settings import Settings
+from serving.settings import Settings, read_settings
 from tests.support.manifests import Manifest, of, pods, validate
 from tests.support.servers import ROOT
 
@@ -87,7 +87,7 @@ def test_the_service_understands_its_variables_and_stops_in_time(
     assert {name.removeprefix("VAE_").lower() for name in variables} <= Settings.model_fields.keys()
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    settings = Settings()
+    settings = read_settings({})
     assert settings.wait_for_package
     looks = _service(layers[layer])["readinessProbe"]
     assert settings.drain_seconds >= looks["periodSeconds"]

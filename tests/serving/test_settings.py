@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from serving.settings import GROUPS, Settings, misspelt, read_settings
+from serving.settings import GROUPS, Settings, misspelt, read_settings, settings_of
 from vaeserve.command.cli import run
-from vaeserve.errors import StartupError
+from vaeserve.errors import InvalidInput, StartupError
 
 
 def test_a_flag_wins_over_a_variable_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,6 +15,21 @@ def test_a_flag_wins_over_a_variable_over_the_default(monkeypatch: pytest.Monkey
     monkeypatch.setenv("VAE_BATCH_ROWS", "8")
     read = read_settings({"package": "models/digits", "port": "7001"})
     assert (read.package, read.port, read.batch_rows, read.host) == (Path("models/digits"), 7001, 8, "127.0.0.1")
+
+
+def test_a_variable_may_have_small_letters_and_one_that_is_no_setting_is_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("vae_batch_rows", "8")
+    monkeypatch.setenv("VAE_NO_SUCH_SETTING", "1")
+    assert read_settings({"package": "x"}).batch_rows == 8
+
+
+def test_arguments_are_read_without_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAE_BATCH_ROWS", "8")
+    assert settings_of(package=Path("x"), threads=2).batch_rows == 0
+    with pytest.raises(InvalidInput, match="threads"):
+        settings_of(package=Path("x"), threads=-1)
 
 
 def test_is_frozen() -> None:

@@ -5,36 +5,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from tests.support.servers import ROOT
-from training.collector import collector_paused
 from training.export.graphs import export_graph
 from training.export.probes import GraphModule
-
-
-def test_the_collector_rests_within_the_block_and_the_collector_goes_on_afterwards() -> None:
-    with collector_paused():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-
-
-def test_a_failure_in_the_block_does_not_leave_it_paused() -> None:
-    with pytest.raises(ZeroDivisionError), collector_paused():
-        raise ZeroDivisionError
-    assert gc.isenabled()
-
-
-def test_a_collector_that_was_off_stays_off() -> None:
-    gc.disable()
-    try:
-        with collector_paused():
-            pass
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
-
 
 SEEN: list[bool] = []
 

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 from training.bring.spec import parse_spec
-from training.collector import collector_paused
 from training.settings.creation import creation_time
 from training.settings.resolve import read_settings_file
 from training.settings.versions import VERSION_HELP, read_version
 from vaeserve.command.parser import verb_parser
 from vaeserve.files import read_array
+from vaeserve.machine.collector import collector_paused
 from vaeserve.package.directory import check_place
 from vaeserve.runtime import prepare_onnxruntime
 

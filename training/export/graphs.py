@@ -12,11 +12,11 @@ import onnxscript  # noqa: F401  PyTorch's exporter needs it; if it is missing, 
 import torch
 from torch.export import Dim
 
-from training.collector import collector_paused
 from training.export.norms import sum_in_stages
 from training.export.probes import GraphModule, Probe, TensorArrays
 from training.export.simplify import simplify
 from vaeserve.errors import TrainingError, innermost
+from vaeserve.machine.collector import collector_paused
 from vaeserve.package.contents import BATCH, TensorSpec
 from vaeserve.package.sizes import free_axes
 

@@ -4,12 +4,12 @@ import argparse
 import re
 from pathlib import Path
 
-from training.collector import collector_paused
 from training.settings.creation import creation_time
 from training.settings.precisions import add_precision, precision_of
 from training.settings.versions import VERSION_HELP, read_version
 from vaeserve.command.parser import picture_size, verb_parser
 from vaeserve.errors import TrainingError
+from vaeserve.machine.collector import collector_paused
 from vaeserve.package.directory import check_place
 from vaeserve.printable import printable
 from vaeserve.runtime import prepare_onnxruntime

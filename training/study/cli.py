@@ -8,12 +8,12 @@ import json
 from math import inf
 from pathlib import Path
 
-from training.collector import collector_paused
 from training.run.interrupts import sigterm_interrupts
 from training.settings.flags import add_flags, add_settings, settings_of
 from training.settings.source import Source
 from vaeserve.command.parser import path_text, verb_parser
 from vaeserve.errors import TrainingError
+from vaeserve.machine.collector import collector_paused
 from vaeserve.runtime import prepare_onnxruntime
 
 

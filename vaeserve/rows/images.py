@@ -4,18 +4,17 @@ An image must hold exactly what the model takes: its height and width, 8 bits a 
 many sizes, the image may be brought to one of them. Its colours are converted where nothing is lost: palettes, greys of
 a colour model, colours that are all grey, an alpha channel that hides nothing. It is turned upright, as its EXIF
 orientation says. No other metadata is read: a colour profile changes nothing.
+
+Pillow is imported with the first image, because most servers and clients never see one.
 """
 
 import io
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from vaeserve.errors import InvalidInput
 from vaeserve.files import AnyArray
@@ -25,25 +24,23 @@ from vaeserve.rows.image_checks import check_image
 from vaeserve.rows.image_headers import Format, ImageFile
 from vaeserve.rows.size_fit import SizeFit, fit_pixels
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile as PillowFile
+
 Pixels = npt.NDArray[np.uint8]
 """[height, width, channels], or rows of them."""
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # by channels
 _CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
-# Not Image.open, because it warns of large images before their size can be checked.
-_PLUGINS: dict[Format, type[PngImageFile | JpegImageFile | WebPImageFile]] = {
-    "PNG": PngImageFile,
-    "JPEG": JpegImageFile,
-    "WebP": WebPImageFile,
-}
 _UPRIGHT = {  # by EXIF orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
 }
 _FAST = 1  # compression level: a third of the default's time at 256 x 256, for a sixth more bytes
 
@@ -117,32 +114,46 @@ def to_pixels(rows: AnyArray, spec: DataSpec) -> Pixels:
     return _shade(rows, spec.minimum, spec.maximum)
 
 
-def open_image(file: ImageFile) -> Image.Image:
+def open_image(file: ImageFile) -> "Image":
     """Returns an image of which nothing is decoded yet.
 
     Raises:
         Unfit: Pillow reads another size than the header says. It has not allocated memory for the pixels yet.
     """
-    image = _PLUGINS[file.format](io.BytesIO(file.content))
+    image = _plugins()[file.format](io.BytesIO(file.content))
     if image.size != (file.width, file.height):
         raise Unfit(f"is {image.width} x {image.height} pixels, which contradicts its header")
     return image
 
 
-def upright(image: Image.Image, file: ImageFile) -> Image.Image:
+def upright(image: "Image", file: ImageFile) -> "Image":
     """Returns a decoded image as it is to be seen."""
-    return image if file.orientation == 1 else image.transpose(_UPRIGHT[file.orientation])
+    from PIL.Image import Transpose
+
+    return image if file.orientation == 1 else image.transpose(Transpose[_UPRIGHT[file.orientation]])
 
 
 def png(picture: Pixels, compression: int = 6) -> bytes:
     """Returns a PNG of a picture of 1, 3 or 4 channels; compression goes from 0 to 9."""
+    from PIL.Image import fromarray
+
     file = io.BytesIO()
     flat = picture[:, :, 0] if picture.shape[2] == 1 else picture
-    Image.fromarray(flat).save(file, "PNG", compress_level=compression)
+    fromarray(flat).save(file, "PNG", compress_level=compression)
     return file.getvalue()
 
 
-def _pixels(image: Image.Image, channels: int) -> Pixels:
+@cache
+def _plugins() -> "dict[Format, type[PillowFile]]":
+    """Returns what opens each format. Not Image.open: it warns of large images before their size can be checked."""
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    return {"PNG": PngImageFile, "JPEG": JpegImageFile, "WebP": WebPImageFile}
+
+
+def _pixels(image: "Image", channels: int) -> Pixels:
     """Returns an image's pixels in the channels asked for, where that loses nothing."""
     if image.mode == _MODES[channels] and "transparency" not in image.info:
         return np.asarray(image).reshape(image.height, image.width, channels)

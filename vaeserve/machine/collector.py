@@ -9,8 +9,8 @@ from contextlib import contextmanager
 def collector_paused() -> Iterator[None]:
     """Pauses the garbage collector for a block that makes many objects and little garbage.
 
-    The collector goes through every object whenever there are many more of them. While PyTorch is imported, and while
-    its exporter traces a graph, this takes a quarter of the time and finds nothing.
+    The collector goes through every object whenever there are many more of them. While a server or PyTorch is imported,
+    and while PyTorch's exporter traces a graph, this takes up to a quarter of the time and finds nothing.
     """
     was_enabled = gc.isenabled()
     gc.disable()

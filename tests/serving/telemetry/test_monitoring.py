@@ -1,4 +1,4 @@
-"""What the parts of a server that is put together say of the event loop."""
+"""What monitoring is told of the event loop."""
 
 import asyncio
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from serving.app import _turn_seconds
+from serving.telemetry.monitoring import _turn_seconds
 
 
 def test_a_loop_that_is_held_up_is_slow_to_turn(monkeypatch: pytest.MonkeyPatch) -> None:
