@@ -8,6 +8,7 @@ parity     ONNX Runtime's answers against PyTorch's
 onnx_runner the doorway to ONNX Runtime
 graphs     networks -> ONNX graphs
 norms      group norms of large pictures, as accurate as PyTorch's
+interleave pixel shuffles of rows, by moving whole runs of channels
 simplify   a graph -> a smaller one that answers the same
 probes     rows to try a graph on, and PyTorch's answers for them
 footprint  what memory a graph takes for a row

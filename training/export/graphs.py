@@ -12,6 +12,7 @@ import onnxscript  # noqa: F401  PyTorch's exporter needs it; if it is missing, 
 import torch
 from torch.export import Dim
 
+from training.export.interleave import interleave
 from training.export.norms import sum_in_stages
 from training.export.probes import GraphModule, Probe, TensorArrays
 from training.export.simplify import simplify
@@ -101,6 +102,7 @@ def trace(
     if program is None:
         raise AssertionError("the exporter returned nothing though it was to write no file. This is a bug.")
     simplify(program.model)
+    interleave(program.model)
     if free:
         sum_in_stages(program.model)
     return strip(program.model_proto)
