@@ -1,6 +1,7 @@
 """The verb `vae serve`."""
 
 import argparse
+import gc
 import io
 import logging
 import os
@@ -64,6 +65,7 @@ def _serve(flags: dict[str, str]) -> None:
         from serving.app import run
         from serving.telemetry.logs import set_up_logs
 
+    gc.freeze()  # modules stay: the collection at the end of the start need not go through them
     set_up_logs(settings.log_level, settings.log_format)
     for line in misspelt(os.environ):
         _log.warning(line)

@@ -173,7 +173,7 @@ def _imported(code: str) -> set[str]:
         ("from vaeserve.command.cli import run; run(['bench', '--help'])", HEAVY),
         ("from vaeserve.command.cli import run; run(['bench', '--target', 'localhost:1', '--rows', '0'])", HEAVY),
         ("import vaeserve, vaeserve.package.manifest", {"grpc", "torch", "onnxruntime"}),
-        ("from vaeserve import Client", {"torch", "onnx", "onnxruntime", "sklearn"}),
+        ("from vaeserve import Client", {"torch", "onnx", "onnxruntime", "sklearn", "PIL", "numpy.random"}),
         ("import vaeserve; vaeserve.Local", {"torch", "onnx", "onnxruntime", "sklearn", "training"}),
         ("import serving.app", {"torch", "onnx", "sklearn", "training"}),
         ("import serving.app", {"PIL", "prometheus_client", "http.server", "pydantic_settings", "opentelemetry"}),

@@ -70,8 +70,11 @@ def _import(name: str) -> ModuleType:
     Raises:
         ModuleNotFoundError: an extra is not installed; says which.
     """
+    from vaeserve.machine.collector import collector_paused
+
     try:
-        return import_module(_MODULES[name])
+        with collector_paused():
+            return import_module(_MODULES[name])
     except ModuleNotFoundError as exc:
         half, missing = _MODULES[name].partition(".")[0], exc.name or ""
         if half not in _EXTRAS or missing.partition(".")[0] in ("vaeserve", *_EXTRAS):

@@ -12,6 +12,7 @@ IEEE 754 rounds each of those exactly, so the bits depend on no mathematics libr
 import threading
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -85,12 +86,15 @@ class _ThreadPhilox(threading.local):
         return self._philox.random_raw(count)
 
 
-_philox = _ThreadPhilox()
+@cache
+def _philox() -> _ThreadPhilox:
+    """Returns the generators. The first makes NumPy import `numpy.random`, which clients do without."""
+    return _ThreadPhilox()
 
 
 def _words(addresses: RowRange, purpose: Purpose, size: int) -> npt.NDArray[np.uint64]:
     """Returns random words [rows, size]. A row starts on a block of its own, so rows can be reached one by one."""
     blocks = -(-size // _WORDS)
     count = addresses.rows * blocks * _WORDS
-    words = _philox.words(addresses.first_row * blocks, (addresses.seed, purpose), count)
+    words = _philox().words(addresses.first_row * blocks, (addresses.seed, purpose), count)
     return words.reshape(addresses.rows, blocks * _WORDS)[:, :size]
