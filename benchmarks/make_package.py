@@ -1,9 +1,10 @@
 """Makes a package with random weights, with training's own export and proof.
 
-    python -m benchmarks.make_package mlp|conv DIRECTORY
+    python -m benchmarks.make_package mlp|conv|large DIRECTORY
 
 mlp    decoder 32-512-512-784 with ReLU, encoder likewise; images [28, 28, 1] of counts 0..255
 conv   decoder 64 -> [64, 64, 3]: a linear layer, then 3 x 3 convolutions and nearest-neighbour resizes; no norms
+large  the same with 34 and 50 million weights, as many as the pair of Stable Diffusion has: 335 MB
 """
 
 import sys
@@ -50,6 +51,23 @@ def conv() -> Shape:
     return Shape((64, 64, 3), "NCHW", 64, nn.Sequential(*encoder), nn.Sequential(*decoder))
 
 
+def large() -> Shape:
+    """Returns convolutions [64, 64, 3] -> 2*64 and 64 -> [64, 64, 3], most of them of 512 channels at 4 x 4 places."""
+    encoder: list[nn.Module] = []
+    for inputs, outputs in pairwise((3, 32, 64, 256, 512)):
+        encoder += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]
+    encoder += [*_convolutions(13), nn.Flatten(), nn.Linear(512 * 4 * 4, 128)]
+    decoder: list[nn.Module] = [nn.Linear(64, 512 * 4 * 4), nn.ReLU(), nn.Unflatten(1, (512, 4, 4)), *_convolutions(21)]
+    for inputs, outputs in pairwise((512, 64, 32, 16, 8)):
+        decoder += [nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+    decoder += [nn.Conv2d(8, 3, 3, padding=1)]
+    return Shape((64, 64, 3), "NCHW", 64, nn.Sequential(*encoder), nn.Sequential(*decoder))
+
+
+def _convolutions(count: int) -> list[nn.Module]:
+    return [layer for _ in range(count) for layer in (nn.Conv2d(512, 512, 3, padding=1), nn.ReLU())]
+
+
 def _perceptron(*sizes: int) -> nn.Sequential:
     layers = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
@@ -68,7 +86,7 @@ def initialise(shape: Shape) -> None:
 
 def make(name: str, directory: Path) -> ModelPackage:
     """Exports, proves and writes a package."""
-    shape = {"mlp": mlp, "conv": conv}[name]()
+    shape = {"mlp": mlp, "conv": conv, "large": large}[name]()
     initialise(shape)
     spec = Spec.model_validate(
         {
