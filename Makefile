@@ -85,7 +85,7 @@ proto: setup
 		vaeserve/v1/vae.proto
 
 # Every figure of the service in benchmarks/README.md, or those named: make bench FIGURES="small_calls lone_call". About 40 minutes.
-FIGURES := limits small_calls lone_call shared_stream mlp_calls bulk_rows priorities overload reload tuning waiting memory sizing batch_jobs batch_priorities batch_kills batch_memory
+FIGURES := limits start small_calls lone_call shared_stream mlp_calls bulk_rows priorities overload reload tuning waiting memory sizing batch_jobs batch_priorities batch_kills batch_memory
 bench: setup
 	for figure in $(FIGURES); do echo "== $$figure"; $(BIN)/python -m benchmarks.$$figure || exit $$?; done
 
