@@ -4,30 +4,26 @@
 
 The peak is the best rate of a closed loop. Calls then arrive at random times, at three times that rate, and end at
 their deadline. A refusal must be fast, and rows must not start to run after their client is gone. Latencies are the
-client's; the lag of the client's own event loop is printed beside them.
+client's, from the moment that a call was due; how late the calls were sent is printed beside them.
 """
 
-import asyncio
 import math
-import time
-from collections.abc import Callable
 from typing import NamedTuple
 
-import grpc
 import numpy as np
 
 from benchmarks import counters
-from benchmarks.calls import ANY_SIZE, call_path, decode_request
+from benchmarks.calls import call_path, decode_request
 from benchmarks.clocks import clock, since
-from benchmarks.h2load import h2load, load
+from benchmarks.h2load import grpc_request, h2load, load
 from benchmarks.harness import Server, arguments, medians, percentile, serve
+from benchmarks.open_loop import send_at
 from benchmarks.packages import NAMES, package
 from benchmarks.printing import claim, table
 from vaeserve.v1 import vae_pb2 as pb
 
 POINTS = (("conv", 64), ("conv", 8), ("mlp", 64))
 CALLERS = (4, 16)  # of the closed loops, of which the better is the peak
-LOOK_SECONDS = 0.001
 REFUSALS = 1000
 IDLE_REFUSALS, IDLE_RATE = 200, 100  # a second
 REFUSED = "RESOURCE_EXHAUSTED"
@@ -54,22 +50,13 @@ class Round(NamedTuple):
     bound: float
     """Maximum answers a second, over the peak, in the time that refusing the other calls leaves."""
     load_lag_p99: float
-    """Of the load generator's event loop."""
+    """How late calls were sent."""
     server_cores: float
     """Processors that the server used."""
     dropped_rows: float
     """Rows of calls that ended or passed their deadline while they waited."""
     wasted_rows: float
     """Rows of calls that had ended or passed their deadline when their batch ended."""
-
-
-class Storm(NamedTuple):
-    """Outcomes of the calls, and lags of the load generator."""
-
-    outcomes: dict[str, list[float]]
-    """Milliseconds that each call took, by gRPC's code."""
-    lags: list[float]
-    """Milliseconds."""
 
 
 def main() -> None:
@@ -109,11 +96,13 @@ def measure(server: Server, port: int, request: bytes, *, factor: float, patienc
     share = refusal / min(one.server_microseconds for one in loads)
     lone = load(server, "Decode", request, callers=1, seconds=1.0).p50_milliseconds
     counted, before = counters.read(port), clock(server.pid)
-    storm = asyncio.run(send(server.target, request, factor * peak, patience * lone / 1000, seconds))
+    gaps = np.random.default_rng(0).exponential(1 / (factor * peak), round(factor * peak * seconds))
+    call = grpc_request(call_path("Decode"), request)
+    storm = send_at(server.target, call, gaps.cumsum().tolist(), patience * lone / 1000)
     spent, counted = since(server.pid, before), counters.since(port, counted)
-    rates = {code: len(times) / seconds for code, times in storm.outcomes.items()}
+    rates = {code: len(times) / seconds for code, times in storm.milliseconds.items()}
     in_time, late, refused = (rates.get(code, 0.0) for code in ("OK", "DEADLINE_EXCEEDED", REFUSED))
-    took = storm.outcomes.get(REFUSED, [math.nan])
+    took = storm.milliseconds.get(REFUSED, [math.nan])
     handled = counted["vae_call_seconds_count", REFUSED]
     return Round(
         peak=peak,
@@ -148,40 +137,6 @@ def refusals(server: Server, request: bytes) -> tuple[float, float]:
     spent = since(server.pid, before)
     idle = h2load(server.target, "Decode", unknown, IDLE_REFUSALS, 1, connections=1, rate=IDLE_RATE)
     return spent.processor / REFUSALS * 1e6, percentile(idle.latencies, 99)
-
-
-async def send(target: str, request: bytes, rate: float, deadline: float, seconds: float) -> Storm:
-    """Sends calls at random moments whatever becomes of those before."""
-    storm = Storm({}, [])
-    random = np.random.default_rng(0)
-    async with grpc.aio.insecure_channel(target, options=ANY_SIZE) as channel:
-        method = channel.unary_unary(call_path("Decode"), request_serializer=bytes, response_deserializer=bytes)
-
-        async def call() -> None:
-            sent, code = time.perf_counter(), "OK"
-            try:
-                await method(request, timeout=deadline)
-            except grpc.aio.AioRpcError as exc:
-                code = exc.code().name
-            storm.outcomes.setdefault(code, []).append((time.perf_counter() - sent) * 1e3)
-
-        watching = asyncio.create_task(watch(storm.lags.append))
-        async with asyncio.TaskGroup() as group:
-            started = due = time.perf_counter()
-            while due < started + seconds:
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                group.create_task(call())
-                due += random.exponential(1 / rate)
-        watching.cancel()
-    return storm
-
-
-async def watch(tell: Callable[[float], None]) -> None:
-    """Tells again and again by how many milliseconds the event loop is late."""
-    while True:
-        due = time.perf_counter() + LOOK_SECONDS
-        await asyncio.sleep(LOOK_SECONDS)
-        tell((time.perf_counter() - due) * 1e3)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@
 What all of them use:
 
     tracing      the traces that calls belong to, and spans
+    in_flight    calls that have arrived and are not answered yet
     interrupt    how a batch that nobody wants any more is stopped
     turns        how much of a turn of the event loop short pieces of work may take
     tally        what is counted

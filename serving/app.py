@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 
 from serving.batching.device import Device
+from serving.in_flight import Calls
 from serving.models.registry import Models
 from serving.models.reloading import Reloader
 from serving.models.served import Served
@@ -42,11 +43,11 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     _on_signals(stop.set)
     models = Models(settings.default_model)
-    turns = Turns()
-    reloader = Reloader(settings, models, Device(settings.executors or available_cpus(), turns))
+    turns, calls = Turns(), Calls()
+    reloader = Reloader(settings, models, Device(settings.executors or available_cpus(), turns, calls))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.reload)
     spans = start_spans(os.environ)
-    answering = Answering(settings.held_bytes, spans)
+    answering = Answering(settings.held_bytes, calls, spans)
     with closing(Images(available_cpus())) as images:
         services = [vae_service(models, images, settings.stream_bytes, answering, turns)]
         server = Server(services, answering, settings)

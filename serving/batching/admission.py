@@ -17,6 +17,8 @@ from vaeserve.errors import DeadlineUnreachable, Overloaded
 _BULK_PART = 3 / 4  # of the queue may be bulk: bulk callers wait for room, and would otherwise leave none for the rest
 _CAUTION = 1.2  # factor on the time until an answer when it is compared with a deadline
 
+_RECENT = 0.95  # of a need remains of interest from call to call
+
 # A call that is admitted and late is worse than one that is refused, so slips are believed sooner than their end.
 _SLIP_RISES, _SLIP_FALLS = 0.3, 0.03
 
@@ -42,6 +44,8 @@ class RowAdmission(Generic[R, A]):
         self._queue_rows = queue_rows
         self._room = WaitingRoom()
         self._slip_seconds: defaultdict[int, float] = defaultdict(float)  # by the class of the rows' weight
+        self.recent_need = 0.0
+        """Maximum of the seconds that recent calls needed until their deadlines."""
         self._is_closed = False
 
     def has_room(self, load: Load, *, bulk: bool) -> bool:
@@ -83,7 +87,9 @@ class RowAdmission(Generic[R, A]):
             return None
         slip_seconds = self._slip_seconds[weight_class(load.row_weight)]
         is_idle = not self._line.weight and not self._executor.is_busy
-        if (expected / 2 if is_idle else _CAUTION * expected + slip_seconds) > timeout_seconds:
+        need = expected / 2 if is_idle else _CAUTION * expected + slip_seconds
+        self.recent_need = max(need, _RECENT * self.recent_need)
+        if need > timeout_seconds:
             self._tally.refused_unreachable += 1
             raise DeadlineUnreachable(
                 f"the answer is expected in {expected:.3g} s, the deadline allows {timeout_seconds:.3g} s"

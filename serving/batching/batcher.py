@@ -28,6 +28,8 @@ from vaeserve.errors import ShuttingDown
 
 _log = logging.getLogger(__name__)
 
+_NEAR = 10  # times what recent calls needed: farther deadlines are met whatever comes first
+
 INLINE_SECONDS = 0.0003
 """Shorter batches run on the event loop itself, because handing one to a thread and back takes about as long."""
 
@@ -122,6 +124,18 @@ class Batcher(Generic[R, A]):
         if patient:
             return asyncio.ensure_future(self._wait_for_room(rows, load, timeout_seconds, bulk))
         raise self._admission.refuse(load, bulk=bulk)
+
+    def is_near(self, timeout_seconds: float) -> bool:
+        """Whether a deadline is so near that `check_deadline` may refuse it."""
+        return timeout_seconds < _NEAR * self._admission.recent_need
+
+    def check_deadline(self, timeout_seconds: float, *, bulk: bool) -> None:
+        """Refuses a call by whose deadline not even one row would be answered, however light.
+
+        Raises:
+            DeadlineUnreachable: the deadline is too near.
+        """
+        self._admission.expect(Load(1), None, timeout_seconds, bulk=bulk)
 
     async def _wait_for_room(self, rows: R, load: Load, timeout_seconds: float | None, bulk: bool) -> Answer[A]:
         timeout_seconds = await self._admission.wait_for_room(load, timeout_seconds, bulk=bulk)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
+from serving.in_flight import Calls
 from serving.turns import Turns
 
 _NICE = 5  # of the threads
@@ -27,11 +28,13 @@ class Device:
     Args:
         slots: number of slots.
         turns: of the event loop, which short batches run on.
+        calls: in flight, whatever they want of the device.
     """
 
-    def __init__(self, slots: int = 1, turns: Turns | None = None) -> None:
+    def __init__(self, slots: int = 1, turns: Turns | None = None, calls: Calls | None = None) -> None:
         self.slots = slots
         self.turns = turns or Turns()
+        self.calls = calls or Calls()
         self._free = slots
         self._passed_over = 0
         self._waiting: dict[bool, deque[_Waiter]] = {True: deque(), False: deque()}  # by whether they are interactive

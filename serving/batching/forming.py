@@ -53,7 +53,7 @@ class Forming(Generic[R, A]):
         self._batch_rows = batch_rows
         self._width = width
         self._wait_seconds = wait_seconds
-        self._gathering = Gathering(quiet_turns)
+        self._gathering = Gathering(device.calls, quiet_turns)
         self._arrival = asyncio.Event()
         self._turn = asyncio.Lock()
 
@@ -64,23 +64,20 @@ class Forming(Generic[R, A]):
         self._arrival.set()
 
     def take_alone(self, load: Load) -> bool:
-        """Whether a call may run at once: nobody else is there or likely to come, and it is short.
+        """Whether a call may run at once: no other call is in flight, and it is short.
 
         If so, the device's slots are taken for it.
         """
-        is_alone = (
-            not self._arrival.is_set()
-            and self._gathering.skips_waiting
-            and not self._wait_seconds
+        return (
+            self._device.calls.is_lone
+            and not self._arrival.is_set()
             and not self._executor.is_busy
+            and not self._wait_seconds
             and load.rows <= rows_that_fit(self._batch_rows, load.row_weight)
             and self._executor.is_short(*load, is_alone=True)
             and not self._device.turns.is_spent()
             and self._device.take_now(self._width)
         )
-        if is_alone:
-            self._gathering.count_skip()
-        return is_alone
 
     async def take_next(self) -> Batch[R, A] | None:
         """Waits for calls and for the device, and takes its slots for the batch that is returned.
@@ -126,7 +123,6 @@ class Forming(Generic[R, A]):
             self._arrival.clear()
         if not pieces:
             return None
-        self._gathering.learn(len(pieces))
         return Batch(pieces, is_backlogged=self._line.has_full_batch)
 
     def _count(self, dropped: Dropped[R, A]) -> None:

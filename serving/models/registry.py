@@ -26,6 +26,8 @@ class Registry(Generic[ModelT]):
         # By what requests may name: no name for the default, version 0 for the newest.
         self._by_request: dict[ModelKey, ModelT] = {}
         self._is_loading = True
+        self.only: ModelT | None = None
+        """The model that every request gets, where only one is served."""
 
     def put(self, served: ModelT) -> ModelT | None:
         """Serves a model from now on. Returns the one that it replaces, of the same name and version."""
@@ -73,6 +75,7 @@ class Registry(Generic[ModelT]):
 
     def _index(self) -> None:
         self._by_request = dict(self._served)
+        self.only = next(iter(self._served.values())) if len(self._served) == 1 and not self._is_loading else None
         names = {name for name, _ in self._served}
         only = next(iter(names)) if len(names) == 1 and not self._is_loading else ""
         default = self._default_name or only

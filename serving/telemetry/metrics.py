@@ -23,12 +23,12 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from serving.batching.batcher import Batcher
+from serving.in_flight import Calls
 from serving.models.registry import Models
 from serving.models.reloading import Reloads
 from serving.tally import CallTally, Histogram
 from serving.telemetry.http_port import Page
 from serving.transport.held import Held
-from serving.transport.in_flight import Calls
 
 _GRAPH = ["model", "version", "graph"]
 

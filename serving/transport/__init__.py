@@ -16,7 +16,6 @@ reading      waits for messages, and gives up on those half read when they fill 
 heap         how far the process has grown, and giving memory back
 held         the memory that all callers take together
 recording    begins and ends the spans of calls
-in_flight    calls not answered yet, for an orderly stop
 status       errors -> gRPC status, the one total table
 request_ids  what lines of the log about one call have in common
 context      what gRPC says about a call

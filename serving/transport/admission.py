@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import grpc
 
+from serving.in_flight import Calls
 from serving.tally import CallTally
 from serving.tracing.trace_context import PARENT_KEY, STATE_KEY, read_trace_context
-from serving.transport.in_flight import Calls
 from serving.transport.request_ids import KEY, RequestId, identify
 from serving.transport.status import Refusal, refusal_of
 from serving.transport.tokens import Tokens

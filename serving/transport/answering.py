@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 
+from serving.in_flight import Calls
 from serving.tally import CallTally
 from serving.transport.context import Context
 from serving.transport.heap import Heap
 from serving.transport.held import CallMemory, Held
-from serving.transport.in_flight import Calls
 from serving.transport.reading import Reading, Received
 from serving.transport.recording import begin_span
 from serving.transport.request_ids import RequestId, follow
-from serving.transport.services import AnswerStream, AnswerUnary, Method, Service
+from serving.transport.services import AnswerStream, AnswerUnary, CheckUnary, Method, Service
 from serving.transport.status import Refusal, refuse
 from vaeserve.errors import InvalidInput, ShuttingDown
 
@@ -39,15 +39,16 @@ class Answering:
 
     Args:
         held_bytes: maximum memory that callers may hold.
+        calls: counts those in flight.
         spans: makes the spans of calls; None: there are none.
     """
 
-    def __init__(self, held_bytes: int, spans: "Spans | None" = None) -> None:
+    def __init__(self, held_bytes: int, calls: Calls, spans: "Spans | None" = None) -> None:
         self.spans = spans
         self.held = Held(held_bytes)
         self.heap = Heap(self.held)
         self.reading = Reading(self.held, self.heap)
-        self.calls = Calls()
+        self.calls = calls
         self.calls.on_close.add(self.held.wake_waiting)
         self.tally = CallTally()
 
@@ -64,17 +65,22 @@ class Answering:
             register, answer = grpc.stream_stream_rpc_method_handler, self._stream(name, method.stream)
         else:
             assert method.unary is not None, f"nothing answers {name}. This is a bug."
-            register, answer = grpc.stream_unary_rpc_method_handler, self._unary(service, name, method.unary)
+            register, answer = (
+                grpc.stream_unary_rpc_method_handler,
+                self._unary(service, name, method.unary, method.check),
+            )
         return register(answer, request_deserializer=_receive(method.parse), response_serializer=method.serialize)
 
-    def _unary(self, service: str, name: str, method: AnswerUnary) -> _Handler:
+    def _unary(self, service: str, name: str, method: AnswerUnary, check: CheckUnary | None) -> _Handler:
         async def answer(requests: object, context: Context) -> object:
             request_id = follow(name, context)
             span = begin_span(self.spans, f"{service}/{name}", request_id) if self.spans else None
             started, code, message = time.monotonic(), grpc.StatusCode.CANCELLED, ""
-            self.calls.open += 1
+            self.calls.open_one()
             memory = None
             try:
+                if check is not None:
+                    check(context)
                 self.calls.begin_reading()
                 try:
                     request, size = await self.reading.read(context, request_id) or await _no_message()
@@ -97,7 +103,7 @@ class Answering:
                 code, message = refusal.code, refusal.message
             finally:
                 if memory is None:
-                    self.calls.open -= 1
+                    self.calls.unary -= 1
                 self.tally.count(name, "unary", code.name, time.monotonic() - started)
                 if span is not None:
                     span.end(code.name, message)
@@ -110,7 +116,7 @@ class Answering:
     def _stream(self, name: str, method: AnswerStream) -> _Handler:
         async def answer(requests: object, context: Context) -> None:
             request_id = follow(name, context)
-            self.calls.open += 1
+            self.calls.streams += 1
             try:
                 self._check_open()
                 return await method(context, request_id)  # which counts its calls itself
@@ -121,7 +127,7 @@ class Answering:
                     await asyncio.sleep(_CANCEL_SECONDS)
                 refusal = refuse(name, exc, request_id)
             finally:
-                self.calls.open -= 1
+                self.calls.streams -= 1
             await _abort(context, refusal, request_id)
 
         return answer

@@ -14,6 +14,8 @@ from vaeserve.rows.wire import Serialized, TensorMessage
 
 AnswerUnary = Callable[[Any, Context, CallMemory], Awaitable[Any]]
 """Returns the reply to a message. What it takes beside the message is counted in the call's memory."""
+CheckUnary = Callable[[Context], None]
+"""Refuses a call that cannot be answered whatever its message is, before that is read."""
 AnswerStream = Callable[[Context, RequestId], Awaitable[None]]
 """Reads a stream's messages and writes its replies itself."""
 
@@ -27,6 +29,8 @@ class Method(NamedTuple):
     unary: AnswerUnary | None = None
     stream: AnswerStream | None = None
     """In place of `unary`, where the method streams its replies."""
+    check: CheckUnary | None = None
+    """Comes before `unary`."""
 
 
 class Service(NamedTuple):
@@ -38,7 +42,10 @@ class Service(NamedTuple):
 
 
 def protobuf_service(
-    descriptor: ServiceDescriptor, unary: Mapping[str, AnswerUnary], streams: Mapping[str, AnswerStream]
+    descriptor: ServiceDescriptor,
+    unary: Mapping[str, AnswerUnary],
+    streams: Mapping[str, AnswerStream],
+    checks: Mapping[str, CheckUnary],
 ) -> Service:
     """Returns a service as its descriptor has it.
 
@@ -46,6 +53,7 @@ def protobuf_service(
         descriptor: generated from the .proto file.
         unary: what answers each of its unary methods.
         streams: what answers each method that streams its replies.
+        checks: what comes before some of the unary methods.
     """
     methods = {}
     for method in descriptor.methods:
@@ -53,7 +61,8 @@ def protobuf_service(
         if method.server_streaming:
             methods[method.name] = Method(parse, _serialize_once, stream=streams[method.name])
         else:
-            methods[method.name] = Method(parse, _serialize_once, unary=unary[method.name])
+            answer, check = unary[method.name], checks.get(method.name)
+            methods[method.name] = Method(parse, _serialize_once, unary=answer, check=check)
     return Service(descriptor.full_name, methods)
 
 

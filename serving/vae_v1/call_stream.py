@@ -134,11 +134,18 @@ class CallStream:
             if self._turns.is_spent():
                 await self._turns.pause()
             self._calls.cancel(number)
-        for call in message.calls:
-            if self._turns.is_spent():
-                await self._turns.pause()
-            size = call.ByteSize() + CALL_BYTES
-            await self._window.wait_for_room(size)
-            if self._stops_reading:
-                return
-            self._calls.take(call, size, is_cancelled=call.id in cancelled)
+        coming = len(message.calls)
+        self._in_flight.expect(coming)
+        try:
+            for call in message.calls:
+                if self._turns.is_spent():
+                    await self._turns.pause()
+                size = call.ByteSize() + CALL_BYTES
+                await self._window.wait_for_room(size)
+                if self._stops_reading:
+                    return
+                coming -= 1
+                self._in_flight.coming -= 1  # before its rows are queued; `enter` keeps the server from stopping
+                self._calls.take(call, size, is_cancelled=call.id in cancelled)
+        finally:
+            self._in_flight.stop_expecting(coming)

@@ -9,7 +9,7 @@ from serving.transport.context import Context
 from serving.transport.held import CallMemory
 from serving.transport.recording import recorded
 from serving.transport.request_ids import RequestId
-from serving.transport.services import AnswerStream, AnswerUnary, Service, protobuf_service
+from serving.transport.services import AnswerStream, AnswerUnary, CheckUnary, Service, protobuf_service
 from serving.turns import Turns
 from serving.vae_v1.call_class import is_bulk_context
 from serving.vae_v1.call_stream import CallStream
@@ -37,11 +37,12 @@ def vae_service(models: Models, images: Images, stream_bytes: int, answering: An
     servicer = _Servicer(models, images, stream_bytes, answering, turns)
     unary: dict[str, AnswerUnary] = {"GetModel": servicer.get_model, "ListModels": servicer.list_models}
     unary |= {rpc.name: partial(servicer.answer_rows, rpc) for rpc in VERBS.values()}
+    checks: dict[str, CheckUnary] = {rpc.name: partial(servicer.check_deadline, rpc) for rpc in VERBS.values()}
     streams: dict[str, AnswerStream] = {
         "CallStream": servicer.call_stream,
         "SampleStream": servicer.sample_stream,
     }
-    return protobuf_service(_DESCRIPTOR, unary, streams)
+    return protobuf_service(_DESCRIPTOR, unary, streams, checks)
 
 
 class _Servicer:
@@ -65,6 +66,17 @@ class _Servicer:
     ) -> pb.ListModelsResponse:
         """Describes every model."""
         return pb.ListModelsResponse(models=map(describe, self._models.all()))
+
+    def check_deadline(self, rpc: AnyRowsRpc, context: Context) -> None:
+        """Refuses a call by whose deadline not even one row would be answered, where there is only one model.
+
+        Raises:
+            DeadlineUnreachable: its deadline is too near.
+            InvalidInput: the metadata names a class that does not exist.
+        """
+        only, left = self._models.only, context.time_remaining()
+        if only is not None and left is not None and rpc.queue(only).is_near(left):
+            rpc.queue(only).check_deadline(left, bulk=is_bulk_context(context, default=False))
 
     async def answer_rows(
         self, rpc: AnyRowsRpc, request: AnyRowsRequest, context: Context, memory: CallMemory

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from serving.in_flight import Calls
 from serving.models.registry import Models
 from serving.tally import CallTally
 from serving.transport.held import Held
-from serving.transport.in_flight import Calls
 from serving.transport.reading import Reading
 from serving.transport.request_ids import RequestId
 from serving.turns import Turns

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from serving.in_flight import Calls
 from serving.models.registry import Models
 from serving.settings import Settings
 from serving.transport.answering import Answering
@@ -24,7 +25,7 @@ def server_of(
     spans: "Spans | None" = None,
 ) -> tuple[Server, Answering]:
     """Returns a server on a free port, to be entered, and what its calls are counted by."""
-    answering = Answering(settings.held_bytes, spans)
+    answering = Answering(settings.held_bytes, Calls(), spans)
     vae = vae_service(models, Images(1), settings.stream_bytes, answering, turns or Turns())
     local = settings.model_copy(update={"port": 0, "drain_seconds": 0.0})
     return Server([vae, *others], answering, local), answering

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from serving.batching.batcher import Batcher
 from serving.batching.device import Device
 from serving.batching.gathering import QUIET_TURNS
+from serving.in_flight import Calls
 from serving.interrupt import Interrupt
 from serving.turns import Turns
 from tests.serving.conftest import Doubler, Keyed, Numbers, hold, joined, play, weigh
-from vaeserve.errors import DeadlinePassed, EngineFailure, Overloaded, ShuttingDown, VaeError
+from vaeserve.errors import DeadlinePassed, DeadlineUnreachable, EngineFailure, Overloaded, ShuttingDown, VaeError
 
 
 def test_answers_a_lone_call() -> None:
@@ -315,7 +316,15 @@ def test_rows_are_counted_by_what_became_of_them() -> None:
     play(scenario)
 
 
-def test_a_lone_short_call_is_answered_at_once_and_a_crowd_is_noticed() -> None:
+def lone_call() -> Calls:
+    """Returns what a server counts while there is only one call."""
+    calls = Calls()
+    calls.open_one()
+    calls.enter()
+    return calls
+
+
+def test_a_lone_short_call_is_answered_at_once_and_a_crowd_is_not() -> None:
     async def run() -> None:
         batches: list[int] = []
 
@@ -323,21 +332,46 @@ def test_a_lone_short_call_is_answered_at_once_and_a_crowd_is_noticed() -> None:
             batches.append(len(batch))
             return [[2 * number for number in rows] for rows in batch]
 
-        device = Device()
+        calls = lone_call()
+        device = Device(calls=calls)
         batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=8, queue_rows=99, inline_seconds=10)
-        for _ in range(60):
-            await batcher.submit(Numbers([1]))
-        futures = [batcher.enqueue(Numbers([1])) for _ in range(3)]
-        assert any(future.done() for future in futures)
-        for _ in range(20):
-            batches.clear()
-            answers = await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(8)))
-            assert [joined(answer) for answer in answers] == [[2 * i] for i in range(8)]
+        await batcher.submit(Numbers([1]))
+        await asyncio.sleep(0)  # a new turn, whose share is not used up
+        assert batcher.enqueue(Numbers([1])).done()
+        calls.expect(1)
+        assert not batcher.enqueue(Numbers([1])).done()
+        calls.stop_expecting(1)
+        calls.enter()
+        batches.clear()
+        answers = await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(7)))
+        assert [joined(answer) for answer in answers] == [[2 * i] for i in range(7)]
         assert batches == [8]
         await batcher.close()
         device.close()
 
     asyncio.run(run())
+
+
+def test_a_near_deadline_is_refused_before_its_rows_are_known() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        assert not batcher.is_near(1e-9)  # nothing is known yet
+        await batcher.submit(Numbers([1]))
+        times = batcher._executor._times._classes[0]
+        times._seconds = {0: 10.0}
+        times._at_least.clear()
+        held = await hold(batcher, doubler)
+        with pytest.raises(DeadlineUnreachable):
+            batcher.enqueue(Numbers([2]), timeout_seconds=1.0)
+        assert [batcher.is_near(seconds) for seconds in (1.0, 1e9)] == [True, False]
+        refused = batcher.tally.refused_unreachable
+        with pytest.raises(DeadlineUnreachable):
+            batcher.check_deadline(1.0, bulk=False)
+        assert batcher.tally.refused_unreachable == refused + 1
+        batcher.check_deadline(1e9, bulk=False)
+        doubler.free.set()
+        await held
+
+    play(scenario)
 
 
 def test_short_batches_leave_turns_to_others_and_to_their_own_cancellation() -> None:
@@ -518,15 +552,11 @@ def test_a_lone_short_call_that_no_batch_holds_is_cut_all_the_same() -> None:
             batches.append(sum(map(len, batch)))
             return [list(rows) for rows in batch]
 
-        device = Device()
+        device = Device(calls=lone_call())
         batcher: Batcher[Numbers, list[int]] = Batcher(
             note, device, batch_rows=4, queue_rows=99, weigh=weigh, inline_seconds=10
         )
         batcher._executor._times.learn(2, 0.001, 3)
-        for _ in range(60):  # until it seems that calls come alone
-            await batcher.submit(Keyed([1], "3 a"))
-        batcher._forming._gathering._skips = 0  # no occasional wait now
-        await asyncio.sleep(0)  # a new turn, whose share is not used up
         assert batcher.enqueue(Keyed([1], "3 a")).done()
         batches.clear()
         assert joined(await batcher.submit(Keyed([1, 2], "3 a"))) == [1, 2]
@@ -545,15 +575,12 @@ def test_a_lone_call_runs_on_the_event_loop_although_it_would_be_too_long_beside
             threads.append(threading.get_ident())
             return [list(rows) for rows in batch]
 
-        device = Device()
+        device = Device(calls=lone_call())
         batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=4, queue_rows=99, inline_seconds=1e-9)
-        for _ in range(60):  # until it seems that calls come alone
-            await batcher.submit(Numbers([1]))
         batcher._executor._times.learn = lambda *_: None  # type: ignore[method-assign]  # what it knows stays
         for seconds, is_inline in ((0.0009, True), (0.0017, True), (0.002, False)):
             batcher._executor._times._classes[0]._seconds = {0: seconds}
             threads.clear()
-            batcher._forming._gathering._skips = 0  # no occasional wait now
             await asyncio.sleep(0)  # a new turn, whose share is not used up
             await batcher.submit(Numbers([1]))
             assert [thread == threading.get_ident() for thread in threads] == [is_inline]

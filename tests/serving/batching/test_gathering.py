@@ -1,49 +1,59 @@
-"""When a free device lets the event loop turn, and when it does not."""
+"""How long a device lets the event loop turn for calls that gRPC already holds."""
 
 import asyncio
+from collections.abc import Callable
 
 from serving.batching.gathering import Gathering
+from serving.in_flight import Calls
 
 
-async def _turns(gathering: Gathering, *, arriving: int = 0) -> int:
-    """Returns for how many turns a device waits while so many calls come, one a turn."""
+def _turns(*, arriving: int = 0, calls: Calls | None = None, on_turn: Callable[[int], None] = lambda turn: None) -> int:
+    """Returns for how many turns a device waits while so many calls are queued, one a turn."""
     turns = 0
 
-    def may_wait() -> bool:
-        nonlocal turns
-        turns += 1
-        if turns <= arriving:
-            gathering.count_call()
-        return True
+    async def wait() -> None:
+        gathering = Gathering(calls or Calls(), quiet_turns=3)
 
-    await gathering.catch_up(may_wait)
+        def may_wait() -> bool:
+            nonlocal turns
+            turns += 1
+            on_turn(turns)
+            if turns <= arriving:
+                gathering.count_call()
+            return True
+
+        await gathering.catch_up(may_wait)
+
+    asyncio.run(wait())
     return turns
 
 
-def test_waits_until_the_front_brings_no_more() -> None:
-    quiet = asyncio.run(_turns(Gathering(8)))
-    assert asyncio.run(_turns(Gathering(8), arriving=5)) == quiet + 5
+def test_waits_until_no_more_calls_come() -> None:
+    assert _turns(arriving=5) == _turns() + 5
 
 
 def test_does_not_wait_without_end() -> None:
-    assert asyncio.run(_turns(Gathering(8), arriving=10_000)) < 1000
+    assert _turns(arriving=10_000) < 1000
 
 
-def test_a_lone_caller_is_spared_but_now_and_then() -> None:
-    gathering = Gathering(8)
-    for _ in range(60):
-        asyncio.run(_turns(gathering))
-        gathering.learn(1)
-    waited = [asyncio.run(_turns(gathering)) > 0 for _ in range(64)]
-    assert 1 <= sum(waited) <= 8
+def test_waits_longer_while_the_message_of_a_call_is_read() -> None:
+    calls = Calls()
+    calls.begin_reading()
+    alone = _turns()
+
+    def end_reading(turn: int) -> None:
+        if turn == alone + 1:
+            calls.end_reading()
+
+    assert _turns(calls=calls, on_turn=end_reading) == alone + 1
 
 
-def test_a_crowd_is_noticed_at_the_first_try() -> None:
-    gathering = Gathering(8)
-    for _ in range(60):
-        asyncio.run(_turns(gathering))
-        gathering.learn(1)
-    while not asyncio.run(_turns(gathering)):
-        pass
-    gathering.learn(8)
-    assert not gathering.skips_waiting
+def test_does_not_wait_for_a_slow_message() -> None:
+    calls = Calls()
+    calls.begin_reading()
+    assert _turns(calls=calls) == 3 * _turns()
+
+
+def test_a_call_that_arrives_counts_before_its_message_is_here() -> None:
+    calls = Calls()
+    assert _turns(calls=calls, on_turn=lambda turn: calls.open_one() if turn <= 5 else None) == _turns() + 5

@@ -36,6 +36,21 @@ def _with_models(
     asyncio.run(run())
 
 
+def test_knows_the_only_model(settings: Settings) -> None:
+    async def use(models: Models, make: Make) -> None:
+        first = make("a", 1)
+        models.put(first)
+        seen = [models.only]
+        models.loaded()
+        seen.append(models.only)
+        models.put(make("a", 2))
+        seen.append(models.only)
+        models.remove(("a", 2))
+        assert [*seen, models.only] == [None, first, None, first]  # while they are loaded, others may still come
+
+    _with_models(settings, use, loaded=False)
+
+
 def test_says_so_while_nothing_is_loaded() -> None:
     with pytest.raises(NotReady, match="still being loaded"):
         Models().find("", 0)

@@ -6,11 +6,11 @@ import grpc
 import pytest
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs do not have it
 
+from serving.in_flight import Calls
 from serving.tally import CallTally
 from serving.transport import accepting
 from serving.transport.accepting import AcceptingServer, server_class
 from serving.transport.admission import CallAdmission
-from serving.transport.in_flight import Calls
 from serving.transport.methods import Methods, known_methods_only
 
 BURST = 8

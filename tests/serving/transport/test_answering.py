@@ -20,7 +20,7 @@ from serving.transport.request_ids import RequestId
 from serving.transport.services import Method, Service
 from tests.support.in_process import server_of
 from tests.support.servers import eventually
-from vaeserve.errors import InvalidInput
+from vaeserve.errors import DeadlineUnreachable, InvalidInput
 
 
 async def model_ready(name: str, context: Context, memory: CallMemory) -> bytes:
@@ -35,10 +35,15 @@ async def count_up(context: Context, request_id: RequestId) -> None:
         await context.write(b"%d" % number)
 
 
+def refuse_some(context: Context) -> None:
+    if ("refuse", "yes") in (context.invocation_metadata() or ()):
+        raise DeadlineUnreachable("the deadline is too near")
+
+
 ECHO = Service(
     "echo.Echo",
     {
-        "ModelReady": Method(parse=bytes.decode, serialize=bytes, unary=model_ready),
+        "ModelReady": Method(parse=bytes.decode, serialize=bytes, unary=model_ready, check=refuse_some),
         "CountUp": Method(parse=bytes.decode, serialize=bytes, stream=count_up),
     },
 )
@@ -96,6 +101,19 @@ def test_an_error_becomes_a_status_with_its_details_and_the_request_id(
         assert isinstance(packed, bytes)
         assert Status.FromString(packed).details[0].Unpack(violations)
         assert [violation.field for violation in violations.field_violations] == [field]
+
+    play(settings, scenario)
+
+
+def test_a_call_that_cannot_be_answered_is_refused_before_its_message_is_read(settings: Settings) -> None:
+    async def scenario(channel: grpc.aio.Channel, answering: Answering) -> None:
+        error, trailers = await ask(channel, b"\xff", ("refuse", "yes"))  # which is not a message of the RPC's type
+        assert isinstance(error, grpc.aio.AioRpcError)
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert {"x-request-id", "grpc-status-details-bin"} <= trailers.keys()
+        assert not answering.held.take_peak()
+        assert not answering.calls.open
+        assert not answering.calls.coming
 
     play(settings, scenario)
 

@@ -6,9 +6,9 @@ from typing import Any, Never
 import grpc
 import pytest
 
+from serving.in_flight import Calls
 from serving.tally import CallTally
 from serving.transport.admission import CallAdmission
-from serving.transport.in_flight import Calls
 from serving.transport.methods import known_methods_only
 from tests.support import http2
 from tests.support.servers import RunningServer, StartServer

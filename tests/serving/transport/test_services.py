@@ -16,7 +16,7 @@ async def _none(*_: object) -> None:
 def test_a_reply_is_empty_once_its_bytes_are_made() -> None:
     unary = {method.name: _none for method in SERVICE.methods if not method.server_streaming}
     streams = {method.name: _none for method in SERVICE.methods if method.server_streaming}
-    serialize = protobuf_service(SERVICE, unary, streams).methods["Decode"].serialize
+    serialize = protobuf_service(SERVICE, unary, streams, {}).methods["Decode"].serialize
     tensors = TensorMessage(pb.DecodeResponse(fingerprint="a"), {"data": [np.ones((2, 3), "float32")]})
     message, pieces = pb.DecodeResponse(fingerprint="b"), serialized([b"one", b"two"])
     assert pb.DecodeResponse.FromString(serialize(tensors)).data.shape == [2, 3]

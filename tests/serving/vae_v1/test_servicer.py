@@ -1,7 +1,9 @@
 """Every RPC over a real connection, and what bad input gets."""
 
+import asyncio
 import math
 from collections.abc import Callable
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -9,6 +11,13 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from scipy.stats import binom
 
+from serving.batching.device import Device
+from serving.engine.rows import LatentRows
+from serving.models.loading import load
+from serving.models.registry import Models
+from serving.models.served import serve_model
+from serving.settings import Settings
+from tests.support.in_process import server_of
 from tests.support.servers import status_of
 from vaeserve.package.row_spec import Array
 from vaeserve.rows.noise import Purpose, RowRange, standard_normals
@@ -198,3 +207,35 @@ def test_an_unknown_model_is_not_found(stub: VaeServiceStub, reference: dict[str
             call()
         assert refused.value.code() == grpc.StatusCode.NOT_FOUND
         assert "tiny version 1 is" in str(refused.value.details())
+
+
+@pytest.mark.parametrize(("is_only", "code"), [(True, "RESOURCE_EXHAUSTED"), (False, "INVALID_ARGUMENT")])
+def test_under_load_a_near_deadline_is_refused_unread_where_it_is_known_which_model_is_meant(
+    settings: Settings, is_only: bool, code: str
+) -> None:
+    async def run() -> str:
+        models, device = Models(), Device()
+        proved = load(settings.package, settings)
+        served = serve_model(proved, device, settings)
+        models.put(served)
+        if not is_only:
+            other = proved._replace(manifest=proved.manifest.model_copy(update={"name": "other"}))
+            models.put(serve_model(other, device, settings))
+        models.loaded()
+        admission = served.decoder._admission
+        await served.decoder.submit(LatentRows(LATENT, "data"))  # so that it knows how long batches take
+        admission.recent_need = admission._slip_seconds[0] = 1000.0
+        server, _ = server_of(models, settings)
+        async with server, grpc.aio.insecure_channel(server.address) as channel:
+            await server.ready()
+            served.decoder._executor._running.add(cast(Any, None))  # it seems busy
+            decode: Any = channel.unary_unary("/vae.v1.VaeService/Decode")
+            try:
+                await decode(b"not a message", timeout=60)
+            except grpc.aio.AioRpcError as error:
+                return error.code().name
+            finally:
+                served.decoder._executor._running.clear()
+        raise AssertionError("the call was answered")
+
+    assert asyncio.run(run()) == code

@@ -1,4 +1,4 @@
-"""Calls in flight, so that a server can stop when the last has left."""
+"""Calls in flight: whether a server can stop, and whether a batch should wait for more of them."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,17 +20,37 @@ class Calls:
         """Whether new calls are refused."""
         self.on_close: set[Callable[[], object]] = set()
         """Called once new calls are refused. A stream adds itself, because it waits for calls without being one."""
-        self._arrived = 0
-        self._reading = 0
+        self.arrived = 0
+        """Counts up whenever a call comes, and again when its message has."""
+        self.coming = 0
+        """Calls whose rows are not queued yet, because their message is being read or begun."""
         self.in_flight = 0
-        self.open = 0
-        """RPCs that gRPC has handed over and is not done with: unary calls, half-read ones included, and streams."""
+        """Calls whose message is here, and which gRPC is not done with."""
+        self.unary = 0
+        """Unary RPCs that gRPC has handed over and is not done with, half-read and refused ones included."""
+        self.streams = 0
+        """Streams that are open."""
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def open(self) -> int:
+        """RPCs that gRPC has handed over and is not done with."""
+        return self.unary + self.streams
+
+    @property
+    def is_lone(self) -> bool:
+        """Whether there is one call only, unary or of a stream, and none is coming."""
+        return self.in_flight == 1 and self.unary <= 1 and not self.coming
+
+    def open_one(self) -> None:
+        """Counts a unary call that gRPC has handed over."""
+        self.unary += 1
+        self.arrived += 1
+
     def close_one(self, _: object) -> None:
         """Counts a unary call whose answer was sent, or whose caller left."""
-        self.open -= 1
+        self.unary -= 1
         self.leave()
 
     def begin_reading(self) -> None:
@@ -39,20 +59,27 @@ class Calls:
         Raises:
             ShuttingDown: new calls are refused.
         """
-        self._arrived += 1
         if self.is_closed:
             raise ShuttingDown()
-        self._reading += 1
-        self._idle.clear()
+        self.expect(1)
 
     def end_reading(self) -> None:
         """Counts a call whose request is here, or will not come. It has entered before, if it goes on."""
-        self._reading -= 1
+        self.stop_expecting(1)
+
+    def expect(self, calls: int) -> None:
+        """Counts calls that are coming."""
+        self.coming += calls
+        self._idle.clear()
+
+    def stop_expecting(self, calls: int) -> None:
+        """Counts calls that have come, or will not come. Those that go on have entered before."""
+        self.coming -= calls
         self._rest()
 
     def enter(self) -> None:
         """Counts a call that arrived."""
-        self._arrived += 1
+        self.arrived += 1
         self.in_flight += 1
         self._idle.clear()
 
@@ -62,7 +89,7 @@ class Calls:
         self._rest()
 
     def _rest(self) -> None:
-        if not self.in_flight and not self._reading:
+        if not self.in_flight and not self.coming:
             self._idle.set()
 
     async def lull(self) -> None:
@@ -90,7 +117,7 @@ class Calls:
     async def _none_arrives(self, seconds: float, maximum_waits: int) -> None:
         """Waits until no call has arrived for so long, or that was waited for often enough."""
         for _ in range(maximum_waits):
-            arrived = self._arrived
+            arrived = self.arrived
             await asyncio.sleep(seconds)
-            if self._arrived == arrived:
+            if self.arrived == arrived:
                 break
