@@ -30,8 +30,7 @@ class Calls:
         """Unary RPCs that gRPC has handed over and is not done with, half-read and refused ones included."""
         self.streams = 0
         """Streams that are open."""
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle = asyncio.Event()  # set when the last call leaves after new ones are refused
 
     @property
     def open(self) -> int:
@@ -70,7 +69,6 @@ class Calls:
     def expect(self, calls: int) -> None:
         """Counts calls that are coming."""
         self.coming += calls
-        self._idle.clear()
 
     def stop_expecting(self, calls: int) -> None:
         """Counts calls that have come, or will not come. Those that go on have entered before."""
@@ -81,7 +79,6 @@ class Calls:
         """Counts a call that arrived."""
         self.arrived += 1
         self.in_flight += 1
-        self._idle.clear()
 
     def leave(self) -> None:
         """Counts a call whose answer was sent, or whose caller left."""
@@ -89,7 +86,7 @@ class Calls:
         self._rest()
 
     def _rest(self) -> None:
-        if not self.in_flight and not self.coming:
+        if self.is_closed and not self.in_flight and not self.coming:
             self._idle.set()
 
     async def lull(self) -> None:
@@ -110,9 +107,14 @@ class Calls:
             notify()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
-                await self._idle.wait()
+                await self._all_leave()
                 await self._none_arrives(_QUIET_SECONDS, _MAXIMUM_QUIET_WAITS)
-                await self._idle.wait()
+                await self._all_leave()
+
+    async def _all_leave(self) -> None:
+        while self.in_flight or self.coming:
+            self._idle.clear()
+            await self._idle.wait()
 
     async def _none_arrives(self, seconds: float, maximum_waits: int) -> None:
         """Waits until no call has arrived for so long, or that was waited for often enough."""

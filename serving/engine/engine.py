@@ -112,14 +112,15 @@ class Engine:
             OutOfMemory: the batch needs more memory than there is.
             EngineFailure: a graph could not be run.
         """
-        drawn = iter(self._draw([rows for rows in batch if isinstance(rows, PriorRows)], interrupt))
+        priors = [rows for rows in batch if isinstance(rows, PriorRows)]
+        drawn = iter(self._draw(priors, interrupt) if priors else ())
         latents = [rows.latent if isinstance(rows, LatentRows) else next(drawn) for rows in batch]
         wanted = {rows.output for rows in batch}
         decoded = self._run_decoder(latents, wanted, [], interrupt)
         parts = {name: split(decoded[name], batch) for name in wanted}
         decodings = [DecodeResult(parts[rows.output][i], latents[i]) for i, rows in enumerate(batch)]
         answers = refuse_non_finite("decoder", decodings, batch, decoded["expectation"])
-        return refuse_non_finite("prior", answers, batch, join(latents)) if self._priors else answers
+        return refuse_non_finite("prior", answers, batch, join(latents)) if priors and self._priors else answers
 
     def _encode_codes(
         self, batch: Sequence[DataRows], interrupt: Interrupt | None

@@ -30,7 +30,7 @@ class Held:
         """Calls and streams that were refused because there was no memory for them."""
         self._plenty = limit_bytes - limit_bytes // 4 - limit_bytes // 8
         # By whether requests wait there. Replies wait apart, because a reply and a request would wait for each other.
-        self._rooms = {True: WaitingRoom(), False: WaitingRoom()}
+        self._rooms = {False: WaitingRoom(), True: WaitingRoom()}
 
     def add(self, size: int) -> None:
         """Counts a message of some size; a negative size is given back."""
@@ -59,7 +59,7 @@ class Held:
         Raises:
             Overloaded: it does not fit.
         """
-        if not self.fits(size, is_request=is_request):
+        if self.bytes + _COPIES * size > self._plenty and not self.fits(size, is_request=is_request):
             raise self.full(f"callers hold {self.bytes} bytes of {self.limit_bytes}")
         self.add(size)
 
@@ -76,8 +76,9 @@ class Held:
 
     def wake_waiting(self) -> None:
         """Wakes the first of the requests and of the replies that wait, to see whether there is room or it is over."""
-        for is_request in (False, True):
-            self._rooms[is_request].wake_first()
+        for room in self._rooms.values():
+            if room.has_waiters:
+                room.wake_first()
 
     def full(self, message: str) -> Overloaded:
         """Counts a refusal, and returns its error."""

@@ -35,6 +35,11 @@ ResponseT = TypeVar("ResponseT", bound=Message)
 _LONG_BYTES, _MANY_PARTS = 2**20, 256
 
 
+def is_long(size: int) -> bool:
+    """Whether a response of so many bytes would hold up the event loop while it is made."""
+    return size > _LONG_BYTES
+
+
 class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
     """One RPC that takes rows: request -> rows, the queue that they wait in, and what became of them -> response."""
 
@@ -88,10 +93,6 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
             return manifest.data.at(rows.size).bytes_of(len(rows), "float32")
         return self.reply_bytes(rows, manifest)
 
-    def is_long(self, rows: RowsT, manifest: Manifest) -> bool:
-        """Whether the response to some rows is so long that making it would hold up the event loop."""
-        return self.reply_bytes(rows, manifest) > _LONG_BYTES
-
     async def respond(
         self,
         request: RequestT,
@@ -100,10 +101,21 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
         images: Images,
         timeout_seconds: float | None,
         *,
+        size: int,
         bulk: bool,
         patient: bool = False,
     ) -> TensorMessage[ResponseT]:
         """Returns the response to a request that was parsed.
+
+        Args:
+            request: what was parsed.
+            rows: its rows.
+            served: the model that answers.
+            images: what decodes and encodes images.
+            timeout_seconds: when the response is no longer wanted.
+            size: what `takes_bytes` says.
+            bulk: as the batcher takes it.
+            patient: as the batcher takes it.
 
         Raises:
             VaeError: any that the images or the batcher raise.
@@ -126,7 +138,7 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
         files = None
         if self.writes_images(request):
             files = await images.encode(await asyncio.to_thread(join, self.outputs(answer.parts)), manifest.data)
-        if self.is_long(decoded, manifest) or len(answer.parts) > _MANY_PARTS:
+        if is_long(size) or len(answer.parts) > _MANY_PARTS:
             response = await asyncio.to_thread(self.render, request, decoded, answer, manifest, files)
         else:
             response = self.render(request, decoded, answer, manifest, files)

@@ -95,17 +95,18 @@ class _Sampling:
         return bool(self._begun)
 
     def _begin(self, rows: PriorRows, size: int) -> None:
-        self._begun.append(_Begun(size, time.monotonic(), asyncio.create_task(self._respond(rows))))
+        self._begun.append(_Begun(size, time.monotonic(), asyncio.create_task(self._respond(rows, size))))
         self._streams.calls.enter()
         self._streams.held.add(size)
 
-    async def _respond(self, rows: PriorRows) -> Serialized:
+    async def _respond(self, rows: PriorRows, size: int) -> Serialized:
         response = await _SAMPLE.respond(
             self._request,
             rows,
             self._served,
             self._streams.images,
             self._context.time_remaining(),
+            size=size,
             bulk=self._bulk,
             patient=self._bulk,
         )

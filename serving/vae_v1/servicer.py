@@ -87,9 +87,11 @@ class _Servicer:
             if span := current_span.get():
                 span.is_for(*served.key)
             rows = rpc.parse(request, served.manifest, served.limits)
-            memory.take(rpc.takes_bytes(request, rows, served.manifest))
-            timeout_seconds = context.time_remaining()
-            response: AnyResponse = await rpc.respond(request, rows, served, self._images, timeout_seconds, bulk=bulk)
+            size = rpc.takes_bytes(request, rows, served.manifest)
+            memory.take(size)
+            response: AnyResponse = await rpc.respond(
+                request, rows, served, self._images, context.time_remaining(), size=size, bulk=bulk
+            )
             return response
 
     async def call_stream(self, context: Context, request_id: RequestId) -> None:

@@ -12,7 +12,7 @@ from serving.transport.held import Held
 from serving.vae_v1.flow_window import FlowWindow
 from serving.vae_v1.images import Images
 from serving.vae_v1.inputs import Undecoded
-from serving.vae_v1.rpc import AnyRowsRpc
+from serving.vae_v1.rpc import AnyRowsRpc, is_long
 from serving.vae_v1.streams import AnyResponse, StreamCall
 
 _ROW_BYTES = 256  # minimum for a row of the smallest size, or a stream of small rows would fill the batcher's queue
@@ -55,10 +55,13 @@ class StreamQueueing:
         manifest = served.manifest
         rows = rpc.parse(request, manifest, served.limits)
         weight = manifest.data.weight(rows.size)
-        size = max(rpc.takes_bytes(request, rows, manifest), len(rows) * weight * _ROW_BYTES)
+        takes = rpc.takes_bytes(request, rows, manifest)
+        size = max(takes, len(rows) * weight * _ROW_BYTES)
         is_full = not self._held.fits(size)
-        if isinstance(rows, Undecoded) or rpc.writes_images(request) or rpc.is_long(rows, manifest) or is_full:
-            respond = partial(rpc.respond, request, rows, served, self._images, bulk=is_bulk, patient=is_bulk)
+        if isinstance(rows, Undecoded) or rpc.writes_images(request) or is_long(takes) or is_full:
+            respond = partial(
+                rpc.respond, request, rows, served, self._images, size=takes, bulk=is_bulk, patient=is_bulk
+            )
             response = self._respond(call, size, respond)
             return Queued(asyncio.ensure_future(response), None)
         self._enlarge(call, size)

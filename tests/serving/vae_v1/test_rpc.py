@@ -31,7 +31,7 @@ class Unasked:
 def test_images_that_take_longer_than_the_deadline_never_run() -> None:
     rows: Undecoded[Any] = Undecoded([b""], "images", lambda data, _: data)
     answer = Encode().respond(
-        pb.EncodeRequest(), rows, cast(Any, Unasked()), cast(Images, SlowImages()), 0.001, bulk=False
+        pb.EncodeRequest(), rows, cast(Any, Unasked()), cast(Images, SlowImages()), 0.001, size=1, bulk=False
     )
     with pytest.raises(DeadlinePassed, match="while the images were decoded"):
         asyncio.run(answer)

@@ -17,7 +17,7 @@ from vaeserve.package.sizes import PictureSize, PictureSizes
 from vaeserve.rows.noise import RowRange
 from vaeserve.v1 import vae_pb2 as pb
 
-LIMIT = 2**20
+LIMIT = 2**25
 SERVED: Any = SimpleNamespace(manifest=SimpleNamespace(data=LatentSpec((1,))), limits=None)
 
 
@@ -34,9 +34,6 @@ class LongResponses:
 
     def writes_images(self, request: object) -> bool:
         return False
-
-    def is_long(self, rows: object, manifest: object) -> bool:
-        return True
 
     async def respond(
         self, request: object, rows: object, served: object, images: object, timeout_seconds: float, **_: bool
@@ -73,9 +70,6 @@ class ShortResponses(LongResponses):
 
     def takes_bytes(self, request: object, rows: object, manifest: object) -> int:
         return 1
-
-    def is_long(self, rows: object, manifest: object) -> bool:
-        return False
 
     def queue(self, served: object) -> Any:  # noqa: ANN401, all that it does is to take rows
         return SimpleNamespace(enqueue=lambda *_, **__: asyncio.get_running_loop().create_future())
