@@ -18,7 +18,7 @@ from vaeserve.errors import DeadlinePassed, EngineFailure, NonFiniteOutput, OutO
 _log = logging.getLogger(__name__)
 
 ALONE_SECONDS = 0.0018
-"""Shorter batches run on the event loop where a thread gains nothing: for a lone caller, or on a single processor."""
+"""Shorter batches of a lone caller run on the event loop, because nothing else is to be done meanwhile."""
 
 RunBatch = Callable[[Sequence[R], Interrupt | None], Sequence[A | NonFiniteOutput]]
 E = TypeVar("E", bound=VaeError)

@@ -8,7 +8,6 @@ from serving.in_flight import Calls
 # Turns of the event loop without a new call after which gRPC is assumed to hold no more of them. A turn takes
 # microseconds; with 64 callers on two cores 0 turns give batches of 1.1 rows (benchmarks/README.md).
 QUIET_TURNS = 3
-_PATIENCE = 3  # times as many while a call is coming; after those its message is slow, and not waited for
 _MAXIMUM_TURNS = 256  # whatever the callers do, the device waits a few milliseconds at most
 
 
@@ -45,9 +44,8 @@ class Gathering:
             nonlocal counted, quiet
             quiet = quiet + 1 if self._count() == counted else 0
             counted = self._count()
-            limit = self._quiet_turns * (_PATIENCE if self._calls.coming else 1)
             if not end.done():
-                if quiet >= limit or turns == _MAXIMUM_TURNS or not may_wait():
+                if quiet >= self._quiet_turns or turns == _MAXIMUM_TURNS or not may_wait():
                     end.set_result(None)
                 else:
                     loop.call_soon(look, turns + 1)

@@ -42,6 +42,7 @@ class Accepting:
     Args:
         handlers: of all methods, in the order in which they are asked.
         request: asks gRPC for the next call of a method; where that is None, answers calls of unknown methods for ever.
+        refuse: returns what refuses a call of a method before its message is read; None: it is to be answered.
         is_running: whether the server is not stopping.
     """
 
@@ -49,9 +50,11 @@ class Accepting:
         self,
         handlers: list[grpc.GenericRpcHandler],
         request: Callable[[bytes | None], Awaitable[RpcState]],
+        refuse: Callable[[str, RpcState], Coroutine[Any, Any, None] | None],
         is_running: Callable[[], bool],
     ) -> None:
         self._request = request
+        self._refuse = refuse
         self._is_running = is_running
         self._loop = asyncio.get_running_loop()
         self._resolver = cygrpc._MethodResolver(handlers, {})
@@ -74,11 +77,15 @@ class Accepting:
                     if not self._is_running():
                         raise
                 else:
-                    rpc = cygrpc._handle_rpc(name, self._resolver, (), call, self._loop, False)
-                    self._keep(cygrpc._schedule_rpc_coro(rpc, call, self._loop, name))
+                    self._keep(self._refuse(name, call) or self._answer(name, call))
         except Exception as exc:
             if not self.end.done():
                 self.end.set_exception(exc)
+
+    def _answer(self, name: str, call: RpcState) -> Coroutine[Any, Any, None]:
+        rpc = cygrpc._handle_rpc(name, self._resolver, (), call, self._loop, False)
+        answering: Coroutine[Any, Any, None] = cygrpc._schedule_rpc_coro(rpc, call, self._loop, name)
+        return answering
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs a task, which the event loop alone would not keep."""
@@ -99,10 +106,14 @@ class AcceptingServer(cygrpc.AioServer):  # type: ignore[misc]
         """Adds handlers of methods, behind those that are there."""
         self._handlers.extend(handlers)
 
+    def refuse_unread(self, method: str, call: RpcState) -> Coroutine[Any, Any, None] | None:
+        """Returns what refuses a call before its message is read; None: it is to be answered."""
+        return None
+
     def _make_request_call_future(self, method: bytes | None) -> "asyncio.Future[Never]":
         """Returns what gRPC's loop waits for in place of the next call: the end of `Accepting`."""
         if self._accepting is None:
-            self._accepting = Accepting(self._handlers, self._request, self.is_running)
+            self._accepting = Accepting(self._handlers, self._request, self.refuse_unread, self.is_running)
         self._accepting.begin(method)
         return self._accepting.end
 

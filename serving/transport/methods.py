@@ -6,7 +6,7 @@ that loop: a single request from anybody, and nobody is served any more.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Never
@@ -16,6 +16,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs do no
 
 from serving.transport.accepting import server_class
 from serving.transport.admission import CallAdmission
+from serving.transport.context import Context
 
 _log = logging.getLogger(__name__)
 
@@ -49,8 +50,15 @@ class Methods:
         self._server.add_registered_method_handlers(service, dict.fromkeys(methods))  # type: ignore[arg-type]
 
 
+RefuseUnread = Callable[[str, Context], Coroutine[Any, Any, None] | None]
+"""Returns what ends a call of a method with an error before its message is read; None: it is to be answered."""
+
+
 def known_methods_only(
-    admission: CallAdmission, options: Sequence[tuple[str, Any]], break_down: Callable[[], None]
+    admission: CallAdmission,
+    options: Sequence[tuple[str, Any]],
+    break_down: Callable[[], None],
+    refuse_unread: RefuseUnread = lambda method, context: None,
 ) -> grpc.aio.Server:
     """Returns a server that answers calls of unknown methods with UNIMPLEMENTED, after admission.
 
@@ -58,9 +66,14 @@ def known_methods_only(
         admission: what every call passes.
         options: of gRPC.
         break_down: called when the loop that accepts calls has failed: nobody is served any more.
+        refuse_unread: asked of every call, where grpcio has the parts that this takes. It comes before admission.
     """
 
     class KnownMethods(server_class()):  # type: ignore[misc]
+        def refuse_unread(self, method: str, call: object) -> Coroutine[Any, Any, None] | None:
+            ending = refuse_unread(method, cygrpc._ServicerContext(call, None, None, asyncio.get_running_loop()))
+            return None if ending is None else _end(ending)
+
         async def _request_call(self) -> Never:
             """Answers the calls of unknown methods, and hands none to gRPC's loop."""
             answering = set()
@@ -94,8 +107,12 @@ async def _answer(call: object, admission: CallAdmission) -> None:
         _log.exception("refusing the call of an unknown method failed. This is a bug.")
         context.set_code(grpc.StatusCode.INTERNAL)
         context.set_details("the server failed")
+    await _end(context.abort(context.code()))
+
+
+async def _end(abort: Coroutine[Any, Any, None]) -> None:
     with suppress(cygrpc.AbortError, grpc.aio.InternalError):  # raised by abort itself, and when the caller has left
-        await context.abort(context.code())
+        await abort
 
 
 async def _refuse(context: Any, admission: CallAdmission) -> None:  # noqa: ANN401, the stubs do not have it

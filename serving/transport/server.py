@@ -46,7 +46,7 @@ class Server:
         self._grace_seconds = settings.grace_seconds
         tokens = Tokens(settings.token_file) if settings.token_file else None
         admission = CallAdmission(tokens, settings.in_flight_calls, answering.calls, answering.tally)
-        self._server = known_methods_only(admission, _options(settings), self.broken.set)
+        self._server = known_methods_only(admission, _options(settings), self.broken.set, answering.refuse_unread)
         methods = Methods(self._server)
         for service in services:
             methods.add(service.name, answering.handlers(service))

@@ -105,17 +105,7 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
         bulk: bool,
         patient: bool = False,
     ) -> TensorMessage[ResponseT]:
-        """Returns the response to a request that was parsed.
-
-        Args:
-            request: what was parsed.
-            rows: its rows.
-            served: the model that answers.
-            images: what decodes and encodes images.
-            timeout_seconds: when the response is no longer wanted.
-            size: what `takes_bytes` says.
-            bulk: as the batcher takes it.
-            patient: as the batcher takes it.
+        """Returns the response, of about `size` bytes, to a request that was parsed.
 
         Raises:
             VaeError: any that the images or the batcher raise.

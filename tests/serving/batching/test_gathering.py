@@ -36,24 +36,6 @@ def test_does_not_wait_without_end() -> None:
     assert _turns(arriving=10_000) < 1000
 
 
-def test_waits_longer_while_the_message_of_a_call_is_read() -> None:
-    calls = Calls()
-    calls.begin_reading()
-    alone = _turns()
-
-    def end_reading(turn: int) -> None:
-        if turn == alone + 1:
-            calls.end_reading()
-
-    assert _turns(calls=calls, on_turn=end_reading) == alone + 1
-
-
-def test_does_not_wait_for_a_slow_message() -> None:
-    calls = Calls()
-    calls.begin_reading()
-    assert _turns(calls=calls) == 3 * _turns()
-
-
 def test_a_call_that_arrives_counts_before_its_message_is_here() -> None:
     calls = Calls()
     assert _turns(calls=calls, on_turn=lambda turn: calls.open_one() if turn <= 5 else None) == _turns() + 5

@@ -107,10 +107,12 @@ def test_an_error_becomes_a_status_with_its_details_and_the_request_id(
 
 def test_a_call_that_cannot_be_answered_is_refused_before_its_message_is_read(settings: Settings) -> None:
     async def scenario(channel: grpc.aio.Channel, answering: Answering) -> None:
-        error, trailers = await ask(channel, b"\xff", ("refuse", "yes"))  # which is not a message of the RPC's type
+        error, trailers = await ask(channel, b"\xff", ("refuse", "yes"), ("x-request-id", "mine"))  # and no message
         assert isinstance(error, grpc.aio.AioRpcError)
         assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert {"x-request-id", "grpc-status-details-bin"} <= trailers.keys()
+        assert trailers["x-request-id"] == "mine"
+        assert "grpc-status-details-bin" in trailers
+        assert list(answering.tally.seconds) == [("ModelReady", "unary", "RESOURCE_EXHAUSTED")]
         assert not answering.held.take_peak()
         assert not answering.calls.open
         assert not answering.calls.coming
