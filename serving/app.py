@@ -81,7 +81,7 @@ def _serve_http(settings: Settings, server: Server, models: Models, answering: A
         # Late, because it brings Prometheus's client and an HTTP server.
         from serving.telemetry.monitoring import serve_pages
 
-        serve_pages(settings, server, models, answering, reloader)
+        serve_pages((settings.host, settings.metrics_port), server, models, answering, reloader)
 
 
 async def _keep_going(stop: asyncio.Event, reloader: Reloader, server: Server, answering: Answering) -> None:

@@ -1,4 +1,4 @@
-"""Calls in flight: whether a server can stop, and whether a batch should wait for more of them."""
+"""Calls in flight: whether a server can stop, and whether a call is the only one."""
 
 import asyncio
 from collections.abc import Callable
@@ -51,6 +51,10 @@ class Calls:
         """Counts a unary call whose answer was sent, or whose caller left."""
         self.unary -= 1
         self.leave()
+
+    def close_unread(self) -> None:
+        """Counts a unary call that ended before its message was here."""
+        self.unary -= 1
 
     def begin_reading(self) -> None:
         """Lets a call finish whose request is being read, however slowly it comes, until `end_reading`.

@@ -176,7 +176,7 @@ def _imported(code: str) -> set[str]:
         ("from vaeserve import Client", {"torch", "onnx", "onnxruntime", "sklearn", "PIL", "numpy.random"}),
         ("import vaeserve; vaeserve.Local", {"torch", "onnx", "onnxruntime", "sklearn", "training"}),
         ("import serving.app", {"torch", "onnx", "sklearn", "training"}),
-        ("import serving.app", {"PIL", "prometheus_client", "http.server", "pydantic_settings", "opentelemetry"}),
+        ("import serving.app", {"PIL", "prometheus_client", "http.server", "opentelemetry"}),
         ("import training.cli", {"torch", "grpc", "serving", "matplotlib"}),
         ("import training.card.grids", {"torch", "matplotlib", "onnxruntime"}),
         ("import vaeserve; vaeserve.Spec", {"torch", "onnx", "onnxruntime", "grpc"}),

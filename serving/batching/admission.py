@@ -17,7 +17,7 @@ from vaeserve.errors import DeadlineUnreachable, Overloaded
 _BULK_PART = 3 / 4  # of the queue may be bulk: bulk callers wait for room, and would otherwise leave none for the rest
 _CAUTION = 1.2  # factor on the time until an answer when it is compared with a deadline
 
-_RECENT = 0.95  # of a need remains of interest from call to call
+_RECENT = 0.95  # share of a need that remains at the next call
 
 # A call that is admitted and late is worse than one that is refused, so slips are believed sooner than their end.
 _SLIP_RISES, _SLIP_FALLS = 0.3, 0.03
@@ -85,18 +85,35 @@ class RowAdmission(Generic[R, A]):
         expected = self._seconds_until(own, others)
         if expected is None:
             return None
-        slip_seconds = self._slip_seconds[weight_class(load.row_weight)]
-        is_idle = not self._line.weight and not self._executor.is_busy
-        need = expected / 2 if is_idle else _CAUTION * expected + slip_seconds
+        need = self._need(expected, self._slip_seconds[weight_class(load.row_weight)])
         self.recent_need = max(need, _RECENT * self.recent_need)
-        if need > timeout_seconds:
-            self._tally.refused_unreachable += 1
-            raise DeadlineUnreachable(
-                f"the answer is expected in {expected:.3g} s, the deadline allows {timeout_seconds:.3g} s"
-            )
+        self._check_need(need, timeout_seconds)
         if key is not None and not self._times.have_run((own, *others), is_busy=self._executor.is_busy):
             return None
         return expected
+
+    def check_deadline(self, timeout_seconds: float, *, bulk: bool) -> None:
+        """Refuses a call that would not be answered in time if it had one row, of the least weight and the least slip.
+
+        Raises:
+            DeadlineUnreachable: it would be late.
+        """
+        own, others = self._line.ahead(Load(1), None, bulk=bulk)
+        expected = self._seconds_until(own, others)
+        if expected is not None:
+            self._check_need(self._need(expected, min(self._slip_seconds.values(), default=0.0)), timeout_seconds)
+
+    def _need(self, expected: float, slip_seconds: float) -> float:
+        """Returns how far a deadline must be for an answer that is expected then."""
+        is_idle = not self._line.weight and not self._executor.is_busy
+        return expected / 2 if is_idle else _CAUTION * expected + slip_seconds
+
+    def _check_need(self, need: float, timeout_seconds: float) -> None:
+        if need > timeout_seconds:
+            self._tally.refused_unreachable += 1
+            raise DeadlineUnreachable(
+                f"an answer may take {need:.3g} s as things are, the deadline allows {timeout_seconds:.3g} s"
+            )
 
     def learn_slip(self, seconds: float, row_weight: int) -> None:
         """Takes in by how much later than expected a call was answered, or given up.

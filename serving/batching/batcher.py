@@ -28,9 +28,9 @@ from vaeserve.errors import ShuttingDown
 
 _log = logging.getLogger(__name__)
 
-_NEAR = 10  # times what recent calls needed: farther deadlines are met whatever comes first
+_NEAR = 10  # times what recent calls needed: farther deadlines are looked at once the rows are known
 
-INLINE_SECONDS = 0.0003
+_INLINE_SECONDS = 0.0003
 """Shorter batches run on the event loop itself, because handing one to a thread and back takes about as long."""
 
 
@@ -61,7 +61,7 @@ class Batcher(Generic[R, A]):
         width: int = 1,
         wait_seconds: float = 0.0,
         quiet_turns: int = QUIET_TURNS,
-        inline_seconds: float = INLINE_SECONDS,
+        inline_seconds: float = _INLINE_SECONDS,
     ) -> None:
         self._device = device
         self._width = width = min(width, device.slots)
@@ -135,7 +135,7 @@ class Batcher(Generic[R, A]):
         Raises:
             DeadlineUnreachable: the deadline is too near.
         """
-        self._admission.expect(Load(1), None, timeout_seconds, bulk=bulk)
+        self._admission.check_deadline(timeout_seconds, bulk=bulk)
 
     async def _wait_for_room(self, rows: R, load: Load, timeout_seconds: float | None, bulk: bool) -> Answer[A]:
         timeout_seconds = await self._admission.wait_for_room(load, timeout_seconds, bulk=bulk)

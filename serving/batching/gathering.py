@@ -1,4 +1,4 @@
-"""Gathering: the turns of the event loop that bring calls together which come together."""
+"""Gathering: a wait of some turns of the event loop, so that calls that come at about the same time share a batch."""
 
 import asyncio
 from collections.abc import Callable

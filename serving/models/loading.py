@@ -67,7 +67,7 @@ def load(
         earlier: an earlier version of the model: one with the same rows is run alike, so that its callers are not
             disturbed by measuring.
         interrupt: what stops it, while it runs graphs.
-        breath_seconds: how long to wait before each session is opened, if other models have callers.
+        breath_seconds: how long to wait before each session is opened.
 
     Raises:
         PackageError: the package is damaged, or its graphs do not answer as the trainer's did.
@@ -76,10 +76,11 @@ def load(
         StartupError: ONNX Runtime is not installed as it should be, or the provider is not available.
     """
     package = ModelPackage.open_to_run(directory)
-    manifest, probes = package.manifest, package.read_probes()
+    manifest = package.manifest
     graphs = OpenedGraphs(package, settings.provider, interrupt, breath_seconds=breath_seconds)
     place = TuningPlace.here(manifest.fingerprint, graphs.provider)
     execution = decide(place, settings, _execution_of(earlier, manifest), graphs.open_runner)
+    probes = package.read_probes()
 
     def open_proof() -> Proof:
         sessions, open_float32 = graphs.settle(execution.threads), partial(graphs.open_float32, execution.threads)

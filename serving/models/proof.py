@@ -191,7 +191,7 @@ class Proof:
                 self.engine.decode([prior_rows], self._interrupt)
             data = ReconstructRows(blank(rows), size=size)
             seconds = self._reconstruct(data)
-            if rows > 1 and seconds < _SHORT_SECONDS:
+            if rows == batch_rows and seconds < _SHORT_SECONDS:
                 seconds = min(seconds, self._reconstruct(data))
         return seconds / batch_rows
 

@@ -27,7 +27,7 @@ class Registry(Generic[ModelT]):
         self._by_request: dict[ModelKey, ModelT] = {}
         self._is_loading = True
         self.only: ModelT | None = None
-        """The model that every request gets, where only one is served."""
+        """The model that is served, where it is the only one."""
 
     def put(self, served: ModelT) -> ModelT | None:
         """Serves a model from now on. Returns the one that it replaces, of the same name and version."""
@@ -77,8 +77,8 @@ class Registry(Generic[ModelT]):
         self._by_request = dict(self._served)
         self.only = next(iter(self._served.values())) if len(self._served) == 1 and not self._is_loading else None
         names = {name for name, _ in self._served}
-        only = next(iter(names)) if len(names) == 1 and not self._is_loading else ""
-        default = self._default_name or only
+        only_name = next(iter(names)) if len(names) == 1 and not self._is_loading else ""
+        default = self._default_name or only_name
         for name in names:
             versions = {version: served for (other, version), served in self._served.items() if other == name}
             self._by_request[name, 0] = versions[max(versions)]

@@ -8,7 +8,6 @@ from http import HTTPStatus
 
 from serving.models.registry import Models
 from serving.models.reloading import Reloader
-from serving.settings import Settings
 from serving.telemetry.http_port import Page, serve_http
 from serving.telemetry.metrics import Sources, metrics_page
 from serving.transport.answering import Answering
@@ -19,14 +18,14 @@ _log = logging.getLogger(__name__)
 _TURN_SECONDS = 5.0  # opening a large graph holds up the event loop for a fraction of a second
 
 
-def serve_pages(settings: Settings, server: Server, models: Models, answering: Answering, reloader: Reloader) -> None:
-    """Answers Prometheus and health checks until the process ends, also while calls finish.
+def serve_pages(
+    address: tuple[str, int], server: Server, models: Models, answering: Answering, reloader: Reloader
+) -> None:
+    """Answers Prometheus and health checks at a host and port until the process ends, also while calls finish.
 
     Raises:
         StartupError: the port cannot be opened.
     """
-    if settings.metrics_port is None:
-        raise AssertionError("there are pages only on a port. This is a bug.")
     loop = asyncio.get_running_loop()
     sources = Sources(
         models,
@@ -42,7 +41,7 @@ def serve_pages(settings: Settings, server: Server, models: Models, answering: A
         "/healthz": lambda _: _health_page(_turn_seconds(loop) < _TURN_SECONDS, "alive"),
         "/readyz": lambda _: _health_page(server.is_ready, "ready"),
     }
-    _log.info("metrics on http://%s/metrics", serve_http(settings.host, settings.metrics_port, pages))
+    _log.info("metrics on http://%s/metrics", serve_http(*address, pages))
 
 
 def _health_page(is_true: bool, state: str) -> Page:

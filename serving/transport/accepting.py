@@ -78,6 +78,7 @@ class Accepting:
                         raise
                 else:
                     self._keep(self._refuse(name, call) or self._answer(name, call))
+                    del call  # it would be kept until the next one comes
         except Exception as exc:
             if not self.end.done():
                 self.end.set_exception(exc)

@@ -1,22 +1,23 @@
 """Admission: what every call passes before its method is looked up and its request is read."""
 
 import logging
-from collections.abc import Sequence
 
 import grpc
 
 from serving.in_flight import Calls
 from serving.tally import CallTally
 from serving.tracing.trace_context import PARENT_KEY, STATE_KEY, read_trace_context
+from serving.transport.context import Metadata
 from serving.transport.request_ids import KEY, RequestId, identify
 from serving.transport.status import Refusal, refusal_of
 from serving.transport.tokens import Tokens
-from vaeserve.errors import Overloaded, VaeError
+from vaeserve.errors import Overloaded, Unauthenticated, VaeError
 
 _log = logging.getLogger(__name__)
 
 _OPEN_TO_ALL = "/grpc.health.v1.Health/"
 _RETRY_SECONDS = 0.1
+_TOKEN_KEY = "authorization"
 
 
 class CallAdmission(grpc.GenericRpcHandler):
@@ -38,13 +39,22 @@ class CallAdmission(grpc.GenericRpcHandler):
         self._calls = calls
         self._tally = tally
 
+    def may_call(self, metadata: Metadata) -> bool:
+        """Whether a caller has the token that is needed, if one is."""
+        try:
+            if self._tokens:
+                self._tokens.check(next((str(value) for key, value in metadata if key == _TOKEN_KEY), None))
+        except Unauthenticated:
+            return False
+        return True
+
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
         """Returns a method that refuses the call; None if the call is admitted."""
         sent = authorization = caller = None
         for key, value in handler_call_details.invocation_metadata:
             if key == KEY:
                 sent = str(value)
-            elif key == "authorization":
+            elif key == _TOKEN_KEY:
                 authorization = str(value)
             elif key == PARENT_KEY:
                 caller = read_trace_context(str(value), _trace_state(handler_call_details.invocation_metadata))
@@ -75,6 +85,6 @@ def _refusing(refusal: Refusal, request_id: RequestId) -> "grpc.RpcMethodHandler
     return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def _trace_state(metadata: Sequence[tuple[str, str | bytes]]) -> str:
+def _trace_state(metadata: Metadata) -> str:
     """Returns the caller's trace state; several headers are one list."""
     return ",".join(str(value) for key, value in metadata if key == STATE_KEY)

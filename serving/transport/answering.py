@@ -5,6 +5,7 @@ span begins and ends, and its error becomes a gRPC status.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from serving.in_flight import Calls
 from serving.tally import CallTally
-from serving.transport.context import Context
+from serving.transport.context import Context, Metadata
 from serving.transport.heap import Heap
 from serving.transport.held import CallMemory, Held
 from serving.transport.reading import Reading, Received
@@ -24,6 +25,8 @@ from serving.transport.request_ids import KEY, RequestId, follow
 from serving.transport.services import AnswerStream, AnswerUnary, CheckUnary, Method, Service
 from serving.transport.status import Refusal, refuse
 from vaeserve.errors import InvalidInput, ShuttingDown, VaeError
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from serving.tracing.spans import Spans
@@ -64,24 +67,31 @@ class Answering:
                 self._checks[f"/{service.name}/{name}"] = name, method.check
         return {name: self._handler(service.name, name, method) for name, method in service.methods.items()}
 
-    def refuse_unread(self, path: str, context: Context) -> Coroutine[Any, Any, NoReturn] | None:
+    def refuse_unread(
+        self, path: str, context: Context, may_call: Callable[[Metadata], bool]
+    ) -> Coroutine[Any, Any, NoReturn] | None:
         """Returns what refuses a call that cannot be answered whatever its message is; None: it may be answered.
+
+        A caller who may not call, and one who comes while the server stops, learns that first: it is not refused here.
 
         This costs gRPC two thirds of what a refusal by the method itself does, because the call gets no task that
         waits for its message.
         """
         name, check = self._checks.get(path, ("", None))
-        if check is None:
+        if check is None or self.calls.is_closed:
             return None
         try:
             check(context)
         except VaeError as exc:
-            metadata = context.invocation_metadata() or ()
+            metadata = list(context.invocation_metadata() or ())
+            if not may_call(metadata):
+                return None
             request_id = RequestId(next((str(value) for key, value in metadata if key == KEY), None))
             refusal = refuse(name, exc, request_id)
-            self.calls.arrived += 1
             self.tally.count(name, "unary", refusal.code.name, 0.0)
             return _abort(context, refusal, request_id)
+        except Exception:  # it would end the loop that takes calls over
+            _log.exception("checking a call of %s before it is read failed. This is a bug.", name)
         return None
 
     def _handler(self, service: str, name: str, method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
@@ -89,10 +99,7 @@ class Answering:
             register, answer = grpc.stream_stream_rpc_method_handler, self._stream(name, method.stream)
         else:
             assert method.unary is not None, f"nothing answers {name}. This is a bug."
-            register, answer = (
-                grpc.stream_unary_rpc_method_handler,
-                self._unary(service, name, method.unary),
-            )
+            register, answer = grpc.stream_unary_rpc_method_handler, self._unary(service, name, method.unary)
         return register(answer, request_deserializer=_receive(method.parse), response_serializer=method.serialize)
 
     def _unary(self, service: str, name: str, method: AnswerUnary) -> _Handler:
@@ -125,7 +132,7 @@ class Answering:
                 code, message = refusal.code, refusal.message
             finally:
                 if memory is None:
-                    self.calls.unary -= 1
+                    self.calls.close_unread()
                 self.tally.count(name, "unary", code.name, time.monotonic() - started)
                 if span is not None:
                     span.end(code.name, message)

@@ -7,7 +7,6 @@ that loop: a single request from anybody, and nobody is served any more.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Never
 
@@ -16,7 +15,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs do no
 
 from serving.transport.accepting import server_class
 from serving.transport.admission import CallAdmission
-from serving.transport.context import Context
+from serving.transport.context import Context, Metadata
 
 _log = logging.getLogger(__name__)
 
@@ -50,15 +49,18 @@ class Methods:
         self._server.add_registered_method_handlers(service, dict.fromkeys(methods))  # type: ignore[arg-type]
 
 
-RefuseUnread = Callable[[str, Context], Coroutine[Any, Any, None] | None]
-"""Returns what ends a call of a method with an error before its message is read; None: it is to be answered."""
+RefuseUnread = Callable[[str, Context, Callable[[Metadata], bool]], Coroutine[Any, Any, None] | None]
+"""Returns what ends a call of a method with an error before its message is read; None: it is to be answered.
+
+It is also told how to find out whether a caller may call.
+"""
 
 
 def known_methods_only(
     admission: CallAdmission,
     options: Sequence[tuple[str, Any]],
     break_down: Callable[[], None],
-    refuse_unread: RefuseUnread = lambda method, context: None,
+    refuse_unread: RefuseUnread = lambda method, context, may_call: None,
 ) -> grpc.aio.Server:
     """Returns a server that answers calls of unknown methods with UNIMPLEMENTED, after admission.
 
@@ -66,12 +68,13 @@ def known_methods_only(
         admission: what every call passes.
         options: of gRPC.
         break_down: called when the loop that accepts calls has failed: nobody is served any more.
-        refuse_unread: asked of every call, where grpcio has the parts that this takes. It comes before admission.
+        refuse_unread: asked of every call, before admission, where grpcio has the parts that this takes.
     """
 
     class KnownMethods(server_class()):  # type: ignore[misc]
         def refuse_unread(self, method: str, call: object) -> Coroutine[Any, Any, None] | None:
-            ending = refuse_unread(method, cygrpc._ServicerContext(call, None, None, asyncio.get_running_loop()))
+            context = cygrpc._ServicerContext(call, None, None, asyncio.get_running_loop())
+            ending = refuse_unread(method, context, admission.may_call)
             return None if ending is None else _end(ending)
 
         async def _request_call(self) -> Never:
@@ -111,8 +114,12 @@ async def _answer(call: object, admission: CallAdmission) -> None:
 
 
 async def _end(abort: Coroutine[Any, Any, None]) -> None:
-    with suppress(cygrpc.AbortError, grpc.aio.InternalError):  # raised by abort itself, and when the caller has left
+    try:
         await abort
+    except cygrpc.AbortError as exc:  # raised by abort itself
+        exc.__traceback__ = None  # the call keeps its error, and with it this frame, until the garbage collector runs
+    except grpc.aio.InternalError:  # the caller has left
+        pass
 
 
 async def _refuse(context: Any, admission: CallAdmission) -> None:  # noqa: ANN401, the stubs do not have it

@@ -30,7 +30,7 @@ class Method(NamedTuple):
     stream: AnswerStream | None = None
     """In place of `unary`, where the method streams its replies."""
     check: CheckUnary | None = None
-    """Comes before `unary`, if gRPC lets it."""
+    """Comes before `unary`, where grpcio has the parts that this takes."""
 
 
 class Service(NamedTuple):

@@ -122,6 +122,7 @@ class RowsRpc(ABC, Generic[RequestT, RowsT, ResultT, ResponseT]):
                 timeout_seconds -= time.monotonic() - began
                 if timeout_seconds <= 0:
                     raise DeadlinePassed("the deadline passed while the images were decoded")
+            size = self.reply_bytes(decoded, manifest)  # not that of the pictures
         else:
             decoded = rows
         answer = await self.queue(served).enqueue(decoded, timeout_seconds, bulk=bulk, patient=patient)

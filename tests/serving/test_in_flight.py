@@ -19,7 +19,7 @@ def test_a_call_is_lone_while_no_other_is_there_or_coming() -> None:
     seen.append(calls.is_lone)
     calls.open_one()
     seen.append(calls.is_lone)
-    calls.unary -= 1
+    calls.close_unread()
     calls.expect(1)
     seen.append(calls.is_lone)
     calls.stop_expecting(1)
@@ -34,7 +34,9 @@ def test_a_call_of_a_stream_is_lone_too() -> None:
     assert calls.open == 1
 
 
-def test_the_end_waits_for_calls_that_are_read_or_in_flight() -> None:
+def test_the_end_waits_for_calls_that_are_read_or_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.in_flight._QUIET_SECONDS", 0.0)
+
     async def run() -> None:
         calls = Calls()
         calls.begin_reading()
@@ -45,7 +47,8 @@ def test_the_end_waits_for_calls_that_are_read_or_in_flight() -> None:
             calls.begin_reading()
         calls.enter()
         calls.end_reading()
-        await asyncio.sleep(0)
+        for _ in range(100):
+            await asyncio.sleep(0)
         assert not finishing.done()
         calls.leave()
         await finishing

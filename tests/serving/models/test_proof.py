@@ -66,16 +66,20 @@ def test_what_a_proof_took_is_given_back_at_its_end(settings: Settings, monkeypa
     assert runs.gives_back == [False] * (len(runs.gives_back) - 3) + [True] * 3  # encoder, decoder, likelihood
 
 
-@pytest.mark.parametrize(("batch_rows", "encoded"), [(1, []), (4, [4])])
-def test_a_single_row_is_not_run_again_to_warm_up(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, batch_rows: int, encoded: list[int]
+@pytest.mark.parametrize(
+    ("batch_rows", "short_seconds", "last"), [(1, 0.0, [1]), (1, 60.0, [1, 1]), (4, 0.0, [1, 4]), (4, 60.0, [1, 4, 4])]
+)
+def test_a_single_row_is_not_run_again_to_warm_up_but_a_short_batch_that_is_timed_is(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, batch_rows: int, short_seconds: float, last: list[int]
 ) -> None:
+    monkeypatch.setattr("serving.models.proof._SHORT_SECONDS", short_seconds)
     rows: dict[str, list[int]] = {"encode": [], "reconstruct": []}
     for verb, noted in rows.items():
         monkeypatch.setattr(Engine, verb, _noted(getattr(Engine, verb), noted))
     load(settings.package, settings.model_copy(update={"batch_rows": batch_rows}))
-    assert rows["encode"] == encoded
-    assert rows["reconstruct"].count(1) == 1
+    assert rows["encode"] == [4] * (batch_rows == 4)
+    assert rows["reconstruct"][-len(last) :] == last
+    assert rows["reconstruct"].count(1) == last.count(1)
 
 
 def _noted(run: Callable[..., Any], rows: list[int]) -> Callable[..., Any]:

@@ -36,8 +36,11 @@ async def count_up(context: Context, request_id: RequestId) -> None:
 
 
 def refuse_some(context: Context) -> None:
-    if ("refuse", "yes") in (context.invocation_metadata() or ()):
+    metadata = context.invocation_metadata() or ()
+    if ("refuse", "yes") in metadata:
         raise DeadlineUnreachable("the deadline is too near")
+    if ("refuse", "fail") in metadata:
+        raise RuntimeError("the check is wrong")
 
 
 ECHO = Service(
@@ -118,6 +121,38 @@ def test_a_call_that_cannot_be_answered_is_refused_before_its_message_is_read(se
         assert not answering.calls.coming
 
     play(settings, scenario)
+
+
+def test_a_check_that_fails_leaves_the_call_to_its_method_and_the_server_alive(settings: Settings) -> None:
+    async def scenario(channel: grpc.aio.Channel, answering: Answering) -> None:
+        for _ in range(20):  # more than are taken over at a time
+            assert (await ask(channel, b"tiny", ("refuse", "fail")))[0] == b"tiny"
+
+    play(settings, scenario)
+
+
+def test_a_server_that_stops_says_so_to_calls_that_would_be_refused_unread(settings: Settings) -> None:
+    async def scenario(channel: grpc.aio.Channel, answering: Answering) -> None:
+        answering.calls.is_closed = True
+        error, _ = await ask(channel, b"tiny", ("refuse", "yes"))
+        assert isinstance(error, grpc.aio.AioRpcError)
+        assert error.code() == grpc.StatusCode.UNAVAILABLE
+
+    play(settings, scenario)
+
+
+def test_who_may_not_call_learns_that_before_anything_else(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("good\n")
+
+    async def scenario(channel: grpc.aio.Channel, answering: Answering) -> None:
+        codes = []
+        for token in ("bad", "good"):
+            error, _ = await ask(channel, b"tiny", ("refuse", "yes"), ("authorization", f"Bearer {token}"))
+            assert isinstance(error, grpc.aio.AioRpcError)
+            codes.append(error.code())
+        assert codes == [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED]
+
+    play(settings.model_copy(update={"token_file": tmp_path / "tokens"}), scenario)
 
 
 def test_a_call_without_a_token_is_refused(settings: Settings, tmp_path: Path) -> None:
