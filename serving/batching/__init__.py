@@ -1,6 +1,6 @@
 """Rows of many callers -> batches. Knows rows, their keys and weights, and time; what a key means it does not know.
 
-batcher        the whole of it: submit -> admission -> line -> forming -> executor
+batcher        the whole of it: enqueue -> admission -> line -> forming -> executor
 admission      which calls may queue, which wait until there is room, and which are refused
 waiting_room   where calls wait for room, one behind the other
 forming        when a free device starts the next batch, and what that batch holds

@@ -1,6 +1,6 @@
 """Batcher: rows of many callers -> batches for one device. It knows rows, time and a callable, nothing else.
 
-    submit -> admission -> line (two classes, in turn) -> forming -> executor -> every call's own answer
+    enqueue -> admission -> line (two classes, in turn) -> forming -> executor -> every call's own answer
 
 A batch is what waits when the device is free. Rows whose caller is gone or late never run, and what becomes of one
 caller never changes another's answer. Everything but the callable runs on the event loop, so there are no locks.
@@ -85,10 +85,10 @@ class Batcher(Generic[R, A]):
         """Rows that are accepted and do not run yet, by weight."""
         return self._line.weight
 
-    async def submit(
+    def enqueue(
         self, rows: R, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
-    ) -> Answer[A]:
-        """Queues rows and waits for their answer. Cancelling the wait takes the rows out of the queue.
+    ) -> "asyncio.Future[Answer[A]]":
+        """Queues rows, and returns the future of their answer; cancelling it takes them out of the queue.
 
         Args:
             rows: at least one row.
@@ -96,20 +96,9 @@ class Batcher(Generic[R, A]):
             bulk: whether the rows yield to those that are not.
             patient: whether to wait for room in a full queue instead of being refused.
 
-        Raises:
-            Overloaded: the queue has no room for the rows.
-            DeadlineUnreachable: the rows would not be answered in time.
-            DeadlinePassed: the time ran out before the last row began to run.
-            ShuttingDown: the batcher was closed.
-            OutOfMemory: the rows need more memory than there is.
-            EngineFailure: the batch failed.
-        """
-        return await self.enqueue(rows, timeout_seconds, bulk=bulk, patient=patient)
-
-    def enqueue(
-        self, rows: R, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
-    ) -> "asyncio.Future[Answer[A]]":
-        """Queues rows as `submit` does, and returns the future of their answer; cancelling it takes them out again.
+        Returns:
+            The answer, or one of these errors: DeadlinePassed, if the time ran out before the last row began to run;
+            ShuttingDown, OutOfMemory and EngineFailure. After a wait for room, those that are raised, too.
 
         Raises:
             Overloaded: the queue has no room for the rows.

@@ -10,7 +10,7 @@ from typing import Self
 import pytest
 
 from serving.batching.batcher import Batcher
-from serving.batching.call import Answer
+from serving.batching.call import A, Answer, R
 from serving.batching.device import Device
 from serving.interrupt import Interrupt
 from serving.settings import Settings, read_settings
@@ -107,6 +107,13 @@ def play(scenario: Scenario, *, batch_rows: int = 4, queue_rows: int = 100, wait
     return asyncio.run(run())
 
 
+async def submit(
+    batcher: Batcher[R, A], rows: R, timeout_seconds: float | None = None, *, bulk: bool = False, patient: bool = False
+) -> Answer[A]:
+    """Queues rows and waits for their answer. Cancelling the wait takes the rows out of the queue."""
+    return await batcher.enqueue(rows, timeout_seconds, bulk=bulk, patient=patient)
+
+
 def joined(answer: Answer[list[int]]) -> list[int]:
     return [number for part in answer.parts for number in part]
 
@@ -115,6 +122,6 @@ async def hold(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> "async
     """Occupies the device with row 0 until `doubler.free` is set, so that what follows has to queue."""
     doubler.free.clear()
     doubler.busy.clear()
-    task = asyncio.create_task(batcher.submit(Numbers([0])))
+    task = asyncio.create_task(submit(batcher, Numbers([0])))
     assert await asyncio.to_thread(doubler.busy.wait, 60)
     return task

@@ -16,7 +16,7 @@ from serving.batching.call import Answer, Call, Piece
 from serving.batching.device import Device
 from serving.tracing.current import current_span
 from serving.tracing.spans import Spans
-from tests.serving.conftest import Doubler, Numbers, Scenario, hold, play
+from tests.serving.conftest import Doubler, Numbers, Scenario, hold, play, submit
 from vaeserve.errors import DeadlinePassed, EngineFailure
 
 Lists = Batcher[Numbers, list[int]]
@@ -56,7 +56,7 @@ def test_a_batch_that_fails_is_an_error_and_its_rows_have_run() -> None:
     async def scenario(batcher: Lists, doubler: Doubler) -> None:
         doubler.fail_on = 2
         with pytest.raises(EngineFailure):
-            await batcher.submit(Numbers([1, 2]))
+            await submit(batcher, Numbers([1, 2]))
 
     batch, queue, run = spans_of(scenario)
     assert names([batch, queue, run]) == ["batch", "queue", "run"]
@@ -67,7 +67,7 @@ def test_a_batch_that_fails_is_an_error_and_its_rows_have_run() -> None:
 def test_a_batch_without_memory_and_its_halves_have_a_span_each() -> None:
     async def scenario(batcher: Lists, doubler: Doubler) -> None:
         doubler.memory_rows = 2
-        await batcher.submit(Numbers([1, 2, 3, 4]))
+        await submit(batcher, Numbers([1, 2, 3, 4]))
 
     whole, first, second, queue, run = spans_of(scenario)
     assert names([whole, first, second, queue, run]) == ["batch"] * 3 + ["queue", "run"]
@@ -89,7 +89,7 @@ def test_rows_whose_caller_leaves_while_they_run_have_run_until_then() -> None:
 def test_rows_that_are_late_when_a_batch_begins_have_only_waited() -> None:
     async def scenario(batcher: Lists, doubler: Doubler) -> None:
         held = await unrecorded(batcher, doubler)
-        late = asyncio.create_task(batcher.submit(Numbers([1]), 0.05))
+        late = asyncio.create_task(submit(batcher, Numbers([1]), 0.05))
         await asyncio.sleep(0)  # its time begins
         await asyncio.sleep(0.1)
         doubler.free.set()
@@ -106,7 +106,7 @@ def test_rows_that_are_late_when_their_thread_begins_have_only_waited() -> None:
         device, blocked = Device(), threading.Event()
         batcher: Lists = Batcher(doubler, device, batch_rows=4, queue_rows=100, inline_seconds=0)
         thread = asyncio.create_task(device.run(blocked.wait, 60))
-        late = asyncio.create_task(batcher.submit(Numbers([1]), 0.05))
+        late = asyncio.create_task(submit(batcher, Numbers([1]), 0.05))
         await asyncio.sleep(0)  # its time begins
         await asyncio.sleep(0.1)
         blocked.set()

@@ -18,13 +18,13 @@ from serving.batching.gathering import QUIET_TURNS
 from serving.in_flight import Calls
 from serving.interrupt import Interrupt
 from serving.turns import Turns
-from tests.serving.conftest import Doubler, Keyed, Numbers, hold, joined, play, weigh
+from tests.serving.conftest import Doubler, Keyed, Numbers, hold, joined, play, submit, weigh
 from vaeserve.errors import DeadlinePassed, DeadlineUnreachable, EngineFailure, Overloaded, ShuttingDown, VaeError
 
 
 def test_answers_a_lone_call() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
-        answer = await batcher.submit(Numbers([1, 2]))
+        answer = await submit(batcher, Numbers([1, 2]))
         assert answer.parts == [[2, 4]]
         assert answer.batch_rows == 2
         assert answer.queued_seconds >= 0
@@ -35,7 +35,7 @@ def test_answers_a_lone_call() -> None:
 
 def test_callers_share_batches() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
-        answers = await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(8)))
+        answers = await asyncio.gather(*(submit(batcher, Numbers([i])) for i in range(8)))
         assert [answer.parts for answer in answers] == [[[2 * i]] for i in range(8)]
         assert {answer.batch_rows for answer in answers} == {4}
 
@@ -45,7 +45,7 @@ def test_callers_share_batches() -> None:
 def test_cancelled_neighbour_changes_no_answer() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)
-        first, middle, last = (asyncio.create_task(batcher.submit(Numbers([i]))) for i in (1, 2, 3))
+        first, middle, last = (asyncio.create_task(submit(batcher, Numbers([i]))) for i in (1, 2, 3))
         await asyncio.sleep(0)
         middle.cancel()
         await asyncio.sleep(0)
@@ -60,7 +60,7 @@ def test_call_cancelled_while_it_runs_changes_no_answer() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)
         held.cancel()
-        follower = asyncio.create_task(batcher.submit(Numbers([5])))
+        follower = asyncio.create_task(submit(batcher, Numbers([5])))
         await asyncio.sleep(0)
         doubler.free.set()
         assert joined(await follower) == [10]
@@ -72,8 +72,8 @@ def test_call_cancelled_while_it_runs_changes_no_answer() -> None:
 def test_late_rows_never_run() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)
-        late = asyncio.create_task(batcher.submit(Numbers([1]), timeout_seconds=0))
-        patient = asyncio.create_task(batcher.submit(Numbers([2]), timeout_seconds=60))
+        late = asyncio.create_task(submit(batcher, Numbers([1]), timeout_seconds=0))
+        patient = asyncio.create_task(submit(batcher, Numbers([2]), timeout_seconds=60))
         await asyncio.sleep(0)
         assert batcher.waiting_rows == 2
         doubler.free.set()
@@ -90,7 +90,7 @@ def test_large_call_is_cut_and_interleaved() -> None:
 
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         async def call(name: str, rows: Numbers) -> list[int]:
-            answer = await batcher.submit(rows)
+            answer = await submit(batcher, rows)
             order.append(name)
             return joined(answer)
 
@@ -113,8 +113,8 @@ def test_failure_in_the_middle_of_a_cut_call_stops_the_rest() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         doubler.fail_on = 1
         with pytest.raises(EngineFailure):
-            await batcher.submit(Numbers(range(12)))
-        assert joined(await batcher.submit(Numbers([20]))) == [40]
+            await submit(batcher, Numbers(range(12)))
+        assert joined(await submit(batcher, Numbers([20]))) == [40]
         assert batcher.waiting_rows == 0
 
     assert play(scenario).rows_run == [0, 1, 2, 3, 20]
@@ -123,11 +123,11 @@ def test_failure_in_the_middle_of_a_cut_call_stops_the_rest() -> None:
 def test_close_answers_those_who_wait() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)
-        waiting = asyncio.create_task(batcher.submit(Numbers([1])))
+        waiting = asyncio.create_task(submit(batcher, Numbers([1])))
         await asyncio.sleep(0)
         doubler.free.set()
         await batcher.close()
-        for call in (waiting, batcher.submit(Numbers([2]))):
+        for call in (waiting, submit(batcher, Numbers([2]))):
             with pytest.raises(ShuttingDown):
                 await call
         held.cancel()
@@ -147,11 +147,11 @@ def test_close_answers_those_whose_rows_run() -> None:
 
 def test_wait_fills_the_batch_and_ends_early_when_it_is_full() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
-        first = asyncio.create_task(batcher.submit(Numbers([1])))
+        first = asyncio.create_task(submit(batcher, Numbers([1])))
         for _ in range(2 * QUIET_TURNS):  # after half of them a device that does not wait would have started
             await asyncio.sleep(0)
         assert batcher.waiting_rows == 1
-        rest = asyncio.create_task(batcher.submit(Numbers([2, 3, 4])))
+        rest = asyncio.create_task(submit(batcher, Numbers([2, 3, 4])))
         assert (await first).batch_rows == (await rest).batch_rows == 4
 
     play(scenario, wait_seconds=30)
@@ -166,7 +166,7 @@ def test_batchers_take_turns_on_a_device() -> None:
             return [list(rows) for rows in batch]
 
         batchers = [Batcher(exclusive, device, batch_rows=2, queue_rows=100, inline_seconds=0) for _ in range(2)]
-        calls = [batcher.submit(Numbers(range(6))) for batcher in batchers]
+        calls = [submit(batcher, Numbers(range(6))) for batcher in batchers]
         assert [joined(answer) for answer in await asyncio.gather(*calls)] == [list(range(6))] * 2
         assert len(set(running)) == 1
         for batcher in batchers:
@@ -180,12 +180,12 @@ def test_calls_that_come_and_go_do_not_keep_the_device_from_others() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         async def fickle() -> None:
             while not victim.done():
-                task = asyncio.create_task(batcher.submit(Numbers([1])))
+                task = asyncio.create_task(submit(batcher, Numbers([1])))
                 await asyncio.sleep(0)
                 task.cancel()
                 await asyncio.sleep(0)
 
-        victim = asyncio.create_task(batcher.submit(Numbers([5])))
+        victim = asyncio.create_task(submit(batcher, Numbers([5])))
         crowd = [asyncio.create_task(fickle()) for _ in range(3)]
         assert joined(await asyncio.wait_for(victim, 20)) == [10]
         await asyncio.gather(*crowd)
@@ -197,7 +197,7 @@ def test_cancelled_calls_are_let_go_at_once() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)
         rows = Numbers([1, 2, 3])
-        task = asyncio.create_task(batcher.submit(rows))
+        task = asyncio.create_task(submit(batcher, rows))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
@@ -218,9 +218,9 @@ def test_a_worker_that_dies_leaves_nobody_waiting(caplog: pytest.LogCaptureFixtu
 
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         with pytest.raises(ShuttingDown):
-            await asyncio.wait_for(batcher.submit(Uncuttable(range(9))), 10)
+            await asyncio.wait_for(submit(batcher, Uncuttable(range(9))), 10)
         with pytest.raises(ShuttingDown):
-            await batcher.submit(Numbers([1]))
+            await submit(batcher, Numbers([1]))
 
     play(scenario)
     assert "This is a bug" in caplog.text
@@ -228,7 +228,7 @@ def test_a_worker_that_dies_leaves_nobody_waiting(caplog: pytest.LogCaptureFixtu
 
 def test_the_wait_leaves_time_before_a_deadline() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
-        assert joined(await batcher.submit(Numbers([4]), timeout_seconds=2)) == [8]
+        assert joined(await submit(batcher, Numbers([4]), timeout_seconds=2)) == [8]
 
     play(scenario, wait_seconds=60)
 
@@ -237,7 +237,7 @@ def test_the_wait_leaves_time_before_a_deadline() -> None:
 def test_patient_rows_wait_for_room_without_a_caller_who_waits(bulk: bool) -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)
-        filling = asyncio.create_task(batcher.submit(Numbers(range(4)), bulk=bulk))
+        filling = asyncio.create_task(submit(batcher, Numbers(range(4)), bulk=bulk))
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
             batcher.enqueue(Numbers([9]), bulk=bulk)
@@ -254,9 +254,9 @@ def test_patient_rows_wait_for_room_without_a_caller_who_waits(bulk: bool) -> No
 def test_interactive_calls_go_before_bulk_ones_that_came_first() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)
-        bulk = asyncio.create_task(batcher.submit(Numbers(range(100, 116)), bulk=True))
+        bulk = asyncio.create_task(submit(batcher, Numbers(range(100, 116)), bulk=True))
         await asyncio.sleep(0)
-        interactive = asyncio.create_task(batcher.submit(Numbers([1, 2, 3])))
+        interactive = asyncio.create_task(submit(batcher, Numbers([1, 2, 3])))
         await asyncio.sleep(0)
         doubler.free.set()
         assert joined(await interactive) == [2, 4, 6]
@@ -272,8 +272,8 @@ def test_interactive_rows_run_alone_where_a_row_costs_the_same_in_any_batch() ->
         for rows in (1, 4):
             batcher._executor._times.learn(rows, 1.0 * rows)  # what runs here, however slowly, changes little of it
         held = await hold(batcher, doubler)
-        bulk = asyncio.create_task(batcher.submit(Numbers(range(100, 116)), bulk=True))
-        interactive = asyncio.create_task(batcher.submit(Numbers([1])))
+        bulk = asyncio.create_task(submit(batcher, Numbers(range(100, 116)), bulk=True))
+        interactive = asyncio.create_task(submit(batcher, Numbers([1])))
         await asyncio.sleep(0)
         doubler.free.set()
         assert joined(await interactive) == [2]
@@ -287,9 +287,9 @@ def test_bulk_keeps_a_share_beside_an_endless_crowd() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         async def eager() -> None:
             while not bulk.done():
-                await batcher.submit(Numbers([1, 2, 3]))
+                await submit(batcher, Numbers([1, 2, 3]))
 
-        bulk = asyncio.create_task(batcher.submit(Numbers(range(100, 120)), bulk=True))
+        bulk = asyncio.create_task(submit(batcher, Numbers(range(100, 120)), bulk=True))
         await asyncio.gather(*(eager() for _ in range(12)))
         assert joined(await bulk) == [2 * i for i in range(100, 120)]
 
@@ -300,15 +300,15 @@ def test_bulk_keeps_a_share_beside_an_endless_crowd() -> None:
 def test_rows_are_counted_by_what_became_of_them() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)
-        late = asyncio.create_task(batcher.submit(Numbers([1, 2]), timeout_seconds=0))
-        gone = asyncio.create_task(batcher.submit(Numbers([3, 4, 5])))
+        late = asyncio.create_task(submit(batcher, Numbers([1, 2]), timeout_seconds=0))
+        gone = asyncio.create_task(submit(batcher, Numbers([3, 4, 5])))
         await asyncio.sleep(0)
         assert batcher.waiting_rows == 5
         gone.cancel()
         held.cancel()
         doubler.free.set()
         await asyncio.wait([late, gone, held])
-        await batcher.submit(Numbers([6]))
+        await submit(batcher, Numbers([6]))
         tally = batcher.tally
         assert (tally.late_rows, tally.cancelled_rows, tally.wasted_rows) == (2, 3, 1)
         assert tally.batch_rows.total == 2
@@ -335,7 +335,7 @@ def test_a_lone_short_call_is_answered_at_once_and_a_crowd_is_not() -> None:
         calls = lone_call()
         device = Device(calls=calls)
         batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=8, queue_rows=99, inline_seconds=10)
-        await batcher.submit(Numbers([1]))
+        await submit(batcher, Numbers([1]))
         await asyncio.sleep(0)  # a new turn, whose share is not used up
         assert batcher.enqueue(Numbers([1])).done()
         calls.expect(1)
@@ -343,7 +343,7 @@ def test_a_lone_short_call_is_answered_at_once_and_a_crowd_is_not() -> None:
         calls.stop_expecting(1)
         calls.enter()
         batches.clear()
-        answers = await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(7)))
+        answers = await asyncio.gather(*(submit(batcher, Numbers([i])) for i in range(7)))
         assert [joined(answer) for answer in answers] == [[2 * i] for i in range(7)]
         assert batches == [8]
         await batcher.close()
@@ -355,7 +355,7 @@ def test_a_lone_short_call_is_answered_at_once_and_a_crowd_is_not() -> None:
 def test_a_near_deadline_is_refused_before_its_rows_are_known() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         assert not batcher.is_near(1e-9)  # nothing is known yet
-        await batcher.submit(Numbers([1]))
+        await submit(batcher, Numbers([1]))
         times = batcher._executor._times._classes[0]
         times._seconds = {0: 10.0}
         times._at_least.clear()
@@ -387,11 +387,11 @@ def test_short_batches_leave_turns_to_others_and_to_their_own_cancellation() -> 
 
         device = Device(turns=Turns(share_seconds=0))
         batcher: Batcher[Numbers, list[int]] = Batcher(note, device, batch_rows=1, queue_rows=9000, inline_seconds=10)
-        await batcher.submit(Numbers([1]))  # now they are known to be short
-        large = asyncio.create_task(batcher.submit(Numbers(range(5000))))
+        await submit(batcher, Numbers([1]))  # now they are known to be short
+        large = asyncio.create_task(submit(batcher, Numbers(range(5000))))
         while len(batches) < 10:  # noqa: ASYNC110
             await asyncio.sleep(0)
-        assert joined(await batcher.submit(Numbers([7]))) == [14]
+        assert joined(await submit(batcher, Numbers([7]))) == [14]
         assert len(batches) < 200  # a turn of the large call is 64 rows
         large.cancel()
         await asyncio.wait([large])
@@ -414,7 +414,7 @@ def test_every_call_gets_its_own_rows_whatever_the_others_do(
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         tasks = []
         for index, (rows, is_cancelled, turns) in enumerate(calls):
-            task = asyncio.create_task(batcher.submit(Numbers(range(100 * index, 100 * index + rows))))
+            task = asyncio.create_task(submit(batcher, Numbers(range(100 * index, 100 * index + rows))))
             tasks.append(task)
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -449,13 +449,13 @@ def test_a_caller_of_an_odd_key_waits_for_one_round_of_a_crowd() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         async def eager(key: str) -> None:
             while not odd.done():
-                await batcher.submit(Keyed([next(numbers)], key))
+                await submit(batcher, Keyed([next(numbers)], key))
 
         async def call_oddly() -> list[int]:
             waited = []
             for _ in range(10):
                 before = len(doubler.batches)
-                await batcher.submit(Keyed([next(numbers)], "7 odd"))
+                await submit(batcher, Keyed([next(numbers)], "7 odd"))
                 waited.append(len(doubler.batches) - before)
             return waited
 
@@ -474,9 +474,9 @@ def test_bulk_of_another_key_keeps_its_share_beside_an_endless_crowd(key: str) -
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         async def eager() -> None:
             while not bulk.done():
-                await batcher.submit(Keyed([next(numbers), next(numbers), next(numbers)], "1 a"))
+                await submit(batcher, Keyed([next(numbers), next(numbers), next(numbers)], "1 a"))
 
-        bulk = asyncio.create_task(batcher.submit(Keyed(range(20), key), bulk=True))
+        bulk = asyncio.create_task(submit(batcher, Keyed(range(20), key), bulk=True))
         await asyncio.gather(*(eager() for _ in range(12)))
         assert joined(await bulk) == [2 * number for number in range(20)]
         last = max(number for number, batch in enumerate(doubler.batches) if batch[0].key == key)
@@ -511,7 +511,7 @@ def test_calls_of_a_key_that_leave_or_are_late_change_nothing_for_the_others() -
 
 def test_a_batch_that_no_later_row_fits_into_does_not_wait_for_any() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
-        answer = await asyncio.wait_for(batcher.submit(Keyed([1], "3 a")), 10)
+        answer = await asyncio.wait_for(submit(batcher, Keyed([1], "3 a")), 10)
         assert answer.batch_rows == 1
         calls = [batcher.enqueue(Keyed([2], "2 b")), batcher.enqueue(Keyed([3], "1 c"))]
         for _ in range(2 * QUIET_TURNS):
@@ -536,10 +536,10 @@ def test_a_batch_knows_whether_a_full_one_waits_behind_it() -> None:
             note, device, batch_rows=4, queue_rows=99, weigh=weigh, inline_seconds=0
         )
         keys = ("3 a", "3 a", "2 b", "1 c")  # a batch of its own is what no other row fits into
-        await asyncio.gather(*(batcher.submit(Keyed([1], key)) for key in keys))
+        await asyncio.gather(*(submit(batcher, Keyed([1], key)) for key in keys))
         assert backlogged == [True, False, False, False]
         backlogged.clear()
-        await asyncio.gather(*(batcher.submit(Keyed([1], "3 a")) for _ in range(3)))
+        await asyncio.gather(*(submit(batcher, Keyed([1], "3 a")) for _ in range(3)))
         assert backlogged == [True, True, False]
         await batcher.close()
         device.close()
@@ -562,7 +562,7 @@ def test_a_lone_short_call_that_no_batch_holds_is_cut_all_the_same() -> None:
         batcher._executor._times.learn(2, 0.001, 3)
         assert batcher.enqueue(Keyed([1], "3 a")).done()
         batches.clear()
-        assert joined(await batcher.submit(Keyed([1, 2], "3 a"))) == [1, 2]
+        assert joined(await submit(batcher, Keyed([1, 2], "3 a"))) == [1, 2]
         assert batches == [1, 1]
         await batcher.close()
         device.close()
@@ -585,7 +585,7 @@ def test_a_lone_call_runs_on_the_event_loop_although_it_would_be_too_long_beside
             batcher._executor._times._classes[0]._seconds = {0: seconds}
             threads.clear()
             await asyncio.sleep(0)  # a new turn, whose share is not used up
-            await batcher.submit(Numbers([1]))
+            await submit(batcher, Numbers([1]))
             assert [thread == threading.get_ident() for thread in threads] == [is_inline]
         batcher._executor._times._classes[0]._seconds = {0: 0.0009}
         assert not batcher._executor.is_short(1)
@@ -609,7 +609,7 @@ def test_every_call_gets_its_own_rows_whatever_keys_the_others_have(
         tasks = []
         for index, (key, rows, bulk, is_cancelled) in enumerate(calls):
             numbers = Keyed(range(100 * index, 100 * index + rows), key)
-            tasks.append(asyncio.create_task(batcher.submit(numbers, bulk=bulk, patient=bulk)))
+            tasks.append(asyncio.create_task(submit(batcher, numbers, bulk=bulk, patient=bulk)))
             await asyncio.sleep(0)
             if is_cancelled:
                 tasks[-1].cancel()

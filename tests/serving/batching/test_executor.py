@@ -16,7 +16,7 @@ from serving.batching.executor import Executor, RunBatch
 from serving.batching.load import Load
 from serving.interrupt import Interrupt
 from serving.tally import BatchTally
-from tests.serving.conftest import Doubler, Keyed, Numbers, hold, joined, play
+from tests.serving.conftest import Doubler, Keyed, Numbers, hold, joined, play, submit
 from vaeserve.errors import (
     DeadlinePassed,
     EngineFailure,
@@ -70,8 +70,8 @@ def test_failing_batch_fails_alone() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         doubler.fail_on = 1
         with pytest.raises(EngineFailure, match="the batch failed"):
-            await batcher.submit(Numbers([1]))
-        assert joined(await batcher.submit(Numbers([2]))) == [4]
+            await submit(batcher, Numbers([1]))
+        assert joined(await submit(batcher, Numbers([2]))) == [4]
 
     play(scenario)
 
@@ -176,7 +176,7 @@ def test_short_batches_run_on_the_event_loop_once_they_are_known() -> None:
 def test_a_batch_is_interrupted_once_nobody_wants_it() -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         held = await hold(batcher, doubler)
-        first, second = (asyncio.create_task(batcher.submit(Numbers([i]))) for i in (1, 2))
+        first, second = (asyncio.create_task(submit(batcher, Numbers([i]))) for i in (1, 2))
         await asyncio.sleep(0)
         doubler.endless_on = 1
         doubler.busy.clear()
@@ -188,7 +188,7 @@ def test_a_batch_is_interrupted_once_nobody_wants_it() -> None:
             caller.cancel()
             await asyncio.wait([caller])
             assert running.interrupt.is_set == is_last
-        assert joined(await batcher.submit(Numbers([3]))) == [6]
+        assert joined(await submit(batcher, Numbers([3]))) == [6]
         assert doubler.was_interrupted
         assert batcher.tally.wasted_rows == 2
 
@@ -204,7 +204,7 @@ def test_executors_run_side_by_side() -> None:
             return [list(rows) for rows in batch]
 
         batcher: Batcher[Numbers, list[int]] = Batcher(meet, device, batch_rows=1, queue_rows=9, inline_seconds=0)
-        await asyncio.gather(*(batcher.submit(Numbers([i])) for i in range(4)))
+        await asyncio.gather(*(submit(batcher, Numbers([i])) for i in range(4)))
         times = batcher._executor._times
         last = times.seconds_until(1, is_busy=False)
         assert last

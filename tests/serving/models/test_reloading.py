@@ -21,6 +21,7 @@ from serving.models.registry import Models
 from serving.models.reloading import Reloader
 from serving.models.repository import Look, Repository
 from serving.settings import read_settings
+from tests.serving.conftest import submit
 from tests.support.packages import corrupt, publish
 from tests.support.servers import eventually, until
 from vaeserve.errors import PackageError, StartupError
@@ -302,7 +303,7 @@ def test_what_is_replaced_is_freed(tmp_path: Path) -> None:
         gone: list[weakref.ref[object]] = []
         for _ in range(3):
             served = running.models.find("", 0)
-            [answer] = (await served.decoder.submit(rows)).parts
+            [answer] = (await submit(served.decoder, rows)).parts
             gone += [weakref.ref(served.decoder), weakref.ref(answer.output)]
             del served, answer
             publish(tmp_path / "a")

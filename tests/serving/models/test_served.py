@@ -11,6 +11,7 @@ from serving.engine.rows import LatentRows
 from serving.models.loading import load
 from serving.models.served import serve_model
 from serving.settings import Settings
+from tests.serving.conftest import submit
 from tests.support.make_free_package import decode
 from vaeserve.errors import ShuttingDown
 from vaeserve.package.sizes import PictureSize
@@ -26,11 +27,11 @@ def test_a_model_in_use_lasts_until_its_last_user_has_left(settings: Settings) -
             for _ in range(5):  # more turns than it takes to close a model that nobody uses
                 await asyncio.sleep(0)
             assert not closing.done()
-            [answer] = (await outer.decoder.submit(rows)).parts
+            [answer] = (await submit(outer.decoder, rows)).parts
             assert answer.output.shape == (2, 4, 4, 1)
         await closing
         with pytest.raises(ShuttingDown):
-            await served.decoder.submit(rows)
+            await submit(served.decoder, rows)
 
     asyncio.run(run())
 
@@ -42,7 +43,7 @@ def test_a_queue_holds_as_much_as_the_largest_picture(free: Path, settings: Sett
     async def run() -> None:
         served = serve_model(load(free, few), Device(), few)
         calls = [LatentRows(latent, "data", size) for size, latent in latents.items()]  # count as 1, and as 64
-        answers = await asyncio.gather(*(served.decoder.submit(rows) for rows in calls))
+        answers = await asyncio.gather(*(submit(served.decoder, rows) for rows in calls))
         assert [answer.parts[0].output.shape[1] for answer in answers] == [16, 128]
         await served.close()
 
@@ -56,7 +57,7 @@ def test_pictures_of_several_sizes_are_answered_side_by_side(free: Path, setting
     async def run() -> None:
         served = serve_model(load(free, settings.model_copy(update={"batch_rows": 4})), Device(), settings)
         calls = [LatentRows(latents[size], "expectation", size) for size in sizes * 3]
-        answers = await asyncio.gather(*(served.decoder.submit(rows) for rows in calls))
+        answers = await asyncio.gather(*(submit(served.decoder, rows) for rows in calls))
         for rows, answer in zip(calls, answers, strict=True):
             output = np.concatenate([part.output for part in answer.parts])
             np.testing.assert_allclose(output, decode(rows.latent), rtol=1e-5)

@@ -17,6 +17,7 @@ from serving.models.loading import load
 from serving.models.registry import Models
 from serving.models.served import serve_model
 from serving.settings import Settings
+from tests.serving.conftest import submit
 from tests.support.in_process import server_of
 from tests.support.servers import status_of
 from vaeserve.package.row_spec import Array
@@ -223,7 +224,7 @@ def test_under_load_a_near_deadline_is_refused_unread_where_it_is_known_which_mo
             models.put(serve_model(other, device, settings))
         models.loaded()
         admission = served.decoder._admission
-        await served.decoder.submit(LatentRows(LATENT, "data"))  # so that it knows how long batches take
+        await submit(served.decoder, LatentRows(LATENT, "data"))  # so that it knows how long batches take
         admission.recent_need = admission._slip_seconds[0] = 1000.0
         server, _ = server_of(models, settings)
         async with server, grpc.aio.insecure_channel(server.address) as channel:
