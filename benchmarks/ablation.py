@@ -23,9 +23,7 @@ AS_IT_IS = "as it is"
 OF_CALLS = {
     "quiet turns": 'from serving.batching.batcher import Batcher; Batcher.__init__.__kwdefaults__["quiet_turns"] = 0',
     "lone calls at once": "from serving.batching.forming import Forming; Forming.take_alone = lambda self, load: False",
-    "runs on the event loop": (
-        'from serving.batching.batcher import Batcher; Batcher.__init__.__kwdefaults__["inline_seconds"] = 0'
-    ),
+    "runs on the event loop": "import serving.models.served as it; it.INLINE_SECONDS = it.LONE_SECONDS = 0",
     "shares of a turn": "from serving.turns import Turns; Turns.is_spent = lambda self: False",
 }
 OF_OVERLOAD = {

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 _NEAR = 10  # times what recent calls needed: farther deadlines are looked at once the rows are known
 
-_INLINE_SECONDS = 0.0003
+INLINE_SECONDS = 0.0003
 """Shorter batches run on the event loop itself, because handing one to a thread and back takes about as long."""
 
 
@@ -61,7 +61,7 @@ class Batcher(Generic[R, A]):
         width: int = 1,
         wait_seconds: float = 0.0,
         quiet_turns: int = QUIET_TURNS,
-        inline_seconds: float = _INLINE_SECONDS,
+        inline_seconds: float = INLINE_SECONDS,
     ) -> None:
         self._device = device
         self._width = width = min(width, device.slots)

@@ -17,8 +17,8 @@ from vaeserve.errors import DeadlinePassed, EngineFailure, NonFiniteOutput, OutO
 
 _log = logging.getLogger(__name__)
 
-_LONE_SECONDS = 0.0018
-"""Shorter batches of a lone caller run on the event loop, because nothing else is to be done meanwhile."""
+LONE_SECONDS = 0.0018
+"""Shorter batches run on the event loop where a thread gains nothing: for a lone caller, or on a single processor."""
 
 RunBatch = Callable[[Sequence[R], Interrupt | None], Sequence[A | NonFiniteOutput]]
 E = TypeVar("E", bound=VaeError)
@@ -65,7 +65,7 @@ class Executor(Generic[R, A]):
         """
         expected, limit = self._times.at_most(rows, row_weight), self._inline_seconds
         if is_alone and limit:
-            limit = max(limit, _LONE_SECONDS)
+            limit = max(limit, LONE_SECONDS)
         return expected is not None and expected < limit
 
     def run_now(self, batch: Batch[R, A]) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from serving.batching.batcher import Batcher
+from serving.batching.batcher import INLINE_SECONDS, Batcher
 from serving.batching.call import A, R
 from serving.batching.device import Device
-from serving.batching.executor import RunBatch
+from serving.batching.executor import LONE_SECONDS, RunBatch
 from serving.engine.rows import (
     DataRows,
     DecodeResult,
@@ -22,6 +22,7 @@ from serving.models.loaded import LoadedModel, call_limits
 from serving.models.loading import ProvedModel
 from serving.models.row_memory import SizedGraph
 from serving.settings import Settings
+from vaeserve.machine.cpus import available_cpus
 from vaeserve.package.row_spec import RowSpec
 from vaeserve.package.sizes import PictureSize
 
@@ -86,6 +87,7 @@ def serve_model(proved: ProvedModel, device: Device, settings: Settings) -> Serv
             weigh=weigh,
             width=max(1, device.slots // execution.executors),
             wait_seconds=settings.wait_milliseconds / 1000,
+            inline_seconds=LONE_SECONDS if available_cpus() == 1 else INLINE_SECONDS,
         )
 
     return Served(
