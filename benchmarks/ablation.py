@@ -71,12 +71,12 @@ def compare_calls(name: str, seconds: float, repeats: int, cores: int) -> None:
             side: stack.enter_context(serve(directory, "--threads", "1", patch=patch, cores=used))
             for side, patch in {AS_IT_IS: "", **OF_CALLS}.items()
         }
-        found = {callers: _loads(servers, request, callers, seconds, repeats) for callers in CALLERS}
+        loads = {callers: _loads(servers, request, callers, seconds, repeats) for callers in CALLERS}
     print(f"{name}: server us a call, p50; without over with")
     lines: list[tuple[str, ...]] = [
-        (AS_IT_IS, *(f"{one[AS_IT_IS].server_microseconds:.0f} us" for one in found.values()))
+        (AS_IT_IS, *(f"{one[AS_IT_IS].server_microseconds:.0f} us" for one in loads.values()))
     ]
-    lines += [(side, *(_ratios(one[side], one[AS_IT_IS]) for one in found.values())) for side in OF_CALLS]
+    lines += [(side, *(_ratios(one[side], one[AS_IT_IS]) for one in loads.values())) for side in OF_CALLS]
     table("without", *map(str, CALLERS), rows=lines)
 
 

@@ -2,7 +2,7 @@
 
 A call costs this process about a tenth of what it costs one of gRPC's clients, which would keep a processor busy that
 the server needs, and be late itself. All calls go over one connection, and are the same but for the number of their
-stream. Like a client of gRPC it tells the server the deadline, and cancels calls at their deadline.
+stream. Like gRPC's own clients, it tells the server each call's deadline, and cancels a call when that passes.
 """
 
 import select

@@ -22,8 +22,8 @@ FIELDS = {field.name for message in MESSAGES.values() for field in message.field
 
 
 def _sources(folder: Path, ending: str) -> str:
-    made = ("node_modules", "generated", "dist", "vaev1")
-    files = [file for file in folder.rglob(f"*{ending}") if not set(made) & set(file.parts)]
+    built = ("node_modules", "generated", "dist", "vaev1")
+    files = [file for file in folder.rglob(f"*{ending}") if not set(built) & set(file.parts)]
     return "\n".join(re.sub(r"//.*", "", file.read_text("utf-8")) for file in files)
 
 

@@ -42,8 +42,8 @@ class Gathering:
 
         def look(turns: int) -> None:
             nonlocal counted, quiet
-            quiet = quiet + 1 if self._count() == counted else 0
-            counted = self._count()
+            count = self._count()
+            quiet, counted = quiet + 1 if count == counted else 0, count
             if not end.done():
                 if quiet >= self._quiet_turns or turns == _MAXIMUM_TURNS or not may_wait():
                     end.set_result(None)

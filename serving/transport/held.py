@@ -59,7 +59,7 @@ class Held:
         Raises:
             Overloaded: it does not fit.
         """
-        if self.bytes + _COPIES * size > self._plenty and not self.fits(size, is_request=is_request):
+        if not self.fits(size, is_request=is_request):
             raise self.full(f"callers hold {self.bytes} bytes of {self.limit_bytes}")
         self.add(size)
 
