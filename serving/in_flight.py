@@ -47,14 +47,15 @@ class Calls:
         self.unary += 1
         self.arrived += 1
 
-    def close_one(self, _: object) -> None:
-        """Counts a unary call whose answer was sent, or whose caller left."""
+    def close_one(self, *, has_entered: bool) -> None:
+        """Counts a unary call that gRPC is done with, and whether it had entered."""
         self.unary -= 1
-        self.leave()
+        if has_entered:
+            self.leave()
 
-    def close_unread(self) -> None:
-        """Counts a unary call that ended before its message was here."""
-        self.unary -= 1
+    def close_stream(self, _: object) -> None:
+        """Counts a stream that gRPC is done with."""
+        self.streams -= 1
 
     def begin_reading(self) -> None:
         """Lets a call finish whose request is being read, however slowly it comes, until `end_reading`.

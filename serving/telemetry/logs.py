@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal
 
-import grpc
-
 from serving.transport.request_ids import RequestId, current_request_id
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -26,9 +24,6 @@ def set_up_logs(level: str, style: Literal["text", "json"]) -> None:
     handler.addFilter(_is_worth_a_line)
     handler.addFilter(_Bounded())
     logging.basicConfig(level=level.upper(), handlers=[handler])
-    logging.getLogger("grpc._cython.cygrpc").setLevel(
-        logging.INFO
-    )  # at level debug it would log every turn of its loop
 
 
 def announce(logger: logging.Logger, message: str, style: Literal["text", "json"]) -> None:
@@ -41,13 +36,12 @@ def announce(logger: logging.Logger, message: str, style: Literal["text", "json"
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Whether a line is not one of two kinds of gRPC's tracebacks, which callers can cause in any number.
+    """Whether a line is not gRPC's traceback about metadata that is not UTF-8.
 
-    One kind is about an answer whose caller has left. The other is about metadata that is not UTF-8; it would print the
-    metadata, the token included.
+    Callers can cause any number of them, and they print the metadata, the token included.
     """
-    is_grpcs = record.name == "root" or record.name.startswith("grpc.")
-    return not (is_grpcs and record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError | UnicodeError))
+    is_grpcs = record.name.startswith("grpc.")
+    return not (is_grpcs and record.exc_info and isinstance(record.exc_info[1], UnicodeError))
 
 
 class _Bounded(logging.Filter):

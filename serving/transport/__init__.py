@@ -5,8 +5,8 @@ services     what a protocol hands to the server: an answer for each of its meth
 answering    what surrounds every method: reading, counting, request ids, held memory, status
 listening    the port, or the Unix socket
 reflection   which services there are, for tools that ask
-methods      tells gRPC which methods there are, and answers calls of others
-accepting    takes calls over from gRPC, several of a method in one turn of the event loop
+front        takes calls over from gRPC, refuses or answers them, and stops
+completions  what gRPC tells of operations, handled on the event loop
 credentials  TLS: certificates shown and asked for
 admission    what every call passes before its method: request id, token, number of calls
 tokens       who may call
@@ -18,5 +18,5 @@ held         the memory that all callers take together
 recording    begins and ends the spans of calls
 status       errors -> gRPC status, the one total table
 request_ids  what lines of the log about one call have in common
-context      what gRPC says about a call
+context      one call as gRPC has it: what its caller sent, and what is sent back
 """

@@ -3,29 +3,73 @@
 import asyncio
 
 import grpc
-from grpc_health.v1 import health, health_pb2
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+from serving.transport.context import Context
+from serving.transport.front import Handler
+from serving.transport.status import Refusal
 
 LIVENESS = "liveness"
 """The name that is SERVING as long as the server answers at all; every other name says whether it is ready."""
 
 
-class Health(health.aio.HealthServicer):  # type: ignore[misc]  # ships no types
-    """Health that ends every Watch when the server stops; a single open one would use up the grace period."""
+class Health:
+    """What the server says of its services."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.stopping = asyncio.Event()
+        self._statuses: dict[str, int] = {}
+        self._changed = asyncio.Event()
+        self._is_stopping = False
 
-    async def Watch(  # noqa: N802, the names of RPCs are given
-        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[object, object]
-    ) -> None:
-        """Streams every change of a service's health until the caller leaves or the server stops."""
-        watching = asyncio.create_task(super().Watch(request, context))
-        stopping = asyncio.create_task(self.stopping.wait())
-        try:
-            await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if watching.done():
-                watching.result()
-        finally:
-            watching.cancel()
-            stopping.cancel()
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """What answers its methods, by their paths."""
+        return {f"/{health.SERVICE_NAME}/Check": self._check, f"/{health.SERVICE_NAME}/Watch": self._watch}
+
+    def set(self, service: str, status: int) -> None:
+        """Sets a service's status, and tells those who watch it."""
+        self._statuses[service] = status
+        self._tell()
+
+    def stop(self) -> None:
+        """Ends every Watch; a single open one would use up the grace period."""
+        self._is_stopping = True
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _check(self, context: Context) -> None:
+        if (service := await _read(context)) is None:
+            return
+        if (status := self._statuses.get(service)) is None:
+            context.fail(Refusal(grpc.StatusCode.NOT_FOUND, "", ()))
+        else:
+            context.finish(HealthCheckResponse(status=status).SerializeToString())
+
+    async def _watch(self, context: Context) -> None:
+        """Streams every change of a service's status until the caller leaves or the server stops."""
+        if (service := await _read(context)) is None:
+            return
+        told: int | None = None
+        while not self._is_stopping:
+            changed, status = self._changed, self._statuses.get(service, HealthCheckResponse.SERVICE_UNKNOWN)
+            if status != told:
+                await context.write(HealthCheckResponse(status=status).SerializeToString())
+                told = status
+            else:
+                await changed.wait()
+        context.finish()
+
+
+async def _read(context: Context) -> str | None:
+    """Returns which service a call asks for; None: it was told that its message is none."""
+    content = await context.read() or b""
+    try:
+        return str(HealthCheckRequest.FromString(content).service)
+    except DecodeError:
+        context.fail(Refusal(grpc.StatusCode.INVALID_ARGUMENT, "the message is not a HealthCheckRequest", ()))
+        return None

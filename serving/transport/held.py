@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from serving.batching.waiting_room import WaitingRoom
+from serving.in_flight import Calls
 from vaeserve.errors import Overloaded
 
 _COPIES = 2  # of each byte: a request as message and as rows, a reply as message and in gRPC until it is written
@@ -87,19 +88,25 @@ class Held:
 
 
 class CallMemory:
-    """What one call holds.
+    """What one unary call holds, and how far it has come.
 
     Args:
         held: what all callers hold.
-        leave: called when gRPC is done with the call.
+        calls: counts it.
     """
 
-    __slots__ = ("_held", "_leave", "_size")
+    __slots__ = ("_calls", "_has_entered", "_held", "_size")
 
-    def __init__(self, held: Held, leave: Callable[[object], None]) -> None:
+    def __init__(self, held: Held, calls: Calls) -> None:
         self._held = held
-        self._leave = leave
+        self._calls = calls
         self._size = 0
+        self._has_entered = False
+
+    def enter(self) -> None:
+        """Counts the call as one whose message is here."""
+        self._has_entered = True
+        self._calls.enter()
 
     def take(self, size: int, *, is_request: bool = False) -> None:
         """Counts a message.
@@ -111,6 +118,6 @@ class CallMemory:
         self._size += size
 
     def give_back(self, context: object) -> None:
-        """Gives back all that the call holds."""
+        """Gives back all that the call holds: gRPC is done with it."""
         self._held.add(-self._size)
-        self._leave(context)
+        self._calls.close_one(has_entered=self._has_entered)

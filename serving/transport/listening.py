@@ -8,13 +8,14 @@ import grpc
 
 from serving.settings import Settings, wrong
 from serving.transport.credentials import server_credentials
+from serving.transport.front import Front
 from vaeserve.errors import StartupError
 
 _LONGEST_PATH = 107  # bytes; the limit of the operating system
 _LOOK_SECONDS = 1.0
 
 
-def listen(server: grpc.aio.Server, settings: Settings) -> str:
+def listen(front: Front, settings: Settings) -> str:
     """Opens the server's port, or its socket, and returns the target that reaches it.
 
     Raises:
@@ -23,20 +24,18 @@ def listen(server: grpc.aio.Server, settings: Settings) -> str:
     credentials = server_credentials(settings)
     if settings.socket is not None:
         path = _free(settings.socket)
-        _bind(server, f"unix:{path}", credentials, "can its directory be written to?")
+        _bind(front, f"unix:{path}", credentials, "can its directory be written to?")
         return f"unix:{path}"
     host = settings.host
     address = f"[{host}]" if ":" in host else host
     question = "is the port taken, or the address not of this machine?"
-    return f"{address}:{_bind(server, f'{address}:{settings.port}', credentials, question)}"
+    return f"{address}:{_bind(front, f'{address}:{settings.port}', credentials, question)}"
 
 
-def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None, question: str) -> int:
+def _bind(front: Front, address: str, credentials: grpc.ServerCredentials | None, question: str) -> int:
     try:
-        if credentials is None:
-            return server.add_insecure_port(address)
-        return server.add_secure_port(address, credentials)
-    except RuntimeError as exc:
+        return front.add_port(address, credentials)
+    except OSError as exc:
         raise StartupError(f"cannot listen on {address}: {question}") from exc
 
 

@@ -5,18 +5,21 @@ process has grown. A short message arrives a moment after its call; only those t
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
 
 from serving.transport.context import Context
 from serving.transport.heap import Heap
 from serving.transport.held import Held
-from serving.transport.request_ids import RequestId
 from serving.transport.status import refusal_of
 
 _SLOW_SECONDS = 0.05  # little fits through a network in this time
 _RELEASE_SECONDS = 0.05  # time that gRPC takes to free what it had read
+
+Parse = Callable[[bytes], object]
+"""Makes a message of its bytes; raises DecodeError or ValueError for bytes that are not such a message."""
 
 
 class Received(NamedTuple):
@@ -39,44 +42,48 @@ class Reading:
     def __init__(self, held: Held, heap: Heap) -> None:
         self._held = held
         self._heap = heap
-        self._reads: dict[Context, tuple[float, RequestId, bool]] = {}  # start, call, and whether it is a stream
+        self._reads: dict[Context, tuple[float, bool]] = {}  # start, and whether it is a stream
         self._timer: asyncio.TimerHandle | None = None
         self._relief: asyncio.Task[None] | None = None
-        self._given_up: set[asyncio.Task[None]] = set()
 
     @property
     def is_slow(self) -> bool:
         """Whether some message has been waited for so long that much of it may have arrived."""
         return next(self._slow(), None) is not None
 
-    async def read(self, context: Context, request_id: RequestId, *, is_stream: bool = False) -> Received | None:
+    async def read(self, context: Context, parse: Parse, *, is_stream: bool = False) -> Received | None:
         """Returns a call's next message; None after the last one.
 
         Args:
             context: of the call.
-            request_id: of the call.
+            parse: makes a message of its bytes.
             is_stream: whether the next message may be a long time coming; these are given up last.
 
         Raises:
-            AbortError: the message was given up, and the caller has been told.
+            Aborted: the message was given up, and the caller has been told.
         """
         if self._relief is not None:
             await asyncio.wait([self._relief])
         loop = asyncio.get_running_loop()
-        self._reads[context] = loop.time(), request_id, is_stream
+        self._reads[context] = loop.time(), is_stream
         if self._timer is None:
             self._timer = loop.call_later(_SLOW_SECONDS, self._look)
         try:
-            received: Received | object = await context.read()
+            content = await context.read()
         finally:
             del self._reads[context]
-        return received if isinstance(received, Received) else None
+        if content is None:
+            return None
+        try:
+            return Received(parse(content), len(content))
+        except (DecodeError, ValueError):
+            return Received(None, len(content))
 
-    def _slow(self) -> Iterator[tuple[Context, RequestId, bool]]:
+    def _slow(self) -> Iterator[tuple[Context, bool]]:
         latest = asyncio.get_running_loop().time() - _SLOW_SECONDS
-        for context, (began, request_id, is_stream) in self._reads.items():
+        for context, (began, is_stream) in self._reads.items():
             if began <= latest:
-                yield context, request_id, is_stream
+                yield context, is_stream
 
     def _look(self) -> None:
         """Watches the memory for as long as messages are waited for."""
@@ -99,18 +106,8 @@ class Reading:
         for are_streams in (False, False, True):
             if not self._heap.is_full:
                 return
-            slow = [
-                (context, request_id) for context, request_id, is_stream in self._slow() if is_stream is are_streams
-            ]
-            for context, request_id in slow:
-                task = asyncio.create_task(self._give_up(context, request_id))
-                self._given_up.add(task)
-                task.add_done_callback(self._given_up.discard)
+            for context in [context for context, is_stream in self._slow() if is_stream is are_streams]:
+                context.fail(refusal_of(self._held.full("memory is short, and the message has not arrived yet")))
             await asyncio.sleep(_RELEASE_SECONDS)
             await self._heap.relieve()
         self._heap.settle()
-
-    async def _give_up(self, context: Context, request_id: RequestId) -> None:
-        refusal = refusal_of(self._held.full("memory is short, and the message has not arrived yet"))
-        with suppress(Exception):  # abort raises to end the call, or the caller has left
-            await context.abort(refusal.code, refusal.message, (*refusal.trailers, *request_id.trailers))

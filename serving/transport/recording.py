@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from serving.tracing.current import current_span
+from serving.transport.context import Aborted, CallerLeft
 from serving.transport.request_ids import RequestId
 from serving.transport.status import refusal_of
 
@@ -30,9 +31,9 @@ def recorded(spans: "Spans | None", method: str, request_id: RequestId) -> Itera
     try:
         yield
         code = grpc.StatusCode.OK
-    except grpc.aio.InternalError:  # a write to a caller who has left
+    except CallerLeft:
         raise
-    except grpc.aio.AbortError:  # reading gave up on its message
+    except Aborted:  # reading gave up on its message
         code = grpc.StatusCode.RESOURCE_EXHAUSTED
         raise
     except Exception as exc:

@@ -1,30 +1,43 @@
 """Reflection: `grpc.reflection.v1`, and `v1alpha` for tools that know only that."""
 
+from functools import partial
+
 import grpc
 from google.protobuf import descriptor_pool, text_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+from google.protobuf.message import DecodeError
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from serving.transport.methods import Methods
+from serving.transport.context import Context
+from serving.transport.front import Handler
+from serving.transport.status import Refusal
 
 _V1 = "grpc.reflection.v1.ServerReflection"
 _V1_FILE = "grpc/reflection/v1/reflection.proto"
 
 
-def add_reflection(services: tuple[str, ...], methods: Methods) -> None:
-    """Lets callers list the services, reflection included.
+def reflection_handlers(services: tuple[str, ...]) -> dict[str, Handler]:
+    """Returns what lists services, reflection included, by the paths of its methods.
 
     The two versions differ only in the name of their package, and the library has only the older one.
     """
     _describe_v1()
-    reflected = reflection.aio.ReflectionServicer((*services, reflection.SERVICE_NAME, _V1))
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, methods)
-    handler = grpc.stream_stream_rpc_method_handler(
-        reflected.ServerReflectionInfo,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    servicer = reflection.ReflectionServicer((*services, reflection.SERVICE_NAME, _V1))
+    return dict.fromkeys(
+        (f"/{name}/ServerReflectionInfo" for name in (reflection.SERVICE_NAME, _V1)), partial(_answer, servicer)
     )
-    methods.add(_V1, {"ServerReflectionInfo": handler})
+
+
+async def _answer(servicer: reflection.ReflectionServicer, context: Context) -> None:
+    while (content := await context.read()) is not None:
+        try:
+            request = reflection_pb2.ServerReflectionRequest.FromString(content)
+        except DecodeError:
+            context.fail(Refusal(grpc.StatusCode.INVALID_ARGUMENT, "the message is not a ServerReflectionRequest", ()))
+            return
+        for reply in servicer.ServerReflectionInfo(iter([request]), None):
+            await context.write(reply.SerializeToString())
+    context.finish()
 
 
 def _describe_v1() -> None:

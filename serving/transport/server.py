@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2
 
 from serving.settings import Settings
 from serving.transport.admission import CallAdmission
 from serving.transport.answering import Answering
+from serving.transport.front import Front
 from serving.transport.health import LIVENESS, Health
 from serving.transport.listening import listen
-from serving.transport.methods import Methods, known_methods_only
-from serving.transport.reflection import add_reflection
+from serving.transport.reflection import reflection_handlers
 from serving.transport.services import Service
 from serving.transport.tokens import Tokens
 
@@ -46,18 +46,16 @@ class Server:
         self._grace_seconds = settings.grace_seconds
         tokens = Tokens(settings.token_file) if settings.token_file else None
         admission = CallAdmission(tokens, settings.in_flight_calls, answering.calls, answering.tally)
-        self._server = known_methods_only(admission, _options(settings), self.broken.set, answering.refuse_unread)
-        methods = Methods(self._server)
+        handlers = self._health.handlers | reflection_handlers((*self._names, health.SERVICE_NAME))
         for service in services:
-            methods.add(service.name, answering.handlers(service))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, methods)
-        add_reflection((*self._names, health.SERVICE_NAME), methods)
-        self.address = listen(self._server, settings)
+            handlers |= answering.handlers(service)
+        self._front = Front(admission, handlers, _options(settings), self.broken.set)
+        self.address = listen(self._front, settings)
 
     async def __aenter__(self) -> Self:
-        await self._set_ready(False)
-        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
-        await self._server.start()
+        self._set_ready(False)
+        self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+        self._front.start()
         return self
 
     async def __aexit__(
@@ -69,26 +67,26 @@ class Server:
         next call to another server by themselves, which an answer of UNAVAILABLE would not make them do.
         """
         was_ready = self.is_ready
-        await self._set_ready(False)
+        self._set_ready(False)
         if was_ready:
             await asyncio.sleep(self._drain_seconds)
             await self._calls.lull()
-        stopping = asyncio.ensure_future(self._server.stop(self._grace_seconds + _FLUSH_SECONDS))
+        stopping = asyncio.ensure_future(self._front.stop(self._grace_seconds + _FLUSH_SECONDS))
         await self._calls.finish(self._grace_seconds)
-        self._health.stopping.set()
+        self._health.stop()
         # gRPC's own stop also waits for idle connections, and up to 20 s for a caller who no longer reads.
         await asyncio.wait([stopping], timeout=2 * _FLUSH_SECONDS)
 
     async def ready(self) -> None:
         """Turns SERVING."""
-        await self._set_ready(True)
+        self._set_ready(True)
 
-    async def _set_ready(self, is_ready: bool) -> None:
+    def _set_ready(self, is_ready: bool) -> None:
         self.is_ready = is_ready
         states = health_pb2.HealthCheckResponse
         status = states.SERVING if is_ready else states.NOT_SERVING
         for service in ("", *self._names):
-            await self._health.set(service, status)
+            self._health.set(service, status)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

@@ -9,28 +9,28 @@ from google.protobuf.message_factory import GetMessageClass
 
 from serving.transport.context import Context
 from serving.transport.held import CallMemory
-from serving.transport.request_ids import RequestId
-from vaeserve.rows.wire import Serialized, TensorMessage
+from serving.transport.reading import Parse
+from vaeserve.rows.wire import TensorMessage
 
 AnswerUnary = Callable[[Any, Context, CallMemory], Awaitable[Any]]
 """Returns the reply to a message. What it takes beside the message is counted in the call's memory."""
 CheckUnary = Callable[[Context], None]
 """Refuses a call that cannot be answered whatever its message is, before that is read."""
-AnswerStream = Callable[[Context, RequestId], Awaitable[None]]
-"""Reads a stream's messages and writes its replies itself."""
+AnswerStream = Callable[[Context, Parse], Awaitable[None]]
+"""Reads a stream's messages, which it parses by the function that it is given, and writes the bytes of its replies."""
 
 
 class Method(NamedTuple):
     """One method of a service. Its answer raises a VaeError for whatever is wrong."""
 
-    parse: Callable[[bytes], object]
-    """Makes a message of its bytes; raises DecodeError or ValueError for bytes that are not such a message."""
-    serialize: Callable[[Any], bytes]
+    parse: Parse
+    serialize: Callable[[Any], bytes] = bytes
+    """Makes bytes of what `unary` returns."""
     unary: AnswerUnary | None = None
     stream: AnswerStream | None = None
     """In place of `unary`, where the method streams its replies."""
     check: CheckUnary | None = None
-    """Comes before `unary`, where grpcio has the parts that this takes."""
+    """Comes before `unary`."""
 
 
 class Service(NamedTuple):
@@ -59,22 +59,14 @@ def protobuf_service(
     for method in descriptor.methods:
         parse = GetMessageClass(method.input_type).FromString
         if method.server_streaming:
-            methods[method.name] = Method(parse, _serialize_once, stream=streams[method.name])
+            methods[method.name] = Method(parse, stream=streams[method.name])
         else:
             answer, check = unary[method.name], checks.get(method.name)
-            methods[method.name] = Method(parse, _serialize_once, unary=answer, check=check)
+            methods[method.name] = Method(parse, _serialize, unary=answer, check=check)
     return Service(descriptor.full_name, methods)
 
 
-def _serialize_once(reply: Message | TensorMessage[Message] | Serialized) -> bytes:
-    """Returns a reply's bytes, and empties it: gRPC keeps both until the caller has read them."""
-    if isinstance(reply, Serialized):
-        content = reply.join()
-        reply.pieces.clear()
-    elif isinstance(reply, TensorMessage):
-        content = reply.serialize().join()
-        reply.clear()
-    else:
-        content = reply.SerializeToString()
-        reply.Clear()
-    return content
+def _serialize(reply: Message | TensorMessage[Message]) -> bytes:
+    if isinstance(reply, TensorMessage):
+        return reply.serialize().join()
+    return reply.SerializeToString()

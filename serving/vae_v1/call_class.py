@@ -13,7 +13,7 @@ def is_bulk_context(context: Context, default: bool) -> bool:
     Raises:
         InvalidInput: there is no such class.
     """
-    for key, value in context.invocation_metadata() or ():
+    for key, value in context.metadata:
         if key == "vae-class":
             if value not in ("interactive", "bulk"):
                 raise InvalidInput("vae-class", f"is {str(value)[:128]!r}, must be interactive or bulk")

@@ -8,16 +8,13 @@ do: that is what makes a call over a stream cheap.
 
 import asyncio
 
-import grpc
-
-from serving.transport.context import Context
-from serving.transport.request_ids import RequestId
+from serving.transport.context import CallerLeft, Context
+from serving.transport.reading import Parse
 from serving.vae_v1.call_class import is_bulk_context
 from serving.vae_v1.flow_window import FlowWindow
 from serving.vae_v1.stream_calls import CALL_BYTES, StreamCalls
 from serving.vae_v1.streams import MESSAGE_BYTES, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
-from vaeserve.rows.wire import serialized
 from vaeserve.v1 import vae_pb2 as pb
 
 _MAXIMUM_CANCELLED = 65_536  # ids in a message: millions would hold up the event loop
@@ -30,13 +27,13 @@ class CallStream:
         InvalidInput: the metadata names a class that does not exist.
     """
 
-    def __init__(self, streams: Streams, context: Context, request_id: RequestId) -> None:
-        self._context, self._request_id = context, request_id
+    def __init__(self, streams: Streams, context: Context, parse: Parse) -> None:
+        self._context, self._parse = context, parse
         self._reading, self._turns, self._in_flight = streams.reading, streams.turns, streams.calls
         self._window = FlowWindow(streams.window_bytes, streams.held)
         self._wake = asyncio.Event()  # for the writer: a reply is ready, or the stream may end
         bulk = is_bulk_context(context, default=True)
-        self._calls = StreamCalls(streams, self._window, request_id, self._wake.set, is_bulk=bulk)
+        self._calls = StreamCalls(streams, self._window, context.request_id, self._wake.set, is_bulk=bulk)
 
     async def run(self) -> None:
         """Answers until the client has sent its last call and received its last reply.
@@ -45,18 +42,15 @@ class CallStream:
             ShuttingDown: the server stops; the calls that it had accepted are answered.
         """
         self._in_flight.on_close.add(self._wake.set)
-        # It is never cancelled: gRPC's own end of the stream ends a read, and cancelling one would leave gRPC writing
-        # to memory that Python has released.
+        # It is never cancelled: the end of the call ends a read.
         reading = asyncio.create_task(self._read())
         reading.add_done_callback(lambda _: self._wake.set())
         reading.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved even without a writer
         try:
             await self._write(reading)
-        except grpc.aio.InternalError:  # the caller has left; maybe after its message was given up
+        except CallerLeft:
             self._window.close()  # so that the reading ends
             await asyncio.wait([reading])
-            if isinstance(reading.exception(), grpc.aio.AbortError):
-                reading.result()
             raise
         finally:
             self._window.close()
@@ -71,7 +65,7 @@ class CallStream:
                 await self._turns.pause()  # replies still to be rendered come first, and share the next message
             batch = self._calls.replies.take_ready()
             if batch:
-                message = serialized([call.reply for call in batch if call.reply is not None])
+                message = b"".join(call.reply for call in batch if call.reply is not None)
                 for call in batch:
                     call.reply = None  # writing may take long
                 await self._context.write(message)
@@ -94,7 +88,7 @@ class CallStream:
         """
         is_first = True
         while await self._may_read():
-            received = await self._reading.read(self._context, self._request_id, is_stream=True)
+            received = await self._reading.read(self._context, self._parse, is_stream=True)
             if received is None:
                 return
             message, size = received

@@ -12,14 +12,13 @@ from serving.engine.rows import PriorRows
 from serving.models.loaded import LoadedModel
 from serving.models.served import Served
 from serving.tracing.current import current_span
-from serving.transport.context import Context
+from serving.transport.context import CallerLeft, Context
 from serving.transport.status import refusal_of
 from serving.vae_v1.call_class import is_bulk_context
 from serving.vae_v1.describe import row_microseconds
 from serving.vae_v1.sample import Sample
 from serving.vae_v1.streams import MESSAGE_BYTES, Streams
 from vaeserve.errors import InvalidInput, ShuttingDown
-from vaeserve.rows.wire import Serialized, serialized
 from vaeserve.slices import rows_that_fit
 from vaeserve.v1 import vae_pb2 as pb
 
@@ -34,7 +33,7 @@ class _Begun(NamedTuple):
 
     size: int
     began: float
-    message: asyncio.Task[Serialized]
+    message: asyncio.Task[bytes]
 
 
 async def sample(request: pb.SampleStreamRequest, streams: Streams, context: Context) -> None:
@@ -69,7 +68,7 @@ class _Sampling:
             while await self._begin_some():
                 await self._context.write(await self._begun[0].message)
                 self._end(grpc.StatusCode.OK)
-        except grpc.aio.InternalError:  # a write to a caller who has left
+        except CallerLeft:
             raise
         except Exception as exc:
             code = refusal_of(exc).code
@@ -99,20 +98,19 @@ class _Sampling:
         self._streams.calls.enter()
         self._streams.held.add(size)
 
-    async def _respond(self, rows: PriorRows, size: int) -> Serialized:
+    async def _respond(self, rows: PriorRows, size: int) -> bytes:
         response = await _SAMPLE.respond(
             self._request,
             rows,
             self._served,
             self._streams.images,
-            self._context.time_remaining(),
+            self._context.seconds_left,
             size=size,
             bulk=self._bulk,
             patient=self._bulk,
         )
         first = pb.SampleStreamResponse(first_row=rows.noise.first_row)
-        # A copy, because the rows may be a view of a whole batch, and the message may wait for a slow reader.
-        return serialized([response.serialize().within(first, "response").join()])
+        return response.serialize().within(first, "response").join()
 
     def _end(self, code: grpc.StatusCode) -> None:
         begun = self._begun.popleft()

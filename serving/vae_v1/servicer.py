@@ -7,8 +7,8 @@ from serving.tracing.current import current_span
 from serving.transport.answering import Answering
 from serving.transport.context import Context
 from serving.transport.held import CallMemory
+from serving.transport.reading import Parse
 from serving.transport.recording import recorded
-from serving.transport.request_ids import RequestId
 from serving.transport.services import AnswerStream, AnswerUnary, CheckUnary, Service, protobuf_service
 from serving.turns import Turns
 from serving.vae_v1.call_class import is_bulk_context
@@ -74,7 +74,7 @@ class _Servicer:
             DeadlineUnreachable: its deadline is too near.
             InvalidInput: the metadata names a class that does not exist.
         """
-        only, left = self._models.only, context.time_remaining()
+        only, left = self._models.only, context.seconds_left
         if only is not None and left is not None and rpc.queue(only).is_near(left):
             rpc.queue(only).check_deadline(left, bulk=is_bulk_context(context, default=False))
 
@@ -90,16 +90,16 @@ class _Servicer:
             size = rpc.takes_bytes(request, rows, served.manifest)
             memory.take(size)
             response: AnyResponse = await rpc.respond(
-                request, rows, served, self._images, context.time_remaining(), size=size, bulk=bulk
+                request, rows, served, self._images, context.seconds_left, size=size, bulk=bulk
             )
             return response
 
-    async def call_stream(self, context: Context, request_id: RequestId) -> None:
+    async def call_stream(self, context: Context, parse: Parse) -> None:
         """Answers calls of every verb for as long as the caller sends."""
-        await CallStream(self._streams, context, request_id).run()
+        await CallStream(self._streams, context, parse).run()
 
-    async def sample_stream(self, context: Context, request_id: RequestId) -> None:
+    async def sample_stream(self, context: Context, parse: Parse) -> None:
         """Samples any number of rows, a message at a time."""
-        with recorded(self._answering.spans, f"{SERVICE}SampleStream", request_id):
-            async with self._answering.read_one(context, request_id) as request:
+        with recorded(self._answering.spans, f"{SERVICE}SampleStream", context.request_id):
+            async with self._answering.read_one(context, parse) as request:
                 await sample(request, self._streams, context)

@@ -19,7 +19,7 @@ def test_a_call_is_lone_while_no_other_is_there_or_coming() -> None:
     seen.append(calls.is_lone)
     calls.open_one()
     seen.append(calls.is_lone)
-    calls.close_unread()
+    calls.close_one(has_entered=False)
     calls.expect(1)
     seen.append(calls.is_lone)
     calls.stop_expecting(1)

@@ -62,10 +62,10 @@ def test_what_cannot_be_done_without_ends_the_process(
 
 _DEAF = """
 from grpc._cython import cygrpc
-class Deaf(cygrpc.AioServer):
-    async def _request_call(self):
+class Deaf(cygrpc.CompletionQueue):
+    def poll(self, deadline=None):
         raise RuntimeError("sabotaged")
-cygrpc.AioServer = Deaf
+cygrpc.CompletionQueue = Deaf
 from vaeserve.command.cli import main
 import sys
 sys.argv = ["vae", "serve", "tests/data/tiny", "--port", "0", "--threads", "1", "--batch-rows", "8"]

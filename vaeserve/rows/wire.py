@@ -67,11 +67,6 @@ class TensorMessage(NamedTuple, Generic[M]):
             size += len(head) + sum(part.nbytes for part in parts)
         return Serialized(pieces, size)
 
-    def clear(self) -> None:
-        """Empties the message, and lets go of the tensors."""
-        self.message.Clear()
-        self.tensors.clear()
-
     def whole(self) -> M:
         """Returns the message with copies of the tensors."""
         for field, parts in self.tensors.items():

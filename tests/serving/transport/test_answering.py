@@ -16,7 +16,7 @@ from serving.settings import Settings
 from serving.transport.answering import Answering
 from serving.transport.context import Context
 from serving.transport.held import CallMemory
-from serving.transport.request_ids import RequestId
+from serving.transport.reading import Parse
 from serving.transport.services import Method, Service
 from tests.support.in_process import server_of
 from tests.support.servers import eventually
@@ -30,13 +30,13 @@ async def model_ready(name: str, context: Context, memory: CallMemory) -> bytes:
     return name.encode()
 
 
-async def count_up(context: Context, request_id: RequestId) -> None:
+async def count_up(context: Context, parse: Parse) -> None:
     for number in range(3):
         await context.write(b"%d" % number)
 
 
 def refuse_some(context: Context) -> None:
-    metadata = context.invocation_metadata() or ()
+    metadata = context.metadata
     if ("refuse", "yes") in metadata:
         raise DeadlineUnreachable("the deadline is too near")
     if ("refuse", "fail") in metadata:
@@ -46,8 +46,8 @@ def refuse_some(context: Context) -> None:
 ECHO = Service(
     "echo.Echo",
     {
-        "ModelReady": Method(parse=bytes.decode, serialize=bytes, unary=model_ready, check=refuse_some),
-        "CountUp": Method(parse=bytes.decode, serialize=bytes, stream=count_up),
+        "ModelReady": Method(parse=bytes.decode, unary=model_ready, check=refuse_some),
+        "CountUp": Method(parse=bytes.decode, stream=count_up),
     },
 )
 
@@ -123,10 +123,14 @@ def test_a_call_that_cannot_be_answered_is_refused_before_its_message_is_read(se
     play(settings, scenario)
 
 
-def test_a_check_that_fails_leaves_the_call_to_its_method_and_the_server_alive(settings: Settings) -> None:
+def test_a_check_that_fails_ends_its_own_call_alone(settings: Settings) -> None:
     async def scenario(channel: grpc.aio.Channel, answering: Answering) -> None:
-        for _ in range(20):  # more than are taken over at a time
-            assert (await ask(channel, b"tiny", ("refuse", "fail")))[0] == b"tiny"
+        for _ in range(40):  # more than are taken over at a time
+            error, _ = await ask(channel, b"tiny", ("refuse", "fail"))
+            assert isinstance(error, grpc.aio.AioRpcError)
+            assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "the server failed")
+        assert (await ask(channel, b"tiny"))[0] == b"tiny"
+        assert not answering.calls.open
 
     play(settings, scenario)
 

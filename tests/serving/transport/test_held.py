@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
+from serving.in_flight import Calls
 from serving.transport.held import CallMemory, Held
 from tests.support.servers import RunningServer, StartServer, read_metrics, status_of, until
 from tests.support.silent_peer import connect
@@ -39,16 +40,19 @@ def test_requests_leave_room_for_replies_and_large_ones_for_small_ones() -> None
 
 def test_any_call_fits_where_little_is_held() -> None:
     held = Held(2**20)
-    left: list[object] = []
+    calls = Calls()
     held.add(2**16)
-    memory = CallMemory(held, left.append)
+    calls.open_one()
+    memory = CallMemory(held, calls)
+    memory.enter()
     memory.take(2**30)
     assert held.take_peak() == held.bytes == 2 * (2**16 + 2**30)
     with pytest.raises(Overloaded, match=r"^callers hold 2147614720 bytes of 1048576$"):
         held.take(1)
     assert held.refused == 1
+    assert (calls.open, calls.in_flight) == (1, 1)
     memory.give_back("context")
-    assert left == ["context"]
+    assert (calls.open, calls.in_flight) == (0, 0)
     assert held.bytes == 2 * 2**16
 
 

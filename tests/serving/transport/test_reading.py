@@ -10,7 +10,6 @@ from serving.transport.context import Context
 from serving.transport.heap import Heap
 from serving.transport.held import Held
 from serving.transport.reading import Reading
-from serving.transport.request_ids import RequestId
 
 
 class HalfSent:
@@ -22,7 +21,7 @@ class HalfSent:
     async def read(self) -> None:
         await self.given_up.wait()
 
-    async def abort(self, *status: object) -> None:
+    def fail(self, refusal: object) -> None:
         self.given_up.set()
 
 
@@ -54,7 +53,7 @@ def test_messages_that_began_just_before_the_memory_was_full_are_given_up_too(is
         def begin() -> "asyncio.Task[Any]":
             call = HalfSent()
             heap.calls.append(call)
-            return asyncio.create_task(reader.read(cast(Context, call), RequestId(None), is_stream=is_stream))
+            return asyncio.create_task(reader.read(cast(Context, call), bytes, is_stream=is_stream))
 
         tasks = [begin()]
         while not reader.is_slow:  # noqa: ASYNC110, until the first has been waited for long enough

@@ -2,13 +2,13 @@
 
 import asyncio
 
-import grpc
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from serving.tracing.spans import Spans
+from serving.transport.context import Aborted, CallerLeft
 from serving.transport.recording import recorded
 from serving.transport.request_ids import RequestId
 
@@ -16,8 +16,8 @@ from serving.transport.request_ids import RequestId
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (grpc.aio.InternalError(), "CANCELLED"),
-        (grpc.aio.AbortError(), "RESOURCE_EXHAUSTED"),
+        (CallerLeft(), "CANCELLED"),
+        (Aborted(), "RESOURCE_EXHAUSTED"),
         (asyncio.CancelledError(), "CANCELLED"),
     ],
 )

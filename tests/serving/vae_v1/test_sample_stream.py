@@ -12,6 +12,7 @@ from serving.models.loading import load
 from serving.models.registry import Models
 from serving.models.served import serve_model
 from serving.settings import Settings
+from serving.transport.context import CallerLeft
 from serving.turns import Turns
 from serving.vae_v1.images import Images
 from serving.vae_v1.sample_stream import messages, sample
@@ -74,12 +75,11 @@ def test_an_endless_sample_stream_does_not_hold_up_the_stop(start_server: StartS
 class DeafContext:
     """The context of a call whose caller has left, as a write finds out."""
 
-    def invocation_metadata(self) -> None: ...
-
-    def time_remaining(self) -> None: ...
+    metadata = ()
+    seconds_left = None
 
     async def write(self, message: object) -> None:
-        raise grpc.aio.InternalError
+        raise CallerLeft
 
 
 def test_messages_for_a_caller_who_has_left_count_as_cancelled(settings: Settings) -> None:
@@ -92,7 +92,7 @@ def test_messages_for_a_caller_who_has_left_count_as_cancelled(settings: Setting
             models, Images(1), answering.calls, answering.tally, 2**20, answering.held, answering.reading, Turns()
         )
         request = pb.SampleStreamRequest(request=pb.SampleRequest(count=10), message_rows=1)
-        with pytest.raises(grpc.aio.InternalError):
+        with pytest.raises(CallerLeft):
             await sample(request, streams, DeafContext())  # type: ignore[arg-type]
         return set(answering.tally.seconds)
 

@@ -46,10 +46,3 @@ def test_parts_become_one_tensor() -> None:
     message = TensorMessage(pb.DecodeResponse(), {"data": [array[:2], array[2:3], array[3:]]})
     assert pb.DecodeResponse.FromString(message.serialize().join()).data == to_message(array)
     assert message.whole().data == to_message(array)
-
-
-def test_a_message_is_whole_and_then_empty() -> None:
-    reply = TensorMessage(pb.SampleResponse(seed=7), {"latent": [np.ones((1, 2), "float32")]})
-    assert reply.whole().latent.shape == [1, 2]
-    reply.clear()
-    assert (reply.message, reply.tensors) == (pb.SampleResponse(), {})
