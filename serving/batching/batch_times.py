@@ -36,8 +36,20 @@ class BatchTimes:
         """Takes in that a batch of `rows` ran for `seconds`."""
         self._classes[weight_class(row_weight)].learn(rows, seconds)
 
-    def begin(self, rows: int, now: float, *, is_backlogged: bool, row_weight: int = 1, key: Hashable = None) -> None:
-        """Takes in that a batch of `rows` begins, and whether another full one waits behind it."""
+    def begin(
+        self,
+        rows: int,
+        now: float,
+        batches: int = 1,
+        *,
+        is_backlogged: bool,
+        row_weight: int = 1,
+        key: Hashable = None,
+    ) -> None:
+        """Takes in that a batch of `rows` begins, and whether another full one waits behind it.
+
+        Others of its kind may follow it at once, `batches` with it.
+        """
         times, since_full = self._classes[weight_class(row_weight)], now - self._last_full
         is_full = Load(rows, row_weight).fills(self._batch_rows)
         if self._after_full is not None:
@@ -51,7 +63,7 @@ class BatchTimes:
                 times.learn_cycle(rows, since_full)
             self._last_full, self._full_rows = now, rows
             seconds = times.turn_seconds or seconds
-        self._free_at, self._is_free_known = now + seconds, times.is_known
+        self._free_at, self._is_free_known = now + batches * seconds, times.is_known
         # A backlog that ended without a full batch says nothing of the next one.
         self._is_backlogged = is_backlogged and (self._is_backlogged or is_full)
 

@@ -192,10 +192,10 @@ class Batcher(Generic[R, A]):
 
     async def _work(self) -> None:
         while True:
-            batch = await self._forming.take_next()
+            batches = await self._forming.take_next()
             try:
                 self._admission.wake_waiting()  # what left the line has made room
-                if batch:
-                    await self._executor.run(batch)
+                if batches:
+                    self._forming.put_back(await self._executor.run(*batches))
             finally:
                 self._device.give(self._width)

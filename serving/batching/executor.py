@@ -21,6 +21,7 @@ LONE_SECONDS = 0.0018
 """Shorter batches run on the event loop where a thread gains nothing: for a lone caller, or on a single processor."""
 
 RunBatch = Callable[[Sequence[R], Interrupt | None], Sequence[A | NonFiniteOutput]]
+_Outcome = tuple[Sequence[A | NonFiniteOutput], float] | Exception  # answers and seconds, or what went wrong
 E = TypeVar("E", bound=VaeError)
 
 
@@ -51,6 +52,11 @@ class Executor(Generic[R, A]):
         """Whether a batch runs."""
         return bool(self._running)
 
+    def hold_bulk(self) -> None:
+        """Lets no more bulk batches of a series begin."""
+        for batch in self._running:
+            batch.is_held = batch.pieces[0].call.bulk
+
     def stop_unwanted(self) -> None:
         """Stops the batches whose rows nobody wants any more."""
         for batch in self._running:
@@ -70,75 +76,90 @@ class Executor(Generic[R, A]):
 
     def run_now(self, batch: Batch[R, A]) -> None:
         """Runs a short batch on the event loop, where nothing could interrupt it."""
-        try:
-            self._compute_here(batch)
-        except OutOfMemory as exc:
-            self._give_up(batch, exc)
-        except Exception as exc:
-            self._report(batch, exc)
+        self._settle_now(batch, self._compute(batch))
 
-    async def run(self, batch: Batch[R, A]) -> None:
-        """Runs a batch and resolves its calls. The caller holds the device's slots."""
-        self._times.begin(
-            batch.rows, time.monotonic(), is_backlogged=batch.is_backlogged, row_weight=batch.row_weight, key=batch.key
-        )
+    async def run(self, *batches: Batch[R, A]) -> Sequence[Batch[R, A]]:
+        """Runs a series of batches, one after the other, and resolves their calls. The caller holds the device's slots.
+
+        Returns:
+            Those that did not begin: one before them failed, or they were held.
+        """
         try:
-            await self._try(batch)
+            self._begin(batches[0], time.monotonic(), len(batches))
+            outcomes = await self._compute_all(batches)
+            for batch, outcome in zip(batches, outcomes, strict=False):
+                if batch is not batches[0]:
+                    self._begin(batch, batch.started)
+                await self._settle(batch, outcome)
         except asyncio.CancelledError:
-            _fail_all(batch, ShuttingDown, "the server is shutting down")
+            for batch in batches:
+                self._drop_unwanted(batch)
+                _fail_all(batch, ShuttingDown, "the server is shutting down")
             raise
+        return batches[len(outcomes) :]
 
-    async def _try(self, batch: Batch[R, A], *, is_half: bool = False) -> None:
+    def _begin(self, batch: Batch[R, A], now: float, batches: int = 1) -> None:
+        backlogged, weight = batch.is_backlogged, batch.row_weight
+        self._times.begin(batch.rows, now, batches, is_backlogged=backlogged, row_weight=weight, key=batch.key)
+
+    async def _compute_all(self, batches: Sequence[Batch[R, A]]) -> "list[_Outcome[A]]":
+        """Returns what became of each batch that began."""
+        if self.is_short(batches[0].rows, batches[0].row_weight):
+            return [self._compute(batches[0])]
+        self._running.update(batches)
+        note_begin(batches[0])
         try:
-            if self.is_short(batch.rows, batch.row_weight):
-                self._compute_here(batch)
-            else:
-                await self._compute_on_thread(batch)
-        except OutOfMemory as exc:
-            if is_half or batch.rows < 2:
-                self._give_up(batch, exc)
-            else:
-                await self._halve(batch)
+            return await self._device.run(self._compute_series, batches)
+        finally:
+            self._running.difference_update(batches)
+
+    def _compute_series(self, batches: Sequence[Batch[R, A]]) -> "list[_Outcome[A]]":
+        """Runs batches on a thread, and of each what is still wanted."""
+        outcomes: list[_Outcome[A]] = []
+        for batch in batches:
+            if outcomes and (batch.is_held or isinstance(outcomes[-1], Exception)):
+                break
+            batch.leave_out_unwanted(time.monotonic())
+            outcomes.append(self._compute(batch, batch.interrupt))
+        return outcomes
+
+    def _compute(self, batch: Batch[R, A], interrupt: Interrupt | None = None) -> "_Outcome[A]":
+        batch.started = started = time.monotonic()
+        try:
+            answers = self._run([piece.rows for piece in batch.wanted], interrupt) if batch.wanted else []
+        except Exception as exc:
+            return exc
+        return answers, time.monotonic() - started
+
+    async def _settle(self, batch: Batch[R, A], outcome: "_Outcome[A]", *, is_half: bool = False) -> None:
+        """Answers the calls of a batch that ran."""
+        self._drop_unwanted(batch)
+        if isinstance(outcome, OutOfMemory) and not is_half and batch.rows > 1:
+            await self._halve(batch)
+        else:
+            self._settle_now(batch, outcome)
+
+    def _settle_now(self, batch: Batch[R, A], outcome: "_Outcome[A]") -> None:
+        try:
+            if isinstance(outcome, Exception):
+                self._report(batch, outcome)
+            elif batch.wanted:
+                self._deliver(batch, *outcome)
         except Exception as exc:
             self._report(batch, exc)
 
-    def _compute_here(self, batch: Batch[R, A]) -> None:
-        batch.started = started = time.monotonic()
-        answers = self._run([piece.rows for piece in batch.wanted], None)
-        self._deliver(batch, answers, started, time.monotonic() - started)
+    def _drop_unwanted(self, batch: Batch[R, A]) -> None:
+        """Counts rows that were left out because their call was over or late, and answers the late ones."""
+        note_left_out(batch)
+        for piece in batch.unwanted:
+            if piece.call.future.cancelled():
+                self._tally.cancelled_rows += len(piece.rows)
+            elif not piece.call.future.done():  # other rows of it may have failed
+                self._tally.late_rows += len(piece.rows)
+                fail(piece.call, DeadlinePassed("the deadline passed while the rows were queued"))
 
-    async def _compute_on_thread(self, batch: Batch[R, A]) -> None:
-        self._running.add(batch)
-        note_begin(batch)
-        try:
-            answers, started, ended = await self._device.run(self._compute, batch)
-        finally:
-            self._running.discard(batch)
-            note_left_out(batch)
-            for piece in batch.unwanted:
-                self._drop(piece)
-        if batch.wanted:
-            self._deliver(batch, answers, started, ended - started)
-
-    def _compute(self, batch: Batch[R, A]) -> tuple[Sequence[A | NonFiniteOutput], float, float]:
-        """Runs what is still wanted of a batch, on a thread. Returns the answers, and when it began and ended."""
-        batch.started = started = time.monotonic()
-        batch.leave_out_unwanted(started)
-        answers = self._run([piece.rows for piece in batch.wanted], batch.interrupt) if batch.wanted else []
-        return answers, started, time.monotonic()
-
-    def _drop(self, piece: Piece[R, A]) -> None:
-        """Counts rows that were left out because their call was over or late, and answers the late one."""
-        if piece.call.future.cancelled():
-            self._tally.cancelled_rows += len(piece.rows)
-        elif not piece.call.future.done():  # other rows of it may have failed
-            self._tally.late_rows += len(piece.rows)
-            fail(piece.call, DeadlinePassed("the deadline passed while the rows were queued"))
-
-    def _deliver(
-        self, batch: Batch[R, A], answers: Sequence[A | NonFiniteOutput], started: float, seconds: float
-    ) -> None:
-        now = time.monotonic()
+    def _deliver(self, batch: Batch[R, A], answers: Sequence[A | NonFiniteOutput], seconds: float) -> None:
+        now, started = time.monotonic(), batch.started
         note_end(batch, started + seconds)
         self._times.learn(batch.rows, seconds, batch.row_weight)
         self._tally.running_seconds.observe(seconds)
@@ -167,13 +188,9 @@ class Executor(Generic[R, A]):
         _log.warning("a batch of %d rows ran out of memory, trying again in two halves", batch.rows)
         self._tally.halved_batches += 1
         for half in halves(batch.wanted, batch.rows // 2):
-            await self._try(Batch(half), is_half=True)
-
-    def _give_up(self, batch: Batch[R, A], error: OutOfMemory) -> None:
-        note_end(batch, time.monotonic(), str(error))
-        _log.error("a batch of %d rows ran out of memory", batch.rows)
-        self._tally.failed_batches += 1
-        _fail_all(batch, OutOfMemory, str(error))
+            part = Batch(half)
+            [outcome] = await self._compute_all([part])
+            await self._settle(part, outcome, is_half=True)
 
     def _report(self, batch: Batch[R, A], error: Exception) -> None:
         """Fails a batch's calls and logs why, unless it was stopped because all their callers are gone."""
@@ -185,9 +202,13 @@ class Executor(Generic[R, A]):
         is_ours = isinstance(error, VaeError)
         message = str(error) if is_ours else "the batch failed"
         note_end(batch, time.monotonic(), message)
-        cause = error.__cause__ if is_ours else error
-        _log.error("a batch of %d calls failed: %s", len(batch.wanted), error, exc_info=cause)
-        _fail_all(batch, EngineFailure, message)
+        if isinstance(error, OutOfMemory):
+            _log.error("a batch of %d rows ran out of memory", batch.rows)
+            _fail_all(batch, OutOfMemory, message)
+        else:
+            cause = error.__cause__ if is_ours else error
+            _log.error("a batch of %d calls failed: %s", len(batch.wanted), error, exc_info=cause)
+            _fail_all(batch, EngineFailure, message)
 
 
 def _answer(call: Call[R, A]) -> Answer[A]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Generic
 
 from serving.batching.batch import Batch
@@ -52,6 +53,7 @@ class Forming(Generic[R, A]):
         self._tally = tally
         self._batch_rows = batch_rows
         self._width = width
+        self._executors = device.slots // width
         self._wait_seconds = wait_seconds
         self._gathering = Gathering(device.calls, quiet_turns)
         self._arrival = asyncio.Event()
@@ -60,8 +62,16 @@ class Forming(Generic[R, A]):
     def add(self, call: Call[R, A]) -> None:
         """Queues a call for one of the next batches."""
         self._line.add(call)
+        if not call.bulk:
+            self._executor.hold_bulk()
         self._gathering.count_call()
         self._arrival.set()
+
+    def put_back(self, batches: Sequence[Batch[R, A]]) -> None:
+        """Takes back batches that did not run; their calls are where they were."""
+        for batch in reversed(batches):
+            self._line.put_back(batch.pieces)
+            self._arrival.set()
 
     def take_alone(self, load: Load) -> bool:
         """Whether a call may run at once: no other call is in flight, and it is short.
@@ -79,10 +89,11 @@ class Forming(Generic[R, A]):
             and self._device.take_now(self._width)
         )
 
-    async def take_next(self) -> Batch[R, A] | None:
-        """Waits for calls and for the device, and takes its slots for the batch that is returned.
+    async def take_next(self) -> Sequence[Batch[R, A]]:
+        """Waits for calls and for the device, and takes its slots for the next batch.
 
-        None: all the calls were over or late. The slots are taken then, too.
+        Batches that would follow it whatever comes, because they are of the same turn of one call, come with it. None
+        come where all the calls were over or late. The slots are taken then, too.
         """
         async with self._turn:
             await self._arrival.wait()
@@ -92,7 +103,7 @@ class Forming(Generic[R, A]):
                 await self._gathering.catch_up(lambda: 0 < self._line.weight < self._batch_rows)
                 if self._is_next_short and self._device.turns.is_spent():
                     await self._device.turns.pause()
-                return self._form()
+                return self._form_series()
             except BaseException:
                 self._device.give(self._width)
                 raise
@@ -114,8 +125,20 @@ class Forming(Generic[R, A]):
                 return
             await asyncio.sleep(min(left, 0.001))
 
-    def _form(self) -> Batch[R, A] | None:
-        now = time.monotonic()
+    def _form_series(self) -> Sequence[Batch[R, A]]:
+        """Forms the next batch, and those that follow it in one call's turn: no answer can be sent before the last.
+
+        It leaves the other executors their part of them. Short batches give the event loop back, one by one.
+        """
+        now, is_short = time.monotonic(), self._is_next_short
+        batch = self._form(now)
+        if batch is None:
+            return []
+        following = 0 if is_short or len(batch.pieces) > 1 else self._line.following(batch.pieces[0].call)
+        mine = -(-(1 + following) // self._executors)
+        return [batch, *filter(None, (self._form(now) for _ in range(mine - 1)))]
+
+    def _form(self, now: float) -> Batch[R, A] | None:
         pieces, dropped = self._line.take(now, self._times.price)
         for each in dropped:
             self._count(each)

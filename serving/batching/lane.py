@@ -43,6 +43,11 @@ class Lane(Generic[R, A]):
         return next(iter(self.calls))
 
     @property
+    def rest_of_turn(self) -> int:
+        """Rows of the head that run before its turn is over; 0 where it has not begun."""
+        return self._turn(self.head) if self.head.turn else 0
+
+    @property
     def next(self) -> Load:
         """The rows of the next batch, as far as turns go."""
         return Load(min(self.turn_rows, self.batch_rows), self.row_weight)
@@ -52,6 +57,19 @@ class Lane(Generic[R, A]):
         call.place = next(self._places)
         self.calls[call] = None
         self.rows += call.waiting
+        self.turn_rows += self._turn(call)
+
+    def put_back(self, call: Call[R, A], rows: int) -> None:
+        """Puts rows back that were taken last. Their call is the head again, with the turn that it had."""
+        if call in self.calls:
+            self.turn_rows -= self._turn(call)
+        call.turn = (call.turn or self._turn_limit) - rows
+        call.waiting += rows
+        if self.calls:
+            call.place = min(call.place, self.head.place - 1)
+        self.calls[call] = None
+        self.calls.move_to_end(call, last=False)
+        self.rows += rows
         self.turn_rows += self._turn(call)
 
     def drop(self, call: Call[R, A]) -> int:

@@ -6,14 +6,16 @@ import threading
 import weakref
 from collections.abc import Sequence
 from itertools import count
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.batching.batch import Batch
 from serving.batching.batcher import Batcher
 from serving.batching.device import Device
+from serving.batching.executor import Executor
 from serving.batching.gathering import QUIET_TURNS
 from serving.in_flight import Calls
 from serving.interrupt import Interrupt
@@ -107,6 +109,63 @@ def test_large_call_is_cut_and_interleaved() -> None:
     batches = play(scenario, queue_rows=200).batches
     assert order == ["small", "large"]
     assert [sum(map(len, batch)) for batch in batches] == [1, *[4] * 32, 3]
+
+
+def test_the_batches_of_a_turn_run_in_one_visit_to_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    visits = list[int]()
+    compute = Executor[Any, Any]._compute_series
+
+    def count(executor: Executor[Any, Any], batches: Sequence[Batch[Any, Any]]) -> Any:  # noqa: ANN401, as it is
+        outcomes = compute(executor, batches)
+        visits.append(len(outcomes))
+        return outcomes
+
+    monkeypatch.setattr(Executor, "_compute_series", count)
+
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        answer = await submit(batcher, Numbers(range(70)))
+        assert joined(answer) == [2 * i for i in range(70)]
+        assert answer.batch_rows == 4
+
+    assert [sum(map(len, batch)) for batch in play(scenario).batches] == [*[4] * 17, 2]
+    assert visits == [16, 1, 1]  # a turn, which is 64 rows, and what is left of the next one
+
+
+def test_interactive_rows_go_before_the_rest_of_a_bulk_call_that_runs() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        doubler.free.clear()
+        bulk = asyncio.create_task(submit(batcher, Numbers(range(100, 140)), bulk=True))
+        assert await asyncio.to_thread(doubler.busy.wait, 60)
+        interactive = asyncio.create_task(submit(batcher, Numbers(range(4))))
+        later = asyncio.create_task(submit(batcher, Numbers(range(140, 150)), bulk=True))
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 14
+        doubler.free.set()
+        assert joined(await interactive) == [0, 2, 4, 6]
+        assert joined(await bulk) == [2 * i for i in range(100, 140)]
+        assert joined(await later) == [2 * i for i in range(140, 150)]
+        assert batcher.waiting_rows == 0
+
+    ran = play(scenario).rows_run
+    assert ran == [100, 101, 102, 103, 0, 1, 2, 3, *range(104, 150)]
+
+
+def test_two_executors_share_the_turn_of_one_call() -> None:
+    both = threading.Barrier(2)
+
+    def double(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
+        if batch[0][0] % 32 == 0:
+            both.wait(60)
+        return [[2 * number for number in rows] for rows in batch]
+
+    async def run() -> None:
+        device = Device(2)
+        batcher = Batcher[Numbers, list[int]](double, device, batch_rows=4, queue_rows=100, inline_seconds=0)
+        assert joined(await submit(batcher, Numbers(range(64)))) == [2 * i for i in range(64)]
+        await batcher.close()
+        device.close()
+
+    asyncio.run(run())
 
 
 def test_failure_in_the_middle_of_a_cut_call_stops_the_rest() -> None:

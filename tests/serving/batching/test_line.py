@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,62 @@ def test_a_turn_is_a_batch_where_batches_are_large() -> None:
     for start in (0, 1000):
         line.add(call(range(start, start + 150)))
     assert [rows_of(line.take(NOW).pieces)[0] for _ in range(3)] == [0, 1000, 100]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_rows", "following"),
+    [
+        ([66, 9], 4, 15),  # its turn: 64 rows
+        ([64], 8, 7),
+        ([70], 8, 7),
+        ([20], 8, 1),  # others may join the last four rows
+        ([8, 8], 8, 0),
+        ([150], 100, 0),
+    ],
+)
+def test_full_batches_of_a_turn_follow_one_another(sizes: list[int], batch_rows: int, following: int) -> None:
+    line: Line[Numbers, list[int]] = Line(batch_rows)
+    calls = [call(range(100 * i, 100 * i + rows)) for i, rows in enumerate(sizes)]
+    for queued in calls:
+        line.add(queued)
+    assert line.following(calls[0]) == 0  # its turn has not begun
+    line.take(NOW)
+    assert line.following(calls[0]) == following
+    line.add(call([7], bulk=True))
+    assert line.following(calls[0]) == 0
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 150), min_size=1, max_size=6),
+    batch_rows=st.integers(1, 40),
+    before=st.integers(0, 20),
+    back=st.integers(1, 20),
+    bulk=st.booleans(),
+)
+def test_batches_that_are_put_back_come_as_if_they_had_not_been_taken(
+    sizes: list[int], batch_rows: int, before: int, back: int, bulk: bool
+) -> None:
+    def remaining(times: int, back: int) -> tuple[int, list[list[int]]]:
+        """Returns the weight and all batches, of which some are taken, and some of those put back."""
+        line: Line[Numbers, list[int]] = Line(batch_rows)
+        for i, rows in enumerate(sizes):
+            line.add(keyed("2 b" if i == 2 else "1 c", range(1000 * i, 1000 * i + rows), bulk=bulk))
+        for _ in range(times):
+            line.take(NOW)
+        series = [line.take(NOW).pieces]
+        while series[0] and len(series) <= back and line.following(series[0][0].call):
+            series.append(line.take(NOW).pieces)
+        for pieces in reversed(series[1:]):
+            line.put_back(pieces)
+        line.add(keyed("1 c", [9], bulk=bulk))
+        weight, batches = line.weight, series[:1]
+        while pieces := line.take(NOW).pieces:
+            batches.append(pieces)
+        assert line.weight == 0
+        return weight, [rows_of(pieces) for pieces in batches]
+
+    assert remaining(before, back) == remaining(before, 0)
 
 
 def test_the_share_of_bulk_is_saved_up() -> None:
