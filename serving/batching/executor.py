@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from serving.batching.batch import Batch, halves
 from serving.batching.batch_spans import note_begin, note_end, note_left_out
 from serving.batching.batch_times import BatchTimes
-from serving.batching.call import A, Answer, Call, Piece, R
+from serving.batching.call import A, Answer, Call, R
 from serving.batching.device import Device
 from serving.interrupt import Interrupt
 from serving.tally import BatchTally
