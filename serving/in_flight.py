@@ -27,7 +27,7 @@ class Calls:
         self.in_flight = 0
         """Calls whose message is here, and which gRPC is not done with."""
         self.unary = 0
-        """Unary RPCs that gRPC has handed over and is not done with, half-read and refused ones included."""
+        """Unary RPCs that gRPC has handed over and is not done with; half-read ones are included."""
         self.streams = 0
         """Streams that are open."""
         self._idle = asyncio.Event()  # set when the last call leaves after new ones are refused
@@ -42,16 +42,20 @@ class Calls:
         """Whether there is one call only, unary or of a stream, and none is coming."""
         return self.in_flight == 1 and self.unary <= 1 and not self.coming
 
-    def open_one(self) -> None:
+    def open_unary(self) -> None:
         """Counts a unary call that gRPC has handed over."""
         self.unary += 1
         self.arrived += 1
 
-    def close_one(self, *, has_entered: bool) -> None:
+    def close_unary(self, *, has_entered: bool) -> None:
         """Counts a unary call that gRPC is done with, and whether it had entered."""
         self.unary -= 1
         if has_entered:
             self.leave()
+
+    def open_stream(self) -> None:
+        """Counts a stream that gRPC has handed over."""
+        self.streams += 1
 
     def close_stream(self, _: object) -> None:
         """Counts a stream that gRPC is done with."""

@@ -10,18 +10,7 @@ from serving.interrupt import Interrupt
 class Batch(Generic[R, A]):
     """Pieces that run together; their rows have one key."""
 
-    __slots__ = (
-        "interrupt",
-        "is_backlogged",
-        "is_held",
-        "key",
-        "pieces",
-        "row_weight",
-        "rows",
-        "started",
-        "unwanted",
-        "wanted",
-    )
+    __slots__ = ("interrupt", "is_backlogged", "key", "pieces", "row_weight", "rows", "started", "unwanted", "wanted")
 
     def __init__(self, pieces: Sequence[Piece[R, A]], *, is_backlogged: bool = False) -> None:
         self.pieces = pieces
@@ -41,8 +30,6 @@ class Batch(Generic[R, A]):
         self.started = 0.0
         """When it began to run, on the monotonic clock; 0: not yet."""
         self.interrupt = Interrupt()
-        self.is_held = False
-        """Whether it does not begin in its series, because others go first."""
 
     def leave_out_unwanted(self, now: float) -> None:
         """Leaves out the pieces of calls that are over or late. Some are by the time that a thread begins."""

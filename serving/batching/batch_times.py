@@ -25,7 +25,7 @@ class BatchTimes:
         self._batch_rows = batch_rows
         self._executors = executors
         self._classes: defaultdict[int, RowTimes] = defaultdict(RowTimes)
-        self._last_full, self._full_rows = 0.0, 0
+        self._last_full, self._full_rows, self._last_batches = 0.0, 0, 1
         self._after_full: RowTimes | None = None
         self._is_backlogged = False
         self._key: Hashable = None
@@ -48,9 +48,9 @@ class BatchTimes:
     ) -> None:
         """Takes in that a batch of `rows` begins, and whether another full one waits behind it.
 
-        Others of its kind may follow it at once, `batches` with it.
+        `batches` such batches run one after the other, this one included.
         """
-        times, since_full = self._classes[weight_class(row_weight)], now - self._last_full
+        times, since_full = self._classes[weight_class(row_weight)], (now - self._last_full) / self._last_batches
         is_full = Load(rows, row_weight).fills(self._batch_rows)
         if self._after_full is not None:
             self._after_full.learn_turn(self._full_rows, since_full)
@@ -61,7 +61,7 @@ class BatchTimes:
         if is_full:
             if self._is_backlogged:
                 times.learn_cycle(rows, since_full)
-            self._last_full, self._full_rows = now, rows
+            self._last_full, self._full_rows, self._last_batches = now, rows, batches
             seconds = times.turn_seconds or seconds
         self._free_at, self._is_free_known = now + batches * seconds, times.is_known
         # A backlog that ended without a full batch says nothing of the next one.

@@ -70,7 +70,7 @@ class Batcher(Generic[R, A]):
         self.tally = tally = BatchTally()
         self._line: Line[R, A] = Line(batch_rows)
         times = BatchTimes(batch_rows, device.slots // width)
-        self._executor = executor = Executor(run, device, times, inline_seconds, tally)
+        self._executor = executor = Executor(run, device, times, inline_seconds, tally, width=width)
         self._admission = RowAdmission(self._line, times, executor, tally, queue_rows)
         self._forming = Forming(
             self._line, times, executor, device, tally,
@@ -196,6 +196,6 @@ class Batcher(Generic[R, A]):
             try:
                 self._admission.wake_waiting()  # what left the line has made room
                 if batches:
-                    self._forming.put_back(await self._executor.run(*batches))
+                    await self._executor.run(*batches)
             finally:
                 self._device.give(self._width)

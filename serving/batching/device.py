@@ -70,6 +70,20 @@ class Device:
         self._free += width
         self._grant()
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether batches wait for slots. Threads may ask."""
+        return bool(self._waiting[True] or self._waiting[False])
+
+    async def lend(self, width: int) -> None:
+        """Gives slots to batches that wait for them, and takes them again behind those."""
+        self.give(width)
+        try:
+            await self.take(width)
+        except asyncio.CancelledError:
+            self._free -= width  # its holder gives them back all the same
+            raise
+
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a function on a thread. The caller holds slots."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))

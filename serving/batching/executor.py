@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from serving.batching.batch import Batch, halves
 from serving.batching.batch_spans import note_begin, note_end, note_left_out
@@ -21,8 +21,14 @@ LONE_SECONDS = 0.0018
 """Shorter batches run on the event loop where a thread gains nothing: for a lone caller, or on a single processor."""
 
 RunBatch = Callable[[Sequence[R], Interrupt | None], Sequence[A | NonFiniteOutput]]
-_Outcome = tuple[Sequence[A | NonFiniteOutput], float] | Exception  # answers and seconds, or what went wrong
 E = TypeVar("E", bound=VaeError)
+
+
+class Ran(NamedTuple, Generic[A]):
+    """What came of a batch."""
+
+    answers: Sequence[A | NonFiniteOutput]
+    seconds: float
 
 
 class Executor(Generic[R, A]):
@@ -35,27 +41,31 @@ class Executor(Generic[R, A]):
         times: how long batches take; the executor alone tells it.
         inline_seconds: batches that are likely to be shorter run on the event loop.
         tally: where to count.
+        width: slots of the device that one batch takes.
     """
 
     def __init__(
-        self, run: RunBatch[R, A], device: Device, times: BatchTimes, inline_seconds: float, tally: BatchTally
+        self,
+        run: RunBatch[R, A],
+        device: Device,
+        times: BatchTimes,
+        inline_seconds: float,
+        tally: BatchTally,
+        *,
+        width: int = 1,
     ) -> None:
         self._run = run
         self._device = device
         self._times = times
         self._inline_seconds = inline_seconds
         self._tally = tally
+        self._width = width
         self._running: set[Batch[R, A]] = set()
 
     @property
     def is_busy(self) -> bool:
         """Whether a batch runs."""
         return bool(self._running)
-
-    def hold_bulk(self) -> None:
-        """Lets no more bulk batches of a series begin."""
-        for batch in self._running:
-            batch.is_held = batch.pieces[0].call.bulk
 
     def stop_unwanted(self) -> None:
         """Stops the batches whose rows nobody wants any more."""
@@ -78,60 +88,64 @@ class Executor(Generic[R, A]):
         """Runs a short batch on the event loop, where nothing could interrupt it."""
         self._settle_now(batch, self._compute(batch))
 
-    async def run(self, *batches: Batch[R, A]) -> Sequence[Batch[R, A]]:
-        """Runs a series of batches, one after the other, and resolves their calls. The caller holds the device's slots.
+    async def run(self, *batches: Batch[R, A]) -> None:
+        """Runs batches of one kind, one after the other, and resolves their calls. The caller holds the device's slots.
 
-        Returns:
-            Those that did not begin: one before them failed, or they were held.
+        Between two of them, other batches that wait for the device get it.
         """
+        first, settled = batches[0], 0
+        self._times.begin(
+            first.rows,
+            time.monotonic(),
+            len(batches),
+            is_backlogged=batches[-1].is_backlogged,
+            row_weight=first.row_weight,
+            key=first.key,
+        )
         try:
-            self._begin(batches[0], time.monotonic(), len(batches))
-            outcomes = await self._compute_all(batches)
-            for batch, outcome in zip(batches, outcomes, strict=False):
-                if batch is not batches[0]:
-                    self._begin(batch, batch.started)
-                await self._settle(batch, outcome)
+            while rest := batches[settled:]:
+                for batch, outcome in zip(rest, await self._compute_some(rest), strict=False):
+                    await self._settle(batch, outcome)
+                    settled += 1
+                if settled < len(batches) and self._device.is_wanted:
+                    await self._device.lend(self._width)
         except asyncio.CancelledError:
-            for batch in batches:
+            for batch in batches[settled:]:
                 self._drop_unwanted(batch)
                 _fail_all(batch, ShuttingDown, "the server is shutting down")
             raise
-        return batches[len(outcomes) :]
 
-    def _begin(self, batch: Batch[R, A], now: float, batches: int = 1) -> None:
-        backlogged, weight = batch.is_backlogged, batch.row_weight
-        self._times.begin(batch.rows, now, batches, is_backlogged=backlogged, row_weight=weight, key=batch.key)
-
-    async def _compute_all(self, batches: Sequence[Batch[R, A]]) -> "list[_Outcome[A]]":
-        """Returns what became of each batch that began."""
+    async def _compute_some(self, batches: Sequence[Batch[R, A]]) -> "list[Ran[A] | Exception]":
+        """Runs the first of some batches, and others while nothing is in the way. Returns what became of each."""
         if self.is_short(batches[0].rows, batches[0].row_weight):
             return [self._compute(batches[0])]
         self._running.update(batches)
-        note_begin(batches[0])
+        for batch in batches:
+            note_begin(batch)
         try:
-            return await self._device.run(self._compute_series, batches)
+            return await self._device.run(self._compute_on_thread, batches)
         finally:
             self._running.difference_update(batches)
 
-    def _compute_series(self, batches: Sequence[Batch[R, A]]) -> "list[_Outcome[A]]":
-        """Runs batches on a thread, and of each what is still wanted."""
-        outcomes: list[_Outcome[A]] = []
+    def _compute_on_thread(self, batches: Sequence[Batch[R, A]]) -> "list[Ran[A] | Exception]":
+        """Runs of each batch what is still wanted by then."""
+        outcomes: list[Ran[A] | Exception] = []
         for batch in batches:
-            if outcomes and (batch.is_held or isinstance(outcomes[-1], Exception)):
+            if outcomes and (isinstance(outcomes[-1], Exception) or self._device.is_wanted):
                 break
             batch.leave_out_unwanted(time.monotonic())
             outcomes.append(self._compute(batch, batch.interrupt))
         return outcomes
 
-    def _compute(self, batch: Batch[R, A], interrupt: Interrupt | None = None) -> "_Outcome[A]":
+    def _compute(self, batch: Batch[R, A], interrupt: Interrupt | None = None) -> "Ran[A] | Exception":
         batch.started = started = time.monotonic()
         try:
             answers = self._run([piece.rows for piece in batch.wanted], interrupt) if batch.wanted else []
         except Exception as exc:
             return exc
-        return answers, time.monotonic() - started
+        return Ran(answers, time.monotonic() - started)
 
-    async def _settle(self, batch: Batch[R, A], outcome: "_Outcome[A]", *, is_half: bool = False) -> None:
+    async def _settle(self, batch: Batch[R, A], outcome: "Ran[A] | Exception", *, is_half: bool = False) -> None:
         """Answers the calls of a batch that ran."""
         self._drop_unwanted(batch)
         if isinstance(outcome, OutOfMemory) and not is_half and batch.rows > 1:
@@ -139,12 +153,12 @@ class Executor(Generic[R, A]):
         else:
             self._settle_now(batch, outcome)
 
-    def _settle_now(self, batch: Batch[R, A], outcome: "_Outcome[A]") -> None:
+    def _settle_now(self, batch: Batch[R, A], outcome: "Ran[A] | Exception") -> None:
+        if isinstance(outcome, Exception):
+            return self._report(batch, outcome)
         try:
-            if isinstance(outcome, Exception):
-                self._report(batch, outcome)
-            elif batch.wanted:
-                self._deliver(batch, *outcome)
+            if batch.wanted:
+                self._deliver(batch, outcome)
         except Exception as exc:
             self._report(batch, exc)
 
@@ -157,9 +171,10 @@ class Executor(Generic[R, A]):
             elif not piece.call.future.done():  # other rows of it may have failed
                 self._tally.late_rows += len(piece.rows)
                 fail(piece.call, DeadlinePassed("the deadline passed while the rows were queued"))
+        batch.unwanted = ()
 
-    def _deliver(self, batch: Batch[R, A], answers: Sequence[A | NonFiniteOutput], seconds: float) -> None:
-        now, started = time.monotonic(), batch.started
+    def _deliver(self, batch: Batch[R, A], ran: "Ran[A]") -> None:
+        (answers, seconds), now, started = ran, time.monotonic(), batch.started
         note_end(batch, started + seconds)
         self._times.learn(batch.rows, seconds, batch.row_weight)
         self._tally.running_seconds.observe(seconds)
@@ -189,7 +204,7 @@ class Executor(Generic[R, A]):
         self._tally.halved_batches += 1
         for half in halves(batch.wanted, batch.rows // 2):
             part = Batch(half)
-            [outcome] = await self._compute_all([part])
+            [outcome] = await self._compute_some([part])
             await self._settle(part, outcome, is_half=True)
 
     def _report(self, batch: Batch[R, A], error: Exception) -> None:

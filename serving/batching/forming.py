@@ -62,16 +62,8 @@ class Forming(Generic[R, A]):
     def add(self, call: Call[R, A]) -> None:
         """Queues a call for one of the next batches."""
         self._line.add(call)
-        if not call.bulk:
-            self._executor.hold_bulk()
         self._gathering.count_call()
         self._arrival.set()
-
-    def put_back(self, batches: Sequence[Batch[R, A]]) -> None:
-        """Takes back batches that did not run; their calls are where they were."""
-        for batch in reversed(batches):
-            self._line.put_back(batch.pieces)
-            self._arrival.set()
 
     def take_alone(self, load: Load) -> bool:
         """Whether a call may run at once: no other call is in flight, and it is short.
@@ -92,8 +84,9 @@ class Forming(Generic[R, A]):
     async def take_next(self) -> Sequence[Batch[R, A]]:
         """Waits for calls and for the device, and takes its slots for the next batch.
 
-        Batches that would follow it whatever comes, because they are of the same turn of one call, come with it. None
-        come where all the calls were over or late. The slots are taken then, too.
+        Returns:
+            The batch, and those of the same turn of one call that follow it; empty if all calls were over or late. The
+            slots are taken even then.
         """
         async with self._turn:
             await self._arrival.wait()
@@ -126,17 +119,19 @@ class Forming(Generic[R, A]):
             await asyncio.sleep(min(left, 0.001))
 
     def _form_series(self) -> Sequence[Batch[R, A]]:
-        """Forms the next batch, and those that follow it in one call's turn: no answer can be sent before the last.
+        """Forms the next batch, and its part of those that follow in the turn of the same call.
 
-        It leaves the other executors their part of them. Short batches give the event loop back, one by one.
+        No answer can be sent before the last of them. Short batches go one by one, to give the event loop back.
         """
         now, is_short = time.monotonic(), self._is_next_short
         batch = self._form(now)
         if batch is None:
             return []
         following = 0 if is_short or len(batch.pieces) > 1 else self._line.following(batch.pieces[0].call)
-        mine = -(-(1 + following) // self._executors)
-        return [batch, *filter(None, (self._form(now) for _ in range(mine - 1)))]
+        batches, part = [batch], -(-(1 + following) // self._executors)
+        while len(batches) < part and (batch := self._form(now)):
+            batches.append(batch)
+        return batches
 
     def _form(self, now: float) -> Batch[R, A] | None:
         pieces, dropped = self._line.take(now, self._times.price)

@@ -59,19 +59,6 @@ class Lane(Generic[R, A]):
         self.rows += call.waiting
         self.turn_rows += self._turn(call)
 
-    def put_back(self, call: Call[R, A], rows: int) -> None:
-        """Puts rows back that were taken last. Their call is the head again, with the turn that it had."""
-        if call in self.calls:
-            self.turn_rows -= self._turn(call)
-        call.turn = (call.turn or self._turn_limit) - rows
-        call.waiting += rows
-        if self.calls:
-            call.place = min(call.place, self.head.place - 1)
-        self.calls[call] = None
-        self.calls.move_to_end(call, last=False)
-        self.rows += rows
-        self.turn_rows += self._turn(call)
-
     def drop(self, call: Call[R, A]) -> int:
         """Removes a call. Returns how many of its rows will never run."""
         if call not in self.calls:

@@ -44,13 +44,12 @@ class Lanes(Generic[R, A]):
 
     def add(self, call: Call[R, A]) -> None:
         """Puts a call at the end."""
-        self._lane_of(call).add(call)
-        self.weight += call.waiting * call.row_weight
-
-    def put_back(self, call: Call[R, A], rows: int) -> None:
-        """Puts rows back that were taken last. Their call is the first again."""
-        self._lane_of(call).put_back(call, rows)
-        self.weight += rows * call.row_weight
+        key = call.rows.key
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(key, call.row_weight, self._batch_rows, self._places)
+        lane.add(call)
+        self.weight += call.waiting * lane.row_weight
 
     def drop(self, call: Call[R, A]) -> int:
         """Removes a call. Returns how many of its rows will never run."""
@@ -93,13 +92,6 @@ class Lanes(Generic[R, A]):
                 if rows:
                     before[lane.key] = Load(rows, lane.row_weight)
         return before
-
-    def _lane_of(self, call: Call[R, A]) -> Lane[R, A]:
-        key = call.rows.key
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = Lane(key, call.row_weight, self._batch_rows, self._places)
-        return lane
 
     def _count_out(self, lane: Lane[R, A], rows: int) -> None:
         """Counts rows that have left a lane, which goes when it is empty."""

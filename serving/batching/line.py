@@ -97,16 +97,15 @@ class Line(Generic[R, A]):
         """Puts a call at the end of its class."""
         self._class_of(call).add(call)
 
-    def put_back(self, pieces: Sequence[Piece[R, A]]) -> None:
-        """Takes back the last batch that was taken; its rows are the next of their class again."""
-        for piece in reversed(pieces):
-            self._class_of(piece.call).put_back(piece.call, len(piece.rows))
-
     def following(self, call: Call[R, A]) -> int:
-        """Returns how many full batches of a call come next, all in its turn; 0 where the other class waits, too."""
-        others = self._interactive if call.bulk else self._bulk
-        lane = self._class_of(call).first
-        return 0 if others.weight or lane is None or lane.head is not call else lane.rest_of_turn // lane.batch_rows
+        """Returns how many full batches of an interactive call are left in its turn, where they come next in any case.
+
+        Where bulk waits, too, that may get a share of them.
+        """
+        lane = self._interactive.first
+        if self._bulk.weight or lane is None or lane.head is not call:
+            return 0
+        return lane.rest_of_turn // lane.batch_rows
 
     def drop(self, call: Call[R, A]) -> int:
         """Removes a call. Returns how many of its rows will never run."""

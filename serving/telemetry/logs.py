@@ -51,7 +51,7 @@ class _Bounded(logging.Filter):
     """
 
     _CAUSED_BY_CALLERS = re.compile(
-        r"(grpc|asyncio|opentelemetry)(\..*)?|root|serving\.(transport\.status|batching\.executor)"
+        r"(grpc|asyncio|opentelemetry)(\..*)?|root|serving\.(transport\.(status|front|completions)|batching\.executor)"
     )
     _LINES = 10
     _SECONDS = 60.0

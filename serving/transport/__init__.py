@@ -7,6 +7,7 @@ listening    the port, or the Unix socket
 reflection   which services there are, for tools that ask
 front        takes calls over from gRPC, refuses or answers them, and stops
 completions  what gRPC tells of operations, handled on the event loop
+core         the parts of grpcio that this room is built on, which are not public
 credentials  TLS: certificates shown and asked for
 admission    what every call passes before its method: request id, token, number of calls
 tokens       who may call

@@ -7,7 +7,7 @@ span begins and ends, and its error becomes a gRPC status.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import grpc
 from serving.in_flight import Calls
 from serving.tally import CallTally
 from serving.transport.context import Aborted, CallerLeft, Context
-from serving.transport.front import Handler
+from serving.transport.front import Answer, Handler
 from serving.transport.heap import Heap
 from serving.transport.held import CallMemory, Held
 from serving.transport.reading import Parse, Reading, Received
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 _CALL_BYTES = 4096  # of memory that a call takes beside its messages, in gRPC and here
 _CANCEL_SECONDS = 5.0  # by then gRPC has told that a caller left
-
-_Answering = Coroutine[Any, Any, None]
 
 
 class Answering:
@@ -64,7 +62,7 @@ class Answering:
             for name, method in service.methods.items()
         }
 
-    def _begin(self, name: str, method: Method, context: Context) -> _Answering | Refusal:
+    def _begin(self, name: str, method: Method, context: Context) -> Answer | Refusal:
         """Counts a call that has arrived, and refuses one that cannot be answered whatever its message is."""
         if method.check is not None and not self.calls.is_closed:  # or it hears first that the server stops
             try:
@@ -73,7 +71,7 @@ class Answering:
                 refusal = refuse(name, exc, context.request_id)
                 self.tally.count(name, "unary", refusal.code.name, 0.0)
                 return refusal
-        self.calls.open_one()
+        self.calls.open_unary()
         memory = CallMemory(self.held, self.calls)
         context.add_done_callback(memory.give_back)
         return self._answer(name, method, context, memory)
@@ -113,8 +111,8 @@ class Answering:
             self.calls.end_reading()
         return received
 
-    def _begin_stream(self, name: str, method: Method, context: Context) -> _Answering:
-        self.calls.streams += 1
+    def _begin_stream(self, name: str, method: Method, context: Context) -> Answer:
+        self.calls.open_stream()
         context.add_done_callback(self.calls.close_stream)
         return self._answer_stream(name, method, context)
 

@@ -8,10 +8,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
 
-from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs do not have it
+from serving.transport.core import CompletionQueue, CompletionType, Event
 
 _log = logging.getLogger(__name__)
 
@@ -19,22 +17,20 @@ _QUIET_TURNS = 3  # turns of the event loop in which gRPC has nothing to tell, b
 _TURN_EVENTS = 64  # handled in a turn; more wait, and so does everybody else meanwhile
 _NOW = 0.0  # a deadline that has passed: gRPC does not wait
 
-Event = Any
-"""What has become of an operation; the stubs do not have it."""
-
 
 class Completions:
     """A completion queue of gRPC. Each event is handed to the function that its operation was started with.
 
     Args:
-        break_down: called when gRPC can no longer be asked: nobody is served any more.
+        break_down: called when gRPC hands over no more calls: nobody is served any more.
     """
 
     def __init__(self, break_down: Callable[[], None]) -> None:
-        self.queue = cygrpc.CompletionQueue()
+        self.queue = CompletionQueue()
         self._break_down = break_down
         self._loop = asyncio.get_running_loop()
         self._quiet_turns = 0
+        self._ended = asyncio.Event()
         self._may_wait = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._wait, name="grpc", daemon=True)
 
@@ -42,21 +38,22 @@ class Completions:
         """Begins to handle what gRPC tells."""
         self._thread.start()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Ends once all operations have completed; none may be started any more."""
         self.queue.shutdown()
+        await self._ended.wait()
 
     def _wait(self) -> None:
         """Waits for the next event, on the thread, and leaves those that follow to the event loop."""
         try:
-            while (event := self.queue.poll()).completion_type != cygrpc.CompletionType.queue_shutdown:
+            while (event := self.queue.poll()).completion_type != CompletionType.queue_shutdown:
                 self._loop.call_soon_threadsafe(self._begin, event)
                 del event  # it would be kept until the next one comes
                 self._may_wait.acquire()
-        except Exception:
-            _log.critical("gRPC takes no more calls", exc_info=True)
-            with suppress(RuntimeError):  # the event loop is closed: nobody is left who could be told
-                self._loop.call_soon_threadsafe(self._break_down)
+            self._loop.call_soon_threadsafe(self._ended.set)
+        except Exception as exc:
+            if not self._loop.is_closed():  # or nobody is left who could be told
+                self._loop.call_soon_threadsafe(self._fail, exc)
 
     def _begin(self, event: Event) -> None:
         _handle(event)
@@ -66,20 +63,28 @@ class Completions:
 
     def _turn(self) -> None:
         """Handles what gRPC has to tell in this turn of the event loop."""
-        handled = 0
-        while handled < _TURN_EVENTS and _is_of_operation(event := self.queue.poll(_NOW)):
-            _handle(event)
-            handled += 1
-        del event
+        try:
+            handled = self._handle_some()
+        except Exception as exc:
+            return self._fail(exc)
         self._quiet_turns = 0 if handled else self._quiet_turns + 1
         if self._quiet_turns < _QUIET_TURNS:
             self._loop.call_soon(self._turn)
         else:
             self._may_wait.release()
 
+    def _handle_some(self) -> int:
+        """Handles the events that are there, up to a limit. Returns how many."""
+        for handled in range(_TURN_EVENTS):
+            event = self.queue.poll(_NOW)
+            if event.completion_type != CompletionType.operation_complete:
+                return handled
+            _handle(event)
+        return _TURN_EVENTS
 
-def _is_of_operation(event: Event) -> bool:
-    return event.completion_type == cygrpc.CompletionType.operation_complete  # type: ignore[no-any-return]
+    def _fail(self, error: Exception) -> None:
+        _log.critical("gRPC hands over no more calls", exc_info=error)
+        self._break_down()
 
 
 def _handle(event: Event) -> None:

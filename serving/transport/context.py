@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
-from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs do not have it
 
-from serving.transport.completions import Event
+from serving.transport import core
 from serving.transport.request_ids import RequestId
 from serving.transport.status import Refusal
 
@@ -40,7 +39,7 @@ class Context:
         "request_id",
     )  # fmt: skip
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: core.Event) -> None:
         self._call = event.call
         self._deadline: float = event.call_details.deadline
         self._callbacks: list[Callable[[Context], object]] = []
@@ -55,7 +54,7 @@ class Context:
         """Which a caller hears with an error, and if it sent it."""
         self.code: grpc.StatusCode | None = None
         """With which it ended; None until it is answered, and where its caller left."""
-        self._start((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._closed)
+        self._start((core.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._closed)
 
     @property
     def path(self) -> str:
@@ -71,21 +70,20 @@ class Context:
         """Calls back when gRPC is done with the call: its answer was sent, or its caller left."""
         self._callbacks.append(callback)
 
-    def run(self, task: "asyncio.Task[None]") -> None:
-        """Keeps the task that answers the call, and cancels it when the caller leaves."""
+    def keep(self, task: "asyncio.Task[None] | None") -> None:
+        """Keeps the task that answers the call, until it has ended; it is cancelled when the caller leaves."""
         self._task = task
 
     async def read(self) -> bytes | None:
-        """Returns the next message; None after the last one, and when the caller has left.
+        """Returns the next message; None after the last one, when the caller has left, or where gRPC cannot read it.
 
         Raises:
             Aborted: the call was ended meanwhile.
         """
         self._check()
-        [operation] = await self._do(cygrpc.ReceiveMessageOperation(_NO_FLAGS))
+        received = await self._do(core.ReceiveMessageOperation(_NO_FLAGS))
         self._check()
-        message: bytes | None = operation.message()
-        return message
+        return received[0].message() if received else None
 
     async def write(self, message: bytes) -> None:
         """Sends a message, and waits until gRPC has taken it over, which depends on how fast the caller reads.
@@ -95,14 +93,14 @@ class Context:
             CallerLeft: nobody reads any more.
         """
         self._check()
-        if not await self._do(*self._beginning(), cygrpc.SendMessageOperation(message, _NO_FLAGS)):
+        if not await self._do(*self._beginning(), core.SendMessageOperation(message, _NO_FLAGS)):
             self._check()
             raise CallerLeft
 
     def finish(self, message: bytes | None = None) -> None:
         """Ends the call as answered, perhaps with a last message. The caller hears of it as fast as it reads."""
         trailers = self.request_id.trailers if self.request_id.is_callers else ()
-        sending = () if message is None else (cygrpc.SendMessageOperation(message, _NO_FLAGS),)
+        sending = () if message is None else (core.SendMessageOperation(message, _NO_FLAGS),)
         self._end(grpc.StatusCode.OK, "", trailers, *sending)
 
     def fail(self, refusal: Refusal) -> None:
@@ -120,29 +118,29 @@ class Context:
         if self._is_begun:
             return ()
         self._is_begun = True
-        return (cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),)
+        return (core.SendInitialMetadataOperation(None, _NO_FLAGS),)
 
     def _end(self, code: grpc.StatusCode, message: str, trailers: Metadata, *messages: object) -> None:
-        self.code = code
-        status = cygrpc.SendStatusFromServerOperation(trailers, _CODES[code], message.encode(), _NO_FLAGS)
+        status = core.SendStatusFromServerOperation(trailers, _CODES[code], message.encode(), _NO_FLAGS)
         self._start((*self._beginning(), *messages, status), _ignore)
+        self.code = code
 
     def _do(self, *operations: object) -> "asyncio.Future[Sequence[Any]]":
         """Starts operations. Returns them with what came of them; empty if they failed."""
         done: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
 
-        def complete(event: Event) -> None:
+        def complete(event: core.Event) -> None:
             if not done.done():
                 done.set_result(event.batch_operations if event.success else ())
 
         self._start(operations, complete)
         return done
 
-    def _start(self, operations: Sequence[object], complete: Callable[[Event], None]) -> None:
+    def _start(self, operations: Sequence[object], complete: Callable[[core.Event], None]) -> None:
         if error := self._call.start_server_batch(operations, complete):
             raise RuntimeError(f"gRPC refused operations: error {error}")
 
-    def _closed(self, event: Event) -> None:
+    def _closed(self, event: core.Event) -> None:
         """Takes in that gRPC is done with the call."""
         if event.batch_operations[0].cancelled() and self._task is not None:
             self._task.cancel()
@@ -151,5 +149,5 @@ class Context:
             callback(self)
 
 
-def _ignore(event: Event) -> None:
+def _ignore(event: core.Event) -> None:
     """Does nothing: whether the end of a call was sent is told by its close."""

@@ -1,7 +1,7 @@
 """Front: takes calls over from gRPC, refuses or answers them, and stops.
 
-It is built on the layer that gRPC's two Python servers are built on, whose parts are not public. grpc.aio needs several
-tasks and a dozen futures for a call: that took four fifths of what a small call cost.
+grpc.aio's server takes several tasks and a dozen futures for each call. Here a call takes one task, or none if it is
+refused.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any
 
 import grpc
-from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs do not have it
 
 from serving.transport.admission import CallAdmission
-from serving.transport.completions import Completions, Event
+from serving.transport.completions import Completions
 from serving.transport.context import Aborted, CallerLeft, Context
+from serving.transport.core import Event, Server
 from serving.transport.request_ids import as_request
 from serving.transport.status import Refusal
 
@@ -24,8 +24,10 @@ _log = logging.getLogger(__name__)
 _REQUESTED = 32  # calls that gRPC may hand over before it is asked for more
 
 
-Handler = Callable[[Context], Coroutine[Any, Any, None] | Refusal]
-"""Refuses a call before anything is read, or returns what answers it: reads the messages, and finishes or fails it."""
+Answer = Coroutine[Any, Any, None]
+"""Answers a call: reads its messages, then finishes or fails it."""
+Handler = Callable[[Context], Answer | Refusal]
+"""Returns what answers a call, or what refuses it before anything is read."""
 
 
 class Front:
@@ -35,7 +37,7 @@ class Front:
         admission: what every call passes, whatever its method is.
         handlers: by the path of their method, `/package.Service/Method`.
         options: of gRPC.
-        break_down: called when gRPC hands over no more calls, though it was not stopped.
+        break_down: called when gRPC hands over no more calls, though the front was not stopped.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Front:
         self._admission = admission
         self._handlers = {path.encode(): handler for path, handler in handlers.items()}
         self._completions = Completions(break_down)
-        self._server = cygrpc.Server(tuple(options), False)
+        self._server = Server(tuple(options), False)
         self._server.register_completion_queue(self._completions.queue)
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
@@ -84,16 +86,15 @@ class Front:
             self._server.cancel_all_calls()
             await self._stopped.wait()
         self._server.destroy()
-        self._completions.close()
+        await self._completions.close()
 
     def _request(self) -> None:
         self._server.request_call(self._completions.queue, self._completions.queue, self._accept)
 
     def _accept(self, event: Event) -> None:
-        if self._is_stopping:
-            return
-        self._request()
-        if event.success:
+        if not self._is_stopping:
+            self._request()
+        if event.success:  # it fails when the front stops
             self._begin(Context(event))
 
     def _begin(self, context: Context) -> None:
@@ -109,7 +110,7 @@ class Front:
             return
         task = as_request(context.request_id, partial(self._loop.create_task, begun))
         task.add_done_callback(partial(_ended, context))
-        context.run(task)
+        context.keep(task)
 
 
 _FAILED = Refusal(grpc.StatusCode.INTERNAL, "the server failed", ())
@@ -121,6 +122,7 @@ def _refuse_unknown(context: Context) -> Refusal:
 
 def _ended(context: Context, task: "asyncio.Task[None]") -> None:
     """Fails a call whose answer ended in an unexpected way."""
+    context.keep(None)  # or its error would keep the messages, through its traceback, until the garbage collector runs
     error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, Aborted | CallerLeft):
         _log.error("answering %s failed. This is a bug.", context.path, exc_info=error)

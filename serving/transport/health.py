@@ -3,12 +3,12 @@
 import asyncio
 
 import grpc
-from google.protobuf.message import DecodeError
 from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from serving.transport.context import Context
 from serving.transport.front import Handler
+from serving.transport.reading import parse_or_fail
 from serving.transport.status import Refusal
 
 LIVENESS = "liveness"
@@ -66,10 +66,6 @@ class Health:
 
 
 async def _read(context: Context) -> str | None:
-    """Returns which service a call asks for; None: it was told that its message is none."""
-    content = await context.read() or b""
-    try:
-        return str(HealthCheckRequest.FromString(content).service)
-    except DecodeError:
-        context.fail(Refusal(grpc.StatusCode.INVALID_ARGUMENT, "the message is not a HealthCheckRequest", ()))
-        return None
+    """Returns which service a call asks for; None: it has failed."""
+    request = parse_or_fail(context, await context.read() or b"", HealthCheckRequest)
+    return None if request is None else request.service

@@ -120,4 +120,4 @@ class CallMemory:
     def give_back(self, context: object) -> None:
         """Gives back all that the call holds: gRPC is done with it."""
         self._held.add(-self._size)
-        self._calls.close_one(has_entered=self._has_entered)
+        self._calls.close_unary(has_entered=self._has_entered)

@@ -6,18 +6,20 @@ process has grown. A short message arrives a moment after its call; only those t
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from google.protobuf.message import DecodeError
+import grpc
+from google.protobuf.message import DecodeError, Message
 
 from serving.transport.context import Context
 from serving.transport.heap import Heap
 from serving.transport.held import Held
-from serving.transport.status import refusal_of
+from serving.transport.status import Refusal, refusal_of
 
 _SLOW_SECONDS = 0.05  # little fits through a network in this time
 _RELEASE_SECONDS = 0.05  # time that gRPC takes to free what it had read
 
+M = TypeVar("M", bound=Message)
 Parse = Callable[[bytes], object]
 """Makes a message of its bytes; raises DecodeError or ValueError for bytes that are not such a message."""
 
@@ -29,6 +31,16 @@ class Received(NamedTuple):
     """None: the bytes are not a message of the method's type."""
     size: int
     """Bytes on the wire."""
+
+
+def parse_or_fail(context: Context, content: bytes, kind: type[M]) -> M | None:
+    """Returns a message of a type; None, and the call has failed, where the bytes are not such a message."""
+    try:
+        return kind.FromString(content)
+    except DecodeError:
+        wrong = f"the message is not a {kind.DESCRIPTOR.name}"
+        context.fail(Refusal(grpc.StatusCode.INVALID_ARGUMENT, wrong, ()))
+        return None
 
 
 class Reading:

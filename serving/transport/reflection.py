@@ -2,15 +2,13 @@
 
 from functools import partial
 
-import grpc
 from google.protobuf import descriptor_pool, text_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from serving.transport.context import Context
 from serving.transport.front import Handler
-from serving.transport.status import Refusal
+from serving.transport.reading import parse_or_fail
 
 _V1 = "grpc.reflection.v1.ServerReflection"
 _V1_FILE = "grpc/reflection/v1/reflection.proto"
@@ -30,10 +28,8 @@ def reflection_handlers(services: tuple[str, ...]) -> dict[str, Handler]:
 
 async def _answer(servicer: reflection.ReflectionServicer, context: Context) -> None:
     while (content := await context.read()) is not None:
-        try:
-            request = reflection_pb2.ServerReflectionRequest.FromString(content)
-        except DecodeError:
-            context.fail(Refusal(grpc.StatusCode.INVALID_ARGUMENT, "the message is not a ServerReflectionRequest", ()))
+        request = parse_or_fail(context, content, reflection_pb2.ServerReflectionRequest)
+        if request is None:
             return
         for reply in servicer.ServerReflectionInfo(iter([request]), None):
             await context.write(reply.SerializeToString())

@@ -56,7 +56,7 @@ def current_request_id() -> RequestId | None:
 
 
 def as_request(request_id: RequestId, work: Callable[[], T]) -> T:
-    """Works for a call. Lines logged meanwhile, and by tasks that are begun meanwhile, have the call's id and trace."""
+    """Does a call's work: what it logs, and what tasks log that it begins, has the call's id and trace."""
     token, span = _current.set(request_id), current_span.set(request_id.span)
     try:
         return work()

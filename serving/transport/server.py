@@ -41,7 +41,7 @@ class Server:
         self.is_ready = False
         """Whether its health is SERVING."""
         self.broken = asyncio.Event()
-        """Set when gRPC no longer accepts calls."""
+        """Set when gRPC hands over no more calls."""
         self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
         tokens = Tokens(settings.token_file) if settings.token_file else None

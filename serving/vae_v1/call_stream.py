@@ -8,7 +8,7 @@ do: that is what makes a call over a stream cheap.
 
 import asyncio
 
-from serving.transport.context import CallerLeft, Context
+from serving.transport.context import Context
 from serving.transport.reading import Parse
 from serving.vae_v1.call_class import is_bulk_context
 from serving.vae_v1.flow_window import FlowWindow
@@ -48,10 +48,6 @@ class CallStream:
         reading.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved even without a writer
         try:
             await self._write(reading)
-        except CallerLeft:
-            self._window.close()  # so that the reading ends
-            await asyncio.wait([reading])
-            raise
         finally:
             self._window.close()
             self._in_flight.on_close.discard(self._wake.set)

@@ -11,15 +11,15 @@ from vaeserve.errors import ShuttingDown
 def test_a_call_is_lone_while_no_other_is_there_or_coming() -> None:
     calls = Calls()
     seen = [calls.is_lone]
-    calls.open_one()
+    calls.open_unary()
     calls.begin_reading()
     calls.enter()
     seen.append(calls.is_lone)
     calls.end_reading()
     seen.append(calls.is_lone)
-    calls.open_one()
+    calls.open_unary()
     seen.append(calls.is_lone)
-    calls.close_one(has_entered=False)
+    calls.close_unary(has_entered=False)
     calls.expect(1)
     seen.append(calls.is_lone)
     calls.stop_expecting(1)
@@ -28,7 +28,7 @@ def test_a_call_is_lone_while_no_other_is_there_or_coming() -> None:
 
 def test_a_call_of_a_stream_is_lone_too() -> None:
     calls = Calls()
-    calls.streams += 1
+    calls.open_stream()
     calls.enter()
     assert calls.is_lone
     assert calls.open == 1

@@ -61,11 +61,11 @@ def test_what_cannot_be_done_without_ends_the_process(
 
 
 _DEAF = """
-from grpc._cython import cygrpc
-class Deaf(cygrpc.CompletionQueue):
+from serving.transport import completions
+class Deaf(completions.CompletionQueue):
     def poll(self, deadline=None):
         raise RuntimeError("sabotaged")
-cygrpc.CompletionQueue = Deaf
+completions.CompletionQueue = Deaf
 from vaeserve.command.cli import main
 import sys
 sys.argv = ["vae", "serve", "tests/data/tiny", "--port", "0", "--threads", "1", "--batch-rows", "8"]
@@ -78,7 +78,7 @@ def test_a_server_that_takes_no_calls_ends_the_process() -> None:
         [sys.executable, "-c", _DEAF], capture_output=True, text=True, cwd=ROOT, check=False, timeout=120
     )
     assert done.returncode == 1
-    assert "gRPC takes no more calls" in done.stderr
+    assert "gRPC hands over no more calls" in done.stderr
     assert "RuntimeError: sabotaged" in done.stderr
 
 

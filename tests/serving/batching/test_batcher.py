@@ -4,24 +4,35 @@ import asyncio
 import gc
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any, Self
+from typing import ParamSpec, Self, TypeVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.batching.batch import Batch
 from serving.batching.batcher import Batcher
 from serving.batching.device import Device
-from serving.batching.executor import Executor
+from serving.batching.executor import RunBatch
 from serving.batching.gathering import QUIET_TURNS
 from serving.in_flight import Calls
 from serving.interrupt import Interrupt
 from serving.turns import Turns
 from tests.serving.conftest import Doubler, Keyed, Numbers, hold, joined, play, submit, weigh
-from vaeserve.errors import DeadlinePassed, DeadlineUnreachable, EngineFailure, Overloaded, ShuttingDown, VaeError
+from tests.support.servers import eventually
+from vaeserve.errors import (
+    DeadlinePassed,
+    DeadlineUnreachable,
+    EngineFailure,
+    OutOfMemory,
+    Overloaded,
+    ShuttingDown,
+    VaeError,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def test_answers_a_lone_call() -> None:
@@ -111,61 +122,99 @@ def test_large_call_is_cut_and_interleaved() -> None:
     assert [sum(map(len, batch)) for batch in batches] == [1, *[4] * 32, 3]
 
 
-def test_the_batches_of_a_turn_run_in_one_visit_to_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    visits = list[int]()
-    compute = Executor[Any, Any]._compute_series
+class CountingDevice(Device):
+    """Counts what runs on its threads."""
 
-    def count(executor: Executor[Any, Any], batches: Sequence[Batch[Any, Any]]) -> Any:  # noqa: ANN401, as it is
-        outcomes = compute(executor, batches)
-        visits.append(len(outcomes))
-        return outcomes
+    def __init__(self, slots: int = 1) -> None:
+        super().__init__(slots)
+        self.runs = 0
 
-    monkeypatch.setattr(Executor, "_compute_series", count)
-
-    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
-        answer = await submit(batcher, Numbers(range(70)))
-        assert joined(answer) == [2 * i for i in range(70)]
-        assert answer.batch_rows == 4
-
-    assert [sum(map(len, batch)) for batch in play(scenario).batches] == [*[4] * 17, 2]
-    assert visits == [16, 1, 1]  # a turn, which is 64 rows, and what is left of the next one
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self.runs += 1
+        return await super().run(function, *args, **kwargs)
 
 
-def test_interactive_rows_go_before_the_rest_of_a_bulk_call_that_runs() -> None:
-    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
-        doubler.free.clear()
-        bulk = asyncio.create_task(submit(batcher, Numbers(range(100, 140)), bulk=True))
-        assert await asyncio.to_thread(doubler.busy.wait, 60)
-        interactive = asyncio.create_task(submit(batcher, Numbers(range(4))))
-        later = asyncio.create_task(submit(batcher, Numbers(range(140, 150)), bulk=True))
-        await asyncio.sleep(0)
-        assert batcher.waiting_rows == 14
-        doubler.free.set()
-        assert joined(await interactive) == [0, 2, 4, 6]
-        assert joined(await bulk) == [2 * i for i in range(100, 140)]
-        assert joined(await later) == [2 * i for i in range(140, 150)]
-        assert batcher.waiting_rows == 0
-
-    ran = play(scenario).rows_run
-    assert ran == [100, 101, 102, 103, 0, 1, 2, 3, *range(104, 150)]
+async def double_on(
+    device: Device, run: RunBatch[Numbers, list[int]], *calls: tuple[Sequence[int], bool]
+) -> list[list[int]]:
+    """Returns the answers of calls that come together, each rows and whether they are bulk, in batches of 4."""
+    batcher = Batcher[Numbers, list[int]](run, device, batch_rows=4, queue_rows=1000, inline_seconds=0)
+    answers = await asyncio.gather(*(submit(batcher, Numbers(rows), bulk=bulk) for rows, bulk in calls))
+    await batcher.close()
+    device.close()
+    return [joined(answer) for answer in answers]
 
 
-def test_two_executors_share_the_turn_of_one_call() -> None:
+@pytest.mark.parametrize(("bulk", "runs"), [(False, 1 + 2), (True, 18)])
+def test_the_full_batches_of_an_interactive_turn_run_one_after_the_other(bulk: bool, runs: int) -> None:
+    async def run() -> tuple[int, list[list[int]]]:
+        device = CountingDevice()
+        answers = await double_on(device, Doubler(), (range(70), bulk))
+        return device.runs, answers
+
+    counted, answers = asyncio.run(run())
+    assert answers == [[2 * i for i in range(70)]]
+    assert counted == runs  # a turn is 64 rows; of the next one, four rows go alone, and two may have company
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_executors_share_a_turn_and_each_row_is_answered_once_though_one_runs_out_of_memory(fails: bool) -> None:
     both = threading.Barrier(2)
+    failed = threading.Event()
 
     def double(batch: Sequence[Numbers], interrupt: Interrupt | None) -> list[list[int]]:
-        if batch[0][0] % 32 == 0:
+        if sum(map(len, batch)) == 4 and batch[0][0] in (0, 32):
             both.wait(60)
+        if fails and batch[0][0] == 8 and not failed.is_set():
+            failed.set()
+            raise OutOfMemory("no memory left")
         return [[2 * number for number in rows] for rows in batch]
 
-    async def run() -> None:
-        device = Device(2)
-        batcher = Batcher[Numbers, list[int]](double, device, batch_rows=4, queue_rows=100, inline_seconds=0)
-        assert joined(await submit(batcher, Numbers(range(64)))) == [2 * i for i in range(64)]
-        await batcher.close()
-        device.close()
+    calls = [(range(64), False), (range(100, 150), True), (range(200, 203), False), (range(300, 364), False)]
+    answers = asyncio.run(double_on(Device(2), double, *calls))
+    assert answers == [[2 * i for i in rows] for rows, _ in calls]
+    assert failed.is_set() == fails
 
-    asyncio.run(run())
+
+def test_another_batcher_gets_the_device_between_the_batches_of_a_turn() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        other = Batcher(doubler, batcher._device, batch_rows=4, queue_rows=100, inline_seconds=0)
+        doubler.free.clear()
+        large = asyncio.create_task(submit(batcher, Numbers(range(100, 164))))
+        assert await asyncio.to_thread(doubler.busy.wait, 60)
+        small = asyncio.create_task(submit(other, Numbers([1])))
+        await eventually(lambda: batcher._device.is_wanted)
+        doubler.free.set()
+        assert joined(await small) == [2]
+        assert not large.done()
+        assert joined(await large) == [2 * i for i in range(100, 164)]
+        await other.close()
+
+    assert play(scenario).rows_run == [100, 101, 102, 103, 1, *range(104, 164)]
+
+
+def test_who_closes_a_batcher_that_has_lent_its_device_leaves_no_call_unanswered() -> None:
+    async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
+        device = batcher._device
+        doubler.free.clear()
+        large = asyncio.create_task(submit(batcher, Numbers(range(64))))
+        assert await asyncio.to_thread(doubler.busy.wait, 60)
+        others = [asyncio.create_task(device.take(1)) for _ in range(2)]
+        await eventually(lambda: device.is_wanted)
+        doubler.free.set()
+        await eventually(others[0].done)
+        assert not large.done()
+        await batcher.close()
+        with pytest.raises(ShuttingDown):
+            await large
+        device.give(1)
+        await asyncio.wait_for(asyncio.gather(*others), 60)
+        assert not device.take_now(1)
+        device.give(1)
+        assert device.take_now(1)  # and no more than that
+        assert not device.take_now(1)
+
+    play(scenario)
 
 
 def test_failure_in_the_middle_of_a_cut_call_stops_the_rest() -> None:
@@ -378,7 +427,7 @@ def test_rows_are_counted_by_what_became_of_them() -> None:
 def lone_call() -> Calls:
     """Returns what a server counts while there is only one call."""
     calls = Calls()
-    calls.open_one()
+    calls.open_unary()
     calls.enter()
     return calls
 

@@ -38,4 +38,4 @@ def test_does_not_wait_without_end() -> None:
 
 def test_a_call_that_arrives_counts_before_its_message_is_here() -> None:
     calls = Calls()
-    assert _turns(calls=calls, on_turn=lambda turn: calls.open_one() if turn <= 5 else None) == _turns() + 5
+    assert _turns(calls=calls, on_turn=lambda turn: calls.open_unary() if turn <= 5 else None) == _turns() + 5

@@ -73,37 +73,12 @@ def test_full_batches_of_a_turn_follow_one_another(sizes: list[int], batch_rows:
     assert line.following(calls[0]) == 0
 
 
-@settings(deadline=None)
-@given(
-    sizes=st.lists(st.integers(1, 150), min_size=1, max_size=6),
-    batch_rows=st.integers(1, 40),
-    before=st.integers(0, 20),
-    back=st.integers(1, 20),
-    bulk=st.booleans(),
-)
-def test_batches_that_are_put_back_come_as_if_they_had_not_been_taken(
-    sizes: list[int], batch_rows: int, before: int, back: int, bulk: bool
-) -> None:
-    def remaining(times: int, back: int) -> tuple[int, list[list[int]]]:
-        """Returns the weight and all batches, of which some are taken, and some of those put back."""
-        line: Line[Numbers, list[int]] = Line(batch_rows)
-        for i, rows in enumerate(sizes):
-            line.add(keyed("2 b" if i == 2 else "1 c", range(1000 * i, 1000 * i + rows), bulk=bulk))
-        for _ in range(times):
-            line.take(NOW)
-        series = [line.take(NOW).pieces]
-        while series[0] and len(series) <= back and line.following(series[0][0].call):
-            series.append(line.take(NOW).pieces)
-        for pieces in reversed(series[1:]):
-            line.put_back(pieces)
-        line.add(keyed("1 c", [9], bulk=bulk))
-        weight, batches = line.weight, series[:1]
-        while pieces := line.take(NOW).pieces:
-            batches.append(pieces)
-        assert line.weight == 0
-        return weight, [rows_of(pieces) for pieces in batches]
-
-    assert remaining(before, back) == remaining(before, 0)
+def test_batches_of_bulk_follow_nobody_because_interactive_ones_may_come() -> None:
+    line: Line[Numbers, list[int]] = Line(4)
+    bulk = call(range(20), bulk=True)
+    line.add(bulk)
+    line.take(NOW)
+    assert line.following(bulk) == 0
 
 
 def test_the_share_of_bulk_is_saved_up() -> None:

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs do not have it
 
+from serving.transport import completions
 from serving.transport.completions import Completions
+from serving.transport.core import CompletionType
 from tests.support.servers import eventually
 
 
@@ -22,29 +23,31 @@ class Queue:
 
     def tell(self, *tags: Callable[[object], None]) -> None:
         for tag in tags:
-            self.events.put(SimpleNamespace(completion_type=cygrpc.CompletionType.operation_complete, tag=tag))
+            self.events.put(SimpleNamespace(completion_type=CompletionType.operation_complete, tag=tag))
 
     def poll(self, deadline: float | None = None) -> Any:  # noqa: ANN401, as gRPC's
         if deadline is None:
             self.waits += 1
-            event = self.events.get()
-            if isinstance(event, Exception):
-                raise event
-            return event
+            return self._next(self.events.get())
         try:
-            return self.events.get_nowait()
+            return self._next(self.events.get_nowait())
         except queue.Empty:
-            return SimpleNamespace(completion_type=cygrpc.CompletionType.queue_timeout)
+            return SimpleNamespace(completion_type=CompletionType.queue_timeout)
+
+    def _next(self, event: Any) -> Any:  # noqa: ANN401, as gRPC's
+        if isinstance(event, Exception):
+            raise event
+        return event
 
     def shutdown(self) -> None:
-        self.events.put(SimpleNamespace(completion_type=cygrpc.CompletionType.queue_shutdown))
+        self.events.put(SimpleNamespace(completion_type=CompletionType.queue_shutdown))
 
 
 def completions_of(told: Queue, broken: list[str]) -> Completions:
-    completions = Completions(lambda: broken.append("broken"))
-    completions.queue = told
-    completions.start()
-    return completions
+    asked = Completions(lambda: broken.append("broken"))
+    asked.queue = told
+    asked.start()
+    return asked
 
 
 def test_a_burst_is_handled_in_order_and_the_thread_waits_once_before_and_once_after(
@@ -59,12 +62,10 @@ def test_a_burst_is_handled_in_order_and_the_thread_waits_once_before_and_once_a
         told, last = Queue(), asyncio.Event()
         told.tell(*(lambda event, number=number: handled.append(number) for number in range(500)), fail)
         told.tell(lambda event: last.set())
-        completions = completions_of(told, [])
+        asked = completions_of(told, [])
         await asyncio.wait_for(last.wait(), 60)
         await eventually(lambda: told.waits == 2)
-        completions.close()
-        await asyncio.to_thread(completions._thread.join, 60)
-        assert not completions._thread.is_alive()
+        await asyncio.wait_for(asked.close(), 60)
         return told
 
     told = asyncio.run(run())
@@ -74,14 +75,38 @@ def test_a_burst_is_handled_in_order_and_the_thread_waits_once_before_and_once_a
     assert "RuntimeError: handling broke" in caplog.text
 
 
-def test_a_queue_that_fails_is_told_to_the_server(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_queue_that_fails_is_told_to_the_server(waits: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> list[str]:
         told, broken = Queue(), list[str]()
+        if not waits:
+            told.tell(lambda event: None)  # after which the event loop asks
         told.events.put(RuntimeError("no more events"))
         completions_of(told, broken)
-        while not broken:  # noqa: ASYNC110, until it is told
-            await asyncio.sleep(0.001)
+        await eventually(lambda: broken)
         return broken
 
     assert asyncio.run(run()) == ["broken"]
-    assert "gRPC takes no more calls" in caplog.text
+    assert "gRPC hands over no more calls" in caplog.text
+    assert "RuntimeError: no more events" in caplog.text
+
+
+def test_others_get_their_turn_between_many_events() -> None:
+    handled = list[object]()
+
+    async def run() -> None:
+        told, last = Queue(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def let_another(event: object) -> None:
+            loop.call_soon(handled.append, "another")
+
+        told.tell(let_another)
+        told.tell(*(lambda event, number=number: handled.append(number) for number in range(500)))
+        told.tell(lambda event: last.set())
+        asked = completions_of(told, [])
+        await asyncio.wait_for(last.wait(), 60)
+        await asyncio.wait_for(asked.close(), 60)
+
+    asyncio.run(run())
+    assert handled.index("another") <= completions._TURN_EVENTS

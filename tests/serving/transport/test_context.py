@@ -8,7 +8,7 @@ import pytest
 from serving.transport.context import Aborted, CallerLeft, Context
 from serving.transport.front import Front
 from serving.transport.status import Refusal
-from tests.serving.transport.conftest import play, streaming, unary
+from tests.support.fronts import play_front, streaming, unary
 from tests.support.servers import eventually
 
 REFUSAL = Refusal(grpc.StatusCode.OUT_OF_RANGE, "too far, schön", ())
@@ -25,7 +25,7 @@ def test_messages_are_read_and_written_in_turn() -> None:
         assert [reply async for reply in call] == [b"eno", b"", b"eerht", b"end"]
         assert await call.code() == grpc.StatusCode.OK
 
-    play(scenario, {"Echo": echo})
+    play_front(scenario, {"Echo": echo})
 
 
 @pytest.mark.parametrize("timeout", [None, 60, 3e9])
@@ -39,7 +39,7 @@ def test_the_time_until_the_deadline(timeout: float | None) -> None:
     async def scenario(channel: grpc.aio.Channel, _: Front) -> None:
         await unary(channel, "Look")(b"", timeout=timeout)
 
-    play(scenario, {"Look": look})
+    play_front(scenario, {"Look": look})
     [seconds] = left
     if timeout is None:
         assert seconds is None
@@ -70,7 +70,7 @@ def test_a_call_that_failed_reads_and_writes_no_more_and_keeps_its_first_error()
         assert ("x-request-id", "mine") in tuple(failed.value.trailing_metadata())
         await eventually(lambda: codes)
 
-    play(scenario, {"Fail": fail})
+    play_front(scenario, {"Fail": fail})
     assert ends == [Aborted] * 3
     assert codes == [REFUSAL.code]
 
@@ -99,7 +99,7 @@ def test_a_caller_who_leaves_ends_the_answer_and_nothing_reaches_him() -> None:
         await asyncio.wait([waiting])
         await eventually(lambda: "written to nobody" in seen)
 
-    play(scenario, {"Wait": wait})
+    play_front(scenario, {"Wait": wait})
     assert seen == ["read", ("done", None), "cancelled", "written to nobody"]
 
 
@@ -116,4 +116,4 @@ def test_who_stops_waiting_for_a_message_can_still_answer() -> None:
         assert await call.read() == b"enough"
         assert await call.code() == grpc.StatusCode.OK
 
-    play(scenario, {"GiveUp": give_up})
+    play_front(scenario, {"GiveUp": give_up})

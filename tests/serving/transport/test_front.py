@@ -1,6 +1,7 @@
 """Calls are taken over, refused or answered, whatever their method's name is; and the front stops."""
 
 import asyncio
+import struct
 from typing import Never
 
 import grpc
@@ -12,9 +13,9 @@ from serving.transport import front
 from serving.transport.admission import CallAdmission
 from serving.transport.context import Context
 from serving.transport.front import Front
-from tests.serving.transport.conftest import play, unary
 from tests.support import http2
-from tests.support.servers import RunningServer, StartServer
+from tests.support.fronts import play_front, unary
+from tests.support.servers import RunningServer, StartServer, eventually
 from vaeserve import Client
 
 LIST_MODELS = b"/vae.v1.VaeService/ListModels"
@@ -81,6 +82,27 @@ def test_a_token_that_is_no_text_is_refused_and_not_told(
     assert server.stop() == ""
 
 
+@pytest.mark.parametrize("path", [b"/grpc.health.v1.Health/Check", b"/vae.v1.VaeService/Decode"])
+def test_messages_that_cannot_be_unpacked_are_not_the_servers_fault(start_server: StartServer, path: bytes) -> None:
+    server = start_server()
+    broken = b"\1" + struct.pack(">I", 10) + b"not gzip.."
+    with http2.connect(server) as connection:
+        frames = http2.frames(connection)
+        ended = (kind for kind, flags, _ in frames if kind == http2.HEADERS and flags & http2.END_STREAM)
+        for first in range(1, 2001, 200):
+            numbers = range(first, first + 200, 2)
+            for number in numbers:
+                headers = http2.headers(number, path, (b"grpc-encoding", b"gzip"))
+                connection.sendall(headers + http2.frame(http2.DATA, broken, http2.END_STREAM, number))
+            for _ in numbers:
+                next(ended)
+    with Client(server.target) as client:
+        assert client.list_models()[0].name == "tiny"
+    log = server.stop()
+    assert "ERROR" not in log
+    assert "Traceback" not in log
+
+
 async def echo(context: Context) -> None:
     context.finish(await context.read() or b"")
 
@@ -97,7 +119,7 @@ def test_a_burst_is_answered_and_the_front_stops(caplog: pytest.LogCaptureFixtur
         calls = (unary(channel, "Echo")(bytes([number]), timeout=60) for number in range(burst))
         assert await asyncio.gather(*calls) == [bytes([number]) for number in range(burst)]
 
-    play(scenario, {"Echo": wait_and_echo})
+    play_front(scenario, {"Echo": wait_and_echo})
     assert not [record for record in caplog.records if record.name.startswith(("serving", "grpc", "asyncio"))]
 
 
@@ -112,7 +134,7 @@ def test_a_refusal_that_fails_is_answered_and_logged(caplog: pytest.LogCaptureFi
                 await unary(channel, method)(b"", timeout=60)
             assert (failed.value.code(), failed.value.details()) == (grpc.StatusCode.INTERNAL, "the server failed")
 
-    play(scenario, {"Echo": echo}, Broken(None, 0, Calls(), CallTally()))
+    play_front(scenario, {"Echo": echo}, Broken(None, 0, Calls(), CallTally()))
     assert caplog.text.count("RuntimeError: admission broke") == 2
     assert "beginning to answer /a.Service/Echo failed. This is a bug." in caplog.text
     assert "never retrieved" not in caplog.text
@@ -128,7 +150,7 @@ def test_an_answer_that_fails_ends_its_own_call_alone(caplog: pytest.LogCaptureF
         assert (failed.value.code(), failed.value.details()) == (grpc.StatusCode.INTERNAL, "the server failed")
         assert await unary(channel, "Echo")(b"after", timeout=60) == b"after"
 
-    play(scenario, {"Fail": fail, "Echo": echo})
+    play_front(scenario, {"Fail": fail, "Echo": echo})
     assert "answering /a.Service/Fail failed. This is a bug." in caplog.text
     assert "RuntimeError: the answer broke" in caplog.text
 
@@ -146,8 +168,7 @@ def test_who_does_not_end_in_time_is_cancelled_when_the_front_stops() -> None:
 
     async def scenario(channel: grpc.aio.Channel, served: Front) -> None:
         hanging = asyncio.ensure_future(unary(channel, "Hang")(b"", timeout=60))
-        while not ends:  # noqa: ASYNC110, until the call is here
-            await asyncio.sleep(0.001)
+        await eventually(lambda: ends)
         await asyncio.wait_for(served.stop(0.01), 60)
         with pytest.raises(grpc.aio.AioRpcError):
             await hanging
@@ -155,7 +176,7 @@ def test_who_does_not_end_in_time_is_cancelled_when_the_front_stops() -> None:
             await unary(channel, "Hang")(b"", timeout=60)
         assert gone.value.code() == grpc.StatusCode.UNAVAILABLE
 
-    play(scenario, {"Hang": hang}, stops=False)
+    play_front(scenario, {"Hang": hang}, stops=False)
     assert ends == ["begun", "cancelled"]
 
 
@@ -167,4 +188,4 @@ def test_a_port_that_is_taken_is_an_error() -> None:
                 f"127.0.0.1:{port}", None
             )
 
-    play(scenario, {})
+    play_front(scenario, {})

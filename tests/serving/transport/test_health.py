@@ -7,7 +7,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from serving.transport.front import Front
 from serving.transport.health import Health
-from tests.serving.transport.conftest import play
+from tests.support.fronts import play_front
 
 UP, DOWN, UNKNOWN = (
     HealthCheckResponse.SERVING,
@@ -31,7 +31,7 @@ def test_a_status_is_told_and_a_name_that_is_not_there_is_not_found() -> None:
             await call(b"\xff", timeout=60)
         assert wrong.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
-    play(scenario, health.handlers)
+    play_front(scenario, health.handlers)
 
 
 def test_all_who_watch_hear_of_every_change_though_some_leave() -> None:
@@ -49,7 +49,7 @@ def test_all_who_watch_hear_of_every_change_though_some_leave() -> None:
         health.stop()
         assert await second.read() is grpc.aio.EOF
 
-    play(scenario, health.handlers)
+    play_front(scenario, health.handlers)
 
 
 def test_who_watches_a_server_that_has_stopped_hears_nothing() -> None:
@@ -63,4 +63,4 @@ def test_who_watches_a_server_that_has_stopped_hears_nothing() -> None:
         ]
         assert replies == []
 
-    play(scenario, health.handlers)
+    play_front(scenario, health.handlers)

@@ -42,7 +42,7 @@ def test_any_call_fits_where_little_is_held() -> None:
     held = Held(2**20)
     calls = Calls()
     held.add(2**16)
-    calls.open_one()
+    calls.open_unary()
     memory = CallMemory(held, calls)
     memory.enter()
     memory.take(2**30)

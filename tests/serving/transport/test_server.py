@@ -97,6 +97,9 @@ def test_a_message_over_the_limit_is_grpcs_own_resource_exhausted(start_server: 
             stub.Encode(pb.EncodeRequest(data=to_message(np.zeros((20_000, 4, 4, 1), np.uint8))))
         assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert stub.Sample(pb.SampleRequest(count=1)).data.shape[0] == 1
+    log = server.stop()
+    assert "ERROR" not in log
+    assert "Traceback" not in log
 
 
 def test_a_reply_is_never_too_long(start_server: StartServer) -> None:

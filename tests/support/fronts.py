@@ -1,3 +1,5 @@
+"""A front in this process, and a channel to it."""
+
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -11,7 +13,7 @@ from serving.transport.front import Front, Handler
 Scenario = Callable[[grpc.aio.Channel, Front], Awaitable[None]]
 
 
-def play(
+def play_front(
     scenario: Scenario,
     handlers: Mapping[str, Handler],
     admission: CallAdmission | None = None,
