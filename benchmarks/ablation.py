@@ -4,21 +4,27 @@
 
 A figure near 1 means that the mechanism brings nothing there. Parts: `calls` of one row each by 1 to 256 callers, whose
 figures are the server's time per call and the p50; `overload`, answers in time at several times the peak;
-`priorities`, the rate of bulk calls and the p99 of interactive ones beside them.
+`priorities`, the rate of bulk calls and the p99 of interactive ones beside them; `waits`, what a wait in time saves
+where calls of one row come at random moments.
 """
 
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks import counters, overload, priorities
-from benchmarks.calls import decode_request
-from benchmarks.h2load import load
-from benchmarks.harness import Load, Server, Side, alternate, arguments, medians, serve
+from benchmarks.calls import call_path, decode_request
+from benchmarks.clocks import clock, since, steal_of
+from benchmarks.h2load import Request, grpc_request, load
+from benchmarks.harness import Load, Server, Side, alternate, arguments, medians, percentile, serve
+from benchmarks.open_loop import send_at
 from benchmarks.packages import NAMES, package
 from benchmarks.printing import table
 
 CALLERS = (1, 4, 16, 64, 256)
+PARTS = ("calls", "overload", "priorities", "waits")
 AS_IT_IS = "as it is"
 OF_CALLS = {
     "quiet turns": 'from serving.batching.batcher import Batcher; Batcher.__init__.__kwdefaults__["quiet_turns"] = 0',
@@ -43,23 +49,29 @@ OF_PRIORITIES = {
         "from serving.batching.bulk_share import BulkShare; BulkShare.fills = lambda *_: True"
     ),
 }
+WAITS = ("0", "1", "2", "4")  # milliseconds
+RATES = {"mlp": (300, 1000, 2000), "conv": (100, 300, 500)}  # calls a second
+PATIENT_SECONDS = 10.0
 STORMS = (("mlp", 64, 1.5), ("mlp", 64, 3.0), ("conv", 8, 3.0))
 
 
 def main() -> None:
     parser = arguments(__doc__, seconds=1.5, repeats=3)
-    parser.add_argument("--part", choices=("calls", "overload", "priorities"), action="append")
+    parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--package", choices=NAMES, action="append")
     parser.add_argument("--cores", type=int, default=1, help="processors of the server; the second is also the load's")
     options = parser.parse_args()
-    for part in options.part or ("calls", "overload", "priorities"):
+    for part in options.part or PARTS:
         if part == "calls":
             for name in options.package or ("mlp", "conv"):
                 compare_calls(name, options.seconds, options.repeats, options.cores)
         elif part == "overload":
             compare_overload(options.seconds, options.repeats)
-        else:
+        elif part == "priorities":
             compare_priorities(options.repeats)
+        else:
+            for name in options.package or ("mlp", "conv"):
+                compare_waits(name, options.seconds, options.repeats)
 
 
 def compare_calls(name: str, seconds: float, repeats: int, cores: int) -> None:
@@ -124,6 +136,41 @@ def compare_priorities(repeats: int) -> None:
         lines.append((side, one.bulk_beside / one.bulk_alone, one.beside_p99 / allowed))
     print("conv, 47 interactive calls a second beside a bulk stream")
     table("without", "bulk kept", "p99 over p99 alone + a batch", rows=lines)
+
+
+def compare_waits(name: str, seconds: float, repeats: int) -> None:
+    """Prints the server's time per call and the p50 with each wait, over those without, for some rates of calls."""
+    directory = package(name)
+    call = grpc_request(call_path("Decode"), decode_request(directory, 1))
+    with ExitStack() as stack:
+        servers = {
+            wait: stack.enter_context(serve(directory, "--threads", "1", "--wait-milliseconds", wait)) for wait in WAITS
+        }
+        loads = {
+            rate: alternate(
+                {wait: partial(_open, server, call, rate, seconds) for wait, server in servers.items()}, repeats
+            )
+            for rate in RATES[name]
+        }
+    print(f"{name}, one-row calls at random moments: server us a call, p50; with a wait over without")
+    lines: list[tuple[str, ...]] = [("0 ms", *(f"{one['0'].server_microseconds:.0f} us" for one in loads.values()))]
+    lines += [(f"{wait} ms", *(_ratios(one[wait], one["0"]) for one in loads.values())) for wait in WAITS[1:]]
+    table("wait", *(f"{rate}/s" for rate in RATES[name]), rows=lines)
+
+
+def _open(server: Server, call: Request, rate: int, seconds: float) -> Load:
+    """Loads a server with calls that come at random moments, whatever becomes of those before."""
+    gaps = np.random.default_rng(0).exponential(1 / rate, round(rate * seconds))
+    before = clock(server.pid)
+    took = send_at(server.target, call, gaps.cumsum().tolist(), PATIENT_SECONDS).milliseconds["OK"]
+    spent = since(server.pid, before)
+    return Load(
+        spent.processor / len(took) * 1e6,
+        len(took) / seconds,
+        percentile(took, 50),
+        percentile(took, 99),
+        steal_of(spent),
+    )
 
 
 if __name__ == "__main__":
