@@ -85,14 +85,10 @@ def _tensor_head(outer: Descriptor, field: str, letter: str, shape: tuple[int, .
     return _prefix(outer, field, len(head) + size) + head
 
 
+@lru_cache(maxsize=4096)
 def _prefix(outer: Descriptor, field: str, size: int) -> bytes:
     """Returns what precedes a field that holds so many bytes."""
-    return _tag(outer, field) + _varint(size)
-
-
-@lru_cache(maxsize=256)
-def _tag(outer: Descriptor, field: str) -> bytes:
-    return _varint(outer.fields_by_name[field].number << 3 | _LENGTH_DELIMITED)
+    return _varint(outer.fields_by_name[field].number << 3 | _LENGTH_DELIMITED) + _varint(size)
 
 
 def _varint(number: int) -> bytes:
