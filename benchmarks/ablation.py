@@ -51,7 +51,7 @@ OF_PRIORITIES = {
 }
 WAITS = ("0", "1", "2", "4")  # milliseconds
 RATES = {"mlp": (300, 1000, 2000), "conv": (100, 300, 500)}  # calls a second
-PATIENT_SECONDS = 10.0
+PATIENT_SECONDS = 1.0
 STORMS = (("mlp", 64, 1.5), ("mlp", 64, 3.0), ("conv", 8, 3.0))
 
 
