@@ -51,7 +51,7 @@ class Context:
         self.metadata: Metadata = event.invocation_metadata
         """What the caller sent beside its message."""
         self.request_id = RequestId(None)
-        """Which a caller hears with an error, and if it sent it."""
+        """Told to the caller with an error, and with an answer if the caller sent it."""
         self.code: grpc.StatusCode | None = None
         """With which it ended; None until it is answered, and where its caller left."""
         self._start((core.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._closed)
