@@ -84,9 +84,11 @@ class Doubler:
 Scenario = Callable[[Batcher[Numbers, list[int]], Doubler], Awaitable[None]]
 
 
-def play(scenario: Scenario, *, batch_rows: int = 4, queue_rows: int = 100, wait_seconds: float = 0.0) -> Doubler:
+def play(
+    scenario: Scenario, *, batch_rows: int = 4, queue_rows: int = 100, wait_seconds: float = 0.0, slots: int = 1
+) -> Doubler:
     async def run() -> Doubler:
-        doubler, device = Doubler(), Device()
+        doubler, device = Doubler(), Device(slots)
         batcher = Batcher(
             doubler,
             device,

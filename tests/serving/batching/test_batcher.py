@@ -511,32 +511,40 @@ def test_short_batches_leave_turns_to_others_and_to_their_own_cancellation() -> 
     asyncio.run(run())
 
 
-Call = st.tuples(st.integers(1, 9), st.booleans(), st.integers(0, 3))
+Call = st.tuples(st.integers(1, 70), st.booleans(), st.booleans(), st.integers(0, 3))
 
 
 @settings(deadline=None, max_examples=60)
-@given(calls=st.lists(Call, min_size=1, max_size=25), batch_rows=st.integers(1, 8), queue_rows=st.integers(9, 60))
+@given(
+    calls=st.lists(Call, min_size=1, max_size=25),
+    batch_rows=st.integers(1, 8),
+    queue_rows=st.integers(70, 400),
+    slots=st.integers(1, 3),
+    memory_rows=st.integers(2, 9),
+)
 def test_every_call_gets_its_own_rows_whatever_the_others_do(
-    calls: list[tuple[int, bool, int]], batch_rows: int, queue_rows: int
+    calls: list[tuple[int, bool, bool, int]], batch_rows: int, queue_rows: int, slots: int, memory_rows: int
 ) -> None:
     async def scenario(batcher: Batcher[Numbers, list[int]], doubler: Doubler) -> None:
         tasks = []
-        for index, (rows, is_cancelled, turns) in enumerate(calls):
-            task = asyncio.create_task(submit(batcher, Numbers(range(100 * index, 100 * index + rows))))
+        doubler.memory_rows = memory_rows  # batches of more are run in halves
+        for index, (rows, bulk, is_cancelled, turns) in enumerate(calls):
+            numbers = Numbers(range(100 * index, 100 * index + rows))
+            task = asyncio.create_task(submit(batcher, numbers, bulk=bulk))
             tasks.append(task)
             for _ in range(turns):
                 await asyncio.sleep(0)
             if is_cancelled:
                 task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        for index, ((rows, is_cancelled, _), result) in enumerate(zip(calls, results, strict=True)):
+        for index, ((rows, _, is_cancelled, _), result) in enumerate(zip(calls, results, strict=True)):
             if isinstance(result, BaseException):
                 assert isinstance(result, Overloaded | asyncio.CancelledError if is_cancelled else VaeError)
             else:
                 assert joined(result) == [2 * number for number in range(100 * index, 100 * index + rows)]
         assert batcher.waiting_rows == 0
 
-    doubler = play(scenario, batch_rows=batch_rows, queue_rows=queue_rows)
+    doubler = play(scenario, batch_rows=batch_rows, queue_rows=queue_rows, slots=slots)
     assert all(0 < sum(map(len, batch)) <= batch_rows for batch in doubler.batches)
     assert len(set(doubler.rows_run)) == len(doubler.rows_run)
 
