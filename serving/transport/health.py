@@ -54,12 +54,12 @@ class Health:
         """Streams every change of a service's status until the caller leaves or the server stops."""
         if (service := await _read(context)) is None:
             return
-        told: int | None = None
+        sent: int | None = None
         while not self._is_stopping:
             changed, status = self._changed, self._statuses.get(service, HealthCheckResponse.SERVICE_UNKNOWN)
-            if status != told:
+            if status != sent:
                 await context.write(HealthCheckResponse(status=status).SerializeToString())
-                told = status
+                sent = status
             else:
                 await changed.wait()
         context.finish()

@@ -85,13 +85,12 @@ def test_a_full_batch_ends_when_it_did_before_and_not_when_the_next_full_one_is_
 
 def test_batches_that_run_one_after_the_other_take_a_cycle_each() -> None:
     times = BatchTimes(4)
-    times.learn(4, 0.1)
+    times.learn(4, 1.0)
     now = time.monotonic()
-    for begun in range(20):  # eight batches take a second
-        times.begin(4, now + begun, 8, is_backlogged=True)
-    assert times.seconds_until(4 + 4 * 80, is_busy=False) == pytest.approx(80 / 8 + 0.1)
-    in_all = 8 / 8 + 0.1
-    assert times.seconds_until(4, is_busy=True) == pytest.approx(19 + in_all, abs=1)  # the last of them began at 19
+    for begun in range(20):  # eight batches take ten seconds
+        times.begin(4, now + 10 * begun, 8, is_backlogged=True)
+    assert times.seconds_until(4 + 4 * 80, is_busy=False) == pytest.approx(100 + 1)
+    assert times.seconds_until(4, is_busy=True) == pytest.approx(190 + 10 + 1, abs=5)  # the last eight began at 190
 
 
 def test_a_backlog_that_was_served_or_left_tells_nothing_of_cycles() -> None:

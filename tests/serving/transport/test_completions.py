@@ -15,7 +15,7 @@ from tests.support.servers import eventually
 
 
 class Queue:
-    """A completion queue that is told what to tell."""
+    """A completion queue whose events a test puts in."""
 
     def __init__(self) -> None:
         self.events: queue.Queue[Any] = queue.Queue()
@@ -43,9 +43,9 @@ class Queue:
         self.events.put(SimpleNamespace(completion_type=CompletionType.queue_shutdown))
 
 
-def completions_of(told: Queue, broken: list[str]) -> Completions:
+def completions_of(fake: Queue, broken: list[str]) -> Completions:
     asked = Completions(lambda: broken.append("broken"))
-    asked.queue = told
+    asked.queue = fake
     asked.start()
     return asked
 
@@ -59,18 +59,18 @@ def test_a_burst_is_handled_in_order_and_the_thread_waits_once_before_and_once_a
         raise RuntimeError("handling broke")
 
     async def run() -> Queue:
-        told, last = Queue(), asyncio.Event()
-        told.tell(*(lambda event, number=number: handled.append(number) for number in range(500)), fail)
-        told.tell(lambda event: last.set())
-        asked = completions_of(told, [])
+        fake, last = Queue(), asyncio.Event()
+        fake.tell(*(lambda event, number=number: handled.append(number) for number in range(500)), fail)
+        fake.tell(lambda event: last.set())
+        asked = completions_of(fake, [])
         await asyncio.wait_for(last.wait(), 60)
-        await eventually(lambda: told.waits == 2)
+        await eventually(lambda: fake.waits == 2)
         await asyncio.wait_for(asked.close(), 60)
-        return told
+        return fake
 
-    told = asyncio.run(run())
+    fake = asyncio.run(run())
     assert handled == [*range(500)]
-    assert told.waits == 2
+    assert fake.waits == 2
     assert "handling an event of gRPC failed. This is a bug." in caplog.text
     assert "RuntimeError: handling broke" in caplog.text
 
@@ -78,11 +78,11 @@ def test_a_burst_is_handled_in_order_and_the_thread_waits_once_before_and_once_a
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_queue_that_fails_is_told_to_the_server(waits: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> list[str]:
-        told, broken = Queue(), list[str]()
+        fake, broken = Queue(), list[str]()
         if not waits:
-            told.tell(lambda event: None)  # after which the event loop asks
-        told.events.put(RuntimeError("no more events"))
-        completions_of(told, broken)
+            fake.tell(lambda event: None)  # after which the event loop asks
+        fake.events.put(RuntimeError("no more events"))
+        completions_of(fake, broken)
         await eventually(lambda: broken)
         return broken
 
@@ -95,16 +95,16 @@ def test_others_get_their_turn_between_many_events() -> None:
     handled = list[object]()
 
     async def run() -> None:
-        told, last = Queue(), asyncio.Event()
+        fake, last = Queue(), asyncio.Event()
         loop = asyncio.get_running_loop()
 
         def let_another(event: object) -> None:
             loop.call_soon(handled.append, "another")
 
-        told.tell(let_another)
-        told.tell(*(lambda event, number=number: handled.append(number) for number in range(500)))
-        told.tell(lambda event: last.set())
-        asked = completions_of(told, [])
+        fake.tell(let_another)
+        fake.tell(*(lambda event, number=number: handled.append(number) for number in range(500)))
+        fake.tell(lambda event: last.set())
+        asked = completions_of(fake, [])
         await asyncio.wait_for(last.wait(), 60)
         await asyncio.wait_for(asked.close(), 60)
 
